@@ -1,0 +1,42 @@
+"""Framed, counted messages between parties: inside one process, over TCP on one machine, over TLS 1.3 between machines.
+
+Threat model: the peer may send anything at any time.  A message is accepted only under the name and size its receiver
+asked for, sizes are checked before allocation, every wait has a deadline, and nothing received is ever unpickled.  On one
+machine links are plain TCP on loopback, readable by the machine's administrator; between machines they must be TLS 1.3
+with certificates on both sides, and plain TCP is refused.  A link does not hide sizes or timing.
+"""
+
+from link.answer import Answer
+from link.connection import Listener, connect, listen, pair
+from link.errors import FrameError, LinkClosed, LinkError, LinkTimeout, PeerError
+from link.link import DEFAULT_TIMEOUT, Link
+from link.messages import Array, decode, encode
+from link.shape import LOOPBACK, SHAPES, Shape
+from link.tls import client_context, server_context
+from link.traffic import Direction, Observer, Traffic
+
+__all__ = [
+    "DEFAULT_TIMEOUT",
+    "LOOPBACK",
+    "SHAPES",
+    "Answer",
+    "Array",
+    "Direction",
+    "FrameError",
+    "Link",
+    "LinkClosed",
+    "LinkError",
+    "LinkTimeout",
+    "Listener",
+    "Observer",
+    "PeerError",
+    "Shape",
+    "Traffic",
+    "client_context",
+    "connect",
+    "decode",
+    "encode",
+    "listen",
+    "pair",
+    "server_context",
+]

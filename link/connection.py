@@ -1,0 +1,148 @@
+"""Opening links: a pair inside one process, TCP on one machine, TLS 1.3 between machines."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+import ssl
+import time
+from types import TracebackType
+from typing import Self
+
+from link.errors import LinkClosed, LinkError, LinkTimeout
+from link.link import DEFAULT_TIMEOUT, Link
+from link.shape import LOOPBACK, Shape
+
+
+def pair(*, timeout: float = DEFAULT_TIMEOUT, shape: Shape = LOOPBACK) -> tuple[Link, Link]:
+    """Two connected links inside one machine, for two threads or a parent and its child."""
+    left, right = socket.socketpair()
+    return Link(left, timeout=timeout, shape=shape, peer="right"), Link(
+        right, timeout=timeout, shape=shape, peer="left"
+    )
+
+
+def listen(host: str = "127.0.0.1", port: int = 0, *, tls: ssl.SSLContext | None = None) -> Listener:
+    """Wait for peers at ``host:port`` (port 0: any free one).  Without ``tls`` only loopback addresses are allowed."""
+    _require_tls(host, tls)
+    try:
+        sock = socket.create_server((host, port), family=_family(host), backlog=16)
+    except OSError as error:
+        raise LinkError(
+            f"cannot listen on {host}:{port} ({error.strerror}): choose another address or port"
+        ) from None
+    return Listener(sock, tls)
+
+
+def connect(
+    host: str,
+    port: int,
+    *,
+    timeout: float = DEFAULT_TIMEOUT,
+    shape: Shape = LOOPBACK,
+    tls: ssl.SSLContext | None = None,
+    server_name: str | None = None,
+    peer: str = "peer",
+) -> Link:
+    """Connect to a listener, trying until ``timeout`` seconds have passed while nobody listens there yet."""
+    _require_tls(host, tls)
+    deadline = time.monotonic() + timeout
+    while True:
+        try:
+            sock = socket.create_connection((host, port), timeout=max(0.01, deadline - time.monotonic()))
+            break
+        except ConnectionRefusedError:
+            if time.monotonic() + 0.05 > deadline:
+                raise LinkTimeout(f"nobody listens at {host}:{port}: start the other party first") from None
+            time.sleep(0.05)
+        except TimeoutError:
+            raise LinkTimeout(f"no answer from {host}:{port}: check the address and the firewall") from None
+        except OSError as error:
+            raise LinkError(
+                f"cannot connect to {host}:{port} ({error.strerror}): check the address"
+            ) from None
+    return _link(sock, tls, timeout, shape, peer, server_name=server_name or host)
+
+
+class Listener:
+    """A listening socket; ``accept`` gives the next peer's link."""
+
+    def __init__(self, sock: socket.socket, tls: ssl.SSLContext | None) -> None:
+        self._sock = sock
+        self._tls = tls
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Host and port, the port being the real one where 0 was asked for."""
+        host, port = self._sock.getsockname()[:2]
+        return host, port
+
+    def accept(
+        self, *, timeout: float = DEFAULT_TIMEOUT, shape: Shape = LOOPBACK, peer: str = "peer"
+    ) -> Link:
+        """The next peer.  Raises :class:`LinkTimeout` when nobody comes, :class:`LinkError` when TLS refuses it."""
+        deadline = time.monotonic() + timeout
+        self._sock.settimeout(timeout)
+        try:
+            sock, _ = self._sock.accept()
+        except TimeoutError:
+            raise LinkTimeout(
+                f"nobody connected to {self.address[0]}:{self.address[1]} in {timeout:g} s"
+            ) from None
+        except OSError:
+            raise LinkClosed("the listener is closed") from None
+        sock.settimeout(max(0.01, deadline - time.monotonic()))
+        return _link(sock, self._tls, timeout, shape, peer, server_name=None)
+
+    def close(self) -> None:
+        self._sock.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _link(
+    sock: socket.socket,
+    tls: ssl.SSLContext | None,
+    timeout: float,
+    shape: Shape,
+    peer: str,
+    *,
+    server_name: str | None,
+) -> Link:
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    if tls is not None:
+        try:
+            sock = tls.wrap_socket(sock, server_side=server_name is None, server_hostname=server_name)
+        except (OSError, ssl.CertificateError) as error:
+            sock.close()
+            reason = (
+                getattr(error, "verify_message", "") or getattr(error, "reason", "") or type(error).__name__
+            )
+            raise LinkError(f"TLS with {peer} failed ({reason}): check both sides' certificates") from None
+    return Link(sock, timeout=timeout, shape=shape, peer=peer)
+
+
+def _require_tls(host: str, tls: ssl.SSLContext | None) -> None:
+    if tls is None and not _is_loopback(host):
+        raise LinkError(
+            f"{host} is not this machine: links between machines need TLS certificates on both sides"
+        )
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _family(host: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in host else socket.AF_INET

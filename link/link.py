@@ -1,0 +1,263 @@
+"""A link: named, counted messages between two parties over one connected stream socket.
+
+Trust: the peer is not trusted.  A frame is taken only under the name and up to the size its receiver asked for, checked
+before allocation; every wait ends at a deadline.  Secrecy and the peer's identity are TLS's business (:mod:`link.tls`);
+a plain link is for one machine.  A link belongs to one thread.
+"""
+
+from __future__ import annotations
+
+import select
+import socket
+import ssl
+import time
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Self
+
+from link.errors import FrameError, LinkClosed, LinkError, LinkTimeout, PeerError
+from link.frames import ERROR_NAME, HEADER, MAX_ERROR, pack_prefix, parse_header, printable
+from link.shape import LOOPBACK, Pacer, Shape
+from link.traffic import Observer, Traffic
+
+DEFAULT_TIMEOUT = 60.0
+_JOIN_BELOW = 1 << 16  # a smaller payload is copied behind its header: one system call instead of two
+_READ_AHEAD = 1 << 16
+
+
+class Link:
+    """One end of a connection.  ``timeout`` (seconds) bounds every single wait unless a call names another."""
+
+    def __init__(
+        self,
+        sock: socket.socket,
+        *,
+        timeout: float = DEFAULT_TIMEOUT,
+        shape: Shape = LOOPBACK,
+        peer: str = "peer",
+    ) -> None:
+        if timeout <= 0:
+            raise ValueError("the timeout of a link is a positive number of seconds")
+        sock.setblocking(False)
+        self._sock = sock
+        self._poll = select.poll()
+        self._ahead = bytearray(_READ_AHEAD)
+        self._ahead_start = self._ahead_end = 0
+        self._outgoing: list[memoryview] = []
+        self._pacer = Pacer(shape)
+        self._closed = False
+        self.timeout = timeout
+        self.peer = peer
+        self.traffic = Traffic()
+        self.observer: Observer | None = None
+
+    def __repr__(self) -> str:
+        state = "closed" if self._closed else "open"
+        return f"<Link to {self.peer}, {self._pacer.shape.name}, {state}>"
+
+    @property
+    def shape(self) -> Shape:
+        return self._pacer.shape
+
+    # -- sending ------------------------------------------------------------------------------------------------
+
+    def send(
+        self, name: str, payload: bytes | bytearray | memoryview, *, timeout: float | None = None
+    ) -> None:
+        """Send one message.  Raises :class:`LinkTimeout` when the peer does not take it, :class:`LinkClosed`."""
+        self._queue(name, payload)
+        deadline = self._deadline(timeout)
+        while self._outgoing:
+            if not self._push():
+                self._wait(select.POLLOUT, deadline, f"could not send '{name}' to {self.peer}")
+
+    def fail(self, reason: str) -> None:
+        """Tell the peer in one line why this side gives up; its next receive raises :class:`PeerError`.
+
+        Best effort and bounded to two seconds: the peer may be the reason.  Never pass secrets.
+        """
+        try:
+            self.send(ERROR_NAME, printable(reason).encode()[:MAX_ERROR], timeout=2.0)
+        except LinkError:
+            pass
+
+    def _queue(self, name: str, payload: bytes | bytearray | memoryview) -> None:
+        if self._closed:
+            raise LinkClosed(f"the link to {self.peer} is closed: open a new one")
+        view = memoryview(payload).cast("B")
+        size = HEADER.size + len(name) + view.nbytes
+        prefix = pack_prefix(name, view.nbytes, self._pacer.deliver_at(size))
+        if view.nbytes < _JOIN_BELOW:
+            self._outgoing.append(memoryview(prefix + view))
+        else:
+            self._outgoing += [memoryview(prefix), view]
+        self.traffic.sent(size)
+        if self.observer:
+            self.observer("sent", name, view)
+
+    def _push(self) -> bool:
+        """Write what the socket takes now; False when it takes nothing."""
+        try:
+            written = self._sock.send(self._outgoing[0])
+        except (BlockingIOError, ssl.SSLWantWriteError, ssl.SSLWantReadError):
+            return False
+        except OSError:
+            # The peer may have said why before it left; what it said is still to be read.
+            self._outgoing.clear()
+            raise self._last_words() from None
+        if written == len(self._outgoing[0]):
+            self._outgoing.pop(0)
+        else:
+            self._outgoing[0] = self._outgoing[0][written:]
+        return True
+
+    def _last_words(self) -> LinkError:
+        try:
+            while True:
+                self._receive({}, time.monotonic() + 0.2, keep_other=True)
+        except LinkClosed:
+            return LinkClosed(f"{self.peer} closed the connection")
+        except LinkError as reason:
+            return reason
+
+    # -- receiving ----------------------------------------------------------------------------------------------
+
+    def receive(self, name: str, *, limit: int, timeout: float | None = None) -> bytearray:
+        """The payload of the next message, which must be called ``name`` and hold at most ``limit`` bytes.
+
+        Raises :class:`FrameError` (another name, too large, malformed), :class:`LinkTimeout`, :class:`LinkClosed`,
+        :class:`PeerError` when the peer said that it gives up.
+        """
+        return self.receive_any({name: limit}, timeout=timeout)[1]
+
+    def receive_any(
+        self, limits: Mapping[str, int], *, timeout: float | None = None
+    ) -> tuple[str, bytearray]:
+        """The next message when it is one of ``limits`` (name → most bytes): its name and payload."""
+        return self._receive(limits, self._deadline(timeout))
+
+    def exchange(
+        self, name: str, payload: bytes | bytearray | memoryview, *, limit: int, timeout: float | None = None
+    ) -> bytearray:
+        """Send ``payload`` and take the peer's message of the same name, both at once.
+
+        Neither side waits for the other to finish sending, so two large messages cannot block one another.
+        """
+        deadline = self._deadline(timeout)
+        self._queue(name, payload)
+        _, received = self._receive({name: limit}, deadline)
+        while self._outgoing:
+            if not self._push():
+                self._wait(select.POLLOUT, deadline, f"could not send '{name}' to {self.peer}")
+        return received
+
+    def _receive(
+        self, limits: Mapping[str, int], deadline: float, *, keep_other: bool = False
+    ) -> tuple[str, bytearray]:
+        awaited = " or ".join(f"'{name}'" for name in limits) or "a message"
+        prefix = self._read(HEADER.size, deadline, awaited)
+        header = parse_header(prefix)
+        name = self._read(header.name_length, deadline, awaited).decode("ascii", "replace")
+        if name == ERROR_NAME:
+            reason = self._read(min(header.payload_length, MAX_ERROR), deadline, awaited)
+            raise PeerError(f"{self.peer} gave up: {printable(reason.decode('utf-8', 'replace'))}")
+        if name not in limits and not keep_other:
+            raise FrameError(f"{self.peer} sent '{printable(name)}' where {awaited} was expected")
+        limit = limits.get(name, _READ_AHEAD)
+        if header.payload_length > limit:
+            raise FrameError(
+                f"{self.peer} announced {header.payload_length} bytes of '{name}', at most {limit} are accepted"
+            )
+        payload = self._read(header.payload_length, deadline, awaited)
+        self._hold(header.deliver_at, deadline, awaited)
+        self.traffic.received(HEADER.size + header.name_length + header.payload_length)
+        if self.observer:
+            self.observer("received", name, memoryview(payload))
+        return name, payload
+
+    def _hold(self, deliver_at: int, deadline: float, awaited: str) -> None:
+        """Wait until a frame of a shaped link has arrived; the peer's instant counts only on a link shaped here."""
+        if not deliver_at:
+            return
+        if not self.shape.shaped:
+            raise FrameError(
+                f"{self.peer} shapes the link and this side does not: start both with the same --net"
+            )
+        arrival = deliver_at / 1e9
+        if arrival > deadline:
+            raise self._timed_out(f"no {awaited} from {self.peer}")
+        time.sleep(max(0.0, arrival - time.monotonic()))
+
+    def _read(self, size: int, deadline: float, awaited: str) -> bytearray:
+        """Exactly ``size`` bytes, first what was read ahead, the rest straight into its place."""
+        data = bytearray(size)
+        view = memoryview(data)
+        while view.nbytes:
+            buffered = self._ahead_end - self._ahead_start
+            if buffered:
+                taken = min(buffered, view.nbytes)
+                view[:taken] = memoryview(self._ahead)[self._ahead_start : self._ahead_start + taken]
+                self._ahead_start += taken
+            elif view.nbytes < _READ_AHEAD:
+                self._ahead_start, self._ahead_end = 0, self._pull(memoryview(self._ahead), deadline, awaited)
+                continue
+            else:
+                taken = self._pull(view, deadline, awaited)
+            view = view[taken:]
+        return data
+
+    def _pull(self, into: memoryview, deadline: float, awaited: str) -> int:
+        """Bytes read into ``into``, at least one; pushes queued bytes out while it waits."""
+        if self._closed:
+            raise LinkClosed(f"the link to {self.peer} is closed: open a new one")
+        while True:
+            while self._outgoing and self._push():
+                pass
+            try:
+                count = self._sock.recv_into(into)
+            except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+                events = select.POLLIN | (select.POLLOUT if self._outgoing else 0)
+                self._wait(events, deadline, f"no {awaited} from {self.peer}")
+                continue
+            except OSError:
+                raise LinkClosed(f"{self.peer} closed the connection before {awaited} arrived") from None
+            if not count:
+                raise LinkClosed(f"{self.peer} closed the connection before {awaited} arrived")
+            return count
+
+    # -- waiting and closing ------------------------------------------------------------------------------------
+
+    def _deadline(self, timeout: float | None) -> float:
+        return time.monotonic() + (self.timeout if timeout is None else timeout)
+
+    def _wait(self, events: int, deadline: float, what: str) -> None:
+        remaining = deadline - time.monotonic()
+        if remaining > 0:
+            self._poll.register(self._sock, events)
+            if self._poll.poll(remaining * 1000):
+                return
+        raise self._timed_out(what)
+
+    @staticmethod
+    def _timed_out(what: str) -> LinkTimeout:
+        return LinkTimeout(
+            f"{what} before the deadline: is it still running? (raise the timeout if it is slow)"
+        )
+
+    def close(self) -> None:
+        """Close this end; harmless when closed already."""
+        if not self._closed:
+            self._closed = True
+            try:
+                self._sock.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+            self._sock.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
