@@ -1,0 +1,50 @@
+"""The networks a weights file may name.
+
+A weights file names its architecture; only the names in this table are ever built, so a file cannot choose what
+code runs. The table maps a name to where the class lives; the module is imported when the name is first used.
+"""
+
+import importlib
+from collections.abc import Mapping
+
+from torch import nn
+
+Argument = bool | int | float | str | tuple[int, ...] | None
+
+_ARCHITECTURES: dict[str, tuple[str, str]] = {
+    "depinto": ("models.emotion_cnn", "Depinto"),
+    "frames": ("models.emotion_cnn", "Frames"),
+    "mlp": ("models.mlp", "MLP"),
+    "wave-patch-cnn": ("models.patch_cnn", "WavePatchCNN"),
+    "spectrogram-patch-cnn": ("models.patch_cnn", "SpectrogramPatchCNN"),
+}
+
+
+class ModelError(ValueError):
+    """A model, or a file that should hold one, cannot be used; the message is one line that says why."""
+
+
+def names() -> tuple[str, ...]:
+    """The architecture names that :func:`build` knows."""
+    return tuple(_ARCHITECTURES)
+
+
+def architecture(name: str) -> type[nn.Module]:
+    """The class behind ``name``; raises ModelError for a name that is not in the table."""
+    if name not in _ARCHITECTURES:
+        raise ModelError(f"unknown architecture {name[:40]!r}; known: {', '.join(_ARCHITECTURES)}")
+    module, attribute = _ARCHITECTURES[name]
+    found = getattr(importlib.import_module(module), attribute)
+    if not (isinstance(found, type) and issubclass(found, nn.Module)):
+        raise ModelError(f"architecture {name!r} is not a torch module class")
+    return found
+
+
+def build(name: str, arguments: Mapping[str, Argument]) -> nn.Module:
+    """A freshly initialised network; raises ModelError when the arguments do not fit the architecture."""
+    cls = architecture(name)
+    try:
+        return cls(**dict(arguments))
+    except (TypeError, ValueError, RuntimeError, OverflowError, ZeroDivisionError) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise ModelError(f"architecture {name!r} cannot be built: {reason[:200]}") from error

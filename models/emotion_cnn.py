@@ -1,0 +1,71 @@
+"""The two emotion networks over mel-frequency cepstral coefficients.
+
+* :class:`Depinto`: one convolution over 40 time-averaged MFCC (de Pinto et al. 2020, "Emotions understanding
+  model from spoken language using deep neural networks and mel-frequency cepstral coefficients").
+* :class:`Frames`: three strided convolutions over 40 MFCC x 188 frames, then a pooled head.
+
+Every layer is one that secure computation handles (convolution, linear, batch norm, ReLU, pooling, flatten; no
+softmax), and both trace with ``torch.fx``. Bob owns the weights; the layer shapes are public.
+"""
+
+import torch
+from torch import Tensor, nn
+
+
+class Depinto(nn.Module):
+    """40 time-averaged MFCC -> Conv1d 64@5 (pad 2) -> ReLU -> dropout -> Linear 2560 -> classes.
+
+    Input float32 (n, 1, 40) or (n, 40); output float32 (n, classes) logits.
+    """
+
+    def __init__(self, classes: int = 8, *, coefficients: int = 40, dropout: float = 0.1) -> None:
+        super().__init__()
+        self.coefficients = coefficients
+        self.conv = nn.Conv1d(1, 64, kernel_size=5, padding=2)
+        self.relu = nn.ReLU()
+        self.dropout = nn.Dropout(dropout)
+        self.flatten = nn.Flatten()
+        self.linear = nn.Linear(64 * coefficients, classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits (n, classes)."""
+        x = torch.reshape(x, (-1, 1, self.coefficients))
+        return self.linear(self.flatten(self.dropout(self.relu(self.conv(x)))))
+
+
+class Frames(nn.Module):
+    """40 MFCC x 188 frames -> three Conv1d (64, 64, 128) @5 stride 2 pad 2, batch norm, ReLU -> pooled head.
+
+    Time shrinks 188 -> 94 -> 47 -> 24; the head averages over time and maps 128 channels to the classes. Batch
+    norm follows its convolution directly, so it folds into it. Input float32 (n, 40, 188); output float32
+    (n, classes) logits.
+    """
+
+    def __init__(self, classes: int = 8, *, coefficients: int = 40, frames: int = 188, dropout: float = 0.5) -> None:
+        super().__init__()
+        self.trunk = nn.Sequential(
+            *_strided(coefficients, 64),
+            *_strided(64, 64),
+            *_strided(64, 128),
+        )
+        steps = frames
+        for _ in range(3):
+            steps = (steps - 1) // 2 + 1
+        if steps < 1:
+            raise ValueError(f"Frames needs at least one frame, got frames={frames}")
+        self.pool = nn.AvgPool1d(steps)
+        self.flatten = nn.Flatten()
+        self.dropout = nn.Dropout(dropout)
+        self.linear = nn.Linear(128, classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits (n, classes)."""
+        return self.linear(self.dropout(self.flatten(self.pool(self.trunk(x)))))
+
+
+def _strided(inputs: int, outputs: int) -> tuple[nn.Module, nn.Module, nn.Module]:
+    return (
+        nn.Conv1d(inputs, outputs, kernel_size=5, stride=2, padding=2),
+        nn.BatchNorm1d(outputs),
+        nn.ReLU(),
+    )
