@@ -1,9 +1,10 @@
 """Framed, counted messages between parties: inside one process, over TCP on one machine, over TLS 1.3 between machines.
 
 Threat model: the peer may send anything at any time.  A message is accepted only under the name and size its receiver
-asked for, sizes are checked before allocation, every wait has a deadline, and nothing received is ever unpickled.  On one
-machine links are plain TCP on loopback, readable by the machine's administrator; between machines they must be TLS 1.3
-with certificates on both sides, and plain TCP is refused.  A link does not hide sizes or timing.
+asked for, sizes are checked before allocation, every wait has a deadline, and nothing received is ever unpickled.
+
+On one machine links are plain TCP on loopback, readable by the machine's administrator; between machines they must be
+TLS 1.3 with certificates on both sides, and plain TCP is refused.  A link does not hide sizes or timing.
 """
 
 from link.answer import Answer

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 @dataclass(frozen=True)
 class Answer:
-    """Class indices ``labels`` (n,) int64 and, only where the caller asked for them, ``scores`` (n, classes) float32."""
+    """Class indices ``labels`` (n,) int64 and, only if asked for, ``scores`` (n, classes) float32."""
 
     labels: npt.NDArray[np.int64]
     scores: npt.NDArray[np.float32] | None = None

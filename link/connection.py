@@ -28,9 +28,7 @@ def listen(host: str = "127.0.0.1", port: int = 0, *, tls: ssl.SSLContext | None
     try:
         sock = socket.create_server((host, port), family=_family(host), backlog=16)
     except OSError as error:
-        raise LinkError(
-            f"cannot listen on {host}:{port} ({error.strerror}): choose another address or port"
-        ) from None
+        raise LinkError(f"cannot listen on {host}:{port} ({error.strerror}): choose another address or port") from None
     return Listener(sock, tls)
 
 
@@ -58,9 +56,7 @@ def connect(
         except TimeoutError:
             raise LinkTimeout(f"no answer from {host}:{port}: check the address and the firewall") from None
         except OSError as error:
-            raise LinkError(
-                f"cannot connect to {host}:{port} ({error.strerror}): check the address"
-            ) from None
+            raise LinkError(f"cannot connect to {host}:{port} ({error.strerror}): check the address") from None
     return _link(sock, tls, timeout, shape, peer, server_name=server_name or host)
 
 
@@ -77,18 +73,14 @@ class Listener:
         host, port = self._sock.getsockname()[:2]
         return host, port
 
-    def accept(
-        self, *, timeout: float = DEFAULT_TIMEOUT, shape: Shape = LOOPBACK, peer: str = "peer"
-    ) -> Link:
+    def accept(self, *, timeout: float = DEFAULT_TIMEOUT, shape: Shape = LOOPBACK, peer: str = "peer") -> Link:
         """The next peer.  Raises :class:`LinkTimeout` when nobody comes, :class:`LinkError` when TLS refuses it."""
         deadline = time.monotonic() + timeout
         self._sock.settimeout(timeout)
         try:
             sock, _ = self._sock.accept()
         except TimeoutError:
-            raise LinkTimeout(
-                f"nobody connected to {self.address[0]}:{self.address[1]} in {timeout:g} s"
-            ) from None
+            raise LinkTimeout(f"nobody connected to {self.address[0]}:{self.address[1]} in {timeout:g} s") from None
         except OSError:
             raise LinkClosed("the listener is closed") from None
         sock.settimeout(max(0.01, deadline - time.monotonic()))
@@ -121,18 +113,14 @@ def _link(
             sock = tls.wrap_socket(sock, server_side=server_name is None, server_hostname=server_name)
         except (OSError, ssl.CertificateError) as error:
             sock.close()
-            reason = (
-                getattr(error, "verify_message", "") or getattr(error, "reason", "") or type(error).__name__
-            )
+            reason = getattr(error, "verify_message", "") or getattr(error, "reason", "") or type(error).__name__
             raise LinkError(f"TLS with {peer} failed ({reason}): check both sides' certificates") from None
     return Link(sock, timeout=timeout, shape=shape, peer=peer)
 
 
 def _require_tls(host: str, tls: ssl.SSLContext | None) -> None:
     if tls is None and not _is_loopback(host):
-        raise LinkError(
-            f"{host} is not this machine: links between machines need TLS certificates on both sides"
-        )
+        raise LinkError(f"{host} is not this machine: links between machines need TLS certificates on both sides")
 
 
 def _is_loopback(host: str) -> bool:

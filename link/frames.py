@@ -3,8 +3,8 @@
     magic 2 | version 1 | name length 1 | payload length 8 | deliver-at 8 | name | payload        (big endian)
 
 ``name`` is short ASCII ("he.keys"), so that a transcript reads without a decoder and a test can point at one message.
-``deliver-at`` is zero except on a shaped link (see :mod:`link.shape`).  The lengths are read, and compared with what the
-receiver is willing to take, before anything is allocated.
+``deliver-at`` is zero except on a shaped link (see :mod:`link.shape`).  The lengths are read, and compared with what
+the receiver is willing to take, before anything is allocated.
 """
 
 from __future__ import annotations
@@ -45,13 +45,9 @@ def parse_header(data: bytes | bytearray | memoryview) -> Header:
     if magic != MAGIC:
         raise FrameError("the peer does not speak Sotto's protocol: check the address and port")
     if version != VERSION:
-        raise FrameError(
-            f"the peer speaks frame version {version}, this side {VERSION}: install the same release"
-        )
+        raise FrameError(f"the peer speaks frame version {version}, this side {VERSION}: install the same release")
     if not 0 < name_length <= MAX_NAME:
-        raise FrameError(
-            f"the peer announced a message name of {name_length} bytes (1 to {MAX_NAME} allowed)"
-        )
+        raise FrameError(f"the peer announced a message name of {name_length} bytes (1 to {MAX_NAME} allowed)")
     return Header(name_length, payload_length, deliver_at)
 
 

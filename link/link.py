@@ -7,6 +7,7 @@ a plain link is for one machine.  A link belongs to one thread.
 
 from __future__ import annotations
 
+import contextlib
 import select
 import socket
 import ssl
@@ -61,9 +62,7 @@ class Link:
 
     # -- sending ------------------------------------------------------------------------------------------------
 
-    def send(
-        self, name: str, payload: bytes | bytearray | memoryview, *, timeout: float | None = None
-    ) -> None:
+    def send(self, name: str, payload: bytes | bytearray | memoryview, *, timeout: float | None = None) -> None:
         """Send one message.  Raises :class:`LinkTimeout` when the peer does not take it, :class:`LinkClosed`."""
         self._queue(name, payload)
         deadline = self._deadline(timeout)
@@ -76,10 +75,8 @@ class Link:
 
         Best effort and bounded to two seconds: the peer may be the reason.  Never pass secrets.
         """
-        try:
+        with contextlib.suppress(LinkError):
             self.send(ERROR_NAME, printable(reason).encode()[:MAX_ERROR], timeout=2.0)
-        except LinkError:
-            pass
 
     def _queue(self, name: str, payload: bytes | bytearray | memoryview) -> None:
         if self._closed:
@@ -112,13 +109,14 @@ class Link:
         return True
 
     def _last_words(self) -> LinkError:
+        """Why the peer left, when it said so before; otherwise that it closed the connection."""
         try:
             while True:
                 self._receive({}, time.monotonic() + 0.2, keep_other=True)
-        except LinkClosed:
-            return LinkClosed(f"{self.peer} closed the connection")
-        except LinkError as reason:
+        except PeerError as reason:
             return reason
+        except LinkError:
+            return LinkClosed(f"{self.peer} closed the connection")
 
     # -- receiving ----------------------------------------------------------------------------------------------
 
@@ -130,9 +128,7 @@ class Link:
         """
         return self.receive_any({name: limit}, timeout=timeout)[1]
 
-    def receive_any(
-        self, limits: Mapping[str, int], *, timeout: float | None = None
-    ) -> tuple[str, bytearray]:
+    def receive_any(self, limits: Mapping[str, int], *, timeout: float | None = None) -> tuple[str, bytearray]:
         """The next message when it is one of ``limits`` (name → most bytes): its name and payload."""
         return self._receive(limits, self._deadline(timeout))
 
@@ -180,9 +176,7 @@ class Link:
         if not deliver_at:
             return
         if not self.shape.shaped:
-            raise FrameError(
-                f"{self.peer} shapes the link and this side does not: start both with the same --net"
-            )
+            raise FrameError(f"{self.peer} shapes the link and this side does not: start both with the same --net")
         arrival = deliver_at / 1e9
         if arrival > deadline:
             raise self._timed_out(f"no {awaited} from {self.peer}")
@@ -240,18 +234,14 @@ class Link:
 
     @staticmethod
     def _timed_out(what: str) -> LinkTimeout:
-        return LinkTimeout(
-            f"{what} before the deadline: is it still running? (raise the timeout if it is slow)"
-        )
+        return LinkTimeout(f"{what} before the deadline: is it still running? (raise the timeout if it is slow)")
 
     def close(self) -> None:
         """Close this end; harmless when closed already."""
         if not self._closed:
             self._closed = True
-            try:
+            with contextlib.suppress(OSError):
                 self._sock.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
             self._sock.close()
 
     def __enter__(self) -> Self:

@@ -30,9 +30,7 @@ def decode(data: bytes | bytearray | memoryview, kind: type[T]) -> T:
     try:
         return msgspec.msgpack.decode(data, type=kind)
     except (msgspec.MsgspecError, UnicodeDecodeError, ValueError, RecursionError):
-        raise FrameError(
-            f"the peer's {kind.__name__} is malformed: both sides need the same release"
-        ) from None
+        raise FrameError(f"the peer's {kind.__name__} is malformed: both sides need the same release") from None
 
 
 class Array(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -49,9 +47,7 @@ class Array(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         if values.dtype.name not in _DTYPES:
             raise TypeError(f"arrays of {values.dtype.name} do not go over a link")
         shape = np.shape(array)
-        return cls(
-            values.dtype.name, shape, values.astype(values.dtype.newbyteorder("<"), copy=False).tobytes()
-        )
+        return cls(values.dtype.name, shape, values.astype(values.dtype.newbyteorder("<"), copy=False).tobytes())
 
     def numpy(self, *, dtype: npt.DTypeLike, shape: tuple[int | None, ...]) -> npt.NDArray[Any]:
         """The array, read-only, when it has ``dtype`` and ``shape`` (None: any length there), else FrameError."""
@@ -64,8 +60,4 @@ class Array(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         if not fits or len(self.data) != math.prod(self.shape) * expected.itemsize:
             wanted_shape = " × ".join("n" if length is None else str(length) for length in shape)
             raise FrameError(f"the peer sent an array of another shape where {wanted_shape} was expected")
-        return (
-            np.frombuffer(self.data, expected.newbyteorder("<"))
-            .reshape(self.shape)
-            .astype(expected, copy=False)
-        )
+        return np.frombuffer(self.data, expected.newbyteorder("<")).reshape(self.shape).astype(expected, copy=False)

@@ -2,8 +2,8 @@
 
 The sender works out when the last bit of a frame would arrive (behind the frames before it, at the link's bandwidth,
 plus half a round trip) and writes that instant into the frame; the receiver holds the frame back until then.  Both
-processes must be on one machine, where the monotonic clock is one clock.  No loss, no slow start, no jitter: the figures
-are those of a well-behaved link of that delay and bandwidth.
+processes must be on one machine, where the monotonic clock is one clock.  No loss, no slow start, no jitter:
+the figures are those of a well-behaved link of that delay and bandwidth.
 """
 
 from __future__ import annotations
