@@ -1,0 +1,73 @@
+"""Finding a corpus on disk: which folder is meant by `--data`, and which audio files are in it."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from audio.errors import CorpusError, WrongFolder
+
+AUDIO_SUFFIXES = {".wav", ".flac"}
+
+
+def resolve(data: Path | None, title: str, names: tuple[str, ...]) -> Path:
+    """The folder of one corpus.
+
+    Args:
+        data: that folder, or one that holds several corpora each under its own name. None is refused.
+        title: the corpus, for the error message.
+        names: folder names of the corpus; letter case, "-" and "_" do not matter.
+
+    Raises:
+        WrongFolder: nothing was named or it is not a folder.
+    """
+    if data is None:
+        raise WrongFolder(f"{title} is not part of this project: name the folder that holds it with --data DIR")
+    data = data.expanduser()
+    if not data.exists():
+        raise WrongFolder(f"{data}: no such folder (expected {title})")
+    if not data.is_dir():
+        raise WrongFolder(f"{data}: is a file; --data takes the folder that holds {title}")
+    present = {_plain(entry.name): entry for entry in sorted(data.iterdir()) if entry.is_dir()}
+    for name in names:
+        if _plain(name) in present:
+            return present[_plain(name)]
+    return data
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[-_ ]", "", name).lower()
+
+
+def audio_files(folder: Path) -> list[Path]:
+    """Every wav and flac file below `folder`, sorted by path; hidden ones (such as macOS "._" twins) are left out."""
+    return sorted(
+        path for path in folder.rglob("*") if path.suffix.lower() in AUDIO_SUFFIXES and not path.name.startswith(".")
+    )
+
+
+def nothing_found(folder: Path, title: str, expected: str) -> WrongFolder:
+    """The error for a folder without a single file of the corpus."""
+    return WrongFolder(f"{folder}: holds no {title} recordings (expected files such as {expected})")
+
+
+def table_rows(path: Path, needed: tuple[str, ...], delimiter: str = ",") -> Iterator[tuple[int, dict[str, str]]]:
+    """Rows of a table with a header line, as (line number, column to text); short rows give empty text.
+
+    Raises:
+        CorpusError: the file cannot be read, is not UTF-8 text, or lacks one of the columns `needed`.
+    """
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file, delimiter=delimiter, restval="")
+            missing = [name for name in needed if name not in (reader.fieldnames or ())]
+            if missing:
+                raise CorpusError(f"{path}: has no column {missing[0]} (needs {', '.join(needed)})")
+            for row in reader:
+                yield reader.line_num, {name: (value or "").strip() for name, value in row.items() if name}
+    except OSError as error:
+        raise CorpusError(f"{path}: cannot be read ({error.strerror or error})") from None
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise CorpusError(f"{path}: is not a table of UTF-8 text ({error})") from None

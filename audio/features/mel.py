@@ -1,0 +1,123 @@
+"""The front end that log-mel and MFCC features share: from sound to mel power in decibels, frame by frame."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import ClassVar
+
+import librosa
+import numpy as np
+
+from audio.features.spec import FeatureSpec, fit_length, require, whole
+
+NORMALISATIONS = ("none", "mean", "mean_variance")
+PADDINGS = ("zero", "silence", "repeat")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FrontEnd(FeatureSpec):
+    """Parameters of the mel analysis. All are keyword arguments of the features built on it.
+
+    Attributes:
+        rate: samples per second.
+        n_fft, win, hop: samples per transform, per Hann window (None: n_fft) and between frames; frames are centred.
+        mels: mel bands (Slaney's scale and normalisation, as librosa).
+        fmin, fmax: their range in Hz; fmax None is half the rate.
+        pre_emphasis: coefficient of y[t] = x[t] - c x[t-1]; 0 is off.
+        trim_db: drop silence at both ends, where it is this far below the loudest frame; None is off.
+        top_db: clip the decibel spectrum this far below the clip's maximum; None is off.
+    """
+
+    libraries: ClassVar[tuple[str, ...]] = ("librosa", "numpy", "scipy", "soundfile", "soxr")
+
+    rate: int = 16000
+    n_fft: int = 1024
+    win: int | None = None
+    hop: int = 256
+    mels: int = 64
+    fmin: float = 0.0
+    fmax: float | None = None
+    pre_emphasis: float = 0.0
+    trim_db: float | None = None
+    top_db: float | None = 80.0
+
+    def __post_init__(self) -> None:
+        whole("rate", self.rate, 1000, 384_000)
+        whole("n_fft", self.n_fft, 16, 1 << 16)
+        if self.win is not None:
+            whole("win", self.win, 1, self.n_fft)
+        whole("hop", self.hop, 1, 1 << 16)
+        whole("mels", self.mels, 1, self.n_fft // 2)
+        high = self.rate / 2 if self.fmax is None else self.fmax
+        require(0 <= self.fmin < high <= self.rate / 2, "fmin and fmax must satisfy 0 <= fmin < fmax <= rate / 2")
+        require(0 <= self.pre_emphasis < 1, "pre_emphasis must be in [0, 1)")
+        require(self.trim_db is None or self.trim_db > 0, "trim_db must be positive, or None for no trimming")
+        require(self.top_db is None or self.top_db > 0, "top_db must be positive, or None for no limit")
+
+    @property
+    def sample_rate(self) -> int:
+        return self.rate
+
+    def prepare(self, samples: np.ndarray) -> np.ndarray:
+        """Trim silence and emphasise high frequencies, as asked."""
+        if self.trim_db is not None:
+            samples, _ = librosa.effects.trim(samples, top_db=self.trim_db)
+        if self.pre_emphasis:
+            samples = librosa.effects.preemphasis(samples, coef=self.pre_emphasis)
+        return samples
+
+    def log_mel(self, samples: np.ndarray) -> np.ndarray:
+        """Mel power in dB (re 1), float32 (mels, frames)."""
+        spectrum = transform(samples, self.n_fft, self.hop, self.win)
+        power = spectrum.real**2 + spectrum.imag**2
+        filters = _filters(self.rate, self.n_fft, self.mels, self.fmin, self.fmax)
+        decibels: np.ndarray = librosa.power_to_db(filters @ power, ref=1.0, top_db=self.top_db)
+        return decibels
+
+
+def transform(samples: np.ndarray, n_fft: int, hop: int, win: int | None = None) -> np.ndarray:
+    """Short-time Fourier transform with a Hann window, complex64 (1 + n_fft // 2, 1 + n // hop), centred frames."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="n_fft=.* is too large")  # a short clip is padded, as intended
+        spectrum: np.ndarray = librosa.stft(
+            samples, n_fft=n_fft, hop_length=hop, win_length=win, pad_mode="constant", dtype=np.complex64
+        )
+    return spectrum
+
+
+@lru_cache(maxsize=8)
+def _filters(rate: int, n_fft: int, mels: int, fmin: float, fmax: float | None) -> np.ndarray:
+    bank: np.ndarray = librosa.filters.mel(sr=rate, n_fft=n_fft, n_mels=mels, fmin=fmin, fmax=fmax)
+    return bank
+
+
+def to_length(samples: np.ndarray, frames: int | None, hop: int, padding: str) -> np.ndarray:
+    """Lengthen the sound before analysis where `padding` asks for it; never shortens it."""
+    if frames is None or padding == "zero":
+        return samples
+    wanted = (frames - 1) * hop + 1
+    if samples.size >= wanted:
+        return samples
+    if padding == "silence":
+        return fit_length(samples, wanted)
+    return np.resize(samples, wanted)
+
+
+def normalise(frames: np.ndarray, how: str) -> np.ndarray:
+    """Per clip and per row: subtract the mean over time, and divide by the standard deviation if asked."""
+    if how == "none":
+        return frames
+    centred = frames - frames.mean(axis=1, keepdims=True)
+    if how == "mean":
+        return centred
+    return centred / (centred.std(axis=1, keepdims=True) + 1e-6)
+
+
+def check_frames(frames: int | None, normalisation: str, padding: str) -> None:
+    """Raise ValueError unless these are among the choices."""
+    if frames is not None:
+        whole("frames", frames, 1, 1 << 16)
+    require(normalisation in NORMALISATIONS, f"normalisation must be one of {', '.join(NORMALISATIONS)}")
+    require(padding in PADDINGS, f"padding must be one of {', '.join(PADDINGS)}")

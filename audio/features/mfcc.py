@@ -1,0 +1,93 @@
+"""Mel-frequency cepstral coefficients: frame by frame, and averaged over a clip (Davis & Mermelstein, 1980)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+import numpy as np
+from scipy.fft import dct
+
+from audio.features.mel import FrontEnd, check_frames, normalise, to_length
+from audio.features.spec import fit_length, require, whole
+
+
+def cepstrum(decibels: np.ndarray, coefficients: int, lifter: int) -> np.ndarray:
+    """The first `coefficients` of the orthonormal DCT-II over the bands, (mels, t) to (coefficients, t).
+
+    lifter L > 0 weights coefficient k = 1, 2, … by 1 + L/2 sin(pi k / L), as HTK and librosa do.
+    """
+    bank: np.ndarray = dct(decibels, type=2, norm="ortho", axis=0)[:coefficients]
+    if lifter:
+        k = np.arange(1, coefficients + 1)
+        bank = bank * (1 + lifter / 2 * np.sin(np.pi * k / lifter))[:, None].astype(bank.dtype)
+    return bank
+
+
+@dataclass(frozen=True, kw_only=True)
+class MFCC(FrontEnd):
+    """MFCC frames, (coefficients, frames).
+
+    Attributes:
+        frames: cut from the middle of the clip, or padded to; None keeps every frame, so the width varies.
+        lifter: see `cepstrum`; 0 is off.
+        normalisation: "none", "mean" (per clip and coefficient: cepstral mean subtraction), or "mean_variance".
+            It is taken over the clip's own frames, before cutting and before padding with "zero".
+        padding: a short clip gets frames of "zero", or its sound is padded with "silence", or "repeat"ed.
+    """
+
+    kind: ClassVar[str] = "mfcc"
+
+    coefficients: int = field(default=40, kw_only=False)
+    frames: int | None = 188
+    lifter: int = 0
+    normalisation: str = "none"
+    padding: str = "silence"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_frames(self.frames, self.normalisation, self.padding)
+        _check_cepstrum(self.coefficients, self.mels, self.lifter)
+
+    @property
+    def shape(self) -> tuple[int | None, ...]:
+        return (self.coefficients, self.frames)
+
+    def compute(self, samples: np.ndarray) -> np.ndarray:
+        sound = to_length(self.prepare(samples), self.frames, self.hop, self.padding)
+        bank = normalise(cepstrum(self.log_mel(sound), self.coefficients, self.lifter), self.normalisation)
+        return (bank if self.frames is None else fit_length(bank, self.frames)).astype(np.float32)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeanMFCC(FrontEnd):
+    """The mean of every MFCC over all frames of the clip, (coefficients,).
+
+    Its analysis is librosa's default (2048-sample windows, hop 512, 128 bands), as in published models of this kind.
+    """
+
+    kind: ClassVar[str] = "mean-mfcc"
+
+    coefficients: int = field(default=40, kw_only=False)
+    n_fft: int = 2048
+    hop: int = 512
+    mels: int = 128
+    lifter: int = 0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check_cepstrum(self.coefficients, self.mels, self.lifter)
+
+    @property
+    def shape(self) -> tuple[int | None, ...]:
+        return (self.coefficients,)
+
+    def compute(self, samples: np.ndarray) -> np.ndarray:
+        bank = cepstrum(self.log_mel(self.prepare(samples)), self.coefficients, self.lifter)
+        return bank.mean(axis=1).astype(np.float32)
+
+
+def _check_cepstrum(coefficients: int, mels: int, lifter: int) -> None:
+    whole("coefficients", coefficients)
+    whole("lifter", lifter, 0)
+    require(coefficients <= mels, f"{coefficients} coefficients need at least as many mel bands, not {mels}")

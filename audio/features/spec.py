@@ -1,0 +1,114 @@
+"""What every feature is: a frozen description that computes, and that can be written down and read back.
+
+A description is part of a model's record, because a model only makes sense on the features it was trained on; it is
+also part of the cache key, together with the versions of the libraries that compute it.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import asdict, dataclass, fields
+from importlib.metadata import version
+from typing import Any, ClassVar
+
+import numpy as np
+
+_KINDS: dict[str, type[FeatureSpec]] = {}
+
+
+@dataclass(frozen=True)
+class FeatureSpec(ABC):
+    """One feature with all its parameters. Subclasses are frozen dataclasses of plain JSON values.
+
+    Attributes:
+        kind: its name in records.
+        revision: raised when the same parameters begin to mean other numbers, so that old caches are not used.
+        libraries: distributions whose version is part of the cache key.
+        kept: whether the result is worth caching, which it is not when computing it is as quick as reading it back.
+        seconds_each: about what one clip takes to compute; only used to spread the work.
+    """
+
+    kind: ClassVar[str]
+    revision: ClassVar[int] = 1
+    libraries: ClassVar[tuple[str, ...]] = ("numpy", "soundfile", "soxr")
+    kept: ClassVar[bool] = True
+    seconds_each: ClassVar[float] = 0.005
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "kind" in cls.__dict__:
+            _KINDS[cls.kind] = cls
+
+    @property
+    @abstractmethod
+    def shape(self) -> tuple[int | None, ...]:
+        """Shape of one clip's feature; None where it depends on the clip's length."""
+
+    @property
+    @abstractmethod
+    def sample_rate(self) -> int:
+        """Samples per second of the sound given to `compute`."""
+
+    @abstractmethod
+    def compute(self, samples: np.ndarray) -> np.ndarray:
+        """The feature of one clip.
+
+        Args:
+            samples: mono float (n,), n > 0, at `sample_rate`.
+
+        Returns:
+            float32 of shape `self.shape`.
+        """
+
+    def to_record(self) -> dict[str, Any]:
+        """A plain JSON object from which `from_record` makes this description again."""
+        return {"kind": self.kind, "revision": self.revision, **asdict(self)}
+
+    def cache_record(self) -> dict[str, Any]:
+        """Everything the numbers depend on apart from the sound."""
+        return {**self.to_record(), "libraries": {name: version(name) for name in self.libraries}}
+
+
+def from_record(record: dict[str, Any]) -> FeatureSpec:
+    """The description that `to_record` wrote.
+
+    Raises:
+        ValueError: an unknown kind, another revision, an unknown or missing parameter, or a value out of range.
+    """
+    kind = record.get("kind")
+    if not isinstance(kind, str) or kind not in _KINDS:
+        raise ValueError(f"unknown feature {kind!r}; known are {', '.join(sorted(_KINDS))}")
+    cls = _KINDS[kind]
+    if record.get("revision") != cls.revision:
+        raise ValueError(
+            f"feature {kind} has revision {record.get('revision')!r}, this program computes {cls.revision}"
+        )
+    known = {field.name for field in fields(cls)}
+    given = set(record) - {"kind", "revision"}
+    if given != known:
+        odd = ", ".join(sorted(given ^ known))
+        raise ValueError(f"feature {kind}: its parameters are {', '.join(sorted(known))}; missing or unknown: {odd}")
+    return cls(**{name: record[name] for name in known})
+
+
+def require(condition: bool, message: str) -> None:
+    """Raise ValueError(message) unless `condition` holds."""
+    if not condition:
+        raise ValueError(message)
+
+
+def whole(name: str, value: Any, least: int = 1, most: int = 1 << 20) -> None:
+    """Raise ValueError unless `value` is an int in [least, most]."""
+    if type(value) is not int or not least <= value <= most:
+        raise ValueError(f"{name} must be a whole number from {least} to {most}, not {value!r}")
+
+
+def fit_length(array: np.ndarray, length: int, axis: int = -1) -> np.ndarray:
+    """Cut the middle out of `array`, or pad it with zeros on both sides, to `length` along `axis`."""
+    have = array.shape[axis]
+    if have >= length:
+        start = (have - length) // 2
+        return array.take(range(start, start + length), axis=axis)
+    padding = [(0, 0)] * array.ndim
+    padding[axis] = ((length - have) // 2, length - have - (length - have) // 2)
+    return np.pad(array, padding)

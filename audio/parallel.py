@@ -1,0 +1,81 @@
+"""Work over many clips in several processes, with a progress bar on standard error after two seconds."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeVar
+
+import joblib
+from tqdm import tqdm
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+_WORTHWHILE_SECONDS = 3.0
+"""Starting a worker takes one to two seconds (it imports the audio libraries), so less work than this stays here."""
+_BATCH_SECONDS = 0.5
+
+
+def spread(
+    work: Callable[[T], R],
+    items: Sequence[T],
+    *,
+    seconds_each: float,
+    label: str,
+    jobs: int | None = None,
+    progress: bool = True,
+) -> Iterator[tuple[int, R]]:
+    """Apply `work` to every item, yielding (position, result) in the order in which they are done.
+
+    Args:
+        work: a module-level function; it runs in worker processes, which live on for the next call.
+        items: what to work on; sent to the workers, so small.
+        seconds_each: a rough guess, used to choose batches and how many processes are worth starting.
+        label: what the progress bar says.
+        jobs: processes at most; None means one per usable core, 1 means none but this one.
+        progress: whether to show a bar on standard error (from the third second on).
+
+    Raises:
+        ValueError: jobs < 1. Whatever `work` raises.
+    """
+    if jobs is not None and jobs < 1:
+        raise ValueError(f"jobs must be at least 1, not {jobs}")
+    total = len(items) * seconds_each
+    workers = min(jobs or joblib.cpu_count(), max(1, math.ceil(total / _WORTHWHILE_SECONDS)))
+    terminal = sys.stderr.isatty()
+    with tqdm(
+        total=len(items),
+        desc=label,
+        unit="clip",
+        file=sys.stderr,
+        disable=not progress,
+        delay=2.0,
+        mininterval=0.1 if terminal else 10.0,
+        leave=terminal,
+    ) as bar:
+        done = _here(work, items) if workers == 1 else _in_workers(work, items, workers, seconds_each)
+        for position, result in done:
+            bar.update()
+            yield position, result
+
+
+def _here(work: Callable[[T], R], items: Sequence[T]) -> Iterator[tuple[int, R]]:
+    for position, item in enumerate(items):
+        yield position, work(item)
+
+
+def _in_workers(
+    work: Callable[[T], R], items: Sequence[T], workers: int, seconds_each: float
+) -> Iterator[tuple[int, R]]:
+    size = max(1, min(round(_BATCH_SECONDS / seconds_each), math.ceil(len(items) / (4 * workers))))
+    starts = range(0, len(items), size)
+    batches = (joblib.delayed(_batch)(work, start, items[start : start + size]) for start in starts)
+    pool = joblib.Parallel(n_jobs=workers, return_as="generator_unordered", pre_dispatch="3*n_jobs")
+    for batch in pool(batches):
+        yield from batch
+
+
+def _batch(work: Callable[[T], R], start: int, items: Sequence[T]) -> list[tuple[int, R]]:
+    return [(start + offset, work(item)) for offset, item in enumerate(items)]
