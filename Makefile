@@ -1,0 +1,47 @@
+# `make bench` and `make test` each set everything up first, in .venv, and then do their work.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+READY := $(VENV)/.ready
+ARGS ?=
+
+.PHONY: bench test test-slow lint types format setup constraints clean
+
+bench: $(READY)  ## the comparison on the built-in synthetic corpus, about five minutes: results/
+	$(BIN)/sotto bench --out results $(ARGS)
+
+test: $(READY) lint types  ## lint, types and the fast tests
+	$(BIN)/python -m pytest -m "not slow" -n auto $(ARGS)
+
+test-slow: $(READY)  ## the tests that take minutes
+	$(BIN)/python -m pytest -m slow $(ARGS)
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(READY)
+	$(BIN)/mypy
+
+format: $(READY)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+setup: $(READY)  ## install only
+
+# torch first and pinned: a range would fetch another build.  CrypTen last and without its own requirements,
+# which name a withdrawn package; pyproject's extra `mpc` lists what it really needs.
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Sotto needs Python 3.11 or newer: make PYTHON=python3.11")'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(PIP) install --quiet --constraint constraints.txt torch
+	$(PIP) install --quiet --constraint constraints.txt --editable '.[mpc,dev]'
+	$(PIP) install --quiet --no-deps crypten==0.4.1
+	touch $@
+
+constraints: $(READY)  ## write what is installed now into constraints.txt
+	$(BIN)/python -m pip freeze --exclude-editable | sed -e '/^crypten==/d' -e 's/^torch==\([0-9.]*\).*/torch==\1/' -e '/^-e /d' > constraints.txt
+
+clean:
+	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache
