@@ -209,7 +209,8 @@ def _run(
                 scores.append(_accuracy(average, examples, y, watched))
                 if schedule.patience is not None and (best is None or scores[-1] > best[0]):
                     best = scores[-1], epoch, deepcopy(average.state_dict())
-            bar.set_postfix(loss=f"{losses[-1]:.3f}", **({"validation": f"{scores[-1]:.3f}"} if scores else {}))
+            watching = f", validation {scores[-1]:.3f}" if scores else ""
+            bar.set_postfix_str(f"loss {losses[-1]:.3f}{watching}", refresh=False)
             bar.update()
             if best is not None and schedule.patience is not None and epoch - best[1] >= schedule.patience:
                 break
@@ -241,7 +242,7 @@ def _step(
     optimiser.zero_grad()
     loss.backward()
     optimiser.step()
-    return float(loss)
+    return float(loss.detach())
 
 
 def _optimiser(module: nn.Module, schedule: Schedule) -> torch.optim.Optimizer:
