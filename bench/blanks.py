@@ -1,0 +1,59 @@
+"""Why a figure of a row is null: one line for each paradigm and field it does not apply to.
+
+The terminal table and the report print these lines under the table, so that a blank is never taken for a zero.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from bench.row import Row
+
+_REASONS: dict[tuple[str, str], str] = {
+    ("he/tenseal", "per_query_ms_batched"): "a ckks_vector holds one query; batches are answered one by one",
+    ("he/tenseal", "security.statistical_bits"): "the security is computational only",
+    (
+        "mpc/crypten",
+        "key_bytes",
+    ): "correlated randomness is dealt inside the query: see bytes.dealer",
+    (
+        "mpc/crypten",
+        "security.computational_bits",
+    ): "shares come from torch's generator, not a cryptographic one",
+    ("mpc/crypten", "security.statistical_bits"): "shares come from torch's generator, not a cryptographic one",
+    ("hashing/smh", "max_abs_error"): "the hashed and the plaintext classifier are two different models",
+    ("hashing/smh", "security.computational_bits"): "no reduction to a hard problem is known",
+    ("hashing/smh", "security.statistical_bits"): "hiding depends on the data: see the leakage metric",
+    ("keyed", "security.computational_bits"): "a linear transform of the data: a key space is not a security level",
+    ("keyed", "security.statistical_bits"): "deterministic: equal blocks stay equal",
+    ("", "bytes.dealer"): "there is no dealer in this paradigm",
+}
+
+
+def why(row: Row, name: str) -> str | None:
+    """Why the field ``name`` (``bytes.dealer`` for a nested one) of ``row`` is null; None when no reason is known."""
+    for paradigm in (f"{row.paradigm}/{row.mode}", row.paradigm, ""):
+        if reason := _REASONS.get((paradigm, name)):
+            return reason
+    return None
+
+
+def blanks(rows: Sequence[Row]) -> list[str]:
+    """One line for each distinct null among ``rows``: where it stands and why."""
+    lines: dict[str, None] = {}
+    for row in rows:
+        for name in null_fields(row):
+            reason = why(row, name) or "not measured in this run"
+            lines[f"{row.paradigm}/{row.mode} {name}: {reason}"] = None
+    return list(lines)
+
+
+def null_fields(row: Row) -> list[str]:
+    """Names of the fields of ``row`` that are null, nested ones with a dot."""
+    plain = msgspec.to_builtins(row)
+    names = [name for name, value in plain.items() if value is None]
+    for outer in ("bytes", "security"):
+        names += [f"{outer}.{name}" for name, value in (plain[outer] or {}).items() if value is None]
+    return names

@@ -1,0 +1,195 @@
+"""Alice, Bob and, where there is one, the dealer as operating-system processes, driven query by query.
+
+Each process is started afresh (never forked), gets its own orders only, and talks to the others over real links; this
+process, which plays the experimenter and knows everything, stays out of their traffic.  Every wait ends: at the
+timeout, or when a process dies.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection, wait
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from bench import party
+from bench.control import (
+    Answered,
+    Ask,
+    Connect,
+    EndSession,
+    Failed,
+    Listening,
+    Message,
+    Prepare,
+    Prepared,
+    Report,
+    hear,
+    tell,
+)
+from bench.party import Factory, Orders
+from link import LOOPBACK, Array, Shape
+
+T = TypeVar("T")
+
+_THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
+
+
+class PartyError(RuntimeError):
+    """A party's process failed or died; the message is one line per party that said why."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """What one party is made from: a module-level factory and its own job, nothing of the others'."""
+
+    factory: Factory
+    job: Mapping[str, Any]
+
+
+@dataclass
+class _Child:
+    role: str
+    process: Any
+    pipe: Connection
+
+
+@dataclass
+class Parties:
+    """A running set of parties.  Use as a context manager; :meth:`finish` gives every party's report.
+
+    ``sessions``: how many times Alice will open a session (each with its own links and set-up).  ``timeout``: seconds
+    any single wait may take, in the parties and here.  ``keep_payloads``: bytes of each message kept for a transcript.
+    """
+
+    parts: Mapping[str, Part]
+    sessions: int = 1
+    shape: Shape = LOOPBACK
+    timeout: float = 120.0
+    keep_payloads: int = 0
+    _children: dict[str, _Child] = field(default_factory=dict)
+
+    def __enter__(self) -> Self:
+        try:
+            for role in self.parts:
+                self._children[role] = self._start(role)
+            ports: dict[str, dict[str, int]] = {
+                role: self._expect(role, Listening).ports for role in self.parts if role != "alice"
+            }
+            for role in ("bob", "alice"):
+                known = {other: listening[role] for other, listening in ports.items() if role in listening}
+                tell(self._children[role].pipe, Connect(known))
+        except BaseException:
+            self._stop()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop()
+
+    def prepare(self) -> Prepared:
+        """Open a session and do all that comes before its first query."""
+        return self._order(Prepare(), Prepared)
+
+    def ask(self, features: npt.NDArray[np.float32]) -> Answered:
+        """One query of a batch: ``features`` (n, …) float32."""
+        return self._order(Ask(Array.of(features)), Answered)
+
+    def end_session(self) -> None:
+        """Close the session's links."""
+        self._tell("alice", EndSession())
+
+    def finish(self) -> dict[str, Report]:
+        """Wait until every party has ended of itself, and return what each one reports."""
+        return {role: self._expect(role, Report) for role in self.parts}
+
+    def _start(self, role: str) -> _Child:
+        part = self.parts[role]
+        orders = Orders(
+            role, part.factory, part.job, "dealer" in self.parts, self.sessions, self.shape, self.timeout,
+            self.keep_payloads,
+        )  # fmt: skip
+        context = multiprocessing.get_context("spawn")
+        ours, theirs = context.Pipe()
+        process = context.Process(target=party.run, args=(orders, theirs), name=f"sotto-{role}", daemon=True)
+        before = {name: os.environ.get(name) for name in _THREAD_VARIABLES}
+        os.environ.update(dict.fromkeys(_THREAD_VARIABLES, "1"))
+        try:
+            process.start()
+        finally:
+            for name, value in before.items():
+                if value is None:
+                    del os.environ[name]
+                else:
+                    os.environ[name] = value
+        theirs.close()
+        return _Child(role, process, ours)
+
+    def _order(self, message: Message, answer: type[T]) -> T:
+        self._tell("alice", message)
+        return self._expect("alice", answer)
+
+    def _tell(self, role: str, message: Message) -> None:
+        try:
+            tell(self._children[role].pipe, message)
+        except OSError:
+            raise self._failure() from None
+
+    def _expect(self, role: str, kind: type[T]) -> T:
+        child = self._children[role]
+        # A party ends its own waits at the timeout and says why; the margin lets it.
+        if not wait([child.pipe], timeout=self.timeout + 30):
+            raise PartyError(
+                f"{role} did not report within {self.timeout + 30:g} s: raise --timeout if it is only slow"
+            )
+        try:
+            message = hear(child.pipe)
+        except (EOFError, OSError):
+            raise self._failure() from None
+        if isinstance(message, Failed):
+            raise self._failure({role: message})
+        if not isinstance(message, kind):
+            raise PartyError(f"{role} reported {type(message).__name__} out of turn")
+        return message
+
+    def _failure(self, said: dict[str, Failed] | None = None) -> PartyError:
+        """One error out of what every party says; the others get a moment to say it."""
+        reasons = dict(said or {})
+        deadline = time.monotonic() + 3
+        for role, child in self._children.items():
+            while role not in reasons and child.pipe.poll(max(0.0, deadline - time.monotonic())):
+                try:
+                    message = hear(child.pipe)
+                except (EOFError, OSError):
+                    break
+                if isinstance(message, Failed):
+                    reasons[role] = message
+        lines = [f"{role}: {failed.reason}" for role, failed in reasons.items()]
+        for role, child in self._children.items():
+            child.process.join(0.2)
+            if role not in reasons and child.process.exitcode not in (None, 0):
+                lines.append(f"{role}: its process ended with code {child.process.exitcode}")
+        error = PartyError("; ".join(lines) or "a party's process ended without saying why")
+        for role, failed in reasons.items():
+            error.add_note(f"--- in {role}'s process ---\n{failed.trace}")
+        return error
+
+    def _stop(self) -> None:
+        for child in self._children.values():
+            child.pipe.close()
+            child.process.join(1)
+            if child.process.is_alive():
+                child.process.terminate()
+                child.process.join(3)
+            if child.process.is_alive():
+                child.process.kill()
+                child.process.join(3)

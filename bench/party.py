@@ -1,0 +1,200 @@
+"""The inside of one party's process: it opens its links, runs its door, and reports what it cost and saw."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import resource
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
+from typing import Any
+
+from bench.control import (
+    Answered,
+    Ask,
+    Connect,
+    Count,
+    EndSession,
+    Failed,
+    Listening,
+    Message,
+    Prepare,
+    Prepared,
+    Report,
+    Seen,
+    difference,
+    hear,
+    tell,
+)
+from link import Array, Link, Shape, connect, listen
+
+#: Makes the party: ``factory(job, links)`` with the links to the parties it must know when it is made (the dealer).
+Factory = Callable[[Mapping[str, Any], Mapping[str, Link]], Any]
+
+_SEEN_MESSAGES = 2000
+_PREVIEW = 64
+
+
+@dataclass(frozen=True)
+class Orders:
+    """All that one party's process is given: its role, how to make the party, and its own job."""
+
+    role: str
+    factory: Factory
+    job: Mapping[str, Any]
+    with_dealer: bool
+    sessions: int
+    shape: Shape
+    timeout: float
+    keep_payloads: int = 0  # bytes of each message to keep for the transcript, beyond a preview
+
+
+@dataclass
+class _Witness:
+    """Collects what this party sees on its links."""
+
+    keep: int
+    seen: list[Seen] = field(default_factory=list)
+    links: list[Link] = field(default_factory=list)
+    after_answers: list[Count] = field(default_factory=list)
+
+    def watch(self, link: Link) -> Link:
+        def note(direction: str, name: str, payload: memoryview) -> None:
+            if len(self.seen) < _SEEN_MESSAGES:
+                beginning = bytes(payload[: max(_PREVIEW, self.keep)])
+                self.seen.append(Seen(direction, link.peer, name, payload.nbytes, beginning))
+
+        if self.keep:
+            link.observer = note
+        self.links.append(link)
+        return link
+
+    def count(self) -> Count:
+        total = Count()
+        for link in self.links:
+            total.sent += link.traffic.bytes_sent
+            total.rounds += link.traffic.rounds
+            total.from_bob += link.traffic.bytes_received if link.peer == "bob" else 0
+            total.from_dealer += link.traffic.bytes_received if link.peer == "dealer" else 0
+        return total
+
+
+class _Notes(logging.Handler):
+    """Keeps what the packages log for the user, so that the harness can show it."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.INFO)
+        self.lines: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if len(self.lines) < 100:
+            self.lines.append(record.getMessage())
+
+
+def run(orders: Orders, pipe: Connection) -> None:
+    """Entry point of the process: exits with code 1 after telling the parent why."""
+    one_thread()
+    notes = _Notes()
+    logging.getLogger("sotto").addHandler(notes)
+    witness = _Witness(orders.keep_payloads)
+    try:
+        {"alice": _run_alice, "bob": _run_bob, "dealer": _run_dealer}[orders.role](orders, pipe, witness)
+        tell(pipe, Report(peak_rss_mb(), witness.after_answers, witness.seen, notes.lines))
+    except (Exception, KeyboardInterrupt) as error:
+        for link in witness.links:
+            link.fail(f"{orders.role} stopped ({type(error).__name__})")
+        with contextlib.suppress(OSError):
+            tell(pipe, Failed(_one_line(error), traceback.format_exc()))
+        sys.exit(1)
+
+
+def one_thread() -> None:
+    """Figures are for one thread a party; libraries loaded later are held by the environment the parent set."""
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(1)
+
+
+def peak_rss_mb() -> float:
+    """Largest resident set of this process so far, in MB."""
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
+
+
+def _one_line(error: BaseException) -> str:
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text[:500]
+
+
+def _await(pipe: Connection, kind: type[Message]) -> Any:
+    message = hear(pipe)
+    if not isinstance(message, kind):
+        raise RuntimeError(f"the harness sent {type(message).__name__} out of turn")
+    return message
+
+
+def _run_dealer(orders: Orders, pipe: Connection, witness: _Witness) -> None:
+    with listen() as for_alice, listen() as for_bob:
+        tell(pipe, Listening({"alice": for_alice.address[1], "bob": for_bob.address[1]}))
+        for _ in range(orders.sessions):
+            options: dict[str, Any] = {"timeout": orders.timeout, "shape": orders.shape}
+            alice = witness.watch(for_alice.accept(peer="alice", **options))
+            bob = witness.watch(for_bob.accept(peer="bob", **options))
+            with alice, bob:
+                orders.factory(orders.job, {}).serve(alice, bob)
+
+
+def _run_bob(orders: Orders, pipe: Connection, witness: _Witness) -> None:
+    with listen() as listener:
+        tell(pipe, Listening({"alice": listener.address[1]}))
+        ports = _await(pipe, Connect).ports
+        for _ in range(orders.sessions):
+            with _dealer_link(orders, ports, witness) as known:
+                link = witness.watch(listener.accept(timeout=orders.timeout, shape=orders.shape, peer="alice"))
+                with link:
+                    bob = orders.factory(orders.job, known)
+                    while bob.answer(link):
+                        witness.after_answers.append(witness.count())
+
+
+def _run_alice(orders: Orders, pipe: Connection, witness: _Witness) -> None:
+    ports = _await(pipe, Connect).ports
+    for _ in range(orders.sessions):
+        _await(pipe, Prepare)
+        with _dealer_link(orders, ports, witness) as known:
+            link = connect("127.0.0.1", ports["bob"], timeout=orders.timeout, shape=orders.shape, peer="bob")
+            with witness.watch(link):
+                _session(orders, pipe, witness, known, link)
+
+
+def _session(orders: Orders, pipe: Connection, witness: _Witness, known: Mapping[str, Link], link: Link) -> None:
+    before, started = witness.count(), time.perf_counter()
+    alice = orders.factory(orders.job, known)
+    alice.prepare(link)
+    tell(pipe, Prepared((time.perf_counter() - started) * 1e3, _since(witness, before)))
+    while isinstance(order := hear(pipe), Ask):
+        features = order.features.numpy(dtype="float32", shape=(None,) * len(order.features.shape))
+        before, started = witness.count(), time.perf_counter()
+        answer = alice.ask(features, link)
+        elapsed = (time.perf_counter() - started) * 1e3
+        scores = None if answer.scores is None else Array.of(answer.scores.astype("float32"))
+        tell(pipe, Answered(elapsed, Array.of(answer.labels.astype("int64")), scores, _since(witness, before)))
+    if not isinstance(order, EndSession):
+        raise RuntimeError(f"the harness sent {type(order).__name__} out of turn")
+
+
+def _since(witness: _Witness, before: Count) -> Count:
+    return difference(witness.count(), before)
+
+
+@contextlib.contextmanager
+def _dealer_link(orders: Orders, ports: Mapping[str, int], witness: _Witness) -> Iterator[Mapping[str, Link]]:
+    if not orders.with_dealer:
+        yield {}
+        return
+    link = connect("127.0.0.1", ports["dealer"], timeout=orders.timeout, shape=orders.shape, peer="dealer")
+    with witness.watch(link):
+        yield {"dealer": link}

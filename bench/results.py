@@ -1,0 +1,103 @@
+"""Writing and reading results: ``results.json``, checked against its schema, and a CSV beside it."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import tempfile
+from collections.abc import Sequence
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import msgspec
+
+from bench.row import Row
+
+SCHEMA_FILE = "results.schema.json"
+
+
+class ResultsError(ValueError):
+    """A results file, or rows about to be written, do not follow the schema."""
+
+
+@cache
+def stored_schema() -> dict[str, Any]:
+    """The JSON Schema that ships with the package."""
+    return json.loads((resources.files("bench") / SCHEMA_FILE).read_text())
+
+
+def to_json(rows: Sequence[Row]) -> str:
+    """Rows as indented JSON.  Raises :class:`ResultsError` when they break the schema (NaN does)."""
+    plain = msgspec.to_builtins(list(rows))
+    _check(plain, "the rows")
+    return json.dumps(plain, indent=1, allow_nan=False) + "\n"
+
+
+def write(rows: Sequence[Row], folder: Path) -> tuple[Path, Path]:
+    """Write ``results.json`` and ``results.csv`` into ``folder``, each whole or not at all."""
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = folder / "results.json", folder / "results.csv"
+    for path, text in zip(paths, (to_json(rows), to_csv(rows)), strict=True):
+        write_whole(path, text)
+    return paths
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Replace ``path`` by ``text`` in one step, so that an interrupted run leaves the former file."""
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+        os.chmod(temporary, 0o644)  # noqa: PTH101
+        os.replace(temporary, path)  # noqa: PTH105
+    except BaseException:
+        os.unlink(temporary)  # noqa: PTH108
+        raise
+
+
+def read(path: Path) -> list[Row]:
+    """The rows of a results file.  Raises :class:`ResultsError` for anything else."""
+    try:
+        plain = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ResultsError(f"{path} is not a results file ({type(error).__name__}): run sotto bench again") from None
+    _check(plain, str(path))
+    return msgspec.convert(plain, list[Row])
+
+
+def to_csv(rows: Sequence[Row]) -> str:
+    """One line a row, nested fields as ``outer.inner`` columns, missing values empty."""
+    flat = [_flatten(msgspec.to_builtins(row)) for row in rows]
+    columns: dict[str, None] = {}
+    for line in flat:
+        columns.update(dict.fromkeys(line))
+    out = io.StringIO()
+    writer = csv.DictWriter(out, fieldnames=list(columns), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(flat)
+    return out.getvalue()
+
+
+def _flatten(value: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, inner in value.items():
+        if isinstance(inner, dict):
+            flat.update(_flatten(inner, f"{prefix}{key}."))
+        else:
+            flat[prefix + key] = inner
+    return flat
+
+
+def _check(plain: Any, what: str) -> None:
+    try:
+        json.dumps(plain, allow_nan=False)
+        jsonschema.validate(plain, stored_schema())
+    except jsonschema.ValidationError as error:
+        raise ResultsError(f"{what} do not follow the result schema at {error.json_path}: {error.message}") from None
+    except ValueError:
+        raise ResultsError(f"{what} hold NaN or infinity, which no figure may be") from None

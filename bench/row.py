@@ -1,0 +1,87 @@
+"""The result row: what one paradigm in one setting cost, answered and leaked.
+
+Every command that measures prints and writes lists of these rows; the JSON Schema beside this file is generated from
+the classes here, and every file is checked against it when it is written.  ``null`` means not applicable;
+:mod:`bench.blanks` says why, cell by cell.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+JSONValue = str | int | float | bool | None | list[Any]
+
+
+class Timing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Milliseconds of wall clock: the median and the 95th percentile of the runs."""
+
+    median: float
+    p95: float
+
+
+class Traffic(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Bytes each party put on its links for one query, frame headers included."""
+
+    alice: int
+    bob: int
+    dealer: int | None
+
+
+class Security(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Against whom the row's paradigm protects, who must be trusted, how strongly, and what leaks all the same."""
+
+    adversary: str
+    trusted: str
+    computational_bits: int | None
+    statistical_bits: int | None
+    leaks: str
+
+
+class Row(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One row of a result.
+
+    ``accuracy_plain`` is the plaintext model's over the whole test split; ``accuracy_private`` the paradigm's over the
+    ``n_queries`` clips it answered; ``agreement`` the share of those on which both give the same class.
+    ``max_abs_error`` is the largest difference between private and plaintext scores.  ``offline_ms`` is what a session
+    costs before its first query (keys, shared weights), ``online_ms`` one query of one clip from Alice's features to
+    Alice's answer, ``per_query_ms_batched`` the same per clip when many go together.  ``key_bytes`` crossed a link once
+    per session.  ``peak_rss_mb`` is that of the largest party process.  Metrics named ``attack_…`` are what the
+    paradigm's attackers reached.
+    """
+
+    paradigm: str
+    mode: str
+    model: str
+    corpus: str
+    split: str
+    seed: int
+    n_queries: int
+    parameters: dict[str, JSONValue]
+    accuracy_plain: float | None
+    accuracy_private: float | None
+    agreement: float | None
+    max_abs_error: float | None
+    metrics: dict[str, float | None]
+    published: dict[str, float | None]
+    offline_ms: Timing | None
+    online_ms: Timing | None
+    per_query_ms_batched: float | None
+    bytes: Traffic | None
+    rounds: int | None
+    key_bytes: int | None
+    peak_rss_mb: float | None
+    security: Security | None
+    software: dict[str, str]
+    machine: dict[str, JSONValue]
+
+
+def json_schema() -> dict[str, Any]:
+    """JSON Schema (draft 2020-12) of a list of rows."""
+    schema = msgspec.json.schema(list[Row])
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Sotto results",
+        "description": "A list of result rows, as written by sotto bench and sotto reproduce.",
+    } | schema

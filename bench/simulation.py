@@ -1,0 +1,74 @@
+"""One clip, answered privately, with everything each party saw laid open for the reader.
+
+The experimenter may see all of it; the parties' processes do not.  :func:`exposed` is the plain test of what leaks in
+the open: which of Alice's feature values stand, bit for bit, in what another party received.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from audio import Clip
+from bench.control import Answered, Prepared, Report, Seen
+from bench.experiment import Experiment
+from bench.parties import Parties
+from link import SHAPES
+
+_KEEP = 4 << 20  # bytes of each message kept, enough for every query here; keys may be longer
+
+
+@dataclass(frozen=True)
+class Simulation:
+    """What happened: the answer, the plaintext model's, the cost, and each party's report."""
+
+    query: npt.NDArray[np.float32]
+    label: int
+    plain_label: int
+    prepared: Prepared
+    answered: Answered
+    reports: Mapping[str, Report]
+
+
+def simulate(experiment: Experiment, clip: Clip, net: str) -> Simulation:
+    """Run the parties of ``experiment`` as processes on one clip.  Raises :class:`bench.parties.PartyError`."""
+    query = experiment.query(clip)
+    with Parties(experiment.parts, 1, SHAPES[net], experiment.plan.timeout, keep_payloads=_KEEP) as parties:
+        prepared = parties.prepare()
+        answered = parties.ask(query)
+        parties.end_session()
+        reports = parties.finish()
+    return Simulation(
+        query=query,
+        label=int(answered.labels.numpy(dtype="int64", shape=(1,))[0]),
+        plain_label=int(experiment.plain(query)[0][0]),
+        prepared=prepared,
+        answered=answered,
+        reports=reports,
+    )
+
+
+def exposed(query: npt.NDArray[np.float32], seen: list[Seen]) -> tuple[int, int]:
+    """How many neighbouring pairs of feature values stand as they are in what a party received, and of how many.
+
+    Pairs (8 bytes as float32, 16 as float64) are looked for, because a single value could be met by chance.
+    """
+    received = b"".join(message.payload for message in seen if message.direction == "received")
+    values = query.ravel()
+    pairs = values[: len(values) // 2 * 2].reshape(-1, 2)
+    pairs = pairs[(pairs != 0).any(axis=1)][:2000]
+    found = sum(pair.astype(kind).tobytes() in received for pair in pairs for kind in ("<f4", "<f8"))
+    return found, len(pairs)
+
+
+def summary(seen: list[Seen]) -> list[tuple[str, str, str, int, int, bytes]]:
+    """Messages of one party in order, runs of the same name joined: direction, peer, name, count, bytes, beginning."""
+    lines: dict[tuple[str, str, str], tuple[int, int, bytes]] = {}
+    for message in seen:
+        key = (message.direction, message.peer, message.name)
+        count, size, beginning = lines.get(key, (0, 0, message.payload[:32]))
+        lines[key] = (count + 1, size + message.size, beginning)
+    return [(*key, *value) for key, value in lines.items()]

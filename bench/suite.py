@@ -1,0 +1,96 @@
+"""The comparison: every paradigm on one corpus and split, one row for each of its settings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from audio import CorpusError, load_corpus
+from audio.splits import default_split
+from bench.experiment import Cell, Experiment, Say, run
+from bench.paradigms import PARADIGMS
+from bench.row import Row
+from bench.workbench import Workbench
+
+PRESETS = ("quick", "full")
+
+
+def open_workbench(
+    corpus: str,
+    data: Path | None,
+    *,
+    preset: str,
+    seed: int,
+    say: Say,
+    skip_broken: bool = False,
+    label: str = "emotion",
+) -> Workbench:
+    """Load a corpus, choose its split and make the workbench.  Raises :class:`audio.CorpusError`, one clear line."""
+    loaded = load_corpus(corpus, data, skip_broken=skip_broken)
+    for remark in loaded.remarks:
+        say(remark)
+    if not loaded.has(label):
+        raise CorpusError(f"{loaded.name} has clips without the label {label}: choose a corpus of emotional speech")
+    say(f"{loaded.name}: {len(loaded)} clips, {len(loaded.speakers)} speakers, {len(loaded.classes(label))} classes")
+    return Workbench(loaded, default_split(loaded, seed), label, preset, seed, say)
+
+
+def cells(paradigms: Sequence[str], preset: str) -> list[Cell]:
+    """The rows a run of these paradigms will give."""
+    return [cell for name in paradigms for cell in PARADIGMS[name].cells(preset)]
+
+
+def build(cell: Cell, bench: Workbench) -> Experiment:
+    """Train what the cell needs, or take it from the cache, and set its parties up."""
+    return PARADIGMS[cell.paradigm].build(cell, bench)
+
+
+@dataclass(frozen=True)
+class Attackable:
+    """An attack that can be run by itself: what the adversary does, and on which paradigm."""
+
+    description: str
+    paradigm: str
+
+    def cells(self, preset: str) -> list[Cell]:
+        """The settings it is run on."""
+        return cells([self.paradigm], preset)
+
+
+def attackable() -> dict[str, Attackable]:
+    """Every attack by name."""
+    return {
+        name: Attackable(description, paradigm)
+        for paradigm, module in PARADIGMS.items()
+        for name, description in module.ATTACKS.items()
+    }
+
+
+def usable(paradigms: Sequence[str], say: Say) -> list[str]:
+    """Those of ``paradigms`` whose libraries are installed; the others are named with what to run."""
+    found = []
+    for name in paradigms:
+        if reason := PARADIGMS[name].missing():
+            say(f"{name} is left out: {reason}")
+        else:
+            found.append(name)
+    return found
+
+
+def compare(bench: Workbench, paradigms: Sequence[str], net: str) -> list[Row]:
+    """Run all cells of ``paradigms``, one after the other (two parties already use two cores)."""
+    rows = []
+    for cell in cells(paradigms, bench.preset):
+        experiment = build(cell, bench)
+        rows.append(
+            run(
+                experiment,
+                corpus=bench.corpus.name,
+                split=bench.split.name,
+                seed=bench.seed,
+                net=net,
+                say=bench.say,
+            )
+        )
+    return rows

@@ -1,0 +1,116 @@
+"""Result files: schema, CSV, whole or not at all, and no NaN."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bench import results
+from bench.blanks import blanks, null_fields, why
+from bench.row import Row, Security, Timing, Traffic, json_schema
+from bench.table import attacks, footnotes, setting, table
+
+ROW = Row(
+    paradigm="mpc",
+    mode="crypten",
+    model="depinto",
+    corpus="synthetic",
+    split="speakers-seed0",
+    seed=0,
+    n_queries=10,
+    parameters={"net": "loopback", "batch": 4},
+    accuracy_plain=0.5,
+    accuracy_private=0.5,
+    agreement=1.0,
+    max_abs_error=1e-4,
+    metrics={"attack_wrong_accepted": 1.0, "attack_unknown": None, "offline_bytes": 10.0},
+    published={"ms": 300.0},
+    offline_ms=Timing(3.0, 4.0),
+    online_ms=Timing(30.0, 40.0),
+    per_query_ms_batched=12.0,
+    bytes=Traffic(1000, 2000, None),
+    rounds=12,
+    key_bytes=None,
+    peak_rss_mb=100.0,
+    security=Security("semi-honest", "a dealer", None, None, "shapes"),
+    software={"python": "3.11"},
+    machine={"cores": 2},
+)
+
+
+def test_the_stored_schema_is_that_of_the_classes():
+    assert results.stored_schema() == json.loads(json.dumps(json_schema()))
+
+
+def test_rows_survive_the_file(tmp_path):
+    written, _ = results.write([ROW, ROW], tmp_path)
+    assert results.read(written) == [ROW, ROW]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["results.csv", "results.json"]
+
+
+@given(st.sampled_from(Row.__struct_fields__))
+def test_a_missing_field_is_refused(name):
+    plain = msgspec.to_builtins(ROW)
+    del plain[name]
+    with pytest.raises(results.ResultsError):
+        results._check([plain], "the rows")
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_no_figure_is_nan_or_infinite(value, tmp_path):
+    broken = msgspec.structs.replace(ROW, accuracy_plain=value)
+    with pytest.raises(results.ResultsError, match="NaN"):
+        results.write([broken], tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_reading_something_else_is_one_clear_line(tmp_path):
+    path = tmp_path / "results.json"
+    path.write_text('[{"paradigm": "mpc"}]')
+    with pytest.raises(results.ResultsError, match="schema"):
+        results.read(path)
+    path.write_text("[")
+    with pytest.raises(results.ResultsError, match="run sotto bench again"):
+        results.read(path)
+
+
+def test_the_csv_has_one_line_a_row_and_nested_columns():
+    lines = list(csv.DictReader(io.StringIO(results.to_csv([ROW, ROW]))))
+    assert len(lines) == 2
+    assert lines[0]["bytes.alice"] == "1000"
+    assert lines[0]["bytes.dealer"] == ""
+    assert lines[0]["online_ms.median"] == "30.0"
+
+
+def test_a_failed_write_leaves_the_former_file(tmp_path):
+    path = tmp_path / "results.json"
+    results.write_whole(path, "former")
+    with pytest.raises(UnicodeEncodeError):
+        results.write_whole(path, "\ud800")
+    assert path.read_text() == "former"
+    assert [p.name for p in tmp_path.iterdir()] == ["results.json"]
+
+
+def test_every_null_is_explained():
+    assert null_fields(ROW) == [
+        "key_bytes", "bytes.dealer", "security.computational_bits", "security.statistical_bits",
+    ]  # fmt: skip
+    assert why(ROW, "key_bytes") is not None
+    assert "mpc/crypten key_bytes: correlated randomness is dealt inside the query: see bytes.dealer" in blanks([ROW])
+
+
+def test_a_corpus_notice_stands_first_under_the_table():
+    assert footnotes([ROW], "synthetic speech")[0] == "synthetic speech"
+    assert footnotes([ROW], None)[0] != "synthetic speech"
+
+
+def test_the_table_shows_attacks_and_settings():
+    assert attacks(ROW) == ["wrong accepted 1"]
+    assert setting(ROW) == "depinto batch=4"
+    assert table([ROW], "t").row_count == 1
