@@ -32,6 +32,7 @@ FORMAT: Literal[1] = 1
 
 Scalar = bool | int | float | str | None
 Spec = dict[str, Scalar | list[Scalar]]
+Shapes = dict[str, tuple[tuple[int, ...], str]]
 
 
 class ModelRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,6 +49,8 @@ class ModelRecord(msgspec.Struct, frozen=True, kw_only=True):
         seed: seed of the training run.
         scores: for instance ``{"accuracy": 0.6}``.
         sotto: version of the package that wrote the file.
+        encrypted_for: fingerprint of the secret key the first convolution is encrypted under; empty for a plain
+            model. An encrypted model gives noise on plain features.
     """
 
     architecture: str
@@ -60,6 +63,7 @@ class ModelRecord(msgspec.Struct, frozen=True, kw_only=True):
     seed: int = 0
     scores: dict[str, float] = {}
     sotto: str = ""
+    encrypted_for: str = ""
 
 
 class _Statistics(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -83,6 +87,7 @@ class _Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     seed: int
     scores: dict[str, float]
     sotto: str
+    encrypted_for: str = ""
 
 
 def save(path: str | Path, module: nn.Module, record: ModelRecord) -> None:
@@ -96,6 +101,7 @@ def save(path: str | Path, module: nn.Module, record: ModelRecord) -> None:
     path = Path(path)
     if type(module) is not architecture(record.architecture):
         raise ModelError(f"a {type(module).__name__} is not an architecture {record.architecture!r}")
+    _require_classes(path, record)
     state = {f"module.{name}": tensor.detach().cpu().contiguous() for name, tensor in module.state_dict().items()}
     _require_layout(path, _layout(record.architecture, record.arguments), _shapes(state))
     if record.normalisation is not None:
@@ -127,22 +133,22 @@ def load(path: str | Path) -> tuple[nn.Module, ModelRecord]:
     try:
         with safe_open(path, framework="pt") as file:
             record = _decode(path, (file.metadata() or {}).get(METADATA_KEY))
+            _require_classes(path, record)
             found = {name: _file_shape(file, name) for name in file.keys()}  # noqa: SIM118  (a file, not a dict)
             try:
                 layout = _layout(record.architecture, record.arguments)
             except ModelError as error:
                 raise ModelError(f"{path}: {error}") from error
-            statistics = {name for name in found if name.startswith("normalisation.")}
-            if statistics != ({"normalisation.mean", "normalisation.scale"} if record.normalisation else set()):
-                raise ModelError(f"{path}: the statistics in the file do not match its record")
+            statistics = _statistics(path, record, found)
             _require_layout(path, layout, {name: found[name] for name in found if name not in statistics})
             tensors = {name: file.get_tensor(name) for name in found}
-    except SafetensorError as error:
+    except (SafetensorError, OSError) as error:
         raise ModelError(f"{path}: not a readable safetensors file ({str(error).splitlines()[0][:120]})") from error
     _require_finite(path, tensors)
-    module = _meta(record.architecture, record.arguments)
+    with torch.random.fork_rng(devices=[]):  # its size is the file's by now; its initial weights are overwritten
+        module = build(record.architecture, record.arguments)
     weights = {name.removeprefix("module."): tensor for name, tensor in tensors.items() if name not in statistics}
-    module.load_state_dict(weights, strict=True, assign=True)
+    module.load_state_dict(weights, strict=True)
     return module.eval(), _record(path, record, tensors)
 
 
@@ -160,6 +166,7 @@ def _header(record: ModelRecord) -> _Header:
         seed=record.seed,
         scores=record.scores,
         sotto=record.sotto or version(),
+        encrypted_for=record.encrypted_for,
     )
 
 
@@ -187,6 +194,16 @@ def _decode(path: Path, text: str | None) -> _Header:
         raise ModelError(f"{path}: malformed model record ({str(error)[:160]})") from error
 
 
+def _statistics(path: Path, record: _Header, found: Shapes) -> set[str]:
+    """Names of the normalisation tensors in the file: both or none, as the record says, and float32."""
+    names = {name for name in found if name.startswith("normalisation.")}
+    if names != ({"normalisation.mean", "normalisation.scale"} if record.normalisation else set()):
+        raise ModelError(f"{path}: the statistics in the file do not match its record")
+    if any(found[name][1] != "F32" for name in names):
+        raise ModelError(f"{path}: the statistics in the file are not float32")
+    return names
+
+
 def _require_plausible(path: Path) -> None:
     if not path.is_file():
         raise ModelError(f"{path}: no such model file")
@@ -195,7 +212,6 @@ def _require_plausible(path: Path) -> None:
         raise ModelError(f"{path}: {size} bytes, more than the {MAX_BYTES} a model file may have")
 
 
-Shapes = dict[str, tuple[tuple[int, ...], str]]
 _DTYPES = {
     torch.float32: "F32",
     torch.float64: "F64",
@@ -205,18 +221,21 @@ _DTYPES = {
 }
 
 
-def _meta(name: str, arguments: dict[str, Argument]) -> nn.Module:
-    """The network without storage: shapes only."""
-    with torch.device("meta"):
-        return build(name, arguments)
-
-
 def _layout(name: str, arguments: dict[str, Argument]) -> Shapes:
-    return _shapes({f"module.{key}": tensor for key, tensor in _meta(name, arguments).state_dict().items()})
+    """What the file must hold, from the network without storage."""
+    with torch.device("meta"):
+        module = build(name, arguments)
+    return _shapes({f"module.{key}": tensor for key, tensor in module.state_dict().items()})
 
 
 def _shapes(state: dict[str, torch.Tensor]) -> Shapes:
     return {name: (tuple(tensor.shape), _DTYPES.get(tensor.dtype, "?")) for name, tensor in state.items()}
+
+
+def _require_classes(path: Path, record: "_Header | ModelRecord") -> None:
+    outputs = record.arguments.get("classes")
+    if outputs is not None and outputs != len(record.classes):
+        raise ModelError(f"{path}: the record names {len(record.classes)} classes, the network has {outputs}")
 
 
 def _file_shape(file: Any, name: str) -> tuple[tuple[int, ...], str]:
