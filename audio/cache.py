@@ -14,6 +14,7 @@ import json
 import logging
 import os
 import secrets
+import shutil
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -43,6 +44,18 @@ def key_of(record: Mapping[str, object]) -> str:
 def partial_path(target: Path) -> Path:
     """A fresh name beside `target` to write to before moving it into place (same folder, so the move is atomic)."""
     return target.with_name(f"{target.name}{_TEMPORARY}{os.getpid()}-{secrets.token_hex(4)}")
+
+
+def remove_stale_partials(folder: Path) -> None:
+    """Remove from `folder` what `partial_path` named and a killed process left there more than a day ago."""
+    for partial in folder.glob(f"*{_TEMPORARY}*"):
+        with contextlib.suppress(OSError):
+            if time.time() - partial.stat().st_mtime < _STALE_SECONDS:
+                continue
+            if partial.is_dir():
+                shutil.rmtree(partial)
+            else:
+                partial.unlink()
 
 
 class ArrayCache:
@@ -94,10 +107,9 @@ class ArrayCache:
 
     def sweep(self) -> None:
         """Remove what killed processes left half written more than a day ago."""
-        for partial in self.folder.glob(f"*/*{_TEMPORARY}*"):
-            with contextlib.suppress(OSError):
-                if time.time() - partial.stat().st_mtime > _STALE_SECONDS:
-                    partial.unlink()
+        with contextlib.suppress(OSError):
+            for shelf in self.folder.iterdir():
+                remove_stale_partials(shelf)
 
 
 def _digest(array: np.ndarray) -> str:

@@ -24,6 +24,7 @@ def spread(
     *,
     seconds_each: float,
     label: str,
+    unit: str = "clip",
     jobs: int | None = None,
     progress: bool = True,
 ) -> Iterator[tuple[int, R]]:
@@ -33,7 +34,7 @@ def spread(
         work: a module-level function; it runs in worker processes, which live on for the next call.
         items: what to work on; sent to the workers, so small.
         seconds_each: a rough guess, used to choose batches and how many processes are worth starting.
-        label: what the progress bar says.
+        label, unit: what the progress bar says, and what it counts.
         jobs: processes at most; None means one per usable core, 1 means none but this one.
         progress: whether to show a bar on standard error (from the third second on).
 
@@ -48,7 +49,7 @@ def spread(
     with tqdm(
         total=len(items),
         desc=label,
-        unit="clip",
+        unit=unit,
         file=sys.stderr,
         disable=not progress,
         delay=2.0,

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from audio import synthetic
 from audio.checking import check
 from audio.corpora import ravdess
 from audio.corpora.faults import Faults
@@ -28,6 +29,7 @@ class Source:
         licence: of the recordings; none of them is part of this project.
         origin: where it is published.
         load: reads the corpus from its own folder.
+        built_in: makes or finds the corpus when no folder is named; None for recordings.
     """
 
     title: str
@@ -36,6 +38,7 @@ class Source:
     licence: str
     origin: str
     load: Callable[[Path, Faults], Corpus]
+    built_in: Callable[[], Corpus] | None = None
 
 
 CORPORA: dict[str, Source] = {
@@ -46,6 +49,15 @@ CORPORA: dict[str, Source] = {
         licence="CC BY-NC-SA 4.0",
         origin="https://zenodo.org/records/1188976",
         load=ravdess.load,
+    ),
+    "synthetic": Source(
+        title="the synthetic corpus",
+        folders=("synthetic",),
+        labels=("speaker", "sex", "emotion", "sentence", "transcript"),
+        licence="made on this machine",
+        origin="espeak-ng",
+        load=synthetic.load,
+        built_in=synthetic.built_in,
     ),
 }
 
@@ -65,6 +77,8 @@ def load_corpus(name: str, root: Path | None = None, *, skip_broken: bool = Fals
     if name not in CORPORA:
         raise CorpusError(f"no corpus is called {name}; known are {', '.join(CORPORA)}")
     source = CORPORA[name]
+    if root is None and source.built_in is not None:
+        return source.built_in()
     corpus = source.load(resolve(root, source.title, source.folders), Faults(skip_broken))
     for remark in corpus.remarks:
         _log.info("%s: %s", name, remark)

@@ -1,0 +1,106 @@
+"""The synthetic corpus on disk: made on first use, checked file by file whenever it is loaded."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from pathlib import Path, PurePosixPath
+
+import msgspec
+
+from audio import cache
+from audio.clip import Clip
+from audio.corpora.faults import Faults
+from audio.corpus import Corpus
+from audio.errors import BrokenClip, CorpusError, WrongFolder
+from audio.synthetic.making import FORMAT, digest, make, recipe
+
+_log = logging.getLogger("sotto")
+
+NOTICE = "synthetic corpus: spoken by espeak-ng with emotion added by rule; its scores say nothing about human speech"
+"""Stands beside every score on this corpus."""
+
+
+class _Row(msgspec.Struct, forbid_unknown_fields=True):
+    id: str
+    file: str
+    speaker: str
+    sex: str
+    emotion: str
+    sentence: str
+    transcript: str
+    digest: str
+
+
+class _Manifest(msgspec.Struct):
+    format: str
+    recipe: int
+    seed: int
+    clips: list[_Row]
+
+
+def built_in(seed: int = 0, *, jobs: int | None = None, progress: bool = True) -> Corpus:
+    """The corpus for `seed`, made on first use (well under a minute) and kept in the cache.
+
+    Raises:
+        CorpusError: it cannot be made.
+    """
+    folder = cache.root() / "synthetic" / cache.key_of(recipe(seed))
+    cache.remove_stale_partials(folder.parent)
+    if folder.exists():
+        try:
+            corpus = load(folder, Faults())
+        except CorpusError as error:
+            _log.warning("synthetic: made again, because the cached one is damaged (%s)", error)
+            shutil.rmtree(folder, ignore_errors=True)
+        else:
+            _log.info("synthetic: reused the cached corpus of %d clips", len(corpus))
+            return corpus
+    make(folder, seed, jobs=jobs, progress=progress)
+    return load(folder, Faults())
+
+
+def load(root: Path, faults: Faults) -> Corpus:
+    """A corpus that `make` wrote. Every file is compared with the digest in the manifest.
+
+    Raises:
+        WrongFolder: no manifest of this format. BrokenClip: a file is missing or not the one that was written.
+    """
+    manifest = _read_manifest(root / "manifest.json")
+    clips = []
+    for row in manifest.clips:
+        inside = PurePosixPath(row.file)
+        if inside.is_absolute() or ".." in inside.parts:
+            raise CorpusError(f"{root / 'manifest.json'}: names a file outside its folder ({row.file})")
+        path = root / inside
+        if not path.is_file() or digest(path) != row.digest:
+            faults.report(BrokenClip(f"{path}: is missing or not the file that the manifest describes"))
+            continue
+        clips.append(
+            Clip(
+                id=row.id,
+                path=path,
+                speaker=row.speaker,
+                sex=row.sex,
+                emotion=row.emotion,
+                sentence=row.sentence,
+                transcript=row.transcript,
+            )
+        )
+    return Corpus("synthetic", tuple(clips), synthetic=True, notice=NOTICE)
+
+
+def _read_manifest(path: Path) -> _Manifest:
+    try:
+        manifest = msgspec.json.decode(path.read_bytes(), type=_Manifest)
+    except FileNotFoundError:
+        raise WrongFolder(
+            f"{path.parent}: holds no synthetic corpus (no manifest.json); without --data the built-in one is used"
+        ) from None
+    except OSError as error:
+        raise CorpusError(f"{path}: cannot be read ({error.strerror or error})") from None
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise CorpusError(f"{path}: is not a manifest of the synthetic corpus ({error})") from None
+    if manifest.format != FORMAT or not manifest.clips:
+        raise CorpusError(f"{path}: is not a manifest of the synthetic corpus")
+    return manifest
