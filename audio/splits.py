@@ -133,7 +133,8 @@ def published_split(corpus: Corpus) -> Split:
     unknown = set(subsets) - {"train", "validation", "test"}
     if unknown:
         raise SplitError(f"{corpus.name}: no published split, its subsets are {', '.join(sorted(set(subsets)))}")
-    return _by_label(corpus, "published", "subset", {"validation"}, {"test"})
+    split = _by_label(corpus, "published", "subset", {"validation"}, {"test"})
+    return split.check(corpus, by="speaker") if corpus.has("speaker") else split
 
 
 def default_split(corpus: Corpus, seed: int = 0) -> Split:

@@ -9,7 +9,18 @@ from pathlib import Path
 
 from audio import synthetic
 from audio.checking import check
-from audio.corpora import ravdess
+from audio.corpora import (
+    emodb,
+    esc50,
+    fsd50k,
+    fsdd,
+    librispeech,
+    manifest,
+    ravdess,
+    sins,
+    urbansound8k,
+    voxceleb1,
+)
 from audio.corpora.faults import Faults
 from audio.corpora.folder import resolve
 from audio.corpus import Corpus
@@ -42,6 +53,15 @@ class Source:
 
 
 CORPORA: dict[str, Source] = {
+    "synthetic": Source(
+        title="the synthetic corpus",
+        folders=("synthetic",),
+        labels=("speaker", "sex", "emotion", "sentence", "transcript"),
+        licence="made on this machine",
+        origin="https://github.com/espeak-ng/espeak-ng",
+        load=synthetic.load,
+        built_in=synthetic.built_in,
+    ),
     "ravdess": Source(
         title="RAVDESS speech",
         folders=("ravdess", "ravdess_speech", "audio_speech_actors_01_24"),
@@ -50,14 +70,85 @@ CORPORA: dict[str, Source] = {
         origin="https://zenodo.org/records/1188976",
         load=ravdess.load,
     ),
-    "synthetic": Source(
-        title="the synthetic corpus",
-        folders=("synthetic",),
+    "emodb": Source(
+        title="EmoDB",
+        folders=("emodb", "emo_db", "berlin_emodb"),
         labels=("speaker", "sex", "emotion", "sentence", "transcript"),
-        licence="made on this machine",
-        origin="espeak-ng",
-        load=synthetic.load,
-        built_in=synthetic.built_in,
+        licence="CC0 1.0 since its 2022 release, unstated before",
+        origin="https://zenodo.org/records/7447302",
+        load=emodb.load,
+    ),
+    "fsdd": Source(
+        title="FSDD",
+        folders=("fsdd", "free_spoken_digit_dataset", "free_spoken_digit_dataset_master"),
+        labels=("speaker", "sex", "digit", "transcript"),
+        licence="CC BY-SA 4.0",
+        origin="https://github.com/Jakobovski/free-spoken-digit-dataset",
+        load=fsdd.load,
+    ),
+    "librispeech": Source(
+        title="LibriSpeech",
+        folders=("librispeech",),
+        labels=("speaker", "sex", "transcript", "chapter", "part", "subset"),
+        licence="CC BY 4.0",
+        origin="https://www.openslr.org/12",
+        load=librispeech.load,
+    ),
+    "voxceleb1": Source(
+        title="VoxCeleb1",
+        folders=("voxceleb1", "voxceleb", "vox1"),
+        labels=("speaker", "sex", "video", "subset"),
+        licence="CC BY 4.0 for the annotation; the recordings belong to their uploaders",
+        origin="https://www.robots.ox.ac.uk/~vgg/data/voxceleb/",
+        load=voxceleb1.load,
+    ),
+    "esc50": Source(
+        title="ESC-50",
+        folders=("esc50", "esc50master"),
+        labels=("event", "fold", "recording", "take"),
+        licence="CC BY-NC 3.0",
+        origin="https://github.com/karolpiczak/ESC-50",
+        load=esc50.load_fifty,
+    ),
+    "esc10": Source(
+        title="ESC-10",
+        folders=("esc10", "esc10master", "esc50", "esc50master"),
+        labels=("event", "fold", "recording", "take"),
+        licence="CC BY 3.0",
+        origin="https://github.com/karolpiczak/ESC-10",
+        load=esc50.load_ten,
+    ),
+    "urbansound8k": Source(
+        title="UrbanSound8K",
+        folders=("urbansound8k", "us8k"),
+        labels=("event", "fold", "recording"),
+        licence="CC BY-NC 3.0",
+        origin="https://urbansounddataset.weebly.com/urbansound8k.html",
+        load=urbansound8k.load,
+    ),
+    "fsd50k": Source(
+        title="FSD50K",
+        folders=("fsd50k",),
+        labels=("event", "events", "subset"),
+        licence="CC BY 4.0; clips CC0, CC BY, CC BY-NC or Sampling+",
+        origin="https://zenodo.org/records/4060432",
+        load=fsd50k.load,
+    ),
+    "sins": Source(
+        title="SINS",
+        folders=("sins", "sins_database", "dcase2018_task5_dev"),
+        labels=("event", "fold", "node"),
+        licence="as stated in each of its repositories",
+        origin="https://github.com/KULeuvenADVISE/SINS_database",
+        load=sins.load,
+    ),
+    "manifest": Source(
+        title="a corpus with a manifest",
+        folders=("manifest",),
+        labels=("whatever its columns are",),
+        licence="yours to know",
+        origin="a table with a column path and columns of labels",
+        load=manifest.load,
     ),
 }
 
@@ -67,19 +158,23 @@ def load_corpus(name: str, root: Path | None = None, *, skip_broken: bool = Fals
 
     Args:
         name: a key of `CORPORA`.
-        root: the folder of that corpus, or a folder that holds several corpora each under its own name.
+        root: the folder of that corpus, or a folder that holds several corpora each under its own name; for
+            "manifest" also the table itself. Without it, "synthetic" is the built-in corpus.
         skip_broken: leave out files that are damaged or lack a label, with a warning each, instead of stopping at
             the first. This decodes everything once, because only that shows damage.
 
     Raises:
         CorpusError: unknown name, wrong folder, or a file that cannot be used; one line that names it.
     """
-    if name not in CORPORA:
+    source = CORPORA.get(name.lower())
+    if source is None:
         raise CorpusError(f"no corpus is called {name}; known are {', '.join(CORPORA)}")
-    source = CORPORA[name]
     if root is None and source.built_in is not None:
         return source.built_in()
-    corpus = source.load(resolve(root, source.title, source.folders), Faults(skip_broken))
+    is_table = root is not None and source.load is manifest.load and root.is_file()
+    others = tuple(folder for known in CORPORA.values() for folder in known.folders if folder not in source.folders)
+    folder = root if root is not None and is_table else resolve(root, source.title, source.folders, others)
+    corpus = source.load(folder, Faults(skip_broken))
     for remark in corpus.remarks:
         _log.info("%s: %s", name, remark)
     return check(corpus).report_and_drop() if skip_broken else corpus

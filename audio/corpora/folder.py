@@ -12,16 +12,17 @@ from audio.errors import CorpusError, WrongFolder
 AUDIO_SUFFIXES = {".wav", ".flac"}
 
 
-def resolve(data: Path | None, title: str, names: tuple[str, ...]) -> Path:
+def resolve(data: Path | None, title: str, names: tuple[str, ...], others: tuple[str, ...] = ()) -> Path:
     """The folder of one corpus.
 
     Args:
         data: that folder, or one that holds several corpora each under its own name. None is refused.
         title: the corpus, for the error message.
         names: folder names of the corpus; letter case, "-" and "_" do not matter.
+        others: folder names of other corpora; a folder with some of those but none of `names` is not searched.
 
     Raises:
-        WrongFolder: nothing was named or it is not a folder.
+        WrongFolder: nothing was named, it is not a folder, or it holds other corpora.
     """
     if data is None:
         raise WrongFolder(f"{title} is not part of this project: name the folder that holds it with --data DIR")
@@ -34,6 +35,9 @@ def resolve(data: Path | None, title: str, names: tuple[str, ...]) -> Path:
     for name in names:
         if _plain(name) in present:
             return present[_plain(name)]
+    strangers = [present[_plain(name)].name for name in others if _plain(name) in present]
+    if strangers:
+        raise WrongFolder(f"{data}: holds {', '.join(strangers)}, but no {title} (expected in a folder {names[0]})")
     return data
 
 

@@ -1,0 +1,73 @@
+"""EmoDB, the Berlin database of emotional speech: ten actors, ten German sentences, seven emotions.
+
+Burkhardt et al., Interspeech 2005. In `03a01Fa.wav` come the speaker (03), the sentence (a01), the initial of the
+German word for the emotion (F, Freude) and the version (a).
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from audio.clip import Clip
+from audio.corpora.faults import Faults
+from audio.corpora.folder import audio_files, nothing_found
+from audio.corpus import Corpus
+from audio.errors import MissingLabel
+
+EMOTIONS = {
+    "W": "angry",
+    "L": "bored",
+    "E": "disgust",
+    "A": "fearful",
+    "F": "happy",
+    "T": "sad",
+    "N": "neutral",
+}
+WOMEN = frozenset({"08", "09", "13", "14", "16"})
+MEN = frozenset({"03", "10", "11", "12", "15"})
+SENTENCES = {
+    "a01": "Der Lappen liegt auf dem Eisschrank",
+    "a02": "Das will sie am Mittwoch abgeben",
+    "a04": "Heute abend könnte ich es ihm sagen",
+    "a05": "Das schwarze Stück Papier befindet sich da oben neben dem Holzstück",
+    "a07": "In sieben Stunden wird es soweit sein",
+    "b01": "Was sind denn das für Tüten, die da unter dem Tisch stehen",
+    "b02": "Sie haben es gerade hochgetragen und jetzt gehen sie wieder runter",
+    "b03": "An den Wochenenden bin ich jetzt immer nach Hause gefahren und habe Agnes besucht",
+    "b09": "Ich will das eben wegbringen und dann mit Karl was trinken gehen",
+    "b10": "Die wird auf dem Platz sein, wo wir sie immer hinlegen",
+}
+
+_NAME = re.compile(r"^(\d\d)([ab]\d\d)([A-Z])([a-z])$")
+
+
+def load(root: Path, faults: Faults) -> Corpus:
+    """Every recording below `root` (in a `wav` folder or not)."""
+    clips, strangers = [], []
+    for path in audio_files(root):
+        parts = _NAME.match(path.stem)
+        if parts is None:
+            strangers.append(path)
+        elif parts[3] not in EMOTIONS:
+            faults.report(MissingLabel(f"{path}: emotion {parts[3]} is not one of EmoDB's {', '.join(EMOTIONS)}"))
+        elif parts[1] not in WOMEN | MEN:
+            faults.report(MissingLabel(f"{path}: speaker {parts[1]} is not one of EmoDB's ten"))
+        elif faults.usable(path):
+            clips.append(
+                Clip(
+                    id=path.stem,
+                    path=path,
+                    speaker=parts[1],
+                    sex="female" if parts[1] in WOMEN else "male",
+                    emotion=EMOTIONS[parts[3]],
+                    sentence=parts[2],
+                    transcript=SENTENCES.get(parts[2]),
+                    extra={"version": parts[4]},
+                )
+            )
+    if not clips:
+        raise nothing_found(root, "EmoDB", "wav/03a01Fa.wav")
+    for path in strangers:
+        faults.report(MissingLabel(f"{path}: is not named like an EmoDB recording, so its emotion is unknown"))
+    return Corpus("emodb", tuple(clips))

@@ -1,0 +1,54 @@
+"""Any other corpus, described by a table: one row a clip, the column `path`, and one column for each label.
+
+    path,speaker,sex,emotion,turn
+    calls/0001.wav,caller17,female,angry,3
+
+Columns named like a clip's labels (speaker, sex, emotion, intensity, sentence, transcript, digit, event, fold) become
+those labels, `id` the clip's id, every other column a label of that name. An empty cell is a label the clip does not
+have. Paths are relative to the table. The Let's Go corpus, which is given out on request only, is used this way.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from audio.clip import LABELS, Clip
+from audio.corpora.faults import Faults
+from audio.corpora.folder import table_rows
+from audio.corpus import Corpus
+from audio.errors import CorpusError, MissingLabel, WrongFolder
+
+NAMES = ("manifest.csv", "manifest.tsv")
+
+
+def load(root: Path, faults: Faults) -> Corpus:
+    """The clips of a table: `root` itself, or `manifest.csv` or `manifest.tsv` in the folder `root`."""
+    table = root if root.is_file() else next((root / name for name in NAMES if (root / name).is_file()), None)
+    if table is None:
+        raise WrongFolder(f"{root}: holds no manifest.csv or manifest.tsv with a column path and columns of labels")
+    clips = []
+    for number, row in table_rows(table, ("path",), delimiter="\t" if table.suffix.lower() == ".tsv" else ","):
+        if not row["path"]:
+            faults.report(MissingLabel(f"{table}: line {number} has no path"))
+            continue
+        path = table.parent / row["path"]
+        if not faults.usable(path):
+            continue
+        try:
+            clips.append(_clip(path, row))
+        except ValueError as error:
+            faults.report(MissingLabel(f"{table}: line {number} ({row['path']}): {error}"))
+    if not clips:
+        raise CorpusError(f"{table}: has no usable rows")
+    return Corpus("manifest", tuple(clips))
+
+
+def _clip(path: Path, row: dict[str, str]) -> Clip:
+    labels: dict[str, Any] = {name: row[name] or None for name in LABELS if name in row}
+    if labels.get("fold") is not None:
+        if not labels["fold"].isdigit():
+            raise ValueError(f"fold {labels['fold']} is not a whole number")
+        labels["fold"] = int(labels["fold"])
+    extra = {name: value for name, value in row.items() if value and name not in {*LABELS, "path", "id"}}
+    return Clip(id=row.get("id") or row["path"], path=path, extra=extra, **labels)
