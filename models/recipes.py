@@ -78,7 +78,7 @@ FRAMES_QUICK = Recipe(
 DEPINTO = Recipe(
     name="depinto",
     architecture="depinto",
-    features=MeanMFCC(),
+    features=MeanMFCC(trim_db=35.0),
     arguments={"dropout": 0.3},
     schedule=Schedule(epochs=200, batch=32, rate=1e-3, weight_decay=1e-2, average=0.99, patience=40),
 )
