@@ -30,6 +30,9 @@ from models.recipes import Recipe
 from models.training import Trained, predict, train
 from models.weights import ModelRecord, load, save
 
+REVISION = 1
+"""Raised when the same recipe begins to give another model, so that models of older code are not reused."""
+
 _log = logging.getLogger("sotto")
 
 
@@ -144,6 +147,7 @@ def _key(corpus: Corpus, split: Split, recipe: Recipe, label: str, seed: int) ->
             "recipe": recipe.to_record(),
             "label": label,
             "seed": seed,
+            "revision": REVISION,
             "torch": torch.__version__,
         }
     )
