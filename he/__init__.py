@@ -1,0 +1,55 @@
+"""Homomorphic encryption: Bob classifies features that he only ever sees encrypted under CKKS.
+
+Alice encrypts one feature vector per ciphertext, Bob evaluates a small network with polynomial activations on it,
+Alice decrypts the logits.  One round trip; the keys are sent once per session.  (Dias, Abad, Trancoso, section 5;
+the scheme is Cheon, Kim, Kim, Song, "Homomorphic encryption for arithmetic of approximate numbers", as implemented
+by SEAL and TenSEAL.)
+
+**Bob** owns the model.  He learns nothing about Alice's features: what he sees is her public keys, ciphertexts, and
+how many of them there are.  Security is computational, 128 bits against known attacks on ring learning with errors
+(Homomorphic Encryption Standard); Alice checks the parameters he asks for.  His context has no secret key.
+
+**Alice** owns the features and learns the logits of each query, hence what logits say about the model: with enough
+queries she can train a copy of it (:mod:`he.attacks.extraction`).  ``reveal="class"`` is what her program passes on,
+not a limit on what she could decrypt.
+
+What is not protected:
+
+* *Correctness.*  Bob is trusted to evaluate the model that he described (semi-honest).  A malicious Bob can return
+  anything, for instance a constant, and nothing here proves that he did not.
+* *Published decryptions* (IND-CPA^D; Li, Micciancio, EUROCRYPT 2021).  A raw decryption carries the noise of its
+  ciphertext, and whoever holds both recovers the secret key (:mod:`he.attacks.raw_decryption` does it).  Neither SEAL
+  nor TenSEAL prevents that.  So Alice gives out the class, or logits rounded to 1/32, three times the largest error;
+  a rounded value still leaks something about the noise when it lies near a boundary, so treat rounded logits,
+  and to a lesser degree labels, as hers to keep from Bob.  Fresh keys for every session bound what can add up.
+* *The model, from the ciphertexts' noise* (circuit privacy).  The noise of an answer depends on Bob's weights.  He
+  does not flood it, so a malicious Alice may learn more than the logits say.
+* *Overflow* in models without a proved bound (``Description.proved`` is false): a query unlike the calibration
+  features can wrap around.  Alice refuses a logit above the declared bound, which catches most such answers.
+* *Metadata*: number and time of queries, the public description (widths of input and output, depth, bounds).
+
+Doors: :class:`Alice`, :class:`Bob`.  Mechanism, lowest first: ``network`` (what is computed), ``circuit`` (how),
+``ranges``, ``slots``, ``parameters``, ``noise``, ``planning`` (with which parameters), ``contexts``, ``wire``,
+``tenseal_evaluator``.
+"""
+
+from he.alice import LOGIT_STEP, Alice
+from he.bob import Bob
+from he.network import ModelRefused, PolynomialNetwork
+from he.parameters import Parameters, ParametersRefused
+from he.planning import MAX_LOGIT_ERROR, Plan, plan
+from he.wire import Description
+
+__all__ = [
+    "LOGIT_STEP",
+    "MAX_LOGIT_ERROR",
+    "Alice",
+    "Bob",
+    "Description",
+    "ModelRefused",
+    "Parameters",
+    "ParametersRefused",
+    "Plan",
+    "PolynomialNetwork",
+    "plan",
+]

@@ -1,0 +1,149 @@
+"""Alice: makes the keys, encrypts her features, decrypts the logits, and tells only the class.
+
+She trusts Bob to evaluate the model he described (semi-honest): a malicious Bob can answer anything.  She does not
+trust him with her features, and checks the parameters he asks for against the 128-bit table before she makes keys.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import tenseal as ts
+
+from he.contexts import load_vector, public_material, secret_context
+from he.parameters import Parameters
+from he.wire import (
+    MAX_PART,
+    VERSION,
+    Description,
+    Hello,
+    Query,
+    Ready,
+    receive_reply,
+    receive_small,
+    send_keys,
+)
+from link import Answer, FrameError, Link, encode
+
+log = logging.getLogger(__name__)
+
+Reveal = Literal["class", "logits"]
+
+#: Logits are rounded to multiples of this: three times the largest error a plan accepts, so that what is shown is
+#: the model's and not the encryption's noise.
+LOGIT_STEP = 2.0**-5
+
+
+class Alice:
+    """The data owner's side.
+
+    Attributes:
+        clipped: how many values of the last query lay outside [-1, 1] and were clipped.
+        description: what Bob published about his model; None before :meth:`prepare`.
+    """
+
+    def __init__(self, *, reveal: Reveal = "class", timeout: float = 120.0, threads: int | None = None) -> None:
+        """
+        Args:
+            reveal: ``"class"`` for labels only, the safe default; ``"logits"`` also gives rounded scores. Raw
+                decryptions are never given out: their low digits are the encryption's noise, from which whoever
+                holds the ciphertext recovers the secret key (:mod:`he.attacks.raw_decryption`).
+            timeout: seconds Bob may take for one vector, or for loading the keys.
+            threads: threads of TenSEAL; None for all cores.
+        """
+        if reveal not in ("class", "logits"):
+            raise ValueError(f"reveal is {reveal!r}; use 'class' or 'logits'")
+        self.reveal = reveal
+        self.timeout = timeout
+        self.clipped = 0
+        self.description: Description | None = None
+        self._threads = threads
+        self._context: ts.Context | None = None
+        self._parameters: Parameters | None = None
+        self._link: Link | None = None
+
+    def __repr__(self) -> str:
+        return f"Alice(reveal={self.reveal!r}, {'prepared' if self._link else 'not prepared'})"
+
+    def prepare(self, link: Link) -> None:
+        """Learn the model's public description, make fresh keys, send Bob the public ones.  Once per link.
+
+        Raises:
+            LinkError: Bob asks for parameters below 128 bits, or the session failed.
+        """
+        if self._link is link:
+            return
+        link.send("he.hello", encode(Hello(VERSION)))
+        try:
+            description = receive_small(link, "he.model", Description, self.timeout)
+            parameters = description.parameters()
+        except FrameError as error:
+            link.fail(str(error))
+            raise
+        context = secret_context(parameters, self._threads)
+        send_keys(link, public_material(context))
+        receive_small(link, "he.ready", Ready, self.timeout)
+        self.description, self._parameters, self._context, self._link = description, parameters, context, link
+
+    def ask(self, features: npt.ArrayLike, link: Link) -> Answer:
+        """Have Bob classify ``features`` (n, inputs) float32 in [-1, 1], one ciphertext each.
+
+        Values outside [-1, 1] are clipped, counted in :attr:`clipped` and logged: the bounds that rule out overflow
+        hold for that interval only.
+
+        Raises:
+            ValueError: wrong shape or values that are not finite.
+            FrameError: Bob's answer is malformed, or a logit exceeds the bound he declared.
+            LinkError: Bob is gone or late.
+        """
+        self.prepare(link)
+        if self.description is None or self._parameters is None or self._context is None:
+            raise RuntimeError("Alice has no session: prepare() did not finish")
+        vectors = self._within_range(features, self.description.inputs)
+        logits = np.empty((len(vectors), self.description.classes))
+        for start in range(0, len(vectors), MAX_PART):
+            part = vectors[start : start + MAX_PART]
+            ciphertexts = tuple(ts.ckks_vector(self._context, vector.tolist()).serialize() for vector in part)
+            last = start + MAX_PART >= len(vectors)
+            link.send("he.query", encode(Query(VERSION, last, ciphertexts)))
+            for index in range(len(part)):
+                reply = receive_reply(link, self._parameters, self.timeout)
+                logits[start + index] = self._decrypt(reply, self.description, self._parameters, self._context)
+        labels = logits.argmax(axis=1).astype(np.int64)
+        if self.reveal == "class":
+            return Answer(labels)
+        return Answer(labels, (np.round(logits / LOGIT_STEP) * LOGIT_STEP).astype(np.float32))
+
+    def _within_range(self, features: npt.ArrayLike, inputs: int) -> npt.NDArray[np.float64]:
+        vectors = np.asarray(features, np.float32)
+        if vectors.ndim != 2 or vectors.shape[1] != inputs or not len(vectors):
+            raise ValueError(f"features are (n, {inputs}) with n > 0, got {vectors.shape}")
+        if not np.isfinite(vectors).all():
+            raise ValueError("features hold values that are not finite: check the clips they came from")
+        self.clipped = int(np.count_nonzero(np.abs(vectors) > 1))
+        if self.clipped:
+            log.warning("%d of %d feature values lay outside [-1, 1] and were clipped", self.clipped, vectors.size)
+        return np.clip(vectors, -1, 1).astype(np.float64)
+
+    @staticmethod
+    def _decrypt(
+        ciphertext: bytes, description: Description, parameters: Parameters, context: ts.Context
+    ) -> npt.NDArray[np.float64]:
+        vector = load_vector(
+            context,
+            ciphertext,
+            size=description.classes,
+            primes=len(parameters.base),
+            scale=2.0**parameters.scale_bits,
+        )
+        logits = np.array(vector.decrypt())
+        # Bob is not told: whether a decryption is in range is itself something that he must not learn.
+        if not (np.isfinite(logits).all() and np.abs(logits).max() <= description.logit_bound + 1):
+            raise FrameError(
+                "a decrypted logit exceeds the bound Bob declared: the query is unlike what his model was"
+                " calibrated on, or his answer is wrong"
+            )
+        return logits

@@ -1,0 +1,65 @@
+"""Mode ``tenseal``: the circuit over TenSEAL's public ``ckks_vector`` interface, as its users would write it.
+
+One ciphertext holds the vector, copied over its slots.  A matrix product is ``ckks_vector.mm`` (the diagonal method:
+one rotation per input), an activation is ``square`` and ``*`` after :mod:`he.circuit` has folded it, and biases are
+encrypted when the session begins: adding a plain list would fill only the first slots, and the next product, which
+reads the copies too, would silently be wrong.
+"""
+
+from __future__ import annotations
+
+import tenseal as ts
+
+from he.circuit import Circuit, evaluate, fold
+from he.contexts import load_vector
+from he.network import PolynomialNetwork
+from he.parameters import Parameters
+
+
+class CiphertextArithmetic:
+    """Arithmetic on ``ckks_vector``; relinearisation, rescaling and level matching are TenSEAL's."""
+
+    def __init__(self, circuit: Circuit, context: ts.Context) -> None:
+        self.matrices = [ts.plain_tensor(weight.tolist(), dtype="float") for weight in circuit.weights]
+        self.biases = [ts.ckks_vector(context, bias.tolist()) for bias in circuit.biases]
+
+    def affine(self, x: ts.CKKSVector, layer: int) -> ts.CKKSVector:
+        return x.mm(self.matrices[layer]) + self.biases[layer]
+
+    def square(self, x: ts.CKKSVector) -> ts.CKKSVector:
+        return x.square()
+
+    def multiply(self, x: ts.CKKSVector, y: ts.CKKSVector) -> ts.CKKSVector:
+        return x * y
+
+    def scale(self, x: ts.CKKSVector, factor: float) -> ts.CKKSVector:
+        return x * factor
+
+    def shift(self, x: ts.CKKSVector, constant: float) -> ts.CKKSVector:
+        return x + constant
+
+    def add(self, x: ts.CKKSVector, y: ts.CKKSVector) -> ts.CKKSVector:
+        return x + y
+
+
+class TensealEvaluator:
+    """Bob's evaluation of one network for one session's keys."""
+
+    def __init__(self, network: PolynomialNetwork, parameters: Parameters, context: ts.Context) -> None:
+        """``context`` is public (:func:`he.contexts.public_context`) and fits ``parameters``."""
+        self._context = context
+        self._parameters = parameters
+        self._inputs = network.inputs
+        self._circuit = fold(network, parameters.ratios)
+        self._arithmetic = CiphertextArithmetic(self._circuit, context)
+
+    def evaluate(self, ciphertext: bytes) -> bytes:
+        """The encrypted logits for one encrypted feature vector; :class:`link.FrameError` for a malformed one."""
+        vector = load_vector(
+            self._context,
+            ciphertext,
+            size=self._inputs,
+            primes=len(self._parameters.chain) - 1,
+            scale=2.0**self._parameters.scale_bits,
+        )
+        return evaluate(self._circuit, vector, self._arithmetic).serialize()
