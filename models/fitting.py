@@ -27,7 +27,7 @@ from models.augmentation import Variations, VariedCepstra
 from models.evaluation import accuracy, unweighted_average_recall
 from models.normalisation import Normalisation
 from models.recipes import Recipe
-from models.training import Trained, predict, train
+from models.training import Examples, Fixed, predict, train
 from models.weights import ModelRecord, load, save
 
 REVISION = 1
@@ -75,6 +75,22 @@ def fit(
     if cached and (found := _earlier(path)) is not None:
         _log.info("%s: reused the %s model of %s, seed %d", corpus.name, recipe.name, split.name, seed)
         return found
+    module, record = _fitted(corpus, split, recipe, label, seed, jobs, progress, variations)
+    if cached:
+        _keep(path, module, record)
+    return module, record
+
+
+def _fitted(
+    corpus: Corpus,
+    split: Split,
+    recipe: Recipe,
+    label: str,
+    seed: int,
+    jobs: int | None,
+    progress: bool,
+    variations: Callable[[], Variations] | None,
+) -> tuple[nn.Module, ModelRecord]:
     features = extract(corpus, recipe.features, jobs=jobs, progress=progress)
     classes = corpus.classes(label)
     targets = corpus.targets(label, classes)
@@ -82,13 +98,15 @@ def fit(
     early = recipe.schedule.patience is not None
     training = list(split.train) + ([] if early else list(split.validation))
     normalisation = _statistics(recipe, features[training])
-    examples = normalisation.transform(features)
+    plain = normalisation.transform(features)
+    examples: Examples = Fixed(plain)
+    if recipe.augmentation is not None:
+        frames = variations() if variations is not None else varied(corpus, recipe, jobs, progress)
+        examples = VariedCepstra(features, frames, normalisation)
     begun = time.perf_counter()
-    trained: Trained = train(
+    module = train(
         partial(build, recipe.architecture, arguments),
-        examples
-        if recipe.augmentation is None
-        else VariedCepstra(features, (variations or partial(varied, corpus, recipe, jobs, progress))(), normalisation),
+        examples,
         targets,
         speakers=corpus.labels("speaker"),
         training=training,
@@ -97,10 +115,9 @@ def fit(
         seed=seed,
         progress=progress,
         label=f"{corpus.name} {recipe.name} {split.name}",
-    )
+    ).module
     seconds = time.perf_counter() - begun
     test = list(split.test)
-    predicted = predict(trained.module, examples[test]).argmax(1)
     record = ModelRecord(
         architecture=recipe.architecture,
         arguments=arguments,
@@ -110,16 +127,17 @@ def fit(
         corpus=corpus.name,
         split=split.name,
         seed=seed,
-        scores={
-            "accuracy": accuracy(targets[test], predicted),
-            "uar": unweighted_average_recall(targets[test], predicted),
-            "test_clips": float(len(test)),
-            "training_seconds": seconds,
-        },
+        scores={**_scores(targets[test], predict(module, plain[test]).argmax(1)), "training_seconds": seconds},
     )
-    if cached:
-        _keep(path, trained.module, record)
-    return trained.module, record
+    return module, record
+
+
+def _scores(targets: NDArray[np.int64], predicted: NDArray[np.int64]) -> dict[str, float]:
+    return {
+        "accuracy": accuracy(targets, predicted),
+        "uar": unweighted_average_recall(targets, predicted),
+        "test_clips": float(len(targets)),
+    }
 
 
 def varied(corpus: Corpus, recipe: Recipe, jobs: int | None = None, progress: bool = True) -> Variations:
