@@ -1,0 +1,87 @@
+"""Alice: the owner of the speech.  She learns the answer; what she sends is uniformly masked."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+import numpy.typing as npt
+
+from link import Answer, Link, LinkError, decode, encode
+from mpc.errors import ProtocolError, reason
+from mpc.fixed_point import checked_features
+from mpc.messages import PLAN_BYTES, VERSION, Hello, Mode, Query, Reveal
+from mpc.plan import ModelPlan
+from mpc.sessions import Session, open_session, require_mode
+
+
+class Alice:
+    """Asks Bob's network about her features.  ``dealer`` is her link to the dealer.
+
+    ``reveal="class"``: she learns the class index of each example and nothing else; ``"logits"``: the logits too, where
+    Bob allows it.
+    """
+
+    def __init__(self, dealer: Link, *, mode: Mode = "crypten", reveal: Reveal = "class") -> None:
+        if reveal not in get_args(Reveal):
+            raise ValueError(f"reveal is one of {', '.join(get_args(Reveal))}, not '{reveal}'")
+        self._mode = require_mode(mode)
+        self._dealer = dealer
+        self._reveal = reveal
+        self._session: Session | None = None
+        self._plan: ModelPlan | None = None
+
+    def __repr__(self) -> str:
+        return f"<mpc.Alice mode={self._mode} reveal={self._reveal}>"
+
+    @property
+    def plan(self) -> ModelPlan | None:
+        """The public shapes of Bob's network, once prepared."""
+        return self._plan
+
+    def prepare(self, link: Link) -> None:
+        """Set up with Bob and the dealer, once per ``link``; returns when Bob has confirmed.
+
+        Raises :class:`link.LinkError`, :class:`mpc.PlanError` for a plan that does not hold, :class:`mpc.SessionBusy`.
+        """
+        if self._session and self._session.peer is link:
+            return
+        self.close()
+        try:
+            link.send("mpc.hello", encode(Hello(VERSION, self._mode, self._reveal)))
+            plan = decode(link.receive("mpc.plan", limit=PLAN_BYTES), ModelPlan)
+            plan.shapes()
+            self._session = open_session(self._mode, 0, link, self._dealer, plan, None, self._reveal)
+            self._plan = plan
+            link.receive("mpc.ready", limit=0)
+        except Exception as error:
+            self._give_up(link, error)
+            raise
+
+    def ask(self, features: npt.ArrayLike, link: Link) -> Answer:
+        """The answer for ``features``, float32 (n, *input_shape), n ≥ 1, within the plan's input limit.
+
+        Raises :class:`mpc.InputRefused` before anything is sent, :class:`mpc.ProtocolError` when the outcome is no
+        class (the session goes on), :class:`link.LinkError` (the session is over; prepare again on new links).
+        """
+        self.prepare(link)
+        if self._session is None or self._plan is None:
+            raise LinkError("the session is over: open new links and prepare again")
+        values = checked_features(features, self._plan)
+        try:
+            link.send("mpc.query", encode(Query(len(values))))
+            return self._session.ask(values)
+        except ProtocolError:
+            raise  # Bob is not told: whether his lie was noticed would teach him something
+        except Exception as error:
+            self._give_up(link, error)
+            raise
+
+    def close(self) -> None:
+        """End the session; the links stay open.  Harmless when there is none."""
+        if self._session:
+            self._session.close()
+        self._session = None
+
+    def _give_up(self, link: Link, error: Exception) -> None:
+        self.close()
+        link.fail(reason(error))

@@ -1,0 +1,101 @@
+"""Bob: the owner of the weights.  He learns nothing about Alice's features, the answer included."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+from torch import nn
+
+from link import FrameError, Link, LinkClosed, decode, encode
+from mpc.errors import PlanError, reason
+from mpc.fixed_point import DEFAULT_INPUT_LIMIT, require_range
+from mpc.fx_graph import trace
+from mpc.messages import HELLO_BYTES, QUERY_BYTES, Hello, Mode, Query, Reveal, require_same
+from mpc.plan import Shape
+from mpc.sessions import Session, open_session, require_mode
+
+
+class Bob:
+    """Answers Alice with his network.  ``dealer`` is his link to the dealer.
+
+    ``module`` is read in evaluation mode and refused here, by the name of its first part that cannot be evaluated
+    privately, before any data is touched.  ``input_shape`` is the shape of one example.  ``input_limit`` is public: the
+    largest absolute feature Alice may use; the fixed point is proven not to overflow within it.  ``reveal`` is the most
+    that Alice may learn: with ``"logits"`` she may ask for either kind of answer.
+    """
+
+    def __init__(
+        self,
+        module: nn.Module,
+        dealer: Link,
+        *,
+        input_shape: Shape,
+        mode: Mode = "crypten",
+        reveal: Reveal = "class",
+        input_limit: float = DEFAULT_INPUT_LIMIT,
+        idle_timeout: float = 600.0,
+    ) -> None:
+        if reveal not in get_args(Reveal):
+            raise ValueError(f"reveal is one of {', '.join(get_args(Reveal))}, not '{reveal}'")
+        self._mode = require_mode(mode)
+        self._plan, self._weights = trace(module, input_shape, input_limit=input_limit)
+        require_range(self._plan, self._weights)
+        self._dealer = dealer
+        self._reveal = reveal
+        self._idle = idle_timeout
+        self._session: Session | None = None
+
+    def __repr__(self) -> str:
+        return f"<mpc.Bob mode={self._mode} reveal={self._reveal}, {len(self._plan.layers)} layers>"
+
+    def answer(self, link: Link) -> bool:
+        """Handle Alice's set-up messages and one query; False when she closed before a query.
+
+        Raises :class:`link.LinkError`, :class:`mpc.SessionBusy`.  Alice is told why first.
+        """
+        try:
+            while True:
+                try:
+                    limits = {"mpc.hello": HELLO_BYTES, "mpc.query": QUERY_BYTES}
+                    name, payload = link.receive_any(limits, timeout=self._idle)
+                except LinkClosed:
+                    self.close()
+                    return False
+                if name == "mpc.query":
+                    self._query(payload, link)
+                    return True
+                self._prepare(decode(payload, Hello), link)
+        except Exception as error:
+            self.close()
+            link.fail(reason(error))
+            raise
+
+    def serve(self, link: Link) -> None:
+        """Answer until Alice closes the link."""
+        while self.answer(link):
+            pass
+
+    def close(self) -> None:
+        """End the session; the links stay open.  Harmless when there is none."""
+        if self._session:
+            self._session.close()
+        self._session = None
+
+    def _prepare(self, hello: Hello, link: Link) -> None:
+        require_same(hello.version, hello.mode, self._mode, "alice")
+        if hello.reveal == "logits" and self._reveal == "class":
+            raise FrameError("this Bob reveals the class only: ask with reveal='class', or start him with 'logits'")
+        self.close()
+        link.send("mpc.plan", encode(self._plan))
+        self._session = open_session(self._mode, 1, link, self._dealer, self._plan, self._weights, hello.reveal)
+        link.send("mpc.ready", b"")
+
+    def _query(self, payload: bytearray, link: Link) -> None:
+        query = decode(payload, Query)
+        if self._session is None or self._session.peer is not link:
+            raise FrameError("a query came before the set-up: prepare first")
+        try:
+            self._plan.require_batch(query.examples)
+        except PlanError as error:
+            raise FrameError(str(error)) from None
+        self._session.answer(query.examples)

@@ -1,0 +1,38 @@
+"""What can go wrong in this paradigm besides the links, one class each; every message is one line without secrets."""
+
+from __future__ import annotations
+
+from link import LinkError
+
+
+class MpcError(Exception):
+    """Base of every error of this package; catching it and :class:`link.LinkError` catches them all."""
+
+
+class CryptenMissing(MpcError, ImportError):
+    """CrypTen, or something it needs, is not installed; the message says what to run."""
+
+
+class ModelRefused(MpcError, ValueError):
+    """Bob's module cannot be evaluated privately; the message names the part."""
+
+
+class InputRefused(MpcError, ValueError):
+    """Alice's features cannot go in: wrong shape, not finite, or beyond the declared range."""
+
+
+class PlanError(MpcError, ValueError):
+    """A plan does not fit together or asks for too much; the message says where."""
+
+
+class SessionBusy(MpcError, RuntimeError):
+    """This process already holds a session, and CrypTen allows one."""
+
+
+class ProtocolError(MpcError, RuntimeError):
+    """The protocol ended in something that no honest run gives."""
+
+
+def reason(error: Exception) -> str:
+    """What a peer may be told about ``error``: our own texts, which hold no secret, and of others only the kind."""
+    return str(error) if isinstance(error, (MpcError, LinkError)) else f"internal error ({type(error).__name__})"

@@ -1,0 +1,58 @@
+"""What Alice and Bob say around the protocol itself: msgpack under these schemas, each with a size limit.
+
+Alice → Bob     mpc.hello     Hello       which release, mode and kind of answer
+Bob → Alice     mpc.plan      ModelPlan   the public shapes (:mod:`mpc.plan`)
+Bob → Alice     mpc.ready     empty       the weights are shared
+Alice → Bob     mpc.query     Query       how many examples follow; then the mode's own messages
+each → dealer   dealer.join   Join        who is here
+"""
+
+from __future__ import annotations
+
+from typing import Literal, TypeAlias
+
+import msgspec
+
+from link import FrameError
+
+VERSION = 1
+
+Mode: TypeAlias = Literal["crypten"]
+Reveal: TypeAlias = Literal["class", "logits"]
+
+HELLO_BYTES = 256
+PLAN_BYTES = 1 << 18
+QUERY_BYTES = 64
+JOIN_BYTES = 256
+
+
+class Hello(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Alice opens a session: ``mode`` is the protocol, ``reveal`` what she wants to learn."""
+
+    version: int
+    mode: str
+    reveal: Reveal
+
+
+class Query(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Alice announces a batch of ``examples``."""
+
+    examples: int
+
+
+class Join(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A party presents itself to the dealer: rank 0 is Alice, rank 1 Bob."""
+
+    version: int
+    mode: str
+    rank: Literal[0, 1]
+
+
+def require_same(version: int, mode: str, own_mode: Mode, who: str) -> None:
+    """Raise :class:`FrameError` when ``who`` speaks another version or mode than this side."""
+    if version != VERSION:
+        raise FrameError(
+            f"{who} speaks version {version} of the mpc messages, this side {VERSION}: install one release"
+        )
+    if mode != own_mode:
+        raise FrameError(f"{who} wants mode '{mode[:40]}', this side runs '{own_mode}': start all three with one mode")

@@ -1,0 +1,61 @@
+"""How the doors reach a mode: what a session can do, and where each mode's sessions are made.
+
+A session is one set-up between Alice and Bob (and the dealer): masks agreed, weights shared.  It answers any number of
+queries.  A new mode is one entry in each function here and its own files; :mod:`mpc.alice`, :mod:`mpc.bob` and
+:mod:`mpc.dealer` stay as they are.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol, get_args
+
+import numpy as np
+import numpy.typing as npt
+
+from link import Answer, Link
+from mpc.crypten_torch import load_crypten
+from mpc.messages import Mode, Reveal
+from mpc.plan import ModelPlan, Weights
+
+
+class Session(Protocol):
+    """One party's side of a set-up.  Alice calls ``ask``, Bob ``answer`` with the number of examples she announced."""
+
+    peer: Link
+
+    def ask(self, features: npt.NDArray[np.float32]) -> Answer: ...
+
+    def answer(self, examples: int) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class Supply(Protocol):
+    """The dealer's side of a set-up: serves until Alice closes her link."""
+
+    def serve(self, alice: Link, bob: Link) -> None: ...
+
+
+def require_mode(mode: str) -> Mode:
+    """``mode``, its libraries loaded.  Raises ``ValueError``, or ``CryptenMissing`` saying what to run."""
+    for known in get_args(Mode):
+        if mode == known:
+            load_crypten()
+            return known
+    raise ValueError(f"unknown mpc mode '{mode}': choose one of {', '.join(get_args(Mode))}")
+
+
+def open_session(
+    mode: Mode, rank: int, peer: Link, dealer: Link, plan: ModelPlan, weights: Weights | None, reveal: Reveal
+) -> Session:
+    """Party ``rank``'s session (0: Alice, without weights; 1: Bob) over open links."""
+    from mpc.crypten_session import CryptenSession  # CrypTen may be missing: only who uses it needs it
+
+    return CryptenSession(rank, peer, dealer, plan, weights, reveal)
+
+
+def open_supply(mode: Mode, idle_timeout: float) -> Supply:
+    """The dealer's side of ``mode``; it waits ``idle_timeout`` seconds for the next request before it gives up."""
+    from mpc.crypten_supply import CryptenSupply
+
+    return CryptenSupply(idle_timeout)
