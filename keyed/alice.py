@@ -1,0 +1,105 @@
+"""Alice has the speech and a key from the model owner; she sends encrypted speech and gets the answers.
+
+She trusts the model owner with the key, and the provider (Bob) to run the model as agreed.  Bob learns the answers, the
+encrypted speech, and everything that the transform leaves visible (:mod:`keyed.attacks`).
+"""
+
+from __future__ import annotations
+
+import weakref
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from keyed.errors import WrongShapeError
+from keyed.key_file import load_key
+from keyed.keys import Key
+from keyed.messages import (
+    HELLO,
+    MOST_CLASSES,
+    MOST_HELLO,
+    QUERY,
+    READY,
+    REPLY,
+    VERSION,
+    Hello,
+    Query,
+    Ready,
+    Reply,
+    Reveal,
+)
+from keyed.transform import encrypt
+from link import Answer, Array, FrameError, Link, decode, encode
+
+
+class Alice:
+    """The data owner's side.
+
+    Args:
+        key: the key, or the path of its file.
+        reveal: "class" for labels alone, "logits" for the scores as well.  Bob computes both either way.
+    """
+
+    def __init__(self, key: Key | str | Path, *, reveal: Reveal = "class") -> None:
+        if reveal not in ("class", "logits"):
+            raise ValueError(f"reveal is 'class' or 'logits', not {reveal!r}")
+        self._key = key if isinstance(key, Key) else load_key(key)
+        self._reveal: Reveal = reveal
+        self._prepared: weakref.WeakSet[Link] = weakref.WeakSet()
+
+    def __repr__(self) -> str:
+        return f"<Alice with {self._key!r}>"
+
+    def prepare(self, link: Link) -> None:
+        """Once per link: make sure that Bob hosts a model for this key, before any speech leaves.
+
+        Raises:
+            PeerError: Bob's model is for another key.
+        """
+        if link in self._prepared:
+            return
+        key = self._key
+        link.send(HELLO, encode(Hello(VERSION, key.fingerprint, key.dimension, key.block_size)))
+        decode(link.receive(READY, limit=MOST_HELLO), Ready)
+        self._prepared.add(link)
+
+    def ask(self, features: npt.NDArray[np.float32], link: Link) -> Answer:
+        """Ask about a batch.
+
+        Args:
+            features: float32 (n, ..., samples) or (n, ..., mel bands, frames), normalised as the model expects.  What
+                does not fill a block at the end is not sent: the model does not read it.
+
+        Raises:
+            WrongShapeError: features that cannot be encrypted, or that are not finite.
+            FrameError: Bob's answer does not fit the question.  LinkError: the link failed.
+        """
+        encrypted = self._encrypted(features)
+        self.prepare(link)
+        link.send(QUERY, encode(Query(Array.of(encrypted), self._reveal)))
+        n = len(encrypted)
+        reply = decode(link.receive(REPLY, limit=4096 + n * (8 + 4 * MOST_CLASSES)), Reply)
+        return self._checked(reply, n)
+
+    def _encrypted(self, features: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        if features.dtype != np.float32 or features.ndim <= self._key.dimension or not len(features):
+            raise WrongShapeError(
+                f"features are a batch of float32 with {self._key.dimension} block axes last, "
+                f"not {features.dtype} {features.shape}"
+            )
+        if not np.isfinite(features).all():
+            raise WrongShapeError("features hold values that are not finite: check the recording they came from")
+        encrypted: npt.NDArray[np.float32] = encrypt(torch.from_numpy(features.copy()), self._key).numpy()
+        return encrypted
+
+    def _checked(self, reply: Reply, n: int) -> Answer:
+        labels = reply.labels.numpy(dtype=np.int64, shape=(n,))
+        if (reply.scores is None) != (self._reveal == "class"):
+            raise FrameError("the peer's reply does not hold what was asked for: both sides need the same release")
+        scores = None if reply.scores is None else reply.scores.numpy(dtype=np.float32, shape=(n, None))
+        most = MOST_CLASSES if scores is None else scores.shape[1]
+        if labels.min() < 0 or labels.max() >= most:
+            raise FrameError("the peer's reply names classes that are none")
+        return Answer(labels, scores)

@@ -1,0 +1,106 @@
+"""Bob is the provider: he hosts a model that its owner encrypted, and answers encrypted queries with it.
+
+He must not have the key.  He is trusted to run the model as agreed (semi-honest), and the model owner trusts him with
+the model: all of it but the first convolution he has in the clear.  He learns every answer and the encrypted speech.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from keyed.messages import (
+    HELLO,
+    MOST_CLASSES,
+    MOST_HELLO,
+    MOST_QUERY,
+    QUERY,
+    READY,
+    REPLY,
+    VERSION,
+    Hello,
+    Query,
+    Ready,
+    Reply,
+)
+from keyed.model_file import load_encrypted_model
+from link import Array, FrameError, Link, LinkClosed, decode, encode
+
+
+class Bob:
+    """The provider's side.
+
+    Args:
+        model: the encrypted model, (n, ...) float32 to (n, classes) logits, or the path of its file.
+        fingerprint: of the key the model is encrypted under; Alice is told before she sends anything when hers is
+            another one.  None answers queries under any key (with noise, for the wrong ones).  A file brings its own.
+        batch: how many examples go through the model at a time.
+    """
+
+    def __init__(self, model: nn.Module | str | Path, *, fingerprint: str | None = None, batch: int = 64) -> None:
+        if batch < 1:
+            raise ValueError("a batch holds at least one example")
+        if not isinstance(model, nn.Module):
+            model, record = load_encrypted_model(model)
+            fingerprint = record.encrypted_for
+        self._model = model.eval()
+        self._fingerprint = fingerprint
+        self._batch = batch
+
+    def __repr__(self) -> str:
+        return f"<Bob with an encrypted {type(self._model).__name__}>"
+
+    def answer(self, link: Link) -> bool:
+        """Greet Alice if she has not been greeted, and answer one query; False when she closed before a query.
+
+        Raises:
+            FrameError: she sent something that is no query for this model; she has been told.
+        """
+        try:
+            while True:
+                try:
+                    name, payload = link.receive_any({HELLO: MOST_HELLO, QUERY: MOST_QUERY})
+                except LinkClosed:
+                    return False
+                if name == QUERY:
+                    break
+                self._greet(decode(payload, Hello))
+                link.send(READY, encode(Ready(VERSION)))
+            link.send(REPLY, encode(self._reply(decode(payload, Query))))
+        except FrameError as error:
+            link.fail(str(error))
+            raise
+        return True
+
+    def serve(self, link: Link) -> None:
+        """Answer until Alice closes."""
+        while self.answer(link):
+            pass
+
+    def _greet(self, hello: Hello) -> None:
+        if self._fingerprint is not None and hello.fingerprint != self._fingerprint:
+            raise FrameError("this model is encrypted for another key: ask the model owner for the current key")
+
+    def _reply(self, query: Query) -> Reply:
+        axes = len(query.speech.shape)
+        speech = query.speech.numpy(dtype=np.float32, shape=(None,) * axes)
+        if not speech.size or axes < 2:
+            raise FrameError("a query is a batch of encrypted speech with at least one example")
+        logits = self._logits(torch.from_numpy(speech.copy()))
+        labels = Array.of(logits.argmax(1).astype(np.int64))
+        return Reply(labels, Array.of(logits) if query.reveal == "logits" else None)
+
+    def _logits(self, speech: Tensor) -> npt.NDArray[np.float32]:
+        try:
+            with torch.inference_mode():
+                parts = [self._model(part) for part in speech.split(self._batch)]
+        except (RuntimeError, ValueError, IndexError):
+            raise FrameError(f"this model does not take speech of shape {tuple(speech.shape[1:])}") from None
+        logits: npt.NDArray[np.float32] = torch.cat(parts).float().numpy()
+        if logits.ndim != 2 or len(logits) != len(speech) or not 1 <= logits.shape[1] <= MOST_CLASSES:
+            raise FrameError("this model is no classifier: it does not give one row of logits per example")
+        return logits

@@ -1,0 +1,117 @@
+"""Encrypting a model: its first convolution under the key, so that encrypted speech gives the plain model's answers.
+
+The model owner does this, after training, where the key is; the copy goes to the provider.  With x' = x K the kernel
+becomes e' = e K, and x'·e' = x K Kᵀ eᵀ = x·e (Niwa, Shiota, Kiya, §III-B, eq. 16 to 22): kernels are transformed
+exactly as speech blocks are.  Biases and all other layers stay as they are, **in the clear**: this is to hide speech
+from the provider, not the model, and a provider who knows the plain kernel (of a published model, say) computes the key
+from it (:mod:`keyed.attacks.known_plaintext`).
+
+For the same input in the same shape, Flipping gives bit-identical outputs; Shuffling and ROM differ by rounding, since
+the terms of each sum are added in another order.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.lazy import LazyModuleMixin
+
+from keyed.errors import NotEligibleError
+from keyed.first_convolution import Convolution, find_first_convolution
+from keyed.keys import Key
+from keyed.transform import encrypt, whole_blocks
+
+_LARGEST_DIFFERENCE = 0.01  # of the largest output; rounding stays far below, another reader of the input far above
+
+
+def encrypt_model(module: nn.Module, key: Key, *, example: Tensor | None = None) -> nn.Module:
+    """A deep copy of ``module`` that takes speech encrypted under ``key``; the original is left as it is.
+
+    Args:
+        module: any model whose first layer is a Conv1d (key of dimension 1) or Conv2d (dimension 2) with kernel =
+            stride = the key's block size; any channels, groups, dtype, bias.
+        example: a typical input with its batch axis.  With it the model is run to find the convolution and to check
+            that the encrypted copy agrees; needed for models that ``torch.fx`` cannot trace and whose convolution is
+            not the first layer registered.
+
+    Raises:
+        NotEligibleError: the model cannot be encrypted with this key: why, and what would make it eligible.
+    """
+    name = find_first_convolution(module, example=example)
+    _require_eligible(module, name, key)
+    encrypted = copy.deepcopy(module)
+    kernel = encrypted.get_submodule(name).get_parameter("weight")
+    with torch.no_grad():
+        kernel.copy_(encrypt(kernel.double(), key))
+    if example is not None:
+        _require_agreement(module, encrypted, key, example)
+    return encrypted
+
+
+def _require_eligible(module: nn.Module, name: str, key: Key) -> None:
+    layer = module.get_submodule(name)
+    called = f"the first convolution '{name}'" if name else "the convolution"
+    if not isinstance(layer, Convolution):  # the search only returns these
+        raise NotEligibleError(f"{called} is no Conv1d or Conv2d")
+    dimension = 1 if isinstance(layer, nn.Conv1d) else 2
+    if dimension != key.dimension:
+        raise NotEligibleError(f"{called} is a Conv{dimension}d: it needs a key of dimension {dimension}")
+    m = (key.block_size,) * dimension
+    plain = layer.padding in ("valid", (0,) * dimension) and layer.dilation == (1,) * dimension
+    if plain and layer.kernel_size == layer.stride and len(set(layer.kernel_size)) == 1 and layer.kernel_size != m:
+        raise NotEligibleError(
+            f"{called} reads blocks of {layer.kernel_size[0]} and the key is for blocks of {key.block_size}: "
+            f"generate a key of block size {layer.kernel_size[0]}"
+        )
+    if not plain or layer.kernel_size != m or layer.stride != m:
+        raise NotEligibleError(
+            f"{called} has kernel {layer.kernel_size}, stride {layer.stride}, padding {layer.padding}, dilation "
+            f"{layer.dilation}: train the model with kernel = stride = {key.block_size}, padding 0, dilation 1"
+        )
+    _require_plain_weight(module, layer, called)
+
+
+def _require_plain_weight(module: nn.Module, layer: nn.Module, called: str) -> None:
+    if isinstance(layer, LazyModuleMixin):
+        raise NotEligibleError(f"{called} has no weights yet: run the model once first")
+    weight = layer._parameters.get("weight")
+    if weight is None:
+        raise NotEligibleError(f"{called} computes its weight from others: remove its parametrization or weight norm")
+    if not weight.is_floating_point():
+        raise NotEligibleError(f"{called} has weights of {weight.dtype}: encrypt the model before it is quantised")
+    if type(layer).forward not in (nn.Conv1d.forward, nn.Conv2d.forward):
+        raise NotEligibleError(f"{called} is a {type(layer).__name__} with its own forward: use a plain convolution")
+    names = [name for name, other in module.named_parameters(remove_duplicate=False) if other is weight]
+    if len(names) > 1:
+        raise NotEligibleError(f"{called} shares its weight ({', '.join(names)}): give each layer its own")
+
+
+def _require_agreement(module: nn.Module, encrypted: nn.Module, key: Key, example: Tensor) -> None:
+    plain_model, encrypted_model = copy.deepcopy(module).eval(), copy.deepcopy(encrypted).eval()
+    with torch.no_grad():
+        expected = plain_model(whole_blocks(example, key.block_size, key.dimension))
+        found = encrypted_model(encrypt(example, key))
+    for want, have in zip(_tensors(expected), _tensors(found), strict=True):
+        difference, largest = (want - have).abs().max(), want.abs().max()
+        if not difference <= _LARGEST_DIFFERENCE * largest:
+            raise NotEligibleError(
+                f"the encrypted model differs from the plain one by {float(difference):.2g} on the example: something "
+                "besides the first convolution reads the input; move it into the features"
+            )
+
+
+def _tensors(output: Any) -> Iterator[Tensor]:
+    """The floating-point tensors of whatever a model returns."""
+    if isinstance(output, Tensor):
+        if output.is_floating_point() and output.numel():
+            yield output
+    elif isinstance(output, Mapping):
+        for value in output.values():
+            yield from _tensors(value)
+    elif isinstance(output, (tuple, list)):
+        for value in output:
+            yield from _tensors(value)

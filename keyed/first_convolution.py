@@ -1,0 +1,162 @@
+"""Finding the convolution that reads the speech itself, and saying why there is none that a key can go into.
+
+A key cancels only if the first thing a model computes from its input is one convolution that reads it in blocks:
+kernel = stride = M, no padding, no dilation (Niwa, Shiota, Kiya, §III-B).  Three ways to find it, the surest first:
+
+1. with an example input the model is run and watched: works for every model, and is proof for that input;
+2. without one, the data is followed through the model by ``torch.fx``, where the model can be traced;
+3. a model that cannot be traced is read in the order its layers were registered, and only accepted when nothing but
+   layers that change nothing stand before the convolution.
+"""
+
+from __future__ import annotations
+
+import copy
+import inspect
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor, fx, nn
+
+from keyed.errors import NotEligibleError
+
+Convolution = nn.Conv1d | nn.Conv2d
+_TRANSPARENT = (nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d)  # these leave data alone in evaluation mode
+_SHAPE_ATTRIBUTES = ("shape", "ndim", "dtype", "device")
+_SHAPE_METHODS = ("size", "dim", "ndimension", "numel", "is_floating_point")
+_COPIES = ("contiguous", "clone", "detach")
+
+
+def find_first_convolution(module: nn.Module, *, example: Tensor | None = None) -> str:
+    """Name (as in ``named_modules``; "" for the module itself) of the convolution that the input reaches first.
+
+    Raises:
+        NotEligibleError: there is none, or something else reads the input too.
+    """
+    if isinstance(module, Convolution):
+        return ""
+    if example is not None:
+        return _watched(module, example)
+    graph = _traced(module)
+    return _registered_first(module) if graph is None else _followed(module, graph)
+
+
+class _Tracer(fx.Tracer):
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        return isinstance(m, Convolution) or super().is_leaf_module(m, module_qualified_name)
+
+
+def _traced(module: nn.Module) -> fx.Graph | None:
+    """The module's graph with optional arguments at their defaults, or None when it cannot be traced."""
+    parameters = list(inspect.signature(module.forward).parameters.values())[1:]
+    defaults = {p.name: p.default for p in parameters if p.default is not p.empty}
+    try:
+        return _Tracer().trace(module, concrete_args=defaults)
+    except Exception:  # whatever a forward method raises on being given proxies instead of tensors
+        return None
+
+
+def _followed(module: nn.Module, graph: fx.Graph) -> str:
+    node = next(node for node in graph.nodes if node.op == "placeholder")
+    while True:
+        readers = [user for user in node.users if not _asks_shape(user)]
+        if len(readers) != 1:
+            raise NotEligibleError(
+                f"the input is read in {len(readers)} places before the first convolution: a key cancels only in one"
+            )
+        node = readers[0]
+        if node.op == "call_module":
+            layer = module.get_submodule(str(node.target))
+            if isinstance(layer, Convolution):
+                if sum(other.target == node.target for other in graph.nodes) > 1:
+                    raise NotEligibleError(f"the first convolution '{node.target}' is used more than once")
+                return str(node.target)
+            if isinstance(layer, _TRANSPARENT):
+                continue
+        elif _leaves_blocks(node):
+            continue
+        raise NotEligibleError(
+            f"{_described(module, node)} works on the input before the first convolution: "
+            "move it into the features that Alice computes before encryption"
+        )
+
+
+def _asks_shape(node: fx.Node) -> bool:
+    if node.op == "call_method":
+        return node.target in _SHAPE_METHODS
+    return node.op == "call_function" and node.target is getattr and node.args[1] in _SHAPE_ATTRIBUTES
+
+
+def _leaves_blocks(node: fx.Node) -> bool:
+    """Copies, and a new axis in front of the data."""
+    unsqueeze = node.target in ("unsqueeze", torch.unsqueeze)
+    if unsqueeze and node.op in ("call_method", "call_function"):
+        axis = node.args[1] if len(node.args) > 1 else node.kwargs.get("dim")
+        return axis in (0, 1)
+    return node.op == "call_method" and node.target in _COPIES
+
+
+def _described(module: nn.Module, node: fx.Node) -> str:
+    if node.op == "call_module":
+        return f"layer '{node.target}' ({type(module.get_submodule(str(node.target))).__name__})"
+    if node.op == "output":
+        return "the output"
+    return f"the operation '{getattr(node.target, '__name__', node.target)}'"
+
+
+def _registered_first(module: nn.Module) -> str:
+    for name, layer in _leaves(module):
+        if isinstance(layer, Convolution):
+            return name
+        if not isinstance(layer, _TRANSPARENT):
+            raise NotEligibleError(
+                f"this model cannot be traced and layer '{name}' ({type(layer).__name__}) stands before its first "
+                "convolution: pass example=, a typical input, so that it can be run and watched"
+            )
+    raise NotEligibleError("this model has no Conv1d or Conv2d for a key to go into")
+
+
+def _watched(module: nn.Module, example: Tensor) -> str:
+    """Run a copy on ``example``; the first convolution must get the example itself, up to axes in front."""
+    watched = copy.deepcopy(module).eval()
+    calls: list[tuple[str, Tensor]] = []
+
+    def remember(name: str) -> Any:
+        def hook(_: nn.Module, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> None:
+            data = next((value for value in (*arguments, *keywords.values()) if isinstance(value, Tensor)), None)
+            if data is not None:
+                calls.append((name, data.detach().clone()))
+
+        return hook
+
+    layers = {name: layer for name, layer in _leaves(watched) if isinstance(layer, Convolution)}
+    for name, layer in layers.items():
+        layer.register_forward_pre_hook(remember(name), with_kwargs=True)
+    with torch.no_grad():
+        watched(example)
+    if not calls:
+        raise NotEligibleError("no Conv1d or Conv2d was reached by the example: there is nothing for a key to go into")
+    name, data = calls[0]
+    axes = 1 if isinstance(layers[name], nn.Conv1d) else 2
+    if data.shape[-axes:] != example.shape[-axes:] or not torch.equal(data.flatten(), example.flatten()):
+        raise NotEligibleError(
+            f"the first convolution '{name}' does not get the input as it is: move what changes it into the features "
+            "that Alice computes before encryption"
+        )
+    if sum(other == name for other, _ in calls) > 1:
+        raise NotEligibleError(f"the first convolution '{name}' is used more than once")
+    return name
+
+
+def _leaves(module: nn.Module) -> Iterator[tuple[str, nn.Module]]:
+    """Layers without layers inside; a convolution with parametrizations counts as one."""
+    within: tuple[str, ...] = ()
+    for name, layer in module.named_modules():
+        if name.startswith(within) and within:
+            continue
+        if isinstance(layer, Convolution):
+            within = (*within, f"{name}.")
+            yield name, layer
+        elif next(layer.children(), None) is None:
+            yield name, layer

@@ -1,0 +1,49 @@
+"""The four messages of this paradigm: Alice greets, Bob is ready; Alice queries, Bob replies.
+
+msgpack under a schema, with a version in the first message and sizes bounded before anything is read.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from link import Array
+
+VERSION: Literal[1] = 1
+HELLO, READY, QUERY, REPLY = "keyed.hello", "keyed.ready", "keyed.query", "keyed.reply"
+MOST_HELLO = 1 << 10
+MOST_QUERY = 1 << 30
+MOST_CLASSES = 1 << 16
+
+Reveal = Literal["class", "logits"]
+
+
+class Hello(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The key Alice will encrypt under, by its public fingerprint, and the block axes of her speech."""
+
+    version: Literal[1]
+    fingerprint: str
+    dimension: int
+    block_size: int
+
+
+class Ready(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Bob hosts a model for that key."""
+
+    version: Literal[1]
+
+
+class Query(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Encrypted speech, float32 (n, ...)."""
+
+    speech: Array
+    reveal: Reveal
+
+
+class Reply(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """int64 (n,) and, only if asked for, float32 (n, classes)."""
+
+    labels: Array
+    scores: Array | None

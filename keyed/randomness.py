@@ -1,0 +1,69 @@
+"""Secret randomness for keys: AES-256 in counter mode, keyed by the operating system or by a seed.
+
+Without a seed the stream starts from 32 bytes of the operating system's generator.  With a seed (for experiments that
+must repeat) it starts from HKDF-SHA256 of the seed: such a key is exactly as secret as its seed, and a small integer is
+not a secret.  Either way a key has at most 256 bits of uncertainty, whatever the size of its key space.
+"""
+
+from __future__ import annotations
+
+import secrets
+
+import numpy as np
+import numpy.typing as npt
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+Seed = int | bytes | str
+
+
+class SecretStream:
+    """Uniform bytes, fair integers and standard normal numbers.  ``label`` separates the uses of one seed."""
+
+    def __init__(self, label: str, seed: Seed | None = None) -> None:
+        key = secrets.token_bytes(32) if seed is None else _derive(seed, label)
+        # Every stream has a key of its own, so its counter may start at zero.
+        self._cipher = Cipher(algorithms.AES(key), modes.CTR(bytes(16))).encryptor()
+
+    def __repr__(self) -> str:
+        return "<SecretStream>"
+
+    def bytes(self, count: int) -> bytes:
+        """The next ``count`` uniform bytes."""
+        return self._cipher.update(bytes(count))
+
+    def below(self, bound: int) -> int:
+        """Uniform on 0 … ``bound`` - 1: values at or above ``bound`` are drawn again, never reduced."""
+        if bound < 1:
+            raise ValueError("the bound of a random integer is at least 1")
+        bits = (bound - 1).bit_length()
+        size = (bits + 7) // 8
+        while True:
+            value = int.from_bytes(self.bytes(size)) >> (8 * size - bits)
+            if value < bound:
+                return value
+
+    def bits(self, count: int) -> npt.NDArray[np.uint8]:
+        """``count`` fair bits, one per element."""
+        packed = np.frombuffer(self.bytes((count + 7) // 8), np.uint8)
+        return np.unpackbits(packed, count=count)
+
+    def normal(self, count: int) -> npt.NDArray[np.float64]:
+        """``count`` independent standard normal numbers (Box and Muller 1958), float64."""
+        pairs = (count + 1) // 2
+        words = np.frombuffer(self.bytes(16 * pairs), "<u8").reshape(2, pairs) >> np.uint64(11)
+        uniform = (words.astype(np.float64) + 0.5) * 2.0**-53  # never 0, so its logarithm is finite
+        radius, angle = np.sqrt(-2.0 * np.log(uniform[0])), 2.0 * np.pi * uniform[1]
+        return np.concatenate([radius * np.cos(angle), radius * np.sin(angle)])[:count]
+
+
+def _derive(seed: Seed, label: str) -> bytes:
+    """32 bytes from a seed; the type goes in, so that 1, "1" and b"1" are three seeds."""
+    if isinstance(seed, bytes):
+        material = b"bytes:" + seed
+    elif isinstance(seed, str):
+        material = b"text:" + seed.encode()
+    else:
+        material = b"integer:" + str(int(seed)).encode()
+    return HKDF(SHA256(), 32, salt=None, info=b"sotto keyed 1 " + label.encode()).derive(material)
