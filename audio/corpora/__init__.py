@@ -54,7 +54,7 @@ class Source:
 
 CORPORA: dict[str, Source] = {
     "synthetic": Source(
-        title="the synthetic corpus",
+        title="synthetic corpus",
         folders=("synthetic",),
         labels=("speaker", "sex", "emotion", "sentence", "transcript"),
         licence="made on this machine",
@@ -143,7 +143,7 @@ CORPORA: dict[str, Source] = {
         load=sins.load,
     ),
     "manifest": Source(
-        title="a corpus with a manifest",
+        title="corpus with a manifest",
         folders=("manifest",),
         labels=("whatever its columns are",),
         licence="yours to know",

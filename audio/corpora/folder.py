@@ -25,7 +25,9 @@ def resolve(data: Path | None, title: str, names: tuple[str, ...], others: tuple
         WrongFolder: nothing was named, it is not a folder, or it holds other corpora.
     """
     if data is None:
-        raise WrongFolder(f"{title} is not part of this project: name the folder that holds it with --data DIR")
+        raise WrongFolder(
+            f"name the folder that holds {title} with --data DIR; recordings are not part of this project"
+        )
     data = data.expanduser()
     if not data.exists():
         raise WrongFolder(f"{data}: no such folder (expected {title})")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, ClassVar
@@ -17,6 +18,8 @@ class EGeMAPS(FeatureSpec):
 
     Attributes:
         rate: samples per second; spectral functionals reach up to half of it.
+
+    A clip shorter than about 0.1 s, less than openSMILE's pitch analysis needs, has no functionals (NaN).
     """
 
     kind: ClassVar[str] = "egemaps"
@@ -37,7 +40,10 @@ class EGeMAPS(FeatureSpec):
         return (88,)
 
     def compute(self, samples: np.ndarray) -> np.ndarray:
-        values = np.asarray(_smile()(samples, self.rate), dtype=np.float32).reshape(-1)
+        with warnings.catch_warnings():
+            # what openSMILE cannot measure comes back as NaN, which `extract` reports as a fault of the clip
+            warnings.filterwarnings("ignore", message="Segment too short")
+            values = np.asarray(_smile()(samples, self.rate), dtype=np.float32).reshape(-1)
         if values.shape != (88,):
             raise ValueError(f"openSMILE returned {values.size} functionals instead of 88")
         return values

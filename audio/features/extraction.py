@@ -130,7 +130,9 @@ def _compute(clip: Clip, spec: FeatureSpec) -> _Outcome:
     if row.dtype != np.float32 or not _fits(row.shape, spec.shape):
         raise ValueError(f"{spec.kind} computed {row.dtype} {row.shape}, it should be float32 {spec.shape}")
     if not np.isfinite(row).all():
-        return _Outcome(_NOTHING, fault=f"{clip.source}: its {spec.kind} features are not finite numbers")
+        return _Outcome(
+            _NOTHING, fault=f"{clip.source}: its {spec.kind} features are not finite numbers; is it too short?"
+        )
     return _Outcome(row)
 
 

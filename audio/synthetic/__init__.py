@@ -2,12 +2,11 @@
 
 It exists so that everything runs without a recording and without a download. Emotion is expressed by rule (see
 `emotions`), so accuracy on it says that the machinery works, and nothing about emotion in people's speech; `NOTICE`
-must stand beside every score on it.
+must stand beside every score on it. `making.make` speaks one into a folder of your choice.
 """
 
 from audio.synthetic.emotions import EMOTIONS, SENTENCES
-from audio.synthetic.making import make
 from audio.synthetic.stored import NOTICE, built_in, load
 from audio.synthetic.voices import VOICES, Voice
 
-__all__ = ["EMOTIONS", "NOTICE", "SENTENCES", "VOICES", "Voice", "built_in", "load", "make"]
+__all__ = ["EMOTIONS", "NOTICE", "SENTENCES", "VOICES", "Voice", "built_in", "load"]

@@ -1,9 +1,10 @@
 """espeak-ng through ctypes: one voice speaks a list of texts, in a process of its own.
 
 The library keeps state between utterances (phases of its flutter and noise) that nothing in its interface resets, so
-what it says depends on what it said before, even after espeak_Terminate. Synthesis is therefore repeatable only from a
-fresh process in a fixed order. `speak` starts one; this file is also the program that runs there, which is why it
-imports nothing of this package. The library is not thread safe and is initialised once per process.
+what it says depends on what it said before, even after espeak_Terminate; and it seeds its random numbers with the time.
+Synthesis is therefore repeatable only from a fresh process, in a fixed order, with seeds set after it started. `speak`
+does that; this file is also the program that runs there, which is why it imports nothing of this package. The
+library is not thread safe and is initialised once per process.
 """
 
 from __future__ import annotations
@@ -84,9 +85,14 @@ class _Voice:
     def __init__(self, voice: str, data: Path) -> None:
         import espeakng_loader
 
+        _, _, variant = voice.partition("+")
+        if variant and not (data / "voices" / "!v" / variant).is_file():  # the library takes the plain voice in silence
+            raise EspeakError(f"has no voice variant {variant}")
         self._library = ctypes.CDLL(espeakng_loader.get_library_path())
         if self._library.espeak_Initialize(_SYNCHRONOUS, 0, str(data).encode(), _DONT_EXIT) != RATE:
             raise EspeakError(f"does not start with its data in {data}")
+        self._library.espeak_ng_SetRandSeed(ctypes.c_long(1))
+        _c_library().srand(1)
         self._chunks: list[np.ndarray] = []
         self._callback = _Callback(self._receive)  # kept here: the library calls it for as long as it speaks
         self._library.espeak_SetSynthCallback(self._callback)
@@ -109,6 +115,11 @@ class _Voice:
         if spoken != 0 or self._library.espeak_Synchronize() != 0 or not self._chunks:
             raise EspeakError(f"cannot speak {utterance.text!r}")
         return np.concatenate(self._chunks)
+
+
+def _c_library() -> Any:
+    """The C library, from which parts of espeak-ng still draw random numbers."""
+    return ctypes.CDLL(None) if sys.platform != "win32" else ctypes.CDLL("msvcrt")
 
 
 def _main() -> None:

@@ -9,14 +9,11 @@ behind is removed by the next. Each clip has its own random stream, so the resul
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import shutil
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import soundfile
@@ -27,22 +24,14 @@ from audio.parallel import spread
 from audio.synthetic.emotions import EMOTIONS, SENTENCES, Expression, Temperament, act
 from audio.synthetic.espeak import RATE as ESPEAK_RATE
 from audio.synthetic.espeak import EspeakError, Utterance, speak
+from audio.synthetic.recipe import RECIPE, digest, recipe
 from audio.synthetic.voice_quality import breathe, put_in_room, roughen, scale_tract, set_level, tilt_spectrum, tremble
 from audio.synthetic.voices import VOICES, Voice
 
 _log = logging.getLogger("sotto")
 
-FORMAT = "sotto-synthetic"
-RECIPE = 1
-"""Raised when the same seed begins to mean other sound."""
 RATE = 16000
 _PLAIN_SPEED = 165
-
-
-def recipe(seed: int) -> dict[str, Any]:
-    """Everything the sound depends on, as plain JSON."""
-    libraries = ("espeakng-loader", "numpy", "scipy", "soundfile", "soxr")
-    return {"format": FORMAT, "recipe": RECIPE, "seed": seed, "software": {n: version(n) for n in libraries}}
 
 
 def make(folder: Path, seed: int = 0, *, jobs: int | None = None, progress: bool = True) -> None:
@@ -131,9 +120,3 @@ def _colour(
     samples = breathe(samples, RATE, x.breath, generator)
     samples = tilt_spectrum(samples, RATE, x.tilt + microphone_tilt)
     return put_in_room(set_level(samples, -27 + x.loudness), RATE, noise, generator)
-
-
-def digest(path: Path) -> str:
-    """BLAKE2b-128 of a file, as the manifest records it."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()

@@ -13,7 +13,7 @@ from audio.clip import Clip
 from audio.corpora.faults import Faults
 from audio.corpus import Corpus
 from audio.errors import BrokenClip, CorpusError, WrongFolder
-from audio.synthetic.making import FORMAT, digest, make, recipe
+from audio.synthetic.recipe import FORMAT, digest, recipe
 
 _log = logging.getLogger("sotto")
 
@@ -56,6 +56,8 @@ def built_in(seed: int = 0, *, jobs: int | None = None, progress: bool = True) -
         else:
             _log.info("synthetic: reused the cached corpus of %d clips", len(corpus))
             return corpus
+    from audio.synthetic.making import make  # here, because the signal processing is slow to import and rarely needed
+
     make(folder, seed, jobs=jobs, progress=progress)
     return load(folder, Faults())
 

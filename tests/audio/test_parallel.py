@@ -1,0 +1,57 @@
+import os
+import sys
+
+import pytest
+
+from audio.parallel import spread
+
+
+def double(x: int) -> int:
+    return 2 * x
+
+
+def process_of(_: int) -> int:
+    return os.getpid()
+
+
+def fail(x: int) -> int:
+    raise ArithmeticError(f"item {x}")
+
+
+@pytest.mark.parametrize("seconds_each", [0.001, 10.0])
+def test_every_item_is_done_once_and_positions_match(seconds_each):
+    done = dict(spread(double, list(range(50)), seconds_each=seconds_each, label="test", jobs=2, progress=False))
+    assert done == {i: 2 * i for i in range(50)}
+
+
+def test_little_work_stays_in_this_process_and_much_is_spread():
+    here = {pid for _, pid in spread(process_of, [1, 2], seconds_each=0.001, label="test", jobs=2, progress=False)}
+    away = {pid for _, pid in spread(process_of, [1, 2], seconds_each=10.0, label="test", jobs=2, progress=False)}
+    assert here == {os.getpid()}
+    assert os.getpid() not in away
+
+
+def test_workers_are_kept_from_call_to_call():
+    first, second = (
+        {pid for _, pid in spread(process_of, range(8), seconds_each=10.0, label="test", jobs=2, progress=False)}
+        for _ in range(2)
+    )
+    assert first & second
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_what_the_work_raises_comes_out(jobs):
+    with pytest.raises(ArithmeticError, match="item"):
+        list(spread(fail, [1, 2, 3], seconds_each=10.0, label="test", jobs=jobs, progress=False))
+
+
+def test_no_items_and_no_jobs():
+    assert list(spread(double, [], seconds_each=1.0, label="test")) == []
+    with pytest.raises(ValueError, match="at least 1"):
+        list(spread(double, [1], seconds_each=1.0, label="test", jobs=0))
+
+
+def test_the_bar_is_on_standard_error_and_only_for_slow_work(capsys):
+    list(spread(double, [1, 2], seconds_each=0.001, label="quick"))
+    assert capsys.readouterr() == ("", "")
+    assert sys.stderr is not None
