@@ -1,1 +1,58 @@
-"""Trained emotion models for the paradigms: which features they take, how they are trained, the plaintext answer."""
+"""A trained network as an experiment needs it: its file for Bob's process, queries for Alice, the plaintext answer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from torch import nn
+
+from audio import Clip, read
+from audio.features import FeatureSpec
+from bench.workbench import Workbench
+from models import ModelRecord, Normalisation, save
+from models.fitting import fit
+from models.recipes import Recipe
+from models.training import predict
+
+IDENTITY = Normalisation(np.zeros(1, np.float32), np.ones(1, np.float32))
+
+
+@dataclass(frozen=True, eq=False)
+class EmotionModel:
+    """A network trained on the split of a workbench.
+
+    ``path``: its model file, in the run's own folder.  ``queries`` (n, …) float32: every clip of the corpus,
+    normalised, as the network takes it.
+    """
+
+    module: nn.Module
+    record: ModelRecord
+    spec: FeatureSpec
+    path: Path
+    queries: npt.NDArray[np.float32]
+
+    def query(self, clip: Clip) -> npt.NDArray[np.float32]:
+        """One clip as the network takes it (1, …) float32."""
+        return normalised(self.record, self.spec.compute(read(clip, self.spec.sample_rate))[None])
+
+    def plain(self, queries: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
+        """The plaintext network's class indices (n,) and logits (n, classes)."""
+        scores = predict(self.module, queries)
+        return scores.argmax(1).astype(np.int64), scores
+
+
+def emotion_model(recipe: Recipe, bench: Workbench) -> EmotionModel:
+    """Train ``recipe`` on the workbench's split, or take the model of an earlier run."""
+    module, record = fit(bench.corpus, bench.split, recipe, label=bench.label, seed=bench.seed, jobs=bench.jobs)
+    path = bench.folder / f"{recipe.name}.safetensors"
+    save(path, module, record)
+    queries = normalised(record, bench.features(recipe.features))
+    return EmotionModel(module, record, recipe.features, path, queries)
+
+
+def normalised(record: ModelRecord, features: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Features after the model's public statistics, where it has any."""
+    return (record.normalisation or IDENTITY).transform(features)

@@ -95,13 +95,16 @@ def run(experiment: Experiment, *, corpus: str, split: str, seed: int, net: str,
 
     Raises :class:`bench.parties.PartyError` when a party fails.
     """
-    timed = _timed_run(experiment, net, say)
+    order = np.random.default_rng(seed).permutation(len(experiment.queries))  # any first few are a fair sample
+    queries, truth = experiment.queries[order], experiment.truth[order]
+    timed = _timed_run(experiment, queries, net, say)
     answers = timed.singles + [answered for _, answered in timed.batches]
     labels = np.concatenate([answered.labels.numpy(dtype="int64", shape=(None,)) for answered in answers])
     n = len(labels)
-    plain_labels, plain_scores = experiment.plain(experiment.queries)
-    error = _largest_score_error(experiment, plain_scores, net, say)
+    plain_labels, plain_scores = experiment.plain(queries)
+    error = _largest_score_error(experiment, queries, plain_scores, net, say)
     metrics: dict[str, float | None] = {key: float(value) for key, value in experiment.extra.items()}
+    metrics["accuracy_plain_on_asked"] = _share(plain_labels[:n] == truth[:n])
     metrics["offline_bytes"] = float(_total(timed.prepared[0].traffic))
     metrics |= {f"{role}_rss_mb": round(report.peak_rss_mb, 1) for role, report in timed.reports.items()}
     for name, attack in experiment.attacks.items():
@@ -122,8 +125,8 @@ def run(experiment: Experiment, *, corpus: str, split: str, seed: int, net: str,
         seed=seed,
         n_queries=n,
         parameters={**experiment.cell.parameters, "net": net},
-        accuracy_plain=_share(plain_labels == experiment.truth),
-        accuracy_private=_share(labels == experiment.truth[:n]),
+        accuracy_plain=_share(plain_labels == truth),
+        accuracy_private=_share(labels == truth[:n]),
         agreement=_share(labels == plain_labels[:n]),
         max_abs_error=error,
         metrics=metrics,
@@ -141,8 +144,8 @@ def run(experiment: Experiment, *, corpus: str, split: str, seed: int, net: str,
     )
 
 
-def _timed_run(experiment: Experiment, net: str, say: Say) -> _Run:
-    plan, queries = experiment.plan, experiment.queries
+def _timed_run(experiment: Experiment, queries: npt.NDArray[np.float32], net: str, say: Say) -> _Run:
+    plan = experiment.plan
     clips = min(plan.clips, len(queries))
     singles = min(plan.singles, clips)
     result = _Run()
@@ -164,12 +167,16 @@ def _timed_run(experiment: Experiment, net: str, say: Say) -> _Run:
 
 
 def _largest_score_error(
-    experiment: Experiment, plain_scores: npt.NDArray[np.float32] | None, net: str, say: Say
+    experiment: Experiment,
+    queries: npt.NDArray[np.float32],
+    plain_scores: npt.NDArray[np.float32] | None,
+    net: str,
+    say: Say,
 ) -> float | None:
     """Largest absolute difference between private and plaintext scores, over ``plan.scored`` clips."""
     if experiment.score_parts is None or plain_scores is None:
         return None
-    n = min(experiment.plan.scored, len(experiment.queries))
+    n = min(experiment.plan.scored, len(queries))
     step = experiment.plan.batch or 1
     say(f"{experiment.cell}: comparing scores on {n} clips")
     errors = []
@@ -177,7 +184,7 @@ def _largest_score_error(
         parties.prepare()
         for start in range(0, n, step):
             stop = min(start + step, n)
-            answered = parties.ask(experiment.queries[start:stop])
+            answered = parties.ask(queries[start:stop])
             if answered.scores is None:
                 raise ValueError(f"{experiment.cell}: the run that reveals scores revealed none")
             scores = answered.scores.numpy(dtype="float32", shape=(stop - start, None))

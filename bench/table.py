@@ -1,4 +1,4 @@
-"""Rows as a terminal table: answers, cost, what leaks and what the best attack reached, side by side."""
+"""Rows as terminal tables: what was answered, what it cost, and what leaks and attackers reach."""
 
 from __future__ import annotations
 
@@ -12,37 +12,42 @@ from bench.row import Row
 NONE = "–"
 
 
-def table(rows: Sequence[Row], title: str) -> Table:
-    """A table with one line a row; blanks are explained by :func:`footnotes`."""
-    result = Table(title=title, title_justify="left", expand=False, pad_edge=False)
-    result.add_column("paradigm", no_wrap=True)
-    result.add_column("setting", overflow="fold", min_width=12)
-    for heading in (
-        "plain",
-        "private",
-        "agree",
-        "clips",
-        "offline ms",
-        "online ms",
-        "batched",
-        "sent MB A/B/D",
-        "rounds",
-    ):
-        result.add_column(heading, justify="right", overflow="fold")
-    result.add_column("attack", overflow="fold", min_width=16)
+def tables(rows: Sequence[Row], title: str) -> list[Table]:
+    """Three tables of 80 columns, one line a row in each; blanks are explained by :func:`footnotes`."""
+    answers = _table(title, ("plain", "private", "agree", "clips", "largest error"))
+    cost = _table("cost of one query", ("offline ms", "online ms", "batched", "MB sent A / B / D", "rounds", "keys MB"))
+    weakness = _table("what leaks, and what attackers reach", (), ("leaks", "attackers reach"))
     for row in rows:
-        result.add_row(
-            f"{row.paradigm}/{row.mode}", setting(row), percent(row.accuracy_plain), percent(row.accuracy_private),
-            percent(row.agreement), str(row.n_queries),
+        name = f"{row.paradigm}/{row.mode}\n {setting(row)}"
+        answers.add_row(
+            name,
+            percent(row.accuracy_plain),
+            percent(row.accuracy_private),
+            percent(row.agreement),
+            str(row.n_queries),
+            NONE if row.max_abs_error is None else f"{row.max_abs_error:.1e}",
+        )
+        cost.add_row(
+            name,
             milliseconds(row.offline_ms.median if row.offline_ms else None),
             milliseconds(row.online_ms.median if row.online_ms else None),
             milliseconds(row.per_query_ms_batched),
-            " / ".join((megabytes(row.bytes.alice), megabytes(row.bytes.bob), megabytes(row.bytes.dealer)))
-            if row.bytes else NONE,
-            str(row.rounds) if row.rounds is not None else NONE,
-            "\n".join(attacks(row)) or NONE,
-        )  # fmt: skip
-    return result
+            " / ".join(map(megabytes, (row.bytes.alice, row.bytes.bob, row.bytes.dealer))) if row.bytes else NONE,
+            NONE if row.rounds is None else str(row.rounds),
+            megabytes(row.key_bytes),
+        )
+        weakness.add_row(name, row.security.leaks if row.security else NONE, "\n".join(attacks(row)) or NONE)
+    return [answers, cost, weakness]
+
+
+def _table(title: str, figures: Sequence[str], texts: Sequence[str] = ()) -> Table:
+    table = Table(title=title, title_justify="left", title_style="bold", pad_edge=False, show_lines=bool(texts))
+    table.add_column("paradigm", overflow="fold", max_width=26)
+    for heading in figures:
+        table.add_column(heading, justify="right", overflow="fold")
+    for heading in texts:
+        table.add_column(heading, overflow="fold")
+    return table
 
 
 def footnotes(rows: Sequence[Row], notice: str | None) -> list[str]:
@@ -68,14 +73,17 @@ def attacks(row: Row) -> list[str]:
 
 
 def percent(share: float | None) -> str:
+    """A share as a percentage with one decimal."""
     return NONE if share is None else f"{100 * share:.1f} %"
 
 
 def milliseconds(value: float | None) -> str:
+    """Milliseconds with as many digits as they are worth."""
     if value is None:
         return NONE
     return f"{value:,.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
 
 
 def megabytes(count: int | None) -> str:
+    """Bytes as megabytes (10^6) with three digits."""
     return NONE if count is None else f"{count / 1e6:.3g}"

@@ -1,0 +1,85 @@
+"""`he`: the polynomial MLP on eGeMAPS features under CKKS."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import he
+from audio.features import EGeMAPS
+from bench.emotion_models import EmotionModel, emotion_model
+from bench.experiment import Cell, Experiment, Plan
+from bench.parties import Part
+from bench.row import Security
+from bench.workbench import Workbench
+from link import Link
+from models import load
+from models.recipes import Recipe
+from models.training import Schedule
+
+ATTACKS: Mapping[str, str] = {}
+
+_SECURITY = Security(
+    adversary="semi-honest Bob",
+    trusted="nobody else; Bob evaluates the model he described",
+    computational_bits=128,
+    statistical_bits=None,
+    leaks="to Alice the class, and what her decryptions say of the model",
+)
+
+
+def missing() -> str | None:
+    """TenSEAL is a requirement of the package: nothing is ever missing."""
+    return None
+
+
+def cells(preset: str) -> list[Cell]:
+    """The plain `ckks_vector` evaluator with the polynomial of degree 2, and with 4 when there is time."""
+    return [Cell("he", "tenseal", "mlp", {"degree": degree}) for degree in ((2,) if preset == "quick" else (2, 4))]
+
+
+def recipe(degree: int) -> Recipe:
+    """The MLP trained with a polynomial of ``degree`` in place, on features scaled to [-1, 1] by the training set."""
+    return Recipe(
+        name=f"mlp-poly{degree}",
+        architecture="mlp",
+        features=EGeMAPS(),
+        arguments={"activation": f"poly{degree}"},
+        schedule=Schedule(epochs=150, batch=64, rate=3e-3, patience=30),
+        normalisation="range",
+    )
+
+
+def build(cell: Cell, bench: Workbench) -> Experiment:
+    """Train the network and set up Alice, who makes the keys, and Bob."""
+    emotion = emotion_model(recipe(int(str(cell.parameters["degree"]))), bench)
+    singles = 6 if bench.quick else 60
+    return Experiment(
+        cell=cell,
+        parts=_parts(emotion, bench, "class"),
+        score_parts=_parts(emotion, bench, "logits"),
+        queries=bench.part(emotion.queries, "test"),
+        truth=bench.part(bench.targets, "test"),
+        query=emotion.query,
+        plain=emotion.plain,
+        security=_SECURITY,
+        plan=Plan(singles=singles, batch=0, clips=singles, scored=2 if bench.quick else 16),
+        keys_are_sent=True,
+    )
+
+
+def _parts(emotion: EmotionModel, bench: Workbench, reveal: str) -> Mapping[str, Part]:
+    calibration = bench.part(emotion.queries, "train")
+    return {
+        "alice": Part(_alice, {"reveal": reveal}),
+        "bob": Part(_bob, {"model": str(emotion.path), "calibration": calibration}),
+    }
+
+
+def _alice(job: Mapping[str, Any], links: Mapping[str, Link]) -> he.Alice:
+    return he.Alice(reveal=job["reveal"], threads=1)
+
+
+def _bob(job: Mapping[str, Any], links: Mapping[str, Link]) -> he.Bob:
+    module, _ = load(job["model"])
+    return he.Bob(module, calibration=job["calibration"], threads=1)

@@ -1,0 +1,123 @@
+"""`mpc`: the emotion CNNs under secret sharing, with a dealer in its own process."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+import mpc
+from bench.emotion_models import EmotionModel, emotion_model
+from bench.experiment import Cell, Experiment, Plan
+from bench.parties import Part
+from bench.row import Security
+from bench.workbench import Workbench
+from link import Link
+from models import load
+from models.recipes import DEPINTO, FRAMES, FRAMES_QUICK
+from mpc.attacks import recover_features, run_parties, tamper
+from mpc.attacks.seed_search import SEED_BITS
+from mpc.crypten_torch import CryptenMissing, load_crypten
+
+ATTACKS = {
+    "mpc-tamper": "a cheating Bob changes one message a query; how often Alice accepts a wrong class",
+    "mpc-seed-search": "a curious Bob searches the seed of torch's generator and reads Alice's features",
+}
+
+_SECURITY = Security(
+    adversary="semi-honest Alice or Bob",
+    trusted="a dealer who sees no data and sides with nobody",
+    computational_bits=32,
+    statistical_bits=None,
+    leaks="to Alice the class and the shapes of the layers; masks of 32-bit strength; cheating goes unnoticed",
+)
+
+
+def missing() -> str | None:
+    """What to run when CrypTen is not installed."""
+    try:
+        load_crypten()
+    except CryptenMissing as error:
+        return str(error)
+    return None
+
+
+def cells(preset: str) -> list[Cell]:
+    """Stock CrypTen on both networks."""
+    return [Cell("mpc", "crypten", model, {}) for model in ("depinto", "frames")]
+
+
+def build(cell: Cell, bench: Workbench) -> Experiment:
+    """Train the network and set up Alice, Bob and the dealer."""
+    recipe = {"depinto": DEPINTO, "frames": FRAMES_QUICK if bench.quick else FRAMES}[cell.model]
+    emotion = emotion_model(recipe, bench)
+    return Experiment(
+        cell=cell,
+        parts=_parts(emotion, cell.mode, "class"),
+        score_parts=_parts(emotion, cell.mode, "logits"),
+        queries=bench.part(emotion.queries, "test"),
+        truth=bench.part(bench.targets, "test"),
+        query=emotion.query,
+        plain=emotion.plain,
+        security=_SECURITY,
+        attacks={
+            "mpc-tamper": lambda: _tamper(emotion, bench),
+            **({"mpc-seed-search": lambda: _search_seed(emotion, bench)} if cell.model == "depinto" else {}),
+        },
+        plan=Plan(singles=20 if bench.quick else 50, batch=16, clips=96 if bench.quick else 10**6),
+    )
+
+
+def _parts(emotion: EmotionModel, mode: str, reveal: str) -> Mapping[str, Part]:
+    shape = list(emotion.queries.shape[1:])
+    return {
+        "alice": Part(_alice, {"mode": mode, "reveal": reveal}),
+        "bob": Part(_bob, {"mode": mode, "reveal": reveal, "model": str(emotion.path), "input_shape": shape}),
+        "dealer": Part(_dealer, {"mode": mode}),
+    }
+
+
+def _tamper(emotion: EmotionModel, bench: Workbench) -> dict[str, float]:
+    queries = bench.part(emotion.queries, "test")[:8]
+    result = tamper(emotion.module, queries.shape[1:], queries, trials=32 if bench.quick else 256)
+    return {"attack_wrong_class_accepted": result.wrong_rate, "attack_refused": result.refused / result.trials}
+
+
+def _search_seed(emotion: EmotionModel, bench: Workbench) -> dict[str, float]:
+    """Bob's search of one query; quick: only in the sixty-fourth part of the seeds that holds the right one.
+
+    The experimenter knows which part that is, and tells from the speed of the search how long all seeds take.
+    """
+    query = bench.part(emotion.queries, "test")[:1]
+    run = run_parties(emotion.module, query.shape[1:], [query])
+    seeds = range(1 << SEED_BITS)
+    if bench.quick:
+        dealt = run.transcripts["alice"]["dealer"]
+        right = next(seed for way, name, seed in dealt if (way, name) == ("received", "dealer.seed"))
+        part = len(seeds) >> 6
+        start = (int.from_bytes(right, "little") % len(seeds)) // part * part
+        seeds = seeds[start : start + part]
+    recovered = recover_features(run, query.shape, seeds=seeds)
+    if recovered is None:
+        return {"attack_features_read": 0.0}
+    rate = recovered.seeds_tried / recovered.seconds
+    return {
+        "attack_features_read": float(np.abs(recovered.values - query).max() < 2.0**-15),
+        "attack_minutes_for_all_seeds": (1 << SEED_BITS) / rate / 60,
+    }
+
+
+def _alice(job: Mapping[str, Any], links: Mapping[str, Link]) -> mpc.Alice:
+    return mpc.Alice(links["dealer"], mode=job["mode"], reveal=job["reveal"])
+
+
+def _bob(job: Mapping[str, Any], links: Mapping[str, Link]) -> mpc.Bob:
+    module, _ = load(job["model"])
+    return mpc.Bob(
+        module, links["dealer"], mode=job["mode"], reveal=job["reveal"], input_shape=tuple(job["input_shape"])
+    )
+
+
+def _dealer(job: Mapping[str, Any], links: Mapping[str, Link]) -> mpc.Dealer:
+    return mpc.Dealer(mode=job["mode"])

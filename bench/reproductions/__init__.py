@@ -1,0 +1,25 @@
+"""Tables and figures of the papers, and this project's own headline figures: one module each.
+
+A module here offers ``DESCRIPTION`` (one line) and ``run(request)``, which returns the rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from bench.reproductions import dias_table3, emotion_accuracy
+from bench.reproductions.request import Request
+from bench.row import Row
+
+
+class Target(Protocol):
+    """What a module here offers."""
+
+    DESCRIPTION: str
+
+    def run(self, request: Request) -> list[Row]:
+        """Measure and return the rows."""
+
+
+TARGETS: Mapping[str, Target] = {"dias-table3": dias_table3, "emotion-accuracy": emotion_accuracy}

@@ -1,0 +1,1 @@
+"""The application: the ``sotto`` command line, the party processes behind it, and the report page."""

@@ -1,0 +1,58 @@
+"""``sotto attack``: what an adversary gets, run for real on one paradigm."""
+
+from __future__ import annotations
+
+import json as json_module
+import sys
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from bench.suite import attackable, build, open_workbench
+from sotto.commands.options import CorpusName, Data, Json, PresetName, Seed
+from sotto.console import escape, out, say
+
+
+def attack(
+    target: Annotated[str | None, typer.Argument(help="Which attack (see --list).", show_default=False)] = None,
+    list_targets: Annotated[bool, typer.Option("--list", help="List the attacks.")] = False,
+    corpus: CorpusName = "synthetic",
+    data: Data = None,
+    preset: PresetName = "quick",
+    seed: Seed = 0,
+    json: Json = False,
+) -> None:
+    """Run an attack on a paradigm and print what it reached.
+
+    Example:  sotto attack keyed-known-plaintext
+    """
+    known = attackable()
+    if list_targets:
+        table = Table("attack", "what the adversary does")
+        for name, what in known.items():
+            table.add_row(name, what.description)
+        out.print(table)
+        return
+    if target not in known:
+        raise typer.BadParameter(f"one of {', '.join(known)}", param_hint="TARGET")
+    bench = open_workbench(corpus, data, preset=preset, seed=seed, say=say)
+    reached = []
+    for cell in known[target].cells(preset):
+        experiment = build(cell, bench)
+        say(f"{cell}: {target}")
+        reached.append((cell, experiment.attacks[target]()))
+    if json:
+        listing = [
+            {"attack": target, "paradigm": c.paradigm, "mode": c.mode, "model": c.model}
+            | {"parameters": dict(c.parameters), "metrics": dict(metrics)}
+            for c, metrics in reached
+        ]
+        sys.stdout.write(json_module.dumps(listing, indent=1) + "\n")
+        return
+    for cell, metrics in reached:
+        out.print(f"[bold]{escape(str(cell))}[/bold]")
+        for name, value in metrics.items():
+            out.print(f"  {name.removeprefix('attack_').replace('_', ' ')}: {value:.4g}")
+    if bench.corpus.notice:
+        out.print(escape(bench.corpus.notice))

@@ -1,0 +1,46 @@
+"""``sotto bench``: every paradigm on one corpus and split, in one table."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+
+from bench import results
+from bench.paradigms import PARADIGMS
+from bench.suite import compare, open_workbench, usable
+from bench.table import footnotes, tables
+from sotto import report
+from sotto.commands.options import CorpusName, Data, Json, Net, Out, ParadigmNames, PresetName, Seed, SkipBroken
+from sotto.console import err, escape, out, say
+
+
+def bench(
+    corpus: CorpusName = "synthetic",
+    data: Data = None,
+    paradigm: ParadigmNames = None,
+    preset: PresetName = "quick",
+    net: Net = "loopback",
+    seed: Seed = 0,
+    out_folder: Out = Path("results"),
+    skip_broken: SkipBroken = False,
+    json: Json = False,
+) -> None:
+    """Compare the paradigms on one corpus: answers, cost, leakage and attacks side by side.
+
+    Example:  sotto bench --corpus ravdess --data ~/corpora/ravdess --paradigm mpc --paradigm he
+
+    Writes results.json, results.csv and report.html into the output folder.
+    """
+    started = time.monotonic()
+    bench = open_workbench(corpus, data, preset=preset, seed=seed, say=say, skip_broken=skip_broken)
+    rows = compare(bench, paradigm or usable(list(PARADIGMS), say), net)
+    written = [*results.write(rows, out_folder), report.write(rows, out_folder, bench.corpus.notice)]
+    if json:
+        sys.stdout.write(results.to_json(rows))
+    else:
+        for table in tables(rows, f"{bench.corpus.name}, split {bench.split.name}, {preset}, {net}"):
+            out.print(table)
+        for line in footnotes(rows, bench.corpus.notice):
+            out.print(escape(line))
+    err.print(f"{len(rows)} rows in {time.monotonic() - started:.0f} s: " + ", ".join(map(str, written)))

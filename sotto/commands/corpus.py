@@ -1,0 +1,91 @@
+"""``sotto corpus``: which corpora there are, making the synthetic one, checking one on disk."""
+
+from __future__ import annotations
+
+import json as json_module
+import sys
+from collections import Counter
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+import audio
+from audio import CORPORA, load_corpus
+from sotto.commands.options import Data, Json, SkipBroken, one_of
+from sotto.console import escape, out
+
+app = typer.Typer(help="List, make and check corpora.", no_args_is_help=True)
+Name = Annotated[str, typer.Argument(callback=one_of(tuple(CORPORA), "a corpus"), help="Name of the corpus.")]
+
+
+@app.command("list")
+def list_corpora(json: Json = False) -> None:
+    """The corpora that can be loaded, what their clips say of themselves, and their licences.
+
+    Example:  sotto corpus list
+    """
+    if json:
+        listing = [
+            {"name": name, "title": s.title, "labels": s.labels, "licence": s.licence, "origin": s.origin}
+            for name, s in CORPORA.items()
+        ]
+        sys.stdout.write(json_module.dumps(listing, indent=1) + "\n")
+        return
+    listing_table = Table("name", "corpus", "labels", "licence", "origin")
+    for name, source in CORPORA.items():
+        listing_table.add_row(name, source.title, " ".join(source.labels), source.licence, source.origin)
+    out.print(listing_table)
+
+
+@app.command("make")
+def make(name: Name = "synthetic") -> None:
+    """Speak the synthetic corpus (any other corpus is its publisher's to give).
+
+    Example:  sotto corpus make synthetic
+    """
+    if name != "synthetic":
+        raise audio.CorpusError(f"{name} is recorded speech: get it from {CORPORA[name].origin} and pass --data")
+    corpus = load_corpus(name)
+    out.print(f"{corpus.name}: {len(corpus)} clips, {len(corpus.speakers)} voices")
+    out.print(escape(corpus.notice or ""))
+
+
+@app.command("check")
+def check(name: Name, data: Data = None, skip_broken: SkipBroken = False, json: Json = False) -> None:
+    """Decode every clip of a corpus and say what is wrong with it.
+
+    Example:  sotto corpus check ravdess --data ~/corpora/ravdess
+    """
+    corpus = load_corpus(name, data, skip_broken=skip_broken)
+    found = audio.check(corpus)
+    summary = {
+        "corpus": corpus.name,
+        "clips": len(corpus),
+        "hours": round(found.seconds / 3600, 3),
+        "rates": {str(rate): count for rate, count in sorted(found.rates.items())},
+        "labels": {
+            label: len(set(filter(None, (clip.label(label) for clip in corpus))))
+            for label in audio.LABELS
+            if any(clip.label(label) for clip in corpus)
+        },
+        "clips_per_emotion": dict(Counter(clip.emotion for clip in corpus if clip.emotion)),
+        "broken": list(found.broken.values()),
+        "copies": [list(ids) for ids in found.copies],
+        "remarks": list(corpus.remarks),
+    }
+    if json:
+        sys.stdout.write(json_module.dumps(summary, indent=1) + "\n")
+    else:
+        for key, value in summary.items():
+            out.print(f"{key}: {escape(_plain(value))}", soft_wrap=True)
+    if found.broken and not skip_broken:
+        raise audio.BrokenClip(f"{len(found.broken)} of {len(corpus)} clips of {corpus.name} cannot be used")
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {count}" for key, count in value.items()) or "none"
+    if isinstance(value, list):
+        return "\n  ".join(["", *(", ".join(v) if isinstance(v, list) else str(v) for v in value)]) if value else "none"
+    return str(value)

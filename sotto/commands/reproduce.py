@@ -1,0 +1,64 @@
+"""``sotto reproduce``: a table or figure of a paper, or a figure of this project's documents, measured again."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from bench import results
+from bench.reproductions import TARGETS, Request
+from bench.row import Row
+from bench.table import NONE, setting
+from sotto.commands.options import CorpusName, Data, Json, Out, PresetName, Seed
+from sotto.console import escape, out, say
+
+
+def reproduce(
+    target: Annotated[str | None, typer.Argument(help="What to reproduce (see --list).", show_default=False)] = None,
+    list_targets: Annotated[bool, typer.Option("--list", help="List what can be reproduced.")] = False,
+    corpus: CorpusName = "synthetic",
+    data: Data = None,
+    preset: PresetName = "quick",
+    seed: Seed = 0,
+    out_folder: Out = Path("results"),
+    json: Json = False,
+) -> None:
+    """Reproduce a table or figure and print it beside the published one.
+
+    Example:  sotto reproduce emotion-accuracy --corpus ravdess --data ~/corpora/ravdess --preset full
+    """
+    if list_targets:
+        listing = Table("target", "what it is")
+        for name, known in TARGETS.items():
+            listing.add_row(name, known.DESCRIPTION)
+        out.print(listing)
+        return
+    if target is None or target not in TARGETS:
+        raise typer.BadParameter(f"one of {', '.join(TARGETS)}", param_hint="TARGET")
+    request = Request(corpus, data, preset, seed, out_folder / target, say)
+    rows = TARGETS[target].run(request)
+    results.write(rows, request.out)
+    if json:
+        sys.stdout.write(results.to_json(rows))
+    else:
+        _print(rows, TARGETS[target].DESCRIPTION)
+
+
+def _print(rows: list[Row], title: str) -> None:
+    """Ours beside the published value, one line for each figure."""
+    listing = Table(title=title, title_justify="left")
+    for heading in ("row", "figure", "ours", "published"):
+        listing.add_column(heading, justify="right" if heading in ("ours", "published") else "left")
+    for row in rows:
+        figures = {"accuracy_plain": row.accuracy_plain, **row.metrics}
+        for number, (name, value) in enumerate(item for item in figures.items() if item[1] is not None):
+            published = row.published.get(name)
+            listing.add_row(
+                escape(setting(row)) if number == 0 else "", name, f"{value:.4g}",
+                NONE if published is None else f"{published:.4g}",
+            )  # fmt: skip
+    out.print(listing)

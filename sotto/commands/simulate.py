@@ -1,0 +1,142 @@
+"""``sotto simulate``: one clip, all parties as real processes, and a transcript of what each one saw."""
+
+from __future__ import annotations
+
+import json as json_module
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from audio import Clip
+from bench.experiment import Experiment
+from bench.paradigms import PARADIGMS
+from bench.simulation import Simulation, exposed, summary
+from bench.simulation import simulate as run_simulation
+from bench.suite import build, cells, open_workbench
+from bench.table import megabytes, milliseconds
+from bench.workbench import Workbench
+from sotto.commands.options import CorpusName, Data, Json, Net, Seed, one_of
+from sotto.console import escape, out, say
+
+_ROLES = ("alice", "bob", "dealer")
+
+
+def simulate(
+    paradigm: Annotated[str, typer.Argument(callback=one_of(tuple(PARADIGMS), "a paradigm"), help="Which paradigm.")],
+    clip: Annotated[
+        Path | None,
+        typer.Argument(help="A wav or flac file; without one, a test clip of the corpus.", show_default=False),
+    ] = None,
+    mode: Annotated[str | None, typer.Option("--mode", help="Mode of the paradigm.", show_default="its first")] = None,
+    model: Annotated[str | None, typer.Option("--model", help="Model.", show_default="the mode's first")] = None,
+    corpus: CorpusName = "synthetic",
+    data: Data = None,
+    net: Net = "loopback",
+    seed: Seed = 0,
+    json: Json = False,
+) -> None:
+    """Answer one clip privately and show what Alice sent, what Bob saw, and the answer.
+
+    Example:  sotto simulate hashing clip.wav
+
+    The model is trained on the corpus' training speakers, or taken from the cache.
+    """
+    if clip is not None and not clip.is_file():
+        raise typer.BadParameter(f"{clip} is not a file", param_hint="CLIP")
+    bench = open_workbench(corpus, data, preset="quick", seed=seed, say=say)
+    experiment = _experiment(paradigm, mode, model, bench)
+    asked = Clip(id=clip.name, path=clip) if clip else bench.corpus[bench.split.test[0]]
+    simulation = run_simulation(experiment, asked, net)
+    shown = _Shown(experiment, bench, asked, simulation)
+    if json:
+        sys.stdout.write(json_module.dumps(shown.as_json(), indent=1) + "\n")
+    else:
+        shown.print()
+
+
+def _experiment(paradigm: str, mode: str | None, model: str | None, bench: Workbench) -> Experiment:
+    offered = cells([paradigm], bench.preset)
+    fitting = [cell for cell in offered if mode in (None, cell.mode) and model in (None, cell.model)]
+    if not fitting:
+        known = ", ".join(dict.fromkeys(f"--mode {cell.mode} --model {cell.model}" for cell in offered))
+        raise typer.BadParameter(f"{paradigm} offers: {known}", param_hint="--mode/--model")
+    return build(fitting[0], bench)
+
+
+@dataclass(frozen=True)
+class _Shown:
+    experiment: Experiment
+    bench: Workbench
+    clip: Clip
+    simulation: Simulation
+
+    def as_json(self) -> dict[str, object]:
+        found, of = self._exposed()
+        return {
+            "paradigm": self.experiment.cell.paradigm,
+            "mode": self.experiment.cell.mode,
+            "model": self.experiment.cell.model,
+            "parameters": dict(self.experiment.cell.parameters),
+            "clip": self.clip.id,
+            "answer": self._name(self.simulation.label),
+            "plaintext_answer": self._name(self.simulation.plain_label),
+            "truth": self.clip.emotion,
+            "offline_ms": self.simulation.prepared.milliseconds,
+            "online_ms": self.simulation.answered.milliseconds,
+            "alice_values_in_the_open_at_bob": {"found": found, "of": of},
+            "transcript": {
+                role: [
+                    {"direction": d, "peer": p, "message": n, "times": c, "bytes": b, "begins": x.hex()}
+                    for d, p, n, c, b, x in summary(report.seen)
+                ]
+                for role, report in self.simulation.reports.items()
+            },
+            "notice": self.bench.corpus.notice,
+        }
+
+    def print(self) -> None:
+        simulation = self.simulation
+        out.print(f"[bold]{escape(str(self.experiment.cell))}[/bold]  clip {escape(self.clip.id)}")
+        shape = " × ".join(map(str, simulation.query.shape[1:]))
+        out.print(f"Alice holds {shape} feature values of the clip; Bob's process is given none of them.")
+        for role in _ROLES:
+            if role in simulation.reports:
+                self._print_messages(role)
+        found, of = self._exposed()
+        out.print(f"Neighbouring pairs of Alice's values found as they are in what Bob received: {found} of {of}.")
+        out.print(f"Leaks all the same: {escape(self.experiment.security.leaks)}")
+        truth = f", truth {self.clip.emotion}" if self.clip.emotion else ""
+        out.print(
+            f"[bold]Answer: {self._name(simulation.label)}[/bold] "
+            f"(plaintext model: {self._name(simulation.plain_label)}{truth})"
+        )
+        offline = simulation.prepared.traffic
+        online = simulation.answered.traffic
+        out.print(
+            f"Offline {milliseconds(simulation.prepared.milliseconds)} ms, Alice sent {megabytes(offline.sent)} MB; "
+            f"online {milliseconds(simulation.answered.milliseconds)} ms, Alice sent {megabytes(online.sent)} MB, "
+            f"{online.rounds} round{'s' if online.rounds != 1 else ''}."
+        )
+        for report in simulation.reports.values():
+            for note in report.notes:
+                out.print(escape(note))
+        if self.bench.corpus.notice:
+            out.print(escape(self.bench.corpus.notice))
+
+    def _print_messages(self, role: str) -> None:
+        table = Table(title=f"what {role.capitalize()} sent and saw", title_justify="left", pad_edge=False)
+        for heading in ("", "peer", "message", "times", "bytes", "begins with"):
+            table.add_column(heading, justify="right" if heading in ("times", "bytes") else "left", no_wrap=True)
+        for direction, peer, name, count, size, beginning in summary(self.simulation.reports[role].seen):
+            table.add_row(direction, peer, name, str(count), f"{size:,}", beginning[:16].hex(" "))
+        out.print(table)
+
+    def _exposed(self) -> tuple[int, int]:
+        return exposed(self.simulation.query, self.simulation.reports["bob"].seen)
+
+    def _name(self, label: int) -> str:
+        return self.bench.classes[label]

@@ -1,0 +1,48 @@
+"""``sotto train``: one of the plaintext models on a corpus, to a model file."""
+
+from __future__ import annotations
+
+import json as json_module
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bench.suite import open_workbench
+from models import save
+from models.fitting import fit
+from models.recipes import RECIPES
+from sotto.commands.options import CorpusName, Data, Json, Seed, SkipBroken, one_of
+from sotto.console import escape, out, say
+
+
+def train(
+    model: Annotated[str, typer.Argument(callback=one_of(tuple(RECIPES), "a model"), help=f"{', '.join(RECIPES)}.")],
+    corpus: CorpusName = "synthetic",
+    data: Data = None,
+    seed: Seed = 0,
+    out_file: Annotated[
+        Path | None, typer.Option("--out", help="Model file to write.", show_default="MODEL.safetensors")
+    ] = None,
+    label: Annotated[str, typer.Option("--label", help="What to classify.")] = "emotion",
+    skip_broken: SkipBroken = False,
+    json: Json = False,
+) -> None:
+    """Train a model on the training speakers of a corpus and score it on the test speakers.
+
+    Example:  sotto train frames --corpus ravdess --data ~/corpora/ravdess
+    """
+    bench = open_workbench(corpus, data, preset="full", seed=seed, say=say, skip_broken=skip_broken, label=label)
+    module, record = fit(bench.corpus, bench.split, RECIPES[model], label=label, seed=seed)
+    path = out_file or Path(f"{model}.safetensors")
+    save(path, module, record)
+    if json:
+        summary = {"model": str(path), "corpus": record.corpus, "split": record.split, "scores": record.scores}
+        sys.stdout.write(json_module.dumps(summary, indent=1) + "\n")
+        return
+    out.print(f"{path}: {model} on {bench.corpus.name}, split {record.split}, classes {', '.join(record.classes)}")
+    for name, score in record.scores.items():
+        out.print(f"  {name.replace('_', ' ')}: {score:.4g}")
+    if bench.corpus.notice:
+        out.print(escape(bench.corpus.notice))

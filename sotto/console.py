@@ -1,0 +1,34 @@
+"""Where the commands speak: progress and remarks on standard error, results on standard output."""
+
+from __future__ import annotations
+
+import logging
+
+from rich.console import Console
+
+out = Console(highlight=False)
+err = Console(stderr=True, highlight=False)
+
+
+def say(line: str) -> None:
+    """One line of progress."""
+    err.print(f"[dim]·[/dim] {escape(line)}", soft_wrap=True)
+
+
+def escape(text: str) -> str:
+    """Text that rich shows as it is."""
+    return text.replace("[", r"\[")
+
+
+class _ToConsole(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        say(record.getMessage())
+
+
+def listen_to_packages() -> None:
+    """Show what the packages log for the user: reused caches, skipped clips."""
+    logger = logging.getLogger("sotto")
+    if not any(isinstance(handler, _ToConsole) for handler in logger.handlers):
+        logger.addHandler(_ToConsole(logging.INFO))
+        logger.setLevel(logging.INFO)
+        logger.propagate = False
