@@ -17,6 +17,7 @@ _ARCHITECTURES: dict[str, tuple[str, str]] = {
     "mlp": ("models.mlp", "MLP"),
     "wave-patch-cnn": ("models.patch_cnn", "WavePatchCNN"),
     "spectrogram-patch-cnn": ("models.patch_cnn", "SpectrogramPatchCNN"),
+    "svm": ("models.svm", "SVM"),
 }
 
 
