@@ -1,0 +1,69 @@
+"""Secure Modular Hashing: Alice sends keyed hashes of her features, Bob classifies hashes with a Hamming-RBF machine.
+
+Source: Dias, Abad, Trancoso, privacy-preserving paralinguistics, §4.
+
+Threat model
+------------
+*Parties.* Alice and everyone who made training hashes share one secret key (A, w). Bob trained on those hashes and
+answers queries; he must never have the key, nor collude with anyone who has it. Bob is honest but curious; he may
+answer wrongly, and Alice would not notice.
+
+*What Bob learns.* The class of each query; M symbols per utterance; how far apart any two utterances under one key are,
+while they are closer than the privacy threshold (:func:`leakage` gives the share of such pairs; it counts pairs and is
+no security level); through that, which hashes are of one speaker (:func:`hashing.attacks.linkability`), and what
+resembles a training utterance he has labels for. Whoever in addition knows the features behind some hashes under the
+key can locate others among them.
+
+*What Alice learns.* The class and, if Bob agrees, the decision values. Bob's machine stays with Bob.
+
+*What is provable.* With full-period dither (the default) every symbol of one hash is uniformly distributed whatever the
+features are, so a single hash under a fresh key says nothing; and the joint distribution of any number of hashes under
+one key depends on the features only through their pairwise Euclidean distances. Both hold against unlimited computing
+power, and neither is a statement about how well those distances can be estimated: with many measurements, well. With
+the dither as the paper prints it, neither holds. No reduction to a hard problem is known, so this package states no
+number of security bits, neither computational nor statistical.
+
+*What breaks it.* The key. Whoever has it and a hash, or Bob's machine, which contains training hashes, gets the
+features back almost exactly (:func:`hashing.attacks.known_key_attack`). The key has no forward secrecy: replace it and
+all training hashes together. A seeded key is as secret as its seed.
+"""
+
+from hashing.alice import Alice
+from hashing.bob import Bob
+from hashing.distance import distance_blocks, hamming_distances
+from hashing.errors import HashFileError, HashingError, KeyFileError
+from hashing.hash_set import HashSet, join, train_hamming_svc, training_hashes
+from hashing.kernel import hamming_kernel
+from hashing.key import HashKey
+from hashing.leakage import PAPER_THRESHOLDS, delta_for_leakage, leakage, privacy_threshold
+from hashing.modular_hash import SecureModularHash, modular_hash
+from hashing.packing import PackedHashes, bytes_per_hash, pack
+from hashing.parameters import HashParameters
+from hashing.svc import HammingSVC
+
+__all__ = [
+    "PAPER_THRESHOLDS",
+    "Alice",
+    "Bob",
+    "HammingSVC",
+    "HashFileError",
+    "HashKey",
+    "HashParameters",
+    "HashSet",
+    "HashingError",
+    "KeyFileError",
+    "PackedHashes",
+    "SecureModularHash",
+    "bytes_per_hash",
+    "delta_for_leakage",
+    "distance_blocks",
+    "hamming_distances",
+    "hamming_kernel",
+    "join",
+    "leakage",
+    "modular_hash",
+    "pack",
+    "privacy_threshold",
+    "train_hamming_svc",
+    "training_hashes",
+]

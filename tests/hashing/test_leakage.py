@@ -1,0 +1,67 @@
+import numpy as np
+import pytest
+from scipy.spatial.distance import pdist
+
+from hashing import HashingError, HashKey, HashParameters, delta_for_leakage, leakage, modular_hash, pack
+from hashing.leakage import information_above, privacy_threshold
+
+
+@pytest.fixture(scope="module")
+def hashes(material):
+    return pack(modular_hash(material.features, material.key), 3)
+
+
+@pytest.mark.parametrize("threshold", [0.0, 0.3, 0.5, 0.65, 1.1])
+def test_counts_pairs_once_and_none_with_itself(hashes, threshold):
+    expected = (pdist(hashes.unpack(), "hamming") < threshold).mean()
+    assert leakage(hashes, threshold=threshold) == pytest.approx(expected)
+
+
+def test_between_two_sets(hashes):
+    both = leakage(hashes[:10], hashes[10:30], threshold=0.4)
+    pairs = [leakage(hashes[[i, j]], threshold=0.4) for i in range(10) for j in range(10, 30)]
+    assert both == pytest.approx(np.mean(pairs))
+
+
+def test_the_papers_thresholds_are_the_default():
+    assert [privacy_threshold(k, 2816) for k in (2, 3, 5, 10)] == [0.475, 0.65, 0.775, 0.875]
+    assert 0.7 < privacy_threshold(4, 2816) < 0.75
+
+
+@pytest.mark.parametrize("k", [2, 3, 5])
+@pytest.mark.parametrize("share", [0.1, 0.3, 0.7])
+def test_delta_for_leakage_gives_that_leakage(k, share):
+    x = np.random.default_rng(0).normal(size=(300, 20)) * np.linspace(0.2, 3, 20)
+    delta = delta_for_leakage(x, share, k=k)
+    key = HashKey.generate(HashParameters(20, k, delta, 140), seed=1)
+    assert leakage(pack(modular_hash(x, key), k)) == pytest.approx(share, abs=0.05)
+
+
+def test_delta_scales_with_the_features():
+    x = np.random.default_rng(0).normal(size=(100, 5))
+    assert delta_for_leakage(10 * x, 0.3) == pytest.approx(10 * delta_for_leakage(x, 0.3))
+    assert delta_for_leakage(x, 0.3, pairs=100) == pytest.approx(delta_for_leakage(x, 0.3), rel=0.3)
+
+
+def test_pairs_above_the_threshold_still_tell_something(material, hashes):
+    key = HashKey.generate(HashParameters(12, delta=1.5, measurements_per_coefficient=32), seed=1)
+    tight = pack(modular_hash(material.features, key), 3)
+    assert 0.02 < information_above(tight, material.features, threshold=0.6) < 0.95
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda h: leakage(h[:1]),
+        lambda h: leakage(h, h[:0]),
+        lambda h: information_above(h, np.zeros((3, 4))),
+        lambda h: information_above(h, np.zeros((len(h), 4)), threshold=2.0),
+        lambda h: delta_for_leakage(np.zeros((9, 2)), 0.5),
+        lambda h: delta_for_leakage(np.eye(9), 1.5),
+        lambda h: delta_for_leakage(np.eye(9), 0.5, threshold=0.7),
+        lambda h: delta_for_leakage(np.zeros(9), 0.5),
+    ],
+)
+def test_what_has_no_answer_is_refused(hashes, call):
+    with pytest.raises(HashingError):
+        call(hashes)
