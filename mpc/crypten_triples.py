@@ -34,13 +34,22 @@ REQUEST_BYTES = 4096
 _MAX_PRODUCTS = 1 << 36  # multiplications in one request: minutes of work
 
 
+class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A convolution's options, as PyTorch takes them."""
+
+    stride: int | Shape = 1
+    padding: int | Shape = 0
+    dilation: int | Shape = 1
+    groups: int = 1
+
+
 class Request(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What party 0 asks for: the function, the shapes of its operands, and a product's operation and options."""
 
     function: Literal["additive", "square", "binary", "wraps", "B2A"]
     shapes: tuple[Shape, ...]
     operation: Operation | None = None
-    options: dict[Literal["stride", "padding", "dilation", "groups"], int | Shape] = {}
+    options: Options | None = None
 
 
 class TripleClient:
@@ -67,9 +76,8 @@ class TripleClient:
         """The dealer's correction for one triple, int64."""
         shapes = tuple(tuple(arg) for arg in args if not isinstance(arg, str))
         operation = next((arg for arg in args if isinstance(arg, str)), None)
-        request = msgspec.convert(
-            {"function": func_name, "shapes": shapes, "operation": operation, "options": options}, Request
-        )
+        asked = {"function": func_name, "shapes": shapes, "operation": operation, "options": options or None}
+        request = msgspec.convert(asked, Request)
         shape = _result_shape(request)
         self._dealer.send("dealer.request", encode(request))
         payload = self._dealer.receive("dealer.correction", limit=WORD_BYTES * math.prod(shape))
@@ -94,9 +102,8 @@ class TripleServer(TTPServer):
         if max(map(math.prod, (*request.shapes, shape))) > MAX_ELEMENTS:
             raise FrameError(f"alice asked for triples of more than {MAX_ELEMENTS} elements: send smaller batches")
         operation = () if request.operation is None else (request.operation,)
-        return words_of(
-            getattr(self, request.function)(*map(torch.Size, request.shapes), *operation, **request.options)
-        )
+        options = {} if request.options is None else msgspec.structs.asdict(request.options)
+        return words_of(getattr(self, request.function)(*map(torch.Size, request.shapes), *operation, **options))
 
 
 def _result_shape(request: Request) -> Shape:
@@ -106,7 +113,7 @@ def _result_shape(request: Request) -> Shape:
     fits = (
         len(shapes) == (2 if pair else 1)
         and (request.operation is not None) == (request.function == "additive")
-        and (not request.options or request.operation in ("conv1d", "conv2d"))
+        and (request.options is not None) == (request.operation in ("conv1d", "conv2d"))
         and all(len(shape) <= MAX_DIMENSIONS + 2 and all(0 <= n <= MAX_ELEMENTS for n in shape) for shape in shapes)
     )
     if not fits:
@@ -123,14 +130,13 @@ def _result_shape(request: Request) -> Shape:
 def _product_shape(request: Request) -> tuple[Shape, int]:
     """Shape of a product and how many terms each element sums up.  Raises ``ValueError`` where operands do not fit."""
     left, right = request.shapes
-    if request.operation in ("conv1d", "conv2d"):
-        axes = int(request.operation[4])
+    if request.options is not None:
+        axes = 1 if request.operation == "conv1d" else 2
         if not len(left) == len(right) == axes + 2:
             raise ValueError("a convolution has other axes")
         given = request.options
-        stride, dilation = _sizes(given.get("stride", 1), axes), _sizes(given.get("dilation", 1), axes)
-        padding, (groups, *_) = _sizes(given.get("padding", 0), axes), _sizes(given.get("groups", 1), 1)
-        layer = Convolution(0, left[1], right[0], right[2:], stride, padding, dilation, groups, False)
+        stride, padding, dilation = (_sizes(v, axes) for v in (given.stride, given.padding, given.dilation))
+        layer = Convolution(0, left[1], right[0], right[2:], stride, padding, dilation, given.groups, False)
         result = layer.output([left[1:]])
         if layer.parameters["weight"] != right:
             raise ValueError("the kernel has other channels")

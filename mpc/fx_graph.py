@@ -34,10 +34,16 @@ def trace(module: nn.Module, input_shape: Shape, *, input_limit: float) -> tuple
     if not input_shape or not all(isinstance(length, int) and length > 0 for length in input_shape):
         raise ModelRefused(f"the input shape of one example is a tuple of positive integers, not {input_shape!r}")
     copied = copy.deepcopy(module).cpu().float().eval()
+    tracer = fx.Tracer()
+    if tracer.is_leaf_module(copied, ""):
+        copied = nn.Sequential(copied)
     try:
-        graph = fx.GraphModule(copied, fx.Tracer().trace(copied))
+        graph = fx.GraphModule(copied, tracer.trace(copied))
     except Exception as error:  # tracing runs the module's own Python, which may raise anything
         raise ModelRefused(f"torch.fx cannot trace {type(module).__name__}: {_first_line(error)}") from None
+    inputs = sum(node.op == "placeholder" for node in graph.graph.nodes)
+    if inputs != 1:
+        raise ModelRefused(f"{type(module).__name__} takes {inputs} inputs; one is supported")
     walk = _Walk(graph, _shapes(graph, input_shape), input_shape)
     plan = ModelPlan(tuple(input_shape), float(input_limit), tuple(walk.run()))
     try:
@@ -95,9 +101,6 @@ class _Walk:
         self.weights: Weights = {}
 
     def run(self) -> list[layers.Layer]:
-        inputs = [node for node in self._graph.graph.nodes if node.op == "placeholder"]
-        if len(inputs) != 1:
-            raise ModelRefused(f"the module takes {len(inputs)} inputs; one is supported")
         for node in self._graph.graph.nodes:
             if node.op == "placeholder":
                 self._values[node] = 0

@@ -36,7 +36,13 @@ class Call:
     def tensor(self, argument: Any) -> int:
         return self._tensor(argument, self.name)
 
+    def input(self) -> Shape:
+        """Shape of one example of the step's first tensor."""
+        first = self.node.args[0] if self.node.args else self.node.kwargs.get("input")
+        return self._shape(first) if isinstance(first, fx.Node) else ()
+
     def output(self) -> Shape:
+        """Shape of one example of the step's result."""
         return self._shape(self.node)
 
     def arguments(self, *names: str) -> dict[str, Any]:
@@ -113,10 +119,7 @@ def _cat(call: Call) -> Layer:
 def _mean(call: Call) -> Layer:
     given = call.arguments("dim", "keepdim")
     dims = given.get("dim")
-    if dims is None:
-        raise call.refused("a mean over the whole batch: name the axes")
-    before = len(call._shape(call.node.args[0])) if isinstance(call.node.args[0], fx.Node) else 0
-    axes = tuple(_axis(call, dim, before) for dim in (dims if isinstance(dims, (list, tuple)) else [dims]))
+    axes = tuple(_axis(call, dim, len(call.input())) for dim in (dims if isinstance(dims, (list, tuple)) else [dims]))
     return layers.Mean(call.source(), axes, bool(given.get("keepdim", False)))
 
 
@@ -127,21 +130,26 @@ def _axis(call: Call, dim: Any, axes: int) -> int:
     return dim - 1 if dim > 0 else axes + dim
 
 
+# What follows kernel_size, stride and padding in torch's own functions.
+_MAX_POOL = ("dilation", "ceil_mode", "return_indices")
+_AVERAGE_POOL = ("ceil_mode", "count_include_pad", "divisor_override")
+
+
 def _pool(kind: type[layers.AveragePool] | type[layers.MaxPool], axes: int) -> Callable[..., Layer]:
     def make(call: Call, module: Any = None) -> Layer:
         if module is None:
-            names = ("kernel_size", "stride", "padding", "ceil_mode", "count_include_pad")
-            given = call.arguments(*names) if kind is layers.AveragePool else call.arguments(*names[:3])
+            rest = _MAX_POOL if kind is layers.MaxPool else _AVERAGE_POOL
+            given = call.arguments("kernel_size", "stride", "padding", *rest)
         else:
             given = vars(module)
-        kernel = _sizes(given["kernel_size"], axes)
-        stride = _sizes(given.get("stride") or kernel, axes)
-        padding = _sizes(given.get("padding", 0), axes)
+        kernel = _sizes(call, given["kernel_size"], axes)
+        stride = _sizes(call, given.get("stride") or kernel, axes)
+        padding = _sizes(call, given.get("padding", 0), axes)
         if given.get("ceil_mode") or given.get("return_indices") or given.get("divisor_override"):
             raise call.refused("ceil_mode, return_indices and divisor_override")
         if any(padding) and (kind is layers.MaxPool or not given.get("count_include_pad", True)):
             raise call.refused("pooling with padding that does not count as zeros")
-        if any(dilation != 1 for dilation in _sizes(given.get("dilation", 1), axes)):
+        if any(dilation != 1 for dilation in _sizes(call, given.get("dilation", 1), axes)):
             raise call.refused("dilated pooling")
         return kind(call.source(), kernel, stride, padding)
 
@@ -150,12 +158,9 @@ def _pool(kind: type[layers.AveragePool] | type[layers.MaxPool], axes: int) -> C
 
 def _adaptive(axes: int, largest: bool) -> Callable[..., Layer]:
     def make(call: Call, module: Any = None) -> Layer:
-        wanted = call.arguments("output_size")["output_size"] if module is None else module.output_size
         if module is not None and getattr(module, "return_indices", False):
             raise call.refused("return_indices")
-        before = call._shape(call.node.args[0])[1:] if isinstance(call.node.args[0], fx.Node) else ()
-        each = wanted if isinstance(wanted, (list, tuple)) else (wanted,) * axes
-        size = tuple(length if out is None else int(out) for out, length in zip(each, before, strict=True))
+        before, size = call.input()[1:], call.output()[1:]
         if all(length % out == 0 for out, length in zip(size, before, strict=True)):
             kernel = tuple(length // out for out, length in zip(size, before, strict=True))
             pool = layers.MaxPool if largest else layers.AveragePool
@@ -167,9 +172,11 @@ def _adaptive(axes: int, largest: bool) -> Callable[..., Layer]:
     return make
 
 
-def _sizes(value: Any, axes: int) -> Shape:
+def _sizes(call: Call, value: Any, axes: int) -> Shape:
     each = value if isinstance(value, (list, tuple)) else (value,)
-    return tuple(int(v) for v in (each * axes if len(each) == 1 else each))
+    if not all(isinstance(size, int) for size in each):
+        raise call.refused("a window of computed size")
+    return tuple(each * axes if len(each) == 1 else each)
 
 
 MODULES: dict[type[nn.Module], Callable[[Call, Any], Layer]] = {

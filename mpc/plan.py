@@ -265,10 +265,12 @@ def _slide(lengths: Shape, kernel: Shape, stride: Shape, padding: Shape, dilatio
     _require(axes in (1, 2), "only windows over one or two axes are known")
     _require(len(lengths) == len(stride) == len(padding) == len(dilation) == axes, "a sliding window has other axes")
     _require(min(*kernel, *stride, *dilation) > 0 and min(padding) >= 0, "a sliding window has no size")
-    return tuple(
+    result = tuple(
         (length + 2 * p - d * (k - 1) - 1) // s + 1
         for length, k, s, p, d in zip(lengths, kernel, stride, padding, dilation, strict=True)
     )
+    _require(min(result) > 0, "a sliding window is longer than its input")
+    return result
 
 
 def _checked(shape: Shape) -> Shape:

@@ -1,0 +1,49 @@
+"""Real processes for the tests of mpc; Alice lives in the test's own process."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE))  # networks.py, for the tests as for the children
+
+
+class Child:
+    """A dealer or Bob in a process of its own."""
+
+    def __init__(self, *arguments):
+        environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(HERE.parent.parent), str(HERE)])}
+        environment["OMP_NUM_THREADS"] = "1"
+        command = [sys.executable, str(HERE / "party.py"), *map(str, arguments)]
+        pipe = subprocess.PIPE
+        self.process = subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, env=environment)
+
+    def ports(self):
+        """The ports it prints first."""
+        return [int(port) for port in self.process.stdout.readline().split()]
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+
+    def ending(self):
+        """Exit code and last line of standard error, once it has ended of itself."""
+        _, errors = self.process.communicate(timeout=60)
+        return self.process.returncode, (errors.strip().splitlines() or [""])[-1]
+
+
+@pytest.fixture(scope="module")
+def child():
+    """Starts children and ends those that are left."""
+    started = []
+
+    def start(*arguments):
+        started.append(Child(*arguments))
+        return started[-1]
+
+    yield start
+    for one in started:
+        one.kill()

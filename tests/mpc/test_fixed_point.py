@@ -1,0 +1,80 @@
+"""The fixed point's range: no input within the limit can leave it, and what could is refused."""
+
+import networks
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from mpc import fixed_point
+from mpc.errors import InputRefused, ModelRefused
+from mpc.fx_graph import trace
+
+
+def bounds_of(module, shape, limit):
+    """The bound that the check works out for every value; read off its own walk."""
+    seen = [limit]
+    real = fixed_point._bound
+    plan, weights = trace(module, shape, input_limit=limit)
+
+    def spy(*arguments):
+        seen.append(real(*arguments))
+        return seen[-1]
+
+    fixed_point._bound = spy
+    try:
+        fixed_point.require_range(plan, weights)
+    finally:
+        fixed_point._bound = real
+    return seen
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.sampled_from(["mixed", "pooled", "depinto"]), st.floats(0.5, 100), st.integers(0, 2**32))
+def test_no_input_within_the_limit_exceeds_the_bound(name, limit, seed):
+    module, shape = networks.build(name), networks.INPUT_SHAPES[name]
+    bound = bounds_of(module, shape, limit)[-1]
+    generator = torch.Generator().manual_seed(seed)
+    x = (torch.randint(0, 2, (64, *shape), generator=generator) * 2.0 - 1.0) * limit
+    with torch.no_grad():
+        assert module(x).abs().max() <= bound * (1 + 1e-5)
+
+
+def test_the_bound_of_one_linear_layer_is_reached():
+    linear = nn.Linear(3, 1, bias=True)
+    with torch.no_grad():
+        linear.weight.copy_(torch.tensor([[2.0, -3.0, 0.5]]))
+        linear.bias.fill_(-1.0)
+    assert bounds_of(linear, (3,), 4.0) == [4.0, 5.5 * 4 + 1]
+
+
+def test_a_network_that_could_overflow_is_refused():
+    steep = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 4)).eval()
+    with torch.no_grad():
+        for part in steep:
+            part.weight.fill_(5e3)
+    plan, weights = trace(steep, (4,), input_limit=1.0)
+    fixed_point.require_range(plan, weights)
+    plan, weights = trace(steep, (4,), input_limit=128.0)
+    with pytest.raises(ModelRefused, match=r"layer 1 \(Linear\) can reach"):
+        fixed_point.require_range(plan, weights)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_no_numbers_are_refused(value):
+    broken = nn.Linear(4, 4)
+    with torch.no_grad():
+        broken.weight[0, 0] = value
+    with pytest.raises(ModelRefused, match="weight of layer 0"):
+        fixed_point.require_range(*trace(broken, (4,), input_limit=1.0))
+
+
+def test_features_at_the_limit_go_in_and_beyond_it_do_not():
+    plan, _ = trace(nn.Linear(4, 2), (4,), input_limit=8.0)
+    x = np.full((2, 4), -8.0)
+    assert fixed_point.checked_features(x, plan).dtype == np.float32
+    with pytest.raises(InputRefused, match="normalise") as refused:
+        fixed_point.checked_features(x * 1.001, plan)
+    assert "8.008" not in str(refused.value)  # no value of hers in a message
