@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import math
+import os
+import signal
 import sys
+import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
 from typing import TypeVar
 
 import joblib
@@ -79,4 +84,18 @@ def _in_workers(
 
 
 def _batch(work: Callable[[T], R], start: int, items: Sequence[T]) -> list[tuple[int, R]]:
+    _settle_in()
     return [(start + offset, work(item)) for offset, item in enumerate(items)]
+
+
+@lru_cache(maxsize=1)
+def _settle_in() -> None:
+    """Once per worker: leave Ctrl-C to the parent, which ends its workers, and end when the parent is gone."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_outlive_nobody, args=(os.getppid(),), daemon=True).start()
+
+
+def _outlive_nobody(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(1)
+    os._exit(1)

@@ -1,6 +1,8 @@
 import os
+import subprocess
 import sys
 
+import psutil
 import pytest
 
 from audio.parallel import spread
@@ -55,3 +57,27 @@ def test_the_bar_is_on_standard_error_and_only_for_slow_work(capsys):
     list(spread(double, [1, 2], seconds_each=0.001, label="quick"))
     assert capsys.readouterr() == ("", "")
     assert sys.stderr is not None
+
+
+BUSY = """
+import os, time
+from audio.parallel import spread
+
+def linger(_):
+    print(os.getpid(), flush=True)
+    time.sleep(600)
+
+list(spread(linger, range(2), seconds_each=600.0, label="test", jobs=2, progress=False))
+"""
+
+
+def test_workers_end_when_their_parent_is_killed():
+    run = subprocess.Popen([sys.executable, "-c", BUSY], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    assert run.stdout is not None
+    workers = [psutil.Process(int(run.stdout.readline())) for _ in range(2)]
+    run.kill()
+    run.wait()
+    _, alive = psutil.wait_procs(workers, timeout=15)
+    for worker in alive:
+        worker.kill()
+    assert not alive
