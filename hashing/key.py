@@ -19,7 +19,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from hashing.errors import KeyFileError
+from hashing.errors import HashingError, KeyFileError
 from hashing.parameters import HashParameters
 from hashing.randomness import KeyStream, Seed
 from hashing.tensor_file import read_file, write_file
@@ -38,6 +38,9 @@ class HashKey:
     """A secret (A, w) with its public parameters; immutable.
 
     Use :meth:`generate` or :meth:`load`.
+
+    Raises:
+        HashingError: the numbers do not fit the parameters.
     """
 
     __slots__ = ("_dither", "_fingerprint", "_matrix", "_parameters")
@@ -47,12 +50,12 @@ class HashKey:
     ) -> None:
         shape = (parameters.symbols, parameters.inputs)
         if matrix.dtype != np.float64 or dither.dtype != np.float64:
-            raise KeyFileError("the matrix and the dither of a hash key are float64")
+            raise HashingError("the matrix and the dither of a hash key are float64")
         if matrix.shape != shape or dither.shape != shape[:1]:
-            raise KeyFileError(f"the matrix of this hash key has to be {shape[0]} × {shape[1]}, with as many dithers")
+            raise HashingError(f"the matrix of this hash key has to be {shape[0]} × {shape[1]}, with as many dithers")
         in_range = bool((dither >= 0).all() and (dither < parameters.dither_width).all())
         if not (np.isfinite(matrix).all() and in_range):
-            raise KeyFileError("the numbers of this hash key are out of range")
+            raise HashingError("the numbers of this hash key are out of range")
         self._parameters = parameters
         self._matrix = _frozen(matrix)
         self._dither = _frozen(dither)
@@ -77,7 +80,7 @@ class HashKey:
         record, tensors = read_file(path, _HashKey, ("dither", "matrix"), private=True)
         try:
             key = cls(record.parameters, tensors["matrix"], tensors["dither"])
-        except KeyFileError as error:
+        except HashingError as error:
             raise KeyFileError(f"{path}: {error}") from None
         if not hmac.compare_digest(key.fingerprint, record.fingerprint):
             raise KeyFileError(
@@ -89,7 +92,7 @@ class HashKey:
         """Write the key, unencrypted, to a new file that only its owner can open.
 
         Raises:
-            KeyFileError: something stands at ``path`` already; it is left alone.
+            KeyFileError: something stands at ``path`` already (it is left alone), or the folder cannot be written.
         """
         record = _HashKey("sotto-hash-key", 1, self._parameters, self._fingerprint)
         write_file(path, {"matrix": self._matrix, "dither": self._dither}, record, private=True)

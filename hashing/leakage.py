@@ -12,13 +12,15 @@ from types import MappingProxyType
 
 import numpy as np
 import numpy.typing as npt
+from scipy.optimize import brentq
 from scipy.spatial.distance import pdist
+from scipy.special import ndtr
 from scipy.stats import spearmanr
 
 from hashing.distance import distance_blocks, hamming_distances
 from hashing.errors import HashingError
 from hashing.packing import PackedHashes
-from hashing.theory import euclidean_distance, resolution_threshold, saturation
+from hashing.theory import expected_distance, resolution_threshold, saturation
 
 PAPER_THRESHOLDS = MappingProxyType({2: 0.475, 3: 0.65, 5: 0.775, 10: 0.875})
 """k to the Hamming distance the paper read off its figure 1 as the privacy threshold."""
@@ -27,7 +29,8 @@ PAPER_THRESHOLDS = MappingProxyType({2: 0.475, 3: 0.65, 5: 0.775, 10: 0.875})
 def privacy_threshold(k: int, symbols: int) -> float:
     """The paper's threshold where it gives one, else the closed form's (:func:`hashing.theory.resolution_threshold`).
 
-    The two agree: 0.475, 0.65, 0.775, 0.875 against 0.472, 0.640, 0.777, 0.883 for 2,816 symbols.
+    The two agree for its 2,816 symbols: 0.475, 0.65, 0.775, 0.875 against 0.472, 0.640, 0.777, 0.883. With far fewer
+    symbols the paper's is too near saturation to tell related from unrelated pairs; give a threshold of your own.
     """
     return PAPER_THRESHOLDS.get(k, resolution_threshold(k, symbols))
 
@@ -55,32 +58,66 @@ def leakage(hashes: PackedHashes, other: PackedHashes | None = None, *, threshol
     return (below - own) / (len(hashes) * (len(hashes) - 1))
 
 
+def expected_leakage(
+    distances: npt.ArrayLike, delta: float, *, k: int, symbols: int, threshold: float | None = None
+) -> float:
+    """The share of pairs at Euclidean ``distances`` (any shape) that will leak, averaged over keys.
+
+    A pair's Hamming distance is a mean of ``symbols`` independent comparisons, so it is near Gaussian around the closed
+    form; of unrelated pairs, too, some fall below the threshold by chance (3 % for k = 3, 0.65 and 2,816 symbols).
+    """
+    limit = privacy_threshold(k, symbols) if threshold is None else threshold
+    cells = np.linspace(0.0, 3.0 * k, 4096)
+    mean = np.interp(np.asarray(distances, np.float64) / delta, cells, expected_distance(cells, k, 1.0))
+    deviation = np.sqrt(np.maximum(mean * (1.0 - mean), 1e-18) / symbols)
+    return float(ndtr((limit - mean) / deviation).mean())
+
+
 def delta_for_leakage(
-    features: npt.ArrayLike, share: float, *, k: int = 3, threshold: float | None = None, pairs: int = 2_000_000
+    features: npt.ArrayLike,
+    share: float,
+    *,
+    k: int = 3,
+    measurements_per_coefficient: int = 32,
+    threshold: float | None = None,
+    pairs: int = 200_000,
 ) -> float:
     """The Δ at which a ``share`` of the pairs of ``features`` leaks, from the closed form.
 
-    The threshold belongs to one Euclidean distance c(k) · Δ, so Δ is the ``share`` quantile of the Euclidean distances
-    divided by c(k). Use training features that may be known: the result is a public parameter.
+    Use training features that may be known: the result is a public parameter.
 
     Args:
         features: (n, L), as they will be hashed.
         share: of the pairs, between 0 and 1.
-        threshold: default the paper's for this k, else three standard deviations under saturation at mpc = 32.
-        pairs: about how many pairs to look at; with more features than that a regular subset is taken.
+        k, measurements_per_coefficient: parameters of the hash.
+        threshold: default :func:`privacy_threshold`.
+        pairs: about how many pairs to look at; of more features a regular subset is taken.
+
+    Raises:
+        HashingError: there is no such Δ; the message says why.
     """
     x = np.asarray(features, np.float64)
     if x.ndim != 2 or len(x) < 3 or not 0 < share < 1:
         raise HashingError("delta follows from at least three feature vectors (n, L) and a share between 0 and 1")
-    limit = privacy_threshold(k, 32 * x.shape[1]) if threshold is None else threshold
+    symbols = measurements_per_coefficient * x.shape[1]
+    limit = privacy_threshold(k, symbols) if threshold is None else threshold
     if not 0 < limit < saturation(k):
         raise HashingError(f"the threshold is {limit:g}; use a Hamming distance between 0 and {saturation(k):.4g}")
-    step = max(1, len(x) // max(2, int(np.sqrt(2 * pairs))))
-    quantile = float(np.quantile(pdist(x[::step]), share))
-    cells = float(euclidean_distance(limit, k, 1.0))
-    if quantile <= 0:
-        raise HashingError("so many of these features are equal that no delta gives this leakage")
-    return quantile / cells
+    distances = pdist(x[:: max(1, len(x) // max(3, int(np.sqrt(2 * pairs))))])
+    scale = float(distances.max())
+    if not scale > 0:
+        raise HashingError("these features are all equal: no delta tells them apart")
+
+    def excess(log_delta: float) -> float:
+        return expected_leakage(distances, float(np.exp(log_delta)), k=k, symbols=symbols, threshold=limit) - share
+
+    low, high = float(np.log(scale)) - 12.0, float(np.log(scale)) + 12.0
+    if excess(low) >= 0:
+        raise HashingError(
+            f"{100 * (excess(low) + share):.3g} % of the pairs are below the threshold whatever delta is, by chance or "
+            "because the features are equal: ask for a larger share or use more measurements"
+        )
+    return float(np.exp(brentq(excess, low, high, xtol=1e-9)))
 
 
 def information_above(hashes: PackedHashes, features: npt.ArrayLike, *, threshold: float | None = None) -> float:

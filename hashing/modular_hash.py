@@ -49,7 +49,10 @@ def modular_hash(features: npt.ArrayLike, key: HashKey) -> Symbols:
     # In float64 a rounding difference between two batch sizes flips a symbol about once in 10¹³.
     for start in range(0, len(x), _ROWS_AT_ONCE):
         rows = slice(start, start + _ROWS_AT_ONCE)
-        cells = np.floor((x[rows] @ key.matrix.T + key.dither) / parameters.delta)
+        with np.errstate(over="ignore", invalid="ignore"):
+            cells = np.floor((x[rows] @ key.matrix.T + key.dither) / parameters.delta)
+        if not np.isfinite(cells).all():
+            raise HashingError("features to be hashed are too large; normalise them first")
         hashes[rows] = np.mod(cells, parameters.k)
     return hashes
 

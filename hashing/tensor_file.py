@@ -34,7 +34,7 @@ def write_file(path: str | Path, tensors: Mapping[str, npt.NDArray[Any]], record
     """Write ``tensors`` and ``record`` (a ``msgspec.Struct``) to ``path``.
 
     Raises:
-        KeyFileError: ``private`` and something stands there already. HashFileError: the folder cannot be written.
+        KeyFileError (``private``) or HashFileError: the folder cannot be written, or a key stands there already.
     """
     path = Path(path)
     text = msgspec.json.encode(record).decode()
@@ -47,7 +47,7 @@ def write_file(path: str | Path, tensors: Mapping[str, npt.NDArray[Any]], record
     except FileExistsError:
         raise KeyFileError(f"{path}: is there already, and keys are never overwritten; choose another name") from None
     except OSError as error:
-        raise HashFileError(f"{path}: cannot be written ({error.strerror})") from None
+        raise (KeyFileError if private else HashFileError)(f"{path}: cannot be written ({error.strerror})") from None
 
 
 def read_file(path: str | Path, kind: type[R], names: tuple[str, ...], *, private: bool) -> tuple[R, Tensors]:

@@ -94,6 +94,11 @@ def test_a_key_file_is_never_overwritten(saved):
     assert saved.read_bytes() == before
 
 
+def test_a_folder_that_is_not_there_is_one_line(made, tmp_path):
+    with pytest.raises(KeyFileError, match="cannot be written"):
+        made.save(tmp_path / "nowhere" / "key")
+
+
 def rewritten(path, change):
     """The key file with its record or tensors changed."""
     tensors = {name: tensor.copy() for name, tensor in load_file(path).items()}

@@ -3,7 +3,7 @@ import pytest
 from scipy.spatial.distance import pdist
 
 from hashing import HashingError, HashKey, HashParameters, delta_for_leakage, leakage, modular_hash, pack
-from hashing.leakage import information_above, privacy_threshold
+from hashing.leakage import expected_leakage, information_above, privacy_threshold
 
 
 @pytest.fixture(scope="module")
@@ -32,15 +32,29 @@ def test_the_papers_thresholds_are_the_default():
 @pytest.mark.parametrize("share", [0.1, 0.3, 0.7])
 def test_delta_for_leakage_gives_that_leakage(k, share):
     x = np.random.default_rng(0).normal(size=(300, 20)) * np.linspace(0.2, 3, 20)
-    delta = delta_for_leakage(x, share, k=k)
+    delta = delta_for_leakage(x, share, k=k, measurements_per_coefficient=140)
     key = HashKey.generate(HashParameters(20, k, delta, 140), seed=1)
-    assert leakage(pack(modular_hash(x, key), k)) == pytest.approx(share, abs=0.05)
+    assert leakage(pack(modular_hash(x, key), k)) == pytest.approx(share, abs=0.015)
+
+
+@pytest.mark.parametrize("delta", [0.3, 2.0, 5.0])
+def test_expected_leakage_is_what_hashes_leak_on_average(material, delta):
+    x, parameters = material.features, HashParameters(12, delta=delta)
+    found = [leakage(pack(modular_hash(x, HashKey.generate(parameters, seed=s)), 3)) for s in range(30)]
+    expected = expected_leakage(pdist(x), delta, k=3, symbols=parameters.symbols)
+    assert abs(np.mean(found) - expected) < 4 * np.std(found) / np.sqrt(30) + 0.003
+
+
+def test_a_share_that_chance_alone_exceeds_is_refused():
+    with pytest.raises(HashingError, match="larger share"):
+        delta_for_leakage(np.random.default_rng(0).normal(size=(50, 88)), 0.01)
 
 
 def test_delta_scales_with_the_features():
     x = np.random.default_rng(0).normal(size=(100, 5))
-    assert delta_for_leakage(10 * x, 0.3) == pytest.approx(10 * delta_for_leakage(x, 0.3))
-    assert delta_for_leakage(x, 0.3, pairs=100) == pytest.approx(delta_for_leakage(x, 0.3), rel=0.3)
+    delta = delta_for_leakage(x, 0.3, threshold=0.5)
+    assert delta_for_leakage(10 * x, 0.3, threshold=0.5) == pytest.approx(10 * delta)
+    assert delta_for_leakage(x, 0.3, threshold=0.5, pairs=800) == pytest.approx(delta, rel=0.2)
 
 
 def test_pairs_above_the_threshold_still_tell_something(material, hashes):

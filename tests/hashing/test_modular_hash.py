@@ -79,7 +79,16 @@ def test_with_the_papers_dither_they_are_not():
     assert chisquare(counts).pvalue < 1e-10
 
 
-@pytest.mark.parametrize("bad", [np.zeros(12), np.zeros((2, 11)), np.full((1, 12), np.nan), np.full((1, 12), np.inf)])
+@pytest.mark.parametrize(
+    "bad",
+    [
+        np.zeros(12),
+        np.zeros((2, 11)),
+        np.full((1, 12), np.nan),
+        np.full((1, 12), np.inf),
+        np.full((1, 12), 1e308),
+    ],
+)
 def test_unfit_features_are_refused(material, bad):
     with pytest.raises(HashingError):
         modular_hash(bad, material.key)
