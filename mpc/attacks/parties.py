@@ -216,7 +216,7 @@ def _entry(target: Callable[..., None], parent: Connection, setting: _Setting) -
 
 @contextmanager
 def _process(target: Callable[..., None], setting: _Setting) -> Iterator[Connection]:
-    context = multiprocessing.get_context("spawn")
+    context = _context()
     ours, theirs = context.Pipe()
     process = context.Process(target=_entry, args=(target, theirs, setting), daemon=True)
     process.start()
@@ -228,6 +228,15 @@ def _process(target: Callable[..., None], setting: _Setting) -> Iterator[Connect
         process.kill()
         process.join()
         ours.close()
+
+
+def _context() -> Any:
+    """Processes that share nothing with this one: forked, where the system can, from a server that only imports."""
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__, "mpc.crypten_session", "mpc.crypten_supply"])
+    return context
 
 
 def _hear(process: Connection, patience: float) -> Any:

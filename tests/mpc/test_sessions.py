@@ -30,19 +30,18 @@ def plain(name, x):
 
 @pytest.fixture(scope="module")
 def others(child):
-    """A dealer and a Bob who serves each network twice; gives the dealer's link and a way to reach Bob."""
+    """A dealer, and a Bob who serves each network twice: the dealer's link, a way to reach Bob, both children."""
     dealer = child("dealer")
     for_alice, for_bob = dealer.ports()
-    bob = child("bob", for_bob, *(name for name in NAMES for _ in range(2)), "depinto")
+    bob = child("bob", for_bob, *(name for name in NAMES for _ in range(2)), "depinto", "depinto")
     (port,) = bob.ports()
     with connect("127.0.0.1", for_alice, peer="the dealer") as dealer_link:
-        yield dealer_link, lambda: connect("127.0.0.1", port, peer="bob")
-    assert dealer.ending() == (0, "")
+        yield dealer_link, lambda: connect("127.0.0.1", port, peer="bob"), dealer, bob
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_private_answers_equal_the_plaintext_networks(others, name):
-    dealer, reach_bob = others
+    dealer, reach_bob, *_ = others
     x = features(name, 3)
     expected = plain(name, x)
     with reach_bob() as link:
@@ -65,7 +64,7 @@ def test_private_answers_equal_the_plaintext_networks(others, name):
 
 
 def test_features_that_cannot_go_in_are_refused_and_the_session_goes_on(others):
-    dealer, reach_bob = others
+    dealer, reach_bob, *_ = others
     x = features("depinto", 2)
     with reach_bob() as link:
         alice = mpc.Alice(dealer)
@@ -80,31 +79,11 @@ def test_features_that_cannot_go_in_are_refused_and_the_session_goes_on(others):
         alice.close()
 
 
-def test_a_killed_dealer_ends_both_parties_with_a_reason(child):
+def test_a_killed_bob_ends_alice_and_lets_the_dealer_go(child):
     dealer = child("dealer")
     for_alice, for_bob = dealer.ports()
     bob = child("bob", for_bob, "depinto")
     dealer_link = connect("127.0.0.1", for_alice, peer="the dealer")
-    link = connect("127.0.0.1", bob.ports()[0], peer="bob")
-    alice = mpc.Alice(dealer_link)
-    alice.ask(features("depinto", 1), link)
-    dealer.kill()
-    started = time.monotonic()
-    with pytest.raises(LinkClosed, match="the dealer closed the connection"):
-        alice.ask(features("depinto", 1), link)
-    code, said = bob.ending()
-    assert code == 3
-    assert said.startswith("PeerError: alice gave up: the dealer closed the connection")
-    assert time.monotonic() - started < 20
-
-
-def test_a_killed_bob_ends_alice_and_lets_the_dealer_go(child):
-    dealer_link, for_alice = pair()
-    with listen() as door:
-        bob = child("bob", door.address[1], "depinto")
-        for_bob = door.accept()
-    serving = threading.Thread(target=mpc.Dealer().serve, args=(for_alice, for_bob))
-    serving.start()
     link = connect("127.0.0.1", bob.ports()[0], peer="bob")
     alice = mpc.Alice(dealer_link)
     alice.prepare(link)
@@ -112,8 +91,22 @@ def test_a_killed_bob_ends_alice_and_lets_the_dealer_go(child):
     with pytest.raises(LinkError, match="bob closed the connection"):
         alice.ask(features("depinto", 1), link)
     dealer_link.close()
-    serving.join(5)
-    assert not serving.is_alive()
+    assert dealer.ending() == (0, "")
+
+
+def test_a_killed_dealer_ends_both_parties_with_a_reason(others):
+    dealer_link, reach_bob, dealer, bob = others
+    with reach_bob() as link:
+        alice = mpc.Alice(dealer_link)
+        alice.ask(features("depinto", 1), link)
+        dealer.kill()
+        started = time.monotonic()
+        with pytest.raises(LinkClosed, match="the dealer closed the connection"):
+            alice.ask(features("depinto", 1), link)
+        code, said = bob.ending()
+    assert code == 3
+    assert said.startswith("PeerError: alice gave up: the dealer closed the connection")
+    assert time.monotonic() - started < 20
 
 
 def peer_of(script):
