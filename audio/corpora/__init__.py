@@ -153,7 +153,7 @@ CORPORA: dict[str, Source] = {
 }
 
 
-def load_corpus(name: str, root: Path | None = None, *, skip_broken: bool = False) -> Corpus:
+def load_corpus(name: str, root: Path | str | None = None, *, skip_broken: bool = False) -> Corpus:
     """Load a corpus without decoding its audio.
 
     Args:
@@ -171,6 +171,7 @@ def load_corpus(name: str, root: Path | None = None, *, skip_broken: bool = Fals
         raise CorpusError(f"no corpus is called {name}; known are {', '.join(CORPORA)}")
     if root is None and source.built_in is not None:
         return source.built_in()
+    root = None if root is None else Path(root)
     is_table = root is not None and source.load is manifest.load and root.is_file()
     others = tuple(folder for known in CORPORA.values() for folder in known.folders if folder not in source.folders)
     folder = root if root is not None and is_table else resolve(root, source.title, source.folders, others)

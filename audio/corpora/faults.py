@@ -11,17 +11,15 @@ _log = logging.getLogger("sotto")
 
 
 class Faults:
-    """Collects unusable files. With `skip` False the first one is raised; with True each is logged and left out."""
+    """Takes unusable files. With `skip` False the first one is raised; with True each is logged and left out."""
 
     def __init__(self, skip: bool = False) -> None:
         self.skip = skip
-        self.found: list[CorpusError] = []
 
     def report(self, error: CorpusError) -> None:
-        """Raise `error`, or log it and remember it."""
+        """Raise `error`, or log it."""
         if not self.skip:
             raise error
-        self.found.append(error)
         _log.warning("skipped: %s", error)
 
     def usable(self, path: Path) -> bool:

@@ -24,7 +24,7 @@ class EGeMAPS(FeatureSpec):
 
     kind: ClassVar[str] = "egemaps"
     libraries: ClassVar[tuple[str, ...]] = ("numpy", "opensmile", "soundfile", "soxr")
-    seconds_each: ClassVar[float] = 0.1
+    seconds_each: ClassVar[float] = 0.05
 
     rate: int = 16000
 

@@ -32,7 +32,7 @@ class FeatureSpec(ABC):
     revision: ClassVar[int] = 1
     libraries: ClassVar[tuple[str, ...]] = ("numpy", "soundfile", "soxr")
     kept: ClassVar[bool] = True
-    seconds_each: ClassVar[float] = 0.005
+    seconds_each: ClassVar[float] = 0.003
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)

@@ -72,13 +72,6 @@ def speak(voice: str, utterances: Sequence[Utterance]) -> list[np.ndarray]:
     return [part.astype(np.int16) for part in np.split(samples, np.cumsum(lengths)[:-1])]
 
 
-def library_version() -> str:
-    """The version of the distribution that carries the library."""
-    from importlib.metadata import version
-
-    return version("espeakng-loader")
-
-
 class _Voice:
     """The library, loaded and initialised in this process. Make only one."""
 
