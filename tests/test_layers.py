@@ -40,7 +40,8 @@ def test_a_package_imports_only_what_is_below_it(package):
 @pytest.mark.parametrize("package", ["mpc", "he", "hashing", "keyed", "link"])
 def test_no_protocol_draws_from_a_generator_that_is_not_cryptographic(package):
     forbidden = ("torch.rand", "torch.manual_seed", "np.random", "numpy.random", "import random", "from random")
-    for path in sorted((ROOT / package).rglob("*.py")):
+    protocol = [path for path in sorted((ROOT / package).rglob("*.py")) if "attacks" not in path.parts]
+    for path in protocol:
         text = path.read_text(encoding="utf-8")
         assert not [word for word in forbidden if word in text], path
 

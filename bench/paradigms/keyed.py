@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
 import keyed
@@ -15,7 +15,111 @@ from bench.experiment import Cell, Experiment, Plan
 from bench.parties import Part
 from bench.row import Security
 from bench.workbench import Workbench
+from keyed.attacks import blocks_until_exact, decrypt_without_key
 from link import Link
+from models.recipes import SPECTROGRAM_PATCH, WAVE_PATCH, Recipe
 from models.training import predict
 
-ATTACKS: Mapping[str, str] = {}
+ATTACKS = {
+    "keyed-ciphertext-only": "Bob guesses the key from encrypted queries and public speech of other people",
+    "keyed-known-plaintext": "somebody who knows a clip in the clear computes the key from it and its encryption",
+}
+
+_SECURITY = Security(
+    adversary="semi-honest Bob without the key, who must not guess it",
+    trusted="the model owner and everyone who holds the shared key",
+    computational_bits=None,
+    statistical_bits=None,
+    leaks="to Bob the class, the energy and repetition of blocks; the key to whoever knows one clip",
+)
+_RECIPES: Mapping[str, tuple[Recipe, int]] = {  # and the dimension of a block
+    "wave-patch": (WAVE_PATCH, 1),
+    "spectrogram-patch": (SPECTROGRAM_PATCH, 2),
+}
+_KINDS = ("shuffling", "flipping", "rom")
+_WRONG_KEYS = 5  # as in the papers: the mean of five
+
+
+def missing() -> str | None:
+    """Everything is a requirement of the package."""
+    return None
+
+
+def cells(preset: str) -> list[Cell]:
+    """Each key type on waveform blocks of 1 × M and on spectrogram blocks of M × M."""
+    return [
+        Cell("keyed", "plain", model, {"key_type": kind, "block_size": int(str(recipe.arguments["block_size"]))})
+        for model, (recipe, _) in _RECIPES.items()
+        for kind in _KINDS
+    ]
+
+
+def build(cell: Cell, bench: Workbench) -> Experiment:
+    """Train the network, encrypt it as its owner would, and set up Alice, who has the key, and Bob, who has not."""
+    recipe, dimension = _RECIPES[cell.model]
+    emotion = emotion_model(recipe, bench)
+    key = keyed.generate_key(str(cell.parameters["key_type"]), int(str(cell.parameters["block_size"])), dimension)
+    key_file = bench.folder / f"{cell.model}-{key.kind}.key"
+    model_file = bench.folder / f"{cell.model}-{key.kind}.safetensors"
+    keyed.save_key(key_file, key)
+    keyed.save_encrypted_model(model_file, emotion.module, key, emotion.record)
+    return Experiment(
+        cell=cell,
+        parts=_parts(key_file, model_file, "class"),
+        score_parts=_parts(key_file, model_file, "logits"),
+        queries=bench.part(emotion.queries, "test"),
+        truth=bench.part(bench.targets, "test"),
+        query=emotion.query,
+        plain=emotion.plain,
+        security=_SECURITY,
+        plan=Plan(singles=30, batch=32, clips=10**6, sessions=3),
+        key_bytes=key_file.stat().st_size,
+        attacks={
+            "keyed-ciphertext-only": lambda: _guess(key, emotion, bench),
+            "keyed-known-plaintext": lambda: _know_a_clip(key, emotion, bench),
+        },
+        extra={"accuracy_wrong_key": _with_wrong_keys(key, emotion, bench)},
+    )
+
+
+def _with_wrong_keys(key: keyed.Key, emotion: EmotionModel, bench: Workbench) -> float:
+    """Mean accuracy of the encrypted model on queries encrypted under other keys of the same type and size."""
+    encrypted = keyed.encrypt_model(emotion.module, key)
+    queries = torch.from_numpy(bench.part(emotion.queries, "test"))
+    truth = bench.part(bench.targets, "test")
+    accuracies = []
+    for _ in range(_WRONG_KEYS):
+        wrong = keyed.generate_key(key.kind, key.block_size, key.dimension)
+        labels = predict(encrypted, keyed.encrypt(queries, wrong).numpy()).argmax(1)
+        accuracies.append(np.mean(labels == truth))
+    return float(np.mean(accuracies))
+
+
+def _guess(key: keyed.Key, emotion: EmotionModel, bench: Workbench) -> dict[str, float]:
+    """Test clips are attacked with training clips, which are of other speakers, as the public speech."""
+    speech, public = (torch.from_numpy(bench.part(emotion.queries, part)) for part in ("test", "train"))
+    outcome = decrypt_without_key(speech, public, key)
+    return {
+        "attack_recovered_correlation": outcome.correlation,
+        "attack_key_exact": float(outcome.key_exact_up_to_sign),
+    }
+
+
+def _know_a_clip(key: keyed.Key, emotion: EmotionModel, bench: Workbench) -> dict[str, float]:
+    blocks = blocks_until_exact(torch.from_numpy(bench.part(emotion.queries, "test")), key)
+    return {} if blocks is None else {"attack_known_blocks_for_key": float(blocks)}
+
+
+def _parts(key_file: Path, model_file: Path, reveal: str) -> Mapping[str, Part]:
+    return {
+        "alice": Part(_alice, {"key": str(key_file), "reveal": reveal}),
+        "bob": Part(_bob, {"model": str(model_file)}),
+    }
+
+
+def _alice(job: Mapping[str, Any], links: Mapping[str, Link]) -> keyed.Alice:
+    return keyed.Alice(job["key"], reveal=job["reveal"])
+
+
+def _bob(job: Mapping[str, Any], links: Mapping[str, Link]) -> keyed.Bob:
+    return keyed.Bob(job["model"])

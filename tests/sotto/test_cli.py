@@ -1,0 +1,86 @@
+"""The command line as a user meets it: help, machine output, exit codes, one line per error."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+
+def sotto(*arguments, **environment):
+    """Run the command as its own process, as a user would."""
+    return subprocess.run(
+        [sys.executable, "-m", "sotto.cli", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=240,
+        env={**os.environ, "COLUMNS": "120", **environment},
+        stdin=subprocess.DEVNULL,
+    )
+
+
+@pytest.mark.parametrize(
+    "command", ["bench", "simulate", "reproduce", "attack", "train", "corpus check", "corpus list"]
+)
+def test_every_command_has_help_with_an_example(command):
+    done = sotto(*command.split(), "--help")
+    assert done.returncode == 0
+    assert "Example:" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["bench", "--corpus", "nonsense"],
+        ["bench", "--paradigm", "nonsense"],
+        ["bench", "--net", "moon"],
+        ["bench", "--preset", "slow"],
+        ["bench", "--seed", "-1"],
+        ["simulate", "nonsense"],
+        ["simulate", "hashing", "/no/such/clip.wav"],
+        ["reproduce", "nonsense"],
+        ["reproduce"],
+        ["attack", "nonsense"],
+        ["train", "nonsense"],
+        ["corpus", "check", "nonsense"],
+        ["nonsense"],
+    ],
+)
+def test_wrong_usage_ends_with_2_and_nothing_on_standard_output(arguments):
+    done = sotto(*arguments)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert "Traceback" not in done.stderr
+
+
+def test_a_wrong_folder_is_one_line_and_exit_code_1(tmp_path):
+    done = sotto("bench", "--corpus", "ravdess", "--data", str(tmp_path / "nowhere"))
+    assert done.returncode == 1
+    errors = [line for line in done.stderr.splitlines() if line.startswith("error:")]
+    assert len(errors) == 1
+    assert "nowhere" in errors[0]
+    assert "Traceback" not in done.stderr
+
+
+def test_a_traceback_only_with_debug(tmp_path):
+    done = sotto("bench", "--corpus", "ravdess", "--data", str(tmp_path / "nowhere"), "--debug")
+    assert done.returncode == 1
+    assert "Traceback" in done.stderr
+
+
+def test_listings_are_machine_readable():
+    listing = json.loads(sotto("corpus", "list", "--json").stdout)
+    assert {"ravdess", "synthetic", "manifest"} <= {corpus["name"] for corpus in listing}
+    rows = json.loads(sotto("reproduce", "dias-table3", "--json").stdout)
+    assert [row["parameters"]["degree"] for row in rows] == [2, 4, 6]
+    assert rows[0]["metrics"]["x^2"] == pytest.approx(rows[0]["published"]["x^2"], abs=5e-3)
+
+
+def test_reproduce_and_attack_list_what_they_know():
+    assert "dias-table3" in sotto("reproduce", "--list").stdout
+    attacks = sotto("attack", "--list").stdout
+    for paradigm in ("mpc-", "he-", "hashing-", "keyed-"):
+        assert paradigm in attacks
