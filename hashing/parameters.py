@@ -30,8 +30,8 @@ class HashParameters:
         measurements_per_coefficient: mpc = M / L; a hash has M = mpc · L symbols.
         dither: how far w reaches. ``"full"``: uniform over the quantiser's whole period [0, kΔ); then one hash on its
             own is uniformly distributed whatever x is, and many hashes depend on the features only through their
-            distances. ``"paper"``: uniform over [0, k) as equation 1 prints it, which covers the period only where
-            Δ ≤ 1 divides it; then single hashes depend on x, so it is not the default.
+            distances. ``"paper"``: uniform over [0, k), as equation 1 prints it; that is whole periods only where
+            1 / Δ is a whole number. Elsewhere a single hash depends on x, so it is not the default.
 
     Raises:
         HashingError: a value is out of range; the message names it.

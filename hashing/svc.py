@@ -27,6 +27,8 @@ from models.one_vs_one import OneVsOne
 
 Floats = npt.NDArray[np.float64]
 
+_ROWS_AT_ONCE = 1024  # queries whose kernel is in memory at one time
+
 
 class _HammingSVC(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The record in a classifier's file."""
@@ -100,9 +102,9 @@ class HammingSVC(ClassifierMixin, BaseEstimator):
         return scores[:, 1] if len(self.classes_) == 2 else scores
 
     def answer(self, hashes: PackedHashes) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
-        """What a server answers: positions in ``classes_`` (n,) and scores (n, C), the largest at the position."""
-        scores = self._scores(hashes).astype(np.float32)
-        return scores.argmax(axis=1), scores
+        """What a server answers: positions in ``classes_`` (n,), as :meth:`predict`, and scores (n, C)."""
+        scores = self._scores(hashes)
+        return scores.argmax(axis=1), scores.astype(np.float32)
 
     def save(self, path: str | Path) -> None:
         """Write the fitted classifier to ``path``, replacing what is there.
@@ -170,5 +172,6 @@ class HammingSVC(ClassifierMixin, BaseEstimator):
         check_is_fitted(self)
         if not isinstance(X, PackedHashes):
             X = validate_data(self, X, reset=False, dtype="numeric")
-        kernel = hamming_kernel(X, self.support_hashes_, gamma=self.gamma)
-        return self.machines_.scores(self.machines_.decisions(kernel))
+        rows = [X[start : start + _ROWS_AT_ONCE] for start in range(0, max(len(X), 1), _ROWS_AT_ONCE)]
+        kernels = (hamming_kernel(some, self.support_hashes_, gamma=self.gamma) for some in rows)
+        return np.concatenate([self.machines_.scores(self.machines_.decisions(kernel)) for kernel in kernels])

@@ -38,6 +38,12 @@ def test_equals_scikit_learns_machine_on_the_same_kernel(material, hashes, class
     assert np.array_equal(ours.predict(pack(hashes, 3)), svc.predict(kernel))
 
 
+def test_more_queries_than_fit_one_block(fitted, hashes):
+    many = np.tile(hashes, (15, 1))
+    assert len(many) > 2048
+    assert np.array_equal(fitted.predict(pack(many, 3)), np.tile(fitted.predict(hashes), 15))
+
+
 def test_learns_held_out_speakers(material, hashes):
     train = material.speakers < 6
     classifier = HammingSVC().fit(hashes[train], material.labels[train])
