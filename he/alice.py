@@ -141,7 +141,7 @@ class Alice:
         )
         logits = np.array(vector.decrypt())
         # Bob is not told: whether a decryption is in range is itself something that he must not learn.
-        if not (np.isfinite(logits).all() and np.abs(logits).max() <= description.logit_bound + 1):
+        if not (np.isfinite(logits).all() and np.abs(logits).max() <= description.logit_bound + LOGIT_STEP):
             raise FrameError(
                 "a decrypted logit exceeds the bound Bob declared: the query is unlike what his model was"
                 " calibrated on, or his answer is wrong"

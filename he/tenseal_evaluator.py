@@ -14,6 +14,7 @@ from he.circuit import Circuit, evaluate, fold
 from he.contexts import load_vector
 from he.network import PolynomialNetwork
 from he.parameters import Parameters
+from link import FrameError
 
 
 class CiphertextArithmetic:
@@ -62,4 +63,9 @@ class TensealEvaluator:
             primes=len(self._parameters.chain) - 1,
             scale=2.0**self._parameters.scale_bits,
         )
-        return evaluate(self._circuit, vector, self._arithmetic).serialize()
+        try:
+            return evaluate(self._circuit, vector, self._arithmetic).serialize()
+        except (ValueError, RuntimeError) as error:  # a scale or key that only shows when it is used
+            raise FrameError(
+                f"Alice's ciphertext cannot be evaluated ({error}): both sides need the same release"
+            ) from None

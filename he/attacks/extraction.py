@@ -85,9 +85,12 @@ def _train(
     """A ReLU network of the model's published input and output width; what lies between is Alice's guess."""
     logits = _tensor(network.logits(sent))
     scale = logits.std().clamp_min(1e-6)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        surrogate = MLP(network.inputs, (64,), network.classes, "relu", batch_norm=False)
+    surrogate = MLP(network.inputs, (64,), network.classes, "relu", batch_norm=False)
+    start = torch.Generator().manual_seed(seed)
+    for layer in surrogate.modules():
+        if isinstance(layer, nn.Linear):
+            nn.init.kaiming_uniform_(layer.weight, a=5**0.5, generator=start)
+            nn.init.zeros_(layer.bias)
     optimiser = torch.optim.Adam(surrogate.parameters(), lr=5e-3, weight_decay=1e-4)
     x = _tensor(sent)
     for _ in range(steps):

@@ -1,0 +1,154 @@
+"""Messages: versions, sizes before allocation, and decoders that survive anything."""
+
+from __future__ import annotations
+
+import threading
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from he.parameters import Parameters
+from he.wire import (
+    MAX_PART,
+    PIECE,
+    VERSION,
+    Description,
+    Hello,
+    Keys,
+    Query,
+    Ready,
+    Reply,
+    open_query,
+    query_limit,
+    receive_keys,
+    receive_reply,
+    send_keys,
+)
+from link import FrameError, decode, encode, pair
+
+PARAMETERS = Parameters(8192, (50,), 5, 26, 38)
+DESCRIPTION = Description(VERSION, "tenseal", 88, 8, 8192, (50,), 5, 26, 38, True, 1e6)
+
+
+@pytest.mark.parametrize("kind", [Hello, Description, Keys, Ready, Query, Reply])
+def test_arbitrary_bytes_are_malformed(kind):
+    @settings(max_examples=200, deadline=None)
+    @given(st.binary(max_size=200))
+    def check(data):
+        try:
+            message = decode(data, kind)
+        except FrameError:
+            return
+        assert encode(message)
+
+    check()
+
+
+@pytest.mark.parametrize("message", [Hello(VERSION), DESCRIPTION, Keys(VERSION, 5), Reply(VERSION, b"x")])
+def test_another_version_and_unknown_fields_are_refused(message):
+    assert decode(encode(message), type(message)) == message
+    fields = msgspec.to_builtins(message, builtin_types=(bytes,))
+    for changed in (
+        {**fields, "version": 2},
+        {**fields, "extra": 1},
+        {k: v for k, v in fields.items() if k != "version"},
+    ):
+        with pytest.raises(FrameError, match="malformed"):
+            decode(msgspec.msgpack.encode(changed), type(message))
+
+
+def test_an_honest_description_gives_its_parameters():
+    assert DESCRIPTION.parameters() == PARAMETERS
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"special_bits": 50}, "less than 128-bit security"),
+        ({"ring_degree": 4096}, "ring degree 4096"),
+        ({"base": (50,) * 3}, "less than 128-bit security"),
+        ({"base": (20,) * 1000}, "impossible size"),
+        ({"levels": 10**9}, "levels"),
+        ({"scale_bits": -26}, "primes of a chain"),
+        ({"inputs": 5000}, "does not fit into a ciphertext"),
+        ({"inputs": 10**12}, "impossible size"),
+        ({"classes": 0}, "impossible size"),
+        ({"logit_bound": float("inf")}, "no finite bound"),
+        ({"logit_bound": float("nan")}, "no finite bound"),
+    ],
+)
+def test_a_description_alice_must_not_follow_is_refused(change, reason):
+    with pytest.raises(FrameError, match=reason):
+        msgspec.structs.replace(DESCRIPTION, **change).parameters()
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.integers(-10, 10**6),
+    st.lists(st.integers(-(10**6), 10**6), max_size=40),
+    st.integers(-10, 10**6),
+    st.integers(-10, 100),
+    st.integers(-10, 100),
+    st.floats(),
+)
+def test_any_description_is_accepted_whole_or_refused(ring_degree, base, levels, scale_bits, special_bits, bound):
+    description = msgspec.structs.replace(
+        DESCRIPTION,
+        ring_degree=ring_degree,
+        base=tuple(base),
+        levels=levels,
+        scale_bits=scale_bits,
+        special_bits=special_bits,
+        logit_bound=bound,
+    )
+    with pytest.raises(FrameError):
+        description.parameters()
+
+
+@pytest.mark.parametrize("size", [1, PIECE, PIECE + 1, 2 * PIECE + 7])
+def test_keys_arrive_in_pieces(size):
+    left, right = pair(timeout=10)
+    material = bytes(range(251)) * (size // 251 + 1)
+    thread = threading.Thread(target=send_keys, args=(left, material[:size]))
+    thread.start()
+    assert receive_keys(right, size, 10) == material[:size]
+    thread.join()
+
+
+def test_keys_larger_than_the_parameters_allow_are_refused_before_they_arrive():
+    left, right = pair(timeout=5)
+    left.send("he.keys", encode(Keys(VERSION, PARAMETERS.key_bytes + 1)))
+    with pytest.raises(FrameError, match="at most"):
+        receive_keys(right, PARAMETERS.key_bytes, 5)
+
+
+@pytest.mark.parametrize("pieces", [[b""], [b"123", b""], [b"1234567890"]])
+def test_pieces_that_do_not_add_up_are_refused(pieces):
+    left, right = pair(timeout=5)
+    left.send("he.keys", encode(Keys(VERSION, 8)))
+    for piece in pieces:
+        left.send("he.key", piece)
+    with pytest.raises(FrameError):
+        receive_keys(right, 100, 5)
+
+
+@pytest.mark.parametrize("ciphertexts", [(), (b"x",) * (MAX_PART + 1), (b"x" * (PARAMETERS.query_bytes + 1),)])
+def test_queries_of_impossible_size_are_refused(ciphertexts):
+    with pytest.raises(FrameError):
+        open_query(encode(Query(VERSION, True, ciphertexts)), PARAMETERS)
+
+
+def test_the_largest_honest_query_is_within_the_limit():
+    query = Query(VERSION, True, (bytes(PARAMETERS.query_bytes),) * MAX_PART)
+    data = encode(query)
+    assert len(data) <= query_limit(PARAMETERS)
+    assert open_query(data, PARAMETERS) == query
+
+
+def test_an_answer_larger_than_the_parameters_allow_is_refused():
+    left, right = pair(timeout=5)
+    left.send("he.answer", encode(Reply(VERSION, bytes(PARAMETERS.answer_bytes + 1))))
+    with pytest.raises(FrameError, match="larger than the parameters allow"):
+        receive_reply(right, PARAMETERS, 5)
