@@ -61,7 +61,7 @@ FRAMES = Recipe(
     architecture="frames",
     features=_SPEECH_FRAMES,
     arguments={"dropout": 0.3},
-    schedule=Schedule(epochs=70, batch=64, rate=3e-3, weight_decay=1e-2, average=0.995, patience=None),
+    schedule=Schedule(epochs=70, batch=64, rate=3e-3, weight_decay=0.3, average=0.995, patience=None),
     augmentation=Augmentation(),
 )
 
