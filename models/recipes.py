@@ -64,6 +64,9 @@ FRAMES = Recipe(
     schedule=Schedule(epochs=70, batch=64, rate=3e-3, weight_decay=0.3, average=0.995, patience=None),
     augmentation=Augmentation(),
 )
+"""Chosen by speaker-disjoint cross-validation on RAVDESS, its actors dealt into other folds than those of seed 0, on
+which it is reported: about ten settings of window, hop, head, weight decay, mixup and length were compared. The
+same actors took part in both, so the reported figure is slightly optimistic."""
 
 FRAMES_QUICK = Recipe(
     name="frames-quick",
