@@ -138,5 +138,5 @@ _MODULES: dict[type, Callable[[Any], Any]] = {
 
 
 def secure_argmax(logits: Any) -> Any:
-    """Shares of the index of the largest logit of every example, (n,); nothing is opened."""
+    """Shares of the index of the largest logit of every example, (n,); nothing is opened.  Ties fall at random."""
     return logits.argmax(dim=1, one_hot=False)

@@ -31,7 +31,7 @@ TTPServer: Any = crypten.mpc.provider.ttp_provider.TTPServer
 
 Operation = Literal["mul", "matmul", "conv1d", "conv2d"]
 REQUEST_BYTES = 4096
-_MAX_PRODUCTS = 1 << 36  # multiplications in one request: minutes of work
+_MAX_PRODUCTS = 1 << 34  # multiplications in one request: half a minute of work
 
 
 class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -33,11 +33,11 @@ def trace(module: nn.Module, input_shape: Shape, *, input_limit: float) -> tuple
     """
     if not input_shape or not all(isinstance(length, int) and length > 0 for length in input_shape):
         raise ModelRefused(f"the input shape of one example is a tuple of positive integers, not {input_shape!r}")
-    copied = copy.deepcopy(module).cpu().float().eval()
     tracer = fx.Tracer()
-    if tracer.is_leaf_module(copied, ""):
-        copied = nn.Sequential(copied)
     try:
+        copied = copy.deepcopy(module).cpu().float().eval()
+        if tracer.is_leaf_module(copied, ""):
+            copied = nn.Sequential(copied)
         graph = fx.GraphModule(copied, tracer.trace(copied))
     except Exception as error:  # tracing runs the module's own Python, which may raise anything
         raise ModelRefused(f"torch.fx cannot trace {type(module).__name__}: {_first_line(error)}") from None

@@ -90,6 +90,16 @@ def test_alices_features_are_in_nothing_that_bob_receives(run):
     assert not any(plain[n : n + 2].tobytes() in everything for n in range(len(plain) - 1))
 
 
+def test_bobs_weights_are_in_nothing_that_alice_receives(run):
+    weights = torch.cat([value.flatten() for value in networks.build("depinto").state_dict().values()])
+    encodings = (weights * 2**16).long().numpy()
+    forbidden = np.unique(np.concatenate([encodings, -encodings])[np.abs(np.tile(encodings, 2)) > 1]).view(np.uint64)
+    for where in ("peer", "dealer"):
+        for way, name, payload in run.transcripts["alice"][where]:
+            if way == "received" and len(payload) > 8 and name.startswith(("crypten.", "dealer.")):
+                assert not np.isin(np.frombuffer(payload, "<u8"), forbidden).any(), name
+
+
 def test_bob_receives_no_answer(run):
     assert received(run, "bob", "crypten.reduce") == [[] for _ in range(QUERIES)]
     assert [len(messages) for messages in received(run, "alice", "crypten.reduce")] == [1] * QUERIES
@@ -158,6 +168,19 @@ def test_a_cheating_bob_gets_wrong_classes_accepted():
     assert outcome.wrong_rate > 0.1
     assert outcome.best_rate >= 0.5
     assert sum(trials for _, trials in outcome.by_message.values()) == 44
+
+
+@pytest.mark.parametrize("classes", [1, 2])
+def test_few_classes(classes):
+    linear = nn.Linear(2, classes)
+    run = run_parties(linear, (2,), [np.ones((3, 2))])
+    with torch.no_grad():
+        assert (run.answers[0].labels == linear(torch.ones(3, 2)).argmax(1).numpy()).all()
+
+
+def test_a_party_that_fails_says_why():
+    with pytest.raises(MpcError, match=r"bob: .*GELU"):
+        run_parties(nn.Sequential(nn.Linear(2, 2), nn.GELU()), (2,), [np.ones((1, 2))])
 
 
 def test_only_the_altered_query_goes_wrong():

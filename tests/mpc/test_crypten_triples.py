@@ -119,7 +119,7 @@ WRONG = [
     {"function": "additive", "shapes": [[1, 2, 8], [4, 2, 3]], "operation": "conv1d", "options": {"padding": 2**40}},
     {"function": "additive", "shapes": [[8192, 1], [1, 8193]], "operation": "matmul"},
     {"function": "additive", "shapes": [[2**26], [HUGE]], "operation": "mul"},
-    {"function": "additive", "shapes": [[2**13, 2**13], [2**13, 2**13]], "operation": "matmul"},
+    {"function": "additive", "shapes": [[2**12, 2**12], [2**12, 2**12]], "operation": "matmul"},
     {"function": "square", "shapes": [[HUGE]]},
     {"function": "square", "shapes": [[2**20, 2**20]]},
     {"function": "square", "shapes": [[-1]]},

@@ -71,6 +71,22 @@ def test_weights_that_are_no_numbers_are_refused(value):
         fixed_point.require_range(*trace(broken, (4,), input_limit=1.0))
 
 
+@pytest.mark.parametrize("exponent", [14, 19])
+def test_truncation_goes_wrong_as_rarely_as_stated_and_by_as_much(exponent):
+    count = 1 << 21
+    generator = torch.Generator().manual_seed(5)
+    product = torch.full((count,), 2**exponent << (2 * fixed_point.FRACTION_BITS))
+    first = torch.randint(-(2**63), 2**63 - 1, (count,), generator=generator)
+    second = product - first
+    scale = 2**fixed_point.FRACTION_BITS
+    result = first.div(scale, rounding_mode="trunc") + second.div(scale, rounding_mode="trunc")
+    error = (result - (product >> fixed_point.FRACTION_BITS)).abs()
+    wrong = error > 1
+    expected = count * 2.0 ** (exponent - 32)
+    assert abs(wrong.sum().item() - expected) <= 6 * expected**0.5 + 6
+    assert ((error[wrong] - 2**48).abs() <= 1).all()
+
+
 def test_features_at_the_limit_go_in_and_beyond_it_do_not():
     plan, _ = trace(nn.Linear(4, 2), (4,), input_limit=8.0)
     x = np.full((2, 4), -8.0)
