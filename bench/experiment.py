@@ -3,8 +3,8 @@
 The measurement is the same for every paradigm.  A session is prepared (offline), one query warms the processes up,
 then ``singles`` queries of one clip are timed one by one (online), then the rest of the test clips go in batches.  All
 answers count for accuracy and agreement.  Further sessions repeat the preparation, for its spread.  Scores, which most
-paradigms keep from Alice by default, are asked for in a separate run, so that revealing them costs the timed run
-nothing.
+paradigms keep from Alice by default, are asked for in a last session of their own, so that revealing them costs the
+timed queries nothing.
 """
 
 from __future__ import annotations
@@ -59,8 +59,8 @@ class Experiment:
 
     ``queries`` (n, …) float32 are the test clips as Alice's door takes them, ``truth`` (n,) their classes; ``query``
     makes the same of any clip, (1, …).  ``plain`` is the plaintext model: queries to class indices (n,) and, where they
-    can be compared with the private ones, scores (n, classes).  ``score_parts`` are the parties of a run that reveals
-    scores.
+    can be compared with the private ones, scores (n, classes).  ``score_parts`` are the parties of a session that
+    reveals scores.
     ``attacks`` by name run the paradigm's attackers and return metrics named ``attack_…``; ``extra`` other metrics.
     """
 
@@ -87,6 +87,7 @@ class _Run:
     prepared: list[Prepared] = field(default_factory=list)
     singles: list[Answered] = field(default_factory=list)
     batches: list[tuple[int, Answered]] = field(default_factory=list)
+    scores: npt.NDArray[np.float32] | None = None
     reports: Mapping[str, Report] = field(default_factory=dict)
 
 
@@ -102,7 +103,6 @@ def run(experiment: Experiment, *, corpus: str, split: str, seed: int, net: str,
     labels = np.concatenate([answered.labels.numpy(dtype="int64", shape=(None,)) for answered in answers])
     n = len(labels)
     plain_labels, plain_scores = experiment.plain(queries)
-    error = _largest_score_error(experiment, queries, plain_scores, net, say)
     metrics: dict[str, float | None] = {key: float(value) for key, value in experiment.extra.items()}
     metrics["accuracy_plain_on_asked"] = _share(plain_labels[:n] == truth[:n])
     metrics["offline_bytes"] = float(_total(timed.prepared[0].traffic))
@@ -128,7 +128,7 @@ def run(experiment: Experiment, *, corpus: str, split: str, seed: int, net: str,
         accuracy_plain=_share(plain_labels == truth),
         accuracy_private=_share(labels == truth[:n]),
         agreement=_share(labels == plain_labels[:n]),
-        max_abs_error=error,
+        max_abs_error=_largest_difference(timed.scores, plain_scores),
         metrics=metrics,
         published=dict(experiment.published),
         offline_ms=_timing([prepared.milliseconds for prepared in timed.prepared]),
@@ -150,7 +150,10 @@ def _timed_run(experiment: Experiment, queries: npt.NDArray[np.float32], net: st
     singles = min(plan.singles, clips)
     result = _Run()
     say(f"{experiment.cell}: starting {len(experiment.parts)} processes")
-    with Parties(experiment.parts, plan.sessions, SHAPES[net], plan.timeout) as parties:
+    sessions = [experiment.parts] * plan.sessions
+    if experiment.score_parts:
+        sessions.append(experiment.score_parts)
+    with Parties(sessions, SHAPES[net], plan.timeout) as parties:
         result.prepared.append(parties.prepare())
         say(f"{experiment.cell}: asking {clips} clips, {singles} of them one by one")
         parties.ask(queries[:1])  # warm-up, asked again below
@@ -162,36 +165,31 @@ def _timed_run(experiment: Experiment, queries: npt.NDArray[np.float32], net: st
         for _ in range(plan.sessions - 1):
             result.prepared.append(parties.prepare())
             parties.end_session()
+        if experiment.score_parts:
+            result.scores = _scores(parties, queries, plan)
         result.reports = parties.finish()
     return result
 
 
-def _largest_score_error(
-    experiment: Experiment,
-    queries: npt.NDArray[np.float32],
-    plain_scores: npt.NDArray[np.float32] | None,
-    net: str,
-    say: Say,
-) -> float | None:
-    """Largest absolute difference between private and plaintext scores, over ``plan.scored`` clips."""
-    if experiment.score_parts is None or plain_scores is None:
-        return None
-    n = min(experiment.plan.scored, len(queries))
-    step = experiment.plan.batch or 1
-    say(f"{experiment.cell}: comparing scores on {n} clips")
-    errors = []
-    with Parties(experiment.score_parts, 1, SHAPES[net], experiment.plan.timeout) as parties:
-        parties.prepare()
-        for start in range(0, n, step):
-            stop = min(start + step, n)
-            answered = parties.ask(queries[start:stop])
-            if answered.scores is None:
-                raise ValueError(f"{experiment.cell}: the run that reveals scores revealed none")
-            scores = answered.scores.numpy(dtype="float32", shape=(stop - start, None))
-            errors.append(np.abs(scores - plain_scores[start:stop]).max())
-        parties.end_session()
-        parties.finish()
-    return float(max(errors))
+def _scores(parties: Parties, queries: npt.NDArray[np.float32], plan: Plan) -> npt.NDArray[np.float32]:
+    """Scores of the first ``plan.scored`` queries, in a session of their own whose parts reveal them."""
+    n = min(plan.scored, len(queries))
+    step = plan.batch or 1
+    parties.prepare()
+    parts = []
+    for start in range(0, n, step):
+        stop = min(start + step, n)
+        answered = parties.ask(queries[start:stop])
+        if answered.scores is None:
+            raise ValueError("the session that reveals scores revealed none")
+        parts.append(answered.scores.numpy(dtype="float32", shape=(stop - start, None)))
+    parties.end_session()
+    return np.concatenate(parts)
+
+
+def _largest_difference(scores: npt.NDArray[np.float32] | None, plain: npt.NDArray[np.float32] | None) -> float | None:
+    """Largest absolute difference between private and plaintext scores, where both are known."""
+    return None if scores is None or plain is None else float(np.abs(scores - plain[: len(scores)]).max())
 
 
 def _traffic(timed: _Run) -> Traffic:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from types import TracebackType
@@ -34,7 +34,7 @@ from bench.control import (
     hear,
     tell,
 )
-from bench.party import Factory, Orders
+from bench.party import Orders, Part
 from link import LOOPBACK, Array, Shape
 
 T = TypeVar("T")
@@ -44,14 +44,6 @@ _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS
 
 class PartyError(RuntimeError):
     """A party's process failed or died; the message is one line per party that said why."""
-
-
-@dataclass(frozen=True)
-class Part:
-    """What one party is made from: a module-level factory and its own job, nothing of the others'."""
-
-    factory: Factory
-    job: Mapping[str, Any]
 
 
 @dataclass
@@ -65,12 +57,12 @@ class _Child:
 class Parties:
     """A running set of parties.  Use as a context manager; :meth:`finish` gives every party's report.
 
-    ``sessions``: how many times Alice will open a session (each with its own links and set-up).  ``timeout``: seconds
-    any single wait may take, in the parties and here.  ``keep_payloads``: bytes of each message kept for a transcript.
+    ``sessions``: for each session that Alice will open, with its own links and set-up, the part of every role; all
+    sessions have the same roles.  ``timeout``: seconds any single wait may take, in the parties and here.
+    ``keep_payloads``: bytes of each message kept for a transcript.
     """
 
-    parts: Mapping[str, Part]
-    sessions: int = 1
+    sessions: Sequence[Mapping[str, Part]]
     shape: Shape = LOOPBACK
     timeout: float = 120.0
     keep_payloads: int = 0
@@ -78,10 +70,10 @@ class Parties:
 
     def __enter__(self) -> Self:
         try:
-            for role in self.parts:
+            for role in self.roles:
                 self._children[role] = self._start(role)
             ports: dict[str, dict[str, int]] = {
-                role: self._expect(role, Listening).ports for role in self.parts if role != "alice"
+                role: self._expect(role, Listening).ports for role in self.roles if role != "alice"
             }
             for role in ("bob", "alice"):
                 known = {other: listening[role] for other, listening in ports.items() if role in listening}
@@ -95,6 +87,10 @@ class Parties:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stop()
+
+    @property
+    def roles(self) -> tuple[str, ...]:
+        return tuple(self.sessions[0])
 
     def prepare(self) -> Prepared:
         """Open a session and do all that comes before its first query."""
@@ -110,14 +106,17 @@ class Parties:
 
     def finish(self) -> dict[str, Report]:
         """Wait until every party has ended of itself, and return what each one reports."""
-        return {role: self._expect(role, Report) for role in self.parts}
+        return {role: self._expect(role, Report) for role in self.roles}
 
     def _start(self, role: str) -> _Child:
-        part = self.parts[role]
         orders = Orders(
-            role, part.factory, part.job, "dealer" in self.parts, self.sessions, self.shape, self.timeout,
-            self.keep_payloads,
-        )  # fmt: skip
+            role=role,
+            sessions=tuple(parts[role] for parts in self.sessions),
+            with_dealer="dealer" in self.roles,
+            shape=self.shape,
+            timeout=self.timeout,
+            keep_payloads=self.keep_payloads,
+        )
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
         process = context.Process(target=party.run, args=(orders, theirs), name=f"sotto-{role}", daemon=True)

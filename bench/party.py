@@ -40,14 +40,23 @@ _PREVIEW = 64
 
 
 @dataclass(frozen=True)
-class Orders:
-    """All that one party's process is given: its role, how to make the party, and its own job."""
+class Part:
+    """What one party is made from: a module-level factory and its own job, nothing of the others'."""
 
-    role: str
     factory: Factory
     job: Mapping[str, Any]
+
+    def make(self, known: Mapping[str, Link]) -> Any:
+        return self.factory(self.job, known)
+
+
+@dataclass(frozen=True)
+class Orders:
+    """All that one party's process is given: its role, and its own part in each session."""
+
+    role: str
+    sessions: tuple[Part, ...]
     with_dealer: bool
-    sessions: int
     shape: Shape
     timeout: float
     keep_payloads: int = 0  # bytes of each message to keep for the transcript, beyond a preview
@@ -139,40 +148,40 @@ def _await(pipe: Connection, kind: type[Message]) -> Any:
 def _run_dealer(orders: Orders, pipe: Connection, witness: _Witness) -> None:
     with listen() as for_alice, listen() as for_bob:
         tell(pipe, Listening({"alice": for_alice.address[1], "bob": for_bob.address[1]}))
-        for _ in range(orders.sessions):
+        for part in orders.sessions:
             options: dict[str, Any] = {"timeout": orders.timeout, "shape": orders.shape}
             alice = witness.watch(for_alice.accept(peer="alice", **options))
             bob = witness.watch(for_bob.accept(peer="bob", **options))
             with alice, bob:
-                orders.factory(orders.job, {}).serve(alice, bob)
+                part.make({}).serve(alice, bob)
 
 
 def _run_bob(orders: Orders, pipe: Connection, witness: _Witness) -> None:
     with listen() as listener:
         tell(pipe, Listening({"alice": listener.address[1]}))
         ports = _await(pipe, Connect).ports
-        for _ in range(orders.sessions):
+        for part in orders.sessions:
             with _dealer_link(orders, ports, witness) as known:
                 link = witness.watch(listener.accept(timeout=orders.timeout, shape=orders.shape, peer="alice"))
                 with link:
-                    bob = orders.factory(orders.job, known)
+                    bob = part.make(known)
                     while bob.answer(link):
                         witness.after_answers.append(witness.count())
 
 
 def _run_alice(orders: Orders, pipe: Connection, witness: _Witness) -> None:
     ports = _await(pipe, Connect).ports
-    for _ in range(orders.sessions):
+    for part in orders.sessions:
         _await(pipe, Prepare)
         with _dealer_link(orders, ports, witness) as known:
             link = connect("127.0.0.1", ports["bob"], timeout=orders.timeout, shape=orders.shape, peer="bob")
             with witness.watch(link):
-                _session(orders, pipe, witness, known, link)
+                _session(part, pipe, witness, known, link)
 
 
-def _session(orders: Orders, pipe: Connection, witness: _Witness, known: Mapping[str, Link], link: Link) -> None:
+def _session(part: Part, pipe: Connection, witness: _Witness, known: Mapping[str, Link], link: Link) -> None:
     before, started = witness.count(), time.perf_counter()
-    alice = orders.factory(orders.job, known)
+    alice = part.make(known)
     alice.prepare(link)
     tell(pipe, Prepared((time.perf_counter() - started) * 1e3, _since(witness, before)))
     while isinstance(order := hear(pipe), Ask):

@@ -36,7 +36,7 @@ class Simulation:
 def simulate(experiment: Experiment, clip: Clip, net: str) -> Simulation:
     """Run the parties of ``experiment`` as processes on one clip.  Raises :class:`bench.parties.PartyError`."""
     query = experiment.query(clip)
-    with Parties(experiment.parts, 1, SHAPES[net], experiment.plan.timeout, keep_payloads=_KEEP) as parties:
+    with Parties([experiment.parts], SHAPES[net], experiment.plan.timeout, keep_payloads=_KEEP) as parties:
         prepared = parties.prepare()
         answered = parties.ask(query)
         parties.end_session()

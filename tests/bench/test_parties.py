@@ -82,7 +82,7 @@ def _parts(dealer=False, **job):
 
 def test_answers_come_back_with_their_cost():
     features = np.array([[1, 2], [-3, 1]], dtype="float32")
-    with Parties(_parts(), sessions=2) as parties:
+    with Parties([_parts()] * 2) as parties:
         prepared = parties.prepare()
         answers = [parties.ask(features), parties.ask(features[:1])]
         parties.end_session()
@@ -104,7 +104,7 @@ def test_answers_come_back_with_their_cost():
 
 
 def test_a_dealer_is_a_third_process_and_its_bytes_are_counted():
-    with Parties(_parts(dealer=True)) as parties:
+    with Parties([_parts(dealer=True)]) as parties:
         assert parties.prepare().traffic.from_dealer == 20 + len("mask") + 100
         for _ in range(2):
             parties.ask(np.ones((1, 3), "float32"))
@@ -116,7 +116,7 @@ def test_a_dealer_is_a_third_process_and_its_bytes_are_counted():
 
 
 def test_a_transcript_holds_what_a_party_saw():
-    with Parties(_parts(), keep_payloads=1000) as parties:
+    with Parties([_parts()], keep_payloads=1000) as parties:
         parties.prepare()
         parties.ask(np.full((1, 2), 0.5, "float32"))
         parties.end_session()
@@ -145,6 +145,16 @@ def test_a_failing_party_ends_the_run_with_its_reason(fault, reason):
     assert time.monotonic() - started < 45
 
 
+def test_sessions_may_have_different_parts():
+    with Parties([_parts(), _parts(show=True)]) as parties:
+        parties.prepare()
+        parties.ask(np.ones((1, 2), "float32"))
+        parties.end_session()
+        parties.prepare()
+        with pytest.raises(PartyError, match="my job"):
+            parties.ask(np.ones((1, 2), "float32"))
+
+
 def test_each_process_gets_its_own_job_only():
     parts = {"alice": Part(SumAlice, {"secret": "key"}), "bob": Part(SumBob, {"show": True})}
     with pytest.raises(PartyError) as caught:
@@ -153,6 +163,6 @@ def test_each_process_gets_its_own_job_only():
 
 
 def _one_query(parts, **options):
-    with Parties(parts, **options) as parties:
+    with Parties([parts], **options) as parties:
         parties.prepare()
         parties.ask(np.ones((1, 2), "float32"))
