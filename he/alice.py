@@ -14,6 +14,7 @@ import numpy.typing as npt
 import tenseal as ts
 
 from he.contexts import load_vector, public_material, secret_context
+from he.noise import LARGE_LOGIT
 from he.parameters import Parameters
 from he.wire import (
     MAX_PART,
@@ -32,8 +33,8 @@ log = logging.getLogger(__name__)
 
 Reveal = Literal["class", "logits"]
 
-#: Logits are rounded to multiples of this: three times the largest error a plan accepts, so that what is shown is
-#: the model's and not the encryption's noise.
+#: Logits up to 64 are rounded to multiples of this: three times the largest error a plan accepts, so that what is
+#: shown is the model's and not the encryption's noise.  Vectors with larger logits get a step larger in proportion.
 LOGIT_STEP = 2.0**-5
 
 
@@ -115,7 +116,7 @@ class Alice:
         labels = logits.argmax(axis=1).astype(np.int64)
         if self.reveal == "class":
             return Answer(labels)
-        return Answer(labels, (np.round(logits / LOGIT_STEP) * LOGIT_STEP).astype(np.float32))
+        return Answer(labels, rounded(logits))
 
     def _within_range(self, features: npt.ArrayLike, inputs: int) -> npt.NDArray[np.float64]:
         vectors = np.asarray(features, np.float32)
@@ -141,9 +142,16 @@ class Alice:
         )
         logits = np.array(vector.decrypt())
         # Bob is not told: whether a decryption is in range is itself something that he must not learn.
-        if not (np.isfinite(logits).all() and np.abs(logits).max() <= description.logit_bound + LOGIT_STEP):
+        if not (np.isfinite(logits).all() and np.abs(logits).max() <= description.logit_bound * 1.01 + LOGIT_STEP):
             raise FrameError(
                 "a decrypted logit exceeds the bound Bob declared: the query is unlike what his model was"
                 " calibrated on, or his answer is wrong"
             )
         return logits
+
+
+def rounded(logits: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
+    """Logits (n, classes) to the precision that they have, a power of two per row."""
+    largest = np.abs(logits).max(axis=1, keepdims=True)
+    step = LOGIT_STEP * 2.0 ** np.ceil(np.log2(np.maximum(1.0, largest / LARGE_LOGIT)))
+    return (np.round(logits / step) * step).astype(np.float32)

@@ -32,6 +32,9 @@ from he.parameters import Parameters
 SIGMA = 3.2
 DEVIATIONS = 6.0
 
+#: Up to this magnitude the error of a logit counts as it is, beyond in proportion to the logit.
+LARGE_LOGIT = 64.0
+
 
 @dataclass(frozen=True, eq=False)
 class Noisy:
@@ -102,8 +105,13 @@ def unit_noise(parameters: Parameters) -> float:
 
 
 def logit_error(circuit: Circuit, parameters: Parameters, features: npt.ArrayLike) -> float:
-    """Largest error to expect of a logit over ``features`` (n, inputs): six deviations of the noisiest one."""
+    """Largest error to expect of a logit over ``features`` (n, inputs): six deviations of the noisiest one.
+
+    Where a vector's logits exceed :data:`LARGE_LOGIT`, as polynomials make outliers do, the error counts in
+    proportion to them.
+    """
     arithmetic = Noise(circuit, parameters)
     values = np.asarray(features, np.float64)
-    fresh = Noisy(values, np.full_like(values, arithmetic.rescaling))
-    return DEVIATIONS * math.sqrt(float(evaluate(circuit, fresh, arithmetic).variance.max()))
+    logits = evaluate(circuit, Noisy(values, np.full_like(values, arithmetic.rescaling)), arithmetic)
+    size = np.maximum(1, np.abs(logits.values).max(axis=1) / LARGE_LOGIT)
+    return DEVIATIONS * float((np.sqrt(logits.variance.max(axis=1)) / size).max())

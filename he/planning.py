@@ -3,10 +3,10 @@
 A logit that outgrows the modulus wraps around without an error, so a plan needs a bound on every value of the
 circuit.  It is one of two, and the plan says which:
 
-* ``proved``: holds for every input in [-1, 1] (:mod:`he.ranges`).  Networks of degree 2 usually have one.
-* ``calibrated``: 256 times the largest value met on calibration features (the training set).  Degrees 4 and 6 need
-  it, because the worst case of a sixth power of a sixth power is astronomical.  A query far outside what the
-  model was calibrated on can then wrap; Alice notices when a logit exceeds the declared bound, not otherwise.
+* ``proved``: holds for every input in [-1, 1] (:mod:`he.ranges`).  Networks of degree 2 and 4 usually have one.
+* ``calibrated``: 256 times the largest value met on calibration features (the training set).  Degree 6 usually
+  needs it, because the worst case of a sixth power of a sixth power is astronomical.  A query far outside what
+  the model was calibrated on can then wrap; Alice notices when a logit exceeds the declared bound, not otherwise.
 
 A model for which neither fits is refused, with the reason.
 """
@@ -26,7 +26,7 @@ from he.parameters import MAX_CHAIN_BITS, MAX_PRIME_BITS, MIN_PRIME_BITS, Parame
 from he.ranges import Peak, headroom_bits, worst_case
 from he.slots import simulate
 
-#: Largest error of a logit that a plan accepts (six deviations of the estimate).
+#: Largest error of a logit that a plan accepts (six deviations of the estimate, see :func:`he.noise.logit_error`).
 MAX_LOGIT_ERROR = 1e-2
 
 MARGIN = 256.0
@@ -44,7 +44,8 @@ class Plan:
         parameters: the smallest set that fits.
         proved: the bound holds for every input; otherwise for inputs like the calibration features.
         logit_bound: no logit is larger in magnitude, under that condition.
-        logit_error: largest error to expect of a logit; None without calibration features.
+        logit_error: largest error to expect of a logit up to 64, and of larger ones in proportion; None without
+            calibration features.
     """
 
     parameters: Parameters

@@ -3,7 +3,7 @@
 TenSEAL fills a ciphertext's slots with copies of the vector.  Its matrix product (the diagonal method) reads slot
 ``j + i`` for output ``j``, which is right while the copies go on and mixes units up where they meet the end.  The
 mixed-up slots grow from the end with every layer and never reach the front, but their magnitude counts towards
-overflow, and no worst-case bound is of use for degrees 4 and 6.  So they are computed, for calibration features.
+overflow.  Where no worst-case bound fits, they are computed for calibration features.
 """
 
 from __future__ import annotations

@@ -14,6 +14,7 @@ import tenseal as ts
 import torch
 
 from he import LOGIT_STEP, Alice, Bob, ModelRefused
+from he.alice import rounded
 from he.contexts import public_context, secret_context
 from he.network import PolynomialNetwork
 from he.wire import MAX_PART, VERSION, Description, Hello, Query, Ready, Reply, receive_keys, send_keys
@@ -385,3 +386,11 @@ def test_the_description_says_what_the_plan_says(honest_bob):
     assert isinstance(description, Description)
     assert description.parameters() == honest_bob.plan.parameters
     assert description.proved
+
+
+def test_large_logits_are_rounded_in_proportion():
+    logits = np.array([[0.3, -63.9], [1e6, 3.2]])
+    shown = rounded(logits)
+    np.testing.assert_allclose(shown[0], [0.3125, -63.90625])
+    step = LOGIT_STEP * 2.0**14
+    np.testing.assert_array_equal(shown[1], [round(1e6 / step) * step, 0.0])
