@@ -100,6 +100,8 @@ class Alice:
             raise FrameError("the peer's reply does not hold what was asked for: both sides need the same release")
         scores = None if reply.scores is None else reply.scores.numpy(dtype=np.float32, shape=(n, None))
         most = MOST_CLASSES if scores is None else scores.shape[1]
+        if scores is not None and not np.isfinite(scores).all():
+            raise FrameError("the peer's scores are not finite numbers")
         if labels.min() < 0 or labels.max() >= most:
             raise FrameError("the peer's reply names classes that are none")
         return Answer(labels, scores)

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import copy
 import inspect
+import operator
 from collections.abc import Iterator
 from typing import Any
 
@@ -59,22 +60,31 @@ def _traced(module: nn.Module) -> fx.Graph | None:
 
 def _followed(module: nn.Module, graph: fx.Graph) -> str:
     node = next(node for node in graph.nodes if node.op == "placeholder")
+    kept = 2  # block axes that are still as Alice's array has them
     while True:
         readers = [user for user in node.users if not _asks_shape(user)]
         if len(readers) != 1:
             raise NotEligibleError(
                 f"the input is read in {len(readers)} places before the first convolution: a key cancels only in one"
             )
-        node = readers[0]
+        source, node = node, readers[0]
         if node.op == "call_module":
             layer = module.get_submodule(str(node.target))
             if isinstance(layer, Convolution):
+                if kept < _axes(layer):
+                    raise NotEligibleError(
+                        "a reshape before the first convolution may change the blocks: write the sizes it keeps as "
+                        "x.shape[-1] (and x.shape[-2]), or pass example=, a typical input"
+                    )
                 if sum(other.target == node.target for other in graph.nodes) > 1:
                     raise NotEligibleError(f"the first convolution '{node.target}' is used more than once")
                 return str(node.target)
             if isinstance(layer, _TRANSPARENT):
                 continue
         elif _leaves_blocks(node):
+            continue
+        elif _reshapes(node):
+            kept = min(kept, _axes_kept(node, source))
             continue
         raise NotEligibleError(
             f"{_described(module, node)} works on the input before the first convolution: "
@@ -95,6 +105,40 @@ def _leaves_blocks(node: fx.Node) -> bool:
         axis = node.args[1] if len(node.args) > 1 else node.kwargs.get("dim")
         return axis in (0, 1)
     return node.op == "call_method" and node.target in _COPIES
+
+
+def _reshapes(node: fx.Node) -> bool:
+    methods, functions = ("reshape", "view"), (torch.reshape,)
+    return node.target in (methods if node.op == "call_method" else functions)
+
+
+def _axes_kept(node: fx.Node, source: fx.Node) -> int:
+    """How many of the last axes a reshape leaves: those whose new size is the old one, written as such."""
+    sizes = node.args[1:]
+    if len(sizes) == 1 and isinstance(sizes[0], tuple | list):
+        sizes = tuple(sizes[0])
+    kept = 0
+    while kept < len(sizes) and _is_size(sizes[-1 - kept], source, -1 - kept):
+        kept += 1
+    return kept
+
+
+def _is_size(size: Any, source: fx.Node, axis: int) -> bool:
+    """Whether ``size`` is ``source.shape[axis]`` or ``source.size(axis)``."""
+    if not isinstance(size, fx.Node):
+        return False
+    if size.op == "call_method" and size.target == "size":
+        return size.args == (source, axis)
+    if size.op != "call_function" or size.target is not operator.getitem or size.args[1] != axis:
+        return False
+    shape = size.args[0]
+    if not isinstance(shape, fx.Node) or not shape.args or shape.args[0] is not source:
+        return False
+    return shape.target == "size" or (shape.target is getattr and shape.args[1] == "shape")
+
+
+def _axes(layer: nn.Module) -> int:
+    return 1 if isinstance(layer, nn.Conv1d) else 2
 
 
 def _described(module: nn.Module, node: fx.Node) -> str:
@@ -138,7 +182,7 @@ def _watched(module: nn.Module, example: Tensor) -> str:
     if not calls:
         raise NotEligibleError("no Conv1d or Conv2d was reached by the example: there is nothing for a key to go into")
     name, data = calls[0]
-    axes = 1 if isinstance(layers[name], nn.Conv1d) else 2
+    axes = _axes(layers[name])
     if data.shape[-axes:] != example.shape[-axes:] or not torch.equal(data.flatten(), example.flatten()):
         raise NotEligibleError(
             f"the first convolution '{name}' does not get the input as it is: move what changes it into the features "
@@ -158,5 +202,5 @@ def _leaves(module: nn.Module) -> Iterator[tuple[str, nn.Module]]:
         if isinstance(layer, Convolution):
             within = (*within, f"{name}.")
             yield name, layer
-        elif next(layer.children(), None) is None:
+        elif name and next(layer.children(), None) is None:
             yield name, layer

@@ -31,6 +31,7 @@ from keyed.keys import Flipping, Key, Shuffling
 
 Tail = Literal["crop", "pad"]
 _FULL = (torch.float32, torch.float64)
+_AT_A_TIME = 1 << 17  # numbers, so that what lies between the steps of a rotation stays in the cache
 
 
 def encrypt(x: Tensor, key: Key, *, tail: Tail = "crop") -> Tensor:
@@ -110,11 +111,9 @@ def _shuffled(x: Tensor, order: Tensor, key: Key) -> Tensor:
     m = key.block_size
     if key.dimension == 1:
         return x.reshape(-1, m).index_select(1, order).reshape(x.shape)
-    # One gather over whole planes is several times faster than bringing the blocks together first.
-    height, width = x.shape[-2:]
-    place = torch.arange(height * width, device=x.device).reshape(1, height, width)
-    source = _planes(blocks(place, m, 2).index_select(-1, order), m).reshape(-1)
-    return x.reshape(-1, height * width).index_select(1, source).reshape(x.shape)
+    place = _places(x, m)
+    source = torch.empty_like(place).index_copy_(0, place, place.reshape(-1, m * m)[:, order].flatten())
+    return x.reshape(-1, len(source)).index_select(1, source).reshape(x.shape)
 
 
 def _flipped(x: Tensor, signs: Tensor, key: Key) -> Tensor:
@@ -126,17 +125,29 @@ def _flipped(x: Tensor, signs: Tensor, key: Key) -> Tensor:
 
 
 def _rotated(x: Tensor, matrix: Tensor, key: Key) -> Tensor:
-    rotated = (blocks(x, key.block_size, key.dimension).to(matrix.dtype) @ matrix).to(x.dtype)
+    m = key.block_size
     if key.dimension == 1:
-        return rotated.reshape(x.shape)
-    return _planes(rotated, key.block_size).reshape(x.shape)
+        return (x.reshape(-1, m).to(matrix.dtype) @ matrix).to(x.dtype).reshape(x.shape)
+    place = _places(x, m)
+    back = torch.empty_like(place).index_copy_(0, place, torch.arange(len(place), device=x.device))  # its inverse
+    planes = x.reshape(-1, len(place))
+    rotated = torch.empty_like(planes)
+    step = max(1, _AT_A_TIME // len(place))
+    for first in range(0, len(planes), step):
+        apart = planes[first : first + step].index_select(1, place).reshape(-1, m * m)
+        turned = (apart.to(matrix.dtype) @ matrix).to(x.dtype)
+        rotated[first : first + step] = turned.reshape(-1, len(place)).index_select(1, back)
+    return rotated.reshape(x.shape)
 
 
-def _planes(apart: Tensor, block_size: int) -> Tensor:
-    """Blocks (batch, rows, columns, M²) put back together: (batch, rows M, columns M)."""
-    batch, rows, columns, _ = apart.shape
-    together = apart.reshape(batch, rows, columns, block_size, block_size).transpose(2, 3)
-    return together.reshape(batch, rows * block_size, columns * block_size)
+def _places(x: Tensor, block_size: int) -> Tensor:
+    """Where in a flattened plane the numbers of its blocks stand, block after block.
+
+    Gathering whole planes by such indices is several times faster than transposing blocks into place.
+    """
+    height, width = x.shape[-2:]
+    place = torch.arange(height * width, device=x.device).reshape(height // block_size, block_size, -1, block_size)
+    return place.transpose(1, 2).flatten()
 
 
 def _require_content(x: Tensor, dimension: int) -> None:

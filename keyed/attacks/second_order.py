@@ -16,6 +16,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from keyed.attacks.bands import bands_settled
+from keyed.attacks.lining_up import lined_up, orthogonal
 from keyed.attacks.moments import Moments, Stationarity
 from keyed.keys import ROM, SALT_BYTES
 
@@ -41,91 +43,17 @@ def rom_from_statistics(
         found += keys.unbind()
         excess = torch.cat([excess, left])
     best, _ = _made_stationary(found[int(excess.argmin())][None], encrypted, rule, _LAST_ROUNDS)
-    upright = _spectrum_upright(best[0], encrypted, public, block_size)
-    return ROM(block_size, dimension, _orthogonal(upright).numpy(), bytes(SALT_BYTES))
+    guess = _spectrum_upright(best[0], encrypted, public, block_size)
+    if dimension == 2:
+        guess = bands_settled(guess, encrypted, public, block_size, generator)
+    return ROM(block_size, dimension, orthogonal(guess).numpy(), bytes(SALT_BYTES))
 
 
 def _start(encrypted: Moments, public: Moments, attempt: int, generator: torch.Generator) -> Tensor:
     if attempt < _BATCH // 2:
-        return _lined_up(encrypted, public, 10.0 ** -(2 + attempt % 3), attempt >= 3, generator)
+        return lined_up(encrypted, public, 10.0 ** -(2 + attempt % 3), attempt >= 3, generator)
     length = len(public.mean)
-    return _orthogonal(torch.randn(length, length, generator=generator, dtype=torch.float64))
-
-
-def solve_signs(pull: Tensor, lean: Tensor, generator: torch.Generator, restarts: int = 32) -> Tensor:
-    """Signs s (N,) that make Σ s_i s_j pull_ij + Σ s_i lean_i large, by flipping one at a time from several starts."""
-    pull = pull + pull.T
-    pull.fill_diagonal_(0)
-    best, most = torch.ones_like(lean), -torch.inf
-    for _ in range(restarts):
-        signs = torch.randint(0, 2, lean.shape, generator=generator).to(lean.dtype) * 2 - 1
-        for _ in range(50 * len(signs)):
-            gains = -2 * signs * (pull @ signs + lean)
-            flip = gains.argmax()
-            if gains[flip] <= 1e-15:
-                break
-            signs[flip] = -signs[flip]
-        value = float(signs @ pull @ signs / 2 + lean @ signs)
-        if value > most:
-            best, most = signs, value
-    return best
-
-
-def _lined_up(encrypted: Moments, public: Moments, floor: float, jitter: bool, generator: torch.Generator) -> Tensor:
-    """Rotation K (N, N) with Kᵀ C_public K ≈ C_encrypted, from eigenvectors in order, signs and swaps of neighbours."""
-    v, plain, plain_mean = _whitened(public, floor)
-    u, seen, seen_mean = _whitened(encrypted, floor)
-    if jitter:
-        u, seen, seen_mean = _swapped(u, seen, seen_mean, generator)
-    signs = solve_signs((plain * seen).sum(0), plain_mean * seen_mean, generator)
-    order = torch.arange(len(signs))
-    order, signs = _neighbours_swapped(plain, seen, order, signs)
-    return v @ (u[:, order] * signs).T
-
-
-def _whitened(moments: Moments, floor: float) -> tuple[Tensor, Tensor, Tensor]:
-    """Eigenvectors, and in their coordinates: log covariance and whitened lag covariances, each of norm 1; the mean."""
-    length = len(moments.mean)
-    values, vectors = torch.linalg.eigh(moments.covariances[0] * length)
-    values = values.clamp(min=0) + floor
-    half = vectors * values.rsqrt()
-    logarithm = torch.diag(values.log() - values.log().mean())
-    lagged = half.T @ (moments.covariances[1:] * length) @ half
-    family = torch.cat([logarithm[None], lagged])
-    return vectors, family / family.flatten(1).norm(dim=1).clamp(min=1e-30)[:, None, None], moments.mean @ half
-
-
-def _swapped(
-    vectors: Tensor, family: Tensor, mean: Tensor, generator: torch.Generator
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Another start: some neighbours in the order of eigenvalues change places."""
-    order = torch.arange(len(mean)) + 2.5 * torch.rand(len(mean), generator=generator)
-    order = order.argsort()
-    return vectors[:, order], family[:, order][:, :, order], mean[order]
-
-
-def _neighbours_swapped(plain: Tensor, seen: Tensor, order: Tensor, signs: Tensor) -> tuple[Tensor, Tensor]:
-    """Swap two close places, with either sign, while that makes the two families more alike."""
-    length = len(order)
-
-    def likeness(order: Tensor, signs: Tensor) -> float:
-        return float((plain * seen[:, order][:, :, order] * signs[:, None] * signs).sum())
-
-    most = likeness(order, signs)
-    for _ in range(10):
-        before = most
-        for i in range(length):
-            for j in range(i + 1, min(length, i + 4)):
-                for flip_i, flip_j in ((1, 1), (1, -1), (-1, 1), (-1, -1)):
-                    new_order, new_signs = order.clone(), signs.clone()
-                    new_order[i], new_order[j] = order[j], order[i]
-                    new_signs[i], new_signs[j] = flip_i * signs[j], flip_j * signs[i]
-                    value = likeness(new_order, new_signs)
-                    if value > most + 1e-12:
-                        order, signs, most = new_order, new_signs, value
-        if most == before:
-            break
-    return order, signs
+    return orthogonal(torch.randn(length, length, generator=generator, dtype=torch.float64))
 
 
 def _made_stationary(keys: Tensor, encrypted: Moments, rule: Stationarity, rounds: int) -> tuple[Tensor, Tensor]:
@@ -138,7 +66,7 @@ def _made_stationary(keys: Tensor, encrypted: Moments, rule: Stationarity, round
         half = keys[:, None] @ seen
         wanted = rule.nearest(half @ keys[:, None].transpose(2, 3))
         turned = wanted @ (keys[:, None] @ seen.transpose(1, 2)) + wanted.transpose(2, 3) @ half
-        keys = _orthogonal(turned.sum(1))
+        keys = orthogonal(turned.sum(1))
     decrypted = keys[:, None] @ seen @ keys[:, None].transpose(2, 3)
     excess = (decrypted - rule.nearest(decrypted)).square().sum((1, 2, 3)) / decrypted.square().sum((1, 2, 3))
     return keys, excess
@@ -154,9 +82,3 @@ def _spectrum_upright(key: Tensor, encrypted: Moments, public: Moments, block_si
         return float((candidate @ encrypted.covariances @ candidate.T * public.covariances).sum())
 
     return turned if likeness(turned) > likeness(key) else key
-
-
-def _orthogonal(matrix: Tensor) -> Tensor:
-    """The nearest orthogonal matrix, of each in a batch."""
-    left, _, right = torch.linalg.svd(matrix)
-    return left @ right

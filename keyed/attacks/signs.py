@@ -10,8 +10,8 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from keyed.attacks.lining_up import solve_signs
 from keyed.attacks.moments import Moments
-from keyed.attacks.second_order import solve_signs
 from keyed.errors import KeyedError
 from keyed.keys import SALT_BYTES, Flipping
 

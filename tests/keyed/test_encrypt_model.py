@@ -1,0 +1,179 @@
+import copy
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+from torch.nn import functional as F
+
+from keyed import KEY_TYPES, NotEligibleError, encrypt, encrypt_model, generate_key
+from models.patch_cnn import SpectrogramPatchCNN, WavePatchCNN
+
+
+@st.composite
+def model_input_key(draw):
+    """A random convolutional model, an input of any length, and a key for it."""
+    dimension = draw(st.sampled_from([1, 2]))
+    m = draw(st.integers(2, 12 if dimension == 1 else 5))
+    groups = draw(st.sampled_from([1, 1, 2, 3]))
+    inputs, outputs = groups * draw(st.integers(1, 2)), groups * draw(st.integers(1, 5))
+    dtype = draw(st.sampled_from([torch.float32, torch.float64]))
+    convolution = nn.Conv1d if dimension == 1 else nn.Conv2d
+    torch.manual_seed(draw(st.integers(0, 99)))
+    first = convolution(inputs, outputs, m, stride=m, groups=groups, bias=draw(st.booleans()), dtype=dtype)
+    model = nn.Sequential(nn.Identity(), first, nn.Tanh(), convolution(outputs, 3, 1, dtype=dtype)).eval()
+    lengths = [m * draw(st.integers(1, 4)) + draw(st.integers(0, m - 1)) for _ in range(dimension)]
+    x = torch.randn(draw(st.integers(1, 3)), inputs, *lengths, dtype=dtype)
+    return model, x, generate_key(draw(st.sampled_from(KEY_TYPES)), m, dimension, seed=draw(st.integers(0, 99)))
+
+
+@settings(deadline=None, max_examples=100)
+@given(model_input_key())
+def test_encrypted_model_on_encrypted_input_is_the_plain_model(case):
+    """On the whole input, tail included: Flipping to the last bit, the others to rounding."""
+    model, x, key = case
+    with torch.no_grad():
+        plain, private = model(x), encrypt_model(model, key)(encrypt(x, key))
+    if key.kind == "flipping":
+        assert torch.equal(plain, private)
+    else:
+        tolerance = 1e-5 if x.dtype == torch.float32 else 1e-13
+        torch.testing.assert_close(private, plain, rtol=0, atol=tolerance * max(1.0, float(plain.abs().max())))
+
+
+@settings(deadline=None, max_examples=30)
+@given(model_input_key())
+def test_the_original_is_left_alone_and_only_the_kernel_differs(case):
+    model, _, key = case
+    before = copy.deepcopy(model.state_dict())
+    encrypted = encrypt_model(model, key)
+    for name, value in model.state_dict().items():
+        assert torch.equal(value, before[name])
+        assert (name == "1.weight") != torch.equal(encrypted.state_dict()[name], value)
+
+
+@pytest.mark.parametrize("kind", KEY_TYPES)
+@pytest.mark.parametrize("threads", [1, 2])
+def test_on_the_emotion_networks(kind, threads):
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        for model, x in (
+            (WavePatchCNN().eval(), torch.randn(3, 16_004)),
+            (SpectrogramPatchCNN().eval(), torch.randn(3, 1, 64, 190)),
+        ):
+            key = generate_key(kind, 10 if isinstance(model, WavePatchCNN) else 8, 1 if x.dim() == 2 else 2)
+            with torch.no_grad():
+                plain, private = model(x), encrypt_model(model, key)(encrypt(x, key))
+            if kind == "flipping":
+                assert torch.equal(plain, private)
+            torch.testing.assert_close(private, plain, rtol=0, atol=1e-4)
+    finally:
+        torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("kind", KEY_TYPES)
+def test_half_precision(kind, dtype):
+    key = generate_key(kind, 4, 2)
+    model = nn.Conv2d(1, 8, 4, 4).to(dtype)
+    x = torch.randn(2, 1, 16, 16).to(dtype)
+    with torch.no_grad():
+        plain, private = model(x), encrypt_model(model, key)(encrypt(x, key))
+    assert private.dtype == dtype
+    if kind == "flipping":
+        assert torch.equal(plain, private)
+    assert (plain - private).abs().max() < 0.1
+
+
+class HubertShaped(nn.Module):
+    """The front end of HuBERT with a first stride of 10: bias-free convolutions, group norm after the first, GELU."""
+
+    def __init__(self, scripted_length=False):
+        super().__init__()
+        shapes = [(1, 32, 10, 10), (32, 32, 3, 2), (32, 32, 3, 2), (32, 32, 2, 2)]
+        self.layers = nn.ModuleList(nn.Conv1d(i, o, k, s, bias=False) for i, o, k, s in shapes)
+        self.norm = nn.GroupNorm(32, 32)
+        self.projection = nn.Linear(32, 24)
+        self.untraceable = scripted_length
+
+    def forward(self, waveforms, lengths=None):
+        if self.untraceable and float(waveforms.abs().sum()) < 0:
+            raise ValueError("never")
+        x = waveforms.unsqueeze(1)
+        for i, layer in enumerate(self.layers):
+            x = layer(x)
+            x = F.gelu(self.norm(x) if i == 0 else x)
+        features = self.projection(x.transpose(1, 2))
+        return {"features": features, "lengths": None if lengths is None else lengths // 80}
+
+
+@pytest.mark.parametrize("kind", KEY_TYPES)
+@pytest.mark.parametrize("untraceable", [False, True])
+@pytest.mark.parametrize("with_example", [False, True])
+def test_on_a_hubert_shaped_front_end(kind, untraceable, with_example):
+    model, x, key = HubertShaped(untraceable), torch.randn(2, 8003), generate_key(kind, 10)
+    encrypted = encrypt_model(model, key, example=x if with_example else None)
+    with torch.no_grad():
+        plain, private = model(x)["features"], encrypted(encrypt(x, key))["features"]
+    if kind == "flipping":
+        assert torch.equal(plain, private)
+    torch.testing.assert_close(private, plain, rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("layer", "key_size", "dimension", "reason"),
+    [
+        (nn.Conv1d(1, 4, 10, 5), 10, 1, "train the model with kernel = stride = 10"),
+        (nn.Conv1d(1, 4, 10, 10, padding=2), 10, 1, "padding 0"),
+        (nn.Conv1d(1, 4, 10, 10, dilation=2), 10, 1, "dilation 1"),
+        (nn.Conv1d(1, 4, 8, 8), 10, 1, "generate a key of block size 8"),
+        (nn.Conv1d(1, 4, 10, 10), 10, 2, "needs a key of dimension 1"),
+        (nn.Conv2d(1, 4, 4, 4), 4, 1, "needs a key of dimension 2"),
+        (nn.Conv2d(1, 4, (4, 8), (4, 8)), 4, 2, "kernel = stride = 4"),
+        (nn.Conv2d(1, 4, 4, (4, 2)), 4, 2, "kernel = stride = 4"),
+        (nn.LazyConv1d(4, 10, 10), 10, 1, "run the model once"),
+        (nn.utils.parametrizations.weight_norm(nn.Conv1d(1, 4, 10, 10)), 10, 1, "remove its parametrization"),
+    ],
+)
+def test_layers_that_cannot_be_encrypted(layer, key_size, dimension, reason):
+    with pytest.raises(NotEligibleError, match=reason) as caught:
+        encrypt_model(nn.Sequential(layer, nn.ReLU()), generate_key("flipping", key_size, dimension))
+    assert "\n" not in str(caught.value)
+
+
+def test_padding_valid_is_no_padding():
+    encrypt_model(nn.Conv1d(1, 4, 10, 10, padding="valid"), generate_key("rom", 10))
+
+
+def test_a_convolution_with_its_own_forward():
+    class Doubling(nn.Conv1d):
+        def forward(self, x):
+            return 2 * super().forward(x)
+
+    with pytest.raises(NotEligibleError, match="own forward"):
+        encrypt_model(nn.Sequential(Doubling(1, 4, 10, 10)), generate_key("flipping", 10))
+
+
+def test_a_shared_weight():
+    one, other = nn.Conv1d(1, 1, 10, 10), nn.Conv1d(1, 1, 10, 10)
+    other.weight = one.weight
+    with pytest.raises(NotEligibleError, match="shares its weight"):
+        encrypt_model(nn.Sequential(one, other), generate_key("flipping", 10))
+
+
+def test_the_example_finds_another_reader_of_the_input():
+    class Bypass(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first = nn.Conv1d(1, 4, 10, 10)
+
+        def forward(self, x):
+            return self.first(x).mean((1, 2)) + x.mean((1, 2))
+
+    model, key = Bypass(), generate_key("flipping", 10)
+    with pytest.raises(NotEligibleError, match="read in 2 places"):
+        encrypt_model(model, key)
+    with pytest.raises(NotEligibleError, match="something besides the first convolution"):
+        encrypt_model(model, key, example=torch.ones(1, 1, 100))

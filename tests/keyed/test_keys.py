@@ -1,0 +1,176 @@
+import math
+import pickle
+from collections import Counter
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from keyed import KEY_TYPES, ROM, Flipping, KeyedError, Shuffling, generate_key
+from keyed.keys import Key
+from keyed.randomness import SecretStream
+
+SALT = bytes(32)
+kinds = st.sampled_from(KEY_TYPES)
+
+
+@settings(deadline=None)
+@given(kind=kinds, size=st.integers(2, 7), dimension=st.sampled_from([1, 2]))
+def test_every_key_is_orthogonal_and_no_identity(kind, size, dimension):
+    key = generate_key(kind, size, dimension)
+    matrix = key.matrix()
+    assert key.length == size**dimension == len(matrix)
+    np.testing.assert_allclose(matrix.T @ matrix, np.eye(key.length), atol=1e-12)
+    assert not np.allclose(matrix, np.eye(key.length))
+
+
+@pytest.mark.parametrize("kind", KEY_TYPES)
+def test_keys_differ_unless_seeded(kind):
+    assert generate_key(kind, 16) != generate_key(kind, 16)
+    assert generate_key(kind, 16, seed="a") == generate_key(kind, 16, seed="a")
+    assert generate_key(kind, 16, seed="a") != generate_key(kind, 16, seed="b")
+    assert generate_key(kind, 4, 2, seed="a") != generate_key(kind, 16, 1, seed="a")
+
+
+def test_shuffling_is_uniform_without_the_identity():
+    counts = Counter(tuple(Shuffling.generate(3).values.tolist()) for _ in range(3000))
+    assert len(counts) == 5
+    assert (0, 1, 2) not in counts
+    assert stats.chisquare(list(counts.values())).pvalue > 1e-4
+
+
+def test_flipping_is_uniform_without_identity_and_negation():
+    counts = Counter(tuple(Flipping.generate(3).values.tolist()) for _ in range(3000))
+    assert len(counts) == 6
+    assert not {(0, 0, 0), (1, 1, 1)} & counts.keys()
+    assert stats.chisquare(list(counts.values())).pvalue > 1e-4
+
+
+def test_rom_is_uniform_on_the_orthogonal_group():
+    """Haar measure: an entry of an N × N matrix, squared, is Beta(1/2, (N-1)/2); without sign correction it is not."""
+    matrices = np.stack([ROM.generate(3).matrix() for _ in range(3000)])
+    for i in range(3):
+        for j in range(3):
+            assert stats.kstest(matrices[:, i, j] ** 2, stats.beta(0.5, 1.0).cdf).pvalue > 1e-4
+            assert abs(matrices[:, i, j].mean()) < 0.06
+    assert abs(np.linalg.det(matrices).mean()) < 0.06  # reflections as often as rotations
+
+
+def test_identities_are_drawn_again(monkeypatch):
+    drawn = iter([np.arange(4), np.arange(4), np.array([1, 0, 2, 3])])
+    monkeypatch.setattr(Shuffling, "_draw", classmethod(lambda cls, length, stream: next(drawn)))
+    assert Shuffling.generate(4).values.tolist() == [1, 0, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("kind", "values"),
+    [
+        (Shuffling, np.arange(4)),
+        (Flipping, np.zeros(4, np.uint8)),
+        (Flipping, np.ones(4, np.uint8)),
+        (ROM, np.eye(4)),
+        (ROM, -np.eye(4)),
+    ],
+)
+def test_identities_are_refused(kind, values):
+    with pytest.raises(KeyedError, match="leaves the speech as it is"):
+        kind(4, 1, values, SALT)
+
+
+@pytest.mark.parametrize(
+    ("kind", "values"),
+    [
+        (Shuffling, np.array([0, 0, 2, 3])),
+        (Shuffling, np.array([0, 1, 2, 4])),
+        (Shuffling, np.array([-1, 1, 2, 3])),
+        (Shuffling, np.array([1.0, 0, 2, 3])),
+        (Shuffling, np.array([1, 0, 2])),
+        (Flipping, np.array([0, 1, 2, 0], np.uint8)),
+        (Flipping, np.array([0, 1, 1], np.uint8)),
+        (ROM, np.eye(4)[[1, 0, 2, 3]] * 1.001),
+        (ROM, np.full((4, 4), np.nan)),
+        (ROM, np.eye(3)[[1, 0, 2]]),
+    ],
+)
+def test_values_that_are_no_key_are_refused(kind, values):
+    with pytest.raises(KeyedError, match="are no"):
+        kind(4, 1, values, SALT)
+
+
+@pytest.mark.parametrize(("size", "dimension"), [(1, 1), (0, 1), (-3, 2), (4, 3), (4, 0), (65, 2)])
+def test_sizes_out_of_range_are_refused(size, dimension):
+    with pytest.raises(KeyedError, match=r"dimension of a key|block size of at least"):
+        ROM.generate(size, dimension)
+
+
+def test_unknown_type():
+    with pytest.raises(KeyedError, match="use one of shuffling, flipping, rom"):
+        generate_key("rot13", 10)
+
+
+@pytest.mark.parametrize(
+    ("kind", "size", "dimension", "bits"),
+    [
+        ("shuffling", 3, 1, math.log2(5)),
+        ("shuffling", 10, 1, math.log2(math.factorial(10) - 1)),
+        ("shuffling", 8, 2, math.log2(math.factorial(64))),
+        ("flipping", 3, 1, math.log2(6)),
+        ("flipping", 10, 1, math.log2(1022)),
+        ("flipping", 8, 2, 64),
+        ("rom", 3, 1, 72),
+    ],
+)
+def test_key_space(kind, size, dimension, bits):
+    assert generate_key(kind, size, dimension).space_bits == pytest.approx(bits)
+
+
+@pytest.mark.parametrize("kind", KEY_TYPES)
+def test_nothing_printed_holds_the_key(kind):
+    key = generate_key(kind, 10, seed=1)
+    shown = f"{key!r} {key} {[key]}"
+    assert key.fingerprint in shown
+    assert "values" not in shown
+    assert "salt" not in shown
+    assert key.salt.hex() not in shown
+    assert str(key.values.flat[0]) + " " not in shown.replace(key.fingerprint, "")
+
+
+def test_fingerprint_does_not_tell_small_keys():
+    """Two keys that transform alike have fingerprints of their own, or six guesses would find a key of size 3."""
+    one = Shuffling(3, 1, np.array([2, 0, 1]), bytes(32))
+    other = Shuffling(3, 1, np.array([2, 0, 1]), bytes(31) + b"1")
+    assert one == other
+    assert hash(one) == hash(other)
+    assert one.fingerprint != other.fingerprint
+
+
+def test_keys_do_not_change():
+    values = np.array([1, 0, 2])
+    key = Shuffling(3, 1, values, SALT)
+    values[:] = [0, 1, 2]
+    assert key.values.tolist() == [1, 0, 2]
+    with pytest.raises(ValueError, match="read-only"):
+        key.values[0] = 0
+
+
+def test_keys_go_to_another_process():
+    for kind in KEY_TYPES:
+        key = generate_key(kind, 5)
+        assert pickle.loads(pickle.dumps(key)) == key  # noqa: S301  what multiprocessing does with arguments
+
+
+def test_only_known_types_compare_equal():
+    assert Flipping.generate(4) != "flipping"
+    assert isinstance(ROM.generate(4), Key)
+
+
+def test_algorithm_2_follows_the_stream():
+    """Fisher and Yates by hand on the same stream of choices."""
+    stream, again = SecretStream("t", 5), SecretStream("t", 5)
+    order = list(range(6))
+    for i in range(5, 0, -1):
+        j = again.below(i + 1)
+        order[i], order[j] = order[j], order[i]
+    assert Shuffling._draw(6, stream).tolist() == order

@@ -1,0 +1,78 @@
+import pytest
+import torch
+
+from keyed import (
+    KEY_TYPES,
+    NotEligibleError,
+    encrypt,
+    generate_key,
+    load_encrypted_model,
+    save_encrypted_model,
+)
+from models import ModelError, ModelRecord, load, save
+from models.patch_cnn import WavePatchCNN
+
+SMALL = {"classes": 3, "block_size": 10, "channels": 4, "width": 4}
+
+
+def record(**changes):
+    about = {"architecture": "wave-patch-cnn", "arguments": SMALL, "classes": ("a", "b", "c"), "corpus": "synthetic"}
+    return ModelRecord(**{**about, **changes})
+
+
+@pytest.fixture
+def model():
+    torch.manual_seed(0)
+    return WavePatchCNN(**SMALL).eval()
+
+
+@pytest.mark.parametrize("kind", KEY_TYPES)
+def test_round_trip(tmp_path, model, kind):
+    key, x = generate_key(kind, 10), torch.randn(2, 4000)
+    returned = save_encrypted_model(tmp_path / "m.safetensors", model, key, record())
+    loaded, about = load_encrypted_model(tmp_path / "m.safetensors")
+    assert about.encrypted_for == key.fingerprint
+    assert about.classes == ("a", "b", "c")
+    with torch.no_grad():
+        assert torch.equal(loaded(encrypt(x, key)), returned(encrypt(x, key)))
+        torch.testing.assert_close(loaded(encrypt(x, key)), model(x), rtol=0, atol=1e-4)
+        assert not torch.allclose(loaded(x), model(x), atol=1e-2)
+
+
+@pytest.mark.parametrize("kind", KEY_TYPES)
+def test_the_key_is_not_in_the_file(tmp_path, model, kind):
+    key = generate_key(kind, 10)
+    save_encrypted_model(tmp_path / "m", model, key, record())
+    content = (tmp_path / "m").read_bytes()
+    assert key.fingerprint.encode() in content
+    assert key.salt not in content
+    assert key.salt.hex().encode() not in content
+    assert key.values.tobytes() not in content
+
+
+def test_a_provider_is_not_given_a_plain_model(tmp_path, model):
+    save(tmp_path / "m", model, record())
+    with pytest.raises(NotEligibleError, match="not encrypted"):
+        load_encrypted_model(tmp_path / "m")
+
+
+def test_not_encrypted_twice(tmp_path, model):
+    with pytest.raises(NotEligibleError, match="encrypted already"):
+        save_encrypted_model(tmp_path / "m", model, generate_key("rom", 10), record(encrypted_for="0" * 32))
+    assert not (tmp_path / "m").exists()
+
+
+def test_refused_models_leave_no_file(tmp_path, model):
+    with pytest.raises(NotEligibleError, match="block size 10"):
+        save_encrypted_model(tmp_path / "m", model, generate_key("rom", 8), record())
+    assert not (tmp_path / "m").exists()
+
+
+def test_the_record_must_fit(tmp_path, model):
+    with pytest.raises(ModelError):
+        save_encrypted_model(tmp_path / "m", model, generate_key("rom", 10), record(architecture="frames"))
+
+
+def test_plain_models_name_no_key(tmp_path, model):
+    save(tmp_path / "m", model, record())
+    assert load(tmp_path / "m")[1].encrypted_for == ""

@@ -1,0 +1,303 @@
+"""A query between two real processes, and what each of them holds."""
+
+import gc
+import multiprocessing
+import threading
+
+import numpy as np
+import pytest
+import torch
+
+from keyed import KEY_TYPES, Alice, Bob, Key, encrypt, encrypt_model, generate_key, save_encrypted_model, save_key
+from keyed.messages import HELLO, QUERY, READY, REPLY, Hello, Query, Reply
+from link import Array, FrameError, LinkClosed, PeerError, connect, decode, encode, listen, pair
+from models import ModelRecord
+from models.patch_cnn import SpectrogramPatchCNN, WavePatchCNN
+from models.training import predict
+
+SMALL = {"classes": 4, "channels": 4, "width": 6}
+
+
+def network(dimension, seed=0):
+    torch.manual_seed(seed)
+    if dimension == 1:
+        return WavePatchCNN(block_size=10, **SMALL).eval(), np.random.default_rng(0).normal(size=(5, 4003))
+    return SpectrogramPatchCNN(block_size=4, **SMALL).eval(), np.random.default_rng(0).normal(size=(5, 1, 32, 50))
+
+
+def host(path, ready, seen):
+    """Bob's process: it is given the path of the encrypted model and nothing else."""
+    received = []
+    with listen("127.0.0.1", 0) as listener:
+        ready.put(listener.address[1])
+        link = listener.accept()
+        link.observer = lambda way, name, payload: received.append((way, name, bytes(payload)))
+        bob = Bob(path)
+        bob.serve(link)
+    gc.collect()
+    keys = sum(isinstance(thing, Key) for thing in gc.get_objects())
+    weights = [p.detach().numpy() for p in bob._model.parameters()]
+    seen.put((received, keys, weights))
+
+
+@pytest.mark.parametrize(("kind", "dimension"), [("shuffling", 1), ("flipping", 2), ("rom", 1)])
+def test_two_processes(tmp_path, kind, dimension):
+    """Alice gets the plain model's answers; Bob's process holds no key, no plain kernel and no plain speech."""
+    model, features = network(dimension)
+    features = features.astype(np.float32)
+    key = generate_key(kind, 10 if dimension == 1 else 4, dimension)
+    architecture = "wave-patch-cnn" if dimension == 1 else "spectrogram-patch-cnn"
+    arguments = {**SMALL, "block_size": key.block_size}
+    record = ModelRecord(architecture=architecture, arguments=arguments, classes=("a", "b", "c", "d"))
+    save_key(tmp_path / "key", key)
+    save_encrypted_model(tmp_path / "model", model, key, record)
+
+    context = multiprocessing.get_context("spawn")
+    ready, seen = context.Queue(), context.Queue()
+    process = context.Process(target=host, args=(tmp_path / "model", ready, seen), daemon=True)
+    process.start()
+    link = connect("127.0.0.1", ready.get(timeout=60))
+    alice = Alice(tmp_path / "key", reveal="logits")
+    answer = alice.ask(features, link)
+    again = Alice(key).ask(features[:1], link)
+    link.close()
+    received, keys, weights = seen.get(timeout=60)
+    process.join(timeout=60)
+    assert process.exitcode == 0
+
+    plain = predict(model, features)
+    np.testing.assert_allclose(answer.scores, plain, rtol=0, atol=1e-5)
+    np.testing.assert_array_equal(answer.labels, plain.argmax(1))
+    np.testing.assert_array_equal(again.labels, plain[:1].argmax(1))
+    assert again.scores is None
+    if kind == "flipping":
+        assert (answer.scores == plain).all()
+
+    assert keys == 0
+    assert not any(w.shape == p.shape and (w == p).all() for w in weights for p in [first_kernel(model)])
+    arrived = [(name, payload) for way, name, payload in received if way == "received"]
+    assert [name for name, _ in arrived] == [HELLO, QUERY, HELLO, QUERY]
+    speech = decode(arrived[1][1], Query).speech.numpy(dtype=np.float32, shape=(None,) * features.ndim)
+    assert (speech == encrypt(torch.from_numpy(features), key).numpy()).all()
+    everything = b"".join(payload for _, payload in arrived)
+    for clip in features.reshape(len(features), -1):
+        assert not any(clip[i : i + 4].tobytes() in everything for i in range(0, len(clip) - 4, 97))
+
+
+def first_kernel(model):
+    return model.patches.weight.detach().numpy()
+
+
+def in_thread(bob, link):
+    """Run Bob beside the test; what he raised is in the list."""
+    raised = []
+
+    def run():
+        try:
+            bob.serve(link)
+        except Exception as error:
+            raised.append(error)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    return thread, raised
+
+
+@pytest.fixture
+def hosted():
+    """A link to a Bob in a thread, a call that waits for his errors, the plain model, features and the key."""
+    model, features = network(1)
+    key = generate_key("rom", 10, seed=1)
+    mine, his = pair()
+    thread, raised = in_thread(Bob(encrypt_model(model, key), fingerprint=key.fingerprint, batch=2), his)
+
+    def errors():
+        thread.join(timeout=10)
+        return raised
+
+    yield mine, errors, model, features.astype(np.float32), key
+    mine.close()
+    thread.join(timeout=10)
+    assert not thread.is_alive()
+
+
+def test_set_up_happens_once_and_before_any_speech(hosted):
+    link, _, _, features, key = hosted
+    alice = Alice(key)
+    alice.prepare(link)
+    assert link.traffic.messages_sent == link.traffic.messages_received == 1
+    alice.prepare(link)
+    alice.ask(features, link)
+    alice.ask(features, link)
+    assert link.traffic.messages_sent == link.traffic.messages_received == 3
+
+
+def test_one_round_trip_of_one_message_each_way(hosted):
+    link, _, _, features, key = hosted
+    alice = Alice(key)
+    alice.prepare(link)
+    before = link.traffic.bytes_sent
+    alice.ask(features, link)
+    sent = link.traffic.bytes_sent - before
+    assert 4 * 5 * 4000 <= sent < 4 * 5 * 4000 + 200  # the tail of 3 samples is not sent
+
+
+def test_another_key_is_noticed_before_speech_leaves(hosted):
+    link, errors, _, features, _ = hosted
+    alice = Alice(generate_key("rom", 10, seed=2))
+    with pytest.raises(PeerError, match="encrypted for another key"):
+        alice.ask(features, link)
+    assert link.traffic.messages_sent == 1
+    assert link.traffic.bytes_sent < 300
+    assert [type(error) for error in errors()] == [FrameError]
+
+
+@pytest.mark.parametrize("kind", KEY_TYPES)
+def test_a_wrong_key_and_no_key_give_noise(kind):
+    """A Bob who does not check keys: the paper's "incorrect key" and "plain" columns."""
+    model, features = network(1)
+    features = features.astype(np.float32)
+    key, other = generate_key(kind, 10, seed=1), generate_key(kind, 10, seed=2)
+    encrypted = encrypt_model(model, key)
+    plain = predict(model, features)
+    spread = plain.std(0).mean()
+    for used, close in ((key, True), (other, False)):
+        mine, his = pair()
+        thread, _ = in_thread(Bob(encrypted), his)
+        scores = Alice(used, reveal="logits").ask(features, mine).scores
+        mine.close()
+        thread.join(timeout=10)
+        assert (np.abs(scores - plain).max() < 1e-4) == close
+        assert (np.abs(scores - plain).mean() > spread / 10) != close
+    assert np.abs(predict(encrypted, features) - plain).mean() > spread / 10
+
+
+@pytest.mark.parametrize(
+    "features",
+    [
+        np.zeros((2, 4000)),
+        np.zeros(4000, np.float32),
+        np.zeros((0, 4000), np.float32),
+        np.zeros((2, 9), np.float32),
+        np.full((2, 4000), np.nan, np.float32),
+        np.full((2, 4000), np.inf, np.float32),
+    ],
+)
+def test_features_that_are_refused_before_anything_is_sent(features):
+    mine, _ = pair()
+    with pytest.raises(ValueError, match=r"features|shorter"):
+        Alice(generate_key("rom", 10)).ask(features, mine)
+    assert mine.traffic.bytes_sent == 0
+
+
+def query(array, reveal="class"):
+    return encode(Query(Array.of(array), reveal))
+
+
+@pytest.mark.parametrize(
+    ("name", "payload"),
+    [
+        (QUERY, b""),
+        (QUERY, b"\xc1" * 40),
+        (QUERY, query(np.zeros((2, 4000), np.float64))),
+        (QUERY, query(np.zeros(4000, np.float32))),
+        (QUERY, query(np.zeros((0, 4000), np.float32))),
+        (QUERY, query(np.zeros((2, 5), np.float32))),
+        (QUERY, query(np.zeros((2, 3, 4000), np.float32))),
+        (QUERY, query(np.zeros((2,) * 9, np.float32))),
+        (QUERY, encode(Query(Array("float32", (1 << 40, 4000), b"\0" * 16), "class"))),
+        (QUERY, encode(Query(Array("float32", (-1, -4), b"\0" * 16), "class"))),
+        (QUERY, encode(Query(Array("object", (2, 2), b"\0" * 32), "class"))),
+        (QUERY, query(np.zeros((1, 4000), np.float32), "weights")),
+        (HELLO, encode(Hello(2, "0" * 32, 1, 10))),
+        (HELLO, encode(Hello(1, "0" * 32, 1, 10))),
+        (HELLO, b"\x00" * 4096),
+        ("keyed.other", b"x"),
+    ],
+)
+def test_bob_refuses_malformed_messages_and_says_so(hosted, name, payload):
+    link, errors, *_ = hosted
+    link.send(name, payload)
+    with pytest.raises(PeerError) as caught:
+        link.receive(REPLY, limit=1 << 20)
+    assert "\n" not in str(caught.value)
+    assert [type(error) for error in errors()] == [FrameError]
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        b"",
+        encode(Reply(Array.of(np.zeros(4, np.int64)), None)),
+        encode(Reply(Array.of(np.zeros(5, np.int32)), None)),
+        encode(Reply(Array.of(np.full(5, -1)), None)),
+        encode(Reply(Array.of(np.full(5, 1 << 20)), None)),
+        encode(Reply(Array.of(np.zeros(5, np.int64)), Array.of(np.zeros((5, 4), np.float32)))),
+    ],
+)
+def test_alice_refuses_answers_that_do_not_fit(reply):
+    mine, his = pair()
+
+    def bob():
+        his.receive(HELLO, limit=1 << 10)
+        his.send(READY, b"\x81\xa7version\x01")
+        his.receive(QUERY, limit=1 << 20)
+        his.send(REPLY, reply)
+
+    thread = threading.Thread(target=bob, daemon=True)
+    thread.start()
+    with pytest.raises(FrameError):
+        Alice(generate_key("rom", 10)).ask(np.ones((5, 100), np.float32), mine)
+    thread.join(timeout=10)
+
+
+@pytest.mark.parametrize("scores", [np.zeros((5, 0)), np.zeros((4, 4)), np.full((5, 4), np.nan), np.zeros((5, 2))])
+def test_alice_checks_scores(scores):
+    mine, his = pair()
+
+    def bob():
+        his.receive(HELLO, limit=1 << 10)
+        his.send(READY, b"\x81\xa7version\x01")
+        his.receive(QUERY, limit=1 << 20)
+        his.send(REPLY, encode(Reply(Array.of(np.full(5, 2)), Array.of(scores.astype(np.float32)))))
+
+    thread = threading.Thread(target=bob, daemon=True)
+    thread.start()
+    with pytest.raises(FrameError):
+        Alice(generate_key("rom", 10), reveal="logits").ask(np.ones((5, 100), np.float32), mine)
+    thread.join(timeout=10)
+
+
+def test_bob_ends_quietly_when_alice_leaves(hosted):
+    link, errors, *_ = hosted
+    link.close()
+    assert errors() == []
+
+
+def test_alice_hears_of_a_bob_who_leaves():
+    mine, his = pair()
+    his.close()
+    with pytest.raises(LinkClosed):
+        Alice(generate_key("rom", 10)).ask(np.ones((5, 100), np.float32), mine)
+
+
+def test_a_model_that_is_no_classifier_is_reported():
+    mine, his = pair()
+    thread, raised = in_thread(Bob(torch.nn.Conv1d(1, 2, 10, 10)), his)
+    with pytest.raises(PeerError, match="no classifier"):
+        Alice(generate_key("rom", 10)).ask(np.ones((5, 1, 100), np.float32), mine)
+    thread.join(timeout=10)
+    assert len(raised) == 1
+
+
+def test_nothing_printed_holds_secrets():
+    key = generate_key("rom", 10)
+    assert repr(Alice(key)) == f"<Alice with {key!r}>"
+    assert repr(Bob(torch.nn.Conv1d(1, 2, 10, 10))) == "<Bob with an encrypted Conv1d>"
+
+
+def test_misuse_of_the_doors():
+    with pytest.raises(ValueError, match="reveal"):
+        Alice(generate_key("rom", 10), reveal="everything")
+    with pytest.raises(ValueError, match="at least one"):
+        Bob(torch.nn.Conv1d(1, 2, 10, 10), batch=0)

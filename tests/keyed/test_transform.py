@@ -1,0 +1,176 @@
+import time
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from keyed import KEY_TYPES, WrongShapeError, decrypt, encrypt, generate_key, whole_blocks
+
+kinds = st.sampled_from(KEY_TYPES)
+
+
+@st.composite
+def speech_and_key(draw, tails=True):
+    """Speech of any batch shape and length, and a key that fits it."""
+    dimension = draw(st.sampled_from([1, 2]))
+    size = draw(st.integers(2, 12 if dimension == 1 else 5))
+    key = generate_key(draw(kinds), size, dimension, seed=draw(st.integers(0, 99)))
+    batch = draw(st.sampled_from([(), (1,), (3,), (2, 1), (2, 3)]))
+    rest = st.integers(0, size - 1 if tails else 0)
+    lengths = [size * draw(st.integers(1, 4)) + draw(rest) for _ in range(dimension)]
+    dtype = draw(st.sampled_from([torch.float32, torch.float64]))
+    generator = torch.Generator().manual_seed(draw(st.integers(0, 99)))
+    return torch.randn(*batch, *lengths, generator=generator, dtype=dtype), key
+
+
+@settings(deadline=None)
+@given(speech_and_key(tails=False))
+def test_equals_the_papers_algorithms(block_loop, case):
+    x, key = case
+    flat = x.reshape(-1, *x.shape[-key.dimension :])
+    expected = np.stack([block_loop(clip.numpy().reshape(-1, clip.shape[-1]), key) for clip in flat]).reshape(x.shape)
+    found = encrypt(x, key).numpy()
+    if key.kind == "rom":
+        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5 if x.dtype == torch.float32 else 1e-13)
+    else:
+        np.testing.assert_array_equal(found, expected)
+
+
+@settings(deadline=None)
+@given(speech_and_key())
+def test_decryption_gives_the_speech_back(case):
+    x, key = case
+    lengths = tuple(x.shape[-key.dimension :])
+    cropped = decrypt(encrypt(x, key), key)
+    padded = decrypt(encrypt(x, key, tail="pad"), key, length=lengths)
+    whole = whole_blocks(x, key.block_size, key.dimension)
+    if key.kind == "rom":
+        tolerance = {"rtol": 0, "atol": 1e-5}
+        torch.testing.assert_close(cropped, whole, **tolerance)
+        torch.testing.assert_close(padded, x, **tolerance)
+    else:
+        assert torch.equal(cropped, whole)
+        assert torch.equal(padded, x)
+
+
+@settings(deadline=None)
+@given(speech_and_key())
+def test_what_stays(case):
+    """dtype, batch axes, energy of the whole; the input itself is not touched."""
+    x, key = case
+    before = x.clone()
+    y = encrypt(x, key)
+    assert torch.equal(x, before)
+    assert y.dtype == x.dtype
+    assert y.shape[: -key.dimension] == x.shape[: -key.dimension]
+    assert y.data_ptr() != x.data_ptr()
+    whole = whole_blocks(x, key.block_size, key.dimension)
+    assert float(y.norm()) == pytest.approx(float(whole.norm()), rel=1e-4)
+
+
+@settings(deadline=None)
+@given(speech_and_key(tails=False))
+def test_is_the_matrix_of_the_key_on_every_block(case):
+    x, key = case
+    m = key.block_size
+    first = x[..., :m] if key.dimension == 1 else x[..., :m, :m].flatten(-2)
+    found = encrypt(x, key)
+    found = found[..., :m] if key.dimension == 1 else found[..., :m, :m].flatten(-2)
+    torch.testing.assert_close(found.double(), first.double() @ torch.from_numpy(key.matrix()), rtol=0, atol=1e-5)
+
+
+def test_tails_are_cropped_or_mirrored():
+    x = torch.arange(1.0, 9.0)
+    assert whole_blocks(x, 5, 1).tolist() == [1, 2, 3, 4, 5]
+    assert whole_blocks(x, 5, 1, tail="pad").tolist() == [1, 2, 3, 4, 5, 6, 7, 8, 8, 7]
+    assert whole_blocks(x[:1], 4, 1, tail="pad").tolist() == [1, 1, 1, 1]
+    assert whole_blocks(x[:2], 7, 1, tail="pad").tolist() == [1, 2, 2, 1, 1, 2, 2]
+    assert whole_blocks(x[:6].reshape(2, 3), 2, 2).tolist() == [[1, 2], [4, 5]]
+    assert whole_blocks(x[:6].reshape(2, 3), 2, 2, tail="pad").tolist() == [[1, 2, 3, 3], [4, 5, 6, 6]]
+
+
+@pytest.mark.parametrize("kind", KEY_TYPES)
+def test_half_precision_and_strides(kind):
+    key = generate_key(kind, 4, 2, seed=1)
+    x = torch.randn(3, 8, 12)
+    for dtype in (torch.float16, torch.bfloat16):
+        error = (encrypt(x.to(dtype), key).float() - encrypt(x, key)).abs().max()
+        assert encrypt(x.to(dtype), key).dtype == dtype
+        assert error < 0.05
+    assert torch.equal(encrypt(x.transpose(1, 2), key), encrypt(x.transpose(1, 2).contiguous(), key))
+    every_other = x[:, ::2]
+    assert torch.equal(encrypt(every_other, key), encrypt(every_other.clone(), key))
+
+
+@pytest.mark.parametrize("kind", KEY_TYPES)
+def test_another_key_gives_noise(kind):
+    x = torch.randn(1, 64_000)
+    y = decrypt(encrypt(x, generate_key(kind, 20, seed=1)), generate_key(kind, 20, seed=2))
+    assert abs(float(torch.corrcoef(torch.cat([x, y]))[0, 1])) < 0.6
+
+
+@pytest.mark.parametrize(
+    ("shape", "dimension", "reason"),
+    [
+        ((4,), 1, "shorter than a block"),
+        ((3, 4, 9), 2, "shorter than a block"),
+        ((), 1, "needs an array"),
+        ((5,), 2, "needs an array"),
+        ((0, 10), 1, "needs an array"),
+    ],
+)
+def test_shapes_that_do_not_fit(shape, dimension, reason):
+    with pytest.raises(WrongShapeError, match=reason):
+        encrypt(torch.zeros(shape), generate_key("flipping", 5, dimension))
+
+
+def test_other_misuse():
+    key = generate_key("flipping", 5)
+    with pytest.raises(WrongShapeError, match="floating point"):
+        encrypt(torch.arange(10), key)
+    with pytest.raises(WrongShapeError, match="whole blocks"):
+        decrypt(torch.zeros(12), key)
+    for length in ((11,), (0,), (-1,), (5, 5), ()):
+        with pytest.raises(WrongShapeError, match="does not fit"):
+            decrypt(torch.zeros(10), key, length=length)
+    with pytest.raises(ValueError, match="'crop' or 'pad'"):
+        encrypt(torch.zeros(10), key, tail="cut")
+
+
+def processor_time(run, repeats):
+    """Seconds of processor time on one thread, which other work on the machine changes little."""
+    times = []
+    for _ in range(repeats):
+        begun = time.process_time()
+        run()
+        times.append(time.process_time() - begun)
+    return min(times)
+
+
+@pytest.fixture
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.usefixtures("one_thread")
+@pytest.mark.parametrize("kind", KEY_TYPES)
+@pytest.mark.parametrize(("dimension", "size"), [(1, 10), (2, 3), pytest.param(2, 8, marks=pytest.mark.slow)])
+def test_ten_times_faster_than_the_loop(block_loop, kind, dimension, size):
+    """Prints, with -s, the throughput of transform, loop and copy on 16 clips of 3 s or 64 spectrograms of 63 × 192."""
+    key = generate_key(kind, size, dimension, seed=1)
+    x = torch.randn(16, 48_000) if dimension == 1 else torch.randn(64, 64 // size * size, 192)
+    clips = x.reshape(len(x), -1, x.shape[-1]).numpy()
+    transform = processor_time(lambda: encrypt(x, key), 100)
+    loop = processor_time(lambda: [block_loop(clip, key) for clip in clips], 1)
+    copy = processor_time(x.clone, 20)
+    size_mb = x.numel() * 4 / 1e6
+    print(
+        f"\n{kind} {dimension}-D M={size}: transform {size_mb / transform:.0f} MB/s, loop {size_mb / loop:.1f} MB/s "
+        f"(1/{loop / transform:.0f}), copy {size_mb / copy:.0f} MB/s ({transform / copy:.1f} times)"
+    )
+    assert loop / transform > 10
