@@ -7,19 +7,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 import hashing
-from audio import Clip, read
-from audio.features import EGeMAPS
+from bench.egemaps_svm import EgemapsSVM, egemaps_svm
 from bench.experiment import Cell, Experiment, Plan
 from bench.parties import Part
 from bench.row import Security
 from bench.workbench import Workbench
 from hashing.attacks import known_key_attack, linkability
 from link import Link
-from models import Normalisation
-from models.svm import SVM, train_svm
 
 ATTACKS = {
     "hashing-linkability": "Bob names the speaker of a hash from enrolled hashes under the same key",
@@ -33,9 +29,7 @@ _SECURITY = Security(
     statistical_bits=None,
     leaks="to Bob the class, the distances among close hashes, and who speaks; with a stolen key the features",
 )
-_SPEC = EGeMAPS()
 _SHARE = 0.30  # of training pairs that leak: the paper's compromise cell has 29.69 %
-_CLIP = 3.0  # standard deviations
 
 
 def missing() -> str | None:
@@ -56,7 +50,7 @@ def build(cell: Cell, bench: Workbench) -> Experiment:
     classifier_file = bench.folder / f"hashing-k{made.key.parameters.k}.safetensors"
     made.key.save(key_file)
     made.classifier.save(classifier_file)
-    test = bench.part(made.features, "test")
+    test = bench.part(made.plain.features, "test")
     parts = {"alice": Part(_alice, {"key": str(key_file)}), "bob": Part(_bob, {"classifier": str(classifier_file)})}
     hashes = hashing.pack(hashing.modular_hash(test, made.key), made.key.parameters.k)
     return Experiment(
@@ -66,8 +60,8 @@ def build(cell: Cell, bench: Workbench) -> Experiment:
         parts=parts,
         queries=test,
         truth=bench.part(bench.targets, "test"),
-        query=made.query,
-        plain=lambda queries: (made.svm.predict(queries), None),
+        query=made.plain.query,
+        plain=lambda queries: (made.plain.svm.predict(queries), None),
         security=_SECURITY,
         plan=Plan(singles=50, batch=64, clips=10**6, sessions=5),
         key_bytes=key_file.stat().st_size,
@@ -81,41 +75,30 @@ def build(cell: Cell, bench: Workbench) -> Experiment:
 
 @dataclass(frozen=True, eq=False)
 class _Made:
-    """What the key holders and the trainer made; ``features`` (n, 88) are normalised."""
+    """The plaintext machine, and what the key holders and the trainer made beside it."""
 
+    plain: EgemapsSVM
     key: hashing.HashKey
     classifier: hashing.HammingSVC
-    svm: SVM
-    normalisation: Normalisation
-    features: npt.NDArray[np.float32]
-
-    def query(self, clip: Clip) -> npt.NDArray[np.float32]:
-        return self.normalisation.transform(_SPEC.compute(read(clip, _SPEC.sample_rate))[None])
 
 
 def _make(k: int, bench: Workbench) -> _Made:
-    # C and γ are searched on held-out speakers inside, so the validation speakers are trained on as well.
-    learnt = [*bench.split.train, *bench.split.validation]
-    raw = bench.features(_SPEC)
-    normalisation = Normalisation.standard(raw[learnt], clip=_CLIP)
-    features = normalisation.transform(raw)
-    speakers = [bench.speakers[i] for i in learnt]
-    bench.say(f"training the machines on features and on hashes of {len(learnt)} clips")
-    svm, _ = train_svm(features[learnt], bench.targets[learnt], speakers)
-    parameters = hashing.HashParameters(
-        inputs=features.shape[1], k=k, delta=hashing.delta_for_leakage(features[learnt], _SHARE, k=k)
-    )
-    key = hashing.HashKey.generate(parameters)
+    bench.say("training the machines on features and on hashes")
+    plain = egemaps_svm(bench, bench.split)
+    learnt = list(plain.learnt)
+    features = plain.features[learnt]
+    delta = hashing.delta_for_leakage(features, _SHARE, k=k)
+    key = hashing.HashKey.generate(hashing.HashParameters(inputs=features.shape[1], k=k, delta=delta))
     training = hashing.training_hashes(
-        key, features[learnt], bench.targets[learnt], classes=bench.classes, speakers=speakers
+        key, features, bench.targets[learnt], classes=bench.classes, speakers=[bench.speakers[i] for i in learnt]
     )
     classifier, _ = hashing.train_hamming_svc(training)
-    return _Made(key, classifier, svm, normalisation, features)
+    return _Made(plain, key, classifier)
 
 
 def _link_speakers(made: _Made, bench: Workbench) -> dict[str, float]:
     """Test speakers: half of their sentences enrolled (of their clips, where sentences are unknown), half probed."""
-    test = bench.part(made.features, "test")
+    test = bench.part(made.plain.features, "test")
     clips = [bench.corpus[i] for i in bench.split.test]
     sentences = [clip.sentence or str(place % 2) for place, clip in enumerate(clips)]
     enrolled_ones = sorted(set(sentences))[: max(1, len(set(sentences)) // 2)]
@@ -133,7 +116,7 @@ def _link_speakers(made: _Made, bench: Workbench) -> dict[str, float]:
 def _use_the_key(made: _Made, bench: Workbench) -> dict[str, float]:
     clips = 16 if bench.quick else 64
     result = known_key_attack(
-        bench.part(made.features, "test")[:clips], made.key, bench.part(made.features, "train"), attempts=1
+        bench.part(made.plain.features, "test")[:clips], made.key, bench.part(made.plain.features, "train"), attempts=1
     )
     return {"attack_known_key_correlation": result.correlation, "attack_known_key_recovered": result.recovered}
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
+
+import numpy as np
 
 import he
 from audio.features import EGeMAPS
@@ -12,12 +14,17 @@ from bench.experiment import Cell, Experiment, Plan
 from bench.parties import Part
 from bench.row import Security
 from bench.workbench import Workbench
+from he.attacks import extract_model, recover_key
+from he.attacks.raw_decryption import RING_DEGREE
 from link import Link
 from models import load
 from models.recipes import Recipe
 from models.training import Schedule
 
-ATTACKS: Mapping[str, str] = {}
+ATTACKS = {
+    "he-extraction": "a curious Alice trains a copy of Bob's model on the logits she was given",
+    "he-raw-decryption": "Alice publishes a raw decryption instead of a class, and Bob computes her secret key",
+}
 
 _SECURITY = Security(
     adversary="semi-honest Bob",
@@ -65,7 +72,34 @@ def build(cell: Cell, bench: Workbench) -> Experiment:
         security=_SECURITY,
         plan=Plan(singles=singles, batch=0, clips=singles, scored=2 if bench.quick else 16),
         keys_are_sent=True,
+        attacks={
+            "he-extraction": lambda: _extract(emotion, bench),
+            "he-raw-decryption": lambda: _read_the_key(emotion, bench),
+        },
     )
+
+
+def _extract(emotion: EmotionModel, bench: Workbench) -> dict[str, float]:
+    """Alice asks about the training clips, a few hundred; the copy is judged on the test clips."""
+    asked, unseen = (np.clip(bench.part(emotion.queries, part), -1, 1) for part in ("train", "test"))
+    network = he.PolynomialNetwork.of(emotion.module)
+    metrics = {}
+    kinds: tuple[Literal["class", "logits"], ...] = ("class", "logits")
+    for answers in kinds:
+        most = extract_model(network, asked, unseen, queries=(min(512, len(asked)),), answers=answers)[-1]
+        metrics[f"attack_copy_agrees_from_{answers}"] = most.fidelity
+    return {**metrics, "attack_copy_agrees_chance": most.chance}
+
+
+def _read_the_key(emotion: EmotionModel, bench: Workbench) -> dict[str, float]:
+    """On small parameters and a linear model of eight features: what Bob gets for raw and for rounded decryptions."""
+    rows = np.resize(np.clip(emotion.queries[:, :8], -1, 1), (RING_DEGREE // 2, 8))
+    weights = he.PolynomialNetwork.of(emotion.module).layers[0].weight[:2, :8].T
+    raw, shown = (recover_key(rows, weights, published) for published in ("raw", "class"))
+    return {
+        "attack_key_from_raw_decryption": float(raw.key_recovered),
+        "attack_key_from_class": float(shown.key_recovered),
+    }
 
 
 def _parts(emotion: EmotionModel, bench: Workbench, reveal: str) -> Mapping[str, Part]:

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
+from audio.synthetic import NOTICE
 from bench import results
 from bench.reproductions import TARGETS, Request
 from bench.row import Row
@@ -62,3 +63,5 @@ def _print(rows: list[Row], title: str) -> None:
                 NONE if published is None else f"{published:.4g}",
             )  # fmt: skip
     out.print(listing)
+    if any(row.corpus == "synthetic" for row in rows):
+        out.print(escape(NOTICE))
