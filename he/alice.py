@@ -35,7 +35,7 @@ Reveal = Literal["class", "logits"]
 
 #: Logits up to 64 are rounded to multiples of this: three times the largest error a plan accepts, so that what is
 #: shown is the model's and not the encryption's noise.  Vectors with larger logits get a step larger in proportion.
-LOGIT_STEP = 2.0**-5
+LOGIT_STEP = 2.0**-6
 
 
 class Alice:

@@ -21,6 +21,7 @@ import numpy.typing as npt
 import tenseal as ts
 import tenseal.sealapi as seal
 
+from he.alice import LOGIT_STEP
 from he.attacks.negacyclic import Residues, coefficients, slots
 
 Published = Literal["raw", "rounded", "class"]
@@ -28,7 +29,7 @@ Published = Literal["raw", "rounded", "class"]
 RING_DEGREE = 4096
 CHAIN = (40, 30, 39)
 SCALE = 2.0**30
-ROUNDING = 2.0**-5  # as Alice rounds logits
+ROUNDING = LOGIT_STEP
 
 
 @dataclass(frozen=True)
