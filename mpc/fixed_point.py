@@ -55,9 +55,6 @@ def require_range(plan: layers.ModelPlan, weights: Weights) -> None:
     bounds = [float(plan.input_limit)]
     for number, layer in enumerate(plan.layers):
         own = weights.get(number, {})
-        for name, values in own.items():
-            if not np.isfinite(values).all():
-                raise ModelRefused(f"the {name} of layer {number} ({type(layer).__name__}) holds NaN or infinity")
         elements = max(math.prod(shapes[source]) for source in layer.sources)
         bounds.append(_bound(layer, [bounds[source] for source in layer.sources], elements, own))
         if not bounds[-1] < LARGEST_VALUE:

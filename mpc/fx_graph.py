@@ -4,12 +4,13 @@ The module is traced in evaluation mode and run on zeros with batches of two and
 step's shape is known and a step that mixes examples is found out.  Dropout disappears; a batch norm folds into
 the convolution or linear layer before it, exactly; flatten, view, squeeze and unsqueeze become one reshape.
 Whatever has no entry in :mod:`mpc.fx_layers` is refused by name.  Only shapes go into the plan; the tensors go
-into ``Weights`` and stay with Bob.
+into ``Weights`` and stay with Bob.  At the end the plan is computed in clear and compared with the module.
 """
 
 from __future__ import annotations
 
 import copy
+import math
 from typing import Any
 
 import msgspec
@@ -21,6 +22,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_weights, fuse_linear_bn_weights
 from mpc import plan as layers
 from mpc.errors import ModelRefused, PlanError
 from mpc.fx_layers import FUNCTIONS, METHODS, MODULES, PASS_THROUGH, SHAPE_ARITHMETIC, Call, supported
+from mpc.plain import evaluate
 from mpc.plan import ModelPlan, Shape, Weights
 
 _BATCHES = (2, 3)
@@ -50,7 +52,25 @@ def trace(module: nn.Module, input_shape: Shape, *, input_limit: float) -> tuple
         plan.shapes()
     except PlanError as error:
         raise ModelRefused(f"{type(module).__name__} gives no usable plan: {error}") from None
+    for number, tensors in walk.weights.items():
+        for name, tensor in tensors.items():
+            if not np.isfinite(tensor).all():
+                kind = type(plan.layers[number]).__name__
+                raise ModelRefused(f"the {name} of layer {number} ({kind}) holds NaN or infinity")
+    _require_same(copied, plan, walk.weights)
     return plan, walk.weights
+
+
+def _require_same(module: nn.Module, plan: ModelPlan, weights: Weights) -> None:
+    """Compare plan and module on one batch: a step that writes into its input, say, is traced but not planned."""
+    count = _BATCHES[0] * math.prod(plan.input_shape)
+    features = torch.sin(torch.arange(1.0, count + 1)).reshape(_BATCHES[0], *plan.input_shape)
+    planned = evaluate(plan, weights, features)
+    with torch.no_grad():
+        expected = module(features).numpy()
+    tolerance = 1e-3 * float(np.abs(expected).max(initial=1e-3))
+    if not np.allclose(planned, expected, rtol=1e-3, atol=tolerance):
+        raise ModelRefused("the module does not compute what its layers say: replace steps that change their input")
 
 
 class _Shapes(fx.Interpreter):

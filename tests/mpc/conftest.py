@@ -6,9 +6,11 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))  # networks.py, for the tests as for the children
+torch.set_num_threads(1)  # two parties on one machine: more threads only wait for one another
 
 
 class Child:
