@@ -65,10 +65,14 @@ def exposed(query: npt.NDArray[np.float32], seen: list[Seen]) -> tuple[int, int]
 
 
 def summary(seen: list[Seen]) -> list[tuple[str, str, str, int, int, bytes]]:
-    """Messages of one party in order, runs of the same name joined: direction, peer, name, count, bytes, beginning."""
+    """Messages of one party by first appearance: direction, peer, name, count, bytes, a few bytes of the first one.
+
+    Those bytes are from the middle, where the data is; a message begins with the names of its fields.
+    """
     lines: dict[tuple[str, str, str], tuple[int, int, bytes]] = {}
     for message in seen:
         key = (message.direction, message.peer, message.name)
-        count, size, beginning = lines.get(key, (0, 0, message.payload[:32]))
-        lines[key] = (count + 1, size + message.size, beginning)
+        middle = max(0, len(message.payload) // 2 - 4)
+        count, size, sample = lines.get(key, (0, 0, message.payload[middle : middle + 8]))
+        lines[key] = (count + 1, size + message.size, sample)
     return [(*key, *value) for key, value in lines.items()]

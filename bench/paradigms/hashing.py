@@ -16,6 +16,7 @@ from bench.row import Security
 from bench.workbench import Workbench
 from hashing.attacks import known_key_attack, linkability
 from link import Link
+from models.training import predict
 
 ATTACKS = {
     "hashing-linkability": "Bob names the speaker of a hash from enrolled hashes under the same key",
@@ -61,7 +62,7 @@ def build(cell: Cell, bench: Workbench) -> Experiment:
         queries=test,
         truth=bench.part(bench.targets, "test"),
         query=made.plain.query,
-        plain=lambda queries: (made.plain.svm.predict(queries), None),
+        plain=lambda queries: (predict(made.plain.svm, queries).argmax(1).astype(np.int64), None),
         security=_SECURITY,
         plan=Plan(singles=50, batch=64, clips=10**6, sessions=5),
         key_bytes=key_file.stat().st_size,
@@ -116,7 +117,7 @@ def _link_speakers(made: _Made, bench: Workbench) -> dict[str, float]:
 def _use_the_key(made: _Made, bench: Workbench) -> dict[str, float]:
     clips = 16 if bench.quick else 64
     result = known_key_attack(
-        bench.part(made.plain.features, "test")[:clips], made.key, bench.part(made.plain.features, "train"), attempts=1
+        bench.part(made.plain.features, "test")[:clips], made.key, bench.part(made.plain.features, "train"), attempts=4
     )
     return {"attack_known_key_correlation": result.correlation, "attack_known_key_recovered": result.recovered}
 

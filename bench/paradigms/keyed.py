@@ -48,7 +48,7 @@ def missing() -> str | None:
 def cells(preset: str) -> list[Cell]:
     """Each key type on waveform blocks of 1 × M and on spectrogram blocks of M × M."""
     return [
-        Cell("keyed", "plain", model, {"key_type": kind, "block_size": int(str(recipe.arguments["block_size"]))})
+        Cell("keyed", kind, model, {"key_type": kind, "block_size": int(str(recipe.arguments["block_size"]))})
         for model, (recipe, _) in _RECIPES.items()
         for kind in _KINDS
     ]
@@ -58,7 +58,7 @@ def build(cell: Cell, bench: Workbench) -> Experiment:
     """Train the network, encrypt it as its owner would, and set up Alice, who has the key, and Bob, who has not."""
     recipe, dimension = _RECIPES[cell.model]
     emotion = emotion_model(recipe, bench)
-    key = keyed.generate_key(str(cell.parameters["key_type"]), int(str(cell.parameters["block_size"])), dimension)
+    key = keyed.generate_key(cell.mode, int(str(cell.parameters["block_size"])), dimension)
     key_file = bench.folder / f"{cell.model}-{key.kind}.key"
     model_file = bench.folder / f"{cell.model}-{key.kind}.safetensors"
     keyed.save_key(key_file, key)

@@ -90,7 +90,7 @@ class _Shown:
             "alice_values_in_the_open_at_bob": {"found": found, "of": of},
             "transcript": {
                 role: [
-                    {"direction": d, "peer": p, "message": n, "times": c, "bytes": b, "begins": x.hex()}
+                    {"direction": d, "peer": p, "message": n, "times": c, "bytes": b, "sample": x.hex()}
                     for d, p, n, c, b, x in summary(report.seen)
                 ]
                 for role, report in self.simulation.reports.items()
@@ -128,11 +128,13 @@ class _Shown:
             out.print(escape(self.bench.corpus.notice))
 
     def _print_messages(self, role: str) -> None:
-        table = Table(title=f"what {role.capitalize()} sent and saw", title_justify="left", pad_edge=False)
-        for heading in ("", "peer", "message", "times", "bytes", "begins with"):
+        table = Table(title=f"what {role.capitalize()} sent (→) and received (←)", title_justify="left", pad_edge=False)
+        for heading in ("", "message", "times", "bytes", "a sample of it"):
             table.add_column(heading, justify="right" if heading in ("times", "bytes") else "left", no_wrap=True)
-        for direction, peer, name, count, size, beginning in summary(self.simulation.reports[role].seen):
-            table.add_row(direction, peer, name, str(count), f"{size:,}", beginning[:16].hex(" "))
+        for direction, peer, name, count, size, sample in summary(self.simulation.reports[role].seen):
+            table.add_row(
+                f"{'→' if direction == 'sent' else '←'} {peer}", name, str(count), f"{size:,}", sample.hex(" ")
+            )
         out.print(table)
 
     def _exposed(self) -> tuple[int, int]:
