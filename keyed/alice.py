@@ -60,8 +60,7 @@ class Alice:
         """
         if link in self._prepared:
             return
-        key = self._key
-        link.send(HELLO, encode(Hello(VERSION, key.fingerprint, key.dimension, key.block_size)))
+        link.send(HELLO, encode(Hello(VERSION, self._key.fingerprint)))
         decode(link.receive(READY, limit=MOST_HELLO), Ready)
         self._prepared.add(link)
 

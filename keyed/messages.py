@@ -21,12 +21,10 @@ Reveal = Literal["class", "logits"]
 
 
 class Hello(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The key Alice will encrypt under, by its public fingerprint, and the block axes of her speech."""
+    """The key Alice will encrypt under, by its public fingerprint."""
 
     version: Literal[1]
     fingerprint: str
-    dimension: int
-    block_size: int
 
 
 class Ready(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -103,11 +103,11 @@ class VariedCepstra:
         """Normalised MFCC of variations, (k, coefficients, frames)."""
         how = self._variations.augmentation
         bands = self._window(indices, generator)
-        bands = _mask(bands, 1, how.bands, how.band_width, bands.mean((1, 2), keepdim=True), generator)
+        bands = mask(bands, 1, how.bands, how.band_width, bands.mean((1, 2), keepdim=True), generator)
         x = (self._basis @ bands - self._mean) / self._scale
         if self._clip is not None:
             x = x.clamp(-self._clip, self._clip)
-        return _mask(x, 2, how.moments, how.moment_width, torch.zeros(1), generator)
+        return mask(x, 2, how.moments, how.moment_width, torch.zeros(1), generator)
 
     def _window(self, indices: Tensor, generator: torch.Generator) -> Tensor:
         """A window of frames at a random speed, tempo and position, interpolated linearly: (k, mels, frames)."""
@@ -115,8 +115,8 @@ class VariedCepstra:
         speeds = torch.tensor(self._variations.speeds)
         which = torch.randint(len(speeds), (k,), generator=generator)
         frames = self._variations.frames[which, indices].float()
-        pace = torch.exp(_spread(k, how.tempo, generator)) / speeds[which]
-        centre = (how.width - 1) / 2 + _spread(k, how.shift, generator)
+        pace = torch.exp(spread(k, how.tempo, generator)) / speeds[which]
+        centre = (how.width - 1) / 2 + spread(k, how.shift, generator)
         steps = torch.arange(length) - (length - 1) / 2
         position = (centre[:, None] + steps * pace[:, None]).clamp(0, how.width - 1)
         left = position.floor().long().clamp(max=how.width - 2)
@@ -143,7 +143,7 @@ def _log_mel(spec: MFCC, width: int) -> LogMel:
     return LogMel(**{name: getattr(spec, name) for name in shared}, frames=width, padding="silence")
 
 
-def _mask(x: Tensor, axis: int, masks: int, width: float, fill: Tensor, generator: torch.Generator) -> Tensor:
+def mask(x: Tensor, axis: int, masks: int, width: float, fill: Tensor, generator: torch.Generator) -> Tensor:
     """Overwrite ``masks`` stretches per example (k, a, b), each up to ``width`` long on ``axis``, by ``fill``."""
     size = x.shape[axis]
     shape: Sequence[int] = (1, -1, 1) if axis == 1 else (1, 1, -1)
@@ -155,5 +155,6 @@ def _mask(x: Tensor, axis: int, masks: int, width: float, fill: Tensor, generato
     return x
 
 
-def _spread(k: int, amount: float, generator: torch.Generator) -> Tensor:
+def spread(k: int, amount: float, generator: torch.Generator) -> Tensor:
+    """Uniform on -``amount`` … ``amount``, (k,)."""
     return (torch.rand(k, generator=generator) * 2 - 1) * amount

@@ -19,13 +19,14 @@ from torch import nn
 
 from audio import cache
 from audio.corpus import Corpus
-from audio.features import MFCC, extract
+from audio.features import MFCC, Waveform, extract
 from audio.reading import content_digest
 from audio.splits import Split
 from models.architectures import Argument, ModelError, build
-from models.augmentation import Variations, VariedCepstra
+from models.augmentation import Augmentation, Variations, VariedCepstra
 from models.evaluation import accuracy, unweighted_average_recall
 from models.normalisation import Normalisation
+from models.perturbation import Perturbation, Perturbed
 from models.recipes import Recipe
 from models.training import Examples, Fixed, predict, train
 from models.weights import ModelRecord, load, save
@@ -100,7 +101,9 @@ def _fitted(
     normalisation = _statistics(recipe, features[training])
     plain = normalisation.transform(features)
     examples: Examples = Fixed(plain)
-    if recipe.augmentation is not None:
+    if isinstance(recipe.augmentation, Perturbation):
+        examples = Perturbed(plain, recipe.augmentation)
+    elif recipe.augmentation is not None:
         frames = variations() if variations is not None else varied(corpus, recipe, jobs, progress)
         examples = VariedCepstra(features, frames, normalisation)
     begun = time.perf_counter()
@@ -142,15 +145,17 @@ def _scores(targets: NDArray[np.int64], predicted: NDArray[np.int64]) -> dict[st
 
 def varied(corpus: Corpus, recipe: Recipe, jobs: int | None = None, progress: bool = True) -> Variations:
     """The augmented frames of ``corpus`` that ``recipe`` trains on; raises ModelError when it has none."""
-    if recipe.augmentation is None or not isinstance(recipe.features, MFCC):
-        raise ModelError(f"recipe {recipe.name} has no augmentation")
+    if not isinstance(recipe.augmentation, Augmentation) or not isinstance(recipe.features, MFCC):
+        raise ModelError(f"recipe {recipe.name} does not train on varied frames")
     return Variations(corpus, recipe.features, recipe.augmentation, jobs=jobs, progress=progress)
 
 
 def _statistics(recipe: Recipe, features: NDArray[np.float32]) -> Normalisation:
+    # One mean and scale for all samples of a waveform; per coefficient otherwise.
+    axes = (0, 1) if isinstance(recipe.features, Waveform) else None
     if recipe.normalisation == "range":
-        return Normalisation.range(features, clip=1.0)
-    return Normalisation.standard(features)
+        return Normalisation.range(features, axes=axes, clip=1.0)
+    return Normalisation.standard(features, axes=axes)
 
 
 def _key(corpus: Corpus, split: Split, recipe: Recipe, label: str, seed: int) -> str:

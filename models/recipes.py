@@ -6,10 +6,11 @@ A recipe is plain data, so that it can be recorded, and be part of the name unde
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from audio.features import MFCC, FeatureSpec, MeanMFCC
+from audio.features import MFCC, FeatureSpec, LogMel, MeanMFCC, Waveform
 from models.architectures import Argument
 from models.augmentation import Augmentation
 from models.normalisation import Kind
+from models.perturbation import Perturbation
 from models.training import Schedule
 
 
@@ -23,7 +24,8 @@ class Recipe:
         features: the feature specification, the same in training and at inference.
         arguments: keyword arguments of the architecture besides ``classes``.
         schedule: without early stopping (``patience=None``) the validation speakers are trained on as well.
-        augmentation: only for MFCC frames; None trains on the plain features.
+        augmentation: of MFCC frames by :class:`Augmentation`, of waveforms and log-mel frames by
+            :class:`Perturbation`; None trains on the plain features.
         normalisation: kind of the public statistics.
     """
 
@@ -32,12 +34,15 @@ class Recipe:
     features: FeatureSpec
     arguments: dict[str, Argument] = field(default_factory=dict)
     schedule: Schedule = field(default_factory=Schedule)
-    augmentation: Augmentation | None = None
+    augmentation: Augmentation | Perturbation | None = None
     normalisation: Kind = "standard"
 
     def __post_init__(self) -> None:
-        if self.augmentation is not None and not isinstance(self.features, MFCC):
-            raise ValueError(f"recipe {self.name}: augmentation needs MFCC frames, not {self.features.kind}")
+        kind = self.features.kind
+        if isinstance(self.augmentation, Augmentation) and not isinstance(self.features, MFCC):
+            raise ValueError(f"recipe {self.name}: this augmentation needs MFCC frames, not {kind}")
+        if isinstance(self.augmentation, Perturbation) and not isinstance(self.features, LogMel | Waveform):
+            raise ValueError(f"recipe {self.name}: this augmentation needs a waveform or log-mel frames, not {kind}")
 
     def to_record(self) -> dict[str, Any]:
         """Plain JSON from which nothing that decides the result is missing."""
@@ -86,4 +91,23 @@ DEPINTO = Recipe(
     schedule=Schedule(epochs=200, batch=32, rate=1e-3, weight_decay=1e-2, average=0.99, patience=40),
 )
 
-RECIPES: dict[str, Recipe] = {recipe.name: recipe for recipe in (FRAMES, FRAMES_QUICK, DEPINTO)}
+WAVE_PATCH = Recipe(
+    name="wave-patch",
+    architecture="wave-patch-cnn",
+    features=Waveform(seconds=3.0, block=10, scaling="rms"),
+    arguments={"block_size": 10},
+    schedule=Schedule(epochs=15, batch=32, rate=4e-3, weight_decay=1e-2, average=0.98, patience=None),
+    augmentation=Perturbation(shift=0.05, gain=0.3),
+)
+
+SPECTROGRAM_PATCH = Recipe(
+    name="spectrogram-patch",
+    architecture="spectrogram-patch-cnn",
+    features=LogMel(mels=64, frames=192, n_fft=1024, hop=205, fmin=20.0, trim_db=35.0),
+    arguments={"block_size": 8},
+    schedule=Schedule(epochs=30, batch=32, rate=2e-3, weight_decay=1e-2, average=0.98, patience=None),
+    augmentation=Perturbation(shift=0.05, bands=1, band_width=12, moments=1, moment_width=0.12),
+)
+
+_ALL = (FRAMES, FRAMES_QUICK, DEPINTO, WAVE_PATCH, SPECTROGRAM_PATCH)
+RECIPES: dict[str, Recipe] = {recipe.name: recipe for recipe in _ALL}
