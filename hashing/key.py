@@ -4,7 +4,7 @@ The key holder (Alice, and with her everyone who makes training hashes) keeps it
 must never have it. Whoever has key and hash gets the features back (:mod:`hashing.attacks.known_key`). A key does one
 thing: it is bound to its k, Δ, size and dither, and another setting needs another key.
 
-Drawn from AES-256 in counter mode (:mod:`hashing.randomness`). Kept in a safetensors file of mode 0600 of its own,
+Drawn from AES-256 in counter mode (:mod:`link.secret_stream`). Kept in a safetensors file of mode 0600 of its own,
 never pickled, never printed.
 """
 
@@ -21,8 +21,8 @@ import numpy.typing as npt
 
 from hashing.errors import HashingError, KeyFileError
 from hashing.parameters import HashParameters
-from hashing.randomness import KeyStream, Seed
 from hashing.tensor_file import read_file, write_file
+from link.secret_stream import SecretStream, Seed
 
 
 class _HashKey(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -64,7 +64,7 @@ class HashKey:
     @classmethod
     def generate(cls, parameters: HashParameters, *, seed: Seed | None = None) -> Self:
         """A new key. With ``seed`` the same one every time: for experiments only, it is as secret as the seed."""
-        stream = KeyStream(f"key {parameters.label}", seed)
+        stream = SecretStream(f"hashing 1 key {parameters.label}", seed)
         matrix = stream.normal(parameters.symbols * parameters.inputs).reshape(parameters.symbols, -1)
         # A product that rounds up to the end of the interval stays inside it.
         end = np.nextafter(parameters.dither_width, 0.0)

@@ -31,7 +31,7 @@ and the same for every block:
 All of these attacks are run in :mod:`keyed.attacks`.  Where speech must stay secret from Bob, use ``mpc`` or ``he``.
 
 Doors: :class:`Alice`, :class:`Bob`; for the model owner :func:`generate_key`, :func:`save_key` and
-:func:`save_encrypted_model`.  Mechanism, lowest first: ``randomness``, ``keys``, ``key_file``, ``transform`` (with the
+:func:`save_encrypted_model`.  Mechanism, lowest first: ``keys``, ``key_file``, ``transform`` (with the
 rule for lengths that are no multiple of M), ``first_convolution``, ``encrypt_model``, ``model_file``, ``messages``.
 """
 

@@ -5,7 +5,7 @@ A key acts on one block at a time: M samples of a waveform (dimension 1), or M m
 provider must never have it.  As row vectors, x' = x K with K orthogonal in all three cases.
 
 Source: Niwa, Shiota, Kiya, secret-key speech privacy, §III-A and Algorithms 2, 4, 6; key space §III-C.  The papers
-draw keys with a statistical generator; here they come from :mod:`keyed.randomness`.
+draw keys with a statistical generator; here they come from :mod:`link.secret_stream`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from keyed.errors import KeyedError
-from keyed.randomness import SecretStream, Seed
+from link.secret_stream import SecretStream, Seed
 
 KeyType = Literal["shuffling", "flipping", "rom"]
 KEY_TYPES: tuple[KeyType, ...] = get_args(KeyType)
@@ -69,7 +69,7 @@ class Key(ABC):
         repeats to rounding error where the linear algebra library differs; keep the key file rather than the seed.
         """
         check_block(cls.kind, block_size, dimension)
-        stream = SecretStream(f"{cls.kind} {block_size} {dimension}", seed)
+        stream = SecretStream(f"keyed 1 {cls.kind} {block_size} {dimension}", seed)
         salt = stream.bytes(SALT_BYTES)
         while True:
             values = cls._draw(block_size**dimension, stream)

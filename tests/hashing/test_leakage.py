@@ -33,8 +33,9 @@ def test_the_papers_thresholds_are_the_default():
 def test_delta_for_leakage_gives_that_leakage(k, share):
     x = np.random.default_rng(0).normal(size=(300, 20)) * np.linspace(0.2, 3, 20)
     delta = delta_for_leakage(x, share, k=k, measurements_per_coefficient=140)
-    key = HashKey.generate(HashParameters(20, k, delta, 140), seed=1)
-    assert leakage(pack(modular_hash(x, key), k)) == pytest.approx(share, abs=0.015)
+    keys = [HashKey.generate(HashParameters(20, k, delta, 140), seed=seed) for seed in range(8)]
+    # One key may leak a little more or less than another; delta is chosen for their mean.
+    assert np.mean([leakage(pack(modular_hash(x, key), k)) for key in keys]) == pytest.approx(share, abs=0.01)
 
 
 @pytest.mark.parametrize("delta", [0.3, 2.0, 5.0])

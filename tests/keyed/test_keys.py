@@ -10,7 +10,7 @@ from scipy import stats
 
 from keyed import KEY_TYPES, ROM, Flipping, KeyedError, Shuffling, generate_key
 from keyed.keys import Key
-from keyed.randomness import SecretStream
+from link.secret_stream import SecretStream
 
 SALT = bytes(32)
 kinds = st.sampled_from(KEY_TYPES)

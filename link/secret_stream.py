@@ -1,4 +1,4 @@
-"""Secret randomness for keys: AES-256 in counter mode, keyed by the operating system or by a seed.
+"""Secret randomness for keys and masks: AES-256 in counter mode, keyed by the operating system or by a seed.
 
 Without a seed the stream starts from 32 bytes of the operating system's generator.  With a seed (for experiments that
 must repeat) it starts from HKDF-SHA256 of the seed: such a key is exactly as secret as its seed, and a small integer is
@@ -19,7 +19,7 @@ Seed = int | bytes | str
 
 
 class SecretStream:
-    """Uniform bytes, fair integers and standard normal numbers.  ``label`` separates the uses of one seed."""
+    """Uniform bytes, integers and numbers, and standard normal ones.  ``label`` separates the uses of one seed."""
 
     def __init__(self, label: str, seed: Seed | None = None) -> None:
         key = secrets.token_bytes(32) if seed is None else _derive(seed, label)
@@ -49,12 +49,16 @@ class SecretStream:
         packed = np.frombuffer(self.bytes((count + 7) // 8), np.uint8)
         return np.unpackbits(packed, count=count)
 
+    def uniform(self, count: int) -> npt.NDArray[np.float64]:
+        """``count`` numbers uniform on the open interval (0, 1), 53 bits each, float64."""
+        words = np.frombuffer(self.bytes(8 * count), "<u8") >> np.uint64(11)
+        return (words.astype(np.float64) + 0.5) * 2.0**-53
+
     def normal(self, count: int) -> npt.NDArray[np.float64]:
         """``count`` independent standard normal numbers (Box and Muller 1958), float64."""
         pairs = (count + 1) // 2
-        words = np.frombuffer(self.bytes(16 * pairs), "<u8").reshape(2, pairs) >> np.uint64(11)
-        uniform = (words.astype(np.float64) + 0.5) * 2.0**-53  # never 0, so its logarithm is finite
-        radius, angle = np.sqrt(-2.0 * np.log(uniform[0])), 2.0 * np.pi * uniform[1]
+        first, second = self.uniform(2 * pairs).reshape(2, pairs)
+        radius, angle = np.sqrt(-2.0 * np.log(first)), 2.0 * np.pi * second
         return np.concatenate([radius * np.cos(angle), radius * np.sin(angle)])[:count]
 
 
@@ -66,4 +70,4 @@ def _derive(seed: Seed, label: str) -> bytes:
         material = b"text:" + seed.encode()
     else:
         material = b"integer:" + str(int(seed)).encode()
-    return HKDF(SHA256(), 32, salt=None, info=b"sotto keyed 1 " + label.encode()).derive(material)
+    return HKDF(SHA256(), 32, salt=None, info=b"sotto " + label.encode()).derive(material)

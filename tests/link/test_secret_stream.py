@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from keyed.randomness import SecretStream
+from link.secret_stream import SecretStream
 
 
 def test_a_seed_repeats_and_its_type_and_label_count():
@@ -22,7 +22,7 @@ def test_a_seed_repeats_and_its_type_and_label_count():
 def test_known_first_bytes():
     """HKDF-SHA256 (RFC 5869) into AES-256-CTR, from their parts, so that old seeds stay valid."""
     extracted = hmac.digest(bytes(32), b"integer:7", "sha256")
-    key = hmac.digest(extracted, b"sotto keyed 1 rom 3 1" + b"\x01", hashlib.sha256)
+    key = hmac.digest(extracted, b"sotto rom 3 1" + b"\x01", hashlib.sha256)
     # ECB of successive counters is what counter mode is.
     block = Cipher(algorithms.AES(key), modes.ECB()).encryptor()  # noqa: S305
     expected = block.update(b"".join(i.to_bytes(16, "big") for i in range(3)))
@@ -56,6 +56,12 @@ def test_normal_numbers_are_normal():
     assert np.isfinite(values).all()
     assert stats.kstest(values, "norm").pvalue > 1e-4
     assert abs(np.corrcoef(values[:50_000], values[50_000:100_000])[0, 1]) < 0.02
+
+
+def test_uniform_numbers_are_uniform_and_never_at_the_ends():
+    values = SecretStream("t", 4).uniform(100_000)
+    assert 0 < values.min() < values.max() < 1
+    assert stats.kstest(values, "uniform").pvalue > 1e-4
 
 
 def test_nothing_below_zero():
