@@ -78,6 +78,17 @@ def usable(paradigms: Sequence[str], say: Say) -> list[str]:
     return found
 
 
+class ParadigmMissing(RuntimeError):
+    """A paradigm that was asked for needs a library that is not installed; one line says what to run."""
+
+
+def require(paradigms: Sequence[str]) -> None:
+    """Raise :class:`ParadigmMissing` when one of ``paradigms`` cannot be used, before anything is trained for it."""
+    for name in paradigms:
+        if reason := PARADIGMS[name].missing():
+            raise ParadigmMissing(reason)
+
+
 def compare(bench: Workbench, paradigms: Sequence[str], net: str) -> list[Row]:
     """Run all cells of ``paradigms``, one after the other (two parties already use two cores)."""
     rows = []

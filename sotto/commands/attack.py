@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from bench.suite import attackable, build, open_workbench
+from bench.suite import attackable, build, open_workbench, require
 from sotto.commands.options import CorpusName, Data, Json, PresetName, Seed
 from sotto.console import escape, out, say
 
@@ -36,6 +36,7 @@ def attack(
         return
     if target not in known:
         raise typer.BadParameter(f"one of {', '.join(known)}", param_hint="TARGET")
+    require([known[target].paradigm])
     bench = open_workbench(corpus, data, preset=preset, seed=seed, say=say)
     reached = []
     for cell in known[target].cells(preset):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bench import results
 from bench.paradigms import PARADIGMS
-from bench.suite import compare, open_workbench, usable
+from bench.suite import compare, open_workbench, require, usable
 from bench.table import footnotes, tables
 from sotto import report
 from sotto.commands.options import CorpusName, Data, Json, Net, Out, ParadigmNames, PresetName, Seed, SkipBroken
@@ -33,6 +33,8 @@ def bench(
     Writes results.json, results.csv and report.html into the output folder.
     """
     started = time.monotonic()
+    if paradigm:
+        require(paradigm)
     bench = open_workbench(corpus, data, preset=preset, seed=seed, say=say, skip_broken=skip_broken)
     rows = compare(bench, paradigm or usable(list(PARADIGMS), say), net)
     written = [*results.write(rows, out_folder), report.write(rows, out_folder, bench.corpus.notice)]

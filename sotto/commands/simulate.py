@@ -16,7 +16,7 @@ from bench.experiment import Experiment
 from bench.paradigms import PARADIGMS
 from bench.simulation import Simulation, exposed, summary
 from bench.simulation import simulate as run_simulation
-from bench.suite import build, cells, open_workbench
+from bench.suite import build, cells, open_workbench, require
 from bench.table import megabytes, milliseconds
 from bench.workbench import Workbench
 from sotto.commands.options import CorpusName, Data, Json, Net, Seed, one_of
@@ -47,6 +47,7 @@ def simulate(
     """
     if clip is not None and not clip.is_file():
         raise typer.BadParameter(f"{clip} is not a file", param_hint="CLIP")
+    require([paradigm])
     bench = open_workbench(corpus, data, preset="quick", seed=seed, say=say)
     experiment = _experiment(paradigm, mode, model, bench)
     asked = Clip(id=clip.name, path=clip) if clip else bench.corpus[bench.split.test[0]]
