@@ -24,20 +24,23 @@ from keyed.keys import Key
 from keyed.transform import encrypt
 
 
-def guess_key(encrypted: Moments, public: Moments, like: Key) -> Key | None:
-    """The ciphertext-only attack on keys of the type and sizes of ``like``, whose secret is not looked at."""
+def guess_key(encrypted: Moments, public: Moments, like: Key, *, starts: int = 512) -> Key | None:
+    """The ciphertext-only attack on keys of the type and sizes of ``like``, whose secret is not looked at.
+
+    ``starts``: how often the attack on ROM may begin anew; it takes them in batches of 32, and time in proportion.
+    """
     sizes = like.block_size, like.dimension
     if like.kind == "shuffling":
         return shuffling_from_statistics(encrypted, public, *sizes)
     if like.kind == "flipping":
         return flipping_from_statistics(encrypted, public, *sizes)
-    return rom_from_statistics(encrypted, public, *sizes)
+    return rom_from_statistics(encrypted, public, *sizes, starts=starts)
 
 
-def decrypt_without_key(speech: Tensor, public: Tensor, key: Key) -> Outcome:
+def decrypt_without_key(speech: Tensor, public: Tensor, key: Key, *, starts: int = 512) -> Outcome:
     """Encrypt ``speech`` (clips, ...) under ``key``, attack with ``public`` speech of other people, and judge."""
     encrypted = Moments.of(encrypt(speech, key), key.block_size, key.dimension)
-    guess = guess_key(encrypted, Moments.of(public, key.block_size, key.dimension), key)
+    guess = guess_key(encrypted, Moments.of(public, key.block_size, key.dimension), key, starts=starts)
     return judge("ciphertext-only", guess, key, speech, encrypted.count)
 
 

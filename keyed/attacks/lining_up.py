@@ -74,8 +74,10 @@ def solve_signs(pull: Tensor, lean: Tensor, generator: torch.Generator, restarts
     pull = pull + pull.T
     pull.fill_diagonal_(0)
     best, most = torch.ones_like(lean), -torch.inf
-    for _ in range(restarts):
+    for attempt in range(restarts):
         signs = torch.randint(0, 2, lean.shape, generator=generator).to(lean.dtype) * 2 - 1
+        if attempt == 0:  # the relaxation to real numbers, rounded
+            signs = torch.where(torch.linalg.eigh(pull)[1][:, -1] < 0, -1.0, 1.0).to(lean.dtype)
         for _ in range(50 * len(signs)):
             gains = -2 * signs * (pull @ signs + lean)
             flip = gains.argmax()

@@ -18,7 +18,8 @@ from torch import Tensor
 
 from keyed.attacks.bands import bands_settled
 from keyed.attacks.lining_up import lined_up, orthogonal
-from keyed.attacks.moments import Moments, Stationarity
+from keyed.attacks.moments import Moments
+from keyed.attacks.plausibility import Judge
 from keyed.keys import ROM, SALT_BYTES
 
 _BATCH = 32
@@ -34,18 +35,23 @@ def rom_from_statistics(
     He tries until one start is clearly better than the rest, at most ``starts`` times.
     """
     generator = torch.Generator().manual_seed(seed)
-    rule = Stationarity(block_size, dimension)
+    judge = Judge(public, block_size, dimension)
     found: list[Tensor] = []
     excess = torch.zeros(0, dtype=torch.float64)
     while len(excess) < starts and not (len(excess) and excess.min() < _CLEARLY * excess.median()):
         batch = torch.stack([_start(encrypted, public, len(excess) + i, generator) for i in range(_BATCH)])
-        keys, left = _made_stationary(batch, encrypted, rule, _ROUNDS)
+        keys = _made_stationary(batch, encrypted, judge, _ROUNDS)
         found += keys.unbind()
-        excess = torch.cat([excess, left])
-    best, _ = _made_stationary(found[int(excess.argmin())][None], encrypted, rule, _LAST_ROUNDS)
-    guess = _spectrum_upright(best[0], encrypted, public, block_size)
+        excess = torch.cat(
+            [excess, judge.excess(keys[:, None] @ encrypted.covariances @ keys[:, None].transpose(2, 3))]
+        )
+    best = found[int(excess.argmin())]
+    # Negating every other sample keeps speech nearly stationary, and turns its spectrum upside down.
+    turned = (1.0 - 2.0 * (torch.arange(len(best)) % block_size % 2).to(best.dtype))[:, None] * best
+    candidates = list(_made_stationary(torch.stack([best, turned]), encrypted, judge, _LAST_ROUNDS).unbind())
     if dimension == 2:
-        guess = bands_settled(guess, encrypted, public, block_size, generator)
+        candidates += [bands_settled(key, encrypted, public, block_size, generator) for key in candidates]
+    guess = judge.most_plausible(candidates, encrypted)
     return ROM(block_size, dimension, orthogonal(guess).numpy(), bytes(SALT_BYTES))
 
 
@@ -56,29 +62,15 @@ def _start(encrypted: Moments, public: Moments, attempt: int, generator: torch.G
     return orthogonal(torch.randn(length, length, generator=generator, dtype=torch.float64))
 
 
-def _made_stationary(keys: Tensor, encrypted: Moments, rule: Stationarity, rounds: int) -> tuple[Tensor, Tensor]:
-    """Refine rotations (batch, N, N); how far from stationary the decrypted speech then is, (batch,).
+def _made_stationary(keys: Tensor, encrypted: Moments, judge: Judge, rounds: int) -> Tensor:
+    """Refine rotations (batch, N, N) until the decrypted speech is as stationary as it gets from there.
 
     Alternately the nearest stationary covariances to the decrypted ones, and the rotation that comes nearest to those.
     """
     seen = encrypted.covariances
     for _ in range(rounds):
         half = keys[:, None] @ seen
-        wanted = rule.nearest(half @ keys[:, None].transpose(2, 3))
+        wanted = judge.rule.nearest(half @ keys[:, None].transpose(2, 3))
         turned = wanted @ (keys[:, None] @ seen.transpose(1, 2)) + wanted.transpose(2, 3) @ half
         keys = orthogonal(turned.sum(1))
-    decrypted = keys[:, None] @ seen @ keys[:, None].transpose(2, 3)
-    excess = (decrypted - rule.nearest(decrypted)).square().sum((1, 2, 3)) / decrypted.square().sum((1, 2, 3))
-    return keys, excess
-
-
-def _spectrum_upright(key: Tensor, encrypted: Moments, public: Moments, block_size: int) -> Tensor:
-    """Negating every other sample keeps speech stationary and turns its spectrum over: public speech tells which."""
-    if block_size % 2:
-        return key  # every other sample then has another sign in the next block
-    turned = (1.0 - 2.0 * (torch.arange(len(key)) % 2).to(key.dtype))[:, None] * key
-
-    def likeness(candidate: Tensor) -> float:
-        return float((candidate @ encrypted.covariances @ candidate.T * public.covariances).sum())
-
-    return turned if likeness(turned) > likeness(key) else key
+    return keys
