@@ -18,15 +18,17 @@ Who must be trusted for what:
 (``COMPUTATIONAL_BITS`` is None); the key space, large as it may be, is none.  The transform is linear, deterministic
 and the same for every block:
 
-* it resists a listener, a speech recogniser and a speaker verifier that are given the encrypted speech as it is, and
-  the use of the model by somebody without the key;
+* it disturbs listeners and recognisers that are given the encrypted speech as it is, the more the larger the block; and
+  with Flipping and ROM an encrypted model is of little use without its key.  Shuffling short blocks keeps so much that
+  a wrong key, or none, may hardly lower a model's accuracy;
 * it does not hide when there is speech, how loud and in what rhythm (every block keeps its energy), nor that two blocks
   or two queries are equal; Shuffling keeps all values, Flipping all magnitudes;
 * it does not resist known plaintext: about as many blocks of known speech as a block has numbers (one, for Shuffling
   and Flipping, if its values differ) give the exact key, and so does a provider's knowledge of the plain first kernel:
   never encrypt a published model this way;
-* it does not resist a provider who does a little statistics on one query of a few seconds: Flipping and Shuffling keys
-  are found exactly, and ROM is undone nearly completely for the block sizes that models use.
+* it does not resist a provider who does statistics on a single query of a few seconds: on waveforms Flipping and
+  Shuffling keys are found exactly and ROM is undone nearly completely within seconds, for the block sizes that models
+  use; on spectrograms Flipping is found exactly and ROM undone to a large part.
 
 All of these attacks are run in :mod:`keyed.attacks`.  Where speech must stay secret from Bob, use ``mpc`` or ``he``.
 

@@ -19,7 +19,7 @@ from torch import Tensor
 from keyed.attacks.bands import bands_settled
 from keyed.attacks.lining_up import lined_up, orthogonal
 from keyed.attacks.moments import Moments
-from keyed.attacks.plausibility import Judge
+from keyed.attacks.plausibility import Judge, decrypted
 from keyed.keys import ROM, SALT_BYTES
 
 _BATCH = 32
@@ -42,9 +42,7 @@ def rom_from_statistics(
         batch = torch.stack([_start(encrypted, public, len(excess) + i, generator) for i in range(_BATCH)])
         keys = _made_stationary(batch, encrypted, judge, _ROUNDS)
         found += keys.unbind()
-        excess = torch.cat(
-            [excess, judge.excess(keys[:, None] @ encrypted.covariances @ keys[:, None].transpose(2, 3))]
-        )
+        excess = torch.cat([excess, judge.excess(decrypted(keys, encrypted))])
     best = found[int(excess.argmin())]
     # Negating every other sample keeps speech nearly stationary, and turns its spectrum upside down.
     turned = (1.0 - 2.0 * (torch.arange(len(best)) % block_size % 2).to(best.dtype))[:, None] * best
