@@ -3,8 +3,10 @@
 Threat model: the peer may send anything at any time.  A message is accepted only under the name and size its receiver
 asked for, sizes are checked before allocation, every wait has a deadline, and nothing received is ever unpickled.
 
-On one machine links are plain TCP on loopback, readable by the machine's administrator; between machines they must be
-TLS 1.3 with certificates on both sides, and plain TCP is refused.  A link does not hide sizes or timing.
+On one machine links are plain TCP on loopback, readable by the machine's administrator, and any account of that machine
+may connect to a port before the intended peer does: callers check who it is (the harness with a token), or use TLS.
+Between machines links must be TLS 1.3 with certificates on both sides, and plain TCP is refused.  A link does not hide
+sizes or timing, nor that one side gave up.
 """
 
 from link.answer import Answer

@@ -1,8 +1,9 @@
 """A link: named, counted messages between two parties over one connected stream socket.
 
 Trust: the peer is not trusted.  A frame is taken only under the name and up to the size its receiver asked for, checked
-before allocation; every wait ends at a deadline.  Secrecy and the peer's identity are TLS's business (:mod:`link.tls`);
-a plain link is for one machine.  A link belongs to one thread.
+before allocation; every wait ends at a deadline.  A link on which something went wrong is over: what arrives later could
+belong to an earlier question, so it is never handed out.  Secrecy and the peer's identity are TLS's business
+(:mod:`link.tls`); a plain link is for one machine.  A link belongs to one thread.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from link.traffic import Observer, Traffic
 DEFAULT_TIMEOUT = 60.0
 _JOIN_BELOW = 1 << 16  # a smaller payload is copied behind its header: one system call instead of two
 _READ_AHEAD = 1 << 16
+_LAST_WORDS = 64  # messages looked through for the reason of a peer that has left
 
 
 class Link:
@@ -46,7 +48,7 @@ class Link:
         self._ahead_start = self._ahead_end = 0
         self._outgoing: list[memoryview] = []
         self._pacer = Pacer(shape)
-        self._closed = False
+        self._closed = self._spoiled = False
         self.timeout = timeout
         self.peer = peer
         self.traffic = Traffic()
@@ -65,10 +67,7 @@ class Link:
     def send(self, name: str, payload: bytes | bytearray | memoryview, *, timeout: float | None = None) -> None:
         """Send one message.  Raises :class:`LinkTimeout` when the peer does not take it, :class:`LinkClosed`."""
         self._queue(name, payload)
-        deadline = self._deadline(timeout)
-        while self._outgoing:
-            if not self._push():
-                self._wait(select.POLLOUT, deadline, f"could not send '{name}' to {self.peer}")
+        self._flush(name, self._deadline(timeout))
 
     def fail(self, reason: str) -> None:
         """Tell the peer in one line why this side gives up; its next receive raises :class:`PeerError`.
@@ -76,11 +75,12 @@ class Link:
         Best effort and bounded to two seconds: the peer may be the reason.  Never pass secrets.
         """
         with contextlib.suppress(LinkError):
+            self._spoiled = False  # what went wrong here is what the peer is told
             self.send(ERROR_NAME, printable(reason).encode()[:MAX_ERROR], timeout=2.0)
+        self._spoiled = True
 
     def _queue(self, name: str, payload: bytes | bytearray | memoryview) -> None:
-        if self._closed:
-            raise LinkClosed(f"the link to {self.peer} is closed: open a new one")
+        self._require_sound()
         view = memoryview(payload).cast("B")
         size = HEADER.size + len(name) + view.nbytes
         prefix = pack_prefix(name, view.nbytes, self._pacer.deliver_at(size))
@@ -91,6 +91,16 @@ class Link:
         self.traffic.sent(size)
         if self.observer:
             self.observer("sent", name, view)
+
+    def _flush(self, name: str, deadline: float) -> None:
+        try:
+            while self._outgoing:
+                if not self._push():
+                    self._wait(select.POLLOUT, deadline, f"could not send '{name}' to {self.peer}")
+        except LinkError:
+            self._spoiled = True
+            self._outgoing.clear()
+            raise
 
     def _push(self) -> bool:
         """Write what the socket takes now; False when it takes nothing."""
@@ -110,13 +120,15 @@ class Link:
 
     def _last_words(self) -> LinkError:
         """Why the peer left, when it said so before; otherwise that it closed the connection."""
+        deadline = time.monotonic() + 0.2
         try:
-            while True:
-                self._receive({}, time.monotonic() + 0.2, keep_other=True)
+            for _ in range(_LAST_WORDS):
+                self._take({}, deadline, keep_other=True)
         except PeerError as reason:
             return reason
         except LinkError:
-            return LinkClosed(f"{self.peer} closed the connection")
+            pass
+        return LinkClosed(f"{self.peer} closed the connection")
 
     # -- receiving ----------------------------------------------------------------------------------------------
 
@@ -142,14 +154,18 @@ class Link:
         deadline = self._deadline(timeout)
         self._queue(name, payload)
         _, received = self._receive({name: limit}, deadline)
-        while self._outgoing:
-            if not self._push():
-                self._wait(select.POLLOUT, deadline, f"could not send '{name}' to {self.peer}")
+        self._flush(name, deadline)
         return received
 
-    def _receive(
-        self, limits: Mapping[str, int], deadline: float, *, keep_other: bool = False
-    ) -> tuple[str, bytearray]:
+    def _receive(self, limits: Mapping[str, int], deadline: float) -> tuple[str, bytearray]:
+        self._require_sound()
+        try:
+            return self._take(limits, deadline)
+        except LinkError:
+            self._spoiled = True
+            raise
+
+    def _take(self, limits: Mapping[str, int], deadline: float, *, keep_other: bool = False) -> tuple[str, bytearray]:
         awaited = " or ".join(f"'{name}'" for name in limits) or "a message"
         prefix = self._read(HEADER.size, deadline, awaited)
         header = parse_header(prefix)
@@ -202,8 +218,6 @@ class Link:
 
     def _pull(self, into: memoryview, deadline: float, awaited: str) -> int:
         """Bytes read into ``into``, at least one; pushes queued bytes out while it waits."""
-        if self._closed:
-            raise LinkClosed(f"the link to {self.peer} is closed: open a new one")
         while True:
             while self._outgoing and self._push():
                 pass
@@ -218,6 +232,12 @@ class Link:
             if not count:
                 raise LinkClosed(f"{self.peer} closed the connection before {awaited} arrived")
             return count
+
+    def _require_sound(self) -> None:
+        if self._closed or self._spoiled:
+            raise LinkClosed(
+                f"the link to {self.peer} is {'closed' if self._closed else 'over after an error'}: open a new one"
+            )
 
     # -- waiting and closing ------------------------------------------------------------------------------------
 

@@ -17,6 +17,9 @@ from link.errors import FrameError
 T = TypeVar("T")
 
 _DTYPES = ("float32", "float64", "int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64")
+#: Axes of an array on the wire at most; receivers that take any shape take one of these.
+MAX_AXES = 8
+
 _encoder = msgspec.msgpack.Encoder()
 
 
@@ -54,10 +57,14 @@ class Array(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         expected = np.dtype(dtype)
         if self.dtype not in _DTYPES or np.dtype(self.dtype) != expected:
             raise FrameError(f"the peer sent an array of another type where {expected.name} was expected")
-        fits = len(self.shape) == len(shape) and all(
-            length >= 0 and wanted in (None, length) for length, wanted in zip(self.shape, shape, strict=True)
+        fits = len(self.shape) == len(shape) <= MAX_AXES and all(
+            0 <= length < 1 << 32 and wanted in (None, length) for length, wanted in zip(self.shape, shape, strict=True)
         )
         if not fits or len(self.data) != math.prod(self.shape) * expected.itemsize:
             wanted_shape = " × ".join("n" if length is None else str(length) for length in shape)
             raise FrameError(f"the peer sent an array of another shape where {wanted_shape} was expected")
-        return np.frombuffer(self.data, expected.newbyteorder("<")).reshape(self.shape).astype(expected, copy=False)
+        flat = np.frombuffer(self.data, expected.newbyteorder("<"))
+        try:
+            return flat.reshape(self.shape).astype(expected, copy=False)
+        except ValueError:  # no data, and lengths beside the zero that NumPy cannot hold
+            raise FrameError("the peer sent an array of an impossible shape") from None

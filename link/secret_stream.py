@@ -50,9 +50,9 @@ class SecretStream:
         return np.unpackbits(packed, count=count)
 
     def uniform(self, count: int) -> npt.NDArray[np.float64]:
-        """``count`` numbers uniform on the open interval (0, 1), 53 bits each, float64."""
-        words = np.frombuffer(self.bytes(8 * count), "<u8") >> np.uint64(11)
-        return (words.astype(np.float64) + 0.5) * 2.0**-53
+        """``count`` numbers uniform on the open interval (0, 1), 52 bits each, float64."""
+        words = np.frombuffer(self.bytes(8 * count), "<u8") >> np.uint64(12)
+        return (words.astype(np.float64) + 0.5) * 2.0**-52
 
     def normal(self, count: int) -> npt.NDArray[np.float64]:
         """``count`` independent standard normal numbers (Box and Muller 1958), float64."""

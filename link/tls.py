@@ -22,13 +22,20 @@ def client_context(certificate: Path, key: Path, authority: Path) -> ssl.SSLCont
     return _load(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), certificate, key, authority)
 
 
+def _no_password() -> str:
+    raise ValueError("the key is protected by a password, which is not supported")
+
+
 def _load(context: ssl.SSLContext, certificate: Path, key: Path, authority: Path) -> ssl.SSLContext:
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     context.verify_mode = ssl.CERT_REQUIRED
+    if key.exists() and key.stat().st_mode & 0o077:
+        raise LinkError(f"{key} can be read by other users of this machine: chmod 600 it, or make new certificates")
     try:
-        context.load_cert_chain(certificate, key)
+        # Without a callback OpenSSL would ask for the password on the terminal and wait.
+        context.load_cert_chain(certificate, key, password=_no_password)
         context.load_verify_locations(authority)
-    except (OSError, ssl.SSLError) as error:
+    except (OSError, ValueError) as error:
         raise LinkError(
             f"cannot use the certificate {certificate}, its key {key} or the authority {authority} "
             f"({getattr(error, 'strerror', None) or type(error).__name__}): make them again"

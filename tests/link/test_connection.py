@@ -56,6 +56,7 @@ def _certificate(folder, name, issuer=None):
         .sign(issuer_key, hashes.SHA256())
     )
     (folder / f"{name}.pem").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    (folder / f"{name}.key").touch(mode=0o600)
     (folder / f"{name}.key").write_bytes(
         key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     )
@@ -111,3 +112,9 @@ def test_a_certificate_of_another_authority_is_refused(certificates):
 def test_a_missing_certificate_file_is_one_clear_line(tmp_path):
     with pytest.raises(LinkError, match="cannot use the certificate"):
         server_context(*_files(tmp_path, "bob"))
+
+
+def test_a_key_that_others_can_read_is_refused(certificates):
+    (certificates / "bob.key").chmod(0o644)
+    with pytest.raises(LinkError, match="chmod 600"):
+        server_context(*_files(certificates, "bob"))

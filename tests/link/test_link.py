@@ -89,6 +89,44 @@ def test_every_wait_ends_at_its_deadline():
     assert time.monotonic() - started < 3
 
 
+def test_a_late_answer_is_never_taken_for_the_next_one():
+    left, right = pair(timeout=5)
+    left.send("query", b"1")
+    with pytest.raises(LinkTimeout):
+        left.receive("answer", limit=10, timeout=0.05)
+    right.receive("query", limit=10)
+    right.send("answer", b"to 1")
+    with pytest.raises(LinkClosed, match="open a new one"):
+        left.receive("answer", limit=10)
+    with pytest.raises(LinkClosed, match="open a new one"):
+        left.send("query", b"2")
+
+
+def test_after_an_error_the_peer_can_still_be_told_why():
+    left, right = pair(timeout=5)
+    left.send("nonsense", b"")
+    with pytest.raises(FrameError):
+        right.receive("query", limit=10)
+    right.fail("this is no query")
+    with pytest.raises(PeerError, match="this is no query"):
+        left.receive("answer", limit=10)
+
+
+def test_a_peer_that_leaves_talking_does_not_hold_the_sender():
+    left, right = pair(timeout=5)
+    right._sock.shutdown(0)  # reads no more, and goes on sending
+    stop = threading.Event()
+    thread = threading.Thread(target=lambda: [right.send("chat", b"x") for _ in range(100_000) if not stop.is_set()])
+    thread.start()
+    started = time.monotonic()
+    with pytest.raises(LinkClosed):
+        left.send("query", bytes(50_000_000), timeout=1)
+    assert time.monotonic() - started < 3
+    stop.set()
+    left.close()
+    thread.join()
+
+
 def test_a_trickling_peer_does_not_move_the_deadline():
     left, right = pair(timeout=5)
     stop = threading.Event()

@@ -43,11 +43,19 @@ def test_a_received_array_cannot_be_written():
         Array("float32", (6,), bytes(24)),
         Array("float32", (3, 2), bytes(24)),
         Array("float32", (1 << 40, 1 << 40), b""),
+        Array("float32", (0, 1 << 63), b""),
+        Array("float32", (1 << 62, 0), b""),
+        Array("float32", (0, 3), b"1234"),
     ],
 )
 def test_an_array_that_is_not_what_was_asked_for_is_refused(array):
     with pytest.raises(FrameError):
         array.numpy(dtype="float32", shape=(None, 3))
+
+
+def test_an_array_of_too_many_axes_is_refused_whatever_was_asked_for():
+    with pytest.raises(FrameError):
+        Array("float32", (1,) * 100, bytes(4)).numpy(dtype="float32", shape=(None,) * 100)
 
 
 def test_objects_do_not_travel():
