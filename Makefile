@@ -32,7 +32,7 @@ setup: $(READY)  ## install only
 
 # torch first and pinned: a range would fetch another build.  CrypTen last and without its own requirements,
 # which name a withdrawn package; pyproject's extra `mpc` lists what it really needs.
-$(READY): pyproject.toml constraints.txt
+$(READY): pyproject.toml constraints.txt $(wildcard */__init__.py)
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Sotto needs Python 3.11 or newer: make PYTHON=python3.11")'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(PIP) install --quiet --constraint constraints.txt torch

@@ -25,6 +25,10 @@ class Connect(msgspec.Struct, tag=True):
     ports: dict[str, int]
 
 
+class Ready(msgspec.Struct, tag=True):
+    """Bob, once a session: he is made and waits for Alice."""
+
+
 class Prepare(msgspec.Struct, tag=True):
     """Parent to Alice: open a session and prepare it."""
 
@@ -59,7 +63,7 @@ def difference(later: Count, earlier: Count) -> Count:
 
 
 class Prepared(msgspec.Struct, tag=True):
-    """Alice: the session stands."""
+    """Alice: the session stands; what preparing it took, her own process being made already."""
 
     milliseconds: float
     traffic: Count
@@ -100,7 +104,7 @@ class Failed(msgspec.Struct, tag=True):
     trace: str
 
 
-Message = Listening | Connect | Prepare | Ask | EndSession | Prepared | Answered | Report | Failed
+Message = Listening | Connect | Ready | Prepare | Ask | EndSession | Prepared | Answered | Report | Failed
 _decoder: msgspec.msgpack.Decoder[Message] = msgspec.msgpack.Decoder(Message)
 
 

@@ -18,7 +18,8 @@ import numpy.typing as npt
 from audio import Clip
 from bench.control import Answered, Count, Prepared, Report, difference
 from bench.machine import machine, software
-from bench.parties import Part, Parties
+from bench.parties import Parties
+from bench.party import Part
 from bench.row import JSONValue, Row, Security, Timing, Traffic
 from link import SHAPES
 
@@ -104,12 +105,16 @@ def run(experiment: Experiment, *, corpus: str, split: str, seed: int, net: str,
     n = len(labels)
     plain_labels, plain_scores = experiment.plain(queries)
     metrics: dict[str, float | None] = {key: float(value) for key, value in experiment.extra.items()}
+    metrics["timed_queries"], metrics["timed_sessions"] = float(len(timed.singles)), float(len(timed.prepared))
     metrics["accuracy_plain_on_asked"] = _share(plain_labels[:n] == truth[:n])
-    metrics["offline_bytes"] = float(_total(timed.prepared[0].traffic))
+    metrics["offline_bytes"] = float(_total(timed.prepared[0].traffic))  # on Alice's links
     metrics |= {f"{role}_rss_mb": round(report.peak_rss_mb, 1) for role, report in timed.reports.items()}
     for name, attack in experiment.attacks.items():
         say(f"{experiment.cell}: attack {name}")
-        metrics |= {key: float(value) for key, value in attack().items()}
+        try:
+            metrics |= {key: float(value) for key, value in attack().items()}
+        except (ValueError, RuntimeError) as error:
+            say(f"{experiment.cell}: attack {name} could not be run: {error}")
     sent = experiment.key_bytes
     if experiment.keys_are_sent:
         sent = timed.prepared[0].traffic.sent
@@ -193,7 +198,7 @@ def _largest_difference(scores: npt.NDArray[np.float32] | None, plain: npt.NDArr
 
 
 def _traffic(timed: _Run) -> Traffic:
-    """Median bytes of each party over the queries of one clip; the dealer's are what Alice and Bob got from it."""
+    """Median bytes of each party over the queries of one clip; the dealer's are counted where they arrive."""
     after = timed.reports["bob"].after_answers
     # Bob's answer k belongs to ask k; ask 0 was the warm-up, which at Bob includes the preparation.
     bob = [difference(after[k], after[k - 1]) for k in range(1, 1 + len(timed.singles))]

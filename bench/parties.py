@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import secrets
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -30,6 +31,7 @@ from bench.control import (
     Message,
     Prepare,
     Prepared,
+    Ready,
     Report,
     hear,
     tell,
@@ -66,6 +68,7 @@ class Parties:
     shape: Shape = LOOPBACK
     timeout: float = 120.0
     keep_payloads: int = 0
+    _token: bytes = field(default_factory=lambda: secrets.token_bytes(16), repr=False)
     _children: dict[str, _Child] = field(default_factory=dict)
 
     def __enter__(self) -> Self:
@@ -94,6 +97,7 @@ class Parties:
 
     def prepare(self) -> Prepared:
         """Open a session and do all that comes before its first query."""
+        self._expect("bob", Ready)
         return self._order(Prepare(), Prepared)
 
     def ask(self, features: npt.NDArray[np.float32]) -> Answered:
@@ -115,6 +119,7 @@ class Parties:
             with_dealer="dealer" in self.roles,
             shape=self.shape,
             timeout=self.timeout,
+            token=self._token,
             keep_payloads=self.keep_payloads,
         )
         context = multiprocessing.get_context("spawn")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hmac
 import logging
 import resource
 import sys
@@ -24,19 +25,21 @@ from bench.control import (
     Message,
     Prepare,
     Prepared,
+    Ready,
     Report,
     Seen,
     difference,
     hear,
     tell,
 )
-from link import Array, Link, Shape, connect, listen
+from link import Array, Link, LinkError, Listener, Shape, connect, listen
 
 #: Makes the party: ``factory(job, links)`` with the links to the parties it must know when it is made (the dealer).
 Factory = Callable[[Mapping[str, Any], Mapping[str, Link]], Any]
 
 _SEEN_MESSAGES = 2000
 _PREVIEW = 64
+_TOKEN = "bench.token"  # noqa: S105  a message name
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,7 @@ class Orders:
     with_dealer: bool
     shape: Shape
     timeout: float
+    token: bytes  # of this run; who connects shows it, because any account of the machine can reach a port
     keep_payloads: int = 0  # bytes of each message to keep for the transcript, beyond a preview
 
 
@@ -109,13 +113,15 @@ def run(orders: Orders, pipe: Connection) -> None:
     one_thread()
     notes = _Notes()
     logging.getLogger("sotto").addHandler(notes)
+    logging.getLogger("sotto").setLevel(logging.INFO)
     witness = _Witness(orders.keep_payloads)
     try:
         {"alice": _run_alice, "bob": _run_bob, "dealer": _run_dealer}[orders.role](orders, pipe, witness)
         tell(pipe, Report(peak_rss_mb(), witness.after_answers, witness.seen, notes.lines))
     except (Exception, KeyboardInterrupt) as error:
         for link in witness.links:
-            link.fail(f"{orders.role} stopped ({type(error).__name__})")
+            # Not why: what one party noticed can tell the other something it must not learn.
+            link.fail(f"{orders.role} stopped")
         with contextlib.suppress(OSError):
             tell(pipe, Failed(_one_line(error), traceback.format_exc()))
         sys.exit(1)
@@ -128,7 +134,14 @@ def one_thread() -> None:
 
 
 def peak_rss_mb() -> float:
-    """Largest resident set of this process so far, in MB."""
+    """Largest resident set of this process so far, in MB.
+
+    Linux counts what the starting process held into ``ru_maxrss``, so there the figure is the kernel's VmHWM.
+    """
+    with contextlib.suppress(OSError), open("/proc/self/status", encoding="ascii") as status:  # noqa: PTH123
+        for line in status:
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024 / 1e6
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
 
@@ -149,9 +162,7 @@ def _run_dealer(orders: Orders, pipe: Connection, witness: _Witness) -> None:
     with listen() as for_alice, listen() as for_bob:
         tell(pipe, Listening({"alice": for_alice.address[1], "bob": for_bob.address[1]}))
         for part in orders.sessions:
-            options: dict[str, Any] = {"timeout": orders.timeout, "shape": orders.shape}
-            alice = witness.watch(for_alice.accept(peer="alice", **options))
-            bob = witness.watch(for_bob.accept(peer="bob", **options))
+            alice, bob = _accept(for_alice, "alice", orders, witness), _accept(for_bob, "bob", orders, witness)
             with alice, bob:
                 part.make({}).serve(alice, bob)
 
@@ -162,9 +173,9 @@ def _run_bob(orders: Orders, pipe: Connection, witness: _Witness) -> None:
         ports = _await(pipe, Connect).ports
         for part in orders.sessions:
             with _dealer_link(orders, ports, witness) as known:
-                link = witness.watch(listener.accept(timeout=orders.timeout, shape=orders.shape, peer="alice"))
-                with link:
-                    bob = part.make(known)
+                bob = part.make(known)
+                tell(pipe, Ready())  # loading the model is not part of a session's cost
+                with _accept(listener, "alice", orders, witness) as link:
                     while bob.answer(link):
                         witness.after_answers.append(witness.count())
 
@@ -173,15 +184,13 @@ def _run_alice(orders: Orders, pipe: Connection, witness: _Witness) -> None:
     ports = _await(pipe, Connect).ports
     for part in orders.sessions:
         _await(pipe, Prepare)
-        with _dealer_link(orders, ports, witness) as known:
-            link = connect("127.0.0.1", ports["bob"], timeout=orders.timeout, shape=orders.shape, peer="bob")
-            with witness.watch(link):
-                _session(part, pipe, witness, known, link)
+        with _dealer_link(orders, ports, witness) as known, _connect("bob", orders, ports, witness) as link:
+            _session(part, pipe, witness, known, link)
 
 
 def _session(part: Part, pipe: Connection, witness: _Witness, known: Mapping[str, Link], link: Link) -> None:
-    before, started = witness.count(), time.perf_counter()
     alice = part.make(known)
+    before, started = witness.count(), time.perf_counter()
     alice.prepare(link)
     tell(pipe, Prepared((time.perf_counter() - started) * 1e3, _since(witness, before)))
     while isinstance(order := hear(pipe), Ask):
@@ -204,6 +213,18 @@ def _dealer_link(orders: Orders, ports: Mapping[str, int], witness: _Witness) ->
     if not orders.with_dealer:
         yield {}
         return
-    link = connect("127.0.0.1", ports["dealer"], timeout=orders.timeout, shape=orders.shape, peer="dealer")
-    with witness.watch(link):
+    with _connect("dealer", orders, ports, witness) as link:
         yield {"dealer": link}
+
+
+def _connect(peer: str, orders: Orders, ports: Mapping[str, int], witness: _Witness) -> Link:
+    link = connect("127.0.0.1", ports[peer], timeout=orders.timeout, shape=orders.shape, peer=peer)
+    link.send(_TOKEN, orders.token)
+    return witness.watch(link)
+
+
+def _accept(listener: Listener, peer: str, orders: Orders, witness: _Witness) -> Link:
+    link = listener.accept(timeout=orders.timeout, shape=orders.shape, peer=peer)
+    if not hmac.compare_digest(link.receive(_TOKEN, limit=len(orders.token)), orders.token):
+        raise LinkError(f"somebody else than {peer} connected")
+    return witness.watch(link)

@@ -5,8 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
-import tempfile
+import secrets
 from collections.abc import Sequence
 from functools import cache
 from importlib import resources
@@ -38,6 +37,16 @@ def to_json(rows: Sequence[Row]) -> str:
     return json.dumps(plain, indent=1, allow_nan=False) + "\n"
 
 
+def require_writable(folder: Path) -> None:
+    """Make ``folder`` and try to write in it.  Raises :class:`ResultsError` before hours of work would be lost."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_whole(folder / ".writable", "")
+        (folder / ".writable").unlink()
+    except OSError as error:
+        raise ResultsError(f"cannot write results into {folder} ({error.strerror}): choose another --out") from None
+
+
 def write(rows: Sequence[Row], folder: Path) -> tuple[Path, Path]:
     """Write ``results.json`` and ``results.csv`` into ``folder``, each whole or not at all."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -49,14 +58,12 @@ def write(rows: Sequence[Row], folder: Path) -> tuple[Path, Path]:
 
 def write_whole(path: Path, text: str) -> None:
     """Replace ``path`` by ``text`` in one step, so that an interrupted run leaves the former file."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
+    temporary = path.with_name(f".{path.name}-{secrets.token_hex(8)}")
     try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        os.chmod(temporary, 0o644)  # noqa: PTH101
-        os.replace(temporary, path)  # noqa: PTH105
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(path)
     except BaseException:
-        os.unlink(temporary)  # noqa: PTH108
+        temporary.unlink(missing_ok=True)
         raise
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,10 +30,19 @@ def open_workbench(
     loaded = load_corpus(corpus, data, skip_broken=skip_broken)
     for remark in loaded.remarks:
         say(remark)
-    if not loaded.has(label):
-        raise CorpusError(f"{loaded.name} has clips without the label {label}: choose a corpus of emotional speech")
+    if not any(clip.label(label) for clip in loaded):
+        raise CorpusError(f"no clip of {loaded.name} has the label {label}: choose a corpus that has it")
+    loaded.labels(label)  # names the first clip without one
     say(f"{loaded.name}: {len(loaded)} clips, {len(loaded.speakers)} speakers, {len(loaded.classes(label))} classes")
     return Workbench(loaded, default_split(loaded, seed), label, preset, seed, say)
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A cell that gave no row."""
+
+    cell: Cell
+    error: Exception
 
 
 def cells(paradigms: Sequence[str], preset: str) -> list[Cell]:
@@ -89,19 +98,21 @@ def require(paradigms: Sequence[str]) -> None:
             raise ParadigmMissing(reason)
 
 
-def compare(bench: Workbench, paradigms: Sequence[str], net: str) -> list[Row]:
-    """Run all cells of ``paradigms``, one after the other (two parties already use two cores)."""
-    rows = []
+def compare(bench: Workbench, paradigms: Sequence[str], net: str) -> Iterator[Row | Failure]:
+    """Run all cells of ``paradigms``, one after the other (two parties already use two cores).
+
+    A cell that fails is told and yielded as a :class:`Failure`; the others still run.
+    """
     for cell in cells(paradigms, bench.preset):
-        experiment = build(cell, bench)
-        rows.append(
-            run(
-                experiment,
+        try:
+            yield run(
+                build(cell, bench),
                 corpus=bench.corpus.name,
                 split=bench.split.name,
                 seed=bench.seed,
                 net=net,
                 say=bench.say,
             )
-        )
-    return rows
+        except (ValueError, RuntimeError, OSError) as error:
+            bench.say(f"{cell} failed: {error}")
+            yield Failure(cell, error)

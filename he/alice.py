@@ -29,7 +29,7 @@ from he.wire import (
 )
 from link import Answer, FrameError, Link, encode
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("sotto")
 
 Reveal = Literal["class", "logits"]
 
@@ -104,19 +104,37 @@ class Alice:
         if self.description is None or self._parameters is None or self._context is None:
             raise RuntimeError("Alice has no session: prepare() did not finish")
         vectors = self._within_range(features, self.description.inputs)
-        logits = np.empty((len(vectors), self.description.classes))
-        for start in range(0, len(vectors), MAX_PART):
-            part = vectors[start : start + MAX_PART]
-            ciphertexts = tuple(ts.ckks_vector(self._context, vector.tolist()).serialize() for vector in part)
-            last = start + MAX_PART >= len(vectors)
-            link.send("he.query", encode(Query(VERSION, last, ciphertexts)))
-            for index in range(len(part)):
-                reply = receive_reply(link, self._parameters, self.timeout)
-                logits[start + index] = self._decrypt(reply, self.description, self._parameters, self._context)
+        try:
+            logits = self._logits(vectors, link, self.description, self._parameters, self._context)
+        except FrameError:
+            # Answers may still be under way, and must not be taken for those to the next question.
+            self._link = None
+            link.close()
+            raise
         labels = logits.argmax(axis=1).astype(np.int64)
         if self.reveal == "class":
             return Answer(labels)
         return Answer(labels, rounded(logits))
+
+    def _logits(
+        self,
+        vectors: npt.NDArray[np.float64],
+        link: Link,
+        description: Description,
+        parameters: Parameters,
+        context: ts.Context,
+    ) -> npt.NDArray[np.float64]:
+        """Send the vectors in parts and decrypt what comes back: (n, classes)."""
+        logits = np.empty((len(vectors), description.classes))
+        for start in range(0, len(vectors), MAX_PART):
+            part = vectors[start : start + MAX_PART]
+            ciphertexts = tuple(ts.ckks_vector(context, vector.tolist()).serialize() for vector in part)
+            last = start + MAX_PART >= len(vectors)
+            link.send("he.query", encode(Query(VERSION, last, ciphertexts)))
+            replies = [receive_reply(link, parameters, self.timeout) for _ in part]
+            for index, reply in enumerate(replies):
+                logits[start + index] = self._decrypt(reply, description, parameters, context)
+        return logits
 
     def _within_range(self, features: npt.ArrayLike, inputs: int) -> npt.NDArray[np.float64]:
         vectors = np.asarray(features, np.float32)

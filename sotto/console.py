@@ -5,6 +5,9 @@ from __future__ import annotations
 import logging
 
 from rich.console import Console
+from rich.markup import escape
+
+__all__ = ["err", "escape", "listen_to_packages", "out", "say"]
 
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
@@ -13,11 +16,6 @@ err = Console(stderr=True, highlight=False)
 def say(line: str) -> None:
     """One line of progress."""
     err.print(f"[dim]·[/dim] {escape(line)}", soft_wrap=True)
-
-
-def escape(text: str) -> str:
-    """Text that rich shows as it is."""
-    return text.replace("[", r"\[")
 
 
 class _ToConsole(logging.Handler):

@@ -11,7 +11,7 @@ import numpy as np
 import hashing
 from bench.egemaps_svm import EgemapsSVM, egemaps_svm
 from bench.experiment import Cell, Experiment, Plan
-from bench.parties import Part
+from bench.party import Part
 from bench.row import Security
 from bench.workbench import Workbench
 from hashing.attacks import known_key_attack, linkability

@@ -11,7 +11,7 @@ import he
 from audio.features import EGeMAPS
 from bench.emotion_models import EmotionModel, emotion_model
 from bench.experiment import Cell, Experiment, Plan
-from bench.parties import Part
+from bench.party import Part
 from bench.row import Security
 from bench.workbench import Workbench
 from he.attacks import extract_model, recover_key

@@ -12,7 +12,7 @@ import torch
 import keyed
 from bench.emotion_models import EmotionModel, emotion_model
 from bench.experiment import Cell, Experiment, Plan
-from bench.parties import Part
+from bench.party import Part
 from bench.row import Security
 from bench.workbench import Workbench
 from keyed.attacks import blocks_until_exact, decrypt_without_key

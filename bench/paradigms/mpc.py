@@ -10,7 +10,7 @@ import numpy as np
 import mpc
 from bench.emotion_models import EmotionModel, emotion_model
 from bench.experiment import Cell, Experiment, Plan
-from bench.parties import Part
+from bench.party import Part
 from bench.row import Security
 from bench.workbench import Workbench
 from link import Link

@@ -10,7 +10,7 @@ import typer
 from rich.table import Table
 
 from bench.suite import attackable, build, open_workbench, require
-from sotto.commands.options import CorpusName, Data, Json, PresetName, Seed
+from sotto.commands.options import CorpusName, Data, Json, PresetName, Seed, SkipBroken
 from sotto.console import escape, out, say
 
 
@@ -21,6 +21,7 @@ def attack(
     data: Data = None,
     preset: PresetName = "quick",
     seed: Seed = 0,
+    skip_broken: SkipBroken = False,
     json: Json = False,
 ) -> None:
     """Run an attack on a paradigm and print what it reached.
@@ -37,10 +38,12 @@ def attack(
     if target not in known:
         raise typer.BadParameter(f"one of {', '.join(known)}", param_hint="TARGET")
     require([known[target].paradigm])
-    bench = open_workbench(corpus, data, preset=preset, seed=seed, say=say)
+    bench = open_workbench(corpus, data, preset=preset, seed=seed, say=say, skip_broken=skip_broken)
     reached = []
     for cell in known[target].cells(preset):
         experiment = build(cell, bench)
+        if target not in experiment.attacks:
+            continue
         say(f"{cell}: {target}")
         reached.append((cell, experiment.attacks[target]()))
     if json:

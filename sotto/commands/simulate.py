@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
 import typer
 from rich.table import Table
 
-from audio import Clip
+from audio import BrokenClip, Clip, read
 from bench.experiment import Experiment
 from bench.paradigms import PARADIGMS
 from bench.simulation import Simulation, exposed, summary
@@ -19,9 +20,10 @@ from bench.simulation import simulate as run_simulation
 from bench.suite import build, cells, open_workbench, require
 from bench.table import megabytes, milliseconds
 from bench.workbench import Workbench
-from sotto.commands.options import CorpusName, Data, Json, Net, Seed, one_of
+from sotto.commands.options import CorpusName, Data, Json, Net, Seed, SkipBroken, one_of
 from sotto.console import escape, out, say
 
+_LEAST_SECONDS = 0.25  # one or two syllables; eGeMAPS has no values for much less
 _ROLES = ("alice", "bob", "dealer")
 
 
@@ -37,6 +39,7 @@ def simulate(
     data: Data = None,
     net: Net = "loopback",
     seed: Seed = 0,
+    skip_broken: SkipBroken = False,
     json: Json = False,
 ) -> None:
     """Answer one clip privately and show what Alice sent, what Bob saw, and the answer.
@@ -47,8 +50,10 @@ def simulate(
     """
     if clip is not None and not clip.is_file():
         raise typer.BadParameter(f"{clip} is not a file", param_hint="CLIP")
+    if clip is not None:
+        _require_speech(clip)
     require([paradigm])
-    bench = open_workbench(corpus, data, preset="quick", seed=seed, say=say)
+    bench = open_workbench(corpus, data, preset="quick", seed=seed, say=say, skip_broken=skip_broken)
     experiment = _experiment(paradigm, mode, model, bench)
     asked = Clip(id=clip.name, path=clip) if clip else bench.corpus[bench.split.test[0]]
     simulation = run_simulation(experiment, asked, net)
@@ -57,6 +62,15 @@ def simulate(
         sys.stdout.write(json_module.dumps(shown.as_json(), indent=1) + "\n")
     else:
         shown.print()
+
+
+def _require_speech(path: Path) -> None:
+    """Refuse a clip that cannot be decoded or holds nothing to classify, before anything is trained."""
+    samples = read(Clip(id=path.name, path=path))
+    if samples.size < _LEAST_SECONDS * 16000:
+        raise BrokenClip(f"{path}: has {samples.size / 16000:.2f} s of sound, at least {_LEAST_SECONDS} s are needed")
+    if not np.abs(samples).max() > 0:
+        raise BrokenClip(f"{path}: is silent")
 
 
 def _experiment(paradigm: str, mode: str | None, model: str | None, bench: Workbench) -> Experiment:
@@ -108,7 +122,7 @@ class _Shown:
             if role in simulation.reports:
                 self._print_messages(role)
         found, of = self._exposed()
-        out.print(f"Neighbouring pairs of Alice's values found as they are in what Bob received: {found} of {of}.")
+        out.print(f"Plain copies of neighbouring pairs of Alice's values in what Bob received: {found} of {of}.")
         out.print(f"Leaks all the same: {escape(self.experiment.security.leaks)}")
         truth = f", truth {self.clip.emotion}" if self.clip.emotion else ""
         out.print(

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from bench.experiment import Cell, Experiment, Plan, run
-from bench.parties import Part
+from bench.party import Part
 from bench.row import Security
 from link import Answer, LinkClosed
 

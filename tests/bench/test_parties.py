@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from bench.control import difference
-from bench.parties import Part, Parties, PartyError
-from link import Answer, LinkClosed
+from bench.parties import Parties, PartyError
+from bench.party import Orders, Part, _accept, _Witness
+from link import LOOPBACK, Answer, LinkClosed, LinkError, connect, listen
 
 
 class SumAlice:
@@ -166,3 +167,29 @@ def _one_query(parts, **options):
     with Parties([parts], **options) as parties:
         parties.prepare()
         parties.ask(np.ones((1, 2), "float32"))
+
+
+def test_memory_is_the_partys_own_and_not_the_experimenters():
+    ballast = np.ones(200_000_000 // 8)  # 200 MB that the parties do not have
+    with Parties([_parts()]) as parties:
+        parties.prepare()
+        parties.ask(np.ones((1, 2), "float32"))
+        parties.end_session()
+        light = parties.finish()["bob"].peak_rss_mb
+    ballast = np.ones(1_500_000_000 // 8)
+    with Parties([_parts()]) as parties:
+        parties.prepare()
+        parties.ask(np.ones((1, 2), "float32"))
+        parties.end_session()
+        beside_ballast = parties.finish()["bob"].peak_rss_mb
+    assert ballast.nbytes > 1e9
+    assert beside_ballast < light + 300
+
+
+def test_a_stranger_who_comes_first_gets_no_session():
+    orders = Orders("bob", (Part(SumBob, {}),), False, LOOPBACK, 5.0, b"t" * 16)
+    with listen() as listener:
+        stranger = connect("127.0.0.1", listener.address[1], timeout=5)
+        stranger.send("bench.token", b"x" * 16)
+        with pytest.raises(LinkError, match="somebody else"):
+            _accept(listener, "alice", orders, _Witness(0))

@@ -107,7 +107,15 @@ def test_every_null_is_explained():
 
 def test_a_corpus_notice_stands_first_under_the_table():
     assert footnotes([ROW], "synthetic speech")[0] == "synthetic speech"
-    assert footnotes([ROW], None)[0] != "synthetic speech"
+    assert "synthetic speech" not in footnotes([ROW], None)
+
+
+def test_a_folder_that_cannot_be_written_is_refused_at_once(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(results.ResultsError, match="choose another --out"):
+        results.require_writable(tmp_path / "file")
+    results.require_writable(tmp_path / "new")
+    assert list((tmp_path / "new").iterdir()) == []
 
 
 def test_the_table_shows_attacks_and_settings():
