@@ -1,8 +1,8 @@
 """A link: named, counted messages between two parties over one connected stream socket.
 
 Trust: the peer is not trusted.  A frame is taken only under the name and up to the size its receiver asked for, checked
-before allocation; every wait ends at a deadline.  A link on which something went wrong is over: what arrives later could
-belong to an earlier question, so it is never handed out.  Secrecy and the peer's identity are TLS's business
+before allocation; every wait ends at a deadline.  A link on which something went wrong is over: what arrives later
+could belong to an earlier question, so it is never handed out.  Secrecy and the peer's identity are TLS's business
 (:mod:`link.tls`); a plain link is for one machine.  A link belongs to one thread.
 """
 
