@@ -104,13 +104,7 @@ class Alice:
         if self.description is None or self._parameters is None or self._context is None:
             raise RuntimeError("Alice has no session: prepare() did not finish")
         vectors = self._within_range(features, self.description.inputs)
-        try:
-            logits = self._logits(vectors, link, self.description, self._parameters, self._context)
-        except FrameError:
-            # Answers may still be under way, and must not be taken for those to the next question.
-            self._link = None
-            link.close()
-            raise
+        logits = self._logits(vectors, link, self.description, self._parameters, self._context)
         labels = logits.argmax(axis=1).astype(np.int64)
         if self.reveal == "class":
             return Answer(labels)
@@ -131,6 +125,7 @@ class Alice:
             ciphertexts = tuple(ts.ckks_vector(context, vector.tolist()).serialize() for vector in part)
             last = start + MAX_PART >= len(vectors)
             link.send("he.query", encode(Query(VERSION, last, ciphertexts)))
+            # All of them first: one that is refused below must leave none behind for the next question.
             replies = [receive_reply(link, parameters, self.timeout) for _ in part]
             for index, reply in enumerate(replies):
                 logits[start + index] = self._decrypt(reply, description, parameters, context)
