@@ -6,6 +6,7 @@ the model: all of it but the first convolution he has in the clear.  He learns e
 
 from __future__ import annotations
 
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,7 @@ from keyed.messages import (
     Query,
     Ready,
     Reply,
+    Reveal,
 )
 from keyed.model_file import load_encrypted_model
 from link import Array, FrameError, Link, LinkClosed, decode, encode
@@ -39,9 +41,20 @@ class Bob:
         fingerprint: of the key the model is encrypted under; Alice is told before she sends anything when hers is
             another one.  None answers queries under any key (with noise, for the wrong ones).  A file brings its own.
         batch: how many examples go through the model at a time.
+        reveal: the most he gives: "class" for labels alone, "logits" for scores to an Alice who asks for them, which
+            tell her more about the model.
     """
 
-    def __init__(self, model: nn.Module | str | Path, *, fingerprint: str | None = None, batch: int = 64) -> None:
+    def __init__(
+        self,
+        model: nn.Module | str | Path,
+        *,
+        fingerprint: str | None = None,
+        batch: int = 64,
+        reveal: Reveal = "logits",
+    ) -> None:
+        if reveal not in ("class", "logits"):
+            raise ValueError(f"reveal is 'class' or 'logits', not {reveal!r}")
         if batch < 1:
             raise ValueError("a batch holds at least one example")
         if not isinstance(model, nn.Module):
@@ -50,6 +63,8 @@ class Bob:
         self._model = model.eval()
         self._fingerprint = fingerprint
         self._batch = batch
+        self._reveal: Reveal = reveal
+        self._greeted: weakref.WeakSet[Link] = weakref.WeakSet()
 
     def __repr__(self) -> str:
         return f"<Bob with an encrypted {type(self._model).__name__}>"
@@ -63,12 +78,14 @@ class Bob:
         try:
             while True:
                 try:
-                    name, payload = link.receive_any({HELLO: MOST_HELLO, QUERY: MOST_QUERY})
+                    limits = {HELLO: MOST_HELLO} | ({QUERY: MOST_QUERY} if link in self._greeted else {})
+                    name, payload = link.receive_any(limits)
                 except LinkClosed:
                     return False
                 if name == QUERY:
                     break
                 self._greet(decode(payload, Hello))
+                self._greeted.add(link)
                 link.send(READY, encode(Ready(VERSION)))
             link.send(REPLY, encode(self._reply(decode(payload, Query))))
         except FrameError as error:
@@ -86,6 +103,8 @@ class Bob:
             raise FrameError("this model is encrypted for another key: ask the model owner for the current key")
 
     def _reply(self, query: Query) -> Reply:
+        if query.reveal == "logits" and self._reveal == "class":
+            raise FrameError("this provider reveals classes only: ask with reveal='class'")
         axes = len(query.speech.shape)
         speech = query.speech.numpy(dtype=np.float32, shape=(None,) * axes)
         if not speech.size or axes < 2:

@@ -14,7 +14,7 @@ from link import Array
 VERSION: Literal[1] = 1
 HELLO, READY, QUERY, REPLY = "keyed.hello", "keyed.ready", "keyed.query", "keyed.reply"
 MOST_HELLO = 1 << 10
-MOST_QUERY = 1 << 30
+MOST_QUERY = 1 << 28
 MOST_CLASSES = 1 << 16
 
 Reveal = Literal["class", "logits"]

@@ -113,7 +113,7 @@ def _know_a_clip(key: keyed.Key, emotion: EmotionModel, bench: Workbench) -> dic
 def _parts(key_file: Path, model_file: Path, reveal: str) -> Mapping[str, Part]:
     return {
         "alice": Part(_alice, {"key": str(key_file), "reveal": reveal}),
-        "bob": Part(_bob, {"model": str(model_file)}),
+        "bob": Part(_bob, {"model": str(model_file), "reveal": reveal}),
     }
 
 
@@ -122,4 +122,4 @@ def _alice(job: Mapping[str, Any], links: Mapping[str, Link]) -> keyed.Alice:
 
 
 def _bob(job: Mapping[str, Any], links: Mapping[str, Link]) -> keyed.Bob:
-    return keyed.Bob(job["model"])
+    return keyed.Bob(job["model"], reveal=job["reveal"])

@@ -190,6 +190,24 @@ def test_features_that_are_refused_before_anything_is_sent(features):
     assert mine.traffic.bytes_sent == 0
 
 
+def test_speech_without_a_greeting_is_not_taken(hosted):
+    link, errors, _, features, _ = hosted
+    link.send(QUERY, query(features))
+    with pytest.raises(PeerError, match=f"'{HELLO}' was expected"):
+        link.receive(REPLY, limit=1 << 20)
+    assert [type(error) for error in errors()] == [FrameError]
+
+
+def test_scores_only_from_a_provider_who_reveals_them():
+    model, features = network(1)
+    mine, his = pair()
+    thread, raised = in_thread(Bob(model, reveal="class"), his)
+    with pytest.raises(PeerError, match="reveals classes only"):
+        Alice(generate_key("rom", 10), reveal="logits").ask(features.astype(np.float32), mine)
+    thread.join(timeout=10)
+    assert [type(error) for error in raised] == [FrameError]
+
+
 def query(array, reveal="class"):
     return encode(Query(Array.of(array), reveal))
 
@@ -216,7 +234,8 @@ def query(array, reveal="class"):
     ],
 )
 def test_bob_refuses_malformed_messages_and_says_so(hosted, name, payload):
-    link, errors, *_ = hosted
+    link, errors, _, _, key = hosted
+    Alice(key).prepare(link)
     link.send(name, payload)
     with pytest.raises(PeerError) as caught:
         link.receive(REPLY, limit=1 << 20)
