@@ -27,10 +27,15 @@ _REASONS: dict[tuple[str, str], str] = {
 
 def why(row: Row, name: str) -> str | None:
     """Why the field ``name`` (``bytes.dealer`` for a nested one) of ``row`` is null; None when no reason is known."""
-    for paradigm in (f"{row.paradigm}/{row.mode}", row.paradigm, ""):
-        if reason := _REASONS.get((paradigm, name)):
-            return reason
-    return None
+    return _reason(row, name)[1]
+
+
+def _reason(row: Row, name: str) -> tuple[str, str | None]:
+    """For whom the reason holds (a mode, a paradigm, or everybody), and the reason."""
+    for whom in (f"{row.paradigm}/{row.mode}", row.paradigm, ""):
+        if reason := _REASONS.get((whom, name)):
+            return whom, reason
+    return f"{row.paradigm}/{row.mode}", None
 
 
 def blanks(rows: Sequence[Row]) -> list[str]:
@@ -38,8 +43,8 @@ def blanks(rows: Sequence[Row]) -> list[str]:
     lines: dict[str, None] = {}
     for row in rows:
         for name in null_fields(row):
-            reason = why(row, name) or "not measured in this run"
-            lines[f"{row.paradigm}/{row.mode} {name}: {reason}"] = None
+            whom, reason = _reason(row, name)
+            lines[f"{whom} {name}: {reason or 'not measured in this run'}".strip()] = None
     return list(lines)
 
 
