@@ -60,7 +60,7 @@ def recipe(degree: int) -> Recipe:
 def build(cell: Cell, bench: Workbench) -> Experiment:
     """Train the network and set up Alice, who makes the keys, and Bob."""
     emotion = emotion_model(recipe(int(str(cell.parameters["degree"]))), bench)
-    singles = 6 if bench.quick else 60
+    singles = 12 if bench.quick else 60
     return Experiment(
         cell=cell,
         parts=_parts(emotion, bench, "class"),

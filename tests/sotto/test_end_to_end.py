@@ -1,0 +1,111 @@
+"""The main job from the outside, on a miniature corpus: compare, write, reuse, simulate, attack."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import soundfile
+
+EMOTIONS = {"calm": 120.0, "angry": 240.0, "happy": 330.0}
+SPEAKERS, TAKES = 10, 4
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory):
+    """Buzzing voices: the emotion is the pitch, the speaker a shift of it and a colour."""
+    folder = tmp_path_factory.mktemp("buzz")
+    generator = np.random.default_rng(0)
+    time = np.arange(int(0.8 * 16000)) / 16000
+    rows = []
+    for speaker in range(SPEAKERS):
+        for emotion, pitch in EMOTIONS.items():
+            for take in range(TAKES):
+                f0 = pitch * (1 + 0.03 * speaker / SPEAKERS + 0.05 * generator.normal())
+                tone = sum(np.sin(2 * np.pi * k * f0 * time) / k ** (1 + speaker / SPEAKERS) for k in range(1, 20))
+                sound = 0.1 * tone * (1 + 0.3 * np.sin(2 * np.pi * 5 * time)) + 0.002 * generator.normal(size=time.size)
+                name = f"{speaker}-{emotion}-{take}.wav"
+                soundfile.write(folder / name, sound, 16000)
+                rows.append({"path": name, "speaker": f"s{speaker}", "emotion": emotion, "sentence": f"t{take}"})
+    with (folder / "manifest.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, ["path", "speaker", "emotion", "sentence"])
+        writer.writeheader()
+        writer.writerows(rows)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def sotto(tmp_path_factory):
+    cache = tmp_path_factory.mktemp("cache")
+
+    def run(*arguments):
+        return subprocess.run(
+            [sys.executable, "-m", "sotto.cli", *map(str, arguments)],
+            capture_output=True,
+            text=True,
+            timeout=280,
+            env={**os.environ, "SOTTO_CACHE": str(cache), "COLUMNS": "100"},
+            stdin=subprocess.DEVNULL,
+        )
+
+    return run
+
+
+def test_bench_writes_valid_rows_and_a_second_run_reuses_what_the_first_made(corpus, sotto, tmp_path):
+    options = ["bench", "--corpus", "manifest", "--data", corpus, "--paradigm", "hashing", "--json", "--out"]
+    first = sotto(*options, tmp_path / "one")
+    assert first.returncode == 0, first.stderr
+    (row,) = json.loads(first.stdout)
+    assert row["paradigm"] == "hashing"
+    assert row["accuracy_plain"] > 0.5  # chance is a third
+    assert 0 <= row["agreement"] <= 1
+    assert row["bytes"]["alice"] > 704  # a hash of 2,816 symbols in two bit planes
+    assert row["metrics"]["attack_known_key_recovered"] > 0.5
+    written = {path.name for path in (tmp_path / "one").iterdir()}
+    assert written == {"results.json", "results.csv", "report.html"}
+    assert json.loads((tmp_path / "one" / "results.json").read_text()) == [row]
+    second = sotto(*options, tmp_path / "two")
+    assert second.returncode == 0
+    assert "reused" in second.stderr
+    assert "computed" not in second.stderr
+
+
+def test_simulate_shows_what_each_party_saw_and_the_answer(corpus, sotto):
+    done = sotto("simulate", "hashing", corpus / "3-angry-1.wav", "--corpus", "manifest", "--data", corpus, "--json")
+    assert done.returncode == 0, done.stderr
+    shown = json.loads(done.stdout)
+    assert shown["answer"] in EMOTIONS
+    assert shown["alice_values_in_the_open_at_bob"]["found"] == 0
+    assert {m["message"] for m in shown["transcript"]["bob"] if m["direction"] == "received"} == {
+        "bench.token", "hashing.hello", "hashing.query",
+    } - {"bench.token"}  # fmt: skip
+
+
+def test_an_attack_by_itself(corpus, sotto):
+    done = sotto("attack", "hashing-linkability", "--corpus", "manifest", "--data", corpus, "--json")
+    assert done.returncode == 0, done.stderr
+    (reached,) = json.loads(done.stdout)
+    assert 0 <= reached["metrics"]["attack_speaker_named"] <= 1
+
+
+def test_a_clip_with_nothing_in_it_is_refused_by_name(corpus, sotto, tmp_path):
+    soundfile.write(tmp_path / "short.wav", np.ones(160), 16000)
+    soundfile.write(tmp_path / "silent.wav", np.zeros(16000), 16000)
+    for name, reason in (("short.wav", "0.01 s"), ("silent.wav", "is silent")):
+        done = sotto("simulate", "hashing", tmp_path / name, "--corpus", "manifest", "--data", corpus)
+        assert done.returncode == 1
+        assert name in done.stderr
+        assert reason in done.stderr
+
+
+def test_results_that_could_not_be_written_are_refused_before_any_work(corpus, sotto, tmp_path):
+    (tmp_path / "file").write_text("")
+    done = sotto("bench", "--corpus", "manifest", "--data", corpus, "--out", tmp_path / "file")
+    assert done.returncode == 1
+    assert "choose another --out" in done.stderr
+    assert "manifest:" not in done.stderr
