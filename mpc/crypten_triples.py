@@ -120,7 +120,7 @@ def _result_shape(request: Request) -> Shape:
         raise FrameError("a request for triples does not fit its function")
     try:
         result, inner = _product_shape(request) if pair else (shapes[0], 1)
-    except (ValueError, IndexError):
+    except (ValueError, IndexError, ZeroDivisionError):
         raise FrameError("a request for triples names operands that do not fit together") from None
     if math.prod(result) * inner > _MAX_PRODUCTS:
         raise FrameError("a request for triples asks for too much work at once: send smaller batches")
