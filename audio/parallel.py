@@ -13,6 +13,7 @@ from functools import lru_cache
 from typing import TypeVar
 
 import joblib
+from threadpoolctl import ThreadpoolController, threadpool_limits
 from tqdm import tqdm
 
 T = TypeVar("T")
@@ -68,8 +69,12 @@ def spread(
 
 
 def _here(work: Callable[[T], R], items: Sequence[T]) -> Iterator[tuple[int, R]]:
+    # One thread, as in a worker: how many add up a sum decides its last bits, and features are kept and compared.
+    threads = ThreadpoolController()
     for position, item in enumerate(items):
-        yield position, work(item)
+        with threads.limit(limits=1):
+            result = work(item)
+        yield position, result
 
 
 def _in_workers(
@@ -90,7 +95,8 @@ def _batch(work: Callable[[T], R], start: int, items: Sequence[T]) -> list[tuple
 
 @lru_cache(maxsize=1)
 def _settle_in() -> None:
-    """Once per worker: leave Ctrl-C to the parent, which ends its workers, and end when the parent is gone."""
+    """Once per worker: one thread, leave Ctrl-C to the parent, which ends its workers, and end when it is gone."""
+    threadpool_limits(limits=1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_outlive_nobody, args=(os.getppid(),), daemon=True).start()
 

@@ -131,6 +131,7 @@ def test_every_wait_ends():
     communicator, _peer = party()
     with pytest.raises(LinkTimeout):
         communicator.all_reduce(torch.zeros(3, dtype=torch.long))
+    communicator, _peer = party()
     with pytest.raises(LinkTimeout):
         communicator.recv(torch.zeros(3, dtype=torch.long))
 
