@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from audio import CorpusError, load_corpus
+from audio import BrokenClip, CorpusError, load_corpus
 from audio.splits import default_split
 from bench.experiment import Cell, Experiment, Say, run
 from bench.paradigms import PARADIGMS
@@ -27,11 +27,16 @@ def open_workbench(
     label: str = "emotion",
 ) -> Workbench:
     """Load a corpus, choose its split and make the workbench.  Raises :class:`audio.CorpusError`, one clear line."""
-    loaded = load_corpus(corpus, data, skip_broken=skip_broken)
+    try:
+        loaded = load_corpus(corpus, data, skip_broken=skip_broken)
+    except BrokenClip as error:
+        raise BrokenClip(f"{error} (--skip-broken leaves such clips out)") from None
     for remark in loaded.remarks:
         say(remark)
     if not any(clip.label(label) for clip in loaded):
-        raise CorpusError(f"no clip of {loaded.name} has the label {label}: choose a corpus that has it")
+        raise CorpusError(
+            f"no clip of {loaded.name} has the label {label}: choose a corpus that has it, or add the column to the manifest"
+        )
     loaded.labels(label)  # names the first clip without one
     say(f"{loaded.name}: {len(loaded)} clips, {len(loaded.speakers)} speakers, {len(loaded.classes(label))} classes")
     return Workbench(loaded, default_split(loaded, seed), label, preset, seed, say)

@@ -9,7 +9,10 @@ from bench.reproductions.request import Request
 from bench.row import Row
 from models.polynomial import DEGREES, TABLE_3, Coefficients, fit_relu
 
-DESCRIPTION = "polynomial stand-ins for ReLU: our fit beside the paper's Table 3"
+DESCRIPTION = (
+    "polynomial stand-ins for ReLU: our fit beside the paper's Table 3, whose x^4 at degree 4 does not belong to its"
+    " other coefficients (read as a misprint)"
+)
 CORPUS = None
 
 

@@ -19,7 +19,14 @@ DESCRIPTION = "accuracy of the emotion models over speaker-disjoint folds (quick
 
 def run(request: Request) -> list[Row]:
     """One row for each model: mean accuracy, its spread over folds, and every fold."""
-    bench = open_workbench(request.corpus, request.data, preset=request.preset, seed=request.seed, say=request.say)
+    bench = open_workbench(
+        request.corpus,
+        request.data,
+        preset=request.preset,
+        seed=request.seed,
+        say=request.say,
+        skip_broken=request.skip_broken,
+    )
     folds = 3 if bench.quick else 6
     recipes = (DEPINTO, FRAMES_QUICK if bench.quick else FRAMES)
     return [_machine_row(bench, folds), *(_network_row(recipe, bench, folds) for recipe in recipes)]

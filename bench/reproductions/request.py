@@ -18,3 +18,4 @@ class Request:
     seed: int
     out: Path
     say: Say
+    skip_broken: bool = False

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json as json_module
+import logging
 import sys
 from collections import Counter
+from collections.abc import Iterator
 from typing import Annotated
 
 import typer
@@ -57,8 +60,10 @@ def check(name: Name, data: Data = None, skip_broken: SkipBroken = False, json: 
 
     Example:  sotto corpus check ravdess --data ~/corpora/ravdess
     """
-    corpus = load_corpus(name, data, skip_broken=skip_broken)
+    with _skipped() as skipped:  # all faults are wanted, not the first
+        corpus = load_corpus(name, data, skip_broken=True)
     found = audio.check(corpus)
+    broken = [*skipped, *found.broken.values()]
     summary = {
         "corpus": corpus.name,
         "clips": len(corpus),
@@ -70,7 +75,7 @@ def check(name: Name, data: Data = None, skip_broken: SkipBroken = False, json: 
             if any(clip.label(label) for clip in corpus)
         },
         "clips_per_emotion": dict(Counter(clip.emotion for clip in corpus if clip.emotion)),
-        "broken": list(found.broken.values()),
+        "broken": broken,
         "copies": [list(ids) for ids in found.copies],
         "remarks": list(corpus.remarks),
     }
@@ -79,8 +84,29 @@ def check(name: Name, data: Data = None, skip_broken: SkipBroken = False, json: 
     else:
         for key, value in summary.items():
             out.print(f"{key}: {escape(_plain(value))}", soft_wrap=True)
-    if found.broken and not skip_broken:
-        raise audio.BrokenClip(f"{len(found.broken)} of {len(corpus)} clips of {corpus.name} cannot be used")
+    if broken and not skip_broken:
+        raise audio.BrokenClip(
+            f"{len(broken)} files of {corpus.name} cannot be used (--skip-broken leaves them out everywhere)"
+        )
+
+
+@contextlib.contextmanager
+def _skipped() -> Iterator[list[str]]:
+    """The faults that loading reports while it skips broken files."""
+    faults: list[str] = []
+
+    class Collect(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            message = record.getMessage()
+            if message.startswith("skipped: "):
+                faults.append(message.removeprefix("skipped: "))
+
+    handler = Collect(logging.WARNING)
+    logging.getLogger("sotto").addHandler(handler)
+    try:
+        yield faults
+    finally:
+        logging.getLogger("sotto").removeHandler(handler)
 
 
 def _plain(value: object) -> str:

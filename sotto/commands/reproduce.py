@@ -14,7 +14,7 @@ from bench import results
 from bench.reproductions import TARGETS, Request
 from bench.row import Row
 from bench.table import NONE, setting
-from sotto.commands.options import CorpusName, Data, Json, Out, PresetName, Seed
+from sotto.commands.options import CorpusName, Data, Json, Out, PresetName, Seed, SkipBroken
 from sotto.console import escape, out, say
 
 
@@ -26,6 +26,7 @@ def reproduce(
     preset: PresetName = "quick",
     seed: Seed = 0,
     out_folder: Out = Path("results"),
+    skip_broken: SkipBroken = False,
     json: Json = False,
 ) -> None:
     """Reproduce a table or figure and print it beside the published one.
@@ -40,7 +41,7 @@ def reproduce(
         return
     if target is None or target not in TARGETS:
         raise typer.BadParameter(f"one of {', '.join(TARGETS)}", param_hint="TARGET")
-    request = Request(corpus, data, preset, seed, out_folder / target, say)
+    request = Request(corpus, data, preset, seed, out_folder / target, say, skip_broken)
     rows = TARGETS[target].run(request)
     results.write(rows, request.out)
     if json:

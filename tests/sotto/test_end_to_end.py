@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import shutil
 import subprocess
 import sys
 
@@ -109,3 +110,17 @@ def test_results_that_could_not_be_written_are_refused_before_any_work(corpus, s
     assert done.returncode == 1
     assert "choose another --out" in done.stderr
     assert "manifest:" not in done.stderr
+
+
+def test_checking_a_corpus_names_every_broken_file(corpus, sotto, tmp_path):
+    shutil.copytree(corpus, tmp_path / "broken")
+    (tmp_path / "broken" / "0-calm-0.wav").write_bytes(b"")
+    (tmp_path / "broken" / "1-calm-0.wav").write_bytes(b"nonsense" * 100)
+    done = sotto("corpus", "check", "manifest", "--data", tmp_path / "broken", "--json")
+    assert done.returncode == 1
+    found = json.loads(done.stdout)
+    assert len(found["broken"]) == 2
+    assert all(any(name in line for line in found["broken"]) for name in ("0-calm-0.wav", "1-calm-0.wav"))
+    first = sotto("train", "depinto", "--corpus", "manifest", "--data", tmp_path / "broken")
+    assert first.returncode == 1
+    assert "--skip-broken" in first.stderr
