@@ -35,7 +35,7 @@ def open_workbench(
         say(remark)
     if not any(clip.label(label) for clip in loaded):
         raise CorpusError(
-            f"no clip of {loaded.name} has the label {label}: choose a corpus that has it, or add the column to the manifest"
+            f"no clip of {loaded.name} has the label {label}: choose a corpus that has it, or add it to the manifest"
         )
     loaded.labels(label)  # names the first clip without one
     say(f"{loaded.name}: {len(loaded)} clips, {len(loaded.speakers)} speakers, {len(loaded.classes(label))} classes")
