@@ -38,7 +38,6 @@ from link import Array, Link, LinkError, Listener, Shape, connect, listen
 Factory = Callable[[Mapping[str, Any], Mapping[str, Link]], Any]
 
 _SEEN_MESSAGES = 2000
-_PREVIEW = 64
 _TOKEN = "bench.token"  # noqa: S105  a message name
 
 
@@ -63,7 +62,7 @@ class Orders:
     shape: Shape
     timeout: float
     token: bytes  # of this run; who connects shows it, because any account of the machine can reach a port
-    keep_payloads: int = 0  # bytes of each message to keep for the transcript, beyond a preview
+    keep_payloads: int = 0  # bytes of each message to keep for a transcript; 0: no transcript
 
 
 @dataclass
@@ -78,8 +77,7 @@ class _Witness:
     def watch(self, link: Link) -> Link:
         def note(direction: str, name: str, payload: memoryview) -> None:
             if len(self.seen) < _SEEN_MESSAGES:
-                beginning = bytes(payload[: max(_PREVIEW, self.keep)])
-                self.seen.append(Seen(direction, link.peer, name, payload.nbytes, beginning))
+                self.seen.append(Seen(direction, link.peer, name, payload.nbytes, bytes(payload[: self.keep])))
 
         if self.keep:
             link.observer = note

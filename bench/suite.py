@@ -31,8 +31,6 @@ def open_workbench(
         loaded = load_corpus(corpus, data, skip_broken=skip_broken)
     except BrokenClip as error:
         raise BrokenClip(f"{error} (--skip-broken leaves such clips out)") from None
-    for remark in loaded.remarks:
-        say(remark)
     if not any(clip.label(label) for clip in loaded):
         raise CorpusError(
             f"no clip of {loaded.name} has the label {label}: choose a corpus that has it, or add it to the manifest"
