@@ -1,52 +1,95 @@
 """Known key: how well someone with a hash and the stolen key (A, w) gets the features back.
 
 Each symbol says that aᵢ·x + wᵢ lies in a cell of width Δ, modulo kΔ. The attacker has speech of other people, hence a
-mean and covariance of the features, and takes the measurements one after the other: given what he knows so far, aᵢ·x is
-Gaussian; the symbol cuts out a comb of intervals; mean and covariance of the result are kept (assumed density
-filtering). Measurements he can predict best come first, so the wrapping is resolved early. Where the result does not
-explain the hash he starts again from the utterance of his own whose hash is nearest, at the distance the Hamming
-distance tells, then from the second nearest, and so on.
+mean and covariance of the features, and takes the measurements one after the other
+(:mod:`hashing.attacks.comb_filter`). Those he can predict best come first, so the wrapping is resolved early. Where the result does not explain the hash he
+starts again from the utterance of his own whose hash is nearest, at the distance the Hamming distance tells, then from
+the second nearest, and so on.
+
+Least squares without all that, for comparison, is :func:`least_squares`.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import ndtr
 
+from hashing.attacks.comb_filter import Floats, filtered, gaussian
 from hashing.distance import hamming_distances
 from hashing.errors import HashingError
 from hashing.key import HashKey
 from hashing.modular_hash import modular_hash
 from hashing.packing import pack
+from hashing.parameters import HashParameters
 from hashing.theory import euclidean_distance
 
-Floats = npt.NDArray[np.float64]
+Symbols = npt.NDArray[np.generic]
 
 _UTTERANCES_AT_ONCE = 64
 _EXPLAINED = 0.9  # share of a hash's symbols a good estimate reproduces; chance is 1/k
-_HOPELESS = 3.0  # periods of uncertainty beyond which a measurement says nothing: exp(-2π² 3²)
-_RIDGE = 1e-3  # of the mean variance: a prior estimated from few utterances stays invertible
+_ROUNDS = 50  # of least squares, each unwrapping around the last estimate; it settles in ten or so
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Measurements:
+    """What the attacker believes the key to be: matrix (M, L), dither (M,), and (M,) the variance of his error in a
+    measurement, zero where he has the key itself."""
+
+    matrix: Floats
+    dither: Floats
+    noise: Floats
+    delta: float
+    k: int
+
+    @classmethod
+    def of(cls, key: HashKey) -> Self:
+        """The stolen key."""
+        p = key.parameters
+        return cls(key.matrix, key.dither, np.zeros(p.symbols), p.delta, p.k)
+
+    def symbols(self, features: Floats) -> Symbols:
+        """The hash symbols (n, M) he expects of features (n, L)."""
+        return np.mod(np.floor((features @ self.matrix.T + self.dither) / self.delta), self.k).astype(np.uint8)
+
+    def centres(self, symbols: Symbols) -> Floats:
+        """Middle of the cells that aᵢ·x was found in, modulo the period: (n, M)."""
+        return self.delta * (symbols.astype(np.float64) + 0.5) - self.dither
 
 
 @dataclass(frozen=True)
-class KnownKeyResult:
-    """What the attacker got from ``utterances`` hashes.
+class Recovery:
+    """How near an attacker's estimates x̂ came to the features of ``utterances`` utterances.
 
     Attributes:
         relative_error: median of ‖x̂ - x‖ / ‖x - μ‖; 1 is what guessing the mean μ of other speakers gives.
         correlation: mean Pearson correlation of x̂ - μ with x - μ.
         recovered: share of utterances with a relative error under 0.1.
-        explained: mean share of symbols that x̂ hashes to again.
     """
 
     utterances: int
     relative_error: float
     correlation: float
     recovered: float
-    explained: float
+
+    @classmethod
+    def of(cls, estimate: Floats, truth: Floats, mean: Floats) -> Self:
+        """Compare estimates (n, L) with the truth (n, L), relative to a guess ``mean`` (L,)."""
+        away, found = truth - mean, estimate - mean
+        errors = np.linalg.norm(estimate - truth, axis=1) / np.maximum(np.linalg.norm(away, axis=1), 1e-12)
+        cosines = [
+            np.corrcoef(a, b)[0, 1] if a.std() > 0 and b.std() > 0 else 0.0 for a, b in zip(away, found, strict=True)
+        ]
+        return cls(len(truth), float(np.median(errors)), float(np.mean(cosines)), float(np.mean(errors < 0.1)))
+
+
+@dataclass(frozen=True)
+class KnownKeyResult(Recovery):
+    """What the attacker got; ``explained``: mean share of symbols that x̂ hashes to again."""
+
+    explained: float = 0.0
 
 
 def known_key_attack(
@@ -61,20 +104,9 @@ def known_key_attack(
     x, prior = np.asarray(features, np.float64), np.asarray(known, np.float64)
     symbols = modular_hash(x, key)
     estimate = recover_features(symbols, key, prior, attempts=attempts)
-    mean = prior.mean(axis=0)
-    away, found = x - mean, estimate - mean
-    norms = np.maximum(np.linalg.norm(away, axis=1), 1e-12)
-    errors = np.linalg.norm(estimate - x, axis=1) / norms
-    cosines = [
-        np.corrcoef(a, b)[0, 1] if a.std() > 0 and b.std() > 0 else 0.0 for a, b in zip(away, found, strict=True)
-    ]
-    return KnownKeyResult(
-        utterances=len(x),
-        relative_error=float(np.median(errors)),
-        correlation=float(np.mean(cosines)),
-        recovered=float(np.mean(errors < 0.1)),
-        explained=float(np.mean(modular_hash(estimate, key) == symbols)),
-    )
+    found = Recovery.of(estimate, x, prior.mean(axis=0))
+    explained = float(np.mean(modular_hash(estimate, key) == symbols))
+    return KnownKeyResult(found.utterances, found.relative_error, found.correlation, found.recovered, explained)
 
 
 def recover_features(symbols: npt.ArrayLike, key: HashKey, known: npt.ArrayLike, *, attempts: int = 4) -> Floats:
@@ -87,86 +119,86 @@ def recover_features(symbols: npt.ArrayLike, key: HashKey, known: npt.ArrayLike,
     Raises:
         HashingError: the hashes or ``known`` do not fit the key.
     """
-    hashes, prior = np.asarray(symbols), np.asarray(known, np.float64)
-    p = key.parameters
-    if hashes.ndim != 2 or hashes.shape[1] != p.symbols or prior.ndim != 2 or prior.shape[1] != p.inputs:
-        raise HashingError(f"hashes {hashes.shape} or features {prior.shape} do not fit the key {key!r}")
-    mean, covariance = _gaussian(prior)
-    order = np.argsort(np.einsum("ml,lj,mj->m", key.matrix, covariance, key.matrix, optimize=True))
+    hashes, prior = _fitting(symbols, key.parameters, known)
+    return recover(hashes, Measurements.of(key), prior, modular_hash(prior, key), attempts=attempts)
+
+
+def recover(
+    hashes: Symbols, measurements: Measurements, known: Floats, known_hashes: Symbols, *, attempts: int
+) -> Floats:
+    """Estimates (n, L) from hashes (n, M), a key or what the attacker believes it to be, and features (m, L) of other
+    people with their hashes (m, M)."""
+    mean, covariance = gaussian(known)
     best, explained = np.tile(mean, (len(hashes), 1)), np.full(len(hashes), -1.0)
-    means, shares = best.copy(), np.ones(len(hashes))
-    for attempt in range(min(max(1, attempts), 1 + len(prior))):
+    for attempt in range(min(max(1, attempts), 1 + len(known))):
         unexplained = np.flatnonzero(explained < _EXPLAINED)
-        if attempt:
-            rows = hashes[unexplained]
-            means[unexplained], shares[unexplained] = _nearest(rows, key, prior, attempt, float(np.trace(covariance)))
         for start in range(0, len(unexplained), _UTTERANCES_AT_ONCE):
             rows = unexplained[start : start + _UTTERANCES_AT_ONCE]
-            estimate = _filtered(hashes[rows], key, means[rows], shares[rows, None, None] * covariance, order)
-            share = (modular_hash(estimate, key) == hashes[rows]).mean(axis=1)
+            means, shares = np.tile(mean, (len(rows), 1)), np.ones(len(rows))
+            if attempt:
+                chosen, away = _nearest(hashes[rows], measurements, known_hashes, attempt)
+                means, shares = known[chosen], np.minimum(away**2 / float(np.trace(covariance)), 1.0)
+            estimate = _estimate(hashes[rows], measurements, means, shares, covariance)
+            share = np.mean(measurements.symbols(estimate) == hashes[rows], axis=1)
             better = share > explained[rows]
             best[rows[better]], explained[rows[better]] = estimate[better], share[better]
     # An estimate that explains little more than chance went astray; the population's mean is nearer to the truth.
-    best[explained < (1.0 + 1.0 / key.parameters.k) / 2.0] = mean
+    best[explained < (1.0 + 1.0 / measurements.k) / 2.0] = mean
     return best
 
 
+def _estimate(hashes: Symbols, measurements: Measurements, means: Floats, shares: Floats, covariance: Floats) -> Floats:
+    """Filter from priors around ``means`` (n, L), as wide as the population's ``covariance`` times ``shares`` (n,)."""
+    variances = np.einsum("ml,lj,mj->m", measurements.matrix, covariance, measurements.matrix, optimize=True)
+    order = np.argsort(variances + measurements.noise)
+    found, _ = filtered(
+        measurements.matrix[order],
+        measurements.centres(hashes)[:, order],
+        means,
+        shares[:, None, None] * covariance,
+        cell=measurements.delta,
+        period=measurements.k * measurements.delta,
+        noise=measurements.noise[order],
+    )
+    return found
+
+
 def _nearest(
-    hashes: npt.NDArray[np.generic], key: HashKey, prior: Floats, rank: int, variance: float
-) -> tuple[Floats, Floats]:
-    """For each hash the known features (n, L) whose hash is the ``rank``-th nearest, and (n,) by how much the squared
-    distance to them is below the total ``variance`` of the population."""
-    p = key.parameters
-    distances = hamming_distances(pack(hashes, p.k), pack(modular_hash(prior, key), p.k))
+    hashes: Symbols, measurements: Measurements, known_hashes: Symbols, rank: int
+) -> tuple[npt.NDArray[np.int64], Floats]:
+    """For each hash (n,) which known hash is the ``rank``-th nearest, and the Euclidean distance that this tells."""
+    distances = hamming_distances(pack(hashes, measurements.k), pack(known_hashes, measurements.k))
     chosen = np.argsort(distances, axis=1)[:, rank - 1]
-    away = euclidean_distance(distances[np.arange(len(hashes)), chosen], p.k, p.delta)
-    return prior[chosen], np.minimum(away**2 / variance, 1.0)
+    found = distances[np.arange(len(hashes)), chosen]
+    return chosen, euclidean_distance(found, measurements.k, measurements.delta)
 
 
-def _gaussian(prior: Floats) -> tuple[Floats, Floats]:
-    mean = prior.mean(axis=0)
-    centred = prior - mean
-    covariance = centred.T @ centred / len(prior)
-    ridge = _RIDGE * max(float(np.trace(covariance)) / len(mean), 1e-12)
-    return mean, covariance + ridge * np.eye(len(mean))
+def least_squares(symbols: npt.ArrayLike, key: HashKey, known: npt.ArrayLike) -> Floats:
+    """Estimates (n, L) by regularised least squares, unwrapping every measurement around the last estimate.
 
-
-def _filtered(
-    hashes: npt.NDArray[np.generic], key: HashKey, means: Floats, covariances: Floats, order: npt.NDArray[np.int64]
-) -> Floats:
-    """Posterior means (n, L) after all measurements in ``order``, from priors (n, L) and (n, L, L)."""
+    What an attacker does who does not mind the wrapping; it starts from the mean of ``known`` (m, L).
+    """
+    hashes, prior = _fitting(symbols, key.parameters, known)
     p = key.parameters
     period = p.k * p.delta
-    centres = p.delta * (hashes.astype(np.float64) + 0.5) - key.dither
-    means, covariances = means.copy(), covariances.copy()
-    for i in order:
-        row = key.matrix[i]
-        spread = covariances @ row
-        variance = np.maximum(spread @ row, 1e-12)
-        offset = centres[:, i] - means @ row
-        offset -= period * np.round(offset / period)
-        shift, left = _comb_moments(offset, variance, period, p.delta / 2)
-        gain = spread / variance[:, None]
-        means += gain * shift[:, None]
-        covariances -= (gain * ((variance - left) / variance)[:, None])[:, :, None] * spread[:, None, :]
-    return means
+    mean, covariance = gaussian(prior)
+    weight = p.delta**2 / 12 * np.linalg.inv(covariance)
+    solve = np.linalg.inv(key.matrix.T @ key.matrix + weight)
+    centres = Measurements.of(key).centres(hashes)
+    estimate = np.tile(mean, (len(hashes), 1))
+    for _ in range(_ROUNDS):
+        residual = centres - estimate @ key.matrix.T
+        residual -= period * np.round(residual / period)
+        estimate = estimate + (residual @ key.matrix - (estimate - mean) @ weight) @ solve
+    return estimate
 
 
-def _comb_moments(offset: Floats, variance: Floats, period: float, half: float) -> tuple[Floats, Floats]:
-    """Mean and variance of z ~ N(0, variance), given that z is within ``half`` of offset + j · period for some j."""
-    sigma = np.sqrt(variance)
-    if sigma.min() > _HOPELESS * period:
-        return np.zeros_like(offset), variance
-    reach = int(np.ceil(6.0 * sigma.max() / period)) + 1
-    centre = offset[:, None] + np.arange(-reach, reach + 1) * period
-    low, high = (centre - half) / sigma[:, None], (centre + half) / sigma[:, None]
-    # Differences of the smaller tail, which do not cancel.
-    weight = np.where(low > 0, ndtr(-low) - ndtr(-high), ndtr(high) - ndtr(low))
-    at_low, at_high = np.exp(-0.5 * low**2), np.exp(-0.5 * high**2)
-    scale = np.sqrt(2.0 * np.pi) * np.maximum(weight.sum(axis=1), 1e-300)
-    first = (at_low - at_high).sum(axis=1) / scale
-    second = 1.0 + (low * at_low - high * at_high).sum(axis=1) / scale
-    impossible = weight.sum(axis=1) < 1e-250  # contradicts what was believed: keep the belief
-    shift = np.where(impossible, 0.0, sigma * first)
-    left = np.where(impossible, variance, variance * np.maximum(second - first**2, 1e-9))
-    return shift, np.minimum(left, variance)
+def _fitting(symbols: npt.ArrayLike, parameters: HashParameters, known: npt.ArrayLike) -> tuple[Symbols, Floats]:
+    hashes, prior = np.asarray(symbols), np.asarray(known, np.float64)
+    fits = hashes.ndim == 2 and hashes.shape[1] == parameters.symbols
+    if not fits or prior.ndim != 2 or prior.shape[1] != parameters.inputs or not len(prior):
+        raise HashingError(
+            f"hashes {hashes.shape} or features {prior.shape} do not fit the key, which is for {parameters.inputs} "
+            f"features and gives {parameters.symbols} symbols"
+        )
+    return hashes, prior

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from hashing import HashingError, HashKey, HashParameters, modular_hash
-from hashing.attacks import known_key_attack, linkability, recover_features
+from hashing.attacks import Recovery, known_key_attack, least_squares, linkability, recover_features
 
 
 def attacked(material, **parameters):
@@ -26,6 +26,20 @@ def test_fewer_measurements_give_less_and_wrapping_far_below_the_spread_gives_no
     hopeless = attacked(material, delta=0.02, measurements_per_coefficient=4)
     assert hopeless.relative_error == pytest.approx(1.0)
     assert abs(hopeless.explained - 1 / 3) < 0.1
+
+
+def test_least_squares_needs_few_wraps_where_the_filter_does_not(material):
+    victims = material.speakers >= 6
+    x, known = material.features[victims][:20].astype(float), material.features[~victims].astype(float)
+    errors = {}
+    for delta in (20.0, 2.0):
+        key = HashKey.generate(HashParameters(12, delta=delta), seed=2)
+        symbols = modular_hash(x, key)
+        for name, attack in (("least squares", least_squares), ("filter", recover_features)):
+            found = Recovery.of(attack(symbols, key, known), x, known.mean(axis=0))
+            errors[name, delta] = found.relative_error
+    assert errors["least squares", 20.0] < 0.4
+    assert errors["filter", 2.0] < 0.1 < 0.5 < errors["least squares", 2.0]
 
 
 def test_another_key_gives_nothing(material):
