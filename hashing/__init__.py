@@ -30,6 +30,7 @@ all training hashes together. A seeded key is as secret as its seed.
 
 from hashing.alice import Alice
 from hashing.bob import Bob
+from hashing.discriminant import DiscriminantFeatures
 from hashing.distance import distance_blocks, hamming_distances
 from hashing.errors import HashFileError, HashingError, KeyFileError
 from hashing.hash_set import HashSet, join, train_hamming_svc, training_hashes
@@ -45,6 +46,7 @@ __all__ = [
     "PAPER_THRESHOLDS",
     "Alice",
     "Bob",
+    "DiscriminantFeatures",
     "HammingSVC",
     "HashFileError",
     "HashKey",

@@ -2,9 +2,9 @@
 
 Each symbol says that aᵢ·x + wᵢ lies in a cell of width Δ, modulo kΔ. The attacker has speech of other people, hence a
 mean and covariance of the features, and takes the measurements one after the other
-(:mod:`hashing.attacks.comb_filter`). Those he can predict best come first, so the wrapping is resolved early. Where the result does not explain the hash he
-starts again from the utterance of his own whose hash is nearest, at the distance the Hamming distance tells, then from
-the second nearest, and so on.
+(:mod:`hashing.attacks.comb_filter`). Those he can predict best come first, so the wrapping is resolved early. Where the
+result does not explain the hash he starts again from the utterance of his own whose hash is nearest, at the distance
+the Hamming distance tells, then from the second nearest, and so on.
 
 Least squares without all that, for comparison, is :func:`least_squares`.
 """

@@ -98,11 +98,8 @@ def learn_measurements(known: npt.ArrayLike, symbols: npt.ArrayLike, parameters:
     prior = np.diag(np.append(np.ones(parameters.inputs), delta**2 / 12))
     order = _from_near_to_far(directions, origin, prior, delta, period)
     behaviour = directions.T @ directions / len(directions)
-    matrix, dither, noise = (
-        np.empty((hashes.shape[1], x.shape[1])),
-        np.empty(hashes.shape[1]),
-        np.empty(hashes.shape[1]),
-    )
+    count = hashes.shape[1]
+    matrix, dither, noise = np.empty((count, x.shape[1])), np.empty(count), np.empty(count)
     for start in range(0, count, _ROWS_AT_ONCE):
         rows = slice(start, min(start + _ROWS_AT_ONCE, count))
         centres = delta * (hashes[:, rows].T.astype(np.float64) + 0.5)
