@@ -7,7 +7,7 @@ from typing import get_args
 import numpy.typing as npt
 
 from link import Answer, Link, LinkError, decode, encode
-from mpc.errors import ProtocolError, reason
+from mpc.errors import InputRefused, PlanError, ProtocolError, reason
 from mpc.fixed_point import checked_features
 from mpc.messages import PLAN_BYTES, VERSION, Hello, Mode, Query, Reveal
 from mpc.plan import ModelPlan
@@ -57,6 +57,23 @@ class Alice:
             self._give_up(link, error)
             raise
 
+    def provision(self, link: Link, examples: int = 1) -> None:
+        """Fetch ahead what a query of ``examples`` needs from the dealer: the offline phase.
+
+        :meth:`ask` does it when it was not done.  Mode ``crypten`` has no offline phase: nothing happens.
+        """
+        self.prepare(link)
+        session, plan = self._current()
+        try:
+            plan.require_batch(examples)
+        except PlanError as error:
+            raise InputRefused(str(error)) from None
+        try:
+            session.provision(examples)
+        except Exception as error:
+            self._give_up(link, error)
+            raise
+
     def ask(self, features: npt.ArrayLike, link: Link) -> Answer:
         """The answer for ``features``, float32 (n, *input_shape), n ≥ 1, within the plan's input limit.
 
@@ -64,12 +81,12 @@ class Alice:
         class (the session goes on), :class:`link.LinkError` (the session is over; prepare again on new links).
         """
         self.prepare(link)
-        if self._session is None or self._plan is None:
-            raise LinkError("the session is over: open new links and prepare again")
-        values = checked_features(features, self._plan)
+        session, plan = self._current()
+        values = checked_features(features, plan)
         try:
+            session.provision(len(values))
             link.send("mpc.query", encode(Query(len(values))))
-            return self._session.ask(values)
+            return session.ask(values)
         except ProtocolError:
             raise  # Bob is not told: whether his lie was noticed would teach him something
         except Exception as error:
@@ -81,6 +98,11 @@ class Alice:
         if self._session:
             self._session.close()
         self._session = None
+
+    def _current(self) -> tuple[Session, ModelPlan]:
+        if self._session is None or self._plan is None:
+            raise LinkError("the session is over: open new links and prepare again")
+        return self._session, self._plan
 
     def _give_up(self, link: Link, error: Exception) -> None:
         self.close()

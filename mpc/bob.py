@@ -56,15 +56,19 @@ class Bob:
         try:
             while True:
                 try:
-                    limits = {"mpc.hello": HELLO_BYTES, "mpc.query": QUERY_BYTES}
+                    limits = {"mpc.hello": HELLO_BYTES, "mpc.query": QUERY_BYTES, "mpc.provision": QUERY_BYTES}
                     name, payload = link.receive_any(limits, timeout=self._idle)
                 except LinkClosed:
                     self.close()
                     return False
+                if name == "mpc.hello":
+                    self._prepare(decode(payload, Hello), link)
+                    continue
+                session, examples = self._announced(payload, link)
                 if name == "mpc.query":
-                    self._query(payload, link)
+                    session.answer(examples)
                     return True
-                self._prepare(decode(payload, Hello), link)
+                session.accept_provision(examples)
         except Exception as error:
             self.close()
             link.fail(reason(error))
@@ -90,7 +94,8 @@ class Bob:
         self._session = open_session(self._mode, 1, link, self._dealer, self._plan, self._weights, hello.reveal)
         link.send("mpc.ready", b"")
 
-    def _query(self, payload: bytearray, link: Link) -> None:
+    def _announced(self, payload: bytearray, link: Link) -> tuple[Session, int]:
+        """The session, and for how many examples Alice speaks."""
         query = decode(payload, Query)
         if self._session is None or self._session.peer is not link:
             raise FrameError("a query came before the set-up: prepare first")
@@ -98,4 +103,4 @@ class Bob:
             self._plan.require_batch(query.examples)
         except PlanError as error:
             raise FrameError(str(error)) from None
-        self._session.answer(query.examples)
+        return self._session, query.examples

@@ -79,6 +79,12 @@ class CryptenSession:
         )
         _seed_generators()
 
+    def provision(self, examples: int) -> None:
+        """Nothing: stock CrypTen asks the dealer inside the query."""
+
+    def accept_provision(self, examples: int) -> None:
+        """Nothing, as above."""
+
     def ask(self, features: npt.NDArray[np.float32]) -> Answer:
         """Alice's side of a query: features float32 (n, *input_shape)."""
         opened = self._evaluate(torch.from_numpy(np.array(features, np.float32)))

@@ -5,6 +5,13 @@ Bob → Alice     mpc.plan      ModelPlan   the public shapes (:mod:`mpc.plan`)
 Bob → Alice     mpc.ready     empty       the weights are shared
 Alice → Bob     mpc.query     Query       how many examples follow; then the mode's own messages
 each → dealer   dealer.join   Join        who is here
+
+and in the modes on masked words (:mod:`mpc.masked_session`):
+
+Bob → Alice     mpc.ranges    RangesMessage
+Alice → Bob     mpc.provision Query       prepare a query of so many examples
+each → dealer   dealer.terms  Terms       what bundles are for
+Alice → dealer  dealer.request Query      one bundle, for so many examples
 """
 
 from __future__ import annotations
@@ -14,16 +21,19 @@ from typing import Literal, TypeAlias
 import msgspec
 
 from link import FrameError
+from mpc.plan import MAX_LAYERS, ModelPlan
 
 VERSION = 1
 
-Mode: TypeAlias = Literal["crypten"]
+Mode: TypeAlias = Literal["crypten", "semi-honest"]
 Reveal: TypeAlias = Literal["class", "logits"]
 
 HELLO_BYTES = 256
 PLAN_BYTES = 1 << 18
 QUERY_BYTES = 64
 JOIN_BYTES = 256
+RANGES_BYTES = 64 + 2 * MAX_LAYERS
+TERMS_BYTES = PLAN_BYTES + RANGES_BYTES
 
 
 class Hello(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -46,6 +56,20 @@ class Join(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     version: int
     mode: str
     rank: Literal[0, 1]
+
+
+class RangesMessage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """For each value of the plan a b with |value| < 2^b (:mod:`mpc.ranges`)."""
+
+    bits: tuple[int, ...]
+
+
+class Terms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What both parties tell the dealer, in the same words, so that he makes the same program."""
+
+    plan: ModelPlan
+    ranges: tuple[int, ...]
+    reveal: Reveal
 
 
 def require_same(version: int, mode: str, own_mode: Mode, who: str) -> None:

@@ -22,11 +22,12 @@ def evaluate(plan: layers.ModelPlan, weights: Weights, features: npt.ArrayLike) 
     with torch.no_grad():
         for number, layer in enumerate(plan.layers):
             own = {name: torch.tensor(tensor) for name, tensor in weights.get(number, {}).items()}
-            values.append(_step(layer, own, [values[source] for source in layer.sources]))
+            values.append(layer_output(layer, own, [values[source] for source in layer.sources]))
     return values[-1].numpy()
 
 
-def _step(layer: layers.Layer, own: dict[str, torch.Tensor], inputs: list[torch.Tensor]) -> torch.Tensor:
+def layer_output(layer: layers.Layer, own: dict[str, torch.Tensor], inputs: list[torch.Tensor]) -> torch.Tensor:
+    """One layer of floating-point ``inputs`` (n, *shape); ``own`` are its tensors by name."""
     x = inputs[0]
     match layer:
         case layers.Convolution():

@@ -13,15 +13,24 @@ import numpy as np
 import numpy.typing as npt
 
 from link import Answer, Link
+from mpc.bundle_supply import BundleSupply
 from mpc.crypten_torch import load_crypten
 from mpc.messages import Mode, Reveal
 from mpc.plan import ModelPlan, Weights
 
 
 class Session(Protocol):
-    """One party's side of a set-up.  Alice calls ``ask``, Bob ``answer`` with the number of examples she announced."""
+    """One party's side of a set-up.
+
+    Alice calls ``provision`` ahead of a query of so many examples and ``ask``; Bob calls ``accept_provision`` and
+    ``answer`` with the number of examples that she announced.
+    """
 
     peer: Link
+
+    def provision(self, examples: int) -> None: ...
+
+    def accept_provision(self, examples: int) -> None: ...
 
     def ask(self, features: npt.NDArray[np.float32]) -> Answer: ...
 
@@ -40,7 +49,8 @@ def require_mode(mode: str) -> Mode:
     """``mode``, its libraries loaded.  Raises ``ValueError``, or ``CryptenMissing`` saying what to run."""
     for known in get_args(Mode):
         if mode == known:
-            load_crypten()
+            if mode == "crypten":
+                load_crypten()
             return known
     raise ValueError(f"unknown mpc mode '{mode}': choose one of {', '.join(get_args(Mode))}")
 
@@ -49,13 +59,21 @@ def open_session(
     mode: Mode, rank: int, peer: Link, dealer: Link, plan: ModelPlan, weights: Weights | None, reveal: Reveal
 ) -> Session:
     """Party ``rank``'s session (0: Alice, without weights; 1: Bob) over open links."""
-    from mpc.crypten_session import CryptenSession  # CrypTen may be missing: only who uses it needs it
+    if mode == "crypten":
+        from mpc.crypten_session import CryptenSession  # CrypTen may be missing: only who uses it needs it
 
-    return CryptenSession(rank, peer, dealer, plan, weights, reveal)
+        return CryptenSession(rank, peer, dealer, plan, weights, reveal)
+    from mpc.semi_honest_session import SemiHonestSession  # compiles its kernels on first use
+
+    return SemiHonestSession(rank, peer, dealer, plan, weights, reveal)
 
 
 def open_supply(mode: Mode, idle_timeout: float) -> Supply:
     """The dealer's side of ``mode``; it waits ``idle_timeout`` seconds for the next request before it gives up."""
-    from mpc.crypten_supply import CryptenSupply
+    if mode == "crypten":
+        from mpc.crypten_supply import CryptenSupply
 
-    return CryptenSupply(idle_timeout)
+        return CryptenSupply(idle_timeout)
+    from mpc.semi_honest_session import SemiHonestDealing
+
+    return BundleSupply(mode, SemiHonestDealing, idle_timeout)

@@ -1,0 +1,102 @@
+"""The dealer's loop in our own modes: one program per session, one bundle per request, each number once."""
+
+from __future__ import annotations
+
+import secrets
+from abc import ABC, abstractmethod
+
+from link import FrameError, Link, LinkClosed, decode
+from mpc.errors import PlanError, reason
+from mpc.messages import JOIN_BYTES, QUERY_BYTES, TERMS_BYTES, Join, Mode, Query, Terms, require_same
+from mpc.program import Program, compile_program
+
+SECRET_BYTES = 32
+
+
+class Dealing(ABC):
+    """What the dealer makes for one session out of its ``secret``, 32 bytes; bundles are fresh each time."""
+
+    def __init__(self, program: Program, secret: bytes) -> None:
+        self._program = program
+        self._secret = secret
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}>"
+
+    @abstractmethod
+    def openings(self) -> tuple[bytes | None, bytes | None]:
+        """What Alice and Bob are sent once per session, before any bundle; None: nothing."""
+
+    @abstractmethod
+    def bundle(self, examples: int, number: int) -> tuple[bytes, bytes]:
+        """Bundle ``number`` for Alice and for Bob."""
+
+
+class BundleSupply:
+    """Serves any number of sessions of one Alice and one Bob, one after the other."""
+
+    def __init__(self, mode: Mode, dealing: type[Dealing], idle_timeout: float) -> None:
+        self._mode = mode
+        self._dealing = dealing
+        self._idle = idle_timeout
+
+    def serve(self, alice: Link, bob: Link) -> None:
+        """Serve until Alice closes her link.  Raises :class:`link.LinkError` after telling both parties why."""
+        session: _Session | None = None
+        try:
+            while True:
+                limits = {"dealer.join": JOIN_BYTES} | ({"dealer.request": QUERY_BYTES} if session else {})
+                try:
+                    name, payload = alice.receive_any(limits, timeout=self._idle)
+                except LinkClosed:
+                    return
+                if name == "dealer.join":
+                    session = self._join(payload, alice, bob)
+                elif session:
+                    session.serve(decode(payload, Query).examples)
+        except Exception as error:
+            for link in (alice, bob):
+                link.fail(reason(error))
+            raise
+
+    def _join(self, payload: bytearray, alice: Link, bob: Link) -> _Session:
+        self._require_party(payload, 0, "alice")
+        self._require_party(bob.receive("dealer.join", limit=JOIN_BYTES), 1, "bob")
+        terms = alice.receive("dealer.terms", limit=TERMS_BYTES)
+        if terms != bob.receive("dealer.terms", limit=TERMS_BYTES):
+            raise FrameError("alice and bob told the dealer of different networks: open new links and prepare again")
+        agreed = decode(terms, Terms)
+        try:
+            program = compile_program(agreed.plan, agreed.ranges, agreed.reveal)
+        except PlanError as error:
+            raise FrameError(str(error)) from None
+        return _Session(program, self._dealing(program, secrets.token_bytes(SECRET_BYTES)), alice, bob)
+
+    def _require_party(self, payload: bytearray, rank: int, who: str) -> None:
+        join = decode(payload, Join)
+        require_same(join.version, join.mode, self._mode, who)
+        if join.rank != rank:
+            raise FrameError(f"the link given to the dealer as {who}'s is the other party's: swap them")
+
+
+class _Session:
+    """Numbers the bundles of one session."""
+
+    def __init__(self, program: Program, dealing: Dealing, alice: Link, bob: Link) -> None:
+        self._program = program
+        self._dealing = dealing
+        self._links = (alice, bob)
+        self._next = 0
+        for link, opening in zip(self._links, dealing.openings(), strict=True):
+            if opening is not None:
+                link.send("dealer.session", opening)
+
+    def serve(self, examples: int) -> None:
+        """Make and send the next bundle."""
+        if not 1 <= examples <= self._program.part:
+            raise FrameError(
+                f"alice asked the dealer for a bundle of {examples} examples, 1 to {self._program.part} fit"
+            )
+        number, self._next = self._next, self._next + 1
+        for link, data in zip(self._links, self._dealing.bundle(examples, number), strict=True):
+            link.send("dealer.bundle", data)

@@ -1,0 +1,139 @@
+"""What a session on masked words does in either of our modes: agree on the program, fetch bundles ahead, answer.
+
+    Bob -> Alice      mpc.ranges        the ranges of all values, from which both make the same program
+    each -> dealer    dealer.join       who is here; then dealer.terms: the plan, the ranges, what is revealed
+
+and for each query, ahead of it (offline):
+
+    Alice -> Bob      mpc.provision     for how many examples
+    Alice -> dealer   dealer.request    the same, for each part of the query
+    dealer -> both    dealer.bundle     the correlated randomness of one part
+    Bob -> Alice      mpc.stocked       ready
+
+A bundle leaves the stock before its first use, so nothing is used twice.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections import defaultdict, deque
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from link import Answer, FrameError, Link, decode, encode
+from mpc import ring
+from mpc.errors import PlanError, ProtocolError
+from mpc.messages import RANGES_BYTES, TERMS_BYTES, VERSION, Join, Mode, Query, RangesMessage, Reveal, Terms
+from mpc.plan import ModelPlan, Weights
+from mpc.program import WORD_BITS, Program, compile_program
+from mpc.ranges import value_ranges
+from mpc.ring import Words
+
+ALICE, BOB = 0, 1
+_MOST_AHEAD = 32  # provisions that may wait for their queries
+
+
+class Evaluation(Protocol):
+    """One part of a query, prepared.  Alice's run takes her words and returns the opened output; Bob's, nothing."""
+
+    def run(self, inputs: Words | None) -> Words | None: ...
+
+
+class MaskedSession(ABC):
+    """Party ``rank``'s side.  ``weights`` is Bob's alone; Alice passes None."""
+
+    mode: Mode
+
+    def __init__(
+        self, rank: int, peer: Link, dealer: Link, plan: ModelPlan, weights: Weights | None, reveal: Reveal
+    ) -> None:
+        self.peer = peer
+        self._rank = rank
+        self._dealer = dealer
+        self._stock: defaultdict[int, deque[list[Evaluation]]] = defaultdict(deque)
+        self._program = self._agree(plan, weights, reveal)
+        self._set_up(weights)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} over {self.peer!r}>"
+
+    @abstractmethod
+    def _set_up(self, weights: Weights | None) -> None:
+        """Once per session: open the masked weights."""
+
+    @abstractmethod
+    def _prepare(self, examples: int) -> Evaluation:
+        """Take the next bundle from the dealer and do everything that does not depend on the query."""
+
+    def _agree(self, plan: ModelPlan, weights: Weights | None, reveal: Reveal) -> Program:
+        if weights is None:
+            ranges = decode(self.peer.receive("mpc.ranges", limit=RANGES_BYTES), RangesMessage).bits
+        else:
+            ranges = value_ranges(plan, weights)
+            self.peer.send("mpc.ranges", encode(RangesMessage(ranges)))
+        program = compile_program(plan, ranges, reveal)
+        self._dealer.send("dealer.join", encode(Join(VERSION, self.mode, 1 if self._rank else 0)))
+        terms = encode(Terms(plan, ranges, reveal))
+        if len(terms) > TERMS_BYTES:
+            raise PlanError("the network has too many layers for one message")
+        self._dealer.send("dealer.terms", terms)
+        return program
+
+    def provision(self, examples: int) -> None:
+        """Alice: have what a query of ``examples`` needs, fetching it now if nothing is in stock."""
+        if self._stock[examples]:
+            return
+        self.peer.send("mpc.provision", encode(Query(examples)))
+        parts = []
+        for part in self._program.parts(examples):
+            self._dealer.send("dealer.request", encode(Query(part)))
+            parts.append(self._prepare(part))
+        self.peer.receive("mpc.stocked", limit=0)
+        self._stock[examples].append(parts)
+
+    def accept_provision(self, examples: int) -> None:
+        """Bob: the same, when Alice has announced it."""
+        if sum(map(len, self._stock.values())) >= _MOST_AHEAD:
+            raise FrameError(f"alice wants more than {_MOST_AHEAD} queries prepared ahead: ask some of them first")
+        self._stock[examples].append([self._prepare(part) for part in self._program.parts(examples)])
+        self.peer.send("mpc.stocked", b"")
+
+    def ask(self, features: npt.NDArray[np.float32]) -> Answer:
+        """Alice's side of a query: features float32 (n, *input_shape)."""
+        words = ring.encode(features)
+        opened, start = [], 0
+        for part, evaluation in zip(self._program.parts(len(words)), self._take(len(words)), strict=True):
+            result = evaluation.run(words[start : start + part])
+            if result is None:
+                raise ProtocolError("the answer was opened to the other party: only Alice may ask")
+            opened.append(result)
+            start += part
+        return self._answer(np.concatenate(opened))
+
+    def answer(self, examples: int) -> None:
+        """Bob's side of a query of ``examples`` examples; he learns nothing."""
+        for evaluation in self._take(examples):
+            evaluation.run(None)
+
+    def _take(self, examples: int) -> list[Evaluation]:
+        if not self._stock[examples]:
+            raise FrameError(f"nothing was prepared for a query of {examples} examples: provision first")
+        return self._stock[examples].popleft()
+
+    def _answer(self, output: Words) -> Answer:
+        """The answer that the opened output register stands for."""
+        program = self._program
+        after = program.formats[program.output]
+        if program.index_bits is None:
+            scores = ring.decode(output, after.fraction, after.divisor).astype(np.float32)
+            return Answer(scores.argmax(axis=1).astype(np.int64), scores)
+        index = program.classes - 1 - (output[:, 0] >> np.uint64(WORD_BITS - program.index_bits)).astype(np.int64)
+        if (index < 0).any():
+            raise ProtocolError("the answer is no class: the other party departed from the protocol; ask again")
+        return Answer(index)
+
+    def close(self) -> None:
+        """Forget what was prepared; harmless when closed already.  Links stay open."""
+        self._stock.clear()

@@ -1,0 +1,66 @@
+"""A session in mode ``semi-honest``: Bob's weights opened under the dealer's masks, queries by :mod:`mpc.semi_honest`.
+
+dealer -> Bob     dealer.session    the seed of the masks lambda_W
+Bob -> Alice      mpc.weights       Delta_W = W + lambda_W of all products, once per session
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from link import FrameError
+from mpc.bundle_supply import Dealing
+from mpc.masked_session import ALICE, Evaluation, MaskedSession
+from mpc.material import SEED_BYTES, bundle_bytes, make_bundle, read_bundle, weight_masks, weight_shape
+from mpc.messages import Mode
+from mpc.plan import Weights
+from mpc.program import Program
+from mpc.ring import WORD_BYTES, Words
+from mpc.semi_honest import AliceEvaluation, BobEvaluation, weight_words
+
+
+class SemiHonestSession(MaskedSession):
+    """One party's side of a session in this mode."""
+
+    mode: Mode = "semi-honest"
+
+    def _set_up(self, weights: Weights | None) -> None:
+        if weights is None:
+            self._opened = self._receive_weights()
+            return
+        masks = weight_masks(self._program, bytes(self._dealer.receive("dealer.session", limit=SEED_BYTES)))
+        self._weights, self._biases = weight_words(self._program, weights)
+        opened = [(self._weights[register] + mask).ravel() for register, mask in masks.items()]
+        self.peer.send("mpc.weights", np.concatenate([np.empty(0, np.uint64), *opened]).tobytes())
+
+    def _receive_weights(self) -> dict[int, Words]:
+        shapes = {step.out: weight_shape(step) for step in self._program.products}
+        counts = [math.prod(shape) for shape in shapes.values()]
+        payload = self.peer.receive("mpc.weights", limit=WORD_BYTES * sum(counts))
+        if len(payload) != WORD_BYTES * sum(counts):
+            raise FrameError("bob sent other weights than his plan has")
+        parts = np.split(np.frombuffer(payload, np.uint64), np.cumsum(counts)[:-1])
+        return {out: part.reshape(shape) for (out, shape), part in zip(shapes.items(), parts, strict=False)}
+
+    def _prepare(self, examples: int) -> Evaluation:
+        data = self._dealer.receive("dealer.bundle", limit=bundle_bytes(self._program, examples, self._rank))
+        bundle = read_bundle(self._program, examples, self._rank, data)
+        if self._rank == ALICE:
+            return AliceEvaluation(self._program, bundle, self.peer, self._opened)
+        return BobEvaluation(self._program, bundle, self.peer, self._weights, self._biases)
+
+
+class SemiHonestDealing(Dealing):
+    """The dealer's side: Bob gets the seed of his masks, each bundle is :func:`mpc.material.make_bundle`'s."""
+
+    def __init__(self, program: Program, secret: bytes) -> None:
+        super().__init__(program, secret)
+        self._masks = weight_masks(program, secret)
+
+    def openings(self) -> tuple[bytes | None, bytes | None]:
+        return None, self._secret
+
+    def bundle(self, examples: int, number: int) -> tuple[bytes, bytes]:
+        return make_bundle(self._program, examples, number, self._masks)
