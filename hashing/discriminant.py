@@ -45,7 +45,7 @@ class DiscriminantFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ba
         What the features are multiplied with.
     """
 
-    def __init__(self, weight: float = 0.5) -> None:
+    def __init__(self, weight: float = 0.3) -> None:
         self.weight = weight
 
     def fit(self, X: npt.ArrayLike, y: npt.ArrayLike) -> Self:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol
 
-from bench.reproductions import dias_table3, emotion_accuracy
+from bench.reproductions import dias_figure1, dias_table1, dias_table2, dias_table3, emotion_accuracy, smh_speed
 from bench.reproductions.request import Request
 from bench.row import Row
 
@@ -22,4 +22,11 @@ class Target(Protocol):
         """Measure and return the rows."""
 
 
-TARGETS: Mapping[str, Target] = {"dias-table3": dias_table3, "emotion-accuracy": emotion_accuracy}
+TARGETS: Mapping[str, Target] = {
+    "dias-figure1": dias_figure1,
+    "dias-table1": dias_table1,
+    "dias-table2": dias_table2,
+    "dias-table3": dias_table3,
+    "emotion-accuracy": emotion_accuracy,
+    "smh-speed": smh_speed,
+}
