@@ -6,21 +6,22 @@ trust him with her features, and checks the parameters he asks for against the 1
 
 from __future__ import annotations
 
+import itertools
 import logging
+from collections.abc import Iterator
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-import tenseal as ts
 
-from he.contexts import load_vector, public_material, secret_context
 from he.noise import LARGE_LOGIT
-from he.parameters import Parameters
+from he.session_secrets import Secrets, make_secrets
 from he.wire import (
     MAX_PART,
     VERSION,
-    Description,
+    AnyDescription,
     Hello,
+    Published,
     Query,
     Ready,
     receive_reply,
@@ -52,18 +53,17 @@ class Alice:
             reveal: ``"class"`` for labels only, the safe default; ``"logits"`` also gives rounded scores. Raw
                 decryptions are never given out: their low digits are the encryption's noise, from which whoever
                 holds the ciphertext recovers the secret key (:mod:`he.attacks.raw_decryption`).
-            timeout: seconds Bob may take for one vector, or for loading the keys.
-            threads: threads of TenSEAL; None for all cores.
+            timeout: seconds Bob may take for one vector or one batch, or for loading the keys.
+            threads: threads of TenSEAL in mode ``"tenseal"``, None for all cores; the other modes use one.
         """
         if reveal not in ("class", "logits"):
             raise ValueError(f"reveal is {reveal!r}; use 'class' or 'logits'")
         self.reveal = reveal
         self.timeout = timeout
         self.clipped = 0
-        self.description: Description | None = None
+        self.description: AnyDescription | None = None
         self._threads = threads
-        self._context: ts.Context | None = None
-        self._parameters: Parameters | None = None
+        self._secrets: Secrets | None = None
         self._link: Link | None = None
 
     def __repr__(self) -> str:
@@ -79,18 +79,17 @@ class Alice:
             return
         link.send("he.hello", encode(Hello(VERSION)))
         try:
-            description = receive_small(link, "he.model", Description, self.timeout)
-            parameters = description.parameters()
+            description = receive_small(link, "he.model", Published, self.timeout).model
+            secrets = make_secrets(description, self._threads)
         except FrameError as error:
             link.fail(str(error))
             raise
-        context = secret_context(parameters, self._threads)
-        send_keys(link, public_material(context))
+        send_keys(link, secrets.public_material())
         receive_small(link, "he.ready", Ready, self.timeout)
-        self.description, self._parameters, self._context, self._link = description, parameters, context, link
+        self.description, self._secrets, self._link = description, secrets, link
 
     def ask(self, features: npt.ArrayLike, link: Link) -> Answer:
-        """Have Bob classify ``features`` (n, inputs) float32 in [-1, 1], one ciphertext each.
+        """Have Bob classify ``features`` (n, inputs) float32 in [-1, 1].
 
         Values outside [-1, 1] are clipped, counted in :attr:`clipped` and logged: the bounds that rule out overflow
         hold for that interval only.
@@ -101,34 +100,30 @@ class Alice:
             LinkError: Bob is gone or late.
         """
         self.prepare(link)
-        if self.description is None or self._parameters is None or self._context is None:
+        if self.description is None or self._secrets is None:
             raise RuntimeError("Alice has no session: prepare() did not finish")
         vectors = self._within_range(features, self.description.inputs)
-        logits = self._logits(vectors, link, self.description, self._parameters, self._context)
+        logits = self._logits(vectors, link, self.description, self._secrets)
         labels = logits.argmax(axis=1).astype(np.int64)
         if self.reveal == "class":
             return Answer(labels)
         return Answer(labels, rounded(logits))
 
     def _logits(
-        self,
-        vectors: npt.NDArray[np.float64],
-        link: Link,
-        description: Description,
-        parameters: Parameters,
-        context: ts.Context,
+        self, vectors: npt.NDArray[np.float64], link: Link, description: AnyDescription, secrets: Secrets
     ) -> npt.NDArray[np.float64]:
-        """Send the vectors in parts and decrypt what comes back: (n, classes)."""
+        """Send the vectors batch by batch and decrypt what comes back: (n, classes)."""
         logits = np.empty((len(vectors), description.classes))
-        for start in range(0, len(vectors), MAX_PART):
-            part = vectors[start : start + MAX_PART]
-            ciphertexts = tuple(ts.ckks_vector(context, vector.tolist()).serialize() for vector in part)
-            last = start + MAX_PART >= len(vectors)
-            link.send("he.query", encode(Query(VERSION, last, ciphertexts)))
+        for start in range(0, len(vectors), secrets.rows):
+            batch = vectors[start : start + secrets.rows]
+            last = start + secrets.rows >= len(vectors)
+            for message in _messages(secrets.encrypt(batch), last):
+                link.send("he.query", encode(message))
             # All of them first: one that is refused below must leave none behind for the next question.
-            replies = [receive_reply(link, parameters, self.timeout) for _ in part]
-            for index, reply in enumerate(replies):
-                logits[start + index] = self._decrypt(reply, description, parameters, context)
+            count = secrets.replies(len(batch))
+            replies = [receive_reply(link, secrets.reply_bytes, self.timeout) for _ in range(count)]
+            logits[start : start + len(batch)] = secrets.decrypt(replies, len(batch))
+        _check_bound(logits, description.logit_bound)
         return logits
 
     def _within_range(self, features: npt.ArrayLike, inputs: int) -> npt.NDArray[np.float64]:
@@ -142,25 +137,23 @@ class Alice:
             log.warning("%d of %d feature values lay outside [-1, 1] and were clipped", self.clipped, vectors.size)
         return np.clip(vectors, -1, 1).astype(np.float64)
 
-    @staticmethod
-    def _decrypt(
-        ciphertext: bytes, description: Description, parameters: Parameters, context: ts.Context
-    ) -> npt.NDArray[np.float64]:
-        vector = load_vector(
-            context,
-            ciphertext,
-            size=description.classes,
-            primes=len(parameters.base),
-            scale=2.0**parameters.scale_bits,
+
+def _messages(ciphertexts: Iterator[bytes], last: bool) -> Iterator[Query]:
+    """The messages of a batch, at most :data:`he.wire.MAX_PART` ciphertexts each."""
+    part = tuple(itertools.islice(ciphertexts, MAX_PART))
+    while part:
+        following = tuple(itertools.islice(ciphertexts, MAX_PART))
+        yield Query(VERSION, last and not following, part)
+        part = following
+
+
+def _check_bound(logits: npt.NDArray[np.float64], bound: float) -> None:
+    # Bob is not told: whether a decryption is in range is itself something that he must not learn.
+    if not (np.isfinite(logits).all() and np.abs(logits).max() <= bound * 1.01 + LOGIT_STEP):
+        raise FrameError(
+            "a decrypted logit exceeds the bound Bob declared: the query is unlike what his model was"
+            " calibrated on, or his answer is wrong"
         )
-        logits = np.array(vector.decrypt())
-        # Bob is not told: whether a decryption is in range is itself something that he must not learn.
-        if not (np.isfinite(logits).all() and np.abs(logits).max() <= description.logit_bound * 1.01 + LOGIT_STEP):
-            raise FrameError(
-                "a decrypted logit exceeds the bound Bob declared: the query is unlike what his model was"
-                " calibrated on, or his answer is wrong"
-            )
-        return logits
 
 
 def rounded(logits: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:

@@ -1,25 +1,29 @@
 """Bob: evaluates his network on ciphertexts he cannot read.
 
 He holds the weights in the clear and Alice's public material.  He is not protected from what the answers say about
-his model (:mod:`he.attacks.extraction`), nor, without noise flooding, from what the noise of a ciphertext may say.
+his model (:mod:`he.attacks.extraction`), nor, unless he floods them, from what the noise of a ciphertext may say.
 """
 
 from __future__ import annotations
 
-from typing import get_args
+from typing import Protocol, get_args
 
 import numpy.typing as npt
 from torch import nn
 
-from he.contexts import public_context
+from he.batched_evaluator import BatchedModel
+from he.flooding import MAX_STATISTICAL_BITS
 from he.network import PolynomialNetwork
-from he.planning import plan
-from he.tenseal_evaluator import TensealEvaluator
+from he.packed_evaluator import PackedModel
+from he.planning import Plan, plan
+from he.scheduling import ScaledPlan, schedule_for
+from he.tenseal_evaluator import TensealModel
 from he.wire import (
     VERSION,
-    Description,
+    AnyDescription,
     Hello,
     Mode,
+    Published,
     Ready,
     Reply,
     open_query,
@@ -27,6 +31,32 @@ from he.wire import (
     receive_keys,
 )
 from link import FrameError, Link, LinkClosed, decode, encode
+
+
+class Evaluator(Protocol):
+    """One session's evaluation in any mode."""
+
+    @property
+    def pending(self) -> bool:
+        """Whether a batch is incomplete."""
+
+    def take(self, ciphertext: bytes) -> list[bytes]:
+        """The answers that this ciphertext completes."""
+
+
+class LoadedModel(Protocol):
+    """A model made ready for one mode."""
+
+    query_bytes: int
+    key_bytes: int
+
+    @property
+    def plan(self) -> Plan | ScaledPlan: ...
+
+    @property
+    def description(self) -> AnyDescription: ...
+
+    def open(self, material: bytes) -> Evaluator: ...
 
 
 class Bob:
@@ -37,8 +67,9 @@ class Bob:
         module: nn.Module,
         *,
         calibration: npt.ArrayLike | None = None,
-        mode: Mode = "tenseal",
+        mode: Mode = "packed",
         largest_ring: int = 16384,
+        flooding_bits: int = 0,
         timeout: float = 120.0,
         threads: int | None = None,
     ) -> None:
@@ -47,43 +78,52 @@ class Bob:
             module: a trained :class:`models.mlp.MLP` with polynomial activations.
             calibration: features (n, inputs) in [-1, 1] like those to come, usually the training set; with them
                 the precision of the logits is estimated, and models without a provable bound can be served.
-            mode: how to evaluate; ``"tenseal"`` is the public ``ckks_vector`` interface.
+            mode: how to evaluate; ``"packed"`` for single queries, ``"batched"`` for thousands at once, ``"tenseal"``
+                for the public ``ckks_vector`` interface, a reference far slower than the others.
             largest_ring: largest ring degree the parameters may use.
+            flooding_bits: flood answers with noise that hides their own to so many statistical bits
+                (:mod:`he.flooding`); 0 for none. Needs larger parameters, and not mode ``"tenseal"``.
             timeout: seconds Alice may take to make her keys, and to send each piece of them.
-            threads: threads of TenSEAL; None for all cores.
+            threads: threads of TenSEAL, None for all cores; the other modes use one.
 
         Raises:
             ModelRefused: the model cannot be evaluated safely under encryption; the message says why.
         """
         if mode not in get_args(Mode):
             raise ValueError(f"mode is {mode!r}; use one of {', '.join(get_args(Mode))}")
+        if not 0 <= flooding_bits <= MAX_STATISTICAL_BITS or (flooding_bits and mode == "tenseal"):
+            raise ValueError(f"flooding takes 0 to {MAX_STATISTICAL_BITS} bits, in mode packed or batched")
         self.network = PolynomialNetwork.of(module)
-        self.plan = plan(self.network, calibration, largest_ring=largest_ring)
         self.timeout = timeout
         self._mode: Mode = mode
-        self._threads = threads
-        self._session: tuple[Link, TensealEvaluator] | None = None
+        self._model: LoadedModel
+        if mode == "tenseal":
+            chosen = plan(self.network, calibration, largest_ring=largest_ring)
+            self._model = TensealModel(self.network, chosen, threads)
+        else:
+            scaled = schedule_for(
+                self.network,
+                calibration,
+                packed=mode == "packed",
+                largest_ring=largest_ring,
+                flooding_bits=flooding_bits,
+            )
+            kind = PackedModel if mode == "packed" else BatchedModel
+            self._model = kind(scaled, self.network.inputs, self.network.classes, flooded=flooding_bits > 0)
+        self._session: tuple[Link, Evaluator] | None = None
 
     def __repr__(self) -> str:
         return f"Bob({self.network!r}, mode={self._mode!r})"
 
     @property
-    def description(self) -> Description:
+    def plan(self) -> Plan | ScaledPlan:
+        """The parameters chosen for the model, and how far they are proved."""
+        return self._model.plan
+
+    @property
+    def description(self) -> AnyDescription:
         """What Bob publishes about his model."""
-        parameters = self.plan.parameters
-        return Description(
-            version=VERSION,
-            mode=self._mode,
-            inputs=self.network.inputs,
-            classes=self.network.classes,
-            ring_degree=parameters.ring_degree,
-            base=parameters.base,
-            levels=parameters.levels,
-            scale_bits=parameters.scale_bits,
-            special_bits=parameters.special_bits,
-            proved=self.plan.proved,
-            logit_bound=self.plan.logit_bound,
-        )
+        return self._model.description
 
     def answer(self, link: Link) -> bool:
         """Set up a session if Alice asks for one, then answer one query.  False when she left before a query.
@@ -104,7 +144,7 @@ class Bob:
             pass
 
     def _answer(self, link: Link) -> bool:
-        limit = query_limit(self.plan.parameters)
+        limit = query_limit(self._model.query_bytes)
         begun = False
         while True:
             try:
@@ -125,18 +165,19 @@ class Bob:
 
     def _open(self, link: Link) -> None:
         self._session = None
-        parameters = self.plan.parameters
-        link.send("he.model", encode(self.description))
-        material = receive_keys(link, parameters.key_bytes, self.timeout)
-        context = public_context(material, parameters, self._threads)
-        self._session = link, TensealEvaluator(self.network, parameters, context)
+        link.send("he.model", encode(Published(self.description)))
+        material = receive_keys(link, self._model.key_bytes, self.timeout)
+        self._session = link, self._model.open(material)
         link.send("he.ready", encode(Ready(VERSION)))
 
     def _evaluate(self, link: Link, payload: bytes | bytearray) -> bool:
         """Answer one message of a query; true when it was the query's last."""
         if self._session is None or self._session[0] is not link:
             raise FrameError("Alice asked before she sent her keys")
-        query = open_query(payload, self.plan.parameters)
+        query, evaluator = open_query(payload, self._model.query_bytes), self._session[1]
         for ciphertext in query.ciphertexts:
-            link.send("he.answer", encode(Reply(VERSION, self._session[1].evaluate(ciphertext))))
+            for answer in evaluator.take(ciphertext):
+                link.send("he.answer", encode(Reply(VERSION, answer)))
+        if query.last and evaluator.pending:
+            raise FrameError("Alice ended a query in the middle of a batch")
         return query.last

@@ -70,6 +70,31 @@ class Arithmetic(Protocol[Value]):
     def add(self, x: Value, y: Value) -> Value: ...
 
 
+@dataclass(frozen=True, eq=False)
+class ClearArithmetic:
+    """Exact arithmetic on values (n, units) in the clear."""
+
+    circuit: Circuit
+
+    def affine(self, x: Floats, layer: int) -> Floats:
+        return x @ self.circuit.weights[layer] + self.circuit.biases[layer]
+
+    def square(self, x: Floats) -> Floats:
+        return x * x
+
+    def multiply(self, x: Floats, y: Floats) -> Floats:
+        return x * y
+
+    def scale(self, x: Floats, factor: float) -> Floats:
+        return x * factor
+
+    def shift(self, x: Floats, constant: float) -> Floats:
+        return x + constant
+
+    def add(self, x: Floats, y: Floats) -> Floats:
+        return x + y
+
+
 def evaluate(circuit: Circuit, x: Value, arithmetic: Arithmetic[Value]) -> Value:
     """The circuit's logits for the input ``x``."""
     for layer, activation in enumerate(circuit.activations):

@@ -81,7 +81,7 @@ class Parameters:
     @property
     def ratios(self) -> tuple[float, ...]:
         """Δ/q for each level's prime, in the order in which levels are consumed (:func:`he.circuit.fold`)."""
-        primes = _primes(self.ring_degree, self.chain)
+        primes = chain_primes(self.ring_degree, self.chain)
         levels = primes[len(self.base) : -1]
         return tuple(2.0**self.scale_bits / prime for prime in reversed(levels))
 
@@ -116,7 +116,8 @@ def _serialised(raw: int) -> int:
 
 
 @functools.cache
-def _primes(ring_degree: int, chain: tuple[int, ...]) -> tuple[int, ...]:
+def chain_primes(ring_degree: int, chain: tuple[int, ...]) -> tuple[int, ...]:
+    """The primes SEAL takes for a chain of these bits; ParametersRefused when there are not that many."""
     try:
         return tuple(prime.value() for prime in seal.CoeffModulus.Create(ring_degree, list(chain)))
     except (ValueError, RuntimeError) as error:
@@ -125,7 +126,7 @@ def _primes(ring_degree: int, chain: tuple[int, ...]) -> tuple[int, ...]:
 
 @functools.cache
 def _parms_id(ring_degree: int, chain: tuple[int, ...]) -> tuple[int, ...]:
-    _primes(ring_degree, chain)
+    chain_primes(ring_degree, chain)
     settings = seal.EncryptionParameters(seal.SCHEME_TYPE.CKKS)
     settings.set_poly_modulus_degree(ring_degree)
     settings.set_coeff_modulus(seal.CoeffModulus.Create(ring_degree, list(chain)))

@@ -66,7 +66,7 @@ def plan(network: PolynomialNetwork, calibration: npt.ArrayLike | None = None, *
     Raises:
         ModelRefused: no parameter set at 128-bit security holds the model's values with the precision required.
     """
-    features = None if calibration is None else _features(network, calibration)
+    features = None if calibration is None else calibration_features(network, calibration)
     circuit = fold(network)
     rows = sum(weight.shape[0] for weight in circuit.weights)
     reasons = []
@@ -114,7 +114,7 @@ def _calibrated(circuit: Circuit, features: npt.NDArray[np.float64] | None, slot
     return [Peak(peak.own * MARGIN, peak.other * MARGIN, peak.remaining) for peak in peaks]
 
 
-def _features(network: PolynomialNetwork, calibration: npt.ArrayLike) -> npt.NDArray[np.float64]:
+def calibration_features(network: PolynomialNetwork, calibration: npt.ArrayLike) -> npt.NDArray[np.float64]:
     """The calibration features in [-1, 1] whose logits are largest."""
     features = np.asarray(calibration, np.float64)
     if features.ndim != 2 or features.shape[1] != network.inputs or not len(features):

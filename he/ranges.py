@@ -52,14 +52,15 @@ class Range:
 
     def bounds(self) -> tuple[Floats, Floats]:
         """Least and largest value per unit."""
-        return _range(self.p, self.low, self.high)
+        return polynomial_range(self.p, self.low, self.high)
 
     def other_bounds(self) -> tuple[float, float]:
-        low, high = _range(self.p, np.array([self.other[0]]), np.array([self.other[1]]))
+        low, high = polynomial_range(self.p, np.array([self.other[0]]), np.array([self.other[1]]))
         return float(low[0]), float(high[0])
 
 
-def _range(p: Polynomial, low: Floats, high: Floats) -> tuple[Floats, Floats]:
+def polynomial_range(p: Polynomial, low: Floats, high: Floats) -> tuple[Floats, Floats]:
+    """Least and largest value of ``p`` on each interval: at its ends or at a critical point inside."""
     ends = p(low), p(high)
     least, largest = np.minimum(*ends), np.maximum(*ends)
     for point in np.atleast_1d(p.deriv().roots()) if p.degree() > 1 else ():

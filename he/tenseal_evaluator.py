@@ -11,9 +11,11 @@ from __future__ import annotations
 import tenseal as ts
 
 from he.circuit import Circuit, evaluate, fold
-from he.contexts import load_vector
+from he.contexts import load_vector, public_context
 from he.network import PolynomialNetwork
 from he.parameters import Parameters
+from he.planning import Plan
+from he.wire import VERSION, Description
 from link import FrameError
 
 
@@ -43,8 +45,38 @@ class CiphertextArithmetic:
         return x + y
 
 
+class TensealModel:
+    """A model loaded for this evaluator, without anybody's keys."""
+
+    def __init__(self, network: PolynomialNetwork, plan: Plan, threads: int | None) -> None:
+        self.network, self.plan = network, plan
+        self._threads = threads
+        parameters = plan.parameters
+        self.query_bytes = parameters.query_bytes
+        self.key_bytes = parameters.key_bytes
+        self.description = Description(
+            version=VERSION,
+            inputs=network.inputs,
+            classes=network.classes,
+            ring_degree=parameters.ring_degree,
+            base=parameters.base,
+            levels=parameters.levels,
+            scale_bits=parameters.scale_bits,
+            special_bits=parameters.special_bits,
+            proved=plan.proved,
+            logit_bound=plan.logit_bound,
+        )
+
+    def open(self, material: bytes) -> TensealEvaluator:
+        """A session with Alice's keys; :class:`link.FrameError` for keys that do not fit."""
+        context = public_context(material, self.plan.parameters, self._threads)
+        return TensealEvaluator(self.network, self.plan.parameters, context)
+
+
 class TensealEvaluator:
     """Bob's evaluation of one network for one session's keys."""
+
+    pending = False
 
     def __init__(self, network: PolynomialNetwork, parameters: Parameters, context: ts.Context) -> None:
         """``context`` is public (:func:`he.contexts.public_context`) and fits ``parameters``."""
@@ -53,6 +85,10 @@ class TensealEvaluator:
         self._inputs = network.inputs
         self._circuit = fold(network, parameters.ratios)
         self._arithmetic = CiphertextArithmetic(self._circuit, context)
+
+    def take(self, ciphertext: bytes) -> list[bytes]:
+        """The answers that this ciphertext completes: always one."""
+        return [self.evaluate(ciphertext)]
 
     def evaluate(self, ciphertext: bytes) -> bytes:
         """The encrypted logits for one encrypted feature vector; :class:`link.FrameError` for a malformed one."""

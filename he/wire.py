@@ -2,16 +2,19 @@
 
     Alice                                           Bob
       he.hello   Hello          ->
-                                <-   he.model  Description      parameters, widths, bounds: public
+                                <-   he.model  Published        parameters, widths, bounds: public
       he.keys    Keys           ->                              size of the public material, then in pieces
       he.key     (raw bytes)    ->   ...
                                 <-   he.ready  Ready
       he.query   Query          ->                              up to 16 ciphertexts
-                                <-   he.answer Reply            one each, as they are done
+                                <-   he.answer Reply            one for each vector, as they are done
       ...
 
+In mode ``batched`` a batch is one ciphertext for each input, over several ``he.query`` messages, and its answer one
+ciphertext for each class.
+
 Every field that sets a size is checked before anything of that size is allocated.  The ciphertexts and keys inside
-are TenSEAL's serialisation, loaded by :mod:`he.contexts` and :mod:`he.tenseal_evaluator`, which check what came out.
+are the libraries' serialisation, loaded by :mod:`he.contexts` and :mod:`he.sealing`, which check what came out.
 """
 
 from __future__ import annotations
@@ -20,7 +23,9 @@ from typing import Final, Literal, TypeVar
 
 import msgspec
 
+from he.packing import InputLayout
 from he.parameters import MAX_LEVELS, Parameters, ParametersRefused
+from he.schedule import Modulus
 from link import FrameError, Link, decode, encode
 
 VERSION: Final[Literal[1]] = 1
@@ -30,7 +35,10 @@ MAX_WIDTH = 1 << 14
 
 _SMALL = 4096  # bytes: limit of the messages that hold no ciphertext
 
-Mode = Literal["tenseal"]
+_MAX_STEPS = 64
+_MAX_SCALE_BITS = 200
+
+Mode = Literal["packed", "batched", "tenseal"]
 Message = TypeVar("Message", bound=msgspec.Struct)
 
 
@@ -40,11 +48,10 @@ class Hello(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     version: Literal[1]
 
 
-class Description(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Description(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="mode", tag="tenseal"):
     """What Bob publishes about his model; ``proved`` and the bounds as in :class:`he.planning.Plan`."""
 
     version: Literal[1]
-    mode: Mode
     inputs: int
     classes: int
     ring_degree: int
@@ -57,10 +64,9 @@ class Description(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def parameters(self) -> Parameters:
         """The parameter set, checked.  Raises :class:`link.FrameError` for one that is weak or malformed."""
-        if not (1 <= self.inputs <= MAX_WIDTH and 1 <= self.classes <= MAX_WIDTH and len(self.base) <= MAX_LEVELS):
-            raise FrameError("Bob describes a model of impossible size: both sides need the same release")
-        if not 0 < self.logit_bound < float("inf"):
-            raise FrameError("Bob declares no finite bound on his logits: do not use this model")
+        _check_model(self.inputs, self.classes, self.logit_bound)
+        if len(self.base) > MAX_LEVELS:
+            raise FrameError("Bob asks for unacceptable parameters: a chain of too many primes")
         try:
             parameters = Parameters(self.ring_degree, self.base, self.levels, self.scale_bits, self.special_bits)
         except ParametersRefused as error:
@@ -68,6 +74,101 @@ class Description(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         if max(self.inputs, self.classes) > parameters.slots:
             raise FrameError("Bob describes a model that does not fit into a ciphertext")
         return parameters
+
+
+class PackedDescription(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="mode", tag="packed"):
+    """The same in mode ``packed``: the chain, where features go and where logits come out (:mod:`he.packing`)."""
+
+    version: Literal[1]
+    inputs: int
+    classes: int
+    ring_degree: int
+    chain: tuple[int, ...]
+    input_bits: int
+    answer_primes: int
+    answer_scale: float
+    steps: tuple[int, ...]
+    block: int
+    interleaved: int
+    pairs: int
+    period: int
+    paired: bool
+    flooded: bool
+    proved: bool
+    logit_bound: float
+
+    def modulus(self) -> Modulus:
+        """The chain, everything checked.  Raises :class:`link.FrameError` for what is weak or malformed."""
+        _check_model(self.inputs, self.classes, self.logit_bound)
+        modulus = _modulus(self.ring_degree, self.chain, self.input_bits, self.answer_primes, self.answer_scale)
+        slots = modulus.slots
+        if len(self.steps) > _MAX_STEPS or not all(0 <= step < slots for step in self.steps):
+            raise FrameError("Bob asks for rotations that no program needs: both sides need the same release")
+        powers = (self.block, self.interleaved, self.pairs, self.period)
+        if not all(1 <= number <= slots and number & (number - 1) == 0 for number in powers):
+            raise FrameError("Bob describes a layout that does not fit a ciphertext")
+        outputs = (self.classes + 1) // 2 if self.paired else self.classes
+        blocks = self.pairs // self.interleaved
+        if self.inputs > 2 * self.pairs or outputs > self.period or blocks < 1 or self.block * blocks > slots:
+            raise FrameError("Bob describes a layout that does not hold the features or the logits")
+        return modulus
+
+    @property
+    def layout(self) -> InputLayout:
+        """Where features go."""
+        return InputLayout(self.block, self.interleaved, self.pairs)
+
+
+class BatchedDescription(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="mode", tag="batched"):
+    """The same in mode ``batched``."""
+
+    version: Literal[1]
+    inputs: int
+    classes: int
+    ring_degree: int
+    chain: tuple[int, ...]
+    input_bits: int
+    answer_primes: int
+    answer_scale: float
+    flooded: bool
+    proved: bool
+    logit_bound: float
+
+    def modulus(self) -> Modulus:
+        """The chain, everything checked.  Raises :class:`link.FrameError` for what is weak or malformed."""
+        _check_model(self.inputs, self.classes, self.logit_bound)
+        return _modulus(self.ring_degree, self.chain, self.input_bits, self.answer_primes, self.answer_scale)
+
+
+AnyDescription = Description | PackedDescription | BatchedDescription
+
+
+class Published(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What Bob publishes, whatever his mode."""
+
+    model: AnyDescription
+
+
+def _check_model(inputs: int, classes: int, logit_bound: float) -> None:
+    if not (1 <= inputs <= MAX_WIDTH and 1 <= classes <= MAX_WIDTH):
+        raise FrameError("Bob describes a model of impossible size: both sides need the same release")
+    if not 0 < logit_bound < float("inf"):
+        raise FrameError("Bob declares no finite bound on his logits: do not use this model")
+
+
+def _modulus(
+    ring_degree: int, chain: tuple[int, ...], input_bits: int, answer_primes: int, answer_scale: float
+) -> Modulus:
+    try:
+        modulus = Modulus(ring_degree, chain)
+        _ = modulus.primes
+    except ParametersRefused as error:
+        raise FrameError(f"Bob asks for unacceptable parameters: {error}") from None
+    if not (1 <= input_bits <= sum(chain[:-1]) - 2 and input_bits <= _MAX_SCALE_BITS):
+        raise FrameError("Bob asks for features at a scale that does not fit the modulus")
+    if not (1 <= answer_primes <= modulus.top and 1 <= answer_scale <= 2.0**_MAX_SCALE_BITS):
+        raise FrameError("Bob announces answers that do not fit the modulus")
+    return modulus
 
 
 class Keys(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -120,24 +221,23 @@ def receive_keys(link: Link, limit: int, timeout: float) -> bytes:
     return bytes(pieces)
 
 
-def query_limit(parameters: Parameters) -> int:
-    """Most bytes of a ``he.query`` payload."""
-    return MAX_PART * (parameters.query_bytes + 16) + _SMALL
+def query_limit(query_bytes: int) -> int:
+    """Most bytes of a ``he.query`` payload whose ciphertexts have at most ``query_bytes``."""
+    return MAX_PART * (query_bytes + 16) + _SMALL
 
 
-def open_query(data: bytes | bytearray, parameters: Parameters) -> Query:
-    """A query whose parts have sizes that the parameters allow, else :class:`link.FrameError`."""
+def open_query(data: bytes | bytearray, query_bytes: int) -> Query:
+    """A query whose ciphertexts have at most ``query_bytes``, else :class:`link.FrameError`."""
     query = decode(data, Query)
     if not 1 <= len(query.ciphertexts) <= MAX_PART:
         raise FrameError(f"a query message holds 1 to {MAX_PART} ciphertexts")
-    if any(len(ciphertext) > parameters.query_bytes for ciphertext in query.ciphertexts):
+    if any(len(ciphertext) > query_bytes for ciphertext in query.ciphertexts):
         raise FrameError("Alice sent a ciphertext larger than the parameters allow")
     return query
 
 
-def receive_reply(link: Link, parameters: Parameters, timeout: float) -> bytes:
-    """The next encrypted answer."""
-    limit = parameters.answer_bytes
+def receive_reply(link: Link, limit: int, timeout: float) -> bytes:
+    """The next encrypted answer, of at most ``limit`` bytes."""
     reply = decode(link.receive("he.answer", limit=limit + _SMALL, timeout=timeout), Reply)
     if len(reply.ciphertext) > limit:
         raise FrameError("Bob sent a ciphertext larger than the parameters allow")

@@ -17,7 +17,7 @@ from he import LOGIT_STEP, MAX_LOGIT_ERROR, Alice, Bob, ModelRefused
 from he.alice import rounded
 from he.contexts import public_context, secret_context
 from he.network import PolynomialNetwork
-from he.wire import MAX_PART, VERSION, Description, Hello, Query, Ready, Reply, receive_keys, send_keys
+from he.wire import MAX_PART, VERSION, Description, Hello, Published, Query, Ready, Reply, receive_keys, send_keys
 from link import FrameError, LinkClosed, LinkTimeout, PeerError, connect, encode, listen, pair
 from models.mlp import MLP
 
@@ -33,7 +33,7 @@ def build(seed: int = 0, widths: tuple[int, ...] = (6, 5, 4, 3)) -> MLP:
 
 def bob_process(pipe, widths, misbehaviour) -> None:
     """Bob in a process of his own; reports what he holds, or how he was told to fail."""
-    bob = Bob(build(widths=widths), threads=1, timeout=60)
+    bob = Bob(build(widths=widths), mode="tenseal", threads=1, timeout=60)
     with listen() as listener:
         pipe.send(listener.address)
         link = listener.accept(timeout=60)
@@ -149,14 +149,14 @@ class Threaded:
 
 @pytest.fixture(scope="module")
 def honest_bob(module):
-    return Bob(module, threads=1, timeout=60)
+    return Bob(module, mode="tenseal", threads=1, timeout=60)
 
 
 @pytest.fixture(scope="module")
 def session(module):
     """An honest pair in one process, with Bob serving in a thread; for tests that leave it working."""
     left, right = pair(timeout=60)
-    Threaded(Bob(module, threads=1, timeout=60).serve, right)
+    Threaded(Bob(module, mode="tenseal", threads=1, timeout=60).serve, right)
     alice = Alice(threads=1, timeout=60)
     alice.prepare(left)
     yield alice, left
@@ -189,7 +189,7 @@ def test_alice_does_not_wait_for_a_silent_bob(honest_bob, make_features):
     def silent():
         parameters = honest_bob.plan.parameters
         right.receive("he.hello", limit=4096)
-        right.send("he.model", encode(honest_bob.description))
+        right.send("he.model", encode(Published(honest_bob.description)))
         receive_keys(right, parameters.key_bytes, 60)
         right.send("he.ready", encode(Ready(VERSION)))
         right.receive("he.query", limit=10_000_000)
@@ -285,7 +285,7 @@ def test_bob_refuses_a_secret_key(honest_bob, alice_context):
 
 def test_bob_does_not_wait_for_keys_for_ever(module):
     left, right = pair(timeout=60)
-    bob = Threaded(Bob(module, threads=1, timeout=0.5).answer, right)
+    bob = Threaded(Bob(module, mode="tenseal", threads=1, timeout=0.5).answer, right)
     left.send("he.hello", encode(Hello(VERSION)))
     assert isinstance(bob.ended(10), LinkTimeout)
 
@@ -325,7 +325,7 @@ def test_answers_that_cannot_be_honest_are_refused_and_bob_is_not_told(honest_bo
 
     def malicious():
         right.receive("he.hello", limit=4096)
-        right.send("he.model", encode(description))
+        right.send("he.model", encode(Published(description)))
         context = public_context(receive_keys(right, parameters.key_bytes, 60), parameters, threads=1)
         right.send("he.ready", encode(Ready(VERSION)))
         for reply, _ in DISHONEST:
@@ -348,7 +348,7 @@ def test_alice_makes_no_keys_for_weak_parameters(honest_bob):
 
     def serve():
         right.receive("he.hello", limit=4096)
-        right.send("he.model", encode(weak))
+        right.send("he.model", encode(Published(weak)))
         right.receive("he.keys", limit=4096)
 
     bob = Threaded(serve)
@@ -362,7 +362,7 @@ def test_alice_makes_no_keys_for_weak_parameters(honest_bob):
 def test_models_and_options_that_do_not_fit_are_refused(module):
     with pytest.raises(ModelRefused, match="swap_relu"):
         Bob(MLP(6, (5,), 3))
-    with pytest.raises(ValueError, match="use one of tenseal"):
+    with pytest.raises(ValueError, match="use one of packed, batched, tenseal"):
         Bob(module, mode="paillier")
     with pytest.raises(ValueError, match="'class' or 'logits'"):
         Alice(reveal="everything")
