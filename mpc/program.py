@@ -154,15 +154,23 @@ class Program:
 
 
 def compile_program(plan: ModelPlan, ranges: Ranges, reveal: Reveal) -> Program:
-    """The program of ``plan``.  Raises :class:`PlanError` where a value would not fit into a word."""
+    """The program of ``plan``.  Raises :class:`PlanError` where a value would not fit into a word.
+
+    A truncation costs a round, so products of products keep all their fraction bits where the words are wide enough
+    for that, and lose them before each product where they are not.
+    """
     require_ranges(ranges, plan)
-    return _Compiler(plan, ranges).run(reveal)
+    try:
+        return _Compiler(plan, ranges).run(reveal)
+    except PlanError:
+        return _Compiler(plan, ranges, truncate=True).run(reveal)
 
 
 class _Compiler:
-    def __init__(self, plan: ModelPlan, ranges: Ranges) -> None:
+    def __init__(self, plan: ModelPlan, ranges: Ranges, *, truncate: bool = False) -> None:
         self._plan = plan
         self._ranges = ranges
+        self._truncate_early = truncate
         self._shapes = plan.shapes()
         self._steps: list[Step] = []
         self._formats = [_format(FRACTION_BITS, 1, ranges[0])]
@@ -220,7 +228,8 @@ class _Compiler:
         kind = {layers.Convolution: "conv", layers.Linear: "linear", layers.ChannelAffine: "affine"}[type(layer)]
         before = self._formats[source]
         weight = FRACTION_BITS + (before.divisor - 1).bit_length()
-        if _format(before.fraction + weight, 1, bits).bits >= MAX_WIDTH - 1:
+        early = self._truncate_early and before.fraction > FRACTION_BITS
+        if early or _format(before.fraction + weight, 1, bits).bits >= MAX_WIDTH - 1:
             source = self._truncate(source, before.fraction - FRACTION_BITS)
             before = self._formats[source]
         step = Product(
