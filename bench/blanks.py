@@ -14,8 +14,9 @@ from bench.row import Row
 _REASONS: dict[tuple[str, str], str] = {
     ("he/tenseal", "per_query_ms_batched"): "a ckks_vector holds one query; batches are answered one by one",
     ("he/tenseal", "security.statistical_bits"): "the security is computational only",
+    ("mpc/crypten", "offline_ms"): "the dealer is asked inside the query; the set-up once a session: session_ms",
     ("mpc/crypten", "key_bytes"): "correlated randomness is dealt inside the query: see bytes.dealer",
-    ("mpc/crypten", "security.statistical_bits"): "the masks are pseudo-random: see the computational bits",
+    ("mpc", "security.statistical_bits"): "the masks are pseudo-random: see the computational bits",
     ("hashing/smh", "max_abs_error"): "the hashed and the plaintext classifier are two different models",
     ("hashing/smh", "security.computational_bits"): "no reduction to a hard problem is known",
     ("hashing/smh", "security.statistical_bits"): "hiding depends on the data: see the leakage metric",

@@ -6,6 +6,7 @@ is counted.  A party's process gets its own orders and nothing of another party'
 
 from __future__ import annotations
 
+import threading
 from multiprocessing.connection import Connection
 
 import msgspec
@@ -33,6 +34,12 @@ class Prepare(msgspec.Struct, tag=True):
     """Parent to Alice: open a session and prepare it."""
 
 
+class Provision(msgspec.Struct, tag=True):
+    """Parent to Alice: have ready what a query of ``examples`` needs and what does not depend on it."""
+
+    examples: int
+
+
 class Ask(msgspec.Struct, tag=True):
     """Parent to Alice: one query of a batch of features."""
 
@@ -43,27 +50,43 @@ class EndSession(msgspec.Struct, tag=True):
     """Parent to Alice: close this session's links."""
 
 
+class CountNow(msgspec.Struct, tag=True):
+    """Parent to Bob or the dealer, at any time while they serve: a :class:`Count`, please."""
+
+
 class Count(msgspec.Struct, tag=True):
-    """Traffic of one party: bytes it sent to anyone, bytes it got from Bob and from the dealer, its waits."""
+    """What one party has used: bytes it sent to anyone, its waits for somebody, milliseconds of its processor, and
+    the most memory its process has held so far."""
 
     sent: int = 0
-    from_bob: int = 0
-    from_dealer: int = 0
     rounds: int = 0
+    busy_ms: float = 0.0
+    peak_rss_mb: float = 0.0
 
 
 def difference(later: Count, earlier: Count) -> Count:
-    """What came between two counts."""
+    """What came between two counts; of the memory, the later peak."""
     return Count(
         later.sent - earlier.sent,
-        later.from_bob - earlier.from_bob,
-        later.from_dealer - earlier.from_dealer,
         later.rounds - earlier.rounds,
+        later.busy_ms - earlier.busy_ms,
+        later.peak_rss_mb,
     )
 
 
 class Prepared(msgspec.Struct, tag=True):
-    """Alice: the session stands; what preparing it took, her own process being made already."""
+    """Alice: the session stands; what preparing it took, her own process being made already.
+
+    ``provisions``: whether this paradigm prepares each query ahead, in a phase of its own.
+    """
+
+    milliseconds: float
+    traffic: Count
+    provisions: bool
+
+
+class Provisioned(msgspec.Struct, tag=True):
+    """Alice: what the next query needs is there, with both parties."""
 
     milliseconds: float
     traffic: Count
@@ -92,7 +115,6 @@ class Report(msgspec.Struct, tag=True):
     """Child, last of all: totals of its process."""
 
     peak_rss_mb: float
-    after_answers: list[Count]  # Bob: his totals after each answer, session by session
     seen: list[Seen]
     notes: list[str] = []
 
@@ -104,12 +126,19 @@ class Failed(msgspec.Struct, tag=True):
     trace: str
 
 
-Message = Listening | Connect | Ready | Prepare | Ask | EndSession | Prepared | Answered | Report | Failed
+Message = (
+    Listening | Connect | Ready | Prepare | Provision | Ask | EndSession | CountNow
+    | Count | Prepared | Provisioned | Answered | Report | Failed
+)  # fmt: skip
 _decoder: msgspec.msgpack.Decoder[Message] = msgspec.msgpack.Decoder(Message)
 
 
+_telling = threading.Lock()  # a party counts itself beside its work, and both may have something to tell
+
+
 def tell(pipe: Connection, message: Message) -> None:
-    pipe.send_bytes(msgspec.msgpack.encode(message))
+    with _telling:
+        pipe.send_bytes(msgspec.msgpack.encode(message))
 
 
 def hear(pipe: Connection) -> Message:

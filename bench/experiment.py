@@ -1,14 +1,16 @@
 """One experiment: two parties answer a test set privately, and what that cost becomes a row.
 
-The measurement is the same for every paradigm.  A session is prepared (offline), one query warms the processes up,
-then ``singles`` queries of one clip are timed one by one (online), then the rest of the test clips go in batches.  All
-answers count for accuracy and agreement.  Further sessions repeat the preparation, for its spread.  Scores, which most
-paradigms keep from Alice by default, are asked for in a last session of their own, so that revealing them costs the
-timed queries nothing.
+The measurement is the same for every paradigm.  A session is prepared, some queries warm the processes up, then
+``singles`` queries of one clip are timed one by one (online), then the rest of the test clips go in batches.  A
+paradigm that makes something ready for each query does so before the clock of that query starts, and is timed and
+counted apart (offline).  All answers count for accuracy and agreement.  Further sessions repeat the preparation, for
+its spread.  Scores, which most paradigms keep from Alice by default, are asked for in a last session of their own, so
+that revealing them costs the timed queries nothing.
 """
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -16,11 +18,12 @@ import numpy as np
 import numpy.typing as npt
 
 from audio import Clip
-from bench.control import Answered, Count, Prepared, Report, difference
+from bench import costs
+from bench.control import Report
 from bench.machine import machine, software
-from bench.parties import Parties
+from bench.parties import Asked, Parties, Phase
 from bench.party import Part
-from bench.row import JSONValue, Row, Security, Timing, Traffic
+from bench.row import JSONValue, Row, Security
 from link import SHAPES
 
 Say = Callable[[str], None]
@@ -51,6 +54,7 @@ class Plan:
     clips: int
     sessions: int = 1
     scored: int = 16
+    warm_up: int = 1
     timeout: float = 120.0
 
 
@@ -83,13 +87,60 @@ class Experiment:
 
 @dataclass
 class _Run:
-    """What the timed run gave."""
+    """One experiment's run, step by step, and what it gave."""
 
-    prepared: list[Prepared] = field(default_factory=list)
-    singles: list[Answered] = field(default_factory=list)
-    batches: list[tuple[int, Answered]] = field(default_factory=list)
+    experiment: Experiment
+    order: npt.NDArray[np.int64]
+    prepared: list[Phase] = field(default_factory=list)
+    singles: list[Asked] = field(default_factory=list)
+    batches: list[Asked] = field(default_factory=list)
     scores: npt.NDArray[np.float32] | None = None
     reports: Mapping[str, Report] = field(default_factory=dict)
+    provisions: bool = False
+
+    def __post_init__(self) -> None:
+        self.queries, self.truth = self.experiment.queries[self.order], self.experiment.truth[self.order]
+        plan = self.experiment.plan
+        self.clips = min(plan.clips, len(self.queries))
+        self.singles_wanted = min(plan.singles, self.clips)
+
+    @property
+    def offline(self) -> list[Phase]:
+        """What was prepared for each query of one clip."""
+        return [asked.offline for asked in self.singles if asked.offline]
+
+    def begin(self, stack: contextlib.ExitStack, net: str, say: Say) -> None:
+        """Start the processes, prepare the first session, warm it up; ``stack`` stops them."""
+        experiment, plan = self.experiment, self.experiment.plan
+        say(f"{experiment.cell}: starting {len(experiment.parts)} processes")
+        sessions = [experiment.parts] * plan.sessions
+        if experiment.score_parts:
+            sessions.append(experiment.score_parts)
+        self._parties = stack.enter_context(Parties(sessions, SHAPES[net], plan.timeout))
+        self.prepared.append(self._parties.prepare())
+        self.provisions = self._parties.provisions
+        say(f"{experiment.cell}: asking {self.clips} clips, {self.singles_wanted} of them one by one")
+        for number in range(min(plan.warm_up, self.clips)):
+            self._parties.ask(self.queries[number : number + 1])  # asked again below
+
+    def ask_single(self, number: int) -> None:
+        """The timed query of clip ``number``, if there is one."""
+        if number < self.singles_wanted:
+            self.singles.append(self._parties.ask(self.queries[number : number + 1]))
+
+    def end(self) -> None:
+        """The batches, the further sessions, the scores; the processes end of themselves."""
+        parties, plan = self._parties, self.experiment.plan
+        step = plan.batch or 1
+        for start in range(self.singles_wanted, self.clips, step):
+            self.batches.append(parties.ask(self.queries[start : min(start + step, self.clips)]))
+        parties.end_session()
+        for _ in range(plan.sessions - 1):
+            self.prepared.append(parties.prepare())
+            parties.end_session()
+        if self.experiment.score_parts:
+            self.scores = _scores(parties, self.queries, plan)
+        self.reports = parties.finish()
 
 
 def run(experiment: Experiment, *, corpus: str, split: str, seed: int, net: str, say: Say) -> Row:
@@ -97,17 +148,46 @@ def run(experiment: Experiment, *, corpus: str, split: str, seed: int, net: str,
 
     Raises :class:`bench.parties.PartyError` when a party fails.
     """
-    order = np.random.default_rng(seed).permutation(len(experiment.queries))  # any first few are a fair sample
-    queries, truth = experiment.queries[order], experiment.truth[order]
-    timed = _timed_run(experiment, queries, net, say)
-    answers = timed.singles + [answered for _, answered in timed.batches]
-    labels = np.concatenate([answered.labels.numpy(dtype="int64", shape=(None,)) for answered in answers])
+    return run_side_by_side([experiment], corpus=corpus, split=split, seed=seed, net=net, say=say)[0]
+
+
+def run_side_by_side(
+    experiments: Sequence[Experiment], *, corpus: str, split: str, seed: int, net: str, say: Say
+) -> list[Row]:
+    """The rows of experiments whose timed queries take turns, so that a moody machine is moody to all of them alike.
+
+    All their processes stand at the same time, and one query is asked at a time.  Raises like :func:`run`.
+    """
+    runs = [_Run(experiment, _order(experiment, seed)) for experiment in experiments]
+    with contextlib.ExitStack() as stack:
+        for each in runs:
+            each.begin(stack, net, say)
+        for number in range(max(each.singles_wanted for each in runs)):
+            for each in runs:
+                each.ask_single(number)
+        for each in runs:
+            each.end()
+    return [_row(each, corpus=corpus, split=split, seed=seed, net=net, say=say) for each in runs]
+
+
+def _order(experiment: Experiment, seed: int) -> npt.NDArray[np.int64]:
+    """The clips shuffled, so that any first few are a fair sample."""
+    return np.random.default_rng(seed).permutation(len(experiment.queries))
+
+
+def _row(timed: _Run, *, corpus: str, split: str, seed: int, net: str, say: Say) -> Row:
+    experiment, queries, truth = timed.experiment, timed.queries, timed.truth
+    labels = np.concatenate([asked.labels for asked in timed.singles + timed.batches])
+    online = [asked.online for asked in timed.singles]
     n = len(labels)
     plain_labels, plain_scores = experiment.plain(queries)
     metrics: dict[str, float | None] = {key: float(value) for key, value in experiment.extra.items()}
     metrics["timed_queries"], metrics["timed_sessions"] = float(len(timed.singles)), float(len(timed.prepared))
     metrics["accuracy_plain_on_asked"] = _share(plain_labels[:n] == truth[:n])
-    metrics["offline_bytes"] = float(_total(timed.prepared[0].traffic))  # on Alice's links
+    metrics |= costs.metrics(timed.prepared, timed.singles)
+    online_batched, offline_batched = costs.batched(timed.batches, experiment.plan.batch)
+    if offline_batched is not None:
+        metrics["offline_ms_batched"] = offline_batched
     metrics |= {f"{role}_rss_mb": round(report.peak_rss_mb, 1) for role, report in timed.reports.items()}
     for name, attack in experiment.attacks.items():
         say(f"{experiment.cell}: attack {name}")
@@ -117,7 +197,9 @@ def run(experiment: Experiment, *, corpus: str, split: str, seed: int, net: str,
             say(f"{experiment.cell}: attack {name} could not be run: {error}")
     sent = experiment.key_bytes
     if experiment.keys_are_sent:
-        sent = timed.prepared[0].traffic.sent
+        sent = timed.prepared[0].counts["alice"].sent
+    if timed.offline and "dealer" in timed.reports:
+        sent = costs.sent(timed.offline, "dealer")
     for role, report in timed.reports.items():
         for note in report.notes:
             say(f"{experiment.cell}: {role}: {note}")
@@ -136,44 +218,17 @@ def run(experiment: Experiment, *, corpus: str, split: str, seed: int, net: str,
         max_abs_error=_largest_difference(timed.scores, plain_scores),
         metrics=metrics,
         published=dict(experiment.published),
-        offline_ms=_timing([prepared.milliseconds for prepared in timed.prepared]),
-        online_ms=_timing([answered.milliseconds for answered in timed.singles]),
-        per_query_ms_batched=_batched(timed.batches, experiment.plan.batch),
-        bytes=_traffic(timed),
-        rounds=round(float(np.median([answered.traffic.rounds for answered in timed.singles]))),
+        offline_ms=costs.timing(timed.offline if timed.provisions else timed.prepared),
+        online_ms=costs.timing(online),
+        per_query_ms_batched=online_batched,
+        bytes=costs.traffic(online),
+        rounds=costs.rounds(online),
         key_bytes=sent,
         peak_rss_mb=round(max(report.peak_rss_mb for report in timed.reports.values()), 1),
         security=experiment.security,
         software=software(),
         machine=machine(),
     )
-
-
-def _timed_run(experiment: Experiment, queries: npt.NDArray[np.float32], net: str, say: Say) -> _Run:
-    plan = experiment.plan
-    clips = min(plan.clips, len(queries))
-    singles = min(plan.singles, clips)
-    result = _Run()
-    say(f"{experiment.cell}: starting {len(experiment.parts)} processes")
-    sessions = [experiment.parts] * plan.sessions
-    if experiment.score_parts:
-        sessions.append(experiment.score_parts)
-    with Parties(sessions, SHAPES[net], plan.timeout) as parties:
-        result.prepared.append(parties.prepare())
-        say(f"{experiment.cell}: asking {clips} clips, {singles} of them one by one")
-        parties.ask(queries[:1])  # warm-up, asked again below
-        result.singles = [parties.ask(queries[i : i + 1]) for i in range(singles)]
-        for start in range(singles, clips, plan.batch or 1):
-            stop = min(start + (plan.batch or 1), clips)
-            result.batches.append((stop - start, parties.ask(queries[start:stop])))
-        parties.end_session()
-        for _ in range(plan.sessions - 1):
-            result.prepared.append(parties.prepare())
-            parties.end_session()
-        if experiment.score_parts:
-            result.scores = _scores(parties, queries, plan)
-        result.reports = parties.finish()
-    return result
 
 
 def _scores(parties: Parties, queries: npt.NDArray[np.float32], plan: Plan) -> npt.NDArray[np.float32]:
@@ -184,10 +239,10 @@ def _scores(parties: Parties, queries: npt.NDArray[np.float32], plan: Plan) -> n
     parts = []
     for start in range(0, n, step):
         stop = min(start + step, n)
-        answered = parties.ask(queries[start:stop])
-        if answered.scores is None:
+        asked = parties.ask(queries[start:stop])
+        if asked.scores is None:
             raise ValueError("the session that reveals scores revealed none")
-        parts.append(answered.scores.numpy(dtype="float32", shape=(stop - start, None)))
+        parts.append(asked.scores)
     parties.end_session()
     return np.concatenate(parts)
 
@@ -195,35 +250,6 @@ def _scores(parties: Parties, queries: npt.NDArray[np.float32], plan: Plan) -> n
 def _largest_difference(scores: npt.NDArray[np.float32] | None, plain: npt.NDArray[np.float32] | None) -> float | None:
     """Largest absolute difference between private and plaintext scores, where both are known."""
     return None if scores is None or plain is None else float(np.abs(scores - plain[: len(scores)]).max())
-
-
-def _traffic(timed: _Run) -> Traffic:
-    """Median bytes of each party over the queries of one clip; the dealer's are counted where they arrive."""
-    after = timed.reports["bob"].after_answers
-    # Bob's answer k belongs to ask k; ask 0 was the warm-up, which at Bob includes the preparation.
-    bob = [difference(after[k], after[k - 1]) for k in range(1, 1 + len(timed.singles))]
-    alice = [answered.traffic for answered in timed.singles]
-    dealer = None
-    if "dealer" in timed.reports:
-        dealer = _median([a.from_dealer + b.from_dealer for a, b in zip(alice, bob, strict=True)])
-    return Traffic(_median([count.sent for count in alice]), _median([count.sent for count in bob]), dealer)
-
-
-def _batched(batches: Sequence[tuple[int, Answered]], size: int) -> float | None:
-    full = [answered.milliseconds / count for count, answered in batches if count == size > 1]
-    return float(np.median(full)) if full else None
-
-
-def _timing(milliseconds: Sequence[float]) -> Timing:
-    return Timing(float(np.median(milliseconds)), float(np.percentile(milliseconds, 95)))
-
-
-def _median(values: Sequence[int]) -> int:
-    return round(float(np.median(values)))
-
-
-def _total(count: Count) -> int:
-    return count.sent + count.from_bob + count.from_dealer
 
 
 def _share(hits: npt.NDArray[np.bool_]) -> float:

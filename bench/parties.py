@@ -25,14 +25,19 @@ from bench.control import (
     Answered,
     Ask,
     Connect,
+    Count,
+    CountNow,
     EndSession,
     Failed,
     Listening,
     Message,
     Prepare,
     Prepared,
+    Provision,
+    Provisioned,
     Ready,
     Report,
+    difference,
     hear,
     tell,
 )
@@ -40,12 +45,39 @@ from bench.party import Orders, Part
 from link import LOOPBACK, Array, Shape
 
 T = TypeVar("T")
+P = TypeVar("P", Prepared, Provisioned, Answered)
 
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 
 
 class PartyError(RuntimeError):
     """A party's process failed or died; the message is one line per party that said why."""
+
+
+@dataclass(frozen=True)
+class Phase:
+    """One step as Alice waited for it, and what each party used meanwhile, by role."""
+
+    milliseconds: float
+    counts: Mapping[str, Count]
+
+    @property
+    def bytes(self) -> int:
+        """All that anyone sent."""
+        return sum(count.sent for count in self.counts.values())
+
+
+@dataclass(frozen=True)
+class Asked:
+    """An answered query: labels (n,) int64 and, where they were asked for, scores (n, classes) float32.
+
+    ``offline`` is what was prepared for this query alone before Alice's features came in; None where nothing was.
+    """
+
+    labels: npt.NDArray[np.int64]
+    scores: npt.NDArray[np.float32] | None
+    online: Phase
+    offline: Phase | None
 
 
 @dataclass
@@ -70,6 +102,7 @@ class Parties:
     keep_payloads: int = 0
     _token: bytes = field(default_factory=lambda: secrets.token_bytes(16), repr=False)
     _children: dict[str, _Child] = field(default_factory=dict)
+    _provisions: bool = False
 
     def __enter__(self) -> Self:
         try:
@@ -95,14 +128,31 @@ class Parties:
     def roles(self) -> tuple[str, ...]:
         return tuple(self.sessions[0])
 
-    def prepare(self) -> Prepared:
+    @property
+    def provisions(self) -> bool:
+        """Whether the open session prepares each query ahead."""
+        return self._provisions
+
+    def prepare(self) -> Phase:
         """Open a session and do all that comes before its first query."""
         self._expect("bob", Ready)
-        return self._order(Prepare(), Prepared)
+        prepared, phase = self._phase(Prepare(), Prepared)
+        self._provisions = prepared.provisions
+        return phase
 
-    def ask(self, features: npt.NDArray[np.float32]) -> Answered:
-        """One query of a batch: ``features`` (n, …) float32."""
-        return self._order(Ask(Array.of(features)), Answered)
+    def ask(self, features: npt.NDArray[np.float32]) -> Asked:
+        """One query of a batch, ``features`` (n, …) float32, prepared ahead where the paradigm does that."""
+        offline = None
+        if self._provisions:
+            _, offline = self._phase(Provision(len(features)), Provisioned)
+        answered, online = self._phase(Ask(Array.of(features)), Answered)
+        scores = answered.scores
+        return Asked(
+            answered.labels.numpy(dtype="int64", shape=(len(features),)),
+            None if scores is None else scores.numpy(dtype="float32", shape=(len(features), None)),
+            online,
+            offline if offline and offline.bytes else None,
+        )
 
     def end_session(self) -> None:
         """Close the session's links."""
@@ -141,6 +191,21 @@ class Parties:
     def _order(self, message: Message, answer: type[T]) -> T:
         self._tell("alice", message)
         return self._expect("alice", answer)
+
+    def _phase(self, message: Message, answer: type[P]) -> tuple[P, Phase]:
+        """One of Alice's steps, and what every party used for it."""
+        before = self._counts()
+        done = self._order(message, answer)
+        after = self._counts()
+        counts = {role: difference(after[role], before[role]) for role in before}
+        return done, Phase(done.milliseconds, {"alice": done.traffic, **counts})
+
+    def _counts(self) -> dict[str, Count]:
+        """What Bob and the dealer have used so far; Alice, who may be at work, counts herself."""
+        others = [role for role in self.roles if role != "alice"]
+        for role in others:
+            self._tell(role, CountNow())
+        return {role: self._expect(role, Count) for role in others}
 
     def _tell(self, role: str, message: Message) -> None:
         try:

@@ -7,6 +7,7 @@ import hmac
 import logging
 import resource
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
@@ -19,12 +20,15 @@ from bench.control import (
     Ask,
     Connect,
     Count,
+    CountNow,
     EndSession,
     Failed,
     Listening,
     Message,
     Prepare,
     Prepared,
+    Provision,
+    Provisioned,
     Ready,
     Report,
     Seen,
@@ -72,7 +76,6 @@ class _Witness:
     keep: int
     seen: list[Seen] = field(default_factory=list)
     links: list[Link] = field(default_factory=list)
-    after_answers: list[Count] = field(default_factory=list)
 
     def watch(self, link: Link) -> Link:
         def note(direction: str, name: str, payload: memoryview) -> None:
@@ -85,13 +88,23 @@ class _Witness:
         return link
 
     def count(self) -> Count:
-        total = Count()
-        for link in self.links:
-            total.sent += link.traffic.bytes_sent
-            total.rounds += link.traffic.rounds
-            total.from_bob += link.traffic.bytes_received if link.peer == "bob" else 0
-            total.from_dealer += link.traffic.bytes_received if link.peer == "dealer" else 0
-        return total
+        return Count(
+            sum(link.traffic.bytes_sent for link in self.links),
+            sum(link.traffic.rounds for link in self.links),
+            time.process_time() * 1e3,
+            peak_rss_mb(),
+        )
+
+    def count_on_demand(self, pipe: Connection) -> None:
+        """From now on tell the parent the count whenever it asks, beside the party's own work."""
+
+        def answer() -> None:
+            with contextlib.suppress(EOFError, OSError):
+                while True:
+                    _await(pipe, CountNow)
+                    tell(pipe, self.count())
+
+        threading.Thread(target=answer, name="count", daemon=True).start()
 
 
 class _Notes(logging.Handler):
@@ -115,7 +128,7 @@ def run(orders: Orders, pipe: Connection) -> None:
     witness = _Witness(orders.keep_payloads)
     try:
         {"alice": _run_alice, "bob": _run_bob, "dealer": _run_dealer}[orders.role](orders, pipe, witness)
-        tell(pipe, Report(peak_rss_mb(), witness.after_answers, witness.seen, notes.lines))
+        tell(pipe, Report(peak_rss_mb(), witness.seen, notes.lines))
     except (Exception, KeyboardInterrupt) as error:
         for link in witness.links:
             # Not why: what one party noticed can tell the other something it must not learn.
@@ -159,6 +172,7 @@ def _await(pipe: Connection, kind: type[Message]) -> Any:
 def _run_dealer(orders: Orders, pipe: Connection, witness: _Witness) -> None:
     with listen() as for_alice, listen() as for_bob:
         tell(pipe, Listening({"alice": for_alice.address[1], "bob": for_bob.address[1]}))
+        witness.count_on_demand(pipe)
         for part in orders.sessions:
             alice, bob = _accept(for_alice, "alice", orders, witness), _accept(for_bob, "bob", orders, witness)
             with alice, bob:
@@ -169,13 +183,14 @@ def _run_bob(orders: Orders, pipe: Connection, witness: _Witness) -> None:
     with listen() as listener:
         tell(pipe, Listening({"alice": listener.address[1]}))
         ports = _await(pipe, Connect).ports
+        witness.count_on_demand(pipe)
         for part in orders.sessions:
             with _dealer_link(orders, ports, witness) as known:
                 bob = part.make(known)
                 tell(pipe, Ready())  # loading the model is not part of a session's cost
                 with _accept(listener, "alice", orders, witness) as link:
                     while bob.answer(link):
-                        witness.after_answers.append(witness.count())
+                        pass
 
 
 def _run_alice(orders: Orders, pipe: Connection, witness: _Witness) -> None:
@@ -188,18 +203,28 @@ def _run_alice(orders: Orders, pipe: Connection, witness: _Witness) -> None:
 
 def _session(part: Part, pipe: Connection, witness: _Witness, known: Mapping[str, Link], link: Link) -> None:
     alice = part.make(known)
+    provisions = hasattr(alice, "provision")
     before, started = witness.count(), time.perf_counter()
     alice.prepare(link)
-    tell(pipe, Prepared((time.perf_counter() - started) * 1e3, _since(witness, before)))
-    while isinstance(order := hear(pipe), Ask):
-        features = order.features.numpy(dtype="float32", shape=(None,) * len(order.features.shape))
-        before, started = witness.count(), time.perf_counter()
-        answer = alice.ask(features, link)
-        elapsed = (time.perf_counter() - started) * 1e3
-        scores = None if answer.scores is None else Array.of(answer.scores.astype("float32"))
-        tell(pipe, Answered(elapsed, Array.of(answer.labels.astype("int64")), scores, _since(witness, before)))
-    if not isinstance(order, EndSession):
-        raise RuntimeError(f"the harness sent {type(order).__name__} out of turn")
+    tell(pipe, Prepared(_ms(started), _since(witness, before), provisions))
+    while not isinstance(order := hear(pipe), EndSession):
+        if isinstance(order, Provision):
+            before, started = witness.count(), time.perf_counter()
+            alice.provision(link, order.examples)
+            tell(pipe, Provisioned(_ms(started), _since(witness, before)))
+        elif isinstance(order, Ask):
+            features = order.features.numpy(dtype="float32", shape=(None,) * len(order.features.shape))
+            before, started = witness.count(), time.perf_counter()
+            answer = alice.ask(features, link)
+            elapsed, used = _ms(started), _since(witness, before)
+            scores = None if answer.scores is None else Array.of(answer.scores.astype("float32"))
+            tell(pipe, Answered(elapsed, Array.of(answer.labels.astype("int64")), scores, used))
+        else:
+            raise RuntimeError(f"the harness sent {type(order).__name__} out of turn")
+
+
+def _ms(started: float) -> float:
+    return (time.perf_counter() - started) * 1e3
 
 
 def _since(witness: _Witness, before: Count) -> Count:

@@ -45,10 +45,13 @@ class Row(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     ``accuracy_plain`` is the plaintext model's over the whole test split; ``accuracy_private`` the paradigm's over the
     ``n_queries`` clips it answered; ``agreement`` the share of those on which both give the same class.
     ``max_abs_error`` is the largest difference between private and plaintext scores, deliberate rounding included.
-    ``offline_ms`` is what a session costs before its first query (keys, shared weights; both parties' processes stand
-    and Bob's model is loaded), ``online_ms`` one query of one clip from Alice's features to Alice's answer,
-    ``per_query_ms_batched`` the same per clip when many go together.  ``key_bytes`` is key material set up once: sent
-    each session (he), or handed over beforehand (hashing, keyed).  ``peak_rss_mb``: of the largest party process.
+    ``offline_ms`` is what comes before Alice's features: once a session (keys; both parties' processes stand and Bob's
+    model is loaded), or, in a paradigm that makes something ready for every query (mpc), for each query of one clip;
+    the metric ``session_ms`` is the set-up once a session everywhere.  ``online_ms`` is one query of one clip from
+    Alice's features to Alice's answer, ``per_query_ms_batched`` the same per clip when many go together; ``bytes`` and
+    ``rounds`` are those of one query online.  ``key_bytes`` is key material: sent each session (he), handed over
+    beforehand (hashing, keyed), or sent by the dealer for each query of one clip (mpc).  ``peak_rss_mb``: of the
+    largest party process.
     Metrics named ``attack_…`` are what the paradigm's attackers reached; ``timed_queries`` and ``timed_sessions`` say
     how many runs the timings rest on; ``accuracy_plain_on_asked`` is the plaintext model on the clips that were asked.
     """

@@ -13,9 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from audio import Clip
-from bench.control import Answered, Prepared, Report, Seen
+from bench.control import Count, Report, Seen
 from bench.experiment import Experiment
-from bench.parties import Parties
+from bench.parties import Parties, Phase
 from link import SHAPES
 
 _KEEP = 4 << 20  # bytes of each message kept, enough for every query here; keys may be longer
@@ -23,13 +23,16 @@ _KEEP = 4 << 20  # bytes of each message kept, enough for every query here; keys
 
 @dataclass(frozen=True)
 class Simulation:
-    """What happened: the answer, the plaintext model's, the cost, and each party's report."""
+    """What happened: the answer, the plaintext model's, the cost, and each party's report.
+
+    ``offline`` is all that came before the clip, ``online`` its query.
+    """
 
     query: npt.NDArray[np.float32]
     label: int
     plain_label: int
-    prepared: Prepared
-    answered: Answered
+    offline: Phase
+    online: Phase
     reports: Mapping[str, Report]
 
 
@@ -38,17 +41,25 @@ def simulate(experiment: Experiment, clip: Clip, net: str) -> Simulation:
     query = experiment.query(clip)
     with Parties([experiment.parts], SHAPES[net], experiment.plan.timeout, keep_payloads=_KEEP) as parties:
         prepared = parties.prepare()
-        answered = parties.ask(query)
+        asked = parties.ask(query)
         parties.end_session()
         reports = parties.finish()
     return Simulation(
         query=query,
-        label=int(answered.labels.numpy(dtype="int64", shape=(1,))[0]),
+        label=int(asked.labels[0]),
         plain_label=int(experiment.plain(query)[0][0]),
-        prepared=prepared,
-        answered=answered,
+        offline=_together(prepared, asked.offline) if asked.offline else prepared,
+        online=asked.online,
         reports=reports,
     )
+
+
+def _together(first: Phase, second: Phase) -> Phase:
+    counts = {
+        role: Count(count.sent + more.sent, count.rounds + more.rounds, count.busy_ms + more.busy_ms, more.peak_rss_mb)
+        for (role, count), more in zip(first.counts.items(), second.counts.values(), strict=True)
+    }
+    return Phase(first.milliseconds + second.milliseconds, counts)
 
 
 def exposed(query: npt.NDArray[np.float32], seen: list[Seen]) -> tuple[int, int]:

@@ -100,8 +100,8 @@ class _Shown:
             "answer": self._name(self.simulation.label),
             "plaintext_answer": self._name(self.simulation.plain_label),
             "truth": self.clip.emotion,
-            "offline_ms": self.simulation.prepared.milliseconds,
-            "online_ms": self.simulation.answered.milliseconds,
+            "offline_ms": self.simulation.offline.milliseconds,
+            "online_ms": self.simulation.online.milliseconds,
             "alice_values_in_the_open_at_bob": {"found": found, "of": of},
             "transcript": {
                 role: [
@@ -129,11 +129,10 @@ class _Shown:
             f"[bold]Answer: {self._name(simulation.label)}[/bold] "
             f"(plaintext model: {self._name(simulation.plain_label)}{truth})"
         )
-        offline = simulation.prepared.traffic
-        online = simulation.answered.traffic
+        offline, online = simulation.offline.counts["alice"], simulation.online.counts["alice"]
         out.print(
-            f"Offline {milliseconds(simulation.prepared.milliseconds)} ms, Alice sent {megabytes(offline.sent)} MB; "
-            f"online {milliseconds(simulation.answered.milliseconds)} ms, Alice sent {megabytes(online.sent)} MB, "
+            f"Offline {milliseconds(simulation.offline.milliseconds)} ms, Alice sent {megabytes(offline.sent)} MB; "
+            f"online {milliseconds(simulation.online.milliseconds)} ms, Alice sent {megabytes(online.sent)} MB, "
             f"{online.rounds} round{'s' if online.rounds != 1 else ''}."
         )
         for report in simulation.reports.values():

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 import pytest
 
-from bench.experiment import Cell, Experiment, Plan, run
+from bench.experiment import Cell, Experiment, Plan, run, run_side_by_side
 from bench.party import Part
 from bench.row import Security
 from link import Answer, LinkClosed
@@ -112,3 +114,75 @@ def test_a_disagreement_shows():
     flipped = _experiment()
     row = _run(_experiment(plain=lambda x: (1 - flipped.plain(x)[0], flipped.plain(x)[1])))
     assert row.agreement == 0.0
+
+
+class StockedAlice(SignAlice):
+    """Has something made ready for every query, by Bob and by a dealer, before she asks it."""
+
+    def __init__(self, job, links):
+        super().__init__(job, links)
+        self.dealer, self.stock = links["dealer"], 0
+
+    def provision(self, link, examples):
+        self.dealer.send("wish", bytes(examples))
+        self.dealer.receive("bundle", limit=10_000)
+        self.stock += examples
+
+    def ask(self, features, link):
+        self.stock -= len(features)
+        if self.stock:
+            raise ValueError("asked without its provision")
+        return super().ask(features, link)
+
+
+class StockingDealer:
+    def __init__(self, job, links):
+        pass
+
+    def serve(self, alice, bob):
+        while True:
+            try:
+                wish = alice.receive("wish", limit=1000)
+            except LinkClosed:
+                return
+            time.sleep(0.02)
+            alice.send("bundle", bytes(500 * len(wish)))
+
+
+def _stocked(**changes):
+    def parts(reveal):
+        return {
+            "alice": Part(StockedAlice, {"reveal": reveal, "off": 0.0}),
+            "bob": Part(SignBob, {}),
+            "dealer": Part(StockingDealer, {}),
+        }
+
+    return _experiment(
+        parts=parts(False), score_parts=None, keys_are_sent=False, plan=Plan(3, 8, 11, warm_up=2), **changes
+    )
+
+
+def test_what_is_made_ready_for_a_query_is_counted_apart_from_it():
+    row = _run(_stocked())
+    assert row.offline_ms.median >= 20 > row.online_ms.median
+    assert row.bytes.alice == HEADER + len("query") + 4 * FEATURES
+    assert row.bytes.dealer == 0
+    assert row.key_bytes == HEADER + len("bundle") + 500
+    assert row.rounds == 1
+    assert row.metrics["offline_rounds"] == 1
+    assert row.metrics["offline_bytes_alice"] == HEADER + len("wish") + 1
+    assert row.metrics["offline_bytes_bob"] == 0
+    assert row.metrics["offline_bytes_dealer"] == row.key_bytes
+    assert row.metrics["offline_ms_batched"] >= 20 / 8
+    assert row.metrics["session_bytes"] == HEADER + len("keys") + 1000 + HEADER + len("ready")
+    assert row.n_queries == 11
+
+
+def test_experiments_side_by_side_answer_as_they_do_alone():
+    plain, stocked = run_side_by_side(
+        [_experiment(), _stocked()], corpus="numbers", split="s", seed=3, net="loopback", say=lambda line: None
+    )
+    assert (plain.n_queries, stocked.n_queries) == (30, 11)
+    assert plain.agreement == stocked.agreement == 1.0
+    assert plain.bytes.alice == stocked.bytes.alice
+    assert plain.metrics["timed_queries"] == 5

@@ -8,7 +8,6 @@ import time
 import numpy as np
 import pytest
 
-from bench.control import difference
 from bench.parties import Parties, PartyError
 from bench.party import Orders, Part, _accept, _Witness
 from link import LOOPBACK, Answer, LinkClosed, LinkError, connect, listen
@@ -91,28 +90,26 @@ def test_answers_come_back_with_their_cost():
         parties.ask(features)
         parties.end_session()
         reports = parties.finish()
-    assert answers[0].labels.numpy(dtype="int64", shape=(2,)).tolist() == [1, 0]
-    assert answers[0].scores.numpy(dtype="float32", shape=(2, 2)).tolist() == [[-1, 1], [0, 0]]
+    assert answers[0].labels.tolist() == [1, 0]
+    assert answers[0].scores.tolist() == [[-1, 1], [0, 0]]
+    assert answers[0].offline is None  # this paradigm prepares nothing for a query
     header = 20
-    assert prepared.traffic.sent == header + len("hello") + 10
-    assert answers[0].traffic.sent == header + len("query") + 8
-    assert answers[0].traffic.from_bob == header + len("answer") + 16
-    assert answers[0].traffic.rounds == 1
-    after = reports["bob"].after_answers
-    assert len(after) == 3
-    assert difference(after[1], after[0]).sent == header + len("answer") + 8
+    assert prepared.counts["alice"].sent == header + len("hello") + 10
+    assert answers[0].online.counts["alice"].sent == header + len("query") + 8
+    assert answers[0].online.counts["bob"].sent == header + len("answer") + 16
+    assert answers[1].online.counts["bob"].sent == header + len("answer") + 8
+    assert answers[0].online.counts["alice"].rounds == 1
     assert reports["alice"].peak_rss_mb > 10
+    assert 10 < prepared.counts["bob"].peak_rss_mb <= reports["bob"].peak_rss_mb
 
 
 def test_a_dealer_is_a_third_process_and_its_bytes_are_counted():
     with Parties([_parts(dealer=True)]) as parties:
-        assert parties.prepare().traffic.from_dealer == 20 + len("mask") + 100
-        for _ in range(2):
-            parties.ask(np.ones((1, 3), "float32"))
+        assert parties.prepare().counts["dealer"].sent == 20 + len("mask") + 100
+        asked = [parties.ask(np.ones((1, 3), "float32")) for _ in range(2)]
         parties.end_session()
         reports = parties.finish()
-    first, second = reports["bob"].after_answers
-    assert difference(second, first).from_dealer == 20 + len("mask") + 50
+    assert [each.online.counts["dealer"].sent for each in asked] == [20 + len("mask") + 50] * 2
     assert set(reports) == {"alice", "bob", "dealer"}
 
 
