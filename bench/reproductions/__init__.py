@@ -8,7 +8,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol
 
-from bench.reproductions import dias_figure1, dias_table1, dias_table2, dias_table3, emotion_accuracy, smh_speed
+from bench.reproductions import (
+    dias_figure1,
+    dias_sjl,
+    dias_table1,
+    dias_table2,
+    dias_table3,
+    emotion_accuracy,
+    smh_attacks,
+    smh_speed,
+)
 from bench.reproductions.request import Request
 from bench.row import Row
 
@@ -24,9 +33,11 @@ class Target(Protocol):
 
 TARGETS: Mapping[str, Target] = {
     "dias-figure1": dias_figure1,
+    "dias-sjl": dias_sjl,
     "dias-table1": dias_table1,
     "dias-table2": dias_table2,
     "dias-table3": dias_table3,
     "emotion-accuracy": emotion_accuracy,
+    "smh-attacks": smh_attacks,
     "smh-speed": smh_speed,
 }

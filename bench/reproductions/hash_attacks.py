@@ -13,11 +13,11 @@ _PAIRS = 300
 
 def attack_metrics(fold: Fold, key: hashing.HashKey, *, utterances: int) -> dict[str, float]:
     """All attacks on the test utterances of a fold; those that recover features, on ``utterances`` of them."""
-    victims = _some(fold.test, utterances)
+    victims = some(fold.test, utterances)
     return {
         **speaker_metrics(fold, key),
         **known_key_metrics(victims, key, fold.train),
-        **known_pairs_metrics(victims, key, _some(fold.train, _PAIRS)),
+        **known_pairs_metrics(victims, key, some(fold.train, _PAIRS)),
     }
 
 
@@ -64,6 +64,6 @@ def known_pairs_metrics(victims: Floats, key: hashing.HashKey, known: Floats) ->
     }
 
 
-def _some(features: Floats, count: int) -> Floats:
-    """A regular subset."""
+def some(features: Floats, count: int) -> Floats:
+    """A regular subset (count, L), or all where there are fewer."""
     return features[np.linspace(0, len(features) - 1, min(count, len(features))).astype(int)]

@@ -78,18 +78,26 @@ class Task:
     sentences: npt.NDArray[np.str_]
     folds: Sequence[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]]
 
-    def fold(self, number: int, scaling: Scaling) -> Fold:
-        """One fold's features: in [-1, 1] over the training set (``range``, the paper's), standardised and clipped
-        (``standard``), or that with class directions in front (``discriminant``)."""
-        train, test = self.folds[number]
+    def scaled(
+        self, scaling: Scaling, learnt: npt.NDArray[np.int64], parts: Sequence[npt.NDArray[np.int64]]
+    ) -> list[Floats]:
+        """The features of ``parts``, scaled by what the clips ``learnt`` say: in [-1, 1] over them (``range``, the
+        paper's), standardised and clipped (``standard``), or that with class directions first (``discriminant``)."""
         if scaling == "range":
-            normalisation = Normalisation.range(self.raw[train])
+            normalisation = Normalisation.range(self.raw[learnt])
         else:
-            normalisation = Normalisation.standard(self.raw[train], clip=_CLIP)
-        a, b = (normalisation.transform(self.raw[part]).astype(np.float64) for part in (train, test))
+            normalisation = Normalisation.standard(self.raw[learnt], clip=_CLIP)
+        features = [normalisation.transform(self.raw[part]).astype(np.float64) for part in parts]
         if scaling == "discriminant":
-            learnt = hashing.DiscriminantFeatures().fit(a, self.labels[train])
-            a, b = learnt.transform(a), learnt.transform(b)
+            directions = hashing.DiscriminantFeatures()
+            directions.fit(normalisation.transform(self.raw[learnt]), self.labels[learnt])
+            features = [directions.transform(part) for part in features]
+        return features
+
+    def fold(self, number: int, scaling: Scaling) -> Fold:
+        """One fold's features, scaled by its training part."""
+        train, test = self.folds[number]
+        a, b = self.scaled(scaling, train, (train, test))
         return Fold(
             a, b, self.labels[train], self.labels[test], self.speakers[train], self.speakers[test], self.sentences[test]
         )

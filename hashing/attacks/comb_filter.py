@@ -14,6 +14,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 from scipy.special import ndtr
+from sklearn.covariance import ledoit_wolf
 
 Floats = npt.NDArray[np.float64]
 
@@ -22,10 +23,12 @@ _RIDGE = 1e-3  # of the mean variance: a prior estimated from few utterances sta
 
 
 def gaussian(examples: Floats) -> tuple[Floats, Floats]:
-    """Mean (L,) and covariance (L, L), kept invertible, of ``examples`` (m, L): a prior belief."""
+    """Mean (L,) and covariance (L, L) of ``examples`` (m, L): a prior belief.
+
+    Shrunk as Ledoit and Wolf do, so that a few dozen examples do not pass for certainty in the directions they lack.
+    """
     mean = examples.mean(axis=0)
-    centred = examples - mean
-    covariance = centred.T @ centred / len(examples)
+    covariance, _ = ledoit_wolf(examples)
     ridge = _RIDGE * max(float(np.trace(covariance)) / len(mean), 1e-12)
     return mean, covariance + ridge * np.eye(len(mean))
 

@@ -4,9 +4,8 @@ Each symbol says that aᵢ·x + wᵢ lies in a cell of width Δ, modulo kΔ. The
 mean and covariance of the features, and takes the measurements one after the other
 (:mod:`hashing.attacks.comb_filter`). Those he can predict best come first, so the wrapping is resolved early. Where the
 result does not explain the hash he starts again from the utterance of his own whose hash is nearest, at the distance
-the Hamming distance tells, then from the second nearest, and so on.
-
-Least squares without all that, for comparison, is :func:`least_squares`.
+the Hamming distance tells, then from the second nearest, and so on. Of this and of plain least squares
+(:func:`least_squares`) he keeps what explains more symbols.
 """
 
 from __future__ import annotations
@@ -120,14 +119,22 @@ def recover_features(symbols: npt.ArrayLike, key: HashKey, known: npt.ArrayLike,
         HashingError: the hashes or ``known`` do not fit the key.
     """
     hashes, prior = _fitting(symbols, key.parameters, known)
-    return recover(hashes, Measurements.of(key), prior, modular_hash(prior, key), attempts=attempts)
+    measurements = Measurements.of(key)
+    best, explained = recover(hashes, measurements, prior, modular_hash(prior, key), attempts=attempts)
+    simple = least_squares(hashes, key, prior)
+    shares = np.mean(measurements.symbols(simple) == hashes, axis=1)
+    better = shares > explained
+    best[better], explained[better] = simple[better], shares[better]
+    # An estimate that explains little more than chance went astray; the population's mean is nearer to the truth.
+    best[explained < (1.0 + 1.0 / key.parameters.k) / 2.0] = prior.mean(axis=0)
+    return best
 
 
 def recover(
     hashes: Symbols, measurements: Measurements, known: Floats, known_hashes: Symbols, *, attempts: int
-) -> Floats:
+) -> tuple[Floats, Floats]:
     """Estimates (n, L) from hashes (n, M), a key or what the attacker believes it to be, and features (m, L) of other
-    people with their hashes (m, M)."""
+    people with their hashes (m, M); and what share of its symbols each estimate explains (n,)."""
     mean, covariance = gaussian(known)
     best, explained = np.tile(mean, (len(hashes), 1)), np.full(len(hashes), -1.0)
     for attempt in range(min(max(1, attempts), 1 + len(known))):
@@ -142,9 +149,7 @@ def recover(
             share = np.mean(measurements.symbols(estimate) == hashes[rows], axis=1)
             better = share > explained[rows]
             best[rows[better]], explained[rows[better]] = estimate[better], share[better]
-    # An estimate that explains little more than chance went astray; the population's mean is nearer to the truth.
-    best[explained < (1.0 + 1.0 / measurements.k) / 2.0] = mean
-    return best
+    return best, explained
 
 
 def _estimate(hashes: Symbols, measurements: Measurements, means: Floats, shares: Floats, covariance: Floats) -> Floats:

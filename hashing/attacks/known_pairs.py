@@ -66,7 +66,7 @@ def known_pairs_attack(
     symbols, known_symbols = modular_hash(x, key), modular_hash(pairs, key)
     rows = slice(0, min(measurements, key.parameters.symbols))
     learnt = learn_measurements(pairs, known_symbols[:, rows], key.parameters)
-    estimate = recover(symbols[:, rows], learnt, pairs, known_symbols[:, rows], attempts=attempts)
+    estimate, _ = recover(symbols[:, rows], learnt, pairs, known_symbols[:, rows], attempts=attempts)
     regressed = regress_features(symbols, pairs, known_symbols, key.parameters.k)
     true = key.matrix[rows]
     norms = np.maximum(np.linalg.norm(learnt.matrix, axis=1) * np.linalg.norm(true, axis=1), 1e-12)
