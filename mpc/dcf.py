@@ -25,64 +25,77 @@ is ignored.  ``key`` is 16 bytes.  Anything else raises :class:`ValueError`.  Re
 
 from __future__ import annotations
 
-from typing import Any
+from functools import cache
+from types import ModuleType
 
 import numpy as np
 import numpy.typing as npt
 
-from mpc import dcf_reference as reference
+from mpc import dcf_reference
+from mpc.dcf_kernel import Kernel
 from mpc.dcf_reference import Words, bit_planes, tag_planes
+from mpc.machine_code import aes_blocks
 
-__all__ = ["bit_planes", "evaluate_bits", "evaluate_tags", "generate_bits", "generate_tags", "tag_planes"]
+__all__ = ["bit_planes", "evaluate_bits", "evaluate_tags", "generate_bits", "generate_tags", "tag_planes", "warm_up"]
 
 MAX_WIDTH = 63
 
 
+def warm_up() -> None:
+    """Compile what will run, in some tenths of a second, so that no query waits for it; twice does no harm."""
+    backend = _backend()
+    if isinstance(backend, Kernel):
+        backend.warm_up()
+
+
 def generate_bits(alpha: Words, width: int, roots: Words, key: bytes) -> Words:
     """Corrections (:func:`bit_planes`, N, 2) with which two roots become keys for the bit [x < alpha]."""
-    alpha, roots = _generation(alpha, width, roots, key)
-    return reference.generate_bits(alpha, width, roots, key)
+    _check(width, key)
+    alpha = _lanes("alpha", alpha)
+    roots = _words("roots", roots, (2, alpha.size, 2))
+    return _backend().generate_bits(alpha, width, roots, key)
 
 
 def evaluate_bits(
     party: int, points: Words, width: int, root: Words, corrections: Words, key: bytes
 ) -> npt.NDArray[np.uint8]:
     """Party 0's or 1's XOR shares (N,), uint8, of the bits [points < alpha]."""
-    points, root, corrections = _evaluation(party, points, width, root, corrections, key, bit_planes)
-    return reference.evaluate_bits(party, points, width, root, corrections, key)
+    _check_party(party)
+    _check(width, key)
+    points = _lanes("points", points)
+    root = _words("root", root, (points.size, 2))
+    corrections = _words("corrections", corrections, (bit_planes(width), points.size, 2))
+    return _backend().evaluate_bits(party, points, width, root, corrections, key)
 
 
 def generate_tags(alpha: Words, width: int, roots: Words, key: bytes, payload: Words) -> Words:
     """Corrections (:func:`tag_planes`, N, 2) for the block ``payload`` (2,), uint64, where x < alpha, else zero."""
-    alpha, roots = _generation(alpha, width, roots, key)
-    return reference.generate_tags(alpha, width, roots, key, _words("payload", payload, (2,)))
+    _check(width, key)
+    alpha = _lanes("alpha", alpha)
+    roots = _words("roots", roots, (2, alpha.size, 2))
+    payload = _words("payload", payload, (2,))
+    return _backend().generate_tags(alpha, width, roots, key, payload)
 
 
 def evaluate_tags(party: int, points: Words, width: int, root: Words, corrections: Words, key: bytes) -> Words:
     """Party 0's or 1's XOR shares (N, 2), uint64, of the payload where points < alpha and of zero elsewhere."""
-    points, root, corrections = _evaluation(party, points, width, root, corrections, key, tag_planes)
-    return reference.evaluate_tags(party, points, width, root, corrections, key)
-
-
-def _generation(alpha: Words, width: int, roots: Words, key: bytes) -> tuple[Words, Words]:
-    _check(width, key)
-    alpha = _lanes("alpha", alpha)
-    return alpha, _words("roots", roots, (2, alpha.size, 2))
-
-
-def _evaluation(
-    party: int, points: Words, width: int, root: Words, corrections: Words, key: bytes, planes: Any
-) -> tuple[Words, Words, Words]:
-    if party not in (0, 1):
-        raise ValueError("party is 0 or 1")
+    _check_party(party)
     _check(width, key)
     points = _lanes("points", points)
-    lanes = points.size
-    return (
-        points,
-        _words("root", root, (lanes, 2)),
-        _words("corrections", corrections, (planes(width), lanes, 2)),
-    )
+    root = _words("root", root, (points.size, 2))
+    corrections = _words("corrections", corrections, (tag_planes(width), points.size, 2))
+    return _backend().evaluate_tags(party, points, width, root, corrections, key)
+
+
+@cache
+def _backend() -> Kernel | ModuleType:
+    blocks = aes_blocks()
+    return Kernel(blocks) if blocks else dcf_reference
+
+
+def _check_party(party: int) -> None:
+    if not isinstance(party, int) or party not in (0, 1):
+        raise ValueError("party is 0 or 1")
 
 
 def _check(width: int, key: bytes) -> None:
