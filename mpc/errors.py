@@ -33,6 +33,14 @@ class ProtocolError(MpcError, RuntimeError):
     """The protocol ended in something that no honest run gives."""
 
 
+class StockError(MpcError, RuntimeError):
+    """The dealer's stock cannot be used: full disk, damaged file, wrong permissions."""
+
+
+class CheatingDetected(MpcError, RuntimeError):
+    """The other party departed from the protocol and was caught; the message names the check.  Nothing was revealed."""
+
+
 def reason(error: Exception) -> str:
     """What a peer may be told about ``error``: our own texts, which hold no secret, and of others only the kind."""
     return str(error) if isinstance(error, (MpcError, LinkError)) else f"internal error ({type(error).__name__})"

@@ -25,7 +25,7 @@ from mpc.plan import MAX_LAYERS, ModelPlan
 
 VERSION = 1
 
-Mode: TypeAlias = Literal["crypten", "semi-honest"]
+Mode: TypeAlias = Literal["crypten", "semi-honest", "malicious"]
 Reveal: TypeAlias = Literal["class", "logits"]
 
 HELLO_BYTES = 256

@@ -137,6 +137,20 @@ class Program:
     def products(self) -> tuple[Product, ...]:
         return tuple(step for step in self.steps if isinstance(step, Product))
 
+    @cached_property
+    def masked(self) -> frozenset[int]:
+        """The registers that hold the input's own elements, which everybody has under Alice's mask."""
+        found = {0}
+        for step in self.steps:
+            if isinstance(step, Local) and isinstance(step.layer, layers.Reshape) and step.sources[0] in found:
+                found.add(step.out)
+        return frozenset(found)
+
+    @property
+    def output_shape(self) -> Shape:
+        """Shape of what is opened to Alice for one example."""
+        return (1,) if self.index_bits else (self.classes,)
+
     @property
     def classes(self) -> int:
         return self.plan.classes

@@ -7,16 +7,19 @@ queries.  A new mode is one entry in each function here and its own files; :mod:
 
 from __future__ import annotations
 
-from typing import Protocol, get_args
+from typing import TYPE_CHECKING, Protocol, get_args
 
 import numpy as np
 import numpy.typing as npt
 
 from link import Answer, Link
-from mpc.bundle_supply import BundleSupply
+from mpc.bundle_supply import BundleSupply, Dealing
 from mpc.crypten_torch import load_crypten
 from mpc.messages import Mode, Reveal
 from mpc.plan import ModelPlan, Weights
+
+if TYPE_CHECKING:
+    from mpc.stock import Stock
 
 
 class Session(Protocol):
@@ -63,17 +66,32 @@ def open_session(
         from mpc.crypten_session import CryptenSession  # CrypTen may be missing: only who uses it needs it
 
         return CryptenSession(rank, peer, dealer, plan, weights, reveal)
-    from mpc.semi_honest_session import SemiHonestSession  # compiles its kernels on first use
+    if mode == "malicious":
+        from mpc.malicious_session import MaliciousSession
+
+        return MaliciousSession(rank, peer, dealer, plan, weights, reveal)
+    from mpc.semi_honest_session import SemiHonestSession
 
     return SemiHonestSession(rank, peer, dealer, plan, weights, reveal)
 
 
-def open_supply(mode: Mode, idle_timeout: float) -> Supply:
+def open_supply(mode: Mode, idle_timeout: float, stock: Stock | None = None) -> Supply:
     """The dealer's side of ``mode``; it waits ``idle_timeout`` seconds for the next request before it gives up."""
-    if mode == "crypten":
-        from mpc.crypten_supply import CryptenSupply
+    if mode != "crypten":
+        return BundleSupply(mode, dealing_of(mode), idle_timeout, stock)
+    from mpc.crypten_supply import CryptenSupply
 
-        return CryptenSupply(idle_timeout)
+    return CryptenSupply(idle_timeout)
+
+
+def dealing_of(mode: Mode) -> type[Dealing]:
+    """What the dealer makes in ``mode``.  Raises ``ValueError`` where a mode has no bundles."""
+    if mode == "crypten":
+        raise ValueError("mode 'crypten' has no bundles and no stock: choose another mode")
+    if mode == "malicious":
+        from mpc.malicious_session import MaliciousDealing
+
+        return MaliciousDealing
     from mpc.semi_honest_session import SemiHonestDealing
 
-    return BundleSupply(mode, SemiHonestDealing, idle_timeout)
+    return SemiHonestDealing

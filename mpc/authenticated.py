@@ -1,0 +1,91 @@
+"""Authenticated shares: what SPDZ2k adds to additive ones.
+
+A value x lives modulo 2^64.  Its two shares are added up modulo 2^128, the low half of the sum is x, and each share
+comes with a share of a tag: sum of tags = alpha · (sum of shares) mod 2^128, under a key alpha = alpha_0 + alpha_1,
+alpha_i in Z_2^64, that neither party knows.  Whoever changes what he opens of x by e != 0 mod 2^64 must
+change the tag by alpha · e, and guesses that with probability 2^-64.  Low halves of shares are CrypTen's shares.
+
+Linear maps act on share and tag alike; a public constant c is added to party 0's share and alpha_i · c to each tag.
+Source: Cramer, Damgård, Escudero, Scholl and Xing 2018, "SPDZ2k: Efficient MPC mod 2^k for dishonest majority", k =
+s = 64.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from mpc import wide
+from mpc.ring import Words
+from mpc.wide import Planes
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class Authenticated:
+    """One party's authenticated shares: planes (4, n, *shape), low and high words of the share, then of its tag."""
+
+    planes: Planes
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.planes.shape[1:]
+
+    @property
+    def words(self) -> Words:
+        """Low halves of the shares: what is opened, and CrypTen's share."""
+        return self.planes[0]
+
+    def __len__(self) -> int:
+        return self.planes.shape[1]
+
+    def __add__(self, other: Authenticated) -> Authenticated:
+        return Authenticated(wide.add(self.planes, other.planes))
+
+    def __sub__(self, other: Authenticated) -> Authenticated:
+        return Authenticated(wide.subtract(self.planes, other.planes))
+
+    def __mul__(self, factor: int | Words) -> Authenticated:
+        return Authenticated(wide.scale(self.planes, factor))
+
+    def sum(self, *, axis: int | tuple[int, ...], keepdims: bool) -> Authenticated:
+        axes = (axis,) if isinstance(axis, int) else axis
+        planes = self.planes
+        for each in axes:
+            planes = wide.total(planes, each + 1)
+        return Authenticated(planes if keepdims else planes.squeeze(tuple(each + 1 for each in axes)))
+
+    def rearranged(self, change: Callable[..., npt.NDArray[np.uint64]], *others: Authenticated) -> Authenticated:
+        """``change`` applied to each plane; it moves elements and does no arithmetic."""
+        each = zip(self.planes, *(other.planes for other in others), strict=True)
+        return Authenticated(np.stack([change(*planes) for planes in each]))
+
+
+@dataclass(frozen=True, repr=False)
+class Keys:
+    """One party's share of the keys: ``alpha`` of the tags, ``delta`` (2,) of the bits; ``party`` 0 or 1."""
+
+    party: int
+    alpha: int
+    delta: Words
+
+    def constant(self, words: Words, shape: tuple[int, ...] | None = None) -> Authenticated:
+        """This party's share of public ``words``, broadcast to ``shape``."""
+        values = np.broadcast_to(words, words.shape if shape is None else shape)
+        value = wide.of_words(values if self.party == 0 else np.zeros_like(values))
+        tag = wide.scale(wide.of_integer(self.alpha, values.shape), values)
+        return Authenticated(np.concatenate([value, tag]))
+
+
+def opened_minus(keys: Keys, opened: Words, mask: Authenticated) -> Authenticated:
+    """The share of x from the public x + lambda and the share of lambda."""
+    return keys.constant(opened) - mask
+
+
+def stacked(shares: list[Authenticated]) -> Planes:
+    """All shares in one row: planes (4, N)."""
+    flat: list[Any] = [share.planes.reshape(4, -1) for share in shares]
+    return np.concatenate(flat, axis=1)
