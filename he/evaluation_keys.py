@@ -48,7 +48,11 @@ class SecretKeys:
         relinearisation = dumped(self._generator.create_relin_keys())
         elements = galois_elements(steps, self._modulus.ring_degree)
         galois = dumped(self._generator.create_galois_keys(elements)) if elements else b""
-        public = dumped(self._generator.create_public_key()) if public_key else b""
+        public = b""
+        if public_key:
+            key = seal.PublicKey()
+            self._generator.create_public_key(key)
+            public = dumped(key)
         return encode(PublicMaterial(_VERSION, relinearisation, galois, public))
 
     def encrypt(self, plaintext: seal.Plaintext) -> bytes:

@@ -184,25 +184,36 @@ def _search(
 ) -> tuple[Schedule | None, float]:
     """The least noisy schedule of a shape that holds ``peaks``, and its error."""
     best, least = None, math.inf
-    inputs = _inputs(packing, sample)
-    size = np.maximum(1, np.abs(_logits(circuit, sample)).max(axis=1) / LARGE_LOGIT)
-    if precision < MAX_LOGIT_ERROR:  # a flood is of one size, however large the logits
-        size = np.ones_like(size)
     for schedule in _candidates(circuit, ring_degree, shape, late, peaks[-1]):
         layers = _layers(circuit, packing, schedule)
         scales = Scales(schedule)
         run(scales, layers, circuit.activations, None)
         if not _holds(scales.points, peaks, schedule):
             continue
-        machine = SlotNoise(schedule, by_unit=packing is None)
-        noise = run(machine, layers, circuit.activations, machine.encrypted(inputs)).payload
-        deviation = np.sqrt(np.broadcast_to(noise.variance, noise.values.shape)).max(axis=1)
-        error = DEVIATIONS * float((deviation / size).max())
+        error = _error(circuit, packing, schedule, sample[:1], precision)
         if error < least:
             best, least = schedule, error
         if least < _MARGIN_OF_PRECISION * precision:
             break
-    return best, least
+    return best, math.inf if best is None else _error(circuit, packing, best, sample, precision)
+
+
+def _error(
+    circuit: Circuit,
+    packing: Packing | None,
+    schedule: Schedule,
+    sample: npt.NDArray[np.float64],
+    precision: float,
+) -> float:
+    """The error of a logit to expect on ``sample``."""
+    size = np.maximum(1, np.abs(_logits(circuit, sample)).max(axis=1) / LARGE_LOGIT)
+    if precision < MAX_LOGIT_ERROR:  # a flood is of one size, however large the logits
+        size = np.ones_like(size)
+    machine = SlotNoise(schedule, by_unit=packing is None)
+    encrypted = machine.encrypted(_inputs(packing, sample))
+    noise = run(machine, _layers(circuit, packing, schedule), circuit.activations, encrypted).payload
+    deviation = np.sqrt(np.broadcast_to(noise.variance, noise.values.shape)).max(axis=1)
+    return DEVIATIONS * float((deviation / size).max())
 
 
 def _holds(points: Sequence[Point], peaks: Sequence[float], schedule: Schedule) -> bool:

@@ -8,6 +8,7 @@ primes and levels, and with three more: a symmetric fresh encryption has the noi
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -18,7 +19,7 @@ import numpy.typing as npt
 from he.network import Floats
 from he.noise import SIGMA
 from he.program import Constant, Machine, UnitLayer, Value
-from he.schedule import Modulus, Schedule
+from he.schedule import Schedule
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +48,7 @@ class SlotNoise(Machine[NoisyUnits]):
             fourth = square**2
         self._rounding = n / 24 * (1 + square)
         self._rounding_of_three = self._rounding + n / 24 * fourth
-        self._by_slot = _mean_profile(schedule.modulus, by_unit)
+        self._by_slot = _mean_profile(n, by_unit)
 
     def encrypted(self, values: npt.NDArray[Any]) -> NoisyUnits:
         """Fresh encryptions of ``values`` (n, units)."""
@@ -118,9 +119,9 @@ class SlotNoise(Machine[NoisyUnits]):
         return np.asarray((unit * n / 12 + unit * self._by_slot + self._rounding) / x.scale**2)
 
 
-def _mean_profile(modulus: Modulus, by_unit: bool) -> Floats:
+@functools.cache
+def _mean_profile(n: int, by_unit: bool) -> Floats:
     """What the uncentred digits put on each slot (slots,); where slots are queries, on the worst one."""
-    n = modulus.ring_degree
-    powers = [pow(3, slot, 2 * n) for slot in range(modulus.slots)]
+    powers = [pow(3, slot, 2 * n) for slot in range(n // 2)]
     profile = 1 / 4 / np.sin(np.pi * np.array(powers) / (2 * n)) ** 2
     return np.array([profile.max()]) if by_unit else profile
