@@ -36,9 +36,19 @@ without it this package imports, and making a party raises :class:`CryptenMissin
 from mpc.alice import Alice
 from mpc.bob import Bob
 from mpc.dealer import Dealer
-from mpc.errors import CryptenMissing, InputRefused, ModelRefused, MpcError, PlanError, ProtocolError, SessionBusy
-from mpc.messages import Mode, Reveal
+from mpc.errors import (
+    CryptenMissing,
+    InputRefused,
+    ModelRefused,
+    MpcError,
+    PlanError,
+    ProtocolError,
+    SessionBusy,
+    StockError,
+)
+from mpc.messages import Mode, Reveal, Terms
 from mpc.plan import ModelPlan
+from mpc.stock import Stock
 
 __all__ = [
     "Alice",
@@ -54,4 +64,7 @@ __all__ = [
     "ProtocolError",
     "Reveal",
     "SessionBusy",
+    "Stock",
+    "StockError",
+    "Terms",
 ]

@@ -10,8 +10,9 @@ from link import FrameError, Link, LinkClosed, decode, encode
 from mpc.errors import PlanError, reason
 from mpc.fixed_point import DEFAULT_INPUT_LIMIT, require_range
 from mpc.fx_graph import trace
-from mpc.messages import HELLO_BYTES, QUERY_BYTES, Hello, Mode, Query, Reveal, require_same
+from mpc.messages import HELLO_BYTES, QUERY_BYTES, Hello, Mode, Query, Reveal, Terms, require_same
 from mpc.plan import Shape
+from mpc.ranges import value_ranges
 from mpc.sessions import Session, open_session, require_mode
 
 
@@ -47,6 +48,10 @@ class Bob:
 
     def __repr__(self) -> str:
         return f"<mpc.Bob mode={self._mode} reveal={self._reveal}, {len(self._plan.layers)} layers>"
+
+    def terms(self, reveal: Reveal = "class") -> Terms:
+        """What the dealer must know to make bundles ahead of time (:meth:`mpc.Stock.fill`): public, no weight in it."""
+        return Terms(self._plan, value_ranges(self._plan, self._weights), reveal)
 
     def answer(self, link: Link) -> bool:
         """Handle Alice's set-up messages and one query; False when she closed before a query.

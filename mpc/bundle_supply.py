@@ -1,14 +1,21 @@
-"""The dealer's loop in our own modes: one program per session, one bundle per request, each number once."""
+"""The dealer's loop in our own modes: one program per session, one bundle per request, each number once.
+
+Bundles come from the dealer's stock (:mod:`mpc.stock`) where it has some for the session's terms, fresh ones otherwise.
+"""
 
 from __future__ import annotations
 
 import secrets
 from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING
 
 from link import FrameError, Link, LinkClosed, decode
 from mpc.errors import PlanError, reason
 from mpc.messages import JOIN_BYTES, QUERY_BYTES, TERMS_BYTES, Join, Mode, Query, Terms, require_same
 from mpc.program import Program, compile_program
+
+if TYPE_CHECKING:
+    from mpc.stock import Stock, StockedDealing
 
 SECRET_BYTES = 32
 
@@ -35,8 +42,9 @@ class Dealing(ABC):
 class BundleSupply:
     """Serves any number of sessions of one Alice and one Bob, one after the other."""
 
-    def __init__(self, mode: Mode, dealing: type[Dealing], idle_timeout: float) -> None:
+    def __init__(self, mode: Mode, dealing: type[Dealing], idle_timeout: float, stock: Stock | None = None) -> None:
         self._mode = mode
+        self._stock = stock
         self._dealing = dealing
         self._idle = idle_timeout
 
@@ -51,6 +59,9 @@ class BundleSupply:
                 except LinkClosed:
                     return
                 if name == "dealer.join":
+                    if session:
+                        session.close()
+                    session = None
                     session = self._join(payload, alice, bob)
                 elif session:
                     session.serve(decode(payload, Query).examples)
@@ -58,6 +69,9 @@ class BundleSupply:
             for link in (alice, bob):
                 link.fail(reason(error))
             raise
+        finally:
+            if session:
+                session.close()
 
     def _join(self, payload: bytearray, alice: Link, bob: Link) -> _Session:
         self._require_party(payload, 0, "alice")
@@ -70,7 +84,14 @@ class BundleSupply:
             program = compile_program(agreed.plan, agreed.ranges, agreed.reveal)
         except PlanError as error:
             raise FrameError(str(error)) from None
-        return _Session(program, self._dealing(program, secrets.token_bytes(SECRET_BYTES)), alice, bob)
+        stocked = self._stock.claim(agreed, self._mode) if self._stock else None
+        try:
+            secret = stocked.secret if stocked else secrets.token_bytes(SECRET_BYTES)
+            return _Session(program, self._dealing(program, secret), stocked, alice, bob)
+        except BaseException:
+            if stocked:
+                stocked.close()
+            raise
 
     def _require_party(self, payload: bytearray, rank: int, who: str) -> None:
         join = decode(payload, Join)
@@ -80,13 +101,16 @@ class BundleSupply:
 
 
 class _Session:
-    """Numbers the bundles of one session."""
+    """Numbers the bundles of one session: first those in stock, then fresh ones."""
 
-    def __init__(self, program: Program, dealing: Dealing, alice: Link, bob: Link) -> None:
+    def __init__(
+        self, program: Program, dealing: Dealing, stocked: StockedDealing | None, alice: Link, bob: Link
+    ) -> None:
         self._program = program
         self._dealing = dealing
+        self._stocked = stocked
         self._links = (alice, bob)
-        self._next = 0
+        self._next = stocked.count if stocked else 0
         for link, opening in zip(self._links, dealing.openings(), strict=True):
             if opening is not None:
                 link.send("dealer.session", opening)
@@ -97,6 +121,14 @@ class _Session:
             raise FrameError(
                 f"alice asked the dealer for a bundle of {examples} examples, 1 to {self._program.part} fit"
             )
-        number, self._next = self._next, self._next + 1
-        for link, data in zip(self._links, self._dealing.bundle(examples, number), strict=True):
+        pair = self._stocked.take(examples) if self._stocked else None
+        if pair is None:
+            number, self._next = self._next, self._next + 1
+            pair = self._dealing.bundle(examples, number)
+        for link, data in zip(self._links, pair, strict=True):
             link.send("dealer.bundle", data)
+
+    def close(self) -> None:
+        """What is left in stock fits no other session: destroy it."""
+        if self._stocked:
+            self._stocked.close()

@@ -5,14 +5,21 @@ from __future__ import annotations
 
 from link import Link
 from mpc.messages import Mode
-from mpc.sessions import open_supply, require_mode
+from mpc.sessions import dealing_of, open_supply, require_mode
+from mpc.stock import Stock
 
 
 class Dealer:
-    """Serves one Alice and one Bob.  Gives up when Alice asks for nothing in ``idle_timeout`` seconds."""
+    """Serves one Alice and one Bob.  Gives up when Alice asks for nothing in ``idle_timeout`` seconds.
 
-    def __init__(self, *, mode: Mode = "crypten", idle_timeout: float = 600.0) -> None:
+    ``stock``: bundles made ahead of time, used where they fit; not for mode ``crypten``, which has none.
+    """
+
+    def __init__(self, *, mode: Mode = "crypten", stock: Stock | None = None, idle_timeout: float = 600.0) -> None:
         self._mode = require_mode(mode)
+        if stock:
+            dealing_of(self._mode)
+        self._stock = stock
         self._idle = idle_timeout
 
     def __repr__(self) -> str:
@@ -20,4 +27,4 @@ class Dealer:
 
     def serve(self, alice_link: Link, bob_link: Link) -> None:
         """Serve until Alice closes her link.  Raises :class:`link.LinkError`."""
-        open_supply(self._mode, self._idle).serve(alice_link, bob_link)
+        open_supply(self._mode, self._idle, self._stock).serve(alice_link, bob_link)

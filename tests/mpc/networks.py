@@ -4,6 +4,9 @@ import torch
 from torch import Tensor, nn
 
 from models.emotion_cnn import Depinto, Frames
+from mpc.fx_graph import trace
+from mpc.messages import Terms
+from mpc.ranges import value_ranges
 
 
 class Mixed(nn.Module):
@@ -59,3 +62,15 @@ def build(name: str) -> nn.Module:
             nn.init.uniform_(part.weight, 0.5, 1.5)
             nn.init.uniform_(part.bias, -0.5, 0.5)
     return module.eval()
+
+
+def tiny(width: int = 3) -> nn.Module:
+    """A network of four inputs and two classes, seeded: bundles of it are small."""
+    torch.manual_seed(21)
+    return nn.Sequential(nn.Linear(4, width), nn.ReLU(), nn.Linear(width, 2)).eval()
+
+
+def tiny_terms(width: int = 3, reveal: str = "class") -> Terms:
+    """What a dealer is told about :func:`tiny`."""
+    plan, weights = trace(tiny(width), (4,), input_limit=8.0)
+    return Terms(plan, value_ranges(plan, weights), reveal)
