@@ -90,7 +90,7 @@ def _row(task: Task, scaling: Scaling, k: int, bench: Workbench) -> Row:
         parameters={
             "task": task.name,
             "features": scaling,
-            "parties": _PARTIES,
+            "parties": len(parties),
             "k": k,
             "mpc": MPC,
             "leakage_target": _SHARE,
@@ -143,7 +143,9 @@ def _served(
 def _parties(task: Task, scaling: Scaling, number: int) -> tuple[list[_Party], Floats]:
     """The training speakers of a fold dealt to parties, and the test features; all mapped as the first party says."""
     train, test = task.folds[number]
-    dealt = [list(part) for part in np.array_split(np.unique(task.speakers[train]), _PARTIES)]
+    speakers = np.unique(task.speakers[train])
+    count = max(2, min(_PARTIES, len(speakers) // 2))  # C and γ are searched on held-out speakers of a party
+    dealt = [list(part) for part in np.array_split(speakers, count)]
     chosen = [train[np.isin(task.speakers[train], part)] for part in dealt]
     mapped = task.scaled(scaling, chosen[0], [*chosen, test])
     parties = [
