@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from bench.workbench import Workbench
 from link import Link
 from models import load
 from models.recipes import DEPINTO, FRAMES, FRAMES_QUICK
+from mpc import sessions
 from mpc.attacks import recover_features, run_parties, tamper
 from mpc.attacks.seed_search import SEED_BITS
 from mpc.crypten_torch import CryptenMissing, load_crypten
@@ -25,13 +26,36 @@ ATTACKS = {
     "mpc-seed-search": "a curious Bob searches the seed of torch's generator and reads Alice's features",
 }
 
-_SECURITY = Security(
-    adversary="semi-honest Alice or Bob",
-    trusted="a dealer who sees no data and sides with nobody",
-    computational_bits=32,
-    statistical_bits=None,
-    leaks="to Alice the class and the shapes of the layers; masks of 32-bit strength; cheating goes unnoticed",
-)
+_DEALER = "a dealer who sees no data and sides with nobody"
+_OURS = "to Alice the class; to all three the shapes of the layers and, as powers of two, how large values can become"
+
+#: Comparison keys start from seeds of 125 free bits, all else from AES with longer keys.
+SECURITY: Mapping[mpc.Mode, Security] = {
+    "crypten": Security(
+        adversary="semi-honest Alice or Bob",
+        trusted=_DEALER,
+        computational_bits=32,
+        statistical_bits=None,
+        leaks="to Alice the class and the shapes of the layers; masks of 32-bit strength; cheating goes unnoticed",
+    ),
+    "semi-honest": Security(
+        adversary="semi-honest Alice or Bob",
+        trusted=_DEALER,
+        computational_bits=125,
+        statistical_bits=None,
+        leaks=f"{_OURS}; cheating goes unnoticed",
+    ),
+    "malicious": Security(
+        adversary="malicious Alice or Bob, who is caught before Alice takes an answer",
+        trusted=_DEALER,
+        computational_bits=125,
+        statistical_bits=57,
+        leaks=f"{_OURS}; that somebody was caught",
+    ),
+}
+
+#: The search needs CrypTen's generator.
+_SEED_SEARCH = ("crypten", "depinto")
 
 
 def missing() -> str | None:
@@ -44,14 +68,18 @@ def missing() -> str | None:
 
 
 def cells(preset: str) -> list[Cell]:
-    """Stock CrypTen on both networks."""
-    return [Cell("mpc", "crypten", model, {}) for model in ("depinto", "frames")]
+    """Every mode on both networks."""
+    return [Cell("mpc", mode, model, {}) for mode in get_args(mpc.Mode) for model in ("depinto", "frames")]
 
 
 def build(cell: Cell, bench: Workbench) -> Experiment:
     """Train the network and set up Alice, Bob and the dealer."""
     recipe = {"depinto": DEPINTO, "frames": FRAMES_QUICK if bench.quick else FRAMES}[cell.model]
     emotion = emotion_model(recipe, bench)
+    mode = sessions.require_mode(cell.mode)
+    attacks = {"mpc-tamper": lambda: _tamper(emotion, bench, mode)}
+    if (mode, cell.model) == _SEED_SEARCH:
+        attacks["mpc-seed-search"] = lambda: _search_seed(emotion, bench)
     return Experiment(
         cell=cell,
         parts=_parts(emotion, cell.mode, "class"),
@@ -60,11 +88,8 @@ def build(cell: Cell, bench: Workbench) -> Experiment:
         truth=bench.part(bench.targets, "test"),
         query=emotion.query,
         plain=emotion.plain,
-        security=_SECURITY,
-        attacks={
-            "mpc-tamper": lambda: _tamper(emotion, bench),
-            **({"mpc-seed-search": lambda: _search_seed(emotion, bench)} if cell.model == "depinto" else {}),
-        },
+        security=SECURITY[mode],
+        attacks=attacks,
         plan=Plan(singles=20 if bench.quick else 50, batch=16, clips=96 if bench.quick else 10**6),
     )
 
@@ -78,9 +103,9 @@ def _parts(emotion: EmotionModel, mode: str, reveal: str) -> Mapping[str, Part]:
     }
 
 
-def _tamper(emotion: EmotionModel, bench: Workbench) -> dict[str, float]:
+def _tamper(emotion: EmotionModel, bench: Workbench, mode: mpc.Mode) -> dict[str, float]:
     queries = bench.part(emotion.queries, "test")[:8]
-    result = tamper(emotion.module, queries.shape[1:], queries, trials=32 if bench.quick else 256)
+    result = tamper(emotion.module, queries.shape[1:], queries, trials=32 if bench.quick else 256, mode=mode)
     return {"attack_wrong_class_accepted": result.wrong_rate, "attack_refused": result.refused / result.trials}
 
 

@@ -9,11 +9,14 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from bench.reproductions import (
+    bittner_latency,
+    dias_cryptonet_latency,
     dias_figure1,
     dias_sjl,
     dias_table1,
     dias_table2,
     dias_table3,
+    dias_table4,
     emotion_accuracy,
     smh_attacks,
     smh_speed,
@@ -32,11 +35,14 @@ class Target(Protocol):
 
 
 TARGETS: Mapping[str, Target] = {
+    "dias-cryptonet-latency": dias_cryptonet_latency,
+    "bittner-latency": bittner_latency,
     "dias-figure1": dias_figure1,
     "dias-sjl": dias_sjl,
     "dias-table1": dias_table1,
     "dias-table2": dias_table2,
     "dias-table3": dias_table3,
+    "dias-table4": dias_table4,
     "emotion-accuracy": emotion_accuracy,
     "smh-attacks": smh_attacks,
     "smh-speed": smh_speed,

@@ -1,58 +1,67 @@
 """Latency of private emotion recognition: every mode of `mpc` in one run, beside the paper and competing systems.
 
 Source: Bittner, De Cock, Dowsley, "Private speech classification with secure multiparty computation", whose network is
-not stated; so two are measured, and `frames` also with the pooled head of our recipe.  The modes' queries take turns:
+not stated; so two are measured, `frames` also with the pooled head of our recipe.  The modes' queries take turns:
 whatever else the machine does meanwhile slows all of them alike, and it is their ratios that carry over to another
 machine.  The processes of all modes stand during the run, one query runs at a time, one thread a party.
 
-The figures of MP-SPDZ and SPU were taken once by their own command lines on two cores of a machine of the kind that this
-project is tested on, all parties on loopback, everything in the time; they are constants here.
+The figures of MP-SPDZ and SPU are constants here: taken once, with those systems' own commands, on a two-core machine,
+all parties on loopback, everything in the time.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import get_args
 
 import msgspec
+import numpy as np
+import numpy.typing as npt
 
 import mpc
-from bench.experiment import Experiment, run_side_by_side
+from audio import read
+from bench.emotion_models import emotion_model
+from bench.experiment import Cell, Experiment, Plan, run_side_by_side
+from bench.paradigms import PARADIGMS
+from bench.paradigms.mpc import SECURITY
 from bench.reproductions.request import Request
-from bench.row import Row
+from bench.row import JSONValue, Row
 from bench.suite import open_workbench, require
+from bench.table_networks import TableNetwork, relu_count
 from bench.workbench import Workbench
-from models.training import Schedule
+from models import Normalisation
+from models.recipes import DEPINTO, FRAMES, FRAMES_QUICK, Recipe
+from models.training import Schedule, predict, train
 
 DESCRIPTION = "latency of all mpc modes in one run, beside the paper and competing systems (full: lan and wan too)"
 
-_REFERENCE: mpc.Mode = "crypten"
-_SECONDS = {"loopback": 60.0, "lan": 120.0, "wan": 300.0}
+_REFERENCE = "crypten"
+_SINGLES = {"quick": {"loopback": 40}, "full": {"loopback": 200, "lan": 60, "wan": 30}}
 _SCHEDULE = Schedule(epochs=25, batch=32, rate=1e-3, weight_decay=1e-2, average=0.98, patience=None)
 
 _PAPER: Mapping[str, float] = {"semi-honest": 300.0, "malicious": 1600.0}
-#: Milliseconds by mode and network.  Three or four parties with an honest majority have an easier task than two.
+#: Milliseconds by mode and network.  Three or four parties of whom most are honest have an easier task than two.
 _PEERS: Mapping[str, Mapping[str, Mapping[str, float]]] = {
     "semi-honest": {
-        "mp_spdz_replicated_ring_3_parties_ms": {"depinto": 3.7, "frames": 26.0},
-        "mp_spdz_dealer_ring_ms": {"depinto": 9.0, "frames": 36.0},
-        "spu_semi2k_ms": {"depinto": 20.0, "frames": 190.0},
+        "depinto": {"mp_spdz_replicated_ring_3_parties": 3.7, "mp_spdz_dealer_ring": 9.0, "spu_semi2k": 20.0},
+        "frames": {"mp_spdz_replicated_ring_3_parties": 26.0, "mp_spdz_dealer_ring": 36.0, "spu_semi2k": 190.0},
     },
     "malicious": {
-        "mp_spdz_rep4_ring_4_parties_ms": {"depinto": 15.0, "frames": 114.0},
-        "mp_spdz_sy_rep_ring_3_parties_ms": {"depinto": 77.0, "frames": 370.0},
-        "mp_spdz_spdz2k_online_ms": {"depinto": 48.0, "frames": 209.0},
+        "depinto": {"mp_spdz_rep4_ring_4_parties": 15.0, "mp_spdz_sy_rep_ring_3_parties": 77.0,
+                    "mp_spdz_spdz2k_online": 48.0},
+        "frames": {"mp_spdz_rep4_ring_4_parties": 114.0, "mp_spdz_sy_rep_ring_3_parties": 370.0,
+                   "mp_spdz_spdz2k_online": 209.0},
     },
-}
+}  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
 class _Network:
-    """A network to measure: its experiments by mode, how many ReLU it has, whether competitors' figures are its."""
+    """A network to measure: an experiment for each mode, and how many ReLU one example passes."""
 
-    experiments: Mapping[mpc.Mode, Experiment]
+    experiments: Sequence[Experiment]
     relus: int
-    compared: bool
 
 
 def run(request: Request) -> list[Row]:
@@ -66,30 +75,102 @@ def run(request: Request) -> list[Row]:
         say=request.say,
         skip_broken=request.skip_broken,
     )
+    networks = [
+        _of_recipe("depinto", DEPINTO, bench, {}),
+        _table_frames(bench),
+        _of_recipe("frames", FRAMES_QUICK if bench.quick else FRAMES, bench, {"head": "pooled"}),
+    ]
     rows: list[Row] = []
-    networks = (_depinto(bench), _frames(bench), _pooled(bench))
-    for net in ("loopback",) if bench.quick else ("loopback", "lan", "wan"):
+    for net, singles in _SINGLES[bench.preset].items():
         for network in networks:
-            rows += _rows(network, bench, net)
-            bench.say(" · ".join(_summary(row) for row in rows[-len(network.experiments) :]))
+            found = _measured(network, bench, net, singles)
+            bench.say(f"{net}: {', '.join(_summary(row) for row in found)}")
+            rows += found
     return rows
 
 
 def _summary(row: Row) -> str:
-    timing = row.online_ms
-    return f"{row.mode} {timing.median:.2f} ms" if timing else row.mode
+    return f"{row.mode} {row.online_ms.median:.2f} ms" if row.online_ms else row.mode
 
 
-def _rows(network: _Network, bench: Workbench, net: str) -> list[Row]:
-    plan = _plan(bench, net)
-    measured = run_side_by_side(
-        [msgspec.structs.replace(each, plan=plan) for each in network.experiments.values()]
-        if False
-        else [_with_plan(each, plan) for each in network.experiments.values()],
+def _measured(network: _Network, bench: Workbench, net: str, singles: int) -> list[Row]:
+    plan = Plan(singles=singles, batch=16, clips=singles + 32, warm_up=3)
+    rows = run_side_by_side(
+        [replace(experiment, plan=plan) for experiment in network.experiments],
         corpus=bench.corpus.name,
         split=bench.split.name,
         seed=bench.seed,
         net=net,
         say=bench.say,
     )
-    return [_compared(row, measured, network) for row in measured]
+    return [_beside_the_others(row, rows, network.relus) for row in rows]
+
+
+def _beside_the_others(row: Row, rows: Sequence[Row], relus: int) -> Row:
+    """``row`` with its ratio to CrypTen's in the same run, its totals, and what others reach on the same network."""
+    metrics = {**row.metrics, "relus": float(relus)}
+    reference = next(each for each in rows if each.mode == _REFERENCE)
+    if row.online_ms and reference.online_ms and row is not reference:
+        metrics["times_faster_than_crypten"] = reference.online_ms.median / row.online_ms.median
+    if row.bytes:
+        metrics["online_bytes"] = float(row.bytes.alice + row.bytes.bob + (row.bytes.dealer or 0))
+    offline = [metrics.get(f"offline_bytes_{role}") for role in ("alice", "bob", "dealer")]
+    if any(offline):
+        metrics["offline_bytes"] = sum(count or 0.0 for count in offline)
+    if row.key_bytes is not None:
+        metrics["key_bytes_per_relu"] = row.key_bytes / relus
+    published: dict[str, float | None] = {}
+    if row.mode in _PAPER:
+        published["online_ms"] = _PAPER[row.mode]
+    if row.parameters["net"] == "loopback" and row.parameters.get("head") != "pooled":
+        published |= {f"{name}_ms": value for name, value in _PEERS.get(row.mode, {}).get(row.model, {}).items()}
+    return msgspec.structs.replace(row, metrics=metrics, published=published)
+
+
+def _of_recipe(model: str, recipe: Recipe, bench: Workbench, parameters: Mapping[str, JSONValue]) -> _Network:
+    """The network of the comparison itself."""
+    emotion = emotion_model(recipe, bench)
+    experiments = []
+    for mode in get_args(mpc.Mode):
+        built = PARADIGMS["mpc"].build(Cell("mpc", mode, model, {}), bench)
+        experiments.append(replace(built, cell=replace(built.cell, parameters=parameters), attacks={}))
+    return _Network(experiments, relu_count(emotion.module, emotion.queries.shape[1:]))
+
+
+def _table_frames(bench: Workbench) -> _Network:
+    """`frames` with the wide last layer that the competing systems were measured on, trained briefly."""
+    network = TableNetwork("frames", classes=len(bench.classes))
+    spec = FRAMES_QUICK.features
+    features = bench.features(spec)
+    training = [*bench.split.train, *bench.split.validation]
+    normalisation = Normalisation.standard(features[training])
+    queries = normalisation.transform(features)
+    module = train(
+        network.build,
+        queries,
+        bench.targets,
+        speakers=bench.speakers,
+        training=training,
+        schedule=_SCHEDULE,
+        seed=bench.seed,
+        label=f"{bench.corpus.name} frames with a flat head",
+    ).module
+    experiments = [
+        Experiment(
+            cell=Cell("mpc", mode, "frames", {"head": "flat"}),
+            parts=network.parts(module, mode, "class"),
+            score_parts=network.parts(module, mode, "logits"),
+            queries=bench.part(queries, "test"),
+            truth=bench.part(bench.targets, "test"),
+            query=lambda clip: normalisation.transform(spec.compute(read(clip, spec.sample_rate))[None]),
+            plain=lambda asked: _plain(predict(module, asked)),
+            security=SECURITY[mode],
+            plan=Plan(singles=0, batch=0, clips=0),
+        )
+        for mode in get_args(mpc.Mode)
+    ]
+    return _Network(experiments, relu_count(module, network.input_shape))
+
+
+def _plain(scores: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
+    return scores.argmax(1).astype(np.int64), scores

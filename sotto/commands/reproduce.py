@@ -55,14 +55,30 @@ def _print(rows: list[Row], title: str) -> None:
     listing = Table(title=title, title_justify="left")
     for heading in ("row", "figure", "ours", "published"):
         listing.add_column(heading, justify="right" if heading in ("ours", "published") else "left")
+    nets = len({row.parameters.get("net") for row in rows}) > 1
     for row in rows:
-        figures = {"accuracy_plain": row.accuracy_plain, **row.metrics}
-        for number, (name, value) in enumerate(item for item in figures.items() if item[1] is not None):
-            published = row.published.get(name)
-            listing.add_row(
-                escape(setting(row)) if number == 0 else "", name, f"{value:.4g}",
-                NONE if published is None else f"{published:.4g}",
-            )  # fmt: skip
+        figures = _figures(row)
+        name = f"{row.mode} {setting(row)}" + (f" {row.parameters['net']}" if nets else "")
+        for number, figure in enumerate([*figures, *(extra for extra in row.published if extra not in figures)]):
+            values = (figures.get(figure), row.published.get(figure))
+            shown = [NONE if value is None else f"{value:.4g}" for value in values]
+            listing.add_row(escape(name) if number == 0 else "", figure, *shown)
     out.print(listing)
     if any(row.corpus == "synthetic" for row in rows):
         out.print(escape(NOTICE))
+
+
+def _figures(row: Row) -> dict[str, float]:
+    """Every figure of a row that is not null, the row's own fields first."""
+    figures = {
+        "accuracy_plain": row.accuracy_plain,
+        "agreement": row.agreement,
+        "max_abs_error": row.max_abs_error,
+        "offline_ms": row.offline_ms.median if row.offline_ms else None,
+        "online_ms": row.online_ms.median if row.online_ms else None,
+        "online_ms_p95": row.online_ms.p95 if row.online_ms else None,
+        "rounds": row.rounds,
+        "key_bytes": row.key_bytes,
+        **row.metrics,
+    }
+    return {name: value for name, value in figures.items() if value is not None}
