@@ -14,12 +14,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
-from mpc import wide
+from mpc import ring, wide
+from mpc.plan import Layer
 from mpc.ring import Words
 from mpc.wide import Planes
 
@@ -63,6 +64,37 @@ class Authenticated:
         each = zip(self.planes, *(other.planes for other in others), strict=True)
         return Authenticated(np.stack([change(*planes) for planes in each]))
 
+    def combined(self, coefficients: Words) -> tuple[int, ...]:
+        """Sums of coefficient (N,) times share, and times tag, mod 2^128."""
+        return wide.combine(coefficients, self.planes.reshape(4, -1))
+
+
+@dataclass(repr=False, eq=False)
+class Product:
+    """The share of ``layer`` applied to public words ``given`` (n, *in), plus ``added`` (4, n, *out), lazily.
+
+    Online only the low words are computed.  The check needs the rest in one random combination, and that is the shared
+    weights times what the coefficients make of ``given``: a quarter of the work of the wide product itself.
+    """
+
+    layer: Layer
+    weights: Authenticated
+    given: Words
+    added: Authenticated
+
+    @cached_property
+    def words(self) -> Words:
+        return ring.product(self.layer, self.weights.words, self.given) + self.added.words
+
+    def full(self) -> Authenticated:
+        """The share itself, for steps that need more of it than its opening."""
+        return Authenticated(wide.product(self.layer, self.weights.planes, self.given)) + self.added
+
+    def combined(self, coefficients: Words) -> tuple[int, ...]:
+        shaped = coefficients.reshape(self.added.shape)
+        sums = wide.inner(self.weights.planes, wide.weight_sums(self.layer, shaped, self.given))
+        return tuple(map(sum, zip(sums, self.added.combined(coefficients), strict=True)))
+
 
 @dataclass(frozen=True, repr=False)
 class Keys:
@@ -83,9 +115,3 @@ class Keys:
 def opened_minus(keys: Keys, opened: Words, mask: Authenticated) -> Authenticated:
     """The share of x from the public x + lambda and the share of lambda."""
     return keys.constant(opened) - mask
-
-
-def stacked(shares: list[Authenticated]) -> Planes:
-    """All shares in one row: planes (4, N)."""
-    flat: list[Any] = [share.planes.reshape(4, -1) for share in shares]
-    return np.concatenate(flat, axis=1)

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
+from numba import types
 
 from mpc.authenticated import Authenticated, Keys
 from mpc.comparison import Bits
+from mpc.compiled import BITS_IN, COUNT, IN, OUT, WORD, compiled
 from mpc.program import MAX_WIDTH, Compare, Truncate
 from mpc.ring import Words
 from mpc.wide import multiply_add
@@ -39,13 +40,13 @@ def truncated(step: Truncate, keys: Keys, opened: Words, words: Authenticated) -
     return Authenticated(out)
 
 
-@numba.njit(cache=True)
+@compiled(WORD, WORD, WORD, WORD, returns=types.UniTuple(WORD, 2))
 def _minus(low: Any, high: Any, a_low: Any, a_high: Any) -> Any:
     borrow = np.uint64(1) if low < a_low else np.uint64(0)
     return low - a_low, high - a_high - borrow
 
 
-@numba.njit(cache=True)
+@compiled(WORD, COUNT, returns=types.UniTuple(WORD, 2))
 def _public(c: Any, cut: Any) -> Any:
     """T and w of an opened word."""
     shifted = c + (np.uint64(1) << np.uint64(MAX_WIDTH))
@@ -53,7 +54,7 @@ def _public(c: Any, cut: Any) -> Any:
     return (shifted >> np.uint64(cut)) - (np.uint64(1) << np.uint64(MAX_WIDTH - cut)), wrap
 
 
-@numba.njit(cache=True)
+@compiled(IN[1], BITS_IN, IN[3], COUNT, COUNT, IN[1], OUT[2])
 def _select(opened: Any, bits: Any, words: Any, width: Any, cut: Any, ones: Any, out: Any) -> None:
     zero = np.uint64(0)
     for i in range(len(opened)):
@@ -74,7 +75,7 @@ def _select(opened: Any, bits: Any, words: Any, width: Any, cut: Any, ones: Any,
             out[low, i], out[high, i] = multiply_add(total, total_high, mu, mu_high, wrap)
 
 
-@numba.njit(cache=True)
+@compiled(IN[1], BITS_IN, IN[2], IN[3], COUNT, IN[1], OUT[2])
 def _select_exact(opened: Any, bits: Any, r: Any, words: Any, width: Any, ones: Any, out: Any) -> None:
     zero = np.uint64(0)
     for i in range(len(opened)):
@@ -91,7 +92,7 @@ def _select_exact(opened: Any, bits: Any, r: Any, words: Any, width: Any, ones: 
             out[low, i], out[high, i] = multiply_add(total, total_high, b, b_high, c)
 
 
-@numba.njit(cache=True)
+@compiled(IN[1], IN[3], COUNT, IN[1], OUT[2])
 def _truncate(opened: Any, words: Any, cut: Any, ones: Any, out: Any) -> None:
     zero = np.uint64(0)
     for i in range(len(opened)):

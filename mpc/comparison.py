@@ -24,10 +24,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
+from mpc.compiled import BITS_IN, COUNT, FLAG, IN, OUT, compiled
 from mpc.program import MAX_WIDTH, Compare, Truncate
 from mpc.ring import Words
 
@@ -72,7 +72,9 @@ def correlated(step: Compare | Truncate, r: Words, e: Bits | None = None) -> Wor
 
 def truncated(step: Truncate, party: int, opened: Words, shares: Words) -> Words:
     """This party's share of floor(y / 2^cut), or one more: ``opened`` c (N,), ``shares`` (rows, N) of the words."""
-    return _truncate(opened, shares, step.cut, party == 0)
+    out = np.empty(len(opened), np.uint64)
+    _truncate(opened, shares, step.cut, party == 0, out)
+    return out
 
 
 def selected(step: Compare, party: int, opened: Words, bits: Bits, r: Words, shares: Words) -> Words:
@@ -80,14 +82,16 @@ def selected(step: Compare, party: int, opened: Words, bits: Bits, r: Words, sha
 
     ``opened`` c (N,), ``bits`` the opened v (N,), ``r`` (N,) and ``shares`` (rows, N) this party's words.
     """
-    if not step.cut:
-        return _select_exact(opened, bits, r, shares, step.width, party == 0)
-    return _select(opened, bits, shares, step.width, step.cut, party == 0)
+    out = np.empty(len(opened), np.uint64)
+    if step.cut:
+        _select(opened, bits, shares, step.width, step.cut, party == 0, out)
+    else:
+        _select_exact(opened, bits, r, shares, step.width, party == 0, out)
+    return out
 
 
-@numba.njit(cache=True)
-def _select(opened: Any, bits: Any, shares: Any, width: int, cut: int, first: bool) -> Any:
-    out = np.empty_like(opened)
+@compiled(IN[1], BITS_IN, IN[2], COUNT, COUNT, FLAG, OUT[1])
+def _select(opened: Any, bits: Any, shares: Any, width: int, cut: int, first: bool, out: Any) -> None:
     shift = np.uint64(cut)
     offset, quotient = np.uint64(1) << np.uint64(MAX_WIDTH), np.uint64(1) << np.uint64(MAX_WIDTH - cut)
     wrap = np.uint64(1) << np.uint64(64 - cut)
@@ -101,12 +105,10 @@ def _select(opened: Any, bits: Any, shares: Any, width: int, cut: int, first: bo
         shifted = c + offset
         correction = np.uint64(0) if shifted >> np.uint64(63) else wrap
         out[i] = ((shifted >> shift) - quotient) * b - b_rho + correction * b_mu
-    return out
 
 
-@numba.njit(cache=True)
-def _select_exact(opened: Any, bits: Any, r: Any, shares: Any, width: int, first: bool) -> Any:
-    out = np.empty_like(opened)
+@compiled(IN[1], BITS_IN, IN[1], IN[2], COUNT, FLAG, OUT[1])
+def _select_exact(opened: Any, bits: Any, r: Any, shares: Any, width: int, first: bool, out: Any) -> None:
     one = np.uint64(1) if first else np.uint64(0)
     for i in range(len(opened)):
         c = opened[i]
@@ -115,12 +117,10 @@ def _select_exact(opened: Any, bits: Any, r: Any, shares: Any, width: int, first
         if m:
             b, b_r = one - b, r[i] - b_r
         out[i] = c * b - b_r
-    return out
 
 
-@numba.njit(cache=True)
-def _truncate(opened: Any, shares: Any, cut: int, first: bool) -> Any:
-    out = np.empty_like(opened)
+@compiled(IN[1], IN[2], COUNT, FLAG, OUT[1])
+def _truncate(opened: Any, shares: Any, cut: int, first: bool, out: Any) -> None:
     shift = np.uint64(cut)
     offset, quotient = np.uint64(1) << np.uint64(MAX_WIDTH), np.uint64(1) << np.uint64(MAX_WIDTH - cut)
     wrap = np.uint64(1) << np.uint64(64 - cut)
@@ -129,4 +129,3 @@ def _truncate(opened: Any, shares: Any, cut: int, first: bool) -> Any:
         correction = np.uint64(0) if shifted >> np.uint64(63) else wrap
         public = (shifted >> shift) - quotient if first else np.uint64(0)
         out[i] = public - shares[0, i] + correction * shares[1, i]
-    return out

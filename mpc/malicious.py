@@ -24,19 +24,19 @@ import hashlib
 import hmac
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.poly1305 import Poly1305
 
 from link import FrameError, Link
-from mpc import authenticated_gate, comparison, dcf, local, wide
+from mpc import authenticated, authenticated_gate, comparison, dcf, local, wide
 from mpc.authenticated import Authenticated, Keys
 from mpc.commitment import NONCE_BYTES, commit, digest, opened
 from mpc.errors import CheatingDetected
 from mpc.malicious_material import TAG_BYTES, Bundle
-from mpc.opening_check import SIGMA_BYTES, OpeningLog, passes
+from mpc.opening_check import SIGMA_BYTES, Held, OpeningLog, passes
 from mpc.plan import Linear
 from mpc.program import WORD_BITS, Compare, Product, Program, Step, Truncate
 from mpc.ring import WORD_BYTES, Words
@@ -70,6 +70,7 @@ class MaliciousEvaluation:
         self._bit_tags = hashlib.sha256()
         self._public: dict[int, Words] = {}
         self._shares: dict[int, Authenticated] = {}
+        self._products: dict[int, authenticated.Product] = {}
         self._offline = {step.out: self._known_part(step) for step in program.products}
         self._coin = commit(secrets.token_bytes(_SEED_BYTES), keys.party, b"coin" + self._place)
         self._their_coin = self._swap("coin.commitment", self._coin.commitment)
@@ -82,7 +83,7 @@ class MaliciousEvaluation:
         self._public[0] = self._masked_input(inputs)
         for step in self._program.steps:
             if isinstance(step, Product):
-                self._shares[step.out] = self._product(step)
+                self._products[step.out] = self._product(step)
             elif isinstance(step, Compare):
                 self._shares[step.out] = _shaped(self._compare(step), step)
             elif isinstance(step, Truncate):
@@ -116,7 +117,9 @@ class MaliciousEvaluation:
         return masked
 
     def _share(self, register: int) -> Authenticated:
-        """The share of a register; of a masked one it is made when it is first needed."""
+        """The share of a register; of a masked one or a product it is made when it is first needed."""
+        if register in self._products and register not in self._shares:
+            self._shares[register] = self._products[register].full()
         if register not in self._shares:
             mask = Authenticated(self._bundle.input.planes.reshape(4, *self._public[register].shape))
             self._shares[register] = self._keys.constant(self._public[register]) - mask
@@ -127,24 +130,29 @@ class MaliciousEvaluation:
         constant = local.constant(step)
         return share if constant is None else share + self._keys.constant(constant, share.shape)
 
-    def _product(self, step: Product) -> Authenticated:
+    def _product(self, step: Product) -> authenticated.Product:
         source = step.sources[0]
         if source in self._program.masked:
             given = self._public[source]
         else:
             given = self._open(f"{step.name}.input", self._share(source) + self._bundle.products[step.out].mask)
-        planes = wide.product(step.layer, self._network.weights[step.out].planes, given)
-        return Authenticated(planes) + self._offline[step.out]
+        return authenticated.Product(step.layer, self._network.weights[step.out], given, self._offline[step.out])
+
+    def _masked(self, step: Compare | Truncate) -> Words:
+        """c = y + r (N,) of a gate, opened."""
+        source, r = step.sources[0], self._bundle.gates[step.out].r
+        if source not in self._products or source in self._shares:
+            return self._open(f"{step.name}.masked", _row(self._share(source)) + r)
+        product = self._products[source]
+        offset = Authenticated(r.planes.reshape(product.added.planes.shape))
+        return self._open(f"{step.name}.masked", replace(product, added=product.added + offset)).ravel()
 
     def _compare(self, step: Compare) -> Authenticated:
-        gate = self._bundle.gates[step.out]
-        c = self._open(f"{step.name}.masked", _row(self._share(step.sources[0])) + gate.r)
+        gate, c = self._bundle.gates[step.out], self._masked(step)
         return authenticated_gate.selected(step, self._keys, c, self._signs(step, c), gate.r, gate.words)
 
     def _truncate(self, step: Truncate) -> Authenticated:
-        gate = self._bundle.gates[step.out]
-        c = self._open(f"{step.name}.masked", _row(self._share(step.sources[0])) + gate.r)
-        return authenticated_gate.truncated(step, self._keys, c, gate.words)
+        return authenticated_gate.truncated(step, self._keys, self._masked(step), self._bundle.gates[step.out].words)
 
     def _signs(self, step: Compare, c: Words) -> comparison.Bits:
         """The opened bits v (N,); what proves them goes into the digest of bit tags."""
@@ -162,10 +170,10 @@ class MaliciousEvaluation:
         self._bit_tags.update(proof.tobytes())
         return bits
 
-    def _open(self, name: str, share: Authenticated) -> Words:
-        received = self._words(self._swap(name, share.words.tobytes()), share.shape)
-        self._log.add(share, received)
-        return share.words + received
+    def _open(self, name: str, held: Held) -> Words:
+        received = self._words(self._swap(name, held.words.tobytes()), held.words.shape)
+        self._log.add(held, received)
+        return held.words + received
 
     def _masked_output(self) -> Authenticated:
         share, bits = self._share(self._program.output), self._program.index_bits

@@ -8,53 +8,60 @@ sent, taken as whole numbers.  With joint coins chi_j in Z_2^64, drawn after the
     sigma_i = sum chi_j m_j,i + 2^64 m_rho,i - alpha_i y     committed, then opened
 
 and sigma_0 + sigma_1 must be 0 mod 2^128.  A party who opened anything else than it held passes with probability at
-most 2^(-s + log2(s + 1)) < 2^-57 for s = 64.  Source: Cramer et al. 2018 (SPDZ2k), procedure BatchCheck.
+most 2^(-s + log2(s + 1)) < 2^-57 for s = 64.  What was opened enters by two sums only, so a wide product need never be
+computed (:class:`mpc.authenticated.Product`).  Source: Cramer et al. 2018 (SPDZ2k), procedure BatchCheck.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-
-import numpy as np
+from typing import Protocol
 
 from mpc import wide
 from mpc.authenticated import Authenticated, Keys
 from mpc.material import Stream
 from mpc.ring import Words
-from mpc.wide import Planes
 
 SIGMA_BYTES = 16
 _MOD = 1 << 128
 
 
+class Held(Protocol):
+    """Something opened: ``words`` (N,) are this party's low words, of any shape."""
+
+    @property
+    def words(self) -> Words: ...
+
+    def combined(self, coefficients: Words) -> tuple[int, ...]:
+        """Sums of coefficient (N,) times share, and times tag, mod 2^128."""
+
+
 @dataclass(repr=False)
 class OpeningLog:
-    """Every opening of a query: this party's shares, and the low words of both sides."""
+    """Every opening of a query: what this party held, and the low words of the other side."""
 
-    _planes: list[Planes] = field(default_factory=list)
-    _sent: list[Words] = field(default_factory=list)
-    _received: list[Words] = field(default_factory=list)
+    _held: list[tuple[Held, Words]] = field(default_factory=list)
 
-    def add(self, share: Authenticated, received: Words) -> None:
-        """Note an opening of ``share`` (any shape) whose other share's words were ``received``."""
-        self._planes.append(share.planes.reshape(4, -1))
-        self._sent.append(share.words.ravel())
-        self._received.append(received.ravel())
+    def add(self, held: Held, received: Words) -> None:
+        """Note that ``held`` was opened and the other side's words were ``received``."""
+        self._held.append((held, received.ravel()))
 
     @property
     def count(self) -> int:
-        return sum(map(len, self._sent))
+        return sum(len(received) for _, received in self._held)
 
     def combined(self, coins: bytes) -> Combination:
         """The sums of the check under the joint coins."""
         chi = Stream(coins, "check").words(self.count)
         high = lows = tags = start = 0
-        for planes, sent, received in zip(self._planes, self._sent, self._received, strict=True):
-            part = chi[start : start + len(sent)]
-            start += len(sent)
-            high += int((part * planes[1]).sum(dtype=np.uint64))
-            lows += wide.combine(part, wide.of_words(sent))[0] + wide.combine(part, wide.of_words(received))[0]
-            tags += wide.combine(part, planes[2:])[0]
+        for held, received in self._held:
+            part = chi[start : start + len(received)]
+            start += len(received)
+            (own,) = wide.combine(part, wide.of_words(held.words.ravel()))
+            share, tag = held.combined(part)
+            high += (share - own) % _MOD >> 64
+            lows += own + wide.combine(part, wide.of_words(received))[0]
+            tags += tag
         return Combination(high, lows, tags)
 
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
 from mpc import plan as layers
+from mpc.compiled import IN, OUT, compiled
 from mpc.fixed_point import FRACTION_BITS
 
 Words = npt.NDArray[np.uint64]
@@ -92,13 +92,14 @@ def matmul(left: Words, right: Words) -> Words:
     """(O, K) times (n, K, P) to (n, O, P), mod 2^64."""
     out = np.zeros((len(right), len(left), right.shape[2]), np.uint64)
     if right.shape[2] == 1:
-        _dot(np.ascontiguousarray(left), np.ascontiguousarray(right[:, :, 0]), out[:, :, 0])
+        vectors = np.ascontiguousarray(right).reshape(right.shape[:2])
+        _dot(np.ascontiguousarray(left), vectors, out.reshape(out.shape[:2]))
     else:
         _multiply(np.ascontiguousarray(left), np.ascontiguousarray(right), out)
     return out
 
 
-@numba.njit(cache=True)
+@compiled(IN[2], IN[2], OUT[2])
 def _dot(left: Any, right: Any, out: Any) -> None:
     for i in range(right.shape[0]):
         for o in range(left.shape[0]):
@@ -108,7 +109,7 @@ def _dot(left: Any, right: Any, out: Any) -> None:
             out[i, o] = total
 
 
-@numba.njit(cache=True)
+@compiled(IN[2], IN[3], OUT[3])
 def _multiply(left: Any, right: Any, out: Any) -> None:
     rows, inner = left.shape
     width = right.shape[2]

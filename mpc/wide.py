@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
 import numpy.typing as npt
 from llvmlite import ir  # type: ignore[import-untyped]
@@ -20,14 +19,15 @@ from numba.extending import intrinsic
 
 from mpc import plan as layers
 from mpc import ring
+from mpc.compiled import IN, OUT, WORD, compiled
 
 Words = npt.NDArray[np.uint64]
 Planes = npt.NDArray[np.uint64]
 
+_PAIR = types.UniTuple(WORD, 2)
+
 
 def _multiply_add(typingctx: Any, low: Any, high: Any, a_low: Any, a_high: Any, b: Any) -> Any:
-    word = types.uint64
-
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         wide, shift = ir.IntType(128), ir.Constant(ir.IntType(128), 64)
         low, high, a_low, a_high, b = args
@@ -38,7 +38,7 @@ def _multiply_add(typingctx: Any, low: Any, high: Any, a_low: Any, a_high: Any, 
         parts = [builder.trunc(total, ir.IntType(64)), builder.trunc(builder.lshr(total, shift), ir.IntType(64))]
         return cgutils.pack_array(builder, parts, ir.IntType(64))
 
-    return types.UniTuple(word, 2)(word, word, word, word, word), generate
+    return _PAIR(WORD, WORD, WORD, WORD, WORD), generate
 
 
 #: In compiled code: multiply_add(low, high, a_low, a_high, b) is (low, high) + (a_low, a_high) · b mod 2^128.
@@ -83,6 +83,46 @@ def public_product(layer: layers.Layer, weight: Words, x: Planes) -> Planes:
             return scale(x, np.broadcast_to(weight.reshape(1, -1, *(1,) * (x.ndim - 3)), x.shape[1:]))
         case _:
             raise TypeError(f"{type(layer).__name__} is no product")
+
+
+def weight_sums(layer: layers.Layer, coefficients: Words, x: Words) -> Planes:
+    """The transpose of :func:`product` in its weights: (2, *weight shape) with which a weighted sum of outputs is one.
+
+    For coefficients (n, *out): sum over outputs of coefficient · product(W, x) = sum over weights of W · weight_sums.
+    """
+    match layer:
+        case layers.Convolution():
+            patches = ring.columns(layer, x).transpose(1, 2, 0, 3)  # (groups, K, n, P)
+            groups, inner = patches.shape[:2]
+            right = np.ascontiguousarray(patches).reshape(groups, inner, -1)
+            left = coefficients.reshape(len(x), groups, layer.out_channels // groups, -1).transpose(1, 2, 0, 3)
+            rows = np.ascontiguousarray(left).reshape(groups, layer.out_channels // groups, -1)
+            return _outer(rows, right).reshape(2, *layer.parameters["weight"])
+        case layers.Linear():
+            outputs, inputs = coefficients.reshape(-1, layer.outputs).T, x.reshape(-1, layer.inputs).T
+            return _outer(np.ascontiguousarray(outputs)[None], np.ascontiguousarray(inputs)[None])[:, 0]
+        case layers.ChannelAffine():
+            by_channel = [np.ascontiguousarray(np.moveaxis(words, 1, 0)) for words in (coefficients, x)]
+            return _outer(*(words.reshape(layer.channels, 1, -1) for words in by_channel))[:, :, 0, 0]
+        case _:
+            raise TypeError(f"{type(layer).__name__} is no product")
+
+
+def inner(left: Planes, right: Planes) -> tuple[int, ...]:
+    """For each pair of planes of ``left`` (2k, N) its inner product with ``right`` (2, N), as Python integers."""
+    flat, other = _flat(left), _flat(right)
+    result = []
+    for pair in range(0, len(flat), 2):
+        low, high = _inner(flat[pair], flat[pair + 1], other[0], other[1])
+        result.append(int(low) | int(high) << 64)
+    return tuple(result)
+
+
+def _outer(left: Words, right: Words) -> Planes:
+    """(groups, O, P) words times (groups, K, P) words, summed over P: (2, groups, O, K)."""
+    out = np.empty((2, *left.shape[:2], right.shape[1]), np.uint64)
+    _sum_products(left, right, out)
+    return out
 
 
 def _public_right(left: Planes, right: Words) -> Planes:
@@ -156,7 +196,7 @@ def _flat(planes: Planes) -> Planes:
     return np.ascontiguousarray(planes).reshape(len(planes), -1)
 
 
-@numba.njit(cache=True)
+@compiled(IN[3], IN[3], OUT[4])
 def _matmul(left: Any, right: Any, out: Any) -> None:
     """left (planes, O, K) wide times right (n, P, K) words, into out (planes, n, O, P)."""
     planes, rows, inner = left.shape
@@ -171,7 +211,29 @@ def _matmul(left: Any, right: Any, out: Any) -> None:
                     out[pair + 1, i, o, p] = high
 
 
-@numba.njit(cache=True)
+@compiled(IN[3], IN[3], OUT[4])
+def _sum_products(left: Any, right: Any, out: Any) -> None:
+    zero = np.uint64(0)
+    for group in range(left.shape[0]):
+        for o in range(left.shape[1]):
+            for k in range(right.shape[1]):
+                low, high = zero, zero
+                for p in range(left.shape[2]):
+                    low, high = multiply_add(low, high, left[group, o, p], zero, right[group, k, p])
+                out[0, group, o, k] = low
+                out[1, group, o, k] = high
+
+
+@compiled(IN[1], IN[1], IN[1], IN[1], returns=_PAIR)
+def _inner(lows: Any, highs: Any, other_lows: Any, other_highs: Any) -> Any:
+    low, high = np.uint64(0), np.uint64(0)
+    for i in range(len(lows)):
+        low, high = multiply_add(low, high, lows[i], highs[i], other_lows[i])
+        high += lows[i] * other_highs[i]
+    return low, high
+
+
+@compiled(IN[2], IN[4], OUT[4])
 def _matmul_left(left: Any, right: Any, out: Any) -> None:
     """left (O, K) words times right (planes, n, P, K) wide, into out (planes, n, O, P)."""
     planes, count, width, inner = right.shape
@@ -186,7 +248,7 @@ def _matmul_left(left: Any, right: Any, out: Any) -> None:
                     out[pair + 1, i, o, p] = high
 
 
-@numba.njit(cache=True)
+@compiled(IN[2], IN[2], OUT[2])
 def _add(left: Any, right: Any, out: Any) -> None:
     for pair in range(0, len(left), 2):
         for i in range(left.shape[1]):
@@ -196,7 +258,7 @@ def _add(left: Any, right: Any, out: Any) -> None:
             out[pair + 1, i] = left[pair + 1, i] + right[pair + 1, i] + carry
 
 
-@numba.njit(cache=True)
+@compiled(IN[2], IN[2], OUT[2])
 def _subtract(left: Any, right: Any, out: Any) -> None:
     for pair in range(0, len(left), 2):
         for i in range(left.shape[1]):
@@ -206,7 +268,7 @@ def _subtract(left: Any, right: Any, out: Any) -> None:
             out[pair, i] = low
 
 
-@numba.njit(cache=True)
+@compiled(IN[2], IN[1], OUT[2])
 def _scale(left: Any, factor: Any, out: Any) -> None:
     zero = np.uint64(0)
     for pair in range(0, len(left), 2):
@@ -214,7 +276,7 @@ def _scale(left: Any, factor: Any, out: Any) -> None:
             out[pair, i], out[pair + 1, i] = multiply_add(zero, zero, left[pair, i], left[pair + 1, i], factor[i])
 
 
-@numba.njit(cache=True)
+@compiled(IN[3], OUT[2])
 def _sum(planes: Any, out: Any) -> None:
     for pair in range(0, len(planes), 2):
         for i in range(planes.shape[1]):
@@ -225,7 +287,7 @@ def _sum(planes: Any, out: Any) -> None:
             out[pair + 1, i] = high
 
 
-@numba.njit(cache=True)
+@compiled(IN[1], IN[1], IN[1], returns=_PAIR)
 def _dot(coefficients: Any, lows: Any, highs: Any) -> Any:
     low, high = np.uint64(0), np.uint64(0)
     for i in range(len(coefficients)):
