@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from link import Answer, FrameError, Link, decode, encode
-from mpc import ring
+from mpc import dcf, ring
 from mpc.errors import PlanError, ProtocolError
 from mpc.messages import RANGES_BYTES, TERMS_BYTES, VERSION, Join, Mode, Query, RangesMessage, Reveal, Terms
 from mpc.plan import ModelPlan, Weights
@@ -53,6 +53,7 @@ class MaskedSession(ABC):
         self._rank = rank
         self._dealer = dealer
         self._stock: defaultdict[int, deque[list[Evaluation]]] = defaultdict(deque)
+        dcf.warm_up()  # no query waits for a compiler
         self._program = self._agree(plan, weights, reveal)
         self._set_up(weights)
 
