@@ -11,8 +11,9 @@ answer wrongly, and Alice would not notice.
 *What Bob learns.* The class of each query; M symbols per utterance; how far apart any two utterances under one key are,
 while they are closer than the privacy threshold (:func:`leakage` gives the share of such pairs; it counts pairs and is
 no security level); through that, which hashes are of one speaker (:func:`hashing.attacks.linkability`), and what
-resembles a training utterance he has labels for. Whoever in addition knows the features behind some hashes under the
-key can locate others among them.
+resembles a training utterance he has labels for. **Known pairs**: if Bob also knows the features behind a few hundred
+hashes, his own training material or a corpus that can be had, he learns the key from them and opens further hashes
+(:func:`hashing.attacks.known_pairs_attack`). So features of hashed utterances must be as secret as the key.
 
 *What Alice learns.* The class and, if Bob agrees, the decision values. Bob's machine stays with Bob.
 
@@ -21,11 +22,12 @@ features are, so a single hash under a fresh key says nothing; and the joint dis
 one key depends on the features only through their pairwise Euclidean distances. Both hold against unlimited computing
 power, and neither is a statement about how well those distances can be estimated: with many measurements, well. With
 the dither as the paper prints it, neither holds. No reduction to a hard problem is known, so this package states no
-number of security bits, neither computational nor statistical.
+number of security bits, neither computational nor statistical. ``docs/hashing.md`` has what each attack reaches.
 
-*What breaks it.* The key. Whoever has it and a hash, or Bob's machine, which contains training hashes, gets the
-features back almost exactly (:func:`hashing.attacks.known_key_attack`). The key has no forward secrecy: replace it and
-all training hashes together. A seeded key is as secret as its seed.
+*What breaks it.* The key, stolen or learnt from known pairs. Whoever has it and a hash, or Bob's machine, which
+contains training hashes, gets the features back almost exactly (:func:`hashing.attacks.known_key_attack`). In joint
+learning every party has the key: the server must keep each party's hashes from the others. The key has no forward
+secrecy: replace it and all training hashes together. A seeded key is as secret as its seed.
 """
 
 from hashing.alice import Alice

@@ -148,11 +148,18 @@ def test_every_unseeded_fit_has_a_key_of_its_own(material):
 
 def test_grid_search_over_hash_and_classifier(material):
     pipeline = make_pipeline(MinMaxScaler((-1, 1)), SecureModularHash(seed=1), HammingSVC())
-    grid = {"securemodularhash__k": [2, 3], "securemodularhash__delta": np.array([0.01, 1.5]), "hammingsvc__C": [3.0]}
+    grid = {
+        "securemodularhash__k": [2, 3],
+        "securemodularhash__delta": np.array([0.01, 1.5]),
+        "hammingsvc__C": [1.0, 3.0],
+        "hammingsvc__gamma": [1.0, 3.0],
+    }
     search = GridSearchCV(pipeline, grid, cv=GroupKFold(4))
     search.fit(material.features, material.labels, groups=material.speakers)
     assert search.best_score_ > 0.8
     assert search.best_params_["securemodularhash__delta"] == 1.5
+    assert set(search.best_params_) == set(grid)
+    assert len(search.cv_results_["params"]) == 16
     assert search.predict(material.features).shape == material.labels.shape
 
 
