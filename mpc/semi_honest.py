@@ -50,6 +50,8 @@ class Evaluation(ABC):
     def _run(self, inputs: Words) -> Words:
         """All steps; this party's share of the output register (n, *shape), the index's bits at the top."""
         shares = self._shares
+        if 0 in shares:
+            raise RuntimeError("this bundle was used already: one bundle serves one query")
         shares[0] = inputs
         for step in self._program.steps:
             if isinstance(step, Product):
@@ -180,8 +182,8 @@ class BobEvaluation(Evaluation):
         if len(payload) != size or int.from_bytes(payload[:_NUMBER_BYTES], "little") != bundle.number:
             raise FrameError("alice prepared another bundle than the dealer sent: open new links and prepare again")
         words = np.frombuffer(memoryview(payload)[_NUMBER_BYTES:], np.uint64)
-        for step, masked in zip(gates, np.split(words, np.cumsum(counts)[:-1]), strict=True):
-            self._added[step.out] = masked + bundle.gates[step.out].r
+        for step, count, end in zip(gates, counts, np.cumsum(counts), strict=True):
+            self._added[step.out] = words[end - count : end] + bundle.gates[step.out].r
 
     def run(self, inputs: Words | None = None) -> None:
         """The online phase; Bob has no inputs and learns nothing."""
