@@ -10,14 +10,17 @@ linear in the dealer's shares:
 
 with c' = c + 2^62, T = (c' >> cut) - 2^(62 - cut), and w = 2^(64 - cut) if the top bit of c' is 0, else 0.  So z is
 b · floor(y / 2^cut) or one more, and nothing else: the wrap of c is corrected by mu, never left to probability.
-Needs |y| < 2^(width - 1) and width <= 62.
+Needs width <= 62 and -2^(width - 1) <= y <= 2^(width - 1) - 2^cut: y rounded up must fit as well, or a large value
+counts as negative (:mod:`mpc.ranges` leaves that unit free above every value).
 
 The sign is compared above the bits that are cut: a y between -2^cut and 0 may count as positive, and then gives -1 or
 0 instead of 0, still within one unit.  With cut = 0 the comparison is exact.
 
-c is uniform because r is, v because d is: opened words say nothing.  Source: the truncation and comparison of Boyle et
-al. 2021 ("Function secret sharing for mixed-mode and fixed-point secure computation") in the form of section 4 of
-the protocol notes; the distributed comparison function is :mod:`mpc.dcf`.
+c is uniform because r is, v because d is: opened words say nothing.  Which way y is rounded is decided by the low bits
+of c, which both parties know: the gate is exactly rounding at a public random threshold, drawn anew for each gate.
+Source: the truncation and comparison of Boyle et al. 2021 ("Function secret sharing for mixed-mode and fixed-point
+secure computation") in the form of section 4 of the protocol notes; the distributed comparison function is
+:mod:`mpc.dcf`.
 """
 
 from __future__ import annotations
