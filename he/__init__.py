@@ -20,7 +20,7 @@ What is not protected:
 * *Published decryptions* (IND-CPA^D; Li, Micciancio, EUROCRYPT 2021).  A raw decryption carries the noise of its
   ciphertext, and whoever holds both recovers the secret key (:mod:`he.attacks.raw_decryption` does it).  Neither SEAL
   nor TenSEAL prevents that.  So Alice gives out the class, or logits rounded to 1/64 (large ones in proportion),
-  three times the largest error.  A rounded value still says something about the noise when it lies near a boundary,
+  twice the largest error.  A rounded value still says something about the noise when it lies near a boundary,
   so treat rounded logits, and to a lesser degree labels, as hers to keep from Bob.  Fresh keys for every session
   bound what can add up.
 * *The model, from the ciphertexts' noise* (circuit privacy).  The noise of an answer depends on Bob's weights.  He

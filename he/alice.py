@@ -34,7 +34,7 @@ log = logging.getLogger("sotto")
 
 Reveal = Literal["class", "logits"]
 
-#: Logits up to 64 are rounded to multiples of this: three times the largest error a plan accepts, so that what is
+#: Logits up to 64 are rounded to multiples of this: twice the largest error a plan accepts, so that what is
 #: shown is the model's and not the encryption's noise.  Vectors with larger logits get a step larger in proportion.
 LOGIT_STEP = 2.0**-6
 

@@ -125,6 +125,14 @@ class Bob:
         """What Bob publishes about his model."""
         return self._model.description
 
+    def open(self, material: bytes) -> Evaluator:
+        """A session with Alice's public material, for callers that carry its messages themselves.
+
+        Raises:
+            FrameError: the keys are malformed or do not fit what Bob described.
+        """
+        return self._model.open(material)
+
     def answer(self, link: Link) -> bool:
         """Set up a session if Alice asks for one, then answer one query.  False when she left before a query.
 
@@ -167,7 +175,7 @@ class Bob:
         self._session = None
         link.send("he.model", encode(Published(self.description)))
         material = receive_keys(link, self._model.key_bytes, self.timeout)
-        self._session = link, self._model.open(material)
+        self._session = link, self.open(material)
         link.send("he.ready", encode(Ready(VERSION)))
 
     def _evaluate(self, link: Link, payload: bytes | bytearray) -> bool:

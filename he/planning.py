@@ -27,7 +27,7 @@ from he.ranges import Peak, headroom_bits, worst_case
 from he.slots import simulate
 
 #: Largest error of a logit that a plan accepts (six deviations of the estimate, see :func:`he.noise.logit_error`).
-MAX_LOGIT_ERROR = 5e-3
+MAX_LOGIT_ERROR = 7.5e-3
 
 MARGIN = 256.0
 _MAX_SCALE_BITS = 50

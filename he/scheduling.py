@@ -7,10 +7,11 @@ or calibrated as in :mod:`he.planning`; a model for which neither fits is refuse
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -33,6 +34,8 @@ _SIMULATED = 4  # calibration vectors whose noise is estimated, those with the l
 _MARGIN_OF_PRECISION = 1 / 25  # of the error accepted: below that no better scales are looked for
 _MOST_BITS_OF_SCALE = 48  # of the last layer's weights
 _SIGN_AND_NOISE = 2.0  # bits of the modulus above the largest value
+_LARGEST_STEP = 4  # bits moved at once when a schedule is refined
+_HOPELESS = 50.0  # times the error accepted: beyond that none is refined
 _LEAST_SPECIAL_BITS = 28
 _LEAST_SCALE_BITS = 14
 _STAYING_BITS = range(60, 35, -4)
@@ -136,7 +139,7 @@ def _best(
         if best is None:
             kind = "worst-case" if proved else "calibrated"
             reasons.append(f"{kind} logits up to {bound:.2g} overflow the scale at ring degree {ring_degree}")
-        elif error > precision:
+        elif not error <= precision:  # it may be no number
             reasons.append(f"logits would be off by {error:.2g} at ring degree {ring_degree}")
         else:
             answer = run(Scales(best), _layers(circuit, packing, best), circuit.activations, None)
@@ -183,19 +186,64 @@ def _search(
     precision: float,
 ) -> tuple[Schedule | None, float]:
     """The least noisy schedule of a shape that holds ``peaks``, and its error."""
+
+    def error(schedule: Schedule) -> float:
+        scales = Scales(schedule)
+        run(scales, _layers(circuit, packing, schedule), circuit.activations, None)
+        if not _holds(scales.points, peaks, schedule):
+            return math.inf
+        return _error(circuit, packing, schedule, sample[:1], precision)
+
     best, least = None, math.inf
     for schedule in _candidates(circuit, ring_degree, shape, late, peaks[-1]):
-        layers = _layers(circuit, packing, schedule)
-        scales = Scales(schedule)
-        run(scales, layers, circuit.activations, None)
-        if not _holds(scales.points, peaks, schedule):
-            continue
-        error = _error(circuit, packing, schedule, sample[:1], precision)
-        if error < least:
-            best, least = schedule, error
+        found = error(schedule)
+        if found < least:
+            best, least = schedule, found
         if least < _MARGIN_OF_PRECISION * precision:
             break
-    return best, math.inf if best is None else _error(circuit, packing, best, sample, precision)
+    if best is None:
+        return None, math.inf
+    if precision < least < _HOPELESS * precision:
+        best = _refined(best, least, error)
+    return best, _error(circuit, packing, best, sample, precision)
+
+
+def _refined(schedule: Schedule, least: float, error: Callable[[Schedule], float]) -> Schedule:
+    """The schedule after bits have been moved, one place at a time, for as long as that lowers the error."""
+    step = _LARGEST_STEP
+    while step:
+        improved = False
+        for neighbour in _neighbours(schedule, step):
+            found = error(neighbour)
+            if found < 0.99 * least:
+                schedule, least, improved = neighbour, found, True
+        if not improved:
+            step //= 2
+    return schedule
+
+
+def _neighbours(schedule: Schedule, step: int) -> Iterator[Schedule]:
+    """Schedules with ``step`` bits moved from one prime to another, or between scales."""
+    chain, scales = schedule.modulus.chain, (schedule.input_bits, *schedule.weight_bits)
+    for moved in _moves(chain, step, paired=True):
+        with contextlib.suppress(ParametersRefused):
+            modulus = Modulus(schedule.modulus.ring_degree, moved)
+            _ = modulus.primes
+            yield replace(schedule, modulus=modulus)
+    for moved in (*_moves(scales, step, paired=True), *_moves(scales, step, paired=False)):
+        if min(moved) > 0:
+            yield replace(schedule, input_bits=moved[0], weight_bits=moved[1:])
+
+
+def _moves(bits: tuple[int, ...], step: int, *, paired: bool) -> Iterator[tuple[int, ...]]:
+    """``bits`` with one entry raised and another lowered by ``step``, or not ``paired`` with one of the two."""
+    for raised, lowered in itertools.permutations(range(len(bits)), 2) if paired else ():
+        moved = list(bits)
+        moved[raised] += step
+        moved[lowered] -= step
+        yield tuple(moved)
+    for place, change in itertools.product(range(len(bits)), (step, -step)) if not paired else ():
+        yield (*bits[:place], bits[place] + change, *bits[place + 1 :])
 
 
 def _error(
@@ -211,7 +259,8 @@ def _error(
         size = np.ones_like(size)
     machine = SlotNoise(schedule, by_unit=packing is None)
     encrypted = machine.encrypted(_inputs(packing, sample))
-    noise = run(machine, _layers(circuit, packing, schedule), circuit.activations, encrypted).payload
+    with np.errstate(over="ignore", invalid="ignore"):  # a candidate may be hopeless
+        noise = run(machine, _layers(circuit, packing, schedule), circuit.activations, encrypted).payload
     deviation = np.sqrt(np.broadcast_to(noise.variance, noise.values.shape)).max(axis=1)
     return DEVIATIONS * float((deviation / size).max())
 
@@ -267,8 +316,8 @@ def _weight_bits(
 
 
 def _split(scale: int, rest: tuple[int, ...]) -> tuple[int, tuple[int, ...]]:
-    """Divide the first layer's scale between features and weights, whose encodings are noisy to about 4 bits less."""
-    features = (scale + 4) // 2
+    """Divide the first layer's scale between features and weights."""
+    features = (scale + 1) // 2
     return features, (scale - features, *rest)
 
 

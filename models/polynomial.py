@@ -118,6 +118,31 @@ def swap_relu(module: nn.Module, degree: int, source: Source = "fit") -> nn.Modu
     return swapped
 
 
+def swap_relu_measured(module: nn.Module, degree: int, features: ArrayLike) -> nn.Module:
+    """A copy of a network trained with ReLU in which every ``nn.ReLU`` is the polynomial fitted to its own inputs.
+
+    Args:
+        module: the network, in evaluation mode.
+        degree: 2, 4 or 6.
+        features: (n, ...) float32 training inputs of the network. Layer after layer, each polynomial is fitted over
+            the pre-activations that they give with the polynomials before it in place.
+
+    Raises:
+        ValueError: the network has no ``nn.ReLU``, or a layer's inputs are too few, equal, or not finite.
+    """
+    swapped = swap_relu(module, degree)
+    inputs = torch.from_numpy(np.asarray(features, np.float32))
+    for layer in [each for each in swapped.modules() if isinstance(each, PolynomialReLU)]:
+        seen: list[Tensor] = []
+        watch = layer.register_forward_pre_hook(lambda _, given, seen=seen: seen.append(given[0]))
+        with torch.no_grad():
+            swapped(inputs)
+        watch.remove()
+        fitted = fit_relu(degree, seen[0].double().numpy())
+        layer.coefficients = torch.tensor(fitted, dtype=torch.float64)
+    return swapped
+
+
 def _require_degree(degree: int) -> None:
     if degree not in DEGREES:
         raise ValueError(f"polynomial degree is {degree}; use 2, 4 or 6")

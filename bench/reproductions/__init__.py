@@ -18,6 +18,7 @@ from bench.reproductions import (
     dias_table3,
     dias_table4,
     emotion_accuracy,
+    mpc_agreement,
     smh_attacks,
     smh_speed,
 )
@@ -44,6 +45,7 @@ TARGETS: Mapping[str, Target] = {
     "dias-table3": dias_table3,
     "dias-table4": dias_table4,
     "emotion-accuracy": emotion_accuracy,
+    "mpc-agreement": mpc_agreement,
     "smh-attacks": smh_attacks,
     "smh-speed": smh_speed,
 }

@@ -5,7 +5,7 @@ more than the class that her program reports; what that is worth to a thief is m
 on the answers to her queries and counting how often it agrees with the model on features it has not seen
 (Tramèr et al., "Stealing machine learning models via prediction APIs", USENIX Security 2016).
 
-The attack runs against the network in the clear, which the encrypted one equals to within 5e-3 of a logit.
+The attack runs against the network in the clear, which the encrypted one equals to within 1/128 of a logit.
 ``"class"`` is what she would have if only the class reached her, which this protocol cannot arrange: the gap between
 the two is the price of giving the logits to Alice.
 """
