@@ -30,6 +30,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from link import FrameError
 from mpc.compiled import BITS_IN, COUNT, FLAG, IN, OUT, compiled
 from mpc.program import MAX_WIDTH, Compare, Truncate
 from mpc.ring import Words
@@ -57,6 +58,19 @@ def compared(step: Compare, words: Words) -> Words:
 def sign_bits(step: Compare, words: Words) -> Bits:
     """Bit width - 1 of each word."""
     return ((words >> np.uint64(step.width - 1)) & np.uint64(1)).astype(np.uint8)
+
+
+def pack(bits: Bits) -> bytes:
+    """Bits as bytes for the wire."""
+    return np.packbits(bits).tobytes()
+
+
+def unpack(data: bytes | bytearray, count: int) -> Bits:
+    """``count`` bits out of a message.  Raises :class:`FrameError` when it holds another number."""
+    bits = np.unpackbits(np.frombuffer(data, np.uint8))
+    if len(bits) != -(-count // 8) * 8 or bits[count:].any():
+        raise FrameError("the peer sent another number of bits than the network has")
+    return bits[:count]
 
 
 def correlated(step: Compare | Truncate, r: Words, e: Bits | None = None) -> Words:

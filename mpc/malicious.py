@@ -44,7 +44,7 @@ from mpc.wide import Planes
 
 ALICE, BOB = 0, 1
 _SEED_BYTES = 32
-_WORD = np.uint64(1)
+_ONE = np.uint64(1)
 
 
 @dataclass(frozen=True, repr=False)
@@ -162,10 +162,8 @@ class MaliciousEvaluation:
         points = comparison.compared(step, c)
         key = self._bundle.key
         tags = dcf.evaluate_tags(self._keys.party, points, step.depth, gate.root, gate.corrections, key) ^ gate.e
-        packed = np.packbits((tags[:, 0] & _WORD).astype(np.uint8))
-        bits = np.unpackbits(
-            packed ^ np.frombuffer(self._swap(f"{step.name}.sign", packed.tobytes()), np.uint8), count=len(c)
-        )
+        own = (tags[:, 0] & _ONE).astype(np.uint8)
+        bits = own ^ comparison.unpack(self._swap(f"{step.name}.sign", comparison.pack(own)), len(own))
         proof = tags ^ (-bits.astype(np.int64)).view(np.uint64)[:, None] & self._keys.delta
         self._bit_tags.update(proof.tobytes())
         return bits

@@ -84,9 +84,8 @@ class Evaluation(ABC):
             raise TypeError("the bundle holds no key for this comparison")
         points = comparison.compared(step, opened)
         own = dcf.evaluate_bits(self.party, points, step.depth, share.root, share.corrections, self._bundle.key)
-        packed = np.packbits(own ^ share.e)
-        theirs = self._exchange(f"{step.name}.sign", packed.tobytes())
-        return np.unpackbits(packed ^ np.frombuffer(theirs, np.uint8), count=len(own))
+        bits = own ^ share.e
+        return bits ^ comparison.unpack(self._exchange(f"{step.name}.sign", comparison.pack(bits)), len(bits))
 
     def _exchange(self, name: str, payload: bytes) -> bytearray:
         received = self._link.exchange(name, payload, limit=len(payload))

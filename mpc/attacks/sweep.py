@@ -1,0 +1,292 @@
+"""Cheat after cheat, each in a session of its own: what the honest party made of it.
+
+Three processes on this machine, the unmodified doors, real links.  Without a cheat the session gives the right class
+and the places at which each party speaks; then every cheat is tried in a fresh session:
+
+    caught     the honest party stopped with an error, and Alice took no answer
+    harmless   the right class came out
+    accepted   a wrong class came out and nobody noticed
+    hung       the honest party was still waiting when its deadline had long passed
+
+For a cheating Bob the honest party is Alice.  A cheating Alice is "accepted" when Bob served her to the end and what
+she read is not the answer to the question she asked: an answer that Bob did not mean to give.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from link import Link, LinkError, Listener, connect, listen
+from mpc.alice import Alice
+from mpc.attacks.cheats import KINDS, Cheat, Kind, Lies, LyingLink, Party
+from mpc.bob import Bob
+from mpc.dealer import Dealer
+from mpc.errors import MpcError
+from mpc.messages import Mode
+from mpc.plan import Shape
+
+Verdict = Literal["caught", "harmless", "accepted", "hung"]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One cheat: ``altered`` in words (None: its place never came up), the verdict, what the honest party said."""
+
+    cheat: Cheat
+    altered: str | None
+    verdict: Verdict
+    said: str
+    label: int | None
+    milliseconds: float
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """All outcomes, the right class, and the places of both parties with their sizes in bytes."""
+
+    mode: Mode
+    right: int
+    places: dict[Party, list[tuple[str, int]]]
+    outcomes: list[Outcome]
+
+    def count(self, verdict: Verdict) -> int:
+        return sum(outcome.verdict == verdict for outcome in self.outcomes)
+
+    def by_place(self) -> dict[str, Counter[str]]:
+        """Verdicts by "party:place", in the order in which places come up."""
+        table: dict[str, Counter[str]] = {}
+        for outcome in self.outcomes:
+            table.setdefault(f"{outcome.cheat.party}:{outcome.cheat.place}", Counter())[outcome.verdict] += 1
+        return table
+
+
+@dataclass(frozen=True)
+class _Setting:
+    module: nn.Module
+    input_shape: Shape
+    features: npt.NDArray[np.float32]
+    mode: Mode
+    timeout: float
+
+
+@dataclass(frozen=True)
+class _Said:
+    """What one party reports of one session."""
+
+    error: str | None
+    label: int | None
+    altered: str | None
+    places: list[tuple[str, int]]
+    milliseconds: float
+
+
+def every_cheat(
+    places: dict[Party, list[tuple[str, int]]], kinds: Sequence[Kind] = KINDS, repeats: int = 1
+) -> list[Cheat]:
+    """Every kind at every place of both parties, ``repeats`` times with other words and bits."""
+    return [
+        Cheat(party, place, kind, seed=1 + number)
+        for party, own in places.items()
+        for place, _ in own
+        for kind in kinds
+        for number in range(repeats)
+    ]
+
+
+@contextmanager
+def cheating_parties(
+    module: nn.Module, input_shape: Shape, features: npt.ArrayLike, *, mode: Mode, timeout: float = 2.0
+) -> Iterator[Adversary]:
+    """Start the three processes for one example, features float32 (1, *input_shape).
+
+    ``timeout``: seconds a party waits for a message, and so how long it takes to notice one that never comes.
+    """
+    setting = _Setting(module, input_shape, np.asarray(features, np.float32), mode, timeout)
+    context = multiprocessing.get_context("spawn")
+    with _process(context, _run_dealer, setting) as dealer, _process(context, _run_bob, setting) as bob:
+        ports = _hear(dealer, 120.0)
+        bob.send(ports[1])
+        with _process(context, _run_alice, setting) as alice:
+            alice.send((ports[0], _hear(bob, 120.0)))
+            _hear(alice, 120.0)
+            yield Adversary(alice, bob, mode, timeout)
+
+
+@dataclass
+class Adversary:
+    """The running parties.  Made by :func:`cheating_parties`."""
+
+    _alice: Connection
+    _bob: Connection
+    _mode: Mode
+    _timeout: float
+
+    def honest(self) -> Sweep:
+        """One session without a cheat: the right class and the places.  Raises :class:`mpc.MpcError` if it fails."""
+        alice, bob = self._session(None)
+        if alice.error or bob.error or alice.label is None:
+            raise MpcError(f"the honest session failed: {alice.error or bob.error}")
+        return Sweep(self._mode, alice.label, {"alice": alice.places, "bob": bob.places}, [])
+
+    def attempt(self, cheat: Cheat, right: int) -> Outcome:
+        """One session with one cheat."""
+        alice, bob = self._session(cheat)
+        cheater, honest = (bob, alice) if cheat.party == "bob" else (alice, bob)
+        if honest.milliseconds > self._patience * 1e3:
+            verdict: Verdict = "hung"
+        elif honest.error:
+            verdict = "caught"
+        elif alice.label is None or alice.label == right:
+            verdict = "harmless"
+        else:
+            verdict = "accepted"
+        said = honest.error or cheater.error or "nothing"
+        return Outcome(cheat, cheater.altered, verdict, said, alice.label, honest.milliseconds)
+
+    def sweep(self, cheats: Sequence[Cheat], before: Sweep) -> Iterator[Outcome]:
+        """Each cheat in turn."""
+        for cheat in cheats:
+            yield self.attempt(cheat, before.right)
+
+    @property
+    def _patience(self) -> float:
+        """A party may wait for several messages in a row, each up to the timeout; hanging is far beyond that."""
+        return 4 * self._timeout + 10
+
+    def _session(self, cheat: Cheat | None) -> tuple[_Said, _Said]:
+        for party in (self._bob, self._alice):
+            party.send(cheat)
+        said: tuple[_Said, _Said] = (_hear(self._alice, 120.0), _hear(self._bob, 120.0))
+        return said
+
+
+def sweep(
+    module: nn.Module,
+    input_shape: Shape,
+    features: npt.ArrayLike,
+    *,
+    mode: Mode,
+    kinds: Sequence[Kind] = KINDS,
+    repeats: int = 1,
+    timeout: float = 2.0,
+) -> Sweep:
+    """Every kind of cheat at every message that either party sends about one example."""
+    with cheating_parties(module, input_shape, features, mode=mode, timeout=timeout) as adversary:
+        before = adversary.honest()
+        outcomes = list(adversary.sweep(every_cheat(before.places, kinds, repeats), before))
+    return Sweep(mode, before.right, before.places, outcomes)
+
+
+def _run_dealer(parent: Connection, setting: _Setting) -> None:
+    with listen() as for_alice, listen() as for_bob:
+        parent.send((for_alice.address[1], for_bob.address[1]))
+        while True:
+            try:
+                alice, bob = _accept(for_alice, setting), _accept(for_bob, setting)
+                with alice, bob:
+                    Dealer(mode=setting.mode, idle_timeout=4 * setting.timeout).serve(alice, bob)
+            except LinkError:
+                continue  # a cheated session; the next one is unharmed
+
+
+def _run_bob(parent: Connection, setting: _Setting) -> None:
+    with listen() as listener:
+        dealer_port = parent.recv()
+        parent.send(listener.address[1])
+        while True:
+            lies = Lies(_of("bob", parent.recv()))
+            started = time.perf_counter()
+            error = None
+            try:
+                with _dial(dealer_port, setting, "dealer") as dealer, _accept(listener, setting) as alice:
+                    started = time.perf_counter()
+                    bob = Bob(
+                        setting.module, _lying(dealer, lies), input_shape=setting.input_shape, mode=setting.mode,
+                        idle_timeout=setting.timeout,
+                    )  # fmt: skip
+                    bob.answer(_lying(alice, lies))
+                    # The query is answered; what Alice says of it comes from her.
+            except (MpcError, LinkError) as caught:
+                error = str(caught)
+            parent.send(_Said(error, None, lies.altered, lies.places, (time.perf_counter() - started) * 1e3))
+
+
+def _run_alice(parent: Connection, setting: _Setting) -> None:
+    dealer_port, bob_port = parent.recv()
+    parent.send(None)
+    while True:
+        lies = Lies(_of("alice", parent.recv()))
+        started = time.perf_counter()
+        error, label = None, None
+        try:
+            with _dial(dealer_port, setting, "dealer") as dealer, _dial(bob_port, setting, "bob") as bob:
+                started = time.perf_counter()
+                alice = Alice(_lying(dealer, lies), mode=setting.mode)
+                label = int(alice.ask(setting.features, _lying(bob, lies)).labels[0])
+        except (MpcError, LinkError) as caught:
+            error = str(caught)
+        parent.send(_Said(error, label, lies.altered, lies.places, (time.perf_counter() - started) * 1e3))
+
+
+def _of(party: Party, cheat: Cheat | None) -> Cheat | None:
+    return cheat if cheat is not None and cheat.party == party else None
+
+
+def _lying(link: Link, lies: Lies) -> Any:
+    return LyingLink(link, lies)
+
+
+def _accept(listener: Listener, setting: _Setting) -> Link:
+    """The next party, however long the experimenter thinks about the next cheat."""
+    while True:
+        try:
+            link = listener.accept(timeout=600.0, peer="alice")
+        except LinkError:
+            continue
+        link.timeout = setting.timeout
+        return link
+
+
+def _dial(port: int, setting: _Setting, peer: str) -> Link:
+    return connect("127.0.0.1", port, timeout=setting.timeout, peer=peer)
+
+
+def _entry(target: Any, parent: Connection, setting: _Setting) -> None:
+    torch.set_num_threads(1)
+    target(parent, setting)
+
+
+@contextmanager
+def _process(context: Any, target: Any, setting: _Setting) -> Iterator[Connection]:
+    ours, theirs = context.Pipe()
+    process = context.Process(target=_entry, args=(target, theirs, setting), daemon=True)
+    process.start()
+    theirs.close()
+    try:
+        yield ours
+    finally:
+        process.kill()
+        process.join()
+        ours.close()
+
+
+def _hear(process: Connection, patience: float) -> Any:
+    """What a process reports next."""
+    try:
+        if process.poll(patience):
+            return process.recv()
+    except EOFError:
+        raise MpcError("a party's process ended without a word") from None
+    raise MpcError(f"a party said nothing for {patience:g} s: the machine may be too busy, raise the timeout")
