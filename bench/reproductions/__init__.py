@@ -19,6 +19,7 @@ from bench.reproductions import (
     dias_table4,
     emotion_accuracy,
     mpc_agreement,
+    mpc_growth,
     smh_attacks,
     smh_speed,
 )
@@ -46,6 +47,7 @@ TARGETS: Mapping[str, Target] = {
     "dias-table4": dias_table4,
     "emotion-accuracy": emotion_accuracy,
     "mpc-agreement": mpc_agreement,
+    "mpc-growth": mpc_growth,
     "smh-attacks": smh_attacks,
     "smh-speed": smh_speed,
 }
