@@ -1,7 +1,9 @@
 """Homomorphic encryption: Bob classifies features that he only ever sees encrypted under CKKS.
 
-Alice encrypts one feature vector per ciphertext, Bob evaluates a small network with polynomial activations on it,
-Alice decrypts the logits.  One round trip; the keys are sent once per session.  (Dias, Abad, Trancoso, section 5;
+Alice encrypts feature vectors, Bob evaluates a small network with polynomial activations on them, Alice decrypts the
+logits.  One round trip; the keys are sent once per session.  Three modes compute the same network: ``packed`` one query
+in one ciphertext, ``batched`` thousands in one ciphertext for each feature, ``tenseal`` one ``ckks_vector`` for each
+query, as TenSEAL's users would write it and a hundred times slower than packed.  (Dias, Abad, Trancoso, section 5;
 the scheme is Cheon, Kim, Kim, Song, "Homomorphic encryption for arithmetic of approximate numbers", as implemented
 by SEAL and TenSEAL.)
 
@@ -23,15 +25,20 @@ What is not protected:
   twice the largest error.  A rounded value still says something about the noise when it lies near a boundary,
   so treat rounded logits, and to a lesser degree labels, as hers to keep from Bob.  Fresh keys for every session
   bound what can add up.
-* *The model, from the ciphertexts' noise* (circuit privacy).  The noise of an answer depends on Bob's weights.  He
-  does not flood it, so a malicious Alice may learn more than the logits say.
+* *The model, from the ciphertexts' noise* (circuit privacy).  The noise of an answer depends on Bob's weights, so a
+  malicious Alice may learn more than the logits say, unless he floods it (``flooding_bits``, :mod:`he.flooding`).
 * *Overflow* in models without a proved bound (``Description.proved`` is false): a query unlike the calibration
   features can wrap around.  Alice refuses a logit above the declared bound, which catches most such answers.
 * *Metadata*: number and time of queries, the public description (widths of input and output, depth, bounds).
 
-Doors: :class:`Alice`, :class:`Bob`.  Mechanism, lowest first: ``network`` (what is computed), ``circuit`` (how),
-``ranges``, ``slots``, ``parameters``, ``noise``, ``planning`` (with which parameters), ``contexts``, ``wire``,
-``tenseal_evaluator``.
+* *The shape of the model, roughly*.  The chain tells its depth, the rotations its widths rounded up to powers of two.
+
+Doors: :class:`Alice`, :class:`Bob`.  Mechanism, lowest first: ``network`` (what is computed), ``circuit`` (how).  For
+mode ``tenseal``: ``ranges``, ``slots``, ``parameters``, ``noise``, ``planning`` (with which parameters), ``contexts``,
+``tenseal_evaluator``.  For the other two: ``schedule``, ``packing`` (where numbers sit), ``program`` (in which order),
+``intervals``, ``slot_noise``, ``scheduling`` (with which primes and scales), ``sealing``, ``ciphertexts``,
+``evaluation_keys``, ``flooding``, ``packed_evaluator``, ``batched_evaluator``.  For all: ``wire``,
+``session_secrets``.
 """
 
 from he.alice import LOGIT_STEP, Alice
@@ -39,18 +46,23 @@ from he.bob import Bob
 from he.network import ModelRefused, PolynomialNetwork
 from he.parameters import Parameters, ParametersRefused
 from he.planning import MAX_LOGIT_ERROR, Plan, plan
-from he.wire import Description
+from he.scheduling import ScaledPlan, schedule_for
+from he.wire import BatchedDescription, Description, PackedDescription
 
 __all__ = [
     "LOGIT_STEP",
     "MAX_LOGIT_ERROR",
     "Alice",
+    "BatchedDescription",
     "Bob",
     "Description",
     "ModelRefused",
+    "PackedDescription",
     "Parameters",
     "ParametersRefused",
     "Plan",
     "PolynomialNetwork",
+    "ScaledPlan",
     "plan",
+    "schedule_for",
 ]

@@ -169,7 +169,8 @@ def _peaks(
     found = [(True, _Peaks(tuple(intervals.peaks), largest))]
     if features is not None:
         machine = SlotNoise(schedule, by_unit=packing is None)
-        run(machine, layers, circuit.activations, machine.encrypted(_inputs(packing, features)))
+        with np.errstate(over="ignore", invalid="ignore"):  # noise at scales of one is of no interest here
+            run(machine, layers, circuit.activations, machine.encrypted(_inputs(packing, features)))
         magnitudes = tuple(peak * MARGIN for peak in machine.peaks)
         found.append((False, _Peaks(magnitudes, MARGIN * float(np.abs(_logits(circuit, features)).max()))))
     return found
