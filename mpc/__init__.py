@@ -37,6 +37,7 @@ from mpc.alice import Alice
 from mpc.bob import Bob
 from mpc.dealer import Dealer
 from mpc.errors import (
+    CheatingDetected,
     CryptenMissing,
     InputRefused,
     ModelRefused,
@@ -53,6 +54,7 @@ from mpc.stock import Stock
 __all__ = [
     "Alice",
     "Bob",
+    "CheatingDetected",
     "CryptenMissing",
     "Dealer",
     "InputRefused",

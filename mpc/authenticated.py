@@ -19,7 +19,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from mpc import ring, wide
+from mpc import wide
 from mpc.plan import Layer
 from mpc.ring import Words
 from mpc.wide import Planes
@@ -37,8 +37,13 @@ class Authenticated:
 
     @property
     def words(self) -> Words:
-        """Low halves of the shares: what is opened, and CrypTen's share."""
+        """Low halves of the shares: CrypTen's share."""
         return self.planes[0]
+
+    @property
+    def opening(self) -> Planes:
+        """The share (2, n, *shape), without its tag: what is sent to open the value."""
+        return self.planes[:2]
 
     def __len__(self) -> int:
         return self.planes.shape[1]
@@ -64,17 +69,18 @@ class Authenticated:
         each = zip(self.planes, *(other.planes for other in others), strict=True)
         return Authenticated(np.stack([change(*planes) for planes in each]))
 
-    def combined(self, coefficients: Words) -> tuple[int, ...]:
-        """Sums of coefficient (N,) times share, and times tag, mod 2^128."""
-        return wide.combine(coefficients, self.planes.reshape(4, -1))
+    def tags(self, coefficients: Words) -> int:
+        """Sum of coefficient (N,) times tag, mod 2^128."""
+        (total,) = wide.combine(coefficients, self.planes[2:].reshape(2, -1))
+        return total
 
 
 @dataclass(repr=False, eq=False)
 class Product:
     """The share of ``layer`` applied to public words ``given`` (n, *in), plus ``added`` (4, n, *out), lazily.
 
-    Online only the low words are computed.  The check needs the rest in one random combination, and that is the shared
-    weights times what the coefficients make of ``given``: a quarter of the work of the wide product itself.
+    What is opened is computed element by element.  The check needs the tags in one random combination only, and that is
+    the weights' tags times what the coefficients make of ``given``: half the work of the tags themselves.
     """
 
     layer: Layer
@@ -83,17 +89,18 @@ class Product:
     added: Authenticated
 
     @cached_property
-    def words(self) -> Words:
-        return ring.product(self.layer, self.weights.words, self.given) + self.added.words
+    def opening(self) -> Planes:
+        product = wide.product(self.layer, self.weights.opening, self.given)
+        return wide.add(product, self.added.opening)
 
     def full(self) -> Authenticated:
         """The share itself, for steps that need more of it than its opening."""
         return Authenticated(wide.product(self.layer, self.weights.planes, self.given)) + self.added
 
-    def combined(self, coefficients: Words) -> tuple[int, ...]:
-        shaped = coefficients.reshape(self.added.shape)
-        sums = wide.inner(self.weights.planes, wide.weight_sums(self.layer, shaped, self.given))
-        return tuple(map(sum, zip(sums, self.added.combined(coefficients), strict=True)))
+    def tags(self, coefficients: Words) -> int:
+        sums = wide.weight_sums(self.layer, coefficients.reshape(self.added.shape), self.given)
+        (total,) = wide.inner(self.weights.planes[2:], sums)
+        return (total + self.added.tags(coefficients)) % (1 << 128)
 
 
 @dataclass(frozen=True, repr=False)

@@ -4,14 +4,13 @@ Both parties do the same work.  A product of the public Delta_x = x + lambda and
 
     [y] = [W] * Delta_x - Delta_W * [lambda] + [lambda_W * lambda] + [bias]
 
-of which all but the first term is done offline.  What crosses the link, each a share of a masked word or bit:
+of which all but the first term is done offline.  What crosses the link, each a share of a masked value or bit:
 
     offline   both            coin.commitment   binds each to its half of the joint coins
     online    Alice -> Bob    input             x + lambda, the mask known to her alone
               both            <product>.input, <gate>.masked, <gate>.sign, output.masked
     check     both            check.coins       the halves of the coins, and a digest of all bit tags
-              both            check.sums        p_i of :mod:`mpc.opening_check`
-              both            check.commitment  to sigma_i, then check.tags: sigma_i
+              both            check.commitment  to sigma_i of :mod:`mpc.opening_check`, then check.tags: sigma_i
     output    Bob -> Alice    output            his half of the output's mask, with a one-time authenticator
 
 The opened output is masked for both, Bob's half is sent only when his check has passed, and Alice takes the answer
@@ -65,7 +64,8 @@ class MaliciousEvaluation:
         self._link = link
         self._keys = keys
         self._network = network
-        self._place = bundle.number.to_bytes(8, "little") + bundle.examples.to_bytes(8, "little")
+        self._place = bundle.number.to_bytes(8, "little") + bundle.key  # the key is drawn anew for every bundle
+        self._used = False
         self._log = OpeningLog()
         self._bit_tags = hashlib.sha256()
         self._public: dict[int, Words] = {}
@@ -80,6 +80,9 @@ class MaliciousEvaluation:
 
     def run(self, inputs: Words | None) -> Words | None:
         """The online phase.  Alice gives her words (n, *input_shape) and gets the output's, the index at the top."""
+        if self._used:
+            raise RuntimeError("this bundle was used already: one bundle serves one query")
+        self._used = True
         self._public[0] = self._masked_input(inputs)
         for step in self._program.steps:
             if isinstance(step, Product):
@@ -169,9 +172,8 @@ class MaliciousEvaluation:
         return bits
 
     def _open(self, name: str, held: Held) -> Words:
-        received = self._words(self._swap(name, held.words.tobytes()), held.words.shape)
-        self._log.add(held, received)
-        return held.words + received
+        own = held.opening
+        return self._log.add(held, self._words(self._swap(name, own.tobytes()), own.shape))
 
     def _masked_output(self) -> Authenticated:
         share, bits = self._share(self._program.output), self._program.index_bits
@@ -197,11 +199,8 @@ class MaliciousEvaluation:
         self._check_openings(coins)
 
     def _check_openings(self, coins: bytes) -> None:
-        party, place, rho = self._keys.party, b"sigma" + self._place, self._bundle.rho
-        sums = self._log.combined(coins)
-        own = sums.masked(rho)
-        theirs = int.from_bytes(self._swap("check.sums", own.to_bytes(WORD_BYTES, "little")), "little")
-        sigma = sums.sigma(self._keys, rho, own + theirs)
+        party, place = self._keys.party, b"sigma" + self._place
+        sigma = self._log.sigma(self._keys, coins)
         bound = commit(sigma.to_bytes(SIGMA_BYTES, "little"), party, place)
         commitment = self._swap("check.commitment", bound.commitment)
         value = opened(commitment, self._swap("check.tags", bound.opening), 1 - party, place)

@@ -10,7 +10,6 @@ its tag needs a correction; a *derived* value needs two.
     comparison    r; the words of :func:`mpc.comparison.correlated`; e as bits with tags; two keys with tags
     truncation    r; its words
     output        lambda_a in clear to Alice, lambda_b in clear to Bob with a one-time authenticator for Alice
-    check         one random word that masks what the check opens
 """
 
 from __future__ import annotations
@@ -214,7 +213,6 @@ class Bundle:
     products: Mapping[int, ProductShare]
     gates: Mapping[int, GateShare]
     output: OutputShare
-    rho: Authenticated
 
 
 def bundle_bytes(program: Program, examples: int, party: int) -> int:
@@ -232,7 +230,7 @@ def bundle_bytes(program: Program, examples: int, party: int) -> int:
             public += dcf.tag_planes(step.depth) * count * 2
             corrections += 2 * count
     if party:
-        private = (corrections + 2 * inputs + 4 * outputs + 2 + outputs) * WORD_BYTES + TAG_BYTES
+        private = (corrections + 2 * inputs + 4 * outputs + outputs) * WORD_BYTES + TAG_BYTES
     else:
         private = (inputs + outputs) * WORD_BYTES
     return _HEAD + public * WORD_BYTES + private
@@ -267,7 +265,6 @@ def make_bundle(
     shape = (examples, *program.output_shape)
     deal.for_alice.append(deal.random(*shape))
     bobs = deal.random(*shape)
-    deal.random(1)
     authenticator = deal.alice.words(_MAC_KEY_BYTES // WORD_BYTES).tobytes()
     tag = Poly1305.generate_tag(authenticator, bobs.tobytes())
     head, keys = number.to_bytes(WORD_BYTES, "little"), key + _joined(public)
@@ -305,10 +302,9 @@ def read_bundle(program: Program, examples: int, party: int, data: bytes | bytea
             gates[step.out] = GateShare(r, words, e, hand.stream.words(count, 2), keys[step.out])
     out = (examples, *program.output_shape)
     output_masks = hand.random(*out), hand.random(*out)
-    rho = hand.random(1)
     authenticator = b"" if party else hand.stream.words(_MAC_KEY_BYTES // WORD_BYTES).tobytes()
     output = OutputShare(output_masks, reader.take(*out), authenticator, tag)
-    return Bundle(number, examples, key, given, input_clear, products, gates, output, rho)
+    return Bundle(number, examples, key, given, input_clear, products, gates, output)
 
 
 def _product_share(program: Program, step: Product, examples: int, hand: Hand, given: Authenticated) -> ProductShare:

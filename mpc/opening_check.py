@@ -1,15 +1,19 @@
-"""The one check before any output: every word opened in a query carried the right tag.
+"""The one check before any output: every value opened in a query carried the right tag.
 
-All openings x_j of a query, each with its shares (value and tag) and the low words L_j = lo_0 + lo_1 that both sides
-sent, taken as whole numbers.  With joint coins chi_j in Z_2^64, drawn after the last opening:
+A value is opened by both parties sending their whole shares, X_j = x_0 + x_1 mod 2^128.  Its high half says nothing,
+because every opened value is masked by one that the dealer drew uniformly modulo 2^128 for this opening alone.  With
+joint coins chi_j in Z_2^64, drawn after the last opening:
 
-    p_i     = sum chi_j hi_j,i + rho_i mod 2^64              opened; rho is a fresh authenticated mask
-    y       = sum chi_j L_j + 2^64 (p_0 + p_1) mod 2^128
-    sigma_i = sum chi_j m_j,i + 2^64 m_rho,i - alpha_i y     committed, then opened
+    y       = sum chi_j X_j mod 2^128
+    sigma_i = sum chi_j m_j,i - alpha_i y        committed, then opened
 
-and sigma_0 + sigma_1 must be 0 mod 2^128.  A party who opened anything else than it held passes with probability at
-most 2^(-s + log2(s + 1)) < 2^-57 for s = 64.  What was opened enters by two sums only, so a wide product need never be
-computed (:class:`mpc.authenticated.Product`).  Source: Cramer et al. 2018 (SPDZ2k), procedure BatchCheck.
+and sigma_0 + sigma_1 must be 0 mod 2^128.  A party who opened anything else than it held, by errors e_j of which one
+is not 0 mod 2^64, must guess alpha · sum chi_j e_j, and does so with probability at most (s + 1) 2^-s < 2^-57, s = 64.
+
+That holds because all e_j are fixed before chi_j is known.  It would not if only low halves were opened and a party
+told its sum of chi_j · (high half of j) afterwards: whenever sum chi_j e_j is 0 mod 2^64, which for e = 2^63 is every
+second time, such a sum repairs the error without any guess.  Source: Cramer et al. 2018 (SPDZ2k), section 3, without
+its saving of the high halves.  Lazy products need never compute their tags (:class:`mpc.authenticated.Product`).
 """
 
 from __future__ import annotations
@@ -18,70 +22,51 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from mpc import wide
-from mpc.authenticated import Authenticated, Keys
+from mpc.authenticated import Keys
 from mpc.material import Stream
 from mpc.ring import Words
+from mpc.wide import Planes
 
 SIGMA_BYTES = 16
 _MOD = 1 << 128
 
 
 class Held(Protocol):
-    """Something opened: ``words`` (N,) are this party's low words, of any shape."""
+    """Something to open: ``opening`` (2, …) is this party's share."""
 
     @property
-    def words(self) -> Words: ...
+    def opening(self) -> Planes: ...
 
-    def combined(self, coefficients: Words) -> tuple[int, ...]:
-        """Sums of coefficient (N,) times share, and times tag, mod 2^128."""
+    def tags(self, coefficients: Words) -> int:
+        """Sum of coefficient (N,) times this party's share of the tag, mod 2^128."""
 
 
 @dataclass(repr=False)
 class OpeningLog:
-    """Every opening of a query: what this party held, and the low words of the other side."""
+    """Every opening of a query: what this party held, and what was opened."""
 
-    _held: list[tuple[Held, Words]] = field(default_factory=list)
+    _opened: list[tuple[Held, Planes]] = field(default_factory=list)
 
-    def add(self, held: Held, received: Words) -> None:
-        """Note that ``held`` was opened and the other side's words were ``received``."""
-        self._held.append((held, received.ravel()))
+    def add(self, held: Held, received: Planes) -> Words:
+        """Open ``held`` with the other side's share ``received``, and note it; the value's words."""
+        value = wide.add(held.opening, received)
+        self._opened.append((held, value))
+        return value[0]
 
     @property
     def count(self) -> int:
-        return sum(len(received) for _, received in self._held)
+        return sum(value[0].size for _, value in self._opened)
 
-    def combined(self, coins: bytes) -> Combination:
-        """The sums of the check under the joint coins."""
+    def sigma(self, keys: Keys, coins: bytes) -> int:
+        """This party's sigma_i under the joint coins."""
         chi = Stream(coins, "check").words(self.count)
-        high = lows = tags = start = 0
-        for held, received in self._held:
-            part = chi[start : start + len(received)]
-            start += len(received)
-            (own,) = wide.combine(part, wide.of_words(held.words.ravel()))
-            share, tag = held.combined(part)
-            high += (share - own) % _MOD >> 64
-            lows += own + wide.combine(part, wide.of_words(received))[0]
-            tags += tag
-        return Combination(high, lows, tags)
-
-
-@dataclass(frozen=True, repr=False)
-class Combination:
-    """Sums over all openings: chi·hi, chi·L and chi·m."""
-
-    high: int
-    lows: int
-    tags: int
-
-    def masked(self, rho: Authenticated) -> int:
-        """p_i, which may be opened."""
-        return (self.high + int(rho.planes[0].ravel()[0])) % (1 << 64)
-
-    def sigma(self, keys: Keys, rho: Authenticated, both: int) -> int:
-        """sigma_i from p_0 + p_1."""
-        y = self.lows + (both << 64)
-        mask = int(rho.planes[2].ravel()[0]) << 64
-        return (self.tags + mask - keys.alpha * y) % _MOD
+        start = y = tags = 0
+        for held, value in self._opened:
+            part = chi[start : start + value[0].size]
+            start += part.size
+            y += wide.combine(part, value.reshape(2, -1))[0]
+            tags += held.tags(part)
+        return (tags - keys.alpha * y) % _MOD
 
 
 def passes(own: int, theirs: int) -> bool:
