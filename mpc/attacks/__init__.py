@@ -5,21 +5,29 @@ cheats.
   generator, and with it Alice's features or Bob's first weights, from one query.  CrypTen masks with torch's
   Mersenne Twister, whose seeding keeps 32 bits of the seed, so 2^32 trials are the whole of the work.  This breaks
   mode ``crypten`` against semi-honest parties, today, on one core.
-* :func:`tamper` — a party that adds to one word of one of its messages makes Alice accept a wrong class.  Nothing
-  in this mode notices, because nothing is authenticated.
+* :mod:`mpc.attacks.sweep` — a party behind a link that lies (:mod:`mpc.attacks.cheats`) alters, drops, repeats or
+  delays any message of a session.  In modes ``crypten`` and ``semi-honest`` Alice then accepts wrong classes, because
+  nothing is authenticated; in mode ``malicious`` the honest party stops.
 
-Both run against the unmodified :class:`mpc.Alice`, :class:`mpc.Bob` and :class:`mpc.Dealer`.
+All run against the unmodified :class:`mpc.Alice`, :class:`mpc.Bob` and :class:`mpc.Dealer`.
 """
 
-from mpc.attacks.parties import Cheat, Run, run_parties
+from mpc.attacks.cheats import KINDS, Cheat, Place
+from mpc.attacks.parties import Run, run_parties
 from mpc.attacks.seed_search import Recovered, recover_features, recover_weights, search_seed
-from mpc.attacks.tampering import Tampering, tamper
+from mpc.attacks.sweep import Adversary, Outcome, Sweep, cheating_parties, every_cheat, tamper
 
 __all__ = [
+    "KINDS",
+    "Adversary",
     "Cheat",
+    "Outcome",
+    "Place",
     "Recovered",
     "Run",
-    "Tampering",
+    "Sweep",
+    "cheating_parties",
+    "every_cheat",
     "recover_features",
     "recover_weights",
     "run_parties",

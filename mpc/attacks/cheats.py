@@ -47,20 +47,31 @@ class Cheat:
         return f"{self.party}:{self.place}:{self.kind}"
 
 
+@dataclass(frozen=True)
+class Place:
+    """A message that a party sends in a session: its name, its size in bytes, whether it belongs to the query."""
+
+    name: str
+    size: int
+    online: bool
+
+
 @dataclass
 class Lies:
     """What a cheater has done so far, over all its links: messages are counted by name, one is altered."""
 
     cheat: Cheat | None
-    places: list[tuple[str, int]] = field(default_factory=list)
+    places: list[Place] = field(default_factory=list)
     altered: str | None = None
+    online: bool = False
     _counts: Counter[str] = field(default_factory=Counter)
 
     def due(self, name: str, size: int) -> bool:
         """Note a message on its way out; whether it is the one to alter."""
         place = f"{name}#{self._counts[name]}" if self._counts[name] else name
         self._counts[name] += 1
-        self.places.append((place, size))
+        self.online |= name == "mpc.query"
+        self.places.append(Place(place, size, self.online))
         return self.cheat is not None and self.altered is None and place == self.cheat.place
 
 
@@ -105,6 +116,7 @@ class LyingLink:
     def receive_any(self, limits: Any, *, timeout: float | None = None) -> tuple[str, bytearray]:
         name, payload = self._inner.receive_any(limits, timeout=timeout)
         self._heard = bytes(payload)
+        self._lies.online |= name == "mpc.query"
         return name, payload
 
     def exchange(

@@ -14,10 +14,10 @@ she read is not the answer to the question she asked: an answer that Bob did not
 
 from __future__ import annotations
 
-import multiprocessing
+import random
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
@@ -25,24 +25,29 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from torch import nn
 
 from link import Link, LinkError, Listener, connect, listen
 from mpc.alice import Alice
-from mpc.attacks.cheats import KINDS, Cheat, Kind, Lies, LyingLink, Party
+from mpc.attacks.cheats import KINDS, Cheat, Kind, Lies, LyingLink, Party, Place
+from mpc.attacks.parties import hear, process_of
 from mpc.bob import Bob
 from mpc.dealer import Dealer
 from mpc.errors import MpcError
 from mpc.messages import Mode
 from mpc.plan import Shape
 
+_START_SECONDS = 120.0  # three interpreters and torch
+
 Verdict = Literal["caught", "harmless", "accepted", "hung"]
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """One cheat: ``altered`` in words (None: its place never came up), the verdict, what the honest party said."""
+    """One cheat: ``altered`` in words (None: its place never came up), the verdict, what the honest party said.
+
+    ``sent`` are the cheater's messages, ``label`` the class that Alice took, if any.
+    """
 
     cheat: Cheat
     altered: str | None
@@ -50,6 +55,7 @@ class Outcome:
     said: str
     label: int | None
     milliseconds: float
+    sent: list[Place]
 
 
 @dataclass(frozen=True)
@@ -58,7 +64,7 @@ class Sweep:
 
     mode: Mode
     right: int
-    places: dict[Party, list[tuple[str, int]]]
+    places: dict[Party, list[Place]]
     outcomes: list[Outcome]
 
     def count(self, verdict: Verdict) -> int:
@@ -88,18 +94,16 @@ class _Said:
     error: str | None
     label: int | None
     altered: str | None
-    places: list[tuple[str, int]]
+    places: list[Place]
     milliseconds: float
 
 
-def every_cheat(
-    places: dict[Party, list[tuple[str, int]]], kinds: Sequence[Kind] = KINDS, repeats: int = 1
-) -> list[Cheat]:
+def every_cheat(places: Mapping[Party, list[Place]], kinds: Sequence[Kind] = KINDS, repeats: int = 1) -> list[Cheat]:
     """Every kind at every place of both parties, ``repeats`` times with other words and bits."""
     return [
-        Cheat(party, place, kind, seed=1 + number)
+        Cheat(party, place.name, kind, seed=1 + number)
         for party, own in places.items()
-        for place, _ in own
+        for place in own
         for kind in kinds
         for number in range(repeats)
     ]
@@ -114,14 +118,16 @@ def cheating_parties(
     ``timeout``: seconds a party waits for a message, and so how long it takes to notice one that never comes.
     """
     setting = _Setting(module, input_shape, np.asarray(features, np.float32), mode, timeout)
-    context = multiprocessing.get_context("spawn")
-    with _process(context, _run_dealer, setting) as dealer, _process(context, _run_bob, setting) as bob:
-        ports = _hear(dealer, 120.0)
+    with (
+        process_of(_run_dealer, setting, patience=0) as dealer,
+        process_of(_run_bob, setting, patience=0) as bob,
+        process_of(_run_alice, setting, patience=0) as alice,
+    ):
+        ports = hear(dealer, _START_SECONDS)
         bob.send(ports[1])
-        with _process(context, _run_alice, setting) as alice:
-            alice.send((ports[0], _hear(bob, 120.0)))
-            _hear(alice, 120.0)
-            yield Adversary(alice, bob, mode, timeout)
+        alice.send((ports[0], hear(bob, _START_SECONDS)))
+        hear(alice, _START_SECONDS)
+        yield Adversary(alice, bob, mode, timeout)
 
 
 @dataclass
@@ -153,7 +159,7 @@ class Adversary:
         else:
             verdict = "accepted"
         said = honest.error or cheater.error or "nothing"
-        return Outcome(cheat, cheater.altered, verdict, said, alice.label, honest.milliseconds)
+        return Outcome(cheat, cheater.altered, verdict, said, alice.label, honest.milliseconds, cheater.places)
 
     def sweep(self, cheats: Sequence[Cheat], before: Sweep) -> Iterator[Outcome]:
         """Each cheat in turn."""
@@ -168,30 +174,27 @@ class Adversary:
     def _session(self, cheat: Cheat | None) -> tuple[_Said, _Said]:
         for party in (self._bob, self._alice):
             party.send(cheat)
-        said: tuple[_Said, _Said] = (_hear(self._alice, 120.0), _hear(self._bob, 120.0))
+        said: tuple[_Said, _Said] = (hear(self._alice, self._patience * 4), hear(self._bob, self._patience * 4))
         return said
 
 
-def sweep(
-    module: nn.Module,
-    input_shape: Shape,
-    features: npt.ArrayLike,
-    *,
-    mode: Mode,
-    kinds: Sequence[Kind] = KINDS,
-    repeats: int = 1,
-    timeout: float = 2.0,
+def tamper(
+    module: nn.Module, input_shape: Shape, features: npt.ArrayLike, *, mode: Mode, trials: int, seed: int = 0
 ) -> Sweep:
-    """Every kind of cheat at every message that either party sends about one example."""
-    with cheating_parties(module, input_shape, features, mode=mode, timeout=timeout) as adversary:
+    """``trials`` altered messages of Bob's queries, drawn without order from all that change what is computed."""
+    with cheating_parties(module, input_shape, features, mode=mode) as adversary:
         before = adversary.honest()
-        outcomes = list(adversary.sweep(every_cheat(before.places, kinds, repeats), before))
-    return Sweep(mode, before.right, before.places, outcomes)
+        online: dict[Party, list[Place]] = {
+            "bob": [place for place in before.places["bob"] if place.online and place.size]
+        }
+        cheats = every_cheat(online, ("flip", "consistent", "random"), repeats=-(-trials // len(online["bob"])))
+        chosen = random.Random(seed).sample(cheats, min(trials, len(cheats)))  # noqa: S311  an experiment
+        return Sweep(mode, before.right, before.places, list(adversary.sweep(chosen, before)))
 
 
 def _run_dealer(parent: Connection, setting: _Setting) -> None:
     with listen() as for_alice, listen() as for_bob:
-        parent.send((for_alice.address[1], for_bob.address[1]))
+        parent.send((None, (for_alice.address[1], for_bob.address[1])))
         while True:
             try:
                 alice, bob = _accept(for_alice, setting), _accept(for_bob, setting)
@@ -204,7 +207,7 @@ def _run_dealer(parent: Connection, setting: _Setting) -> None:
 def _run_bob(parent: Connection, setting: _Setting) -> None:
     with listen() as listener:
         dealer_port = parent.recv()
-        parent.send(listener.address[1])
+        parent.send((None, listener.address[1]))
         while True:
             lies = Lies(_of("bob", parent.recv()))
             started = time.perf_counter()
@@ -220,12 +223,12 @@ def _run_bob(parent: Connection, setting: _Setting) -> None:
                     # The query is answered; what Alice says of it comes from her.
             except (MpcError, LinkError) as caught:
                 error = str(caught)
-            parent.send(_Said(error, None, lies.altered, lies.places, (time.perf_counter() - started) * 1e3))
+            parent.send((None, _Said(error, None, lies.altered, lies.places, _milliseconds_since(started))))
 
 
 def _run_alice(parent: Connection, setting: _Setting) -> None:
     dealer_port, bob_port = parent.recv()
-    parent.send(None)
+    parent.send((None, None))
     while True:
         lies = Lies(_of("alice", parent.recv()))
         started = time.perf_counter()
@@ -237,7 +240,11 @@ def _run_alice(parent: Connection, setting: _Setting) -> None:
                 label = int(alice.ask(setting.features, _lying(bob, lies)).labels[0])
         except (MpcError, LinkError) as caught:
             error = str(caught)
-        parent.send(_Said(error, label, lies.altered, lies.places, (time.perf_counter() - started) * 1e3))
+        parent.send((None, _Said(error, label, lies.altered, lies.places, _milliseconds_since(started))))
+
+
+def _milliseconds_since(started: float) -> float:
+    return (time.perf_counter() - started) * 1e3
 
 
 def _of(party: Party, cheat: Cheat | None) -> Cheat | None:
@@ -261,32 +268,3 @@ def _accept(listener: Listener, setting: _Setting) -> Link:
 
 def _dial(port: int, setting: _Setting, peer: str) -> Link:
     return connect("127.0.0.1", port, timeout=setting.timeout, peer=peer)
-
-
-def _entry(target: Any, parent: Connection, setting: _Setting) -> None:
-    torch.set_num_threads(1)
-    target(parent, setting)
-
-
-@contextmanager
-def _process(context: Any, target: Any, setting: _Setting) -> Iterator[Connection]:
-    ours, theirs = context.Pipe()
-    process = context.Process(target=_entry, args=(target, theirs, setting), daemon=True)
-    process.start()
-    theirs.close()
-    try:
-        yield ours
-    finally:
-        process.kill()
-        process.join()
-        ours.close()
-
-
-def _hear(process: Connection, patience: float) -> Any:
-    """What a process reports next."""
-    try:
-        if process.poll(patience):
-            return process.recv()
-    except EOFError:
-        raise MpcError("a party's process ended without a word") from None
-    raise MpcError(f"a party said nothing for {patience:g} s: the machine may be too busy, raise the timeout")

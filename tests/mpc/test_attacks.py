@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from mpc.attacks import Cheat, recover_features, recover_weights, run_parties, search_seed, tamper
+from mpc.attacks import recover_features, recover_weights, run_parties, search_seed
 from mpc.crypten_torch import load_crypten
 from mpc.errors import MpcError
 
@@ -159,17 +159,6 @@ def test_the_search_says_where_it_ends(run):
         recover_features(empty, (1, 2))
 
 
-def test_a_cheating_bob_gets_wrong_classes_accepted():
-    torch.manual_seed(2)
-    network = nn.Linear(6, 4)
-    outcome = tamper(network, (6,), np.random.default_rng(3).normal(size=(4, 6)), trials=44)
-    assert outcome.trials == 44
-    assert outcome.wrong + outcome.harmless + outcome.refused == 44
-    assert outcome.wrong_rate > 0.1
-    assert outcome.best_rate >= 0.5
-    assert sum(trials for _, trials in outcome.by_message.values()) == 44
-
-
 @pytest.mark.parametrize("classes", [1, 2])
 def test_few_classes(classes):
     linear = nn.Linear(2, classes)
@@ -181,19 +170,3 @@ def test_few_classes(classes):
 def test_a_party_that_fails_says_why():
     with pytest.raises(MpcError, match=r"bob: .*GELU"):
         run_parties(nn.Sequential(nn.Linear(2, 2), nn.GELU()), (2,), [np.ones((1, 2))])
-
-
-def test_only_the_altered_query_goes_wrong():
-    linear = nn.Linear(2, 3)
-    with torch.no_grad():
-        linear.weight.zero_()
-        linear.bias.copy_(torch.tensor([0.0, 1.0, 0.0]))
-    last = Cheat(message=-1, word=0, offset=1)  # Bob's share of the class index, plus one
-    cheats = [None, last, None, Cheat(message=-1, word=0, offset=-1), Cheat(message=-1, word=0, offset=1 << 40)]
-    run = run_parties(linear, (2,), [np.ones((1, 2))] * 6, cheats=cheats)
-    outcomes = [answer if isinstance(answer, str) else int(answer.labels[0]) for answer in run.answers]
-    assert outcomes[:4] == [1, 2, 1, 0]
-    assert "no class" in outcomes[4]
-    assert outcomes[5] == 1
-    with pytest.raises(ValueError, match="first query alone"):
-        run_parties(linear, (2,), [], cheats=[last])
