@@ -37,7 +37,8 @@ from models.training import Schedule, predict, train
 DESCRIPTION = "latency of all mpc modes in one run, beside the paper and competing systems (full: lan and wan too)"
 
 _REFERENCE = "crypten"
-_SINGLES = {"quick": {"loopback": 40}, "full": {"loopback": 200, "lan": 60, "wan": 30}}
+_SINGLES = {"quick": {"loopback": 40}, "full": {"loopback": 100, "lan": 60, "wan": 30}}
+_BATCH = 16
 _SCHEDULE = Schedule(epochs=25, batch=32, rate=1e-3, weight_decay=1e-2, average=0.98, patience=None)
 
 _PAPER: Mapping[str, float] = {"semi-honest": 300.0, "malicious": 1600.0}
@@ -82,7 +83,7 @@ def run(request: Request) -> list[Row]:
     ]
     rows: list[Row] = []
     for net, singles in _SINGLES[request.preset].items():
-        for network in networks:
+        for network in networks[: None if net == "loopback" else 2]:  # the third differs from the second in its head
             found = _measured(network, bench, net, singles)
             bench.say(f"{net}: {', '.join(_summary(row) for row in found)}")
             rows += found
@@ -94,7 +95,8 @@ def _summary(row: Row) -> str:
 
 
 def _measured(network: _Network, bench: Workbench, net: str, singles: int) -> list[Row]:
-    plan = Plan(singles=singles, batch=16, clips=singles + 32, warm_up=3)
+    batches = 2 if net == "loopback" else 0
+    plan = Plan(singles=singles, batch=_BATCH, clips=singles + batches * _BATCH, warm_up=3)
     rows = run_side_by_side(
         [replace(experiment, plan=plan) for experiment in network.experiments],
         corpus=bench.corpus.name,
