@@ -64,8 +64,8 @@ class MaskedTensor(CrypTensor):
     def __getattribute__(self, name: str) -> Any:
         """Only what we evaluate; CrypTen's own protocols must never stand in for what is missing."""
         name = CrypTensor.PYTHON_BUILTIN.get(name, name)
-        plain = name.removesuffix("_") if not name.endswith("__") else name
-        if crypten.gradients.get_grad_fn(plain) and name not in _OPERATIONS:
+        in_place = name.endswith("_") and not name.endswith("__") and name.removesuffix("_") in _FUNCTIONS
+        if name in _REFUSED or (in_place and name not in _HARMLESS):
             _refuse(name)
         return object.__getattribute__(self, name)
 
@@ -286,14 +286,19 @@ class MaliciousTensor(MaskedTensor):
     mode: Mode = "malicious"
 
 
-#: CrypTen's differentiable functions that are evaluated here; all others are refused.
-_OPERATIONS = frozenset(
-    name for name in vars(MaskedTensor) if crypten.gradients.get_grad_fn(name) or name in CrypTensor.REQUIRED_FUNCTIONS
-)
+#: What CrypTen knows to do with a tensor, and what of it needs no evaluation; the rest, unless it is here, is refused.
+_FUNCTIONS = frozenset(crypten.gradients.FUNCTION_REGISTRY) | {
+    name for name, function in vars(CrypTensor).items() if callable(function) and not name.startswith("__")
+}
+_HARMLESS = frozenset({"_reset_gradients", "detach", "detach_"})
+_REFUSED = _FUNCTIONS - set(vars(MaskedTensor)) - _HARMLESS
 
 
 def stock_shares(words: Words, fraction: int = FRACTION_BITS) -> Any:
-    """This party's share of a register, uint64 words with ``fraction`` bits, as stock CrypTen's MPCTensor."""
+    """This party's share of a register, uint64 words with ``fraction`` bits, as a stock MPCTensor.
+
+    CrypTen must have been initialised, with the same two parties.
+    """
     share = torch.from_numpy(words.view(np.int64).copy())
     return crypten.mpc.MPCTensor.from_shares(share, precision=fraction)
 

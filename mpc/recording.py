@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import copy
 import operator
+import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -19,6 +20,9 @@ from torch import fx, nn
 
 from mpc.errors import ModelRefused
 from mpc.plan import Shape
+
+#: While torch.fx traces, it changes what calling any module means, in every thread.  Hold this to trace or to call one.
+tracing = threading.RLock()
 
 
 class Recorded:
@@ -79,7 +83,7 @@ class Recording:
         return network.eval()
 
     def _module(self, name: str, module: nn.Module, value: Recorded) -> Recorded:
-        with torch.no_grad():
+        with tracing, torch.no_grad():
             result = _tried(name, module, torch.zeros(1, *value.shape[1:]))
         target = f"{name}{len(self._modules)}"
         self._modules[target] = module
