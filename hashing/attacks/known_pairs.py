@@ -28,7 +28,7 @@ from hashing.packing import pack
 from hashing.parameters import HashParameters
 
 _ROWS_AT_ONCE = 352  # rows of the key learnt together: 352 · 89² numbers are 22 MB
-_SPREAD, _PENALTY = 1.0, 0.1  # of the regression: γ in units of one over the mean squared distance, and ridge
+_SPREAD, _PENALTY = 1.0, 0.1  # of the regression: γ in units of one over the mean distance, and ridge
 
 
 @dataclass(frozen=True)
@@ -122,8 +122,8 @@ def learn_measurements(known: npt.ArrayLike, symbols: npt.ArrayLike, parameters:
 def regress_features(symbols: Symbols, known: Floats, known_symbols: Symbols, k: int) -> Floats:
     """Estimates (n, L) of the features behind hashes (n, M), from known features (m, L) and their hashes (m, M)."""
     pairs = pack(known_symbols, k)
-    among = hamming_distances(pairs, pairs) ** 2
-    asked = hamming_distances(pack(symbols, k), pairs) ** 2
+    among = hamming_distances(pairs, pairs)  # exp(-γ d) is positive definite; exp(-γ d²), the classifier's, is not
+    asked = hamming_distances(pack(symbols, k), pairs)
     gamma = _SPREAD / max(float(among.mean()), 1e-12)
     mean = known.mean(axis=0)
     weights = np.linalg.solve(np.exp(-gamma * among) + _PENALTY * np.eye(len(known)), known - mean)

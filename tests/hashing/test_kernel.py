@@ -29,6 +29,12 @@ def test_symmetric_with_ones_on_the_diagonal_and_valid(hashes):
     assert np.linalg.eigvalsh(kernel).min() > -1e-10
 
 
+def test_not_positive_definite_for_every_gamma():
+    cube = np.array(np.meshgrid(*[[0, 1]] * 6)).reshape(6, -1).T
+    assert np.linalg.eigvalsh(hamming_kernel(cube, gamma=0.1)).min() < -0.01
+    assert np.linalg.eigvalsh(hamming_kernel(cube, gamma=500.0)).min() > 0
+
+
 @pytest.mark.parametrize("gamma", [0.0, -1.0, np.nan, np.inf])
 def test_gamma_has_to_be_positive(hashes, gamma):
     with pytest.raises(HashingError, match="gamma"):
