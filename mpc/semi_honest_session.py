@@ -30,7 +30,10 @@ class SemiHonestSession(MaskedSession):
         if weights is None:
             self._opened = self._receive_weights()
             return
-        masks = weight_masks(self._program, bytes(self._dealer.receive("dealer.session", limit=SEED_BYTES)))
+        seed = self._dealer.receive("dealer.session", limit=SEED_BYTES)
+        if len(seed) != SEED_BYTES:
+            raise FrameError("the dealer sent a seed of another length: start all three with one release")
+        masks = weight_masks(self._program, bytes(seed))
         self._weights, self._biases = weight_words(self._program, weights)
         opened = [(self._weights[register] + mask).ravel() for register, mask in masks.items()]
         self.peer.send("mpc.weights", np.concatenate([np.empty(0, np.uint64), *opened]).tobytes())
