@@ -1,8 +1,8 @@
 """The RBF-Hamming kernel: exp(-γ d_H²) with the normalised Hamming distance d_H of two hashes.
 
-It needs no key, so the server computes it. As the paper gives it, it is not positive definite for every γ: -d_H² is not
-conditionally positive definite, unlike -d_H. On hashes of speech its smallest eigenvalue is between -0.1 and 0 for small
-γ and positive for large ones; LIBSVM then stops at a stationary point, which has served as well.
+It needs no key, so the server computes it. As the paper gives it, it is not positive definite for every γ: -d_H² is
+not conditionally positive definite, unlike -d_H. On hashes of speech its smallest eigenvalue is a little below zero for
+small γ and positive for large ones; LIBSVM then stops at a stationary point, which has served as well.
 
 Source: Dias, Abad, Trancoso, §4.2.1, equation 2.
 """
