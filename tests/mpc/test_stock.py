@@ -275,10 +275,10 @@ def test_a_mode_without_bundles_has_no_stock(stock, terms):
 class Parties:
     """Alice and Bob with links to a dealer; what they say when asked twice or three times."""
 
-    def __init__(self, alice_dealer, bob_dealer):
+    def __init__(self, alice_dealer, bob_dealer, mode=MODE):
         self._ours, theirs = pair(timeout=20)
-        self._alice = mpc.Alice(alice_dealer, mode=MODE)
-        bob = mpc.Bob(networks.tiny(), bob_dealer, input_shape=(4,), mode=MODE, input_limit=8.0)
+        self._alice = mpc.Alice(alice_dealer, mode=mode)
+        bob = mpc.Bob(networks.tiny(), bob_dealer, input_shape=(4,), mode=mode, input_limit=8.0)
 
         def serve():
             try:
@@ -308,9 +308,10 @@ def examples(n, seed=0):
     return np.random.default_rng(seed).normal(size=(n, 4)).astype(np.float32)
 
 
-def test_a_session_uses_the_stock_first_and_fresh_bundles_then(stock, terms):
-    stock.fill(terms, MODE, count=2)
-    stock.fill(terms, MODE, count=2)
+@pytest.mark.parametrize("mode", ["semi-honest", "malicious"])
+def test_a_session_uses_the_stock_first_and_fresh_bundles_then(stock, terms, mode):
+    stock.fill(terms, mode, count=2)
+    stock.fill(terms, mode, count=2)
     alice_link, for_alice = pair(timeout=20)
     bob_link, for_bob = pair(timeout=20)
     left = []
@@ -321,18 +322,18 @@ def test_a_session_uses_the_stock_first_and_fresh_bundles_then(stock, terms):
         return left[-1]
 
     stock.claim = claim
-    dealer = threading.Thread(target=mpc.Dealer(mode=MODE, stock=stock).serve, args=(for_alice, for_bob))
+    dealer = threading.Thread(target=mpc.Dealer(mode=mode, stock=stock).serve, args=(for_alice, for_bob))
     dealer.start()
     x = examples(3)
-    parties = Parties(alice_link, bob_link)
+    parties = Parties(alice_link, bob_link, mode)
     for _ in range(4):
         assert (parties.ask(x[:1]) == classes(x[:1])).all()
     assert (parties.ask(x) == classes(x)).all()  # no bundle of this size is in stock
     parties.close()
     assert len(left) == 1
     assert everything(left[0]) == []
-    assert stock.ready(terms, MODE) == 1
-    parties = Parties(alice_link, bob_link)  # another session: the first one's dealing is gone
+    assert stock.ready(terms, mode) == 1
+    parties = Parties(alice_link, bob_link, mode)  # another session: the first one's dealing is gone
     assert (parties.ask(x[:1]) == classes(x[:1])).all()
     assert len(folders(stock, "used")) == 1
     parties.close()
