@@ -5,8 +5,9 @@ speaks, not the class; after this map more of it is the class. So fewer pairs ha
 those that leak say less of who speaks.
 
 The map is linear, learnt from labelled features by those who hold the key, and needed by everyone who hashes; it
-belongs with the key and the server needs it as little. It is itself a linear classifier: whoever has it and the class
-means can do without the server.
+belongs with the key and the server needs it as little. It is itself a linear classifier, on speech about as good a one
+as the server's (:meth:`DiscriminantFeatures.nearest_class`): use it where the server's part is to pool and to serve, not
+where its model has to stay its own.
 
 Source: Fisher's discriminant with the shrinkage of Ledoit and Wolf, as in scikit-learn.
 """
@@ -17,6 +18,7 @@ from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
+from scipy.spatial.distance import cdist
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.utils.validation import check_is_fitted, validate_data
@@ -43,6 +45,8 @@ class DiscriminantFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ba
         Discriminant directions, scaled so that the training coordinates have mean square one.
     scale_ : float
         What the features are multiplied with.
+    classes_, centres_ : ndarray (C,) and (C, D)
+        Labels, and their training means along the directions.
     """
 
     def __init__(self, weight: float = 0.3) -> None:
@@ -64,6 +68,9 @@ class DiscriminantFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ba
         self.mean_ = x.mean(axis=0)
         size = float(np.sqrt(np.mean(((x - self.mean_) @ directions) ** 2)))
         self.directions_ = directions / max(size, 1e-12)
+        self.classes_, numbers = np.unique(labels, return_inverse=True)
+        along = (x - self.mean_) @ self.directions_
+        self.centres_ = np.stack([along[numbers == c].mean(axis=0) for c in range(len(self.classes_))])
         everything = float(np.mean((x - self.mean_) ** 2)) * x.shape[1]
         self.scale_ = self.weight * float(np.sqrt(directions.shape[1] / max(everything, 1e-12)))
         return self
@@ -74,6 +81,13 @@ class DiscriminantFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ba
         centred = validate_data(self, X, reset=False, dtype=np.float64) - self.mean_
         coordinates = centred @ self.directions_
         return np.hstack([coordinates, self.scale_ * centred]) if self.scale_ else coordinates
+
+    def nearest_class(self, X: npt.ArrayLike) -> npt.NDArray[Any]:
+        """Labels (n,) of the nearest class means along the directions: what the holder of this map answers alone."""
+        check_is_fitted(self)
+        along = (validate_data(self, X, reset=False, dtype=np.float64) - self.mean_) @ self.directions_
+        labels: npt.NDArray[Any] = self.classes_[cdist(along, self.centres_).argmin(axis=1)]
+        return labels
 
     @property
     def _n_features_out(self) -> int:

@@ -86,32 +86,36 @@ def build(cell: Cell, bench: Workbench) -> Experiment:
             "hashing-known-key": lambda: _use_the_key(made, bench),
             "hashing-known-pairs": lambda: _learn_the_key(made, bench),
         },
-        extra={"leakage": hashing.leakage(hashes)},
+        extra={"leakage": hashing.leakage(hashes), **made.extra},
     )
 
 
 @dataclass(frozen=True, eq=False)
 class _Made:
     """Features of every clip as they are hashed (n, L) float32, a machine on them in the clear, and what key holders
-    and trainer made; ``query`` makes the features of one clip."""
+    and trainer made; ``query`` makes the features of one clip, ``extra`` are metrics for the row."""
 
     features: npt.NDArray[np.float32]
     query: Callable[[Clip], npt.NDArray[np.float32]]
     svm: SVM
     key: hashing.HashKey
     classifier: hashing.HammingSVC
+    extra: Mapping[str, float]
 
 
 def _make(kind: str, k: int, bench: Workbench) -> _Made:
     bench.say("training the machines on features and on hashes")
     plain = egemaps_svm(bench, bench.split)
     features, query, svm = plain.features, plain.query, plain.svm
+    extra = {}
     learnt = list(plain.learnt)
     targets, speakers = bench.targets[learnt], [bench.speakers[i] for i in learnt]
     if kind == "discriminant":
         directions = hashing.DiscriminantFeatures().fit(plain.features[learnt], targets)
         features = directions.transform(plain.features).astype(np.float32)
         svm, _ = train_svm(features[learnt], targets, speakers)
+        alone = directions.nearest_class(bench.part(plain.features, "test"))
+        extra["accuracy_directions_alone"] = float(np.mean(alone == bench.part(bench.targets, "test")))
 
         def query(clip: Clip) -> npt.NDArray[np.float32]:
             return directions.transform(plain.query(clip)).astype(np.float32)
@@ -120,7 +124,7 @@ def _make(kind: str, k: int, bench: Workbench) -> _Made:
     key = hashing.HashKey.generate(hashing.HashParameters(inputs=features.shape[1], k=k, delta=delta))
     training = hashing.training_hashes(key, features[learnt], targets, classes=bench.classes, speakers=speakers)
     classifier, _ = hashing.train_hamming_svc(training)
-    return _Made(features, query, svm, key, classifier)
+    return _Made(features, query, svm, key, classifier, extra)
 
 
 def _link_speakers(made: _Made, bench: Workbench) -> dict[str, float]:

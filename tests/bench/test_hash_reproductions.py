@@ -107,6 +107,7 @@ def test_table_2_reports_accuracy_spread_leakage_and_attacks(study, request_and_
     assert found.metrics["attack_known_key_recovered"] > 0.5
     assert found.metrics["attack_speaker_named"] > 2 * found.metrics["attack_speaker_named_other_key"]
     assert found.metrics["leakage"] < 0.5
+    assert found.metrics["accuracy_directions_alone"] > 0.6
 
 
 def test_joint_learning_pools_hashes_under_one_key_and_not_under_several(study, request_and_said, monkeypatch):

@@ -43,6 +43,16 @@ def test_at_equal_leakage_held_out_speakers_are_classified_better(material):
     assert scores[1] > scores[0] + 0.2
 
 
+def test_the_map_is_a_classifier_by_itself(material):
+    train = material.speakers < 6
+    names = np.array(["calm", "sad", "angry"])[material.labels]
+    learnt = DiscriminantFeatures().fit(material.features[train], names[train])
+    found = learnt.nearest_class(material.features[~train])
+    assert (found == names[~train]).mean() > 0.9
+    along = learnt.transform(material.features[train])[:, :2]
+    assert np.allclose(learnt.centres_[0], along[names[train] == learnt.classes_[0]].mean(axis=0))
+
+
 def test_arguments_out_of_range(material):
     with pytest.raises(HashingError, match="weight"):
         DiscriminantFeatures(-1.0).fit(material.features, material.labels)
