@@ -6,8 +6,8 @@ those that leak say less of who speaks.
 
 The map is linear, learnt from labelled features by those who hold the key, and needed by everyone who hashes; it
 belongs with the key and the server needs it as little. It is itself a linear classifier, on speech about as good a one
-as the server's (:meth:`DiscriminantFeatures.nearest_class`): use it where the server's part is to pool and to serve, not
-where its model has to stay its own.
+as the server's (:meth:`DiscriminantFeatures.nearest_class`): use it where the server's part is to pool and to serve,
+not where its model has to stay its own.
 
 Source: Fisher's discriminant with the shrinkage of Ledoit and Wolf, as in scikit-learn.
 """
