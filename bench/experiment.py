@@ -12,7 +12,9 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -67,6 +69,7 @@ class Experiment:
     can be compared with the private ones, scores (n, classes).  ``score_parts`` are the parties of a session that
     reveals scores.
     ``attacks`` by name run the paradigm's attackers and return metrics named ``attack_…``; ``extra`` other metrics.
+    ``adversary`` starts parties of which one may cheat, about a query; None: nobody can cheat here.
     """
 
     cell: Cell
@@ -83,6 +86,7 @@ class Experiment:
     attacks: Mapping[str, Attack] = field(default_factory=dict)
     extra: Mapping[str, float] = field(default_factory=dict)
     published: Mapping[str, float | None] = field(default_factory=dict)
+    adversary: Callable[[npt.NDArray[np.float32]], AbstractContextManager[Any]] | None = None
 
 
 @dataclass

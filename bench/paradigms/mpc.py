@@ -17,7 +17,7 @@ from link import Link
 from models import load
 from models.recipes import DEPINTO, FRAMES, FRAMES_QUICK
 from mpc import sessions
-from mpc.attacks import recover_features, run_parties, tamper
+from mpc.attacks import cheating_parties, recover_features, run_parties, tamper
 from mpc.attacks.seed_search import SEED_BITS
 from mpc.crypten_torch import CryptenMissing, load_crypten
 
@@ -90,6 +90,7 @@ def build(cell: Cell, bench: Workbench) -> Experiment:
         plain=emotion.plain,
         security=SECURITY[mode],
         attacks=attacks,
+        adversary=lambda query: cheating_parties(emotion.module, query.shape[1:], query, mode=mode),
         plan=Plan(singles=20 if bench.quick else 50, batch=16, clips=96 if bench.quick else 10**6),
     )
 

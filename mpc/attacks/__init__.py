@@ -12,7 +12,7 @@ cheats.
 All run against the unmodified :class:`mpc.Alice`, :class:`mpc.Bob` and :class:`mpc.Dealer`.
 """
 
-from mpc.attacks.cheats import KINDS, Cheat, Place
+from mpc.attacks.cheats import KINDS, Cheat, Kind, Party, Place
 from mpc.attacks.parties import Run, run_parties
 from mpc.attacks.seed_search import Recovered, recover_features, recover_weights, search_seed
 from mpc.attacks.sweep import Adversary, Outcome, Sweep, cheating_parties, every_cheat, tamper
@@ -21,7 +21,9 @@ __all__ = [
     "KINDS",
     "Adversary",
     "Cheat",
+    "Kind",
     "Outcome",
+    "Party",
     "Place",
     "Recovered",
     "Run",

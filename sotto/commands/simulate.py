@@ -20,6 +20,7 @@ from bench.simulation import simulate as run_simulation
 from bench.suite import build, cells, open_workbench, require
 from bench.table import megabytes, milliseconds
 from bench.workbench import Workbench
+from sotto.commands.cheat import show_cheat
 from sotto.commands.options import CorpusName, Data, Json, Net, Seed, SkipBroken, one_of
 from sotto.console import escape, out, say
 
@@ -37,6 +38,10 @@ def simulate(
     model: Annotated[str | None, typer.Option("--model", help="Model.", show_default="the mode's first")] = None,
     corpus: CorpusName = "synthetic",
     data: Data = None,
+    cheat: Annotated[
+        str | None,
+        typer.Option("--cheat", help="Let a party cheat: PARTY:MESSAGE[:KIND], as in bob:relu1; list names them."),
+    ] = None,
     net: Net = "loopback",
     seed: Seed = 0,
     skip_broken: SkipBroken = False,
@@ -47,6 +52,8 @@ def simulate(
     Example:  sotto simulate hashing clip.wav
 
     The model is trained on the corpus' training speakers, or taken from the cache.
+
+    Of mpc a party can be made to cheat:  sotto simulate mpc --mode malicious --cheat bob:relu1
     """
     if clip is not None and not clip.is_file():
         raise typer.BadParameter(f"{clip} is not a file", param_hint="CLIP")
@@ -56,6 +63,9 @@ def simulate(
     bench = open_workbench(corpus, data, preset="quick", seed=seed, say=say, skip_broken=skip_broken)
     experiment = _experiment(paradigm, mode, model, bench)
     asked = Clip(id=clip.name, path=clip) if clip else bench.corpus[bench.split.test[0]]
+    if cheat is not None:
+        show_cheat(experiment, bench, asked, cheat, json=json)
+        return
     simulation = run_simulation(experiment, asked, net)
     shown = _Shown(experiment, bench, asked, simulation)
     if json:

@@ -1,0 +1,70 @@
+"""One clip asked while one party cheats: what it altered, and whether the other noticed.
+
+A cheat is written ``PARTY:MESSAGE`` or ``PARTY:MESSAGE:KIND``: ``bob:relu2``, ``alice:input``, ``bob:check.tags:flip``.
+A message may be named by its beginning; ``list`` names them all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from bench.experiment import Experiment
+from mpc.attacks import KINDS, Adversary, Cheat, Kind, Outcome, Party, Place
+
+
+class CheatError(ValueError):
+    """A cheat that cannot be tried; the message says what can."""
+
+
+@dataclass(frozen=True)
+class Cheated:
+    """The honest session's class, and what came of the cheat."""
+
+    right: int
+    outcome: Outcome
+
+
+def places(experiment: Experiment, query: npt.NDArray[np.float32]) -> Mapping[Party, list[Place]]:
+    """Every message that each party sends in a session about ``query``.  Raises :class:`CheatError`."""
+    with _parties(experiment, query) as adversary:
+        return dict(adversary.honest().places)
+
+
+def cheat(experiment: Experiment, query: npt.NDArray[np.float32], wish: str) -> Cheated:
+    """One honest session about ``query``, then one with the cheat ``wish``.  Raises :class:`CheatError`."""
+    with _parties(experiment, query) as adversary:
+        before = adversary.honest()
+        chosen = find(wish, before.places)
+        return Cheated(before.right, adversary.attempt(chosen, before.right))
+
+
+def find(wish: str, known: Mapping[Party, list[Place]]) -> Cheat:
+    """The cheat that ``wish`` means among the messages of ``known``.  Raises :class:`CheatError`."""
+    who, _, rest = wish.partition(":")
+    name, _, kind = rest.partition(":")
+    party = next((each for each in known if each == who), None)
+    if party is None or not name:
+        raise CheatError(f"'{wish}' is no PARTY:MESSAGE, as in bob:relu1; --cheat list names them")
+    if kind and kind not in KINDS:
+        raise CheatError(f"'{kind}' is no kind of cheat: choose one of {', '.join(KINDS)}")
+    offered = [place for place in known[party] if place.size]
+    exact = [place for place in offered if place.name == name]
+    begins = exact or [place for place in offered if place.name.startswith(f"{name}.")]
+    if not begins:
+        names = ", ".join(place.name for place in offered if place.online)
+        raise CheatError(f"{party} sends no message '{name}' in this session; of the query: {names}")
+    chosen = begins[0].name
+    usual: Kind = "consistent" if chosen.endswith((".masked", ".input", ".sign")) else "add"
+    wanted = next((each for each in KINDS if each == kind), usual)
+    return Cheat(party, chosen, wanted, seed=1)
+
+
+def _parties(experiment: Experiment, query: npt.NDArray[np.float32]) -> AbstractContextManager[Adversary]:
+    if experiment.adversary is None:
+        raise CheatError(f"nobody can be made to cheat in {experiment.cell.paradigm}: --cheat is for mpc")
+    return experiment.adversary(query)
