@@ -1,0 +1,184 @@
+"""Both parties and a dealer of mode ``malicious`` in one process, and shares with tags to compute on.
+
+:func:`shared` and :func:`value_of` go from whole numbers to both parties' authenticated shares and back, the tags
+verified.  :class:`Dealt` is what a dealer makes for a program, read by both parties.  :class:`Trio` drives the public
+doors; :class:`Altered` stands between a party and its link and changes what the party sends.
+"""
+
+import secrets
+import threading
+
+import numpy as np
+
+import mpc
+from link import pair
+from mpc.authenticated import Authenticated
+from mpc.fx_graph import trace
+from mpc.malicious_material import (
+    SessionSecret,
+    bundle_bytes,
+    deal_session,
+    make_bundle,
+    read_bundle,
+    read_session,
+    session_bytes,
+)
+from mpc.program import compile_program
+from mpc.ranges import value_ranges
+
+MODE = "malicious"
+MODULUS = 1 << 128
+MASK = (1 << 64) - 1
+
+
+def planes_of(integers, *shape):
+    """Whole numbers as planes (2, *shape)."""
+    array = np.array(integers, object).reshape(shape)
+    return np.stack([(array & MASK).astype(np.uint64), (array >> 64 & MASK).astype(np.uint64)])
+
+
+def integers_of(planes):
+    """Planes (2, …) as whole numbers."""
+    low, high = (np.asarray(plane, object) for plane in planes)
+    return np.asarray(low + (high << 64), object)
+
+
+def uniform(*shape):
+    """Uniform whole numbers below 2^128, as objects."""
+    count = int(np.prod(shape))
+    return np.array([secrets.randbits(128) for _ in range(count)], object).reshape(shape)
+
+
+def shared(secret, values):
+    """Both parties' fresh shares of whole numbers ``values`` modulo 2^128."""
+    values = np.asarray(values, object) % MODULUS
+    share, tag = uniform(*values.shape), uniform(*values.shape)
+    others = (values - share) % MODULUS, (values * secret.alpha - tag) % MODULUS
+    return tuple(
+        Authenticated(np.concatenate([planes_of(x, *values.shape), planes_of(m, *values.shape)]))
+        for x, m in ((share, tag), others)
+    )
+
+
+def value_of(secret, first, second):
+    """The whole numbers modulo 2^128 that two shares stand for; their tags must be right."""
+    value = np.asarray((integers_of(first.planes[:2]) + integers_of(second.planes[:2])) % MODULUS, object)
+    tag = (integers_of(first.planes[2:]) + integers_of(second.planes[2:])) % MODULUS
+    assert np.all(tag == value * secret.alpha % MODULUS)
+    return value
+
+
+def words_of(secret, first, second):
+    """The same modulo 2^64, as uint64."""
+    return (value_of(secret, first, second) & MASK).astype(np.uint64)
+
+
+def compiled(module, shape, *, limit=8.0, reveal="class"):
+    """Program, plan and weights of a module, as the parties make them."""
+    plan, weights = trace(module.eval(), shape, input_limit=limit)
+    return compile_program(plan, value_ranges(plan, weights), reveal), weights
+
+
+class Dealt:
+    """One session and one bundle of a program, as sent and as read by both parties."""
+
+    def __init__(self, program, examples=1, number=0):
+        self.program = program
+        self.secret = SessionSecret.of(secrets.token_bytes(32))
+        self.opening, self.masks = deal_session(program, self.secret)
+        self.keys, self.weights = zip(*(read_session(program, p, d) for p, d in enumerate(self.opening)), strict=True)
+        assert [len(data) for data in self.opening] == [session_bytes(program, party) for party in (0, 1)]
+        self.sent, self.bundles = self.bundle(examples, number)
+
+    def bundle(self, examples, number):
+        """A further bundle: as sent, and as read."""
+        sent = make_bundle(self.program, examples, number, self.secret, self.masks)
+        assert [len(data) for data in sent] == [bundle_bytes(self.program, examples, party) for party in (0, 1)]
+        return sent, tuple(read_bundle(self.program, examples, party, data) for party, data in enumerate(sent))
+
+
+class Altered:
+    """A link whose owner's messages pass ``alter(name, payload)``, bytes to bytes or None to send nothing."""
+
+    def __init__(self, link, alter):
+        self._link = link
+        self._alter = alter
+
+    def __getattr__(self, name):
+        return getattr(self._link, name)
+
+    def send(self, name, payload, **options):
+        payload = self._alter(name, bytes(payload))
+        if payload is not None:
+            self._link.send(name, payload, **options)
+
+    def exchange(self, name, payload, **options):
+        changed = self._alter(name, bytes(payload))
+        if changed is None:
+            return self._link.receive(name, **options)
+        return self._link.exchange(name, changed, **options)
+
+
+class Trio:
+    """Bob and the dealer in threads, Alice for the test to use; ``alter`` by party changes what it sends its peer."""
+
+    def __init__(self, module, shape, *, limit=8.0, reveal="class", timeout=20.0, alter=None):
+        self.ends = {}
+        for one, other in (("alice", "dealer"), ("bob", "dealer"), ("alice", "bob")):
+            left, right = pair(timeout=timeout)
+            left.peer, right.peer = f"the {other}" if other == "dealer" else other, one
+            self.ends[one, other], self.ends[other, one] = left, right
+        self.endings = {}
+        alter = alter or {}
+        self.link, for_bob = self.ends["alice", "bob"], self.ends["bob", "alice"]
+        self.link = Altered(self.link, alter["alice"]) if "alice" in alter else self.link
+        for_bob = Altered(for_bob, alter["bob"]) if "bob" in alter else for_bob
+        self.bob = mpc.Bob(
+            module, self.ends["bob", "dealer"], input_shape=shape, mode=MODE, input_limit=limit, reveal="logits"
+        )
+        dealer = mpc.Dealer(mode=MODE)
+        self._threads = [
+            self._start("dealer", lambda: dealer.serve(self.ends["dealer", "alice"], self.ends["dealer", "bob"])),
+            self._start("bob", lambda: self.bob.serve(for_bob)),
+        ]
+        self.alice = mpc.Alice(self.ends["alice", "dealer"], mode=MODE, reveal=reveal)
+
+    def _start(self, who, work):
+        def run():
+            try:
+                work()
+                self.endings[who] = None
+            except Exception as error:
+                self.endings[who] = error
+
+        thread = threading.Thread(target=run, daemon=True)
+        thread.start()
+        return thread
+
+    def ask(self, features):
+        return self.alice.ask(features, self.link)
+
+    def close(self):
+        """Alice leaves; how the others ended, by name, None for well."""
+        self.alice.close()
+        self.ends["alice", "bob"].close()
+        self.ends["alice", "dealer"].close()
+        for thread in self._threads:
+            thread.join(20)
+            assert not thread.is_alive(), "a party hangs"
+        for link in self.ends.values():
+            link.close()
+        return self.endings
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+
+def observed(link):
+    """The list that fills with (direction, name, payload) of every message of ``link`` from now on."""
+    seen = []
+    link.observer = lambda direction, name, payload: seen.append((direction, name, bytes(payload)))
+    return seen
