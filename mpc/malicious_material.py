@@ -61,7 +61,7 @@ class Deal:
     def _tag(self, value: Planes, first: Planes) -> None:
         alpha = np.broadcast_to(self._alpha.reshape(2, *(1,) * (value.ndim - 1)), value.shape)
         tag = wide.scale(value, alpha[0])
-        tag[1] += value[0] * alpha[1]  # alpha has up to 65 bits
+        tag[1:] += value[:1] * alpha[1:]  # alpha has up to 65 bits
         self.for_bob.append(wide.subtract(tag, first))
 
 
