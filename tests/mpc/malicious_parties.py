@@ -39,8 +39,7 @@ def planes_of(integers, *shape):
 
 def integers_of(planes):
     """Planes (2, …) as whole numbers."""
-    low, high = (np.asarray(plane, object) for plane in planes)
-    return np.asarray(low + (high << 64), object)
+    return planes[0].astype(object) + (planes[1].astype(object) << 64)
 
 
 def uniform(*shape):
@@ -62,15 +61,15 @@ def shared(secret, values):
 
 def value_of(secret, first, second):
     """The whole numbers modulo 2^128 that two shares stand for; their tags must be right."""
-    value = np.asarray((integers_of(first.planes[:2]) + integers_of(second.planes[:2])) % MODULUS, object)
-    tag = (integers_of(first.planes[2:]) + integers_of(second.planes[2:])) % MODULUS
-    assert np.all(tag == value * secret.alpha % MODULUS)
-    return value
+    flat = [half.planes.reshape(4, -1) for half in (first, second)]
+    value, tag = (sum(integers_of(half[at : at + 2]) for half in flat) % MODULUS for at in (0, 2))
+    assert (tag == value * secret.alpha % MODULUS).all()
+    return value.reshape(first.shape)
 
 
 def words_of(secret, first, second):
     """The same modulo 2^64, as uint64."""
-    return (value_of(secret, first, second) & MASK).astype(np.uint64)
+    return np.asarray(value_of(secret, first, second) & MASK, np.uint64)
 
 
 def compiled(module, shape, *, limit=8.0, reveal="class"):

@@ -113,7 +113,7 @@ def test_two_changes_that_cancel_modulo_2_to_the_64_fail(by):
 
 
 def test_a_change_in_the_high_half_alone_fails_or_changes_no_word():
-    """It cannot be told from an honest opening by what is computed; it is noticed all the same, but for its top bits."""
+    """Nothing is computed with high halves; a change of them is noticed all the same, but for their top bits."""
     query = Query()
     for power in range(64, 100):
         query.change(0, 0, 1 << power)
