@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import tenseal.sealapi as seal
 
+from he.network import ModelRefused
 from he.program import Constant, Machine, Scales, UnitLayer, Value
 from he.schedule import Schedule, seal_context
 from he.sealing import galois_elements, parms_ids
@@ -57,13 +58,16 @@ class Encoded:
     """All constants of a program, encoded: made once when a model is loaded."""
 
     def __init__(self, schedule: Schedule, program: Callable[[Scales], object]) -> None:
-        """``program`` runs the program on the machine it is given."""
+        """``program`` runs the program on the machine it is given.  Raises ModelRefused for what cannot be encoded."""
         scales = Scales(schedule)
         program(scales)
         encoder = Encoder(schedule)
-        self.plaintexts: dict[Hashable, seal.Plaintext] = {
-            name: encoder.plaintext(constant, level) for name, (constant, level) in scales.constants.items()
-        }
+        try:
+            self.plaintexts: dict[Hashable, seal.Plaintext] = {
+                name: encoder.plaintext(constant, level) for name, (constant, level) in scales.constants.items()
+            }
+        except ValueError as error:
+            raise ModelRefused(f"one of its weights cannot be encoded ({error}): scale the model down") from None
 
 
 class CiphertextMachine(Machine[Ciphertexts]):

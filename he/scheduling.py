@@ -138,7 +138,10 @@ def _best(
         )
         if best is None:
             kind = "worst-case" if proved else "calibrated"
-            reasons.append(f"{kind} logits up to {bound:.2g} overflow the scale at ring degree {ring_degree}")
+            reasons.append(
+                f"{kind} logits up to {bound:.2g} overflow the scale, or leave one too small to be precise,"
+                f" at ring degree {ring_degree}"
+            )
         elif not error <= precision:  # it may be no number
             reasons.append(f"logits would be off by {error:.2g} at ring degree {ring_degree}")
         else:
@@ -188,34 +191,48 @@ def _search(
 ) -> tuple[Schedule | None, float]:
     """The least noisy schedule of a shape that holds ``peaks``, and its error."""
 
-    def error(schedule: Schedule) -> float:
+    largest = float(_sizes(circuit, sample, precision).max())
+
+    def error(schedule: Schedule, least: float) -> float:
         scales = Scales(schedule)
         run(scales, _layers(circuit, packing, schedule), circuit.activations, None)
         if not _holds(scales.points, peaks, schedule):
             return math.inf
+        if _least_error(circuit, schedule, scales.points[-1]) > least * largest:
+            return math.inf
         return _error(circuit, packing, schedule, sample[:1], precision)
 
-    best, least = None, math.inf
+    best, least = None, _HOPELESS * precision
     for schedule in _candidates(circuit, ring_degree, shape, late, peaks[-1]):
-        found = error(schedule)
+        found = error(schedule, least)
         if found < least:
             best, least = schedule, found
         if least < _MARGIN_OF_PRECISION * precision:
             break
     if best is None:
         return None, math.inf
-    if precision < least < _HOPELESS * precision:
+    if least > precision:
         best = _refined(best, least, error)
     return best, _error(circuit, packing, best, sample, precision)
 
 
-def _refined(schedule: Schedule, least: float, error: Callable[[Schedule], float]) -> Schedule:
+def _least_error(circuit: Circuit, schedule: Schedule, answer: Point) -> float:
+    """What the last rescaling alone does to a logit up to 64: quick to say of a schedule that it is hopeless."""
+    if not circuit.activations:
+        return 0.0
+    n = schedule.modulus.ring_degree
+    before = answer.scale / 2.0 ** schedule.weight_bits[-1]
+    weights = float(np.sqrt((circuit.weights[-1] ** 2).sum(axis=0)).max())
+    return DEVIATIONS * math.sqrt(n / 24 * (1 + 2 * n / 3)) / before * weights
+
+
+def _refined(schedule: Schedule, least: float, error: Callable[[Schedule, float], float]) -> Schedule:
     """The schedule after bits have been moved, one place at a time, for as long as that lowers the error."""
     step = _LARGEST_STEP
     while step:
         improved = False
         for neighbour in _neighbours(schedule, step):
-            found = error(neighbour)
+            found = error(neighbour, least)
             if found < 0.99 * least:
                 schedule, least, improved = neighbour, found, True
         if not improved:
@@ -255,21 +272,25 @@ def _error(
     precision: float,
 ) -> float:
     """The error of a logit to expect on ``sample``."""
-    size = np.maximum(1, np.abs(_logits(circuit, sample)).max(axis=1) / LARGE_LOGIT)
-    if precision < MAX_LOGIT_ERROR:  # a flood is of one size, however large the logits
-        size = np.ones_like(size)
     machine = SlotNoise(schedule, by_unit=packing is None)
     encrypted = machine.encrypted(_inputs(packing, sample))
     with np.errstate(over="ignore", invalid="ignore"):  # a candidate may be hopeless
         noise = run(machine, _layers(circuit, packing, schedule), circuit.activations, encrypted).payload
     deviation = np.sqrt(np.broadcast_to(noise.variance, noise.values.shape)).max(axis=1)
-    return DEVIATIONS * float((deviation / size).max())
+    return DEVIATIONS * float((deviation / _sizes(circuit, sample, precision)).max())
+
+
+def _sizes(circuit: Circuit, sample: npt.NDArray[np.float64], precision: float) -> npt.NDArray[np.float64]:
+    """How much error counts for each vector (n,): in proportion to large logits, but a flood is of one size."""
+    if precision < MAX_LOGIT_ERROR:
+        return np.ones(len(sample))
+    return np.maximum(1, np.abs(_logits(circuit, sample)).max(axis=1) / LARGE_LOGIT)
 
 
 def _holds(points: Sequence[Point], peaks: Sequence[float], schedule: Schedule) -> bool:
     bits = [schedule.modulus.bits(level) for level in range(schedule.modulus.top + 1)]
     return all(
-        math.log2(max(peak, 1e-9)) + math.log2(point.scale) <= bits[point.level] - _SIGN_AND_NOISE
+        math.log2(max(peak, 1.0)) + math.log2(point.scale) <= bits[point.level] - _SIGN_AND_NOISE
         for point, peak in zip(points, peaks, strict=True)
     )
 

@@ -11,7 +11,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from models.polynomial import DEGREES, TABLE_3, PolynomialReLU, fit_relu, relu_polynomial, swap_relu
+from models.polynomial import (
+    DEGREES,
+    TABLE_3,
+    PolynomialReLU,
+    fit_relu,
+    relu_polynomial,
+    swap_relu,
+    swap_relu_measured,
+)
 
 ROOT = 1 / math.sqrt(2 * math.pi)
 #: The least-squares polynomials of ReLU under the standard normal density in closed form (Hermite expansion).
@@ -104,3 +112,28 @@ def test_swapping_replaces_every_relu_and_leaves_the_original():
 def test_swapping_without_relu_is_an_error():
     with pytest.raises(ValueError, match="no ReLU layer"):
         swap_relu(nn.Linear(2, 2), 2)
+
+
+def test_polynomials_fitted_to_each_layers_inputs_follow_relu_better_there():
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Linear(5, 16), nn.ReLU(), nn.Linear(16, 8), nn.ReLU(), nn.Linear(8, 2)).eval()
+    with torch.no_grad():
+        network[0].weight *= 6  # far outside [-2, 2], where the standard fit runs away
+    features = np.random.default_rng(0).uniform(-1, 1, (400, 5)).astype(np.float32)
+    with torch.no_grad():
+        expected = network(torch.from_numpy(features))
+        for degree in DEGREES:
+            measured = swap_relu_measured(network, degree, features)
+            error = (measured(torch.from_numpy(features)) - expected).abs().mean()
+            standard = (swap_relu(network, degree)(torch.from_numpy(features)) - expected).abs().mean()
+            assert error < standard
+            assert [layer.degree for layer in measured if isinstance(layer, PolynomialReLU)] == [degree, degree]
+    assert isinstance(network[1], nn.ReLU)
+
+
+def test_a_layer_whose_inputs_say_nothing_is_refused():
+    network = nn.Sequential(nn.Linear(2, 3), nn.ReLU()).eval()
+    nn.init.zeros_(network[0].weight)
+    nn.init.zeros_(network[0].bias)
+    with pytest.raises(ValueError, match="different, finite pre-activations"):
+        swap_relu_measured(network, 4, np.zeros((10, 2), np.float32))
