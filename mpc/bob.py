@@ -7,11 +7,12 @@ from typing import get_args
 from torch import nn
 
 from link import FrameError, Link, LinkClosed, decode, encode
-from mpc.errors import PlanError, reason
+from mpc.errors import ModelRefused, PlanError, reason
 from mpc.fixed_point import DEFAULT_INPUT_LIMIT, require_range
 from mpc.fx_graph import trace
 from mpc.messages import HELLO_BYTES, QUERY_BYTES, Hello, Mode, Query, Reveal, Terms, require_same
 from mpc.plan import Shape
+from mpc.program import compile_program
 from mpc.ranges import value_ranges
 from mpc.sessions import Session, open_session, require_mode
 
@@ -41,6 +42,9 @@ class Bob:
         self._mode = require_mode(mode)
         self._plan, self._weights = trace(module, input_shape, input_limit=input_limit)
         require_range(self._plan, self._weights)
+        if self._mode != "crypten":
+            _require_words(self.terms("class"))
+            _require_words(self.terms("logits"))
         self._dealer = dealer
         self._reveal = reveal
         self._idle = idle_timeout
@@ -109,3 +113,11 @@ class Bob:
         except PlanError as error:
             raise FrameError(str(error)) from None
         return self._session, query.examples
+
+
+def _require_words(terms: Terms) -> None:
+    """Raise :class:`ModelRefused` unless every value of the network fits into a word."""
+    try:
+        compile_program(terms.plan, terms.ranges, terms.reveal)
+    except PlanError as error:
+        raise ModelRefused(str(error)) from None

@@ -148,6 +148,8 @@ def test_a_network_whose_values_fit_no_word_is_refused():
     plan, weights = trace(module, (2,), input_limit=8.0)
     with pytest.raises(PlanError, match="lower input_limit or scale the weights down"):
         compile_program(plan, value_ranges(plan, weights), "class")
+    with pytest.raises(mpc.ModelRefused, match="lower input_limit or scale the weights down"):  # when he starts
+        mpc.Bob(module, parties.pair()[0], input_shape=(2,), mode=parties.MODE, input_limit=0.05)
 
 
 def test_ranges_of_another_plan_are_refused():
