@@ -13,7 +13,8 @@ from bench.row import Row
 
 _REASONS: dict[tuple[str, str], str] = {
     ("he/tenseal", "per_query_ms_batched"): "a ckks_vector holds one query; batches are answered one by one",
-    ("he/tenseal", "security.statistical_bits"): "the security is computational only",
+    ("he/packed", "per_query_ms_batched"): "a ciphertext holds one query; mode batched holds thousands",
+    ("he", "security.statistical_bits"): "the security is computational only; answers are not flooded",
     ("mpc/crypten", "offline_ms"): "the dealer is asked inside the query; the set-up once a session: session_ms",
     ("mpc/crypten", "key_bytes"): "correlated randomness is dealt inside the query: see bytes.dealer",
     ("mpc", "security.statistical_bits"): "the masks are pseudo-random: see the computational bits",
