@@ -127,6 +127,8 @@ class _Session:
             pair = self._dealing.bundle(examples, number)
         for link, data in zip(self._links, pair, strict=True):
             link.send("dealer.bundle", data)
+        if self._stocked:
+            self._stocked.discard()
 
     def close(self) -> None:
         """What is left in stock fits no other session: destroy it."""

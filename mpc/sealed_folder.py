@@ -1,8 +1,8 @@
 """A folder of encrypted files that one living process owns; the dealer's stock keeps each dealing in one.
 
 Every file is AES-256-GCM under a key of the folder's own, derived from the stock's, with the folder's and the file's
-name as associated data.  The folder's state is the suffix of its name; changing it, writing and removing files is
-durable when the call returns.  The owner holds a lock that the kernel takes away when he dies.
+name as associated data.  The folder's state is the suffix of its name; changing it and writing files is durable when
+the call returns.  The owner holds a lock that the kernel takes away when he dies.
 """
 
 from __future__ import annotations
@@ -119,9 +119,8 @@ class SealedFolder:
             raise self.damaged(name) from None
 
     def remove(self, name: str) -> None:
-        """Delete a file, durably."""
+        """Delete a file.  What makes sure that nobody reads it again is the folder's state."""
         os.unlink(name, dir_fd=self._handle)
-        os.fsync(self._handle)
 
     def close(self) -> None:
         """Give the folder up: one that is ready stays, any other is deleted."""

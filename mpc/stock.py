@@ -11,9 +11,12 @@ weight masks come from the secret, so what a session leaves over fits no other o
         0, 1, 2, …                  pairs of bundles
 
 Every file is AES-256-GCM under a key of its dealing's own, with the terms, the mode, the dealing and the file's name as
-associated data: a file of another place, a changed one and a cut one are refused.  The folder is renamed to ``used``,
-and a bundle's file removed, durably and before the first byte that depends on it is sent; so a crash wastes bundles
-and repeats none.  A folder is locked while its owner lives; what the dead left behind is deleted, never read.
+associated data: a file of another place, a changed one and a cut one are refused.
+
+Renaming the folder to ``used`` marks all its bundles, durably and before the first byte that depends on them is sent;
+nobody opens a used folder but its owner, and after his death nobody but to delete it.  So a crash wastes bundles and
+repeats none, and a query waits for no disk.  The owner takes a bundle off his list before he reads it, and deletes its
+file once it is sent.  He holds a lock while he lives, which tells the dead from the living.
 
 What this does not protect from: whoever has the key and a copy of the folder reads every query made from it, and a
 stock put back from a backup deals the same bundles again.  Keep it on one disk and leave it out of backups.
@@ -177,6 +180,7 @@ class StockedDealing:
         self.secret = contents.secret
         self.count = len(contents.bundles)
         self._sizes = [(alice, bob) for _, alice, bob in contents.bundles]
+        self._taken: list[int] = []
         self._left: defaultdict[int, deque[int]] = defaultdict(deque)
         for number, (examples, _, _) in enumerate(contents.bundles):
             self._left[examples].append(number)
@@ -185,20 +189,28 @@ class StockedDealing:
         return f"<{type(self).__name__}>"
 
     def take(self, examples: int) -> tuple[bytes, bytes] | None:
-        """The next bundle for so many examples, for Alice and for Bob, marked used; None when there is none.
+        """The next bundle for so many examples, for Alice and for Bob; None when there is none left.
 
-        Raises :class:`mpc.StockError` when it is damaged or cannot be marked.
+        It is never given again, even if it turns out to be damaged: :class:`mpc.StockError`.
         """
         if not self._left[examples]:
             return None
         number = self._left[examples].popleft()
+        self._taken.append(number)
         for_alice, for_bob = self._sizes[number]
         try:
             pair = self._folder.read(str(number), for_alice + for_bob, exact=True)
-            self._folder.remove(str(number))
         except OSError as error:
-            raise StockError(f"the stock cannot mark a bundle used ({error.strerror}): it was not sent") from None
+            raise StockError(f"the stock cannot be read ({error.strerror}): ask again") from None
         return pair[:for_alice], pair[for_alice:]
+
+    def discard(self) -> None:
+        """Delete what was taken: a query should not have to wait for it."""
+        try:
+            while self._taken:
+                self._folder.remove(str(self._taken.pop()))
+        except OSError as error:
+            raise StockError(f"a used bundle cannot be deleted from the stock ({error.strerror})") from None
 
     def close(self) -> None:
         """Destroy what is left; harmless when closed already."""

@@ -35,7 +35,7 @@ def _dying_at(moment: str) -> None:
 
     def dying_send(self: Link, name: str, payload: bytes, **more: object) -> None:
         bundle, to_alice = name == "dealer.bundle", self.peer == "alice"
-        if (moment == "claimed" and name == "dealer.session") or (moment == "marked" and bundle and to_alice):
+        if (moment == "claimed" and name == "dealer.session") or (moment == "before" and bundle and to_alice):
             _die()
         if moment == "between" and bundle and not to_alice:
             _die()
@@ -45,7 +45,7 @@ def _dying_at(moment: str) -> None:
 
     def dying_unlink(path: str, **more: object) -> None:
         unlink(path, **more)
-        if moment == "unlinked":
+        if moment == "deleted":
             _die()
 
     def dying_rename(self: Path, target: Path) -> Path:
