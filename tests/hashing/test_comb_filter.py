@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hashing.attacks.comb_filter import _comb_moments, filtered, gaussian
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 @given(st.floats(-0.5, 0.5), st.floats(0.05, 2.0), st.floats(0.05, 0.45))
 def test_moments_of_a_comb_against_numerical_integration(offset, sigma, half):
     z = np.linspace(-9 * sigma, 9 * sigma, 400_001)
