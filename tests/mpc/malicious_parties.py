@@ -121,7 +121,7 @@ class Altered:
 class Trio:
     """Bob and the dealer in threads, Alice for the test to use; ``alter`` by party changes what it sends its peer."""
 
-    def __init__(self, module, shape, *, limit=8.0, reveal="class", timeout=20.0, alter=None):
+    def __init__(self, module, shape, *, limit=8.0, reveal="class", timeout=20.0, alter=None, altered=Altered):
         self.ends = {}
         for one, other in (("alice", "dealer"), ("bob", "dealer"), ("alice", "bob")):
             left, right = pair(timeout=timeout)
@@ -130,19 +130,19 @@ class Trio:
         self.endings = {}
         alter = alter or {}
         self.link, for_bob = self.ends["alice", "bob"], self.ends["bob", "alice"]
-        self.link = Altered(self.link, alter["alice"]) if "alice" in alter else self.link
-        for_bob = Altered(for_bob, alter["bob"]) if "bob" in alter else for_bob
+        self.link = altered(self.link, alter["alice"]) if "alice" in alter else self.link
+        for_bob = altered(for_bob, alter["bob"]) if "bob" in alter else for_bob
         self.bob = mpc.Bob(
             module, self.ends["bob", "dealer"], input_shape=shape, mode=MODE, input_limit=limit, reveal="logits"
         )
         dealer = mpc.Dealer(mode=MODE)
-        self._threads = [
-            self._start("dealer", lambda: dealer.serve(self.ends["dealer", "alice"], self.ends["dealer", "bob"])),
-            self._start("bob", lambda: self.bob.serve(for_bob)),
+        self.threads = [
+            self.start("dealer", lambda: dealer.serve(self.ends["dealer", "alice"], self.ends["dealer", "bob"])),
+            self.start("bob", lambda: self.bob.serve(for_bob)),
         ]
         self.alice = mpc.Alice(self.ends["alice", "dealer"], mode=MODE, reveal=reveal)
 
-    def _start(self, who, work):
+    def start(self, who, work):
         def run():
             try:
                 work()
@@ -150,9 +150,16 @@ class Trio:
             except Exception as error:
                 self.endings[who] = error
 
-        thread = threading.Thread(target=run, daemon=True)
+        thread = threading.Thread(target=run, name=who, daemon=True)
         thread.start()
         return thread
+
+    def ending(self, who):
+        """How ``who`` ended, waiting for it."""
+        for thread in self.threads:
+            if thread.name == who:
+                thread.join(20)
+        return self.endings[who]
 
     def ask(self, features):
         return self.alice.ask(features, self.link)
@@ -162,7 +169,7 @@ class Trio:
         self.alice.close()
         self.ends["alice", "bob"].close()
         self.ends["alice", "dealer"].close()
-        for thread in self._threads:
+        for thread in self.threads:
             thread.join(20)
             assert not thread.is_alive(), "a party hangs"
         for link in self.ends.values():
