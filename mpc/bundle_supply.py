@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import secrets
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from link import FrameError, Link, LinkClosed, decode
@@ -121,7 +122,7 @@ class _Session:
             raise FrameError(
                 f"alice asked the dealer for a bundle of {examples} examples, 1 to {self._program.part} fit"
             )
-        pair = self._stocked.take(examples) if self._stocked else None
+        pair: Sequence[bytes | memoryview] | None = self._stocked.take(examples) if self._stocked else None
         if pair is None:
             number, self._next = self._next, self._next + 1
             pair = self._dealing.bundle(examples, number)

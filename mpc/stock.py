@@ -188,7 +188,7 @@ class StockedDealing:
     def __repr__(self) -> str:
         return f"<{type(self).__name__}>"
 
-    def take(self, examples: int) -> tuple[bytes, bytes] | None:
+    def take(self, examples: int) -> tuple[memoryview, memoryview] | None:
         """The next bundle for so many examples, for Alice and for Bob; None when there is none left.
 
         It is never given again, even if it turns out to be damaged: :class:`mpc.StockError`.
@@ -199,7 +199,7 @@ class StockedDealing:
         self._taken.append(number)
         for_alice, for_bob = self._sizes[number]
         try:
-            pair = self._folder.read(str(number), for_alice + for_bob, exact=True)
+            pair = memoryview(self._folder.read(str(number), for_alice + for_bob, exact=True))
         except OSError as error:
             raise StockError(f"the stock cannot be read ({error.strerror}): ask again") from None
         return pair[:for_alice], pair[for_alice:]
