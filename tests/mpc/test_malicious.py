@@ -532,7 +532,7 @@ def test_alice_has_only_masked_words_until_the_output():
     program, weights = parties.compiled(tiny(), (4,))
     opened = []
     for _ in range(20):
-        seen, masked, clear = run_evaluations(program, weights)
+        seen, masked, clear, _ = run_evaluations(program, weights)
         opened.append(masked - clear)
         words = np.concatenate(
             [np.frombuffer(data, np.uint64) for name, data in seen if name.endswith((".masked", ".input"))]
@@ -544,8 +544,9 @@ def test_alice_has_only_masked_words_until_the_output():
     assert abs(ones - 0.5) < 6 * 0.5 / np.sqrt(64 * len(everything))
 
 
-def run_evaluations(program, weights, twice=False):
-    """Both evaluations over one bundle: what Alice received, the output as it was opened, her own mask of it."""
+def run_evaluations(program, weights, words=None, twice=False):
+    """Both evaluations over one bundle: what Alice received, the output as it was opened, her own mask of it, and the
+    answer's words."""
     dealt = Dealt(program)
     opened = _masked(program, weights, dealt.weights[1].clear)
     networks = []
@@ -572,14 +573,25 @@ def run_evaluations(program, weights, twice=False):
     taken = []
     reveal = alice._reveal
     alice._reveal = lambda masked: taken.append(masked) or reveal(masked)
-    words = np.rint(EXAMPLE * 65536).astype(np.int64).view(np.uint64)
-    alice.run(words)
+    words = np.rint(EXAMPLE * 65536).astype(np.int64).view(np.uint64) if words is None else words
+    result = alice.run(words)
     thread.join(PATIENCE)
     if twice:
         with pytest.raises(RuntimeError, match="used already"):
             alice.run(words)
     assert not re.search(r"\d{3}|array", repr(alice))
-    return seen, taken[0], dealt.bundles[0].output.clear
+    return seen, taken[0], dealt.bundles[0].output.clear, result
+
+
+def test_an_alice_beyond_the_limit_is_not_noticed_and_gets_a_class_and_nothing_else():
+    """Inputs are chosen, not proven to be in range: what comes out then is some class, by masked words all the same."""
+    program, weights = parties.compiled(tiny(), (4,))
+    rng = np.random.default_rng(6)
+    for low, high in ((1 << 40, 1 << 50), (1 << 62, 1 << 63), (1 << 63, (1 << 63) + 2)):
+        words = rng.integers(low, high, (1, 4), np.uint64)
+        *_, result = run_evaluations(program, weights, words)
+        assert not (result & np.uint64((1 << 64 - program.index_bits) - 1)).any()  # the index's bits alone
+        assert int(result[0, 0]) >> 64 - program.index_bits in range(program.classes)
 
 
 def test_a_bundle_serves_one_query():
