@@ -70,6 +70,8 @@ class Alice:
             raise InputRefused(str(error)) from None
         try:
             session.provision(examples)
+        except InputRefused:
+            raise  # nothing was sent
         except Exception as error:
             self._give_up(link, error)
             raise
@@ -87,8 +89,8 @@ class Alice:
             session.provision(len(values))
             link.send("mpc.query", encode(Query(len(values))))
             return session.ask(values)
-        except ProtocolError:
-            raise  # Bob is not told: whether his lie was noticed would teach him something
+        except (InputRefused, ProtocolError):
+            raise  # nothing was sent; or Bob is not told, whom it would teach whether his lie was noticed
         except Exception as error:
             self._give_up(link, error)
             raise

@@ -65,8 +65,11 @@ class MaliciousSession(MaskedSession):
         parts = np.split(np.frombuffer(payload, np.uint64), np.cumsum(counts)[:-1])
         return [part.reshape(shape) for part, shape in zip(parts, shapes, strict=False)]
 
+    def _bundle_bytes(self, examples: int, rank: int) -> int:
+        return bundle_bytes(self._program, examples, rank)
+
     def _prepare(self, examples: int) -> Evaluation:
-        data = self._dealer.receive("dealer.bundle", limit=bundle_bytes(self._program, examples, self._rank))
+        data = self._dealer.receive("dealer.bundle", limit=self._bundle_bytes(examples, self._rank))
         bundle = read_bundle(self._program, examples, self._rank, data)
         return MaliciousEvaluation(self._program, bundle, self.peer, self._keys, self._network)
 

@@ -24,7 +24,7 @@ import numpy.typing as npt
 
 from link import Answer, FrameError, Link, decode, encode
 from mpc import dcf, ring
-from mpc.errors import PlanError, ProtocolError
+from mpc.errors import InputRefused, PlanError, ProtocolError
 from mpc.messages import RANGES_BYTES, TERMS_BYTES, VERSION, Join, Mode, Query, RangesMessage, Reveal, Terms
 from mpc.plan import ModelPlan, Weights
 from mpc.program import WORD_BITS, Program, compile_program
@@ -32,7 +32,7 @@ from mpc.ranges import value_ranges
 from mpc.ring import Words
 
 ALICE, BOB = 0, 1
-_MOST_AHEAD = 32  # provisions that may wait for their queries
+_MOST_BYTES = 1 << 32  # of bundles that wait for their queries, at a party
 
 
 class Evaluation(Protocol):
@@ -52,7 +52,8 @@ class MaskedSession(ABC):
         self.peer = peer
         self._rank = rank
         self._dealer = dealer
-        self._stock: defaultdict[int, deque[list[Evaluation]]] = defaultdict(deque)
+        self._stock: defaultdict[int, deque[deque[Evaluation]]] = defaultdict(deque)
+        self._waiting = 0  # bytes of bundles in stock
         dcf.warm_up()  # no query waits for a compiler
         self._program = self._agree(plan, weights, reveal)
         self._set_up(weights)
@@ -67,6 +68,10 @@ class MaskedSession(ABC):
     @abstractmethod
     def _prepare(self, examples: int) -> Evaluation:
         """Take the next bundle from the dealer and do everything that does not depend on the query."""
+
+    @abstractmethod
+    def _bundle_bytes(self, examples: int, rank: int) -> int:
+        """Size of party ``rank``'s bundle for a part of a query."""
 
     def _agree(self, plan: ModelPlan, weights: Weights | None, reveal: Reveal) -> Program:
         if weights is None:
@@ -86,41 +91,58 @@ class MaskedSession(ABC):
         """Alice: have what a query of ``examples`` needs, fetching it now if nothing is in stock."""
         if self._stock[examples]:
             return
+        size = self._bytes(examples)
+        if self._waiting + size > _MOST_BYTES:
+            raise InputRefused(
+                f"a query of {examples} examples needs {size >> 20} MB of correlated randomness and {_MOST_BYTES >> 20} "
+                "MB may wait at once: ask fewer at a time"
+            )
         self.peer.send("mpc.provision", encode(Query(examples)))
-        parts = []
+        parts: deque[Evaluation] = deque()
         for part in self._program.parts(examples):
             self._dealer.send("dealer.request", encode(Query(part)))
             parts.append(self._prepare(part))
         self.peer.receive("mpc.stocked", limit=0)
-        self._stock[examples].append(parts)
+        self._put(examples, parts)
 
     def accept_provision(self, examples: int) -> None:
         """Bob: the same, when Alice has announced it."""
-        if sum(map(len, self._stock.values())) >= _MOST_AHEAD:
-            raise FrameError(f"alice wants more than {_MOST_AHEAD} queries prepared ahead: ask some of them first")
-        self._stock[examples].append([self._prepare(part) for part in self._program.parts(examples)])
+        if self._waiting + self._bytes(examples) > _MOST_BYTES:
+            raise FrameError(f"alice wants more than {_MOST_BYTES >> 20} MB prepared ahead: ask fewer at a time")
+        self._put(examples, deque(self._prepare(part) for part in self._program.parts(examples)))
         self.peer.send("mpc.stocked", b"")
+
+    def _bytes(self, examples: int) -> int:
+        """Bytes of bundles that a query of ``examples`` takes at Bob, whose are the larger ones."""
+        parts = self._program.parts(examples)
+        return self._bundle_bytes(parts[0], BOB) * (len(parts) - 1) + self._bundle_bytes(parts[-1], BOB)
+
+    def _put(self, examples: int, parts: deque[Evaluation]) -> None:
+        self._stock[examples].append(parts)
+        self._waiting += self._bytes(examples)
 
     def ask(self, features: npt.NDArray[np.float32]) -> Answer:
         """Alice's side of a query: features float32 (n, *input_shape)."""
         words = ring.encode(features)
-        opened, start = [], 0
-        for part, evaluation in zip(self._program.parts(len(words)), self._take(len(words)), strict=True):
-            result = evaluation.run(words[start : start + part])
+        prepared, opened = self._take(len(words)), []
+        for part in self._program.parts(len(words)):
+            result = prepared.popleft().run(words[:part])
             if result is None:
                 raise ProtocolError("the answer was opened to the other party: only Alice may ask")
             opened.append(result)
-            start += part
+            words = words[part:]
         return self._answer(np.concatenate(opened))
 
     def answer(self, examples: int) -> None:
         """Bob's side of a query of ``examples`` examples; he learns nothing."""
-        for evaluation in self._take(examples):
-            evaluation.run(None)
+        prepared = self._take(examples)
+        while prepared:
+            prepared.popleft().run(None)
 
-    def _take(self, examples: int) -> list[Evaluation]:
+    def _take(self, examples: int) -> deque[Evaluation]:
         if not self._stock[examples]:
             raise FrameError(f"nothing was prepared for a query of {examples} examples: provision first")
+        self._waiting -= self._bytes(examples)
         return self._stock[examples].popleft()
 
     def _answer(self, output: Words) -> Answer:
@@ -138,3 +160,4 @@ class MaskedSession(ABC):
     def close(self) -> None:
         """Forget what was prepared; harmless when closed already.  Links stay open."""
         self._stock.clear()
+        self._waiting = 0

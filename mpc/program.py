@@ -27,7 +27,7 @@ from mpc.ranges import Ranges, require_ranges
 
 WORD_BITS = 64
 MAX_WIDTH = 62  # the gate's truncation needs |word| < 2^62 (see mpc.comparison)
-_ELEMENTS_BITS = 18  # elements of a step evaluated at once: 2^18 comparison keys of half a kilobyte
+_ELEMENTS_BITS = 16  # elements of a step evaluated at once: 2^16 comparison keys of half a kilobyte or more
 
 
 @dataclass(frozen=True)

@@ -47,8 +47,11 @@ class SemiHonestSession(MaskedSession):
         parts = np.split(np.frombuffer(payload, np.uint64), np.cumsum(counts)[:-1])
         return {out: part.reshape(shape) for (out, shape), part in zip(shapes.items(), parts, strict=False)}
 
+    def _bundle_bytes(self, examples: int, rank: int) -> int:
+        return bundle_bytes(self._program, examples, rank)
+
     def _prepare(self, examples: int) -> Evaluation:
-        data = self._dealer.receive("dealer.bundle", limit=bundle_bytes(self._program, examples, self._rank))
+        data = self._dealer.receive("dealer.bundle", limit=self._bundle_bytes(examples, self._rank))
         bundle = read_bundle(self._program, examples, self._rank, data)
         if self._rank == ALICE:
             return AliceEvaluation(self._program, bundle, self.peer, self._opened)

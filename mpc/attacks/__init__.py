@@ -15,7 +15,7 @@ All run against the unmodified :class:`mpc.Alice`, :class:`mpc.Bob` and :class:`
 from mpc.attacks.cheats import KINDS, Cheat, Kind, Party, Place
 from mpc.attacks.parties import Run, run_parties
 from mpc.attacks.seed_search import Recovered, recover_features, recover_weights, search_seed
-from mpc.attacks.sweep import Adversary, Outcome, Sweep, cheating_parties, every_cheat, tamper
+from mpc.attacks.sweep import Adversary, Outcome, Sweep, Verdict, cheating_parties, every_cheat, tamper
 
 __all__ = [
     "KINDS",
@@ -28,6 +28,7 @@ __all__ = [
     "Recovered",
     "Run",
     "Sweep",
+    "Verdict",
     "cheating_parties",
     "every_cheat",
     "recover_features",

@@ -14,7 +14,6 @@ import mpc
 from link import LinkError, LinkTimeout, encode, pair
 from mpc import semi_honest, semi_honest_session
 from mpc.fx_graph import trace
-from mpc.masked_session import _MOST_AHEAD
 from mpc.messages import VERSION, Hello, Query, RangesMessage
 from mpc.semi_honest_session import SemiHonestDealing
 
@@ -154,13 +153,27 @@ def test_bob_takes_nothing_out_of_order(name, payload, said):
     assert "\n" not in str(refused.value)
 
 
-def test_bob_prepares_so_many_queries_ahead_and_no_more():
+def test_what_may_wait_is_bounded_in_bytes(monkeypatch):
     three = trio()
     with three:
-        for examples in range(1, _MOST_AHEAD + 1):
-            three.alice.provision(three.link, examples)
-        with pytest.raises(LinkError, match=f"more than {_MOST_AHEAD} queries"):
-            three.alice.provision(three.link, _MOST_AHEAD + 1)
+        three.alice.provision(three.link, 1)
+        session = three.alice._session
+        monkeypatch.setattr("mpc.masked_session._MOST_BYTES", session._bytes(1) + session._bytes(2) - 1)
+        with pytest.raises(mpc.InputRefused, match="ask fewer at a time"):
+            three.alice.provision(three.link, 2)
+        assert len(three.alice.ask(features(1), three.link).labels) == 1
+        three.alice.provision(three.link, 2)  # there is room again
+
+
+def test_bob_bounds_what_waits_whatever_alice_does(monkeypatch):
+    three = trio()
+    with three:
+        three.alice.provision(three.link, 1)
+        session = three.alice._session
+        session._waiting = -(1 << 40)  # an Alice who does not count
+        monkeypatch.setattr("mpc.masked_session._MOST_BYTES", session._bytes(1))
+        with pytest.raises(LinkError, match="prepared ahead: ask fewer"):
+            three.alice.provision(three.link, 2)
 
 
 def test_a_peer_that_says_nothing_is_not_waited_for_longer_than_the_deadline():
