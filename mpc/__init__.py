@@ -2,19 +2,54 @@
 
 Every value is split into two words that add up to it modulo 2^64; Alice holds one, Bob the other, and the dealer
 hands out the correlated randomness that lets them multiply and compare.  Source: Bittner, De Cock and Dowsley,
-"Private speech classification with secure multiparty computation"; the protocols are those of CrypTen 0.4.1
-(Knott et al. 2021), run over this project's links instead of gloo.
+"Private speech classification with secure multiparty computation".  Three modes under the same doors:
 
-Mode ``crypten``: what it protects, and what it does not
----------------------------------------------------------
+==============  ==========================================================  =======================================
+mode            protocol                                                    holds against
+==============  ==========================================================  =======================================
+``malicious``   authenticated shares (SPDZ2k), tagged comparison bits, one  one of Alice and Bob doing anything
+                check before the output
+``semi-honest`` masked wires, comparisons by function secret sharing        one of Alice and Bob reading along
+``crypten``     CrypTen 0.4.1 (Knott et al. 2021) over our own links        nobody with an afternoon; a reference row
+==============  ==========================================================  =======================================
 
-Adversary: one of Alice and Bob, semi-honest: it follows the protocol and studies what it sees.  Trusted: the
-dealer, who must side with neither (with either one he can read everything), and whose randomness is asked for in
-the middle of a query, so his time is online time.  Links must be private; between machines use TLS.
+In all modes
+------------
 
-Alice learns the class index of each example and nothing else (``reveal="logits"``: the logits too, if Bob agrees).
-Bob and the dealer learn no answer.  Public: the shapes of the layers, the number of examples, the declared input
-range, sizes and timing of messages.
+Trusted: **the dealer**, who sees no input and no output and must side with neither party: with either one he can read
+everything.  The link between Alice and Bob, and theirs to him, must be private; between machines use TLS.
+
+Alice learns the class index of each example and nothing else (``reveal="logits"``: the logits too, if Bob agrees; asked
+for one example again and again they tell more than their 16 fractional bits, because roundings differ).  Bob and the
+dealer learn no answer.  Public: the shapes of the layers, the number of examples, the declared input range, sizes and
+timing of messages; in our two modes also, for each value, the power of two that bounds it (:mod:`mpc.ranges`).
+
+No mode hides what the answers themselves say: many answers let Alice copy Bob's network.  Whoever refuses to go on ends
+the session (abort, without fairness).
+
+Mode ``malicious``
+------------------
+
+Adversary: one of Alice and Bob, actively corrupted: he sends what he likes, when he likes.  Dealer honest and not
+colluding.  64-bit ring, s = 64: a wrong opening is accepted with probability below 2^-57 per check; 125-bit
+computational security (seeds of comparison keys), 128 bits for the tags of comparison bits.  A failed check raises
+:class:`CheatingDetected`, which names the check, ends the session and leaves the answer masked.
+:mod:`mpc.attacks.sweep` cheats at every message of a query.
+
+A cheating party can still choose its input (Alice features, in or out of the declared range; Bob weights, also ones
+whose values leave the ranges he declared, which makes the answer wrong) and refuse to continue.  An Alice who leaves
+the range is told a class that another function of Bob's weights gives.  Each part of a long query is checked before
+*its* answers are opened; a later part may still fail.
+
+Mode ``semi-honest``
+--------------------
+
+Adversary: one of Alice and Bob, who follows the protocol and studies what it sees.  125-bit computational security;
+every opened word is uniform.  **A party that departs from the protocol makes Alice accept a wrong class unnoticed**
+(the same sweep shows how often), and can shape its lies to learn more than the answer.
+
+Mode ``crypten``
+----------------
 
 **This mode is the reference row of the comparison, not a way to protect a recording.**
 
@@ -22,15 +57,14 @@ range, sizes and timing of messages.
   64 bits, and torch keeps 32 of them; so a semi-honest Bob who stores one query reads Alice's features, and Alice
   reads the weights of his first layer, after at most 2^32 trials: minutes on one core, run by
   :mod:`mpc.attacks.seed_search`.  The computational security level is 32 bits.
-* *Nothing is authenticated.*  A party that departs from the protocol makes Alice accept a wrong class unnoticed
-  (:mod:`mpc.attacks.tampering`), and can shape its lies to learn more than the answer.  CrypTen's
-  ``active_security`` flag does not change that and is not used.
+* *Nothing is authenticated*, as above.  CrypTen's ``active_security`` flag does not change that and is not used.
 * *Truncation is probabilistic.*  Each division of a product by 2^16 goes wrong with probability |x| · 2^16 / 2^64,
   x being the word after it, and then the answer is garbage.  :mod:`mpc.fixed_point` keeps wires in range; a network
   of 10^4 products around 1 loses about one query in 4 · 10^5.
 
-A process holds one session at a time, because CrypTen keeps its state in module globals.  CrypTen is optional:
-without it this package imports, and making a party raises :class:`CryptenMissing`, which says what to install.
+A process holds one such session at a time, because CrypTen keeps its state in module globals.  CrypTen is optional:
+without it this package imports and our modes work; making a party of this mode raises :class:`CryptenMissing`, which
+says what to install.
 """
 
 from mpc.alice import Alice

@@ -94,8 +94,8 @@ class MaskedSession(ABC):
         size = self._bytes(examples)
         if self._waiting + size > _MOST_BYTES:
             raise InputRefused(
-                f"a query of {examples} examples needs {size >> 20} MB of correlated randomness and {_MOST_BYTES >> 20} "
-                "MB may wait at once: ask fewer at a time"
+                f"a query of {examples} examples needs {size >> 20} MB of correlated randomness, "
+                f"{_MOST_BYTES >> 20} MB may wait at once: ask fewer at a time"
             )
         self.peer.send("mpc.provision", encode(Query(examples)))
         parts: deque[Evaluation] = deque()
