@@ -423,11 +423,13 @@ def test_a_dealer_killed_at_the_worst_moment_repeats_nothing(dealers, terms, mom
 
 def lives(dealers, terms, trials, seed):
     chance = random.Random(seed)  # noqa: S311
-    interrupted = 0
+    interrupted, length = 0, 0.05
     for _ in range(trials):
         dealers.tell("fill", 2, 2)
-        interrupted += one_life(dealers, seconds=chance.uniform(0.0, 0.08)) < 3
+        interrupted += one_life(dealers, seconds=chance.uniform(0.0, length)) < 3
+        started = time.monotonic()
         assert one_life(dealers) == 3
+        length = time.monotonic() - started
     dealers.require_nothing_sent_twice()
     assert interrupted > trials // 4
 
