@@ -46,7 +46,7 @@ def missing() -> str | None:
 
 
 _SETTINGS: dict[str, tuple[tuple[Mode, int], ...]] = {
-    "quick": (("packed", 2), ("batched", 2), ("tenseal", 2)),
+    "quick": (("packed", 2), ("tenseal", 2)),
     "full": (("packed", 2), ("packed", 4), ("packed", 6), ("batched", 2), ("tenseal", 2), ("tenseal", 4)),
 }
 
@@ -95,7 +95,8 @@ def _plan(mode: str, bench: Workbench) -> Plan:
     if mode == "batched":
         return Plan(singles=1, batch=max(2, clips - 1), clips=clips, scored=clips)
     if mode == "packed":
-        return Plan(singles=30 if bench.quick else 200, batch=0, clips=clips, scored=16)
+        singles = 30 if bench.quick else 200
+        return Plan(singles=singles, batch=0, clips=60 if bench.quick else clips, scored=16)
     singles = 4 if bench.quick else 20
     return Plan(singles=singles, batch=0, clips=singles, scored=2 if bench.quick else 8)
 
