@@ -23,7 +23,7 @@ from mpc.errors import ModelRefused, MpcError, ProtocolError
 from mpc.fixed_point import DEFAULT_INPUT_LIMIT
 from mpc.fx_graph import trace
 from mpc.messages import Mode, Reveal
-from mpc.recording import Recorded, tracing
+from mpc.recording import Recorded
 
 crypten = load_crypten()
 
@@ -97,8 +97,7 @@ class Party:
             raise ModelRefused("the input is not Alice's: make it with crypten.cryptensor(features, src=0)")
         alice = self._door
         if not isinstance(alice, Alice) or network != self._network:
-            with tracing:
-                plan, _zeros = trace(recorded, network[0], input_limit=self._limit)
+            plan, _zeros = trace(recorded, network[0], input_limit=self._limit)
             self.close()
             alice = Alice(self._dealer, mode=self.mode, reveal=reveal)
             alice.prepare(self._peer)
@@ -114,15 +113,14 @@ class Party:
         weights = recorded.state_dict()
         bob = self._door
         if not isinstance(bob, Bob) or network != self._network:
-            with tracing:
-                bob = Bob(
-                    recorded,
-                    self._dealer,
-                    input_shape=network[0],
-                    mode=self.mode,
-                    reveal=reveal,
-                    input_limit=self._limit,
-                )
+            bob = Bob(
+                recorded,
+                self._dealer,
+                input_shape=network[0],
+                mode=self.mode,
+                reveal=reveal,
+                input_limit=self._limit,
+            )
             self.close()
             self._door, self._network, self._weights = bob, network, weights
         elif not all(torch.equal(self._weights[name], tensor) for name, tensor in weights.items()):

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import copy
 import math
+import threading
 from typing import Any
 
 import msgspec
@@ -27,12 +28,20 @@ from mpc.plan import ModelPlan, Shape, Weights
 
 _BATCHES = (2, 3)
 
+#: While torch.fx traces, it changes what calling any module means, in every thread.  Hold this to trace or to call one.
+tracing = threading.RLock()
+
 
 def trace(module: nn.Module, input_shape: Shape, *, input_limit: float) -> tuple[ModelPlan, Weights]:
     """The plan of ``module`` for examples of ``input_shape``, and its float32 tensors by layer number.
 
     Raises :class:`ModelRefused` with one line that names the part that cannot be evaluated privately.
     """
+    with tracing:
+        return _trace(module, input_shape, input_limit)
+
+
+def _trace(module: nn.Module, input_shape: Shape, input_limit: float) -> tuple[ModelPlan, Weights]:
     if not input_shape or not all(isinstance(length, int) and length > 0 for length in input_shape):
         raise ModelRefused(f"the input shape of one example is a tuple of positive integers, not {input_shape!r}")
     tracer = fx.Tracer()

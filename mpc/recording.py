@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import copy
 import operator
-import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -19,11 +18,8 @@ import torch
 from torch import fx, nn
 
 from mpc.errors import ModelRefused
+from mpc.fx_graph import tracing
 from mpc.plan import Shape
-
-#: While torch.fx traces, it changes what calling any module means, in every thread.  Hold this to trace or to call one.
-tracing = threading.RLock()
-
 
 class Recorded:
     """One value of a recording, of ``shape`` (n, …)."""
