@@ -21,6 +21,7 @@ from mpc.errors import ModelRefused
 from mpc.fx_graph import tracing
 from mpc.plan import Shape
 
+
 class Recorded:
     """One value of a recording, of ``shape`` (n, …)."""
 
