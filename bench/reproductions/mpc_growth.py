@@ -30,10 +30,11 @@ from models.training import predict
 DESCRIPTION = "growth of mpc's time, bytes and memory with batch (1 to 256) and network size, with a plot"
 
 _BATCHES: Mapping[str, Mapping[str, tuple[int, ...]]] = {
-    "quick": {"depinto": (1, 4, 16, 64, 256), "frames": (1, 4, 16)},
+    "quick": {"depinto": (1, 4, 16, 64, 256), "frames": (1, 8)},
     "full": {"depinto": (1, 2, 4, 8, 16, 32, 64, 128, 256), "frames": (1, 2, 4, 8, 16, 32, 64, 128, 256)},
 }
-_WIDTHS = {"quick": (0.25, 0.5, 1, 2), "full": (0.25, 0.5, 1, 2, 4, 8)}
+_WIDTHS = {"quick": (0.5, 1, 2), "full": (0.25, 0.5, 1, 2, 4, 8)}
+_REPEATS = {"quick": (2, 10), "full": (3, 30)}  # of large and of small queries
 _TIMEOUT = 300.0
 
 
@@ -74,13 +75,14 @@ def _measured(mode: mpc.Mode, points: Sequence[_Point], request: Request) -> Ite
     networks = list(dict.fromkeys(point.network for point in points))
     modules = {point.network: point.module for point in points}
     generator = np.random.default_rng(request.seed)
+    least, most = _REPEATS[request.preset]
     with Parties([net.parts(modules[net], mode, "class") for net in networks], timeout=_TIMEOUT) as parties:
         for network in networks:
             prepared = parties.prepare()
             for point in points:
                 if point.network == network:
                     features = generator.normal(size=(point.batch, *network.input_shape)).astype(np.float32)
-                    repeats = max(3, (15 if request.preset == "quick" else 30) // point.batch)
+                    repeats = max(least, most // point.batch)
                     parties.ask(features)
                     asked = [parties.ask(features) for _ in range(repeats)]
                     yield _row(mode, point, prepared, asked, modules[network], features, request.seed)
