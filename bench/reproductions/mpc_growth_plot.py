@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
 
 from bench.results import write_whole
 from bench.row import Row
@@ -44,6 +45,9 @@ def draw(rows: Sequence[Row], path: Path) -> None:
         for axes, along in zip(line, _ALONG, strict=True):
             _panel(axes, along, figures, rows)
             axes.set_ylabel(quantity)
+            if quantity.startswith("peak"):  # mostly libraries: their share should show
+                axes.set_yscale("linear")
+                axes.set_ylim(bottom=0)
     handles, labels = grid[0][0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper center", ncols=2, frameon=False)
     figure.supxlabel("whole lines: online (memory: Alice or Bob); dashed: offline (memory: the dealer)", fontsize=9)
@@ -68,7 +72,8 @@ def _panel(axes: Axes, along: str, figures: dict[str, Figures], rows: Sequence[R
                 color=colours[mode],
                 label=f"{mode}, {model}" if style == "-" else None,
             )
-    axes.set_xscale("log", base=2 if along == "batch" else 10)
-    axes.set_yscale("log")
+    axes.set_xscale("log", base=2)
+    axes.set_yscale("log", base=10)
+    axes.yaxis.set_minor_formatter(NullFormatter())
     axes.set_xlabel(name)
     axes.grid(alpha=0.3)
