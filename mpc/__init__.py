@@ -32,7 +32,7 @@ Mode ``malicious``
 
 Adversary: one of Alice and Bob, actively corrupted: he sends what he likes, when he likes.  Dealer honest and not
 colluding.  64-bit ring, s = 64: a wrong opening is accepted with probability below 2^-57 per check; 125-bit
-computational security (seeds of comparison keys), 128 bits for the tags of comparison bits.  A failed check raises
+computational security (seeds of comparison keys), 127 bits for the tags of comparison bits.  A failed check raises
 :class:`CheatingDetected`, which names the check, ends the session and leaves the answer masked.
 :mod:`mpc.attacks.sweep` cheats at every message of a query.
 
