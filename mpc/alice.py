@@ -21,7 +21,7 @@ class Alice:
     Bob allows it.
     """
 
-    def __init__(self, dealer: Link, *, mode: Mode = "crypten", reveal: Reveal = "class") -> None:
+    def __init__(self, dealer: Link, *, mode: Mode = "malicious", reveal: Reveal = "class") -> None:
         if reveal not in get_args(Reveal):
             raise ValueError(f"reveal is one of {', '.join(get_args(Reveal))}, not '{reveal}'")
         self._mode = require_mode(mode)

@@ -32,7 +32,7 @@ class Bob:
         dealer: Link,
         *,
         input_shape: Shape,
-        mode: Mode = "crypten",
+        mode: Mode = "malicious",
         reveal: Reveal = "class",
         input_limit: float = DEFAULT_INPUT_LIMIT,
         idle_timeout: float = 600.0,

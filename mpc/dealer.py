@@ -15,7 +15,7 @@ class Dealer:
     ``stock``: bundles made ahead of time, used where they fit; not for mode ``crypten``, which has none.
     """
 
-    def __init__(self, *, mode: Mode = "crypten", stock: Stock | None = None, idle_timeout: float = 600.0) -> None:
+    def __init__(self, *, mode: Mode = "malicious", stock: Stock | None = None, idle_timeout: float = 600.0) -> None:
         self._mode = require_mode(mode)
         if stock:
             dealing_of(self._mode)

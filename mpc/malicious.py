@@ -223,7 +223,7 @@ class MaliciousEvaluation:
 
     def _require(self, holds: bool, otherwise: str) -> None:
         if not holds:
-            raise CheatingDetected(f"{self._link.peer} departed from the protocol: {otherwise}; this answer stays masked")
+            raise CheatingDetected(f"{self._link.peer} departed from the protocol: {otherwise}; the answer stays masked")
 
     # -- messages -------------------------------------------------------------------------------------------------
 

@@ -17,7 +17,7 @@ def dealer() -> None:
         print(for_alice.address[1], for_bob.address[1], flush=True)
         alice = for_alice.accept(peer="alice")
         bob = for_bob.accept(peer="bob")
-    mpc.Dealer().serve(alice, bob)
+    mpc.Dealer(mode="crypten").serve(alice, bob)
 
 
 def bob(port: str, *names: str) -> None:
@@ -25,7 +25,7 @@ def bob(port: str, *names: str) -> None:
     with listen() as for_alice:
         print(for_alice.address[1], flush=True)
         for name in names:
-            party = mpc.Bob(build(name), dealer_link, input_shape=INPUT_SHAPES[name], reveal="logits")
+            party = mpc.Bob(build(name), dealer_link, input_shape=INPUT_SHAPES[name], reveal="logits", mode="crypten")
             with for_alice.accept(peer="alice") as link:
                 party.serve(link)
 

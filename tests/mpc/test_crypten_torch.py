@@ -25,9 +25,12 @@ import mpc
 from link import pair
 from torch import nn
 ours, theirs = pair()
-for make in (lambda: mpc.Alice(ours), lambda: mpc.Bob(nn.Linear(2, 2), ours, input_shape=(2,)), mpc.Dealer):
+def bob(**how):
+    return mpc.Bob(nn.Linear(2, 2), ours, input_shape=(2,), **how)
+
+for make in (lambda **how: mpc.Alice(ours, **how), bob, mpc.Dealer):
     try:
-        make()
+        make(mode="crypten")
     except mpc.CryptenMissing as error:
         print(error)
 """

@@ -168,6 +168,6 @@ def test_two_changes_that_cancel_modulo_the_word_are_caught():
 def test_the_check_that_failed_is_named(name, change, check):
     result, bob, _ = attempt("bob", Once(name, change), module=tiny(8))
     assert isinstance(result, CheatingDetected)
-    assert re.fullmatch(f"bob departed from the protocol: ({check}); this answer stays masked", str(result))
+    assert re.fullmatch(f"bob departed from the protocol: ({check}); the answer stays masked", str(result))
     require_discreet(result)
     assert bob is None or isinstance(bob, LinkError | CheatingDetected)

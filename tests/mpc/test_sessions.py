@@ -45,7 +45,7 @@ def test_private_answers_equal_the_plaintext_networks(others, name):
     x = features(name, 3)
     expected = plain(name, x)
     with reach_bob() as link:
-        alice = mpc.Alice(dealer, reveal="logits")
+        alice = mpc.Alice(dealer, reveal="logits", mode="crypten")
         answer = alice.ask(x, link)
         again = alice.ask(x[:1], link)
         alice.close()
@@ -55,7 +55,7 @@ def test_private_answers_equal_the_plaintext_networks(others, name):
     assert (answer.labels == expected.argmax(1)).all()
 
     with reach_bob() as link:
-        alice = mpc.Alice(dealer)
+        alice = mpc.Alice(dealer, mode="crypten")
         answer = alice.ask(x, link)
         alice.close()
     assert answer.scores is None
@@ -67,7 +67,7 @@ def test_features_that_cannot_go_in_are_refused_and_the_session_goes_on(others):
     dealer, reach_bob, *_ = others
     x = features("depinto", 2)
     with reach_bob() as link:
-        alice = mpc.Alice(dealer)
+        alice = mpc.Alice(dealer, mode="crypten")
         alice.prepare(link)
         assert alice.plan.classes == 8
         before = link.traffic.snapshot()
@@ -85,7 +85,7 @@ def test_a_killed_bob_ends_alice_and_lets_the_dealer_go(child):
     bob = child("bob", for_bob, "depinto")
     dealer_link = connect("127.0.0.1", for_alice, peer="the dealer")
     link = connect("127.0.0.1", bob.ports()[0], peer="bob")
-    alice = mpc.Alice(dealer_link)
+    alice = mpc.Alice(dealer_link, mode="crypten")
     alice.prepare(link)
     bob.kill()
     with pytest.raises(LinkError, match="bob closed the connection"):
@@ -97,7 +97,7 @@ def test_a_killed_bob_ends_alice_and_lets_the_dealer_go(child):
 def test_a_killed_dealer_ends_both_parties_with_a_reason(others):
     dealer_link, reach_bob, dealer, bob = others
     with reach_bob() as link:
-        alice = mpc.Alice(dealer_link)
+        alice = mpc.Alice(dealer_link, mode="crypten")
         alice.ask(features("depinto", 1), link)
         dealer.kill()
         started = time.monotonic()
@@ -142,15 +142,15 @@ def test_a_second_session_in_one_process_is_refused():
         link.receive("crypten.broadcast", limit=8)
         link.send("mpc.ready", b"")
 
-    first = mpc.Alice(dealing())
+    first = mpc.Alice(dealing(), mode="crypten")
     first.prepare(peer_of(accomplice))
     with pytest.raises(mpc.SessionBusy, match="one session per process"):
-        mpc.Alice(dealing()).prepare(peer_of(accomplice))
+        mpc.Alice(dealing(), mode="crypten").prepare(peer_of(accomplice))
     first.close()
-    second = mpc.Alice(dealing())
+    second = mpc.Alice(dealing(), mode="crypten")
     second.prepare(peer_of(accomplice))
     del second  # dropped without close(): the process is free all the same
-    mpc.Alice(dealing()).prepare(peer_of(accomplice))
+    mpc.Alice(dealing(), mode="crypten").prepare(peer_of(accomplice))
 
 
 def test_a_plan_that_does_not_hold_is_refused_before_anything_is_allocated():
@@ -159,7 +159,7 @@ def test_a_plan_that_does_not_hold_is_refused_before_anything_is_allocated():
         link.send("mpc.plan", encode({"input_shape": [1 << 40], "input_limit": 1.0, "layers": []}))
 
     with pytest.raises(mpc.PlanError):
-        mpc.Alice(dealing()).prepare(peer_of(huge))
+        mpc.Alice(dealing(), mode="crypten").prepare(peer_of(huge))
 
 
 def test_a_plan_of_any_size_is_not_read():
@@ -168,13 +168,13 @@ def test_a_plan_of_any_size_is_not_read():
         link.send("mpc.plan", bytes(PLAN_BYTES + 1))
 
     with pytest.raises(LinkError, match="at most"):
-        mpc.Alice(dealing()).prepare(peer_of(long))
+        mpc.Alice(dealing(), mode="crypten").prepare(peer_of(long))
 
 
 @pytest.fixture
 def bob():
     ours, _theirs = pair(timeout=2)
-    return mpc.Bob(networks.build("depinto"), ours, input_shape=(40,))
+    return mpc.Bob(networks.build("depinto"), ours, input_shape=(40,), mode="crypten")
 
 
 def ask_bob(bob, name, payload):
@@ -220,7 +220,7 @@ def test_unknown_modes_and_answers_are_refused():
     with pytest.raises(ValueError, match="unknown mpc mode 'fast'"):
         mpc.Dealer(mode="fast")
     with pytest.raises(ValueError, match="reveal is one of"):
-        mpc.Alice(ours, reveal="weights")
+        mpc.Alice(ours, reveal="weights", mode="crypten")
 
 
 def test_links_given_to_the_dealer_the_wrong_way_round_are_noticed():
@@ -231,7 +231,7 @@ def test_links_given_to_the_dealer_the_wrong_way_round_are_noticed():
 
     def serve():
         with pytest.raises(LinkError, match="swap them"):
-            mpc.Dealer().serve(for_bob, for_alice)
+            mpc.Dealer(mode="crypten").serve(for_bob, for_alice)
 
     serving = threading.Thread(target=serve)
     serving.start()
@@ -244,7 +244,7 @@ def test_a_dealer_that_is_asked_nothing_gives_up():
     _alice, for_alice = pair()
     _bob, for_bob = pair()
     with pytest.raises(LinkError, match="deadline"):
-        mpc.Dealer(idle_timeout=0.2).serve(for_alice, for_bob)
+        mpc.Dealer(idle_timeout=0.2, mode="crypten").serve(for_alice, for_bob)
 
 
 def test_nobody_at_the_dealers_door_is_an_error_in_time():
