@@ -223,7 +223,8 @@ class MaliciousEvaluation:
 
     def _require(self, holds: bool, otherwise: str) -> None:
         if not holds:
-            raise CheatingDetected(f"{self._link.peer} departed from the protocol: {otherwise}; the answer stays masked")
+            who = self._link.peer
+            raise CheatingDetected(f"{who} departed from the protocol: {otherwise}; the answer stays masked")
 
     # -- messages -------------------------------------------------------------------------------------------------
 
