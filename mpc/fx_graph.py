@@ -22,7 +22,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_weights, fuse_linear_bn_weights
 
 from mpc import plan as layers
 from mpc.errors import ModelRefused, PlanError
-from mpc.fx_layers import FUNCTIONS, METHODS, MODULES, PASS_THROUGH, SHAPE_ARITHMETIC, Call, supported
+from mpc.fx_layers import FUNCTIONS, MATRIX_PRODUCTS, METHODS, MODULES, PASS_THROUGH, SHAPE_ARITHMETIC, Call, supported
 from mpc.plain import evaluate
 from mpc.plan import ModelPlan, Shape, Weights
 
@@ -136,7 +136,8 @@ class _Walk:
             elif node.op == "output":
                 self._finish(node)
             elif node.op == "get_attr":
-                raise ModelRefused(f"the module uses its tensor '{node.target}' by itself; {supported()}")
+                if not all(self._kind(user)[0] in MATRIX_PRODUCTS for user in node.users):
+                    raise ModelRefused(f"the module uses its tensor '{node.target}' by itself; {supported()}")
             else:
                 self._step(node)
         return self._layers
@@ -159,6 +160,9 @@ class _Walk:
         if kind in (nn.BatchNorm1d, nn.BatchNorm2d):
             self._batch_norm(node, call)
             return
+        if kind in MATRIX_PRODUCTS:
+            self._matrix_product(node, call)
+            return
         tables: dict[str, dict[Any, Any]]
         tables = {"call_module": MODULES, "call_function": FUNCTIONS, "call_method": METHODS}
         table = tables[node.op]
@@ -172,6 +176,19 @@ class _Walk:
         if module is not None and layer.parameters:
             self.weights[len(self._layers)] = {name: _array(getattr(module, name)) for name in layer.parameters}
         self._append(node, layer)
+
+    def _matrix_product(self, node: fx.Node, call: Call) -> None:
+        """A value times a matrix of the module's own: a linear layer written out."""
+        factor = node.args[1] if len(node.args) == 2 and not node.kwargs else None
+        if not isinstance(factor, fx.Node) or factor.op != "get_attr":
+            raise call.refused("only a value times one of the module's own matrices, x @ W, can be evaluated")
+        matrix: Any = self._graph
+        for part in str(factor.target).split("."):
+            matrix = getattr(matrix, part)
+        if matrix.dim() != 2:
+            raise call.refused(f"its matrix has {matrix.dim()} axes instead of 2")
+        self.weights[len(self._layers)] = {"weight": _array(matrix.T)}
+        self._append(node, layers.Linear(call.source(), matrix.shape[0], matrix.shape[1], False))
 
     def _batch_norm(self, node: fx.Node, call: Call) -> None:
         """Fold the batch norm into the layer before it, or keep it as a scale and a shift per channel."""

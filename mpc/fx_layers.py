@@ -204,6 +204,9 @@ SHAPE_ARITHMETIC = {
     "size", "dim", builtins.getattr, operator.getitem, operator.mul, operator.floordiv, operator.sub, operator.add,
 }  # fmt: skip
 
+#: A value times a matrix of the module's own.
+MATRIX_PRODUCTS = {torch.matmul, torch.mm, operator.matmul, "matmul", "mm"}
+
 FUNCTIONS: dict[Any, Callable[[Call], Layer | None]] = {
     torch.relu: _relu,
     F.relu: _relu,

@@ -170,3 +170,37 @@ def test_weights_that_are_no_numbers_are_refused(value):
         broken.weight[0, 0] = value
     with pytest.raises(ModelRefused, match="weight of layer 0"):
         trace(broken, (4,), input_limit=1.0)
+
+
+class Written(nn.Module):
+    """Linear layers written as matrix products."""
+
+    def __init__(self):
+        super().__init__()
+        self.first = nn.Parameter(torch.randn(6, 5))
+        self.register_buffer("second", torch.randn(5, 3))
+
+    def forward(self, x):
+        return torch.matmul(torch.relu(x @ self.first), self.second)
+
+
+def test_a_product_with_a_matrix_of_the_modules_own_is_a_linear_layer():
+    torch.manual_seed(1)
+    module = Written()
+    plan, weights = trace(module, (6,), input_limit=4.0)
+    x = torch.randn(3, 6)
+    with torch.no_grad():
+        np.testing.assert_allclose(evaluate(plan, weights, x.numpy()), module(x).numpy(), atol=1e-5)
+    assert [type(layer).__name__ for layer in plan.layers] == ["Linear", "ReLU", "Linear"]
+
+
+@pytest.mark.parametrize(
+    "forward", [lambda self, x: self.first.T @ x.T, lambda self, x: x @ x.T, lambda self, x: x + self.first[:1, :]]
+)
+def test_other_uses_of_a_tensor_are_refused(forward):
+    class Odd(Written):
+        pass
+
+    Odd.forward = forward
+    with pytest.raises(ModelRefused):
+        trace(Odd(), (6,), input_limit=4.0)
