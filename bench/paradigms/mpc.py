@@ -69,7 +69,7 @@ def missing() -> str | None:
 def cells(preset: str) -> list[Cell]:
     """Every mode on both networks, the strongest first; stock CrypTen where it is installed."""
     modes = [mode for mode in reversed(get_args(mpc.Mode)) if mode != "crypten" or _crypten_installed()]
-    return [Cell("mpc", mode, model, {}) for mode in modes for model in ("depinto", "frames")]
+    return [Cell("mpc", mode, model, {}) for mode in modes for model in ("frames", "depinto")]
 
 
 def _crypten_installed() -> bool:

@@ -40,7 +40,7 @@ def simulate(
     data: Data = None,
     cheat: Annotated[
         str | None,
-        typer.Option("--cheat", help="Let a party cheat: PARTY:MESSAGE[:KIND], as in bob:relu1; list names them."),
+        typer.Option("--cheat", help="Let a party cheat: PARTY:MESSAGE[:KIND], as in bob:relu2; list names them."),
     ] = None,
     net: Net = "loopback",
     seed: Seed = 0,
@@ -53,7 +53,7 @@ def simulate(
 
     The model is trained on the corpus' training speakers, or taken from the cache.
 
-    Of mpc a party can be made to cheat:  sotto simulate mpc --mode malicious --cheat bob:relu1
+    Of mpc a party can be made to cheat:  sotto simulate mpc --mode malicious --cheat bob:relu2
     """
     if clip is not None and not clip.is_file():
         raise typer.BadParameter(f"{clip} is not a file", param_hint="CLIP")
