@@ -134,13 +134,18 @@ def _entry(target: Callable[..., None], parent: Connection, setting: Any) -> Non
     set_num_threads(1)
     try:
         target(parent, setting)
+    except EOFError:
+        return  # the experimenter has seen enough
     except Exception as error:
         parent.send((f"{target.__name__.strip('_')}: {error}", None))
 
 
 @contextmanager
 def process_of(target: Callable[..., None], setting: Any, *, patience: float = 10.0) -> Iterator[Connection]:
-    """``target(connection, setting)`` in a process of its own; it is killed ``patience`` seconds after the block."""
+    """``target(connection, setting)`` in a process of its own; it is killed ``patience`` seconds after the block.
+
+    The target ends when it finds its connection closed (``EOFError``), which is when the block ends.
+    """
     context = _context()
     ours, theirs = context.Pipe()
     process = context.Process(target=_entry, args=(target, theirs, setting), daemon=True)
@@ -148,6 +153,7 @@ def process_of(target: Callable[..., None], setting: Any, *, patience: float = 1
     theirs.close()
     try:
         yield ours
+        ours.close()
         process.join(patience)
     finally:
         process.kill()

@@ -37,6 +37,7 @@ from mpc.errors import MpcError
 from mpc.messages import Mode
 from mpc.plan import Shape
 
+_LOOK_SECONDS = 0.5
 _START_SECONDS = 120.0  # three interpreters and torch
 
 Verdict = Literal["caught", "harmless", "accepted", "hung"]
@@ -119,9 +120,9 @@ def cheating_parties(
     """
     setting = _Setting(module, input_shape, np.asarray(features, np.float32), mode, timeout)
     with (
-        process_of(_run_dealer, setting, patience=0) as dealer,
-        process_of(_run_bob, setting, patience=0) as bob,
-        process_of(_run_alice, setting, patience=0) as alice,
+        process_of(_run_dealer, setting) as dealer,
+        process_of(_run_bob, setting) as bob,
+        process_of(_run_alice, setting) as alice,
     ):
         ports = hear(dealer, _START_SECONDS)
         bob.send(ports[1])
@@ -197,7 +198,7 @@ def _run_dealer(parent: Connection, setting: _Setting) -> None:
         parent.send((None, (for_alice.address[1], for_bob.address[1])))
         while True:
             try:
-                alice, bob = _accept(for_alice, setting), _accept(for_bob, setting)
+                alice, bob = _accept(for_alice, setting, parent), _accept(for_bob, setting, parent)
                 with alice, bob:
                     Dealer(mode=setting.mode, idle_timeout=4 * setting.timeout).serve(alice, bob)
             except LinkError:
@@ -213,7 +214,7 @@ def _run_bob(parent: Connection, setting: _Setting) -> None:
             started = time.perf_counter()
             error = None
             try:
-                with _dial(dealer_port, setting, "dealer") as dealer, _accept(listener, setting) as alice:
+                with _dial(dealer_port, setting, "dealer") as dealer, _accept(listener, setting, parent) as alice:
                     started = time.perf_counter()
                     bob = Bob(
                         setting.module, _lying(dealer, lies), input_shape=setting.input_shape, mode=setting.mode,
@@ -255,12 +256,14 @@ def _lying(link: Link, lies: Lies) -> Any:
     return LyingLink(link, lies)
 
 
-def _accept(listener: Listener, setting: _Setting) -> Link:
-    """The next party, however long the experimenter thinks about the next cheat."""
+def _accept(listener: Listener, setting: _Setting, parent: Connection) -> Link:
+    """The next party, however long the experimenter thinks about the next cheat; ``EOFError`` once he is gone."""
     while True:
         try:
-            link = listener.accept(timeout=600.0, peer="alice")
+            link = listener.accept(timeout=_LOOK_SECONDS, peer="alice")
         except LinkError:
+            if parent.poll():
+                raise EOFError("the experimenter is gone") from None
             continue
         link.timeout = setting.timeout
         return link
