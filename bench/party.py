@@ -65,7 +65,8 @@ class Orders:
     with_dealer: bool
     shape: Shape
     timeout: float
-    token: bytes  # of this run; who connects shows it, because any account of the machine can reach a port
+    #: Of this run; who connects shows it, because any account of the machine can reach a port.
+    token: bytes = field(repr=False)
     keep_payloads: int = 0  # bytes of each message to keep for a transcript; 0: no transcript
 
 

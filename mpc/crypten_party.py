@@ -41,7 +41,7 @@ class Party:
     """
 
     def __init__(
-        self, rank: int, peer: Link, dealer: Link, *, mode: Mode = "semi-honest",
+        self, rank: int, peer: Link, dealer: Link, *, mode: Mode = "malicious",
         input_limit: float = DEFAULT_INPUT_LIMIT,
     ) -> None:  # fmt: skip
         if rank not in (ALICE, BOB) or mode == "crypten":

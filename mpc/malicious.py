@@ -191,9 +191,9 @@ class MaliciousEvaluation:
         payload = self._coin.opening + digest(b"bits", party, place, proof)
         received = self._swap("check.coins", payload)
         theirs = opened(self._their_coin, received[: NONCE_BYTES + _SEED_BYTES], 1 - party, b"coin" + place)
-        self._require(theirs is not None, "the coins are not those committed to")
+        self.require(theirs is not None, "the coins are not those committed to")
         expected = digest(b"bits", 1 - party, place, proof)
-        self._require(hmac.compare_digest(expected, bytes(received[-len(expected) :])), "a comparison's bit is wrong")
+        self.require(hmac.compare_digest(expected, bytes(received[-len(expected) :])), "a comparison's bit is wrong")
         halves = [self._coin.opening[NONCE_BYTES:], theirs or b""]
         coins = digest(b"coins", 0, place, b"".join(halves if party == 0 else halves[::-1]))
         self._check_openings(coins)
@@ -204,8 +204,8 @@ class MaliciousEvaluation:
         bound = commit(sigma.to_bytes(SIGMA_BYTES, "little"), party, place)
         commitment = self._swap("check.commitment", bound.commitment)
         value = opened(commitment, self._swap("check.tags", bound.opening), 1 - party, place)
-        self._require(value is not None, "the tags are not those committed to")
-        self._require(passes(sigma, int.from_bytes(value or b"", "little")), "an opened word is not the one held")
+        self.require(value is not None, "the tags are not those committed to")
+        self.require(passes(sigma, int.from_bytes(value or b"", "little")), "an opened word is not the one held")
 
     def _reveal(self, masked: Words) -> Words | None:
         """Open the output to Alice alone."""
@@ -218,10 +218,11 @@ class MaliciousEvaluation:
         try:
             Poly1305.verify_tag(output.key, bytes(received[:size]), bytes(received[size:]))
         except InvalidSignature:
-            self._require(False, "the output's mask is not the dealer's")
+            self.require(False, "the output's mask is not the dealer's")
         return masked - output.clear - self._words(received[:size], output.clear.shape)
 
-    def _require(self, holds: bool, otherwise: str) -> None:
+    def require(self, holds: bool, otherwise: str) -> None:
+        """Raise :class:`CheatingDetected` for a check that fails."""
         if not holds:
             who = self._link.peer
             raise CheatingDetected(f"{who} departed from the protocol: {otherwise}; the answer stays masked")

@@ -25,7 +25,7 @@ from cryptography.hazmat.primitives.poly1305 import Poly1305
 from link import FrameError
 from mpc import comparison, dcf, ring, wide
 from mpc.authenticated import Authenticated, Keys
-from mpc.material import KEY_BYTES, SEED_BYTES, Stream, weight_shape
+from mpc.material import KEY_BYTES, SEED_BYTES, Reader, Stream, weight_shape
 from mpc.plan import Shape
 from mpc.program import Compare, Product, Program, Step, Truncate
 from mpc.ring import WORD_BYTES, Words
@@ -83,17 +83,6 @@ class Hand:
             return Authenticated(self.stream.words(4, *shape))
         value = self._corrections.take(2, *shape)
         return Authenticated(np.concatenate([value, self._corrections.take(2, *shape)]))
-
-
-class Reader:
-    """Takes arrays off the front of a message."""
-
-    def __init__(self, data: memoryview) -> None:
-        self._words = np.frombuffer(data, np.uint64)
-
-    def take(self, *shape: int) -> Words:
-        taken, self._words = np.split(self._words, [math.prod(shape)])
-        return taken.reshape(shape)
 
 
 @dataclass(frozen=True, repr=False)

@@ -32,6 +32,7 @@ from mpc.ranges import value_ranges
 from mpc.ring import Words
 
 ALICE, BOB = 0, 1
+_MOST_WEIGHTS = 1 << 24  # each takes up to 100 bytes of masks and shares at a party
 _MOST_BYTES = 1 << 32  # of bundles that wait for their queries, at a party
 
 
@@ -80,6 +81,8 @@ class MaskedSession(ABC):
             ranges = value_ranges(plan, weights)
             self.peer.send("mpc.ranges", encode(RangesMessage(ranges)))
         program = compile_program(plan, ranges, reveal)
+        if program.weights > _MOST_WEIGHTS:
+            raise PlanError(f"the network has {program.weights} weights, a session holds {_MOST_WEIGHTS}")
         self._dealer.send("dealer.join", encode(Join(VERSION, self.mode, 1 if self._rank else 0)))
         terms = encode(Terms(plan, ranges, reveal))
         if len(terms) > TERMS_BYTES:

@@ -137,7 +137,7 @@ def read_bundle(program: Program, examples: int, party: int, data: bytes | bytea
     body = memoryview(data)[WORD_BYTES:]
     own = Stream(bytes(body[:SEED_BYTES]), f"bundle {number}")
     key = bytes(body[SEED_BYTES : SEED_BYTES + KEY_BYTES])
-    public = _Reader(np.frombuffer(body[SEED_BYTES + KEY_BYTES :], np.uint64))
+    public = Reader(body[SEED_BYTES + KEY_BYTES :])
     keys = {step.out: public.take(dcf.bit_planes(step.depth), _count(step, examples), 2) for step in program.compares}
     private = public  # what is left is Bob's alone
     products: dict[int, ProductShare] = {}
@@ -158,11 +158,11 @@ def read_bundle(program: Program, examples: int, party: int, data: bytes | bytea
     return Bundle(number, examples, key, products, gates)
 
 
-class _Reader:
-    """Takes arrays off the front of a message."""
+class Reader:
+    """Takes arrays of words off the front of a message."""
 
-    def __init__(self, words: Words) -> None:
-        self._words = words
+    def __init__(self, data: memoryview) -> None:
+        self._words = np.frombuffer(data, np.uint64)
 
     def take(self, *shape: int) -> Words:
         taken, self._words = np.split(self._words, [math.prod(shape)])

@@ -21,6 +21,7 @@ from typing import Literal, TypeAlias
 import msgspec
 
 from link import FrameError
+from link.frames import printable
 from mpc.plan import MAX_LAYERS, ModelPlan
 
 VERSION = 1
@@ -79,4 +80,6 @@ def require_same(version: int, mode: str, own_mode: Mode, who: str) -> None:
             f"{who} speaks version {version} of the mpc messages, this side {VERSION}: install one release"
         )
     if mode != own_mode:
-        raise FrameError(f"{who} wants mode '{mode[:40]}', this side runs '{own_mode}': start all three with one mode")
+        raise FrameError(
+            f"{who} wants mode '{printable(mode, 40)}', this side runs '{own_mode}': start all three with one mode"
+        )

@@ -26,6 +26,7 @@ Weights: TypeAlias = dict[int, dict[str, npt.NDArray[np.float32]]]
 
 MAX_LAYERS = 512
 MAX_DIMENSIONS = 6
+MAX_PLACES = 1 << 12  # of adaptive pooling along an axis; its windows are laid one by one
 MAX_ELEMENTS = 1 << 26  # of one tensor, the batch included: 512 MiB as 64-bit words
 
 
@@ -172,6 +173,7 @@ class AdaptiveAveragePool(_Layer, frozen=True, forbid_unknown_fields=True):
 
     def output(self, inputs: Sequence[Shape]) -> Shape:
         _require(len(self.size) in (1, 2) and len(inputs[0]) == 1 + len(self.size), "adaptive pooling: other axes")
+        _require(max(self.size) <= MAX_PLACES, f"adaptive pooling to more than {MAX_PLACES} places along an axis")
         _require(
             all(0 < out <= length for out, length in zip(self.size, inputs[0][1:], strict=True)),
             "adaptive pooling to more places than there are",

@@ -147,6 +147,11 @@ class Program:
         return frozenset(found)
 
     @property
+    def weights(self) -> int:
+        """How many secret numbers the products have."""
+        return sum(math.prod(shape) for step in self.products for shape in step.layer.parameters.values())
+
+    @property
     def output_shape(self) -> Shape:
         """Shape of what is opened to Alice for one example."""
         return (1,) if self.index_bits else (self.classes,)

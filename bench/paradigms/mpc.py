@@ -120,7 +120,7 @@ def _tamper(emotion: EmotionModel, bench: Workbench, mode: mpc.Mode) -> dict[str
     tried = len(sweep.outcomes)
     return {
         "attack_wrong_class_accepted": sweep.count("accepted") / tried,
-        "attack_refused": sweep.count("caught") / tried,
+        "attack_refused": (sweep.count("caught") + sweep.count("refused")) / tried,
     }
 
 

@@ -1,6 +1,7 @@
 """A party that departs from the protocol: everything it sends can be altered, message by message.
 
-The unmodified :class:`mpc.Alice` or :class:`mpc.Bob` runs behind a link that lies.  A *place* names a message of the
+:class:`mpc.Alice` or :class:`mpc.Bob` runs behind a link that lies, deaf to its own checks (:func:`shameless`) and
+without a word when it gives up, so whatever ends the session is the victim's doing.  A *place* names a message of the
 session, ``relu2.sign`` or, where a name comes up more than once, ``crypten.all_reduce#3``; a *kind* says what is done:
 
     add           adds to one word                      consistent    the same, and the cheater goes on as if it were so
@@ -18,11 +19,15 @@ from __future__ import annotations
 import random
 import time
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
+from unittest.mock import patch
 
 from link import Link
 from link.frames import HEADER
+from mpc.malicious import MaliciousEvaluation
 
 Party = Literal["alice", "bob"]
 Kind = Literal[
@@ -110,6 +115,11 @@ class LyingLink:
         self._inner._outgoing[:] = [memoryview(frame)]
         self._inner._flush(name, time.monotonic() + self._inner.timeout)
 
+    def fail(self, reason: str) -> None:
+        """A cheater does not warn."""
+        if self._lies.cheat is None:
+            self._inner.fail(reason)
+
     def receive(self, name: str, *, limit: int, timeout: float | None = None) -> bytearray:
         return self.receive_any({name: limit}, timeout=timeout)[1]
 
@@ -156,6 +166,16 @@ class LyingLink:
         elif cheat.kind == "frame":
             self._damage = chance.randrange(1 << 30)
         return [*messages, *after]
+
+
+@contextmanager
+def shameless(cheat: Cheat | None) -> Iterator[None]:
+    """In this process the checks of mode ``malicious`` never fail while ``cheat`` is on: a cheater does not stop."""
+    if cheat is None:
+        yield
+        return
+    with patch.object(MaliciousEvaluation, "require", lambda _self, _holds, _otherwise: None):
+        yield
 
 
 def _altered(

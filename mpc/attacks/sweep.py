@@ -3,13 +3,17 @@
 Three processes on this machine, the unmodified doors, real links.  Without a cheat the session gives the right class
 and the places at which each party speaks; then every cheat is tried in a fresh session:
 
-    caught     the honest party stopped with an error, and Alice took no answer
-    harmless   the right class came out
-    accepted   a wrong class came out and nobody noticed
-    hung       the honest party was still waiting when its deadline had long passed
+    caught      a check of the honest party failed (:class:`mpc.CheatingDetected`)
+    refused     the honest party stopped at a message that was malformed, out of order, never came, or that the dealer
+                did not take
+    harmless    the right class came out
+    unanswered  no class came out, and the honest party noticed nothing
+    accepted    a wrong class came out and the honest party noticed nothing
+    hung        the honest party was still waiting when its deadline had long passed
 
 For a cheating Bob the honest party is Alice.  A cheating Alice is "accepted" when Bob served her to the end and what
-she read is not the answer to the question she asked: an answer that Bob did not mean to give.
+she read is not the answer to the question she asked: an answer that Bob did not mean to give.  Honest sessions in
+between show that a verdict is not the machine's.
 """
 
 from __future__ import annotations
@@ -29,18 +33,20 @@ from torch import nn
 
 from link import Link, LinkError, Listener, connect, listen
 from mpc.alice import Alice
-from mpc.attacks.cheats import KINDS, Cheat, Kind, Lies, LyingLink, Party, Place
+from mpc.attacks.cheats import KINDS, Cheat, Kind, Lies, LyingLink, Party, Place, shameless
 from mpc.attacks.parties import hear, process_of
 from mpc.bob import Bob
 from mpc.dealer import Dealer
-from mpc.errors import MpcError
+from mpc.errors import CheatingDetected, MpcError
 from mpc.messages import Mode
 from mpc.plan import Shape
 
 _LOOK_SECONDS = 0.5
 _START_SECONDS = 120.0  # three interpreters and torch
 
-Verdict = Literal["caught", "harmless", "accepted", "hung"]
+Verdict = Literal["caught", "refused", "harmless", "unanswered", "accepted", "hung"]
+
+_CONTROL_EVERY = 100  # cheats, then an honest session
 
 
 @dataclass(frozen=True)
@@ -93,6 +99,7 @@ class _Said:
     """What one party reports of one session."""
 
     error: str | None
+    checked: bool  # the error came from a check
     label: int | None
     altered: str | None
     places: list[Place]
@@ -151,21 +158,18 @@ class Adversary:
         """One session with one cheat."""
         alice, bob = self._session(cheat)
         cheater, honest = (bob, alice) if cheat.party == "bob" else (alice, bob)
+        verdict = _verdict(honest, alice.label, right)
         if honest.milliseconds > self._patience * 1e3:
-            verdict: Verdict = "hung"
-        elif honest.error:
-            verdict = "caught"
-        elif alice.label is None or alice.label == right:
-            verdict = "harmless"
-        else:
-            verdict = "accepted"
-        said = honest.error or cheater.error or "nothing"
+            verdict = "hung"
+        said = honest.error or "nothing"
         return Outcome(cheat, cheater.altered, verdict, said, alice.label, honest.milliseconds, cheater.places)
 
     def sweep(self, cheats: Sequence[Cheat], before: Sweep) -> Iterator[Outcome]:
-        """Each cheat in turn."""
-        for cheat in cheats:
+        """Each cheat in turn.  Raises :class:`mpc.MpcError` when an honest session in between does not go as before."""
+        for number, cheat in enumerate(cheats, 1):
             yield self.attempt(cheat, before.right)
+            if (number % _CONTROL_EVERY == 0 or number == len(cheats)) and self.honest().right != before.right:
+                raise MpcError("an honest session after the cheats gave another class than before")
 
     @property
     def _patience(self) -> float:
@@ -212,9 +216,13 @@ def _run_bob(parent: Connection, setting: _Setting) -> None:
         while True:
             lies = Lies(_of("bob", parent.recv()))
             started = time.perf_counter()
-            error = None
+            error: Exception | None = None
             try:
-                with _dial(dealer_port, setting, "dealer") as dealer, _accept(listener, setting, parent) as alice:
+                with (
+                    shameless(lies.cheat),
+                    _dial(dealer_port, setting, "dealer") as dealer,
+                    _accept(listener, setting, parent) as alice,
+                ):
                     started = time.perf_counter()
                     bob = Bob(
                         setting.module, _lying(dealer, lies), input_shape=setting.input_shape, mode=setting.mode,
@@ -222,9 +230,9 @@ def _run_bob(parent: Connection, setting: _Setting) -> None:
                     )  # fmt: skip
                     bob.answer(_lying(alice, lies))
                     # The query is answered; what Alice says of it comes from her.
-            except (MpcError, LinkError) as caught:
-                error = str(caught)
-            parent.send((None, _Said(error, None, lies.altered, lies.places, _milliseconds_since(started))))
+            except (MpcError, LinkError, RuntimeError, ValueError, TypeError) as caught:
+                error = _own(caught, lies.cheat)
+            parent.send((None, _said(error, None, lies, _milliseconds_since(started))))
 
 
 def _run_alice(parent: Connection, setting: _Setting) -> None:
@@ -233,15 +241,40 @@ def _run_alice(parent: Connection, setting: _Setting) -> None:
     while True:
         lies = Lies(_of("alice", parent.recv()))
         started = time.perf_counter()
-        error, label = None, None
+        error: Exception | None = None
+        label: int | None = None
         try:
-            with _dial(dealer_port, setting, "dealer") as dealer, _dial(bob_port, setting, "bob") as bob:
+            with (
+                shameless(lies.cheat),
+                _dial(dealer_port, setting, "dealer") as dealer,
+                _dial(bob_port, setting, "bob") as bob,
+            ):
                 started = time.perf_counter()
                 alice = Alice(_lying(dealer, lies), mode=setting.mode)
                 label = int(alice.ask(setting.features, _lying(bob, lies)).labels[0])
-        except (MpcError, LinkError) as caught:
-            error = str(caught)
-        parent.send((None, _Said(error, label, lies.altered, lies.places, _milliseconds_since(started))))
+        except (MpcError, LinkError, RuntimeError, ValueError, TypeError) as caught:
+            error = _own(caught, lies.cheat)
+        parent.send((None, _said(error, label, lies, _milliseconds_since(started))))
+
+
+def _own(caught: Exception, cheat: Cheat | None) -> Exception:
+    """An error of ours; anything else is a bug, unless a cheater ran into what he had broken himself."""
+    if cheat is None and not isinstance(caught, MpcError | LinkError):
+        raise caught
+    return caught
+
+
+def _said(error: Exception | None, label: int | None, lies: Lies, milliseconds: float) -> _Said:
+    checked = isinstance(error, CheatingDetected)
+    return _Said(None if error is None else str(error), checked, label, lies.altered, lies.places, milliseconds)
+
+
+def _verdict(honest: _Said, label: int | None, right: int) -> Verdict:
+    if honest.error:
+        return "caught" if honest.checked else "refused"
+    if label is None:
+        return "unanswered"
+    return "harmless" if label == right else "accepted"
 
 
 def _milliseconds_since(started: float) -> float:

@@ -18,8 +18,10 @@ from mpc.attacks import KINDS, Party, Place
 from sotto.console import escape, out
 
 _VERDICTS = {
-    "caught": "Caught: the session ended and no answer was taken.",
+    "caught": "Caught by a check: the session ended and no answer was taken.",
+    "refused": "Refused: the session ended at a message that could not be taken, and no answer was.",
     "harmless": "Harmless: the right answer came out.",
+    "unanswered": "No answer came out, and the honest party noticed nothing.",
     "accepted": "Not noticed: Alice took a wrong answer.",
     "hung": "The honest party waited far beyond its deadline.",
 }
