@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from typing import get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -37,21 +38,29 @@ def places(experiment: Experiment, query: npt.NDArray[np.float32]) -> Mapping[Pa
 
 def cheat(experiment: Experiment, query: npt.NDArray[np.float32], wish: str) -> Cheated:
     """One honest session about ``query``, then one with the cheat ``wish``.  Raises :class:`CheatError`."""
+    parsed(wish)
     with _parties(experiment, query) as adversary:
         before = adversary.honest()
         chosen = find(wish, before.places)
         return Cheated(before.right, adversary.attempt(chosen, before.right))
 
 
+def parsed(wish: str) -> tuple[Party, str, Kind | None]:
+    """Who cheats, at which message, and how, if that is said.  Raises :class:`CheatError`."""
+    who, _, rest = wish.partition(":")
+    name, _, how = rest.partition(":")
+    party = next((each for each in get_args(Party) if each == who), None)
+    if party is None or not name:
+        raise CheatError(f"'{wish}' is no PARTY:MESSAGE, as in bob:relu2; --cheat list names them")
+    kind = next((each for each in KINDS if each == how), None)
+    if how and kind is None:
+        raise CheatError(f"'{how}' is no kind of cheat: choose one of {', '.join(KINDS)}")
+    return party, name, kind
+
+
 def find(wish: str, known: Mapping[Party, list[Place]]) -> Cheat:
     """The cheat that ``wish`` means among the messages of ``known``.  Raises :class:`CheatError`."""
-    who, _, rest = wish.partition(":")
-    name, _, kind = rest.partition(":")
-    party = next((each for each in known if each == who), None)
-    if party is None or not name:
-        raise CheatError(f"'{wish}' is no PARTY:MESSAGE, as in bob:relu1; --cheat list names them")
-    if kind and kind not in KINDS:
-        raise CheatError(f"'{kind}' is no kind of cheat: choose one of {', '.join(KINDS)}")
+    party, name, kind = parsed(wish)
     offered = [place for place in known[party] if place.size]
     exact = [place for place in offered if place.name == name]
     begins = exact or [place for place in offered if place.name.startswith(f"{name}.")]
@@ -60,8 +69,7 @@ def find(wish: str, known: Mapping[Party, list[Place]]) -> Cheat:
         raise CheatError(f"{party} sends no message '{name}' in this session; of the query: {names}")
     chosen = begins[0].name
     usual: Kind = "consistent" if chosen.endswith((".masked", ".input", ".sign")) else "add"
-    wanted = next((each for each in KINDS if each == kind), usual)
-    return Cheat(party, chosen, wanted, seed=1)
+    return Cheat(party, chosen, kind or usual, seed=1)
 
 
 def _parties(experiment: Experiment, query: npt.NDArray[np.float32]) -> AbstractContextManager[Adversary]:

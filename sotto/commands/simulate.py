@@ -59,6 +59,8 @@ def simulate(
         raise typer.BadParameter(f"{clip} is not a file", param_hint="CLIP")
     if clip is not None:
         _require_speech(clip)
+    if cheat is not None and net != "loopback":
+        raise typer.BadParameter("a cheat is tried on loopback: leave --net out", param_hint="--cheat")
     require([paradigm])
     bench = open_workbench(corpus, data, preset="quick", seed=seed, say=say, skip_broken=skip_broken)
     experiment = _experiment(paradigm, mode, model, bench)
