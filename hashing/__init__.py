@@ -20,9 +20,10 @@ hashes, his own training material or a corpus that can be had, he learns the key
 *What is provable.* With full-period dither (the default) every symbol of one hash is uniformly distributed whatever the
 features are, so a single hash under a fresh key says nothing; and the joint distribution of any number of hashes under
 one key depends on the features only through their pairwise Euclidean distances. Both hold against unlimited computing
-power, and neither is a statement about how well those distances can be estimated: with many measurements, well. With
-the dither as the paper prints it, neither holds. No reduction to a hard problem is known, so this package states no
-number of security bits, neither computational nor statistical. ``docs/hashing.md`` has what each attack reaches.
+power for an ideal key, and computationally for one drawn from AES with 256 bits, as ours are; neither is a statement
+about how well those distances can be estimated: with many measurements, well. With the dither as the paper prints it,
+neither holds. No reduction to a hard problem is known, so this package states no number of security bits, neither
+computational nor statistical. ``docs/hashing.md`` has what each attack reaches.
 
 *What breaks it.* The key, stolen or learnt from known pairs. Whoever has it and a hash, or Bob's machine, which
 contains training hashes, gets the features back almost exactly (:func:`hashing.attacks.known_key_attack`). In joint

@@ -15,6 +15,7 @@ from hashing.packing import pack
 from hashing.protocol import (
     ANSWER,
     HELLO,
+    MOST_CLASSES,
     MOST_HASHES,
     QUERY,
     READY,
@@ -87,8 +88,8 @@ class Alice:
         parameters = self._key.parameters
         link.send(HELLO, encode(Hello(1, parameters.k, parameters.symbols, self._key.fingerprint, self._reveal)))
         ready = decode(link.receive(READY, limit=READY_LIMIT), Ready)
-        if len(ready.classes) < 2 or not 1 <= ready.most <= MOST_HASHES:
-            raise FrameError("Bob announced fewer than two classes or no room for a query")
+        if not 2 <= len(ready.classes) <= MOST_CLASSES or not 1 <= ready.most <= MOST_HASHES:
+            raise FrameError(f"Bob announced fewer than 2 or more than {MOST_CLASSES} classes, or no room for a query")
         self._ready, self._link = ready, weakref.ref(link)
         return ready
 

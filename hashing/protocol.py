@@ -25,6 +25,7 @@ HELLO_LIMIT = 512
 READY_LIMIT = 1 << 18
 _ENVELOPE = 256  # bytes of field names, dtypes and shapes around the numbers
 MOST_HASHES = 1 << 20
+MOST_CLASSES = 1 << 10
 
 
 class Hello(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
