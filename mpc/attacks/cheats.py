@@ -208,7 +208,7 @@ def _altered(
             bit = chance.randrange(8 * size)
             return f"bit {bit} of {8 * size} flipped", [(name, _xor_bit(honest, bit))]
         case "add" | "consistent" if name.endswith(".sign"):
-            bit = chance.randrange(8 * size)
+            bit = 8 * chance.randrange(size) + 7  # the first of a byte always stands for a comparison
             return f"bit {bit} of {8 * size} flipped", [(name, _xor_bit(honest, bit))]
         case _:
             width = min(8, size)

@@ -80,8 +80,8 @@ def test_what_is_computed_with_is_caught_by_a_check_of_the_victim():
 
 
 def _computing(places):
-    """Messages of shares; a flip of a bit that stands for no element is a malformed message, not a lie."""
-    return {party: [p for p in own if p.name.endswith(CONTENT) and p.size > 1] for party, own in places.items()}
+    """Messages of shares."""
+    return {party: [p for p in own if p.name.endswith(CONTENT)] for party, own in places.items()}
 
 
 def test_semi_honest_accepts_wrong_answers():
