@@ -27,8 +27,10 @@ What is not protected:
   bound what can add up.
 * *The model, from the ciphertexts' noise* (circuit privacy).  The noise of an answer depends on Bob's weights, so a
   malicious Alice may learn more than the logits say, unless he floods it (``flooding_bits``, :mod:`he.flooding`).
-* *Overflow* in models without a proved bound (``Description.proved`` is false): a query unlike the calibration
-  features can wrap around.  Alice refuses a logit above the declared bound, which catches most such answers.
+* *Overflow* in models without a proved bound (``Description.proved`` is false): values of a query unlike the
+  calibration features can wrap around.  Alice refuses logits above the declared bound, and in modes packed and batched
+  answers that contradict themselves (:mod:`he.overflow`), as wrapped ones do; in mode tenseal she sees no more than the
+  bound, and a wrapped answer below it passes.
 * *Metadata*: number and time of queries, the public description (widths of input and output, depth, bounds).
 
 * *The shape of the model, roughly*.  The chain tells its depth, the rotations its widths rounded up to powers of two.
@@ -37,13 +39,14 @@ Doors: :class:`Alice`, :class:`Bob`.  Mechanism, lowest first: ``network`` (what
 mode ``tenseal``: ``ranges``, ``slots``, ``parameters``, ``noise``, ``planning`` (with which parameters), ``contexts``,
 ``tenseal_evaluator``.  For the other two: ``schedule``, ``packing`` (where numbers sit), ``program`` (in which order),
 ``intervals``, ``slot_noise``, ``scheduling`` (with which primes and scales), ``sealing``, ``ciphertexts``,
-``evaluation_keys``, ``flooding``, ``packed_evaluator``, ``batched_evaluator``.  For all: ``wire``,
+``evaluation_keys``, ``flooding``, ``overflow``, ``packed_evaluator``, ``batched_evaluator``.  For all: ``wire``,
 ``session_secrets``.
 """
 
-from he.alice import LOGIT_STEP, Alice
+from he.alice import Alice
 from he.bob import Bob
 from he.network import ModelRefused, PolynomialNetwork
+from he.noise import LOGIT_STEP
 from he.parameters import Parameters, ParametersRefused
 from he.planning import MAX_LOGIT_ERROR, Plan, plan
 from he.scheduling import ScaledPlan, schedule_for

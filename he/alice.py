@@ -14,7 +14,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from he.noise import LARGE_LOGIT
+from he.noise import LARGE_LOGIT, LOGIT_STEP
 from he.session_secrets import Secrets, make_secrets
 from he.wire import (
     MAX_PART,
@@ -33,10 +33,6 @@ from link import Answer, FrameError, Link, encode
 log = logging.getLogger("sotto")
 
 Reveal = Literal["class", "logits"]
-
-#: Logits up to 64 are rounded to multiples of this: twice the largest error a plan accepts, so that what is
-#: shown is the model's and not the encryption's noise.  Vectors with larger logits get a step larger in proportion.
-LOGIT_STEP = 2.0**-6
 
 
 class Alice:

@@ -35,6 +35,10 @@ DEVIATIONS = 6.0
 #: Up to this magnitude the error of a logit counts as it is, beyond in proportion to the logit.
 LARGE_LOGIT = 64.0
 
+#: Logits up to 64 are rounded to multiples of this: twice the largest error a plan accepts, so that what is
+#: shown is the model's and not the encryption's noise.  Vectors with larger logits get a step larger in proportion.
+LOGIT_STEP = 2.0**-6
+
 
 @dataclass(frozen=True, eq=False)
 class Noisy:

@@ -13,7 +13,8 @@ for few of them (slots, widths and counts below are rounded up to powers of two)
 * ``diagonal``: from replicated to replicated, the plain diagonal method; many rotations where layers are wide.
 
 The last layer is never ``spread``: Alice decrypts every slot of the answer, and partial sums would tell her about
-weights.  Its outputs go two to a slot, the real and the imaginary part.  88-100-50-2 takes 7 + 7 + 6 rotations.
+weights.  Its outputs go two to a slot, the real and the imaginary part, and at least half of each period stays empty:
+overflow shows there (:mod:`he.overflow`).  88-100-50-2 takes 7 + 7 + 6 rotations.
 
 (The diagonal method: Halevi and Shoup, "Algorithms in HElib", CRYPTO 2014; mixing it with rotate-and-sum: Juvekar,
 Vaikuntanathan, Chandrakasan, "GAZELLE", USENIX Security 2018.)
@@ -155,19 +156,10 @@ def pack(circuit: Circuit, slots: int) -> Packing:
     return Packing(tuple(layers), layout, period, paired, slots)
 
 
-def logits_of_slots(values: npt.NDArray[Any], period: int, classes: int, paired: bool) -> Floats:
-    """The logits (classes,) in decrypted slots (S,): the mean over the copies, whose noise differs."""
-    copies = values.reshape(-1, period).mean(axis=0)
-    if not paired:
-        return np.real(copies[:classes]).astype(np.float64)
-    both = np.stack([copies.real, copies.imag], axis=1)[: (classes + 1) // 2]
-    return both.reshape(-1)[:classes].astype(np.float64)
-
-
 def _ways(weight: Plain, bias: Plain, before: _Layout, slots: int, last: bool) -> list[tuple[PackedLayer, _Layout]]:
     if isinstance(before, _Sparse):
-        return [_collect(weight, bias, before, slots)] if weight.shape[1] <= before.stride else []
-    ways = [_diagonal(weight, bias, before, slots)]
+        return [_collect(weight, bias, before, slots)] if weight.shape[1] * (2 if last else 1) <= before.stride else []
+    ways = [_diagonal(weight, bias, before, slots, last)]
     if not last:
         ways.append(_spread(weight, bias, before, slots))
     return ways
@@ -213,8 +205,8 @@ def _collect(weight: Plain, bias: Plain, before: _Sparse, slots: int) -> tuple[P
     return layer, _Replicated(t)
 
 
-def _diagonal(weight: Plain, bias: Plain, before: _Replicated, slots: int) -> tuple[PackedLayer, _Layout]:
-    n, m = before.period, _power(weight.shape[1])
+def _diagonal(weight: Plain, bias: Plain, before: _Replicated, slots: int, last: bool) -> tuple[PackedLayer, _Layout]:
+    n, m = before.period, _power(weight.shape[1]) * (2 if last else 1)
     padded = _padded(weight, n, m)
     slot = np.arange(slots)
     diagonals = [padded[slot % n, (slot - k) % m] for k in range(min(n, m))]

@@ -16,7 +16,7 @@ import tenseal.sealapi as seal
 from he.contexts import load_vector, public_material, secret_context
 from he.evaluation_keys import SecretKeys
 from he.network import Floats
-from he.packing import logits_of_slots
+from he.overflow import SPARE_SLOTS, batched_logits, packed_logits
 from he.schedule import seal_context
 from he.sealing import load_ciphertext
 from he.wire import MAX_PART, AnyDescription, BatchedDescription, Description, PackedDescription
@@ -125,16 +125,16 @@ class PackedSecrets(_Sealed):
     def decrypt(self, replies: Sequence[bytes], count: int) -> Floats:
         told = self._description
         slots = [self._slots(reply) for reply in replies]
-        return np.stack([logits_of_slots(values, told.period, told.classes, told.paired) for values in slots])
+        return np.stack([packed_logits(values, told.period, told.classes, told.paired) for values in slots])
 
 
 class BatchedSecrets(_Sealed):
-    """One ciphertext for each feature, a vector in each slot; the slots behind a smaller batch stay zero."""
+    """One ciphertext for each feature, a vector in each slot but the spare ones; slots without a vector are zero."""
 
     def __init__(self, description: BatchedDescription) -> None:
         super().__init__(description)
         self._classes, self._flooded = description.classes, description.flooded
-        self.rows = self._modulus.slots
+        self.rows = self._modulus.slots - SPARE_SLOTS
 
     def public_material(self) -> bytes:
         return self._keys.public_material((), public_key=self._flooded)
@@ -149,4 +149,4 @@ class BatchedSecrets(_Sealed):
         return self._classes
 
     def decrypt(self, replies: Sequence[bytes], count: int) -> Floats:
-        return np.stack([self._slots(reply).real[:count] for reply in replies], axis=1)
+        return np.stack([batched_logits(self._slots(reply), count) for reply in replies], axis=1)

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from he.circuit import fold
 from he.intervals import Intervals, everything
 from he.network import ModelRefused, PolynomialNetwork
-from he.packing import logits_of_slots, pack
+from he.overflow import packed_logits
+from he.packing import pack
 from he.parameters import MAX_CHAIN_BITS, ParametersRefused
 from he.planning import MAX_LOGIT_ERROR
 from he.program import Machine, Scales, batched_layers, packed_layers, run
@@ -49,7 +50,7 @@ def test_programs_compute_the_network_and_stay_within_their_intervals(
     machine = SlotNoise(schedule, by_unit=not packed)
     found = run(machine, layers, circuit.activations, machine.encrypted(values)).payload.values
     if packing:
-        found = np.stack([logits_of_slots(row, packing.period, widths[-1], packing.paired) for row in found])
+        found = np.stack([packed_logits(row, packing.period, widths[-1], packing.paired) for row in found])
     expected = network.logits(x)
     np.testing.assert_allclose(found.real, expected, atol=1e-7 * max(1.0, np.abs(expected).max()))
 
