@@ -25,6 +25,10 @@ What is not protected:
   twice the largest error.  A rounded value still says something about the noise when it lies near a boundary,
   so treat rounded logits, and to a lesser degree labels, as hers to keep from Bob.  Fresh keys for every session
   bound what can add up.
+* *The key, from a Bob who deviates.*  All of this holds for a Bob who follows the protocol.  One who does not can make
+  answers in which the noise, or bits of her secret key, decide what comes out; then every output that Alice publishes,
+  classes included, is a decryption oracle, and so is whether she accepted an answer.  Her limits (16 classes, a least
+  scale, the size of keys) make that slower, not impossible.  Tell Bob nothing that you decrypted.
 * *The model, from the ciphertexts' noise* (circuit privacy).  The noise of an answer depends on Bob's weights, so a
   malicious Alice may learn more than the logits say, unless he floods it (``flooding_bits``, :mod:`he.flooding`).
 * *Overflow* in models without a proved bound (``Description.proved`` is false): values of a query unlike the

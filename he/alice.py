@@ -17,6 +17,7 @@ import numpy.typing as npt
 from he.noise import LARGE_LOGIT, LOGIT_STEP
 from he.session_secrets import Secrets, make_secrets
 from he.wire import (
+    KEY_LIMIT,
     MAX_PART,
     VERSION,
     AnyDescription,
@@ -43,7 +44,14 @@ class Alice:
         description: what Bob published about his model; None before :meth:`prepare`.
     """
 
-    def __init__(self, *, reveal: Reveal = "class", timeout: float = 120.0, threads: int | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        reveal: Reveal = "class",
+        timeout: float = 120.0,
+        threads: int | None = None,
+        key_limit: int = KEY_LIMIT,
+    ) -> None:
         """
         Args:
             reveal: ``"class"`` for labels only, the safe default; ``"logits"`` also gives rounded scores. Raw
@@ -51,6 +59,7 @@ class Alice:
                 holds the ciphertext recovers the secret key (:mod:`he.attacks.raw_decryption`).
             timeout: seconds Bob may take for one vector or one batch, or for loading the keys.
             threads: threads of TenSEAL in mode ``"tenseal"``, None for all cores; the other modes use one.
+            key_limit: most bytes of keys that Bob may ask for; uncompressed, what is sent is a half or a quarter.
         """
         if reveal not in ("class", "logits"):
             raise ValueError(f"reveal is {reveal!r}; use 'class' or 'logits'")
@@ -59,6 +68,7 @@ class Alice:
         self.clipped = 0
         self.description: AnyDescription | None = None
         self._threads = threads
+        self._key_limit = key_limit
         self._secrets: Secrets | None = None
         self._link: Link | None = None
 
@@ -76,7 +86,7 @@ class Alice:
         link.send("he.hello", encode(Hello(VERSION)))
         try:
             description = receive_small(link, "he.model", Published, self.timeout).model
-            secrets = make_secrets(description, self._threads)
+            secrets = make_secrets(description, self._threads, self._key_limit)
         except FrameError as error:
             link.fail(str(error))
             raise

@@ -13,12 +13,14 @@ from torch import nn
 
 from he.batched_evaluator import BatchedModel
 from he.flooding import MAX_STATISTICAL_BITS
-from he.network import PolynomialNetwork
+from he.network import ModelRefused, PolynomialNetwork
 from he.packed_evaluator import PackedModel
 from he.planning import Plan, plan
 from he.scheduling import ScaledPlan, schedule_for
 from he.tenseal_evaluator import TensealModel
 from he.wire import (
+    MAX_CLASSES,
+    MAX_INPUTS,
     VERSION,
     AnyDescription,
     Hello,
@@ -94,6 +96,11 @@ class Bob:
         if not 0 <= flooding_bits <= MAX_STATISTICAL_BITS or (flooding_bits and mode == "tenseal"):
             raise ValueError(f"flooding takes 0 to {MAX_STATISTICAL_BITS} bits, in mode packed or batched")
         self.network = PolynomialNetwork.of(module)
+        if self.network.inputs > MAX_INPUTS or self.network.classes > MAX_CLASSES:
+            raise ModelRefused(
+                f"it has {self.network.inputs} inputs and {self.network.classes} classes, Alice accepts at most"
+                f" {MAX_INPUTS} and {MAX_CLASSES}"
+            )
         self.timeout = timeout
         self._mode: Mode = mode
         self._model: LoadedModel

@@ -19,7 +19,8 @@ from he.network import Floats
 from he.overflow import SPARE_SLOTS, batched_logits, packed_logits
 from he.schedule import seal_context
 from he.sealing import load_ciphertext
-from he.wire import MAX_PART, AnyDescription, BatchedDescription, Description, PackedDescription
+from he.wire import KEY_LIMIT, MAX_PART, AnyDescription, BatchedDescription, Description, PackedDescription
+from link import FrameError
 
 
 class Secrets(Protocol):
@@ -41,8 +42,13 @@ class Secrets(Protocol):
         """The logits (count, classes) in the answers; :class:`link.FrameError` for malformed ones."""
 
 
-def make_secrets(description: AnyDescription, threads: int | None) -> Secrets:
-    """Fresh keys for what Bob described; :class:`link.FrameError` if it is weak or malformed."""
+def make_secrets(description: AnyDescription, threads: int | None, key_limit: int = KEY_LIMIT) -> Secrets:
+    """Fresh keys for what Bob described; :class:`link.FrameError` if it is weak, malformed or asks for too many."""
+    if description.key_bytes > key_limit:
+        raise FrameError(
+            f"Bob asks for up to {description.key_bytes / 1e6:.0f} MB of keys, the limit is {key_limit / 1e6:.0f} MB:"
+            " raise Alice's key_limit if you trust him with your machine's memory"
+        )
     if isinstance(description, PackedDescription):
         return PackedSecrets(description)
     if isinstance(description, BatchedDescription):

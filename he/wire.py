@@ -31,12 +31,18 @@ from link import FrameError, Link, decode, encode
 VERSION: Final[Literal[1]] = 1
 MAX_PART = 16  # ciphertexts of one query message
 PIECE = 1 << 24  # bytes of one piece of the keys
-MAX_WIDTH = 1 << 14
+MAX_INPUTS = 1024
+MAX_CLASSES = 16  # what Alice decrypts of an answer: a few numbers, not the whole ciphertext
+KEY_LIMIT = 1 << 31  # bytes of key material that Alice makes unless told otherwise
 
 _SMALL = 4096  # bytes: limit of the messages that hold no ciphertext
 
 _MAX_STEPS = 64
 _MAX_SCALE_BITS = 200
+
+# No plan goes below these.  Lower ones would let the noise of a ciphertext show in what is decrypted.
+_MIN_INPUT_BITS = 12
+_MIN_ANSWER_SCALE = 2.0**20
 
 Mode = Literal["packed", "batched", "tenseal"]
 Message = TypeVar("Message", bound=msgspec.Struct)
@@ -75,6 +81,11 @@ class Description(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_f
             raise FrameError("Bob describes a model that does not fit into a ciphertext")
         return parameters
 
+    @property
+    def key_bytes(self) -> int:
+        """Most bytes of the public material that Alice is asked to make."""
+        return self.parameters().key_bytes
+
 
 class PackedDescription(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="mode", tag="packed"):
     """The same in mode ``packed``: the chain, where features go and where logits come out (:mod:`he.packing`)."""
@@ -109,9 +120,15 @@ class PackedDescription(msgspec.Struct, frozen=True, forbid_unknown_fields=True,
             raise FrameError("Bob describes a layout that does not fit a ciphertext")
         outputs = (self.classes + 1) // 2 if self.paired else self.classes
         blocks = self.pairs // self.interleaved
-        if self.inputs > 2 * self.pairs or outputs > self.period or blocks < 1 or self.block * blocks > slots:
+        held = 2 * outputs if self.paired else outputs  # half of a period shows overflow
+        if self.inputs > 2 * self.pairs or held > self.period or blocks < 1 or self.block * blocks > slots:
             raise FrameError("Bob describes a layout that does not hold the features or the logits")
         return modulus
+
+    @property
+    def key_bytes(self) -> int:
+        """Most bytes of the public material that Alice is asked to make."""
+        return self.modulus().key_bytes(len(self.steps) + 1)
 
     @property
     def layout(self) -> InputLayout:
@@ -139,6 +156,11 @@ class BatchedDescription(msgspec.Struct, frozen=True, forbid_unknown_fields=True
         _check_model(self.inputs, self.classes, self.logit_bound)
         return _modulus(self.ring_degree, self.chain, self.input_bits, self.answer_primes, self.answer_scale)
 
+    @property
+    def key_bytes(self) -> int:
+        """Most bytes of the public material that Alice is asked to make."""
+        return self.modulus().key_bytes(1)
+
 
 AnyDescription = Description | PackedDescription | BatchedDescription
 
@@ -150,7 +172,7 @@ class Published(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def _check_model(inputs: int, classes: int, logit_bound: float) -> None:
-    if not (1 <= inputs <= MAX_WIDTH and 1 <= classes <= MAX_WIDTH):
+    if not (1 <= inputs <= MAX_INPUTS and 1 <= classes <= MAX_CLASSES):
         raise FrameError("Bob describes a model of impossible size: both sides need the same release")
     if not 0 < logit_bound < float("inf"):
         raise FrameError("Bob declares no finite bound on his logits: do not use this model")
@@ -164,9 +186,9 @@ def _modulus(
         _ = modulus.primes
     except ParametersRefused as error:
         raise FrameError(f"Bob asks for unacceptable parameters: {error}") from None
-    if not (1 <= input_bits <= sum(chain[:-1]) - 2 and input_bits <= _MAX_SCALE_BITS):
+    if not (_MIN_INPUT_BITS <= input_bits <= sum(chain[:-1]) - 2 and input_bits <= _MAX_SCALE_BITS):
         raise FrameError("Bob asks for features at a scale that does not fit the modulus")
-    if not (1 <= answer_primes <= modulus.top and 1 <= answer_scale <= 2.0**_MAX_SCALE_BITS):
+    if not (1 <= answer_primes <= modulus.top and _MIN_ANSWER_SCALE <= answer_scale <= 2.0**_MAX_SCALE_BITS):
         raise FrameError("Bob announces answers that do not fit the modulus")
     return modulus
 

@@ -334,6 +334,17 @@ def descriptions():
         ("packed", {"answer_primes": 9}, "do not fit the modulus"),
         ("packed", {"answer_scale": float("inf")}, "do not fit the modulus"),
         ("packed", {"answer_scale": 0.0}, "do not fit the modulus"),
+        ("packed", {"answer_scale": 64.0}, "do not fit the modulus"),
+        ("packed", {"input_bits": 1}, "does not fit the modulus"),
+        ("packed", {"classes": 17, "period": 4096}, "impossible size"),
+        ("packed", {"period": 2}, "layout"),
+        (
+            "packed",
+            {"ring_degree": 32768, "chain": (27,) * 32, "steps": tuple(range(64))},
+            "MB of keys, the limit is 2147 MB",
+        ),
+        ("batched", {"classes": 17}, "impossible size"),
+        ("batched", {"answer_scale": 64.0}, "do not fit the modulus"),
         ("packed", {"inputs": 10**9}, "impossible size"),
         ("packed", {"logit_bound": float("nan")}, "no finite bound"),
         ("batched", {"chain": (60, 60, 60, 60)}, "less than 128-bit security"),
@@ -346,6 +357,13 @@ def test_descriptions_that_alice_must_not_follow_are_refused(descriptions, mode,
     assert description.modulus().top == 3
     with pytest.raises(FrameError, match=reason):
         make_secrets(msgspec.structs.replace(description, **change), 1)
+
+
+def test_alice_sets_her_own_limit_on_keys(packed):
+    left, right = pair(timeout=30)
+    right.send("he.model", encode(Published(packed.bob.description)))
+    with pytest.raises(FrameError, match="MB of keys, the limit is 1 MB"):
+        Alice(timeout=30, key_limit=1_000_000).prepare(left)
 
 
 @settings(max_examples=150, deadline=None)

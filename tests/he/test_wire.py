@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from he.parameters import Parameters
+from he.parameters import MAX_CHAIN_BITS, Parameters
 from he.wire import (
     MAX_PART,
     PIECE,
@@ -72,7 +72,8 @@ def test_an_honest_description_gives_its_parameters():
         ({"base": (20,) * 1000}, "too many primes"),
         ({"levels": 10**9}, "levels"),
         ({"scale_bits": -26}, "primes of a chain"),
-        ({"inputs": 5000}, "does not fit into a ciphertext"),
+        ({"inputs": 1025}, "impossible size"),
+        ({"classes": 17}, "impossible size"),
         ({"inputs": 10**12}, "impossible size"),
         ({"classes": 0}, "impossible size"),
         ({"logit_bound": float("inf")}, "no finite bound"),
@@ -86,12 +87,12 @@ def test_a_description_alice_must_not_follow_is_refused(change, reason):
 
 @settings(max_examples=200, deadline=None)
 @given(
-    st.integers(-10, 10**6),
-    st.lists(st.integers(-(10**6), 10**6), max_size=40),
-    st.integers(-10, 10**6),
-    st.integers(-10, 100),
-    st.integers(-10, 100),
-    st.floats(),
+    st.sampled_from([8192, 16384, 32768]) | st.integers(-10, 10**6),
+    st.lists(st.integers(35, 60), min_size=1, max_size=2) | st.lists(st.integers(-(10**6), 10**6), max_size=40),
+    st.integers(1, 5) | st.integers(-10, 10**6),
+    st.integers(20, 34) | st.integers(-10, 100),
+    st.integers(24, 60) | st.integers(-10, 100),
+    st.floats(1, 1e9) | st.floats(),
 )
 def test_any_description_is_accepted_whole_or_refused(ring_degree, base, levels, scale_bits, special_bits, bound):
     description = msgspec.structs.replace(
@@ -103,8 +104,13 @@ def test_any_description_is_accepted_whole_or_refused(ring_degree, base, levels,
         special_bits=special_bits,
         logit_bound=bound,
     )
-    with pytest.raises(FrameError):
-        description.parameters()
+    try:
+        accepted = description.parameters()
+    except FrameError:
+        return
+    assert accepted == Parameters(ring_degree, tuple(base), levels, scale_bits, special_bits)
+    assert sum(accepted.chain) <= MAX_CHAIN_BITS[ring_degree]
+    assert 0 < bound < float("inf")
 
 
 @pytest.mark.parametrize("size", [1, PIECE, PIECE + 1, 2 * PIECE + 7])
