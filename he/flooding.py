@@ -4,8 +4,9 @@ The noise in a ciphertext that Bob computed depends on his weights, and the ciph
 of the query and the weights.  So he adds a fresh encryption, under Alice's public key, of Gaussian noise far above it
 (Gentry, "A fully homomorphic encryption scheme", 2009, section 21.1).  An answer then tells Alice the logits rounded by
 the flood, and about its own noise next to nothing: with deviation 2^k times that of the noise in each slot, the
-statistical distance to an answer without it is below sqrt(N) 2^-k, which is ``2 ** -statistical_bits`` here.  It is
-reached for honest queries only, and the noise is estimated, not bounded.
+statistical distance to an answer without it is below sqrt(N) 2^-k, which is ``2 ** -statistical_bits`` here for each
+ciphertext: distances add up, batched answers are a ciphertext for each class, and 2^statistical_bits answers
+exhaust it.  It is reached for honest queries under honest keys only, and the noise is estimated, not bounded.
 
 It costs larger parameters: the circuit must be that much more precise than the logits.
 """

@@ -3,10 +3,12 @@
 A logit that outgrows the modulus wraps around without an error, so a plan needs a bound on every value of the
 circuit.  It is one of two, and the plan says which:
 
-* ``proved``: holds for every input in [-1, 1] (:mod:`he.ranges`).  Networks of degree 2 and 4 usually have one.
-* ``calibrated``: 256 times the largest value met on calibration features (the training set).  Degree 6 usually
-  needs it, because the worst case of a sixth power of a sixth power is astronomical.  A query far outside what
-  the model was calibrated on can then wrap; Alice notices when a logit exceeds the declared bound, not otherwise.
+* ``proved``: holds for the exact values of every input in [-1, 1] (:mod:`he.ranges`); noise is estimated, not bounded.
+* ``calibrated``: 256 times the largest value met on the 32 calibration features (of the training set) whose logits are
+  largest.  Others may be larger on the way, and an input in [-1, 1] unlike them can wrap.
+
+:func:`plan` takes a proof where one fits the ring; :mod:`he.scheduling` prefers fewer primes to a proof.  In the latter
+modes Alice also checks the answers for signs of overflow (:mod:`he.overflow`).
 
 A model for which neither fits is refused, with the reason.
 """

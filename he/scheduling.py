@@ -1,8 +1,9 @@
 """Choosing primes and scales for a packed or batched program: few primes, no overflow, precise logits.
 
 Time goes with the square of the number of primes, so the shapes with fewest primes are tried first, in the smallest
-ring, and for each the scales that estimate the least noise among those that no value can overflow.  Bounds are proved
-or calibrated as in :mod:`he.planning`; a model for which neither fits is refused with the reason.
+ring, and for each the scales that estimate the least noise among those that hold every value.  Bounds are proved or
+calibrated as in :mod:`he.planning`: for each shape the proof first, but a calibrated plan over few primes before a
+proved one over more.  A model for which neither fits is refused with the reason.
 """
 
 from __future__ import annotations

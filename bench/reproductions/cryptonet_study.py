@@ -31,8 +31,12 @@ Vectors = npt.NDArray[np.float32]
 
 def open_pair(request: Request) -> Workbench:
     """The workbench of a request, its corpus cut down to neutral and angry clips where both are acted."""
+    corpus = request.corpus
+    if corpus == "synthetic" and request.data is not None:
+        corpus = "ravdess"
+        request.say("a folder needs a corpus in it: taking it for RAVDESS, name another with --corpus")
     bench = open_workbench(
-        request.corpus,
+        corpus,
         request.data,
         preset=request.preset,
         seed=request.seed,
@@ -52,7 +56,7 @@ class Session:
 
     ``server_ms``: Bob's time for each vector, or in mode ``batched`` for each batch, from ciphertext bytes to answer
     bytes; ``server_busy_ms``: of its processor, which a machine busy with other things does not stretch as much.
-    ``key_bytes``, ``query_bytes``, ``answer_bytes``: frames included, of one vector or one batch.
+    ``query_bytes``, ``answer_bytes``: frames included, of one vector or one batch; ``key_bytes``: without frames.
     """
 
     module: nn.Module

@@ -10,10 +10,11 @@ import pytest
 import torch
 
 import he
+from audio import CorpusError
 from audio.splits import Split
 from bench.emotion_models import EmotionModel
 from bench.reproductions import TARGETS, Request, dias_cryptonet_latency, dias_table3, dias_table4
-from bench.reproductions.cryptonet_study import Session
+from bench.reproductions.cryptonet_study import Session, open_pair
 from bench.results import read, to_json, write
 from he.overflow import SPARE_SLOTS
 from models.mlp import MLP
@@ -157,3 +158,11 @@ def test_a_session_counts_frames_of_every_message():
     assert len(session.server_ms) == len(session.server_busy_ms) == 1
     assert session.query_bytes > INPUTS * 100_000
     assert session.answer_bytes > 2 * 50_000
+
+
+def test_a_folder_without_a_corpus_is_taken_for_ravdess(tmp_path):
+    """The synthetic corpus has no folder, so a folder can only be meant for another."""
+    said: list[str] = []
+    with pytest.raises(CorpusError, match=r"(?i)ravdess|audio files|clips"):
+        open_pair(Request("synthetic", tmp_path, "quick", 0, tmp_path, said.append))
+    assert "--corpus" in said[0]
