@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import gc
+import contextlib
 import multiprocessing
 import threading
 
@@ -76,17 +76,53 @@ def bob_process(pipe, mode) -> None:
         pipe.send(listener.address)
         link = listener.accept(timeout=60)
     seen = []
-    link.observer = lambda direction, name, payload: seen.append((direction, name, len(payload)))
+    link.observer = lambda direction, name, payload: seen.append((direction, name, bytes(payload)))
     bob.serve(link)
-    kinds = (seal.SecretKey, seal.Decryptor, seal.KeyGenerator)
-    pipe.send((sum(isinstance(found, kinds) for found in gc.get_objects()), seen))
+    pipe.send([(name, payload) for direction, name, payload in seen if direction == "received"])
+
+
+def contents(payload):
+    """The parts of a message, itself included, in which something serialised could lie."""
+    yield payload
+    for kind in (PublicMaterial, Query):
+        with contextlib.suppress(FrameError):
+            for value in msgspec.structs.astuple(decode(payload, kind)):
+                yield from (
+                    part for part in (value if isinstance(value, tuple) else (value,)) if isinstance(part, bytes)
+                )
+
+
+def holds_secret_key(secret, context, received):
+    """Whether any message holds bytes of the secret key, as residues or serialised, or loads as a secret key."""
+    residues = np.array([secret.data()[i] for i in range(secret.data().coeff_count())], np.uint64).tobytes()
+    for known in (residues, dumped(secret)):
+        places = range(64, len(known) - 64, len(known) // 50)
+        if any(known[place : place + 32] in payload for place in places for payload in received):
+            return True
+    for part in (part for payload in received for part in contents(payload)):
+        with contextlib.suppress(FrameError):
+            loaded(seal.SecretKey(), context, part, "keys")
+            return True
+    return False
+
+
+def test_a_secret_key_in_a_message_would_be_found():
+    context = seal_context(SMALL)
+    secret = seal.KeyGenerator(context).secret_key()
+    honest = SecretKeys(SMALL).public_material((1,), public_key=True)
+    residues = np.array([secret.data()[i] for i in range(secret.data().coeff_count())], np.uint64).tobytes()
+    assert not holds_secret_key(secret, context, [honest])
+    for leaked in (residues, dumped(secret), encode(PublicMaterial(1, b"", dumped(secret), b"")), residues[1000:9000]):
+        assert holds_secret_key(secret, context, [honest, leaked])
+    another = dumped(seal.KeyGenerator(context).secret_key())
+    assert holds_secret_key(secret, context, [encode(PublicMaterial(1, b"", another, b""))])
 
 
 @pytest.mark.parametrize("mode", MODES)
 def test_two_processes_agree_with_the_plaintext_network(mode, make_features):
-    context = multiprocessing.get_context("spawn")
-    ours, theirs = context.Pipe()
-    process = context.Process(target=bob_process, args=(theirs, mode), daemon=True)
+    spawning = multiprocessing.get_context("spawn")
+    ours, theirs = spawning.Pipe()
+    process = spawning.Process(target=bob_process, args=(theirs, mode), daemon=True)
     process.start()
     try:
         assert ours.poll(60)
@@ -103,14 +139,11 @@ def test_two_processes_agree_with_the_plaintext_network(mode, make_features):
         np.testing.assert_array_equal(again.labels, answer.labels[:1])
         assert asked.rounds == 1
         assert ours.poll(30)
-        secrets, seen = ours.recv()
-        assert secrets == 0
-        assert {name for direction, name, _ in seen if direction == "received"} == {
-            "he.hello",
-            "he.keys",
-            "he.key",
-            "he.query",
-        }
+        received = ours.recv()
+        assert {name for name, _ in received} == {"he.hello", "he.keys", "he.key", "he.query"}
+        secret = alice._secrets._keys._generator.secret_key()
+        context = seal_context(alice.description.modulus())
+        assert not holds_secret_key(secret, context, [payload for _, payload in received])
         process.join(10)
         assert process.exitcode == 0
     finally:
