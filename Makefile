@@ -8,7 +8,7 @@ ARGS ?=
 
 .PHONY: bench test test-slow lint types format setup constraints clean
 
-bench: $(READY)  ## the comparison on the built-in synthetic corpus, about five minutes: results/
+bench: $(READY)  ## the comparison on the built-in synthetic corpus, five to ten minutes the first time: results/
 	$(BIN)/sotto bench --out results $(ARGS)
 
 test: $(READY) lint types  ## lint, types and the fast tests
