@@ -65,12 +65,21 @@ def test_more_queries_copy_the_model_better():
         few, many = extract_model(network, features, unseen, queries=(10, 600), answers=answers, steps=200)
         assert (few.queries, many.queries, many.answers) == (10, 600, answers)
         assert few.fidelity + 0.2 < many.fidelity
-        assert many.fidelity > max(0.8, many.chance + 0.2)
+        assert many.fidelity > max(0.8 if answers == "logits" else 0.7, many.chance + 0.2)
         assert extract_model(network, features, unseen, queries=(10,), answers=answers, steps=200) == [few]
 
 
-@pytest.mark.parametrize("queries", [(), (0,), (601,)])
+@pytest.mark.parametrize("queries", [(), (1,), (100_001,)])
 def test_impossible_numbers_of_queries_are_refused(make_network, queries):
     network = make_network(3, (8, 4), 2)
     with pytest.raises(ValueError, match="queries"):
         extract_model(network, np.zeros((600, 8)), np.zeros((1, 8)), queries=queries)
+
+
+def test_made_up_queries_copy_the_model_where_her_own_are_few(make_network):
+    network = make_network(4, (6, 12, 4), 2, size=1.5)
+    random = np.random.default_rng(2)
+    own, unseen = random.uniform(-1, 1, (40, 6)), random.uniform(-1, 1, (400, 6))
+    few, many = extract_model(network, own, unseen, queries=(40, 4000), steps=600)
+    assert few.fidelity < many.fidelity
+    assert many.fidelity > max(0.8, many.chance + 0.2)
