@@ -138,7 +138,7 @@ def test_bob_in_another_process_answers_as_in_clear():
     dealer.start()
     model = build("residual", seed=31)
     with connect("127.0.0.1", int(bob.stdout.readline()), peer="bob", timeout=60) as link:
-        with Party(ALICE, link, dealer_link, input_limit=8.0):
+        with Party(ALICE, link, dealer_link, mode="semi-honest", input_limit=8.0):
             logits, classes = opened(model, x), opened(model, x, classes=True)
         _, said = bob.communicate(timeout=60)
     dealer_link.close()
@@ -276,7 +276,7 @@ def test_the_types_are_crypten_s_and_the_default_comes_back(others):
     before = crypten.get_default_cryptensor_type()
     link, _peer = pair()
     x = torch.ones(2, 3)
-    with Party(ALICE, link, link):
+    with Party(ALICE, link, link, mode="semi-honest"):
         assert isinstance(crypten.cryptensor(x, src=ALICE), SemiHonestTensor)
         assert crypten.is_encrypted_tensor(crypten.cryptensor(x, src=ALICE))
     with Party(ALICE, link, link, mode="malicious"):
