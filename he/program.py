@@ -9,6 +9,7 @@ scales equal by the choice of the constants' scales, so that nothing is lost to 
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar
@@ -44,7 +45,7 @@ class Constant:
     scale: float
 
 
-class Machine(Generic[P]):
+class Machine(ABC, Generic[P]):
     """Arithmetic on payloads; this class keeps scales and levels, subclasses do the work."""
 
     def __init__(self, schedule: Schedule) -> None:
@@ -99,38 +100,38 @@ class Machine(Generic[P]):
         """Called with every new value; for machines that watch magnitudes."""
         return x
 
-    def _times(self, x: Value[P], constant: Constant) -> P:
-        raise NotImplementedError
+    @abstractmethod
+    def _times(self, x: Value[P], constant: Constant) -> P: ...
 
-    def _plus(self, x: Value[P], constant: Constant) -> P:
-        raise NotImplementedError
+    @abstractmethod
+    def _plus(self, x: Value[P], constant: Constant) -> P: ...
 
-    def _add(self, x: Value[P], y: Value[P], related: bool) -> P:
-        raise NotImplementedError
+    @abstractmethod
+    def _add(self, x: Value[P], y: Value[P], related: bool) -> P: ...
 
-    def _combine(self, x: Value[P], layer: UnitLayer) -> P:
-        raise NotImplementedError
+    @abstractmethod
+    def _combine(self, x: Value[P], layer: UnitLayer) -> P: ...
 
-    def _square(self, x: Value[P]) -> P:
-        raise NotImplementedError
+    @abstractmethod
+    def _square(self, x: Value[P]) -> P: ...
 
-    def _multiply(self, x: Value[P], y: Value[P]) -> P:
-        raise NotImplementedError
+    @abstractmethod
+    def _multiply(self, x: Value[P], y: Value[P]) -> P: ...
 
-    def _rotate(self, x: Value[P], step: int) -> P:
-        raise NotImplementedError
+    @abstractmethod
+    def _rotate(self, x: Value[P], step: int) -> P: ...
 
-    def _conjugate(self, x: Value[P]) -> P:
-        raise NotImplementedError
+    @abstractmethod
+    def _conjugate(self, x: Value[P]) -> P: ...
 
-    def _relinearise(self, x: Value[P]) -> P:
-        raise NotImplementedError
+    @abstractmethod
+    def _relinearise(self, x: Value[P]) -> P: ...
 
-    def _rescale(self, x: Value[P], scale: float) -> P:
-        raise NotImplementedError
+    @abstractmethod
+    def _rescale(self, x: Value[P], scale: float) -> P: ...
 
-    def _drop(self, x: Value[P], level: int) -> P:
-        raise NotImplementedError
+    @abstractmethod
+    def _drop(self, x: Value[P], level: int) -> P: ...
 
 
 class Affine(Protocol):

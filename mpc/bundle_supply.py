@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from link import FrameError, Link, LinkClosed, decode
 from mpc.errors import PlanError, reason
-from mpc.messages import JOIN_BYTES, QUERY_BYTES, TERMS_BYTES, Join, Mode, Query, Terms, require_same
+from mpc.messages import JOIN_BYTES, QUERY_BYTES, TERMS_BYTES, Mode, Query, Terms, require_party
 from mpc.program import Program, compile_program
 
 if TYPE_CHECKING:
@@ -75,8 +75,8 @@ class BundleSupply:
                 session.close()
 
     def _join(self, payload: bytearray, alice: Link, bob: Link) -> _Session:
-        self._require_party(payload, 0, "alice")
-        self._require_party(bob.receive("dealer.join", limit=JOIN_BYTES), 1, "bob")
+        require_party(payload, 0, self._mode)
+        require_party(bob.receive("dealer.join", limit=JOIN_BYTES), 1, self._mode)
         terms = alice.receive("dealer.terms", limit=TERMS_BYTES)
         if terms != bob.receive("dealer.terms", limit=TERMS_BYTES):
             raise FrameError("alice and bob told the dealer of different networks: open new links and prepare again")
@@ -93,12 +93,6 @@ class BundleSupply:
             if stocked:
                 stocked.close()
             raise
-
-    def _require_party(self, payload: bytearray, rank: int, who: str) -> None:
-        join = decode(payload, Join)
-        require_same(join.version, join.mode, self._mode, who)
-        if join.rank != rank:
-            raise FrameError(f"the link given to the dealer as {who}'s is the other party's: swap them")
 
 
 class _Session:

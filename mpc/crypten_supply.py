@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from link import FrameError, Link, LinkClosed, decode
+from link import Link, LinkClosed
 from mpc.crypten_triples import REQUEST_BYTES, TripleServer
 from mpc.errors import reason
-from mpc.messages import JOIN_BYTES, Join, require_same
+from mpc.messages import JOIN_BYTES, require_party
 
 
 class CryptenSupply:
@@ -25,8 +25,8 @@ class CryptenSupply:
                 except LinkClosed:
                     return
                 if name == "dealer.join":
-                    _require_party(payload, 0, "alice")
-                    _require_party(bob.receive("dealer.join", limit=JOIN_BYTES), 1, "bob")
+                    require_party(payload, 0, "crypten")
+                    require_party(bob.receive("dealer.join", limit=JOIN_BYTES), 1, "crypten")
                     server = TripleServer((alice, bob))
                 elif server:
                     alice.send("dealer.correction", server.correction(payload))
@@ -34,10 +34,3 @@ class CryptenSupply:
             for link in (alice, bob):
                 link.fail(reason(error))
             raise
-
-
-def _require_party(payload: bytearray, rank: int, who: str) -> None:
-    join = decode(payload, Join)
-    require_same(join.version, join.mode, "crypten", who)
-    if join.rank != rank:
-        raise FrameError(f"the link given to the dealer as {who}'s is the other party's: swap them")

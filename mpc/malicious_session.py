@@ -6,11 +6,8 @@ Bob -> Alice      mpc.weights       Delta_W and Delta_bias of all products, once
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
-from link import FrameError
 from mpc.authenticated import opened_minus
 from mpc.bundle_supply import Dealing
 from mpc.malicious import MaliciousEvaluation, Network
@@ -29,7 +26,7 @@ from mpc.material import weight_shape
 from mpc.messages import Mode
 from mpc.plan import Weights
 from mpc.program import Program
-from mpc.ring import WORD_BYTES, Words
+from mpc.ring import Words
 from mpc.semi_honest import weight_words
 
 
@@ -43,10 +40,12 @@ class MaliciousSession(MaskedSession):
         data = self._dealer.receive("dealer.session", limit=session_bytes(program, self._rank))
         self._keys, shares = read_session(program, self._rank, data)
         if weights is None or shares.clear is None:
-            opened = self._receive_weights()
+            opened = self._receive_weights(
+                [shape for step in program.products for shape in (weight_shape(step), bias_shape(step))]
+            )
         else:
             opened = _masked(program, weights, shares.clear)
-            self.peer.send("mpc.weights", np.concatenate([np.empty(0, np.uint64), *map(np.ravel, opened)]).tobytes())
+            self._send_weights(opened)
         registers = [step.out for step in program.products]
         multipliers = dict(zip(registers, opened[::2], strict=True))
         biases = dict(zip(registers, opened[1::2], strict=True))
@@ -55,15 +54,6 @@ class MaliciousSession(MaskedSession):
             {out: opened_minus(self._keys, multipliers[out], shares.weights[out]) for out in registers},
             {out: opened_minus(self._keys, biases[out], shares.biases[out]) for out in registers},
         )
-
-    def _receive_weights(self) -> list[Words]:
-        shapes = [shape for step in self._program.products for shape in (weight_shape(step), bias_shape(step))]
-        counts = [math.prod(shape) for shape in shapes]
-        payload = self.peer.receive("mpc.weights", limit=WORD_BYTES * sum(counts))
-        if len(payload) != WORD_BYTES * sum(counts):
-            raise FrameError("bob sent other weights than his plan has")
-        parts = np.split(np.frombuffer(payload, np.uint64), np.cumsum(counts)[:-1])
-        return [part.reshape(shape) for part, shape in zip(parts, shapes, strict=False)]
 
     def _bundle_bytes(self, examples: int, rank: int) -> int:
         return bundle_bytes(self._program, examples, rank)

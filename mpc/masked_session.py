@@ -15,8 +15,10 @@ A bundle leaves the stock before its first use, so nothing is used twice.
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections import defaultdict, deque
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -26,10 +28,10 @@ from link import Answer, FrameError, Link, decode, encode
 from mpc import dcf, ring
 from mpc.errors import InputRefused, PlanError, ProtocolError
 from mpc.messages import RANGES_BYTES, TERMS_BYTES, VERSION, Join, Mode, Query, RangesMessage, Reveal, Terms
-from mpc.plan import ModelPlan, Weights
+from mpc.plan import ModelPlan, Shape, Weights
 from mpc.program import WORD_BITS, Program, compile_program
 from mpc.ranges import value_ranges
-from mpc.ring import Words
+from mpc.ring import WORD_BYTES, Words
 
 ALICE, BOB = 0, 1
 _MOST_WEIGHTS = 1 << 24  # each takes up to 100 bytes of masks and shares at a party
@@ -89,6 +91,19 @@ class MaskedSession(ABC):
             raise PlanError("the network has too many layers for one message")
         self._dealer.send("dealer.terms", terms)
         return program
+
+    def _send_weights(self, opened: Iterable[Words]) -> None:
+        """Bob: open his masked tensors to Alice, in the order of :meth:`_receive_weights`."""
+        self.peer.send("mpc.weights", b"".join(words.tobytes() for words in opened))
+
+    def _receive_weights(self, shapes: Sequence[Shape]) -> list[Words]:
+        """Alice: Bob's masked tensors of these shapes.  Raises :class:`FrameError` for another size."""
+        counts = [math.prod(shape) for shape in shapes]
+        payload = self.peer.receive("mpc.weights", limit=WORD_BYTES * sum(counts))
+        if len(payload) != WORD_BYTES * sum(counts):
+            raise FrameError("bob sent other weights than his plan has")
+        parts = np.split(np.frombuffer(payload, np.uint64), np.cumsum(counts)[:-1])
+        return [part.reshape(shape) for part, shape in zip(parts, shapes, strict=False)]
 
     def provision(self, examples: int) -> None:
         """Alice: have what a query of ``examples`` needs, fetching it now if nothing is in stock."""

@@ -20,7 +20,7 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
-from link import FrameError
+from link import FrameError, decode
 from link.frames import printable
 from mpc.plan import MAX_LAYERS, ModelPlan
 
@@ -83,3 +83,12 @@ def require_same(version: int, mode: str, own_mode: Mode, who: str) -> None:
         raise FrameError(
             f"{who} wants mode '{printable(mode, 40)}', this side runs '{own_mode}': start all three with one mode"
         )
+
+
+def require_party(payload: bytearray, rank: Literal[0, 1], mode: Mode) -> None:
+    """Raise :class:`FrameError` unless a ``dealer.join`` is that of party ``rank``, in ``mode``."""
+    who = "bob" if rank else "alice"
+    join = decode(payload, Join)
+    require_same(join.version, join.mode, mode, who)
+    if join.rank != rank:
+        raise FrameError(f"the link given to the dealer as {who}'s is the other party's: swap them")

@@ -6,10 +6,6 @@ Bob -> Alice      mpc.weights       Delta_W = W + lambda_W of all products, once
 
 from __future__ import annotations
 
-import math
-
-import numpy as np
-
 from link import FrameError
 from mpc.bundle_supply import Dealing
 from mpc.masked_session import ALICE, Evaluation, MaskedSession
@@ -17,7 +13,6 @@ from mpc.material import SEED_BYTES, bundle_bytes, make_bundle, read_bundle, wei
 from mpc.messages import Mode
 from mpc.plan import Weights
 from mpc.program import Program
-from mpc.ring import WORD_BYTES, Words
 from mpc.semi_honest import AliceEvaluation, BobEvaluation, weight_words
 
 
@@ -28,24 +23,16 @@ class SemiHonestSession(MaskedSession):
 
     def _set_up(self, weights: Weights | None) -> None:
         if weights is None:
-            self._opened = self._receive_weights()
+            registers = [step.out for step in self._program.products]
+            shapes = [weight_shape(step) for step in self._program.products]
+            self._opened = dict(zip(registers, self._receive_weights(shapes), strict=True))
             return
         seed = self._dealer.receive("dealer.session", limit=SEED_BYTES)
         if len(seed) != SEED_BYTES:
             raise FrameError("the dealer sent a seed of another length: start all three with one release")
         masks = weight_masks(self._program, bytes(seed))
         self._weights, self._biases = weight_words(self._program, weights)
-        opened = [(self._weights[register] + mask).ravel() for register, mask in masks.items()]
-        self.peer.send("mpc.weights", np.concatenate([np.empty(0, np.uint64), *opened]).tobytes())
-
-    def _receive_weights(self) -> dict[int, Words]:
-        shapes = {step.out: weight_shape(step) for step in self._program.products}
-        counts = [math.prod(shape) for shape in shapes.values()]
-        payload = self.peer.receive("mpc.weights", limit=WORD_BYTES * sum(counts))
-        if len(payload) != WORD_BYTES * sum(counts):
-            raise FrameError("bob sent other weights than his plan has")
-        parts = np.split(np.frombuffer(payload, np.uint64), np.cumsum(counts)[:-1])
-        return {out: part.reshape(shape) for (out, shape), part in zip(shapes.items(), parts, strict=False)}
+        self._send_weights(self._weights[register] + mask for register, mask in masks.items())
 
     def _bundle_bytes(self, examples: int, rank: int) -> int:
         return bundle_bytes(self._program, examples, rank)
