@@ -105,7 +105,7 @@ def test_table_2_reports_accuracy_spread_leakage_and_attacks(study, request_and_
     assert dither.parameters["dither"] == "paper"
     assert found.published == {}
     assert found.metrics["attack_known_key_recovered"] > 0.5
-    assert found.metrics["attack_speaker_named"] > 2 * found.metrics["attack_speaker_named_other_key"]
+    assert found.metrics["attack_speaker_named"] > 1.5 * found.metrics["attack_speaker_named_other_key"]
     assert found.metrics["leakage"] < 0.5
     assert found.metrics["accuracy_directions_alone"] > 0.6
 
