@@ -102,13 +102,17 @@ class Answered(msgspec.Struct, tag=True):
 
 
 class Seen(msgspec.Struct, tag=True):
-    """One message as a party saw it; ``payload`` is its beginning, or all of it where that was asked for."""
+    """One message as a party saw it; ``payload`` is its beginning, or all of it where that was asked for.
+
+    ``at``: when, in seconds of this machine's monotonic clock, which is the same for all its processes.
+    """
 
     direction: str
     peer: str
     name: str
     size: int
     payload: bytes
+    at: float = 0.0
 
 
 class Report(msgspec.Struct, tag=True):

@@ -81,7 +81,8 @@ class _Witness:
     def watch(self, link: Link) -> Link:
         def note(direction: str, name: str, payload: memoryview) -> None:
             if len(self.seen) < _SEEN_MESSAGES:
-                self.seen.append(Seen(direction, link.peer, name, payload.nbytes, bytes(payload[: self.keep])))
+                kept = bytes(payload[: self.keep])
+                self.seen.append(Seen(direction, link.peer, name, payload.nbytes, kept, time.monotonic()))
 
         if self.keep:
             link.observer = note
