@@ -16,7 +16,7 @@ from link.errors import FrameError
 
 T = TypeVar("T")
 
-_DTYPES = ("float32", "float64", "int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64")
+_DTYPES = ("float16", "float32", "float64", "int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64")
 #: Axes of an array on the wire at most; receivers that take any shape take one of these.
 MAX_AXES = 8
 

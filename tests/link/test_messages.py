@@ -11,7 +11,7 @@ from hypothesis.extra import numpy as hnp
 
 from link import Array, FrameError, decode, encode
 
-DTYPES = ["float32", "float64", "int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64"]
+DTYPES = ["float16", "float32", "float64", "int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64"]
 
 
 class Query(msgspec.Struct, forbid_unknown_fields=True):

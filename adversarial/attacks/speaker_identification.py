@@ -1,0 +1,88 @@
+"""Speaker identification: does somebody who sees z of a clip with speech know who speaks?
+
+Two attackers.  One has heard the speakers before (:func:`attack`, closed set).  The other has not, and only wants to
+link clips of one person (:func:`link`, open set): he learns from other speakers in which directions of z people differ,
+and compares two clips along them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+from sklearn.metrics import roc_auc_score, roc_curve
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from adversarial.attacks.errors import AttackError
+from adversarial.attacks.identification import Identification, identify
+
+_DIRECTIONS = 20
+
+
+def attack(
+    z_enrolled: npt.ArrayLike,
+    speakers_enrolled: npt.ArrayLike,
+    z_probes: npt.ArrayLike,
+    speakers_probes: npt.ArrayLike,
+    *,
+    seed: int,
+) -> Identification:
+    """Name the speaker of every probe.
+
+    Args:
+        z_enrolled, z_probes: representations (n, d) of clips with speech.  Probes should hold other words and other
+            sound events than the enrolled clips.
+        speakers_enrolled, speakers_probes: (n,) who speaks.
+        seed: of the folds, the initial weights and the trees.
+
+    Raises:
+        AttackError: as :func:`adversarial.attacks.identification.identify`.
+    """
+    return identify(z_enrolled, speakers_enrolled, z_probes, speakers_probes, seed=seed)
+
+
+@dataclass(frozen=True)
+class Linking:
+    """How well pairs of one speaker are told from pairs of two: area under the curve, and equal error rate."""
+
+    auc: float
+    equal_error_rate: float
+    pairs: int
+
+
+def link(z_train: npt.ArrayLike, speakers_train: npt.ArrayLike, z: npt.ArrayLike, speakers: npt.ArrayLike) -> Linking:
+    """Compare every two clips of speakers the attacker never met.
+
+    Args:
+        z_train, z: representations (n, d) of clips with speech.
+        speakers_train, speakers: (n,) who speaks; the two parts share nobody.
+
+    Raises:
+        AttackError: speakers in both parts, fewer than two in one, or nobody with two clips to compare.
+    """
+    known, names = np.asarray(speakers_train), np.asarray(speakers)
+    if np.isin(names, known).any():
+        raise AttackError("linking is for speakers the attacker never met: keep the two parts apart")
+    if len(set(known.tolist())) < 2 or len(set(names.tolist())) < 2:
+        raise AttackError("linking needs at least two speakers on either side")
+    directions = min(_DIRECTIONS, len(set(known.tolist())) - 1)
+    learnt = make_pipeline(
+        StandardScaler(), LinearDiscriminantAnalysis(solver="eigen", shrinkage="auto", n_components=directions)
+    ).fit(np.asarray(z_train, np.float64), known)
+    seen = learnt.transform(np.asarray(z, np.float64))
+    seen = seen - seen.mean(axis=0)
+    seen /= np.maximum(np.linalg.norm(seen, axis=1, keepdims=True), 1e-12)
+    one, other = np.triu_indices(len(seen), 1)
+    same = names[one] == names[other]
+    if not same.any():
+        raise AttackError("linking needs somebody with two clips")
+    alike = (seen @ seen.T)[one, other]
+    false, true, _ = roc_curve(same, alike)
+    return Linking(
+        auc=float(roc_auc_score(same, alike)),
+        equal_error_rate=float(((false + 1 - true) / 2)[np.abs(false - (1 - true)).argmin()]),
+        pairs=len(same),
+    )
