@@ -30,6 +30,19 @@ def names() -> tuple[str, ...]:
     return tuple(_ARCHITECTURES)
 
 
+def register(name: str, cls: type[nn.Module]) -> None:
+    """Add a network of a package above this one to the table, under a name no other class has.
+
+    Packages register their own networks when they are imported, so a file still names only what this program defines.
+
+    Raises:
+        ValueError: the name belongs to another class.
+    """
+    entry = (cls.__module__, cls.__qualname__)
+    if _ARCHITECTURES.setdefault(name, entry) != entry:
+        raise ValueError(f"architecture {name!r} is {'.'.join(_ARCHITECTURES[name])} already")
+
+
 def architecture(name: str) -> type[nn.Module]:
     """The class behind ``name``; raises ModelError for a name that is not in the table."""
     if name not in _ARCHITECTURES:
