@@ -11,7 +11,8 @@ sizes or timing, nor that one side gave up.
 
 from link.answer import Answer
 from link.connection import Listener, connect, listen, pair
-from link.errors import FrameError, LinkClosed, LinkError, LinkTimeout, PeerError
+from link.errors import CertificateRefused, FrameError, LinkClosed, LinkError, LinkTimeout, PeerError
+from link.identity import ROLES, Identity, Role, require_role
 from link.link import DEFAULT_TIMEOUT, Link
 from link.messages import Array, decode, encode
 from link.shape import LOOPBACK, SHAPES, Shape
@@ -21,11 +22,14 @@ from link.traffic import Direction, Observer, Traffic
 __all__ = [
     "DEFAULT_TIMEOUT",
     "LOOPBACK",
+    "ROLES",
     "SHAPES",
     "Answer",
     "Array",
+    "CertificateRefused",
     "Direction",
     "FrameError",
+    "Identity",
     "Link",
     "LinkClosed",
     "LinkError",
@@ -33,6 +37,7 @@ __all__ = [
     "Listener",
     "Observer",
     "PeerError",
+    "Role",
     "Shape",
     "Traffic",
     "client_context",
@@ -41,5 +46,6 @@ __all__ = [
     "encode",
     "listen",
     "pair",
+    "require_role",
     "server_context",
 ]

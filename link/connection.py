@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Self
 
 from link.errors import LinkClosed, LinkError, LinkTimeout
+from link.identity import Role, identity_of, require_role
 from link.link import DEFAULT_TIMEOUT, Link
 from link.shape import LOOPBACK, Shape
 
@@ -24,7 +25,7 @@ def pair(*, timeout: float = DEFAULT_TIMEOUT, shape: Shape = LOOPBACK) -> tuple[
 
 def listen(host: str = "127.0.0.1", port: int = 0, *, tls: ssl.SSLContext | None = None) -> Listener:
     """Wait for peers at ``host:port`` (port 0: any free one).  Without ``tls`` only loopback addresses are allowed."""
-    _require_tls(host, tls)
+    require_tls(host, tls)
     try:
         sock = socket.create_server((host, port), family=_family(host), backlog=16)
     except OSError as error:
@@ -41,9 +42,13 @@ def connect(
     tls: ssl.SSLContext | None = None,
     server_name: str | None = None,
     peer: str = "peer",
+    role: Role | None = None,
 ) -> Link:
-    """Connect to a listener, trying until ``timeout`` seconds have passed while nobody listens there yet."""
-    _require_tls(host, tls)
+    """Connect to a listener, trying until ``timeout`` seconds have passed while nobody listens there yet.
+
+    ``role``: what the listener's certificate must say it is, where there are certificates.
+    """
+    require_tls(host, tls)
     deadline = time.monotonic() + timeout
     while True:
         try:
@@ -57,7 +62,15 @@ def connect(
             raise LinkTimeout(f"no answer from {host}:{port}: check the address and the firewall") from None
         except OSError as error:
             raise LinkError(f"cannot connect to {host}:{port} ({error.strerror}): check the address") from None
-    return _link(sock, tls, timeout, shape, peer, server_name=server_name or host)
+    sock.settimeout(max(0.01, deadline - time.monotonic()))
+    link = _link(sock, tls, timeout, shape, peer, server_name=server_name or host)
+    if tls is not None and role is not None:
+        try:
+            require_role(link.identity, role)
+        except LinkError as error:
+            link.close()
+            raise LinkError(f"{host}:{port} is no {role}: {error}") from None
+    return link
 
 
 class Listener:
@@ -113,17 +126,27 @@ def _link(
             sock = tls.wrap_socket(sock, server_side=server_name is None, server_hostname=server_name)
         except (OSError, ssl.CertificateError) as error:
             sock.close()
-            reason = getattr(error, "verify_message", "") or getattr(error, "reason", "") or type(error).__name__
-            raise LinkError(f"TLS with {peer} failed ({reason}): check both sides' certificates") from None
+            raise LinkError(f"TLS with {peer} failed ({tls_reason(error)}): check both sides' certificates") from None
+        return Link(sock, timeout=timeout, shape=shape, peer=peer, identity=identity_of(sock.getpeercert()))
     return Link(sock, timeout=timeout, shape=shape, peer=peer)
 
 
-def _require_tls(host: str, tls: ssl.SSLContext | None) -> None:
-    if tls is None and not _is_loopback(host):
+def tls_reason(error: Exception) -> str:
+    """Why a TLS handshake failed, in a few words."""
+    if isinstance(error, TimeoutError):
+        return "no answer in time: does the other side use certificates too?"
+    said = getattr(error, "verify_message", "") or getattr(error, "reason", "") or type(error).__name__
+    return str(said).lower().replace("_", " ")
+
+
+def require_tls(host: str, tls: ssl.SSLContext | None) -> None:
+    """Raise :class:`LinkError` where messages would leave this machine in the clear.  Loopback needs no TLS."""
+    if tls is None and not is_loopback(host):
         raise LinkError(f"{host} is not this machine: links between machines need TLS certificates on both sides")
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether ``host`` can only be this machine; other names than localhost are not looked up."""
     if host == "localhost":
         return True
     try:

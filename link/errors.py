@@ -21,3 +21,7 @@ class FrameError(LinkError):
 
 class PeerError(LinkError):
     """The peer gave up and said why."""
+
+
+class CertificateRefused(LinkError):
+    """The peer did not accept this side's certificate."""

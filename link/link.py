@@ -17,8 +17,9 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import Self
 
-from link.errors import FrameError, LinkClosed, LinkError, LinkTimeout, PeerError
+from link.errors import CertificateRefused, FrameError, LinkClosed, LinkError, LinkTimeout, PeerError
 from link.frames import ERROR_NAME, HEADER, MAX_ERROR, pack_prefix, parse_header, printable
+from link.identity import Identity
 from link.shape import LOOPBACK, Pacer, Shape
 from link.traffic import Observer, Traffic
 
@@ -29,7 +30,10 @@ _LAST_WORDS = 64  # messages looked through for the reason of a peer that has le
 
 
 class Link:
-    """One end of a connection.  ``timeout`` (seconds) bounds every single wait unless a call names another."""
+    """One end of a connection.  ``timeout`` (seconds) bounds every single wait unless a call names another.
+
+    ``identity`` is what the peer's certificate proved; None without certificates.
+    """
 
     def __init__(
         self,
@@ -38,6 +42,7 @@ class Link:
         timeout: float = DEFAULT_TIMEOUT,
         shape: Shape = LOOPBACK,
         peer: str = "peer",
+        identity: Identity | None = None,
     ) -> None:
         if timeout <= 0:
             raise ValueError("the timeout of a link is a positive number of seconds")
@@ -51,6 +56,7 @@ class Link:
         self._closed = self._spoiled = False
         self.timeout = timeout
         self.peer = peer
+        self.identity = identity
         self.traffic = Traffic()
         self.observer: Observer | None = None
 
@@ -124,7 +130,7 @@ class Link:
         try:
             for _ in range(_LAST_WORDS):
                 self._take({}, deadline, keep_other=True)
-        except PeerError as reason:
+        except (PeerError, CertificateRefused) as reason:
             return reason
         except LinkError:
             pass
@@ -227,11 +233,26 @@ class Link:
                 events = select.POLLIN | (select.POLLOUT if self._outgoing else 0)
                 self._wait(events, deadline, f"no {awaited} from {self.peer}")
                 continue
+            except ssl.SSLEOFError:
+                raise LinkClosed(f"{self.peer} closed the connection before {awaited} arrived") from None
+            except ssl.SSLError as error:
+                raise self._broken_tls(error) from None
             except OSError:
                 raise LinkClosed(f"{self.peer} closed the connection before {awaited} arrived") from None
             if not count:
                 raise LinkClosed(f"{self.peer} closed the connection before {awaited} arrived")
             return count
+
+    def _broken_tls(self, error: ssl.SSLError) -> LinkError:
+        """In TLS 1.3 a client hears only now that its certificate was refused."""
+        reason = (error.reason or "").lower().replace("_", " ")
+        _, alert, what = reason.rpartition(" alert ")
+        if not alert:
+            return LinkClosed(f"TLS with {self.peer} broke ({reason or 'no reason given'}): open a new link")
+        return CertificateRefused(
+            f"{self.peer} refused this side's certificate ({what}): make new ones with 'sotto keys' and give both sides "
+            "those of one authority"
+        )
 
     def _require_sound(self) -> None:
         if self._closed or self._spoiled:
@@ -240,6 +261,15 @@ class Link:
             )
 
     # -- waiting and closing ------------------------------------------------------------------------------------
+
+    def wait(self, seconds: float) -> bool:
+        """Whether something is there to receive, a message or the peer's end, within ``seconds``."""
+        self._require_sound()
+        decrypted = isinstance(self._sock, ssl.SSLSocket) and self._sock.pending() > 0
+        if decrypted or self._ahead_end > self._ahead_start:
+            return True
+        self._poll.register(self._sock, select.POLLIN)
+        return bool(self._poll.poll(seconds * 1000))
 
     def _deadline(self, timeout: float | None) -> float:
         return time.monotonic() + (self.timeout if timeout is None else timeout)

@@ -7,6 +7,7 @@ not a secret.  Either way a key has at most 256 bits of uncertainty, whatever th
 
 from __future__ import annotations
 
+import os
 import secrets
 
 import numpy as np
@@ -22,16 +23,23 @@ class SecretStream:
     """Uniform bytes, integers and numbers, and standard normal ones.  ``label`` separates the uses of one seed."""
 
     def __init__(self, label: str, seed: Seed | None = None) -> None:
-        key = secrets.token_bytes(32) if seed is None else _derive(seed, label)
-        # Every stream has a key of its own, so its counter may start at zero.
-        self._cipher = Cipher(algorithms.AES(key), modes.CTR(bytes(16))).encryptor()
+        self._owner = os.getpid() if seed is None else None
+        self._start(secrets.token_bytes(32) if seed is None else _derive(seed, label))
 
     def __repr__(self) -> str:
         return "<SecretStream>"
 
     def bytes(self, count: int) -> bytes:
         """The next ``count`` uniform bytes."""
+        if self._owner is not None and self._owner != os.getpid():
+            # A forked process must not give out what its parent gives out.
+            self._owner = os.getpid()
+            self._start(secrets.token_bytes(32))
         return self._cipher.update(bytes(count))
+
+    def _start(self, key: bytes) -> None:
+        # Every stream has a key of its own, so its counter may start at zero.
+        self._cipher = Cipher(algorithms.AES(key), modes.CTR(bytes(16))).encryptor()
 
     def below(self, bound: int) -> int:
         """Uniform on 0 … ``bound`` - 1: values at or above ``bound`` are drawn again, never reduced."""

@@ -14,12 +14,19 @@ from link.errors import LinkError
 
 def server_context(certificate: Path, key: Path, authority: Path) -> ssl.SSLContext:
     """Context of the listening side; a client without a certificate of ``authority`` (PEM files) is refused."""
-    return _load(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), certificate, key, authority)
+    context = _load(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), certificate, key, authority)
+    context.num_tickets = 0  # every session proves itself anew
+    return context
 
 
-def client_context(certificate: Path, key: Path, authority: Path) -> ssl.SSLContext:
-    """Context of the connecting side; it also checks that the server's certificate names the host it asked for."""
-    return _load(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), certificate, key, authority)
+def client_context(certificate: Path, key: Path, authority: Path, *, by_role: bool = False) -> ssl.SSLContext:
+    """Context of the connecting side; it also checks that the server's certificate names the host it asked for.
+
+    ``by_role``: the caller asks for a role instead (:mod:`link.identity`), and any host may have it.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = not by_role
+    return _load(context, certificate, key, authority)
 
 
 def _no_password() -> str:
@@ -27,7 +34,7 @@ def _no_password() -> str:
 
 
 def _load(context: ssl.SSLContext, certificate: Path, key: Path, authority: Path) -> ssl.SSLContext:
-    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    context.minimum_version = context.maximum_version = ssl.TLSVersion.TLSv1_3
     context.verify_mode = ssl.CERT_REQUIRED
     if key.exists() and key.stat().st_mode & 0o077:
         raise LinkError(f"{key} can be read by other users of this machine: chmod 600 it, or make new certificates")
