@@ -17,7 +17,7 @@ from sklearn.metrics import roc_auc_score, roc_curve
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
 from adversarial.attacks.classifiers import ARCHITECTURES, Floats, fresh, scores
-from adversarial.attacks.errors import AttackError
+from adversarial.errors import AttackError
 
 VOTE = "vote"
 """The name of the attacker that averages all architectures."""

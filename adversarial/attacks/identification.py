@@ -14,7 +14,7 @@ import numpy.typing as npt
 from sklearn.model_selection import StratifiedKFold
 
 from adversarial.attacks.classifiers import Floats, fresh
-from adversarial.attacks.errors import AttackError
+from adversarial.errors import AttackError
 
 ARCHITECTURES = ("logistic-strict", "logistic", "linear-discriminant", "svm", "neighbours", "trees", "wide-network")
 _FOLDS = 3

@@ -16,8 +16,8 @@ from sklearn.metrics import roc_auc_score, roc_curve
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from adversarial.attacks.errors import AttackError
 from adversarial.attacks.identification import Identification, identify
+from adversarial.errors import AttackError
 
 _DIRECTIONS = 20
 

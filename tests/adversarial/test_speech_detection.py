@@ -5,7 +5,7 @@ import pytest
 
 from adversarial.attacks import speech_detection
 from adversarial.attacks.classifiers import ARCHITECTURES
-from adversarial.attacks.errors import AttackError
+from adversarial.errors import AttackError
 
 
 def clips(n, seed, hide):
