@@ -35,8 +35,8 @@ def encrypt_model(module: nn.Module, key: Key, *, example: Tensor | None = None)
         module: any model whose first layer is a Conv1d (key of dimension 1) or Conv2d (dimension 2) with kernel =
             stride = the key's block size; any channels, groups, dtype, bias.
         example: a typical input with its batch axis.  With it the model is run to find the convolution and to check
-            that the encrypted copy agrees; needed for models that ``torch.fx`` cannot trace and whose convolution is
-            not the first layer registered.
+            that the encrypted copy agrees; needed for models that ``torch.fx`` cannot trace and that take none of the
+            usual shapes (:mod:`keyed.first_convolution`).
 
     Raises:
         NotEligibleError: the model cannot be encrypted with this key: why, and what would make it eligible.
@@ -46,7 +46,7 @@ def encrypt_model(module: nn.Module, key: Key, *, example: Tensor | None = None)
     encrypted = copy.deepcopy(module)
     kernel = encrypted.get_submodule(name).get_parameter("weight")
     with torch.no_grad():
-        kernel.copy_(encrypt(kernel.double(), key))
+        kernel.copy_(encrypt(kernel.cpu().double(), key))
     if example is not None:
         _require_agreement(module, encrypted, key, example)
     return encrypted
@@ -70,7 +70,8 @@ def _require_eligible(module: nn.Module, name: str, key: Key) -> None:
     if not plain or layer.kernel_size != m or layer.stride != m:
         raise NotEligibleError(
             f"{called} has kernel {layer.kernel_size}, stride {layer.stride}, padding {layer.padding}, dilation "
-            f"{layer.dilation}: train the model with kernel = stride = {key.block_size}, padding 0, dilation 1"
+            f"{layer.dilation}: train the model with kernel = stride = {key.block_size}, padding 0, dilation 1 there "
+            "(nothing else need change)"
         )
     _require_plain_weight(module, layer, called)
 
@@ -85,9 +86,13 @@ def _require_plain_weight(module: nn.Module, layer: nn.Module, called: str) -> N
         raise NotEligibleError(f"{called} has weights of {weight.dtype}: encrypt the model before it is quantised")
     if type(layer).forward not in (nn.Conv1d.forward, nn.Conv2d.forward):
         raise NotEligibleError(f"{called} is a {type(layer).__name__} with its own forward: use a plain convolution")
-    names = [name for name, other in module.named_parameters(remove_duplicate=False) if other is weight]
-    if len(names) > 1:
-        raise NotEligibleError(f"{called} shares its weight ({', '.join(names)}): give each layer its own")
+    others = [name for name, other in module.named_modules() if other is not layer and _has(other, weight)]
+    if others:
+        raise NotEligibleError(f"{called} shares its weight with '{others[0]}': give each layer its own")
+
+
+def _has(layer: nn.Module, weight: Tensor) -> bool:
+    return any(parameter is weight for parameter in layer._parameters.values())
 
 
 def _require_agreement(module: nn.Module, encrypted: nn.Module, key: Key, example: Tensor) -> None:

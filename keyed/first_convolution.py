@@ -5,14 +5,17 @@ kernel = stride = M, no padding, no dilation (Niwa, Shiota, Kiya, §III-B).  Thr
 
 1. with an example input the model is run and watched: works for every model, and is proof for that input;
 2. without one, the data is followed through the model by ``torch.fx``, where the model can be traced;
-3. a model that cannot be traced is read in the order its layers were registered, and only accepted when nothing but
-   layers that change nothing stand before the convolution.
+3. a model that cannot be traced (Hugging Face's and torchaudio's speech models branch on their data) is run and watched
+   on a chirp in the shapes that speech models take; where it takes none of them, the caller must give an example.
+
+The order in which layers were registered says nothing about the order in which they run, so it is never relied upon.
 """
 
 from __future__ import annotations
 
 import copy
 import inspect
+import math
 import operator
 from collections.abc import Iterator
 from typing import Any
@@ -26,7 +29,9 @@ Convolution = nn.Conv1d | nn.Conv2d
 _TRANSPARENT = (nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d)  # these leave data alone in evaluation mode
 _SHAPE_ATTRIBUTES = ("shape", "ndim", "dtype", "device")
 _SHAPE_METHODS = ("size", "dim", "ndimension", "numel", "is_floating_point")
-_COPIES = ("contiguous", "clone", "detach")
+_COPIES = ("contiguous", "clone", "detach", "float", "double", "half", "bfloat16")
+_LENGTHS = (16_000, 48_000)  # samples
+_PLANES = ((128, 192), (192, 128), (224, 224), (64, 64), (32, 32))  # mel bands × frames, or pixels
 
 
 def find_first_convolution(module: nn.Module, *, example: Tensor | None = None) -> str:
@@ -39,8 +44,10 @@ def find_first_convolution(module: nn.Module, *, example: Tensor | None = None) 
         return ""
     if example is not None:
         return _watched(module, example)
+    if isinstance(module, torch.jit.ScriptModule):
+        raise NotEligibleError("a scripted model cannot be looked into: encrypt the model it was scripted from")
     graph = _traced(module)
-    return _registered_first(module) if graph is None else _followed(module, graph)
+    return _watched_on_a_chirp(module) if graph is None else _followed(module, graph)
 
 
 class _Tracer(fx.Tracer):
@@ -99,12 +106,33 @@ def _asks_shape(node: fx.Node) -> bool:
 
 
 def _leaves_blocks(node: fx.Node) -> bool:
-    """Copies, and a new axis in front of the data."""
+    """Copies, casts, and a new axis in front of the data."""
+    if node.target is operator.getitem and node.op == "call_function":
+        return _adds_axes_in_front(node.args[1])
+    if node.target == "to" and node.op == "call_method":
+        return all(_keeps_numbers(argument) for argument in (*node.args[1:], *node.kwargs.values()))
     unsqueeze = node.target in ("unsqueeze", torch.unsqueeze)
     if unsqueeze and node.op in ("call_method", "call_function"):
         axis = node.args[1] if len(node.args) > 1 else node.kwargs.get("dim")
         return axis in (0, 1)
     return node.op == "call_method" and node.target in _COPIES
+
+
+def _keeps_numbers(argument: Any) -> bool:
+    """An argument of ``to`` that is no cast to integers."""
+    if isinstance(argument, fx.Node):
+        return argument.target is getattr and argument.args[1] in ("dtype", "device")
+    return argument.is_floating_point if isinstance(argument, torch.dtype) else not isinstance(argument, Tensor)
+
+
+def _adds_axes_in_front(index: Any) -> bool:
+    """``x[None]``, ``x[:, None]`` and the like: whole slices; only the batch axis before the new ones."""
+    parts = list(index) if isinstance(index, tuple) else [index]
+    if not all(part is None or part is Ellipsis or part == slice(None) for part in parts):
+        return False
+    new = [place for place, part in enumerate(parts) if part is None]
+    before = parts[: new[-1]] if new else []
+    return Ellipsis not in before and sum(part == slice(None) for part in before) <= 1
 
 
 def _reshapes(node: fx.Node) -> bool:
@@ -149,16 +177,34 @@ def _described(module: nn.Module, node: fx.Node) -> str:
     return f"the operation '{getattr(node.target, '__name__', node.target)}'"
 
 
-def _registered_first(module: nn.Module) -> str:
-    for name, layer in _leaves(module):
-        if isinstance(layer, Convolution):
-            return name
-        if not isinstance(layer, _TRANSPARENT):
-            raise NotEligibleError(
-                f"this model cannot be traced and layer '{name}' ({type(layer).__name__}) stands before its first "
-                "convolution: pass example=, a typical input, so that it can be run and watched"
-            )
-    raise NotEligibleError("this model has no Conv1d or Conv2d for a key to go into")
+def _watched_on_a_chirp(module: nn.Module) -> str:
+    """Run the model on a chirp in the shapes that its convolutions could be given, until it takes one."""
+    convolutions = [layer for _, layer in _leaves(module) if isinstance(layer, Convolution)]
+    if not convolutions:
+        raise NotEligibleError("this model has no Conv1d or Conv2d for a key to go into")
+    for shape in dict.fromkeys(shape for layer in convolutions for shape in _shapes_for(layer)):
+        chirp = torch.arange(math.prod(shape), dtype=torch.float64).square().mul(1e-5).sin().reshape(shape)
+        try:
+            return _watched(module, chirp.to(next(module.parameters())))
+        except NotEligibleError:
+            raise
+        except Exception:  # noqa: S112  whatever a forward method raises on a shape it was not made for
+            continue
+    raise NotEligibleError(
+        "this model can neither be traced nor run on inputs of the usual shapes: pass example=, a typical input"
+    )
+
+
+def _shapes_for(layer: nn.Module) -> Iterator[tuple[int, ...]]:
+    """Inputs, batch axis first, with and without the axis of channels."""
+    if isinstance(layer, nn.Conv1d):
+        for samples in _LENGTHS:
+            yield from ((1, samples),) if layer.in_channels == 1 else ()
+            yield (1, layer.in_channels, samples)
+    elif isinstance(layer, nn.Conv2d):
+        for plane in _PLANES:
+            yield (1, layer.in_channels, *plane)
+            yield from ((1, *plane),) if layer.in_channels == 1 else ()
 
 
 def _watched(module: nn.Module, example: Tensor) -> str:

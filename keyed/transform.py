@@ -32,6 +32,8 @@ from keyed.keys import Flipping, Key, Shuffling
 Tail = Literal["crop", "pad"]
 _FULL = (torch.float32, torch.float64)
 _AT_A_TIME = 1 << 17  # numbers, so that what lies between the steps of a rotation stays in the cache
+_ROW = 1024  # numbers in a row of signs
+_WIDTH = 16  # least width of a product of matrices, in numbers: a vector register
 
 
 def encrypt(x: Tensor, key: Key, *, tail: Tail = "crop") -> Tensor:
@@ -117,27 +119,41 @@ def _shuffled(x: Tensor, order: Tensor, key: Key) -> Tensor:
 
 
 def _flipped(x: Tensor, signs: Tensor, key: Key) -> Tensor:
-    """Signs repeated over a whole plane: one multiplication at the speed of a copy."""
+    """One multiplication by signs repeated over rows long enough to run at the speed of a copy."""
     m = key.block_size
-    if key.dimension == 1:
-        return x * signs.repeat(x.shape[-1] // m)
-    return x * signs.reshape(m, m).repeat(x.shape[-2] // m, x.shape[-1] // m)
+    if key.dimension == 2:
+        bands = x.reshape(*x.shape[:-2], -1, m, x.shape[-1])
+        return (bands * signs.reshape(m, m).repeat(1, x.shape[-1] // m)).reshape(x.shape)
+    count = x.numel() // m
+    together = next(number for number in range(min(count, max(1, _ROW // m)), 0, -1) if count % number == 0)
+    return (x.reshape(-1, together * m) * signs.repeat(together)).reshape(x.shape)
 
 
 def _rotated(x: Tensor, matrix: Tensor, key: Key) -> Tensor:
-    m = key.block_size
     if key.dimension == 1:
-        return (x.reshape(-1, m).to(matrix.dtype) @ matrix).to(x.dtype).reshape(x.shape)
-    place = _places(x, m)
+        return _multiplied(x.reshape(-1, key.block_size), matrix).reshape(x.shape)
+    place = _places(x, key.block_size)
     back = torch.empty_like(place).index_copy_(0, place, torch.arange(len(place), device=x.device))  # its inverse
     planes = x.reshape(-1, len(place))
     rotated = torch.empty_like(planes)
     step = max(1, _AT_A_TIME // len(place))
     for first in range(0, len(planes), step):
-        apart = planes[first : first + step].index_select(1, place).reshape(-1, m * m)
-        turned = (apart.to(matrix.dtype) @ matrix).to(x.dtype)
+        apart = planes[first : first + step].index_select(1, place).reshape(-1, len(matrix))
+        turned = _multiplied(apart, matrix)
         rotated[first : first + step] = turned.reshape(-1, len(place)).index_select(1, back)
     return rotated.reshape(x.shape)
+
+
+def _multiplied(apart: Tensor, matrix: Tensor) -> Tensor:
+    """Blocks (n, N) times the key (N, N), short ones several at a time: products of narrow matrices are slow."""
+    together = -(-_WIDTH // len(matrix))
+    given = apart.to(matrix.dtype)
+    whole = len(given) // together * together
+    wide = torch.block_diag(*[matrix] * together)
+    turned = (given[:whole].reshape(-1, len(wide)) @ wide).reshape(whole, len(matrix))
+    if whole < len(given):
+        turned = torch.cat([turned, given[whole:] @ matrix])
+    return turned.to(apart.dtype)
 
 
 def _places(x: Tensor, block_size: int) -> Tensor:

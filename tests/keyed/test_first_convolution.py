@@ -33,6 +33,12 @@ FOUND = [
     (lambda m, x, _: m.first(x.view(x.size(0), 1, x.size(-1))), FLAT),
     (lambda m, x, _: m.first(torch.reshape(x, (-1, 1, x.shape[-1]))), FLAT),
     (lambda m, x, _: m.first(x.contiguous()) * x.shape[0], WAVE),
+    (lambda m, x, _: m.first(x[:, None]), FLAT),
+    (lambda m, x, _: m.first(x[:, None, :]), FLAT),
+    (lambda m, x, _: m.first(x[:, None, ...].float()), FLAT),
+    (lambda m, x, _: m.first(x.to(torch.float32)), WAVE),
+    (lambda m, x, _: m.first(x.to(x.device, x.dtype)), WAVE),
+    (lambda m, x, _: m.first(x.unsqueeze(1).to(dtype=m.first.weight.dtype)), FLAT),
     (lambda m, x, mask: m.first(x) if mask is None else m.first(x) * mask, WAVE),
 ]
 
@@ -49,6 +55,11 @@ REFUSED = [
     (lambda m, x, _: m.first(x - x.mean()), "read in 2 places"),
     (lambda m, x, _: m.first(m.norm(x)), "layer 'norm' \\(BatchNorm1d\\) works on the input"),
     (lambda m, x, _: m.first(x.flip(-1)), "'flip' works on the input"),
+    (lambda m, x, _: m.first(x[:, 1:]), "'getitem' works on the input"),
+    (lambda m, x, _: m.first(x[:, :, None]), "'getitem' works on the input"),
+    (lambda m, x, _: m.first(x[..., None]), "'getitem' works on the input"),
+    (lambda m, x, _: m.first(x[0]), "'getitem' works on the input"),
+    (lambda m, x, _: m.first(x.to(torch.int64)), "'to' works on the input"),
     (lambda m, x, _: m.first(x) + m.first(x), "read in 2 places"),
     (lambda m, x, _: m.other(m.first(m.first(x).reshape(2, 1, -1))), "used more than once"),
     (lambda m, x, _: m.first(x.reshape(2, 1, 50)), "a reshape before the first convolution"),
@@ -94,16 +105,33 @@ def untraceable(m, x, _):
     return m.first(x) if float(x.sum()) > -1e9 else x
 
 
-def test_untraceable_models_are_read_in_order():
+def test_untraceable_models_are_run_and_watched():
     assert find_first_convolution(Runs(untraceable)) == "first"
     assert find_first_convolution(nn.Sequential(nn.Dropout(), Runs(untraceable))) == "1.first"
+    assert find_first_convolution(nn.Sequential(nn.LeakyReLU(1.0), Runs(untraceable))) == "1.first"  # changes nothing
 
 
-def test_untraceable_models_with_something_in_front_need_an_example():
-    model = nn.Sequential(nn.LeakyReLU(1.0), Runs(untraceable))
+def test_the_order_of_registration_is_not_relied_upon():
+    """The convolution is registered first and runs second; nothing in the list of layers shows it."""
+    model = Runs(lambda m, x, _: m.first(m.norm(x)) if float(x.sum()) > -1e9 else x, norm=nn.BatchNorm1d(1))
+    model.norm.weight.data += 1
+    with pytest.raises(NotEligibleError, match="does not get the input as it is"):
+        find_first_convolution(model)
+    registered_last = Runs(lambda m, x, _: untraceable(m, x, _) * m.late.weight.sum(), late=nn.BatchNorm1d(1))
+    assert find_first_convolution(registered_last) == "first"
+
+
+def test_untraceable_models_of_unusual_shapes_need_an_example():
+    model = Runs(lambda m, x, _: untraceable(m, x[:, :, : x.shape[-1] if x.shape == (2, 1, 50) else "none"], _))
     with pytest.raises(NotEligibleError, match="pass example="):
         find_first_convolution(model)
-    assert find_first_convolution(model, example=WAVE) == "1.first"  # it changes nothing, and running shows it
+    assert find_first_convolution(model, example=WAVE) == "first"
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::torch.jit.TracerWarning")
+def test_scripted_models_are_refused():
+    with pytest.raises(NotEligibleError, match="encrypt the model it was scripted from"):
+        find_first_convolution(torch.jit.trace(nn.Sequential(nn.Conv1d(1, 4, 10, 10)), WAVE))
 
 
 def test_untraceable_models_without_a_convolution():
