@@ -18,6 +18,9 @@ _ARCHITECTURES: dict[str, tuple[str, str]] = {
     "wave-patch-cnn": ("models.patch_cnn", "WavePatchCNN"),
     "spectrogram-patch-cnn": ("models.patch_cnn", "SpectrogramPatchCNN"),
     "svm": ("models.svm", "SVM"),
+    "speaker-embedding": ("models.speaker_embedding", "SpeakerEmbedding"),
+    "patch-ctc": ("models.ctc", "PatchCTC"),
+    "convmixer": ("models.convmixer", "ConvMixer"),
 }
 
 

@@ -8,8 +8,7 @@ protocols never draw from these generators.)
 
 import math
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
@@ -22,6 +21,7 @@ from torch.nn import functional as F
 from tqdm import tqdm
 
 from models.architectures import ModelError
+from models.seeding import seeded
 
 
 @dataclass(frozen=True)
@@ -148,7 +148,7 @@ def train(
         raise ModelError(f"{len(training)} training examples are too few for batches of {schedule.batch}")
     if schedule.patience is not None and not len(validation):
         raise ModelError("early stopping needs validation speakers; give some, or a schedule with patience=None")
-    with _seeded(seed):
+    with seeded(seed):
         return _run(build(), examples, y, list(training), list(validation), schedule, seed, progress, label)
 
 
@@ -287,19 +287,6 @@ def _accuracy(module: nn.Module, examples: Examples, y: Tensor, indices: Tensor)
 
 def _word(generator: torch.Generator) -> int:
     return int(torch.randint(2**31, (1,), generator=generator))
-
-
-@contextmanager
-def _seeded(seed: int) -> Iterator[None]:
-    """One thread and a seeded global generator inside; the caller's state afterwards."""
-    threads = torch.get_num_threads()
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        torch.set_num_threads(1)
-        try:
-            yield
-        finally:
-            torch.set_num_threads(threads)
 
 
 def _bar(epochs: int, progress: bool, label: str) -> tqdm:
