@@ -22,7 +22,7 @@ from audio.splits import Split
 from bench.experiment import Say
 
 
-@dataclass
+@dataclass(eq=False)
 class Workbench:
     """A corpus with a label to predict and a speaker-disjoint split, at one preset and seed."""
 

@@ -113,11 +113,16 @@ def open_study(request: Request) -> tuple[Workbench, list[Task]]:
         say=request.say,
         skip_broken=request.skip_broken,
     )
-    tasks = [_task(bench, f"{len(bench.classes)} classes", bench.classes)]
+    return bench, tasks(bench)
+
+
+def tasks(bench: Workbench) -> list[Task]:
+    """Neutral against angry, where the corpus has both; last, all classes."""
+    found = [_task(bench, f"{len(bench.classes)} classes", bench.classes)]
     pair = ("neutral", "angry")
     if set(pair) <= set(bench.classes):
-        tasks.insert(0, _task(bench, "neutral or angry", pair))
-    return bench, tasks
+        found.insert(0, _task(bench, "neutral or angry", pair))
+    return found
 
 
 def _task(bench: Workbench, name: str, classes: tuple[str, ...]) -> Task:

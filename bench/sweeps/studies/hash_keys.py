@@ -1,0 +1,149 @@
+"""Secure Modular Hashing over keys, parameters and speaker folds, with its attacks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import cast
+
+import numpy as np
+
+import hashing
+from audio.features import EGeMAPS
+from bench.reproductions.hash_attacks import known_key_metrics, known_pairs_metrics, some, speaker_metrics
+from bench.reproductions.hash_study import (
+    MPC,
+    SCALINGS,
+    Fold,
+    Scaling,
+    Task,
+    hash_row,
+    hashed_answers,
+    plaintext_answers,
+    search_machine,
+    split_name,
+    tasks,
+)
+from bench.row import JSONValue, Row
+from bench.sweeps.axes import Axis, SweepError
+from bench.workbench import Workbench
+from hashing.parameters import DITHERS, Dither
+
+DESCRIPTION = "secure modular hashing: accuracy, leakage and attacks over keys, k, delta and folds"
+MODULES: tuple[str, ...] = ("hashing", "bench.reproductions.hash_study", "bench.reproductions.hash_attacks", __name__)
+
+_VICTIMS, _PAIRS = 12, 300  # utterances attacked, and known
+
+
+def axes(preset: str) -> Mapping[str, Axis]:
+    """What varies."""
+    folds = tuple(range(3 if preset == "quick" else 6))
+    return {
+        "task": Axis(("all",), "all classes, or neutral against angry", ("all", "pair")),
+        "features": Axis(("standard",), "how features are scaled", SCALINGS),
+        "k": Axis((2, 3, 5, 10), "values of a symbol"),
+        "delta": Axis((0.0,), "width of the quantiser's cells; 0: so wide that leak_percent of the distances are told"),
+        "leak_percent": Axis((30.0,), "see delta"),
+        "mpc": Axis((MPC,), "measurements per coefficient"),
+        "dither": Axis(("full",), "over the quantiser's whole period, or as the paper prints it", DITHERS),
+        "attack": Axis(("none",), "what else is measured", ("none", "known-key", "known-pairs", "speakers")),
+        "fold": Axis(folds, "which speakers are tested", repeats=True),
+        "key": Axis((0, 1, 2), "seed of the secret key", repeats=True),
+    }
+
+
+def prepare(bench: Workbench) -> None:
+    """The features of every clip."""
+    bench.features(EGeMAPS())
+
+
+def run(bench: Workbench, parameters: Mapping[str, JSONValue]) -> Row:
+    """One key on one fold."""
+    names = {"all": 0, "pair": 1}
+    found = _tasks(bench)
+    number, fold_number = names[str(parameters["task"])], _whole(parameters, "fold")
+    if number >= len(found):
+        raise SweepError(f"{bench.corpus.name} has no clips both neutral and angry: leave task=pair out")
+    if fold_number >= len(found[number].folds):
+        raise SweepError(f"there are {len(found[number].folds)} folds: fold is 0 to {len(found[number].folds) - 1}")
+    task, scaling = found[number], cast(Scaling, parameters["features"])
+    fold = _fold(task, fold_number, scaling)
+    shape = (
+        _whole(parameters, "k"),
+        _delta(fold, parameters),
+        _whole(parameters, "mpc"),
+        cast(Dither, parameters["dither"]),
+    )
+    key = _key(fold, shape, _whole(parameters, "key"))
+    hashes = hashing.pack(hashing.modular_hash(fold.both, key), shape[0])
+    answers = hashed_answers(fold, key, _machine(task, fold_number, scaling, shape))
+    plain = _plain(task, fold_number, scaling)
+    metrics: dict[str, float | None] = {
+        "leakage": hashing.leakage(hashes),
+        "delta_used": shape[1],
+        "agreement_with_plain": float(np.mean(answers == plain)),
+    }
+    metrics |= _attacked(str(parameters["attack"]), fold, key)
+    return hash_row(
+        mode="sweep",
+        bench=bench,
+        split=split_name(task),
+        clips=len(fold.test_labels),
+        parameters=parameters,
+        plain=float(np.mean(plain == fold.test_labels)),
+        hashed=float(np.mean(answers == fold.test_labels)),
+        metrics=metrics,
+    )
+
+
+_Shape = tuple[int, float, int, Dither]
+
+
+def _attacked(attack: str, fold: Fold, key: hashing.HashKey) -> dict[str, float]:
+    if attack == "known-key":
+        return known_key_metrics(some(fold.test, _VICTIMS), key, fold.train)
+    if attack == "known-pairs":
+        return known_pairs_metrics(some(fold.test, _VICTIMS), key, some(fold.train, _PAIRS))
+    if attack == "speakers":
+        return speaker_metrics(fold, key)
+    return {}
+
+
+def _whole(parameters: Mapping[str, JSONValue], name: str) -> int:
+    return int(cast(int, parameters[name]))
+
+
+def _key(fold: Fold, shape: _Shape, seed: int) -> hashing.HashKey:
+    k, delta, mpc, dither = shape
+    return hashing.HashKey.generate(hashing.HashParameters(fold.train.shape[1], k, delta, mpc, dither), seed=seed)
+
+
+def _delta(fold: Fold, parameters: Mapping[str, JSONValue]) -> float:
+    given, share = (float(cast(float, parameters[name])) for name in ("delta", "leak_percent"))
+    if given:
+        return given
+    k, mpc = _whole(parameters, "k"), _whole(parameters, "mpc")
+    return hashing.delta_for_leakage(fold.train, share / 100, k=k, measurements_per_coefficient=mpc)
+
+
+@lru_cache(maxsize=2)
+def _tasks(bench: Workbench) -> list[Task]:
+    everything = tasks(bench)
+    return everything[::-1]  # all classes first
+
+
+@lru_cache(maxsize=8)
+def _fold(task: Task, number: int, scaling: Scaling) -> Fold:
+    return task.fold(number, scaling)
+
+
+@lru_cache(maxsize=64)
+def _plain(task: Task, number: int, scaling: Scaling) -> np.ndarray:
+    return plaintext_answers(_fold(task, number, scaling))
+
+
+@lru_cache(maxsize=256)
+def _machine(task: Task, number: int, scaling: Scaling, shape: _Shape) -> tuple[float, float]:
+    """C and γ, searched under the key of seed 0: they belong to the distances, which keys of a shape share."""
+    fold = _fold(task, number, scaling)
+    return search_machine(fold, _key(fold, shape, 0))

@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from bench.sweeps.axes import SweepError
+from bench.sweeps.executors import Dask, Here, Joblib, executor
+
+
+def process(task):
+    """What a worker does here: says who it is."""
+    return f"{task} {os.getpid()}"
+
+
+def finished(workers, count):
+    return [text.split() for text in workers.run(process, (str(number) for number in range(count)))]
+
+
+def test_here_works_in_this_process_and_only_when_asked():
+    taken = []
+
+    def tasks():
+        for number in range(3):
+            taken.append(number)
+            yield str(number)
+
+    results = Here().run(process, tasks())
+    assert next(results).split() == ["0", str(os.getpid())]
+    assert taken == [0]
+
+
+def test_joblib_works_in_other_processes():
+    done = finished(Joblib(2), 20)
+    assert sorted(int(task) for task, _ in done) == list(range(20))
+    assert str(os.getpid()) not in {who for _, who in done}
+
+
+def test_dask_works_on_two_worker_processes():
+    cluster = Dask(None, 2)
+    try:
+        assert cluster.workers == 2
+        done = finished(cluster, 60)
+        assert sorted(int(task) for task, _ in done) == list(range(60))
+        assert len({who for _, who in done}) == 2
+    finally:
+        cluster.close()
+
+
+def test_a_scheduler_that_is_not_there_is_one_line():
+    with pytest.raises(SweepError, match="no Dask scheduler"):
+        Dask("tcp://127.0.0.1:9", 1, timeout=1)
+
+
+def test_names():
+    assert executor("serial", 4).workers == 1
+    assert executor("local", 4).workers == 4
+    for wrong in ("threads", "dask:/x", "dask://host", "dask://host:port", "dask://a b:1", "dask://h:1/x", ""):
+        with pytest.raises(SweepError):
+            executor(wrong, 1)
