@@ -16,7 +16,7 @@ import numpy.typing as npt
 from sklearn.metrics import roc_auc_score, roc_curve
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
-from adversarial.attacks.classifiers import ARCHITECTURES, Floats, fresh, scores
+from adversarial.attacks.classifiers import ARCHITECTURES, FEWEST, Floats, fresh, scores
 from adversarial.errors import AttackError
 
 VOTE = "vote"
@@ -89,6 +89,8 @@ def detect(
     z_other, truth = checked(z_test, answers_test, "test")
     if z.shape[1] != z_other.shape[1]:
         raise AttackError(f"training z has {z.shape[1]} dimensions and test z {z_other.shape[1]}")
+    if len(z) < FEWEST:
+        raise AttackError(f"{len(z)} training clips are too few for an attack: at least {FEWEST} are needed")
     held_out = _held_out(z, answers, groups, seed)
     final = {name: scores(fresh(name, seed).fit(z, answers), z_other) for name in ARCHITECTURES}
     final[VOTE] = np.mean([_ranks(held_out[name], final[name]) for name in ARCHITECTURES], axis=0)

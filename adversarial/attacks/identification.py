@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.model_selection import StratifiedKFold
 
-from adversarial.attacks.classifiers import Floats, fresh
+from adversarial.attacks.classifiers import FEWEST, Floats, fresh
 from adversarial.errors import AttackError
 
 ARCHITECTURES = ("logistic-strict", "logistic", "linear-discriminant", "svm", "neighbours", "trees", "wide-network")
@@ -51,8 +51,8 @@ def identify(
         seed: of the folds, the initial weights and the trees.
 
     Raises:
-        AttackError: the arrays do not fit together, hold values that are not finite, fewer than two values are
-            enrolled or one of them with fewer than three clips, or a probe is of a value that is not.
+        AttackError: the arrays do not fit together, hold values that are not finite, there are fewer than
+            ``FEWEST`` clips or two values, a value has fewer than three clips, or a probe is of one that is not enrolled.
     """
     z, z_other = (np.asarray(part, np.float64) for part in (z_enrolled, z_probes))
     known, answers = np.unique(np.asarray(enrolled), return_inverse=True)
@@ -63,6 +63,8 @@ def identify(
         raise AttackError("every clip needs one value, and there has to be a probe")
     if not (np.isfinite(z).all() and np.isfinite(z_other).all()):
         raise AttackError("z holds values that are not finite")
+    if len(z) < FEWEST:
+        raise AttackError(f"{len(z)} enrolled clips are too few for an attack: at least {FEWEST} are needed")
     if len(known) < 2 or np.bincount(answers).min() < _FOLDS:
         raise AttackError(f"naming needs at least two values with {_FOLDS} enrolled clips each")
     if not np.isin(truth, known).all():

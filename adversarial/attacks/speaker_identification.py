@@ -61,17 +61,19 @@ def link(z_train: npt.ArrayLike, speakers_train: npt.ArrayLike, z: npt.ArrayLike
         speakers_train, speakers: (n,) who speaks; the two parts share nobody.
 
     Raises:
-        AttackError: speakers in both parts, fewer than two in one, or nobody with two clips to compare.
+        AttackError: speakers in both parts, fewer than two in one (with two clips each, to learn from), or nobody with two clips to compare.
     """
     known, names = np.asarray(speakers_train), np.asarray(speakers)
+    heard, times = np.unique(known, return_counts=True)
+    often = np.isin(known, heard[times > 1])  # one clip of a speaker says nothing about what changes between two
     if np.isin(names, known).any():
         raise AttackError("linking is for speakers the attacker never met: keep the two parts apart")
-    if len(set(known.tolist())) < 2 or len(set(names.tolist())) < 2:
-        raise AttackError("linking needs at least two speakers on either side")
-    directions = min(_DIRECTIONS, len(set(known.tolist())) - 1)
+    if len(set(known[often].tolist())) < 2 or len(set(names.tolist())) < 2:
+        raise AttackError("linking needs at least two speakers on either side, those to learn from with two clips")
+    directions = min(_DIRECTIONS, len(set(known[often].tolist())) - 1)
     learnt = make_pipeline(
         StandardScaler(), LinearDiscriminantAnalysis(solver="eigen", shrinkage="auto", n_components=directions)
-    ).fit(np.asarray(z_train, np.float64), known)
+    ).fit(np.asarray(z_train, np.float64)[often], known[often])
     seen = learnt.transform(np.asarray(z, np.float64))
     seen = seen - seen.mean(axis=0)
     seen /= np.maximum(np.linalg.norm(seen, axis=1, keepdims=True), 1e-12)
