@@ -52,7 +52,7 @@ def identify(
 
     Raises:
         AttackError: the arrays do not fit together, hold values that are not finite, there are fewer than
-            ``FEWEST`` clips or two values, a value has fewer than three clips, or a probe is of one that is not enrolled.
+            ``FEWEST`` clips or two values, a value has fewer than three clips, or a probe's value is not enrolled.
     """
     z, z_other = (np.asarray(part, np.float64) for part in (z_enrolled, z_probes))
     known, answers = np.unique(np.asarray(enrolled), return_inverse=True)

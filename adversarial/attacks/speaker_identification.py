@@ -61,7 +61,8 @@ def link(z_train: npt.ArrayLike, speakers_train: npt.ArrayLike, z: npt.ArrayLike
         speakers_train, speakers: (n,) who speaks; the two parts share nobody.
 
     Raises:
-        AttackError: speakers in both parts, fewer than two in one (with two clips each, to learn from), or nobody with two clips to compare.
+        AttackError: speakers in both parts, fewer than two in one (with two clips each, to learn from), or
+            nobody with two clips to compare.
     """
     known, names = np.asarray(speakers_train), np.asarray(speakers)
     heard, times = np.unique(known, return_counts=True)
