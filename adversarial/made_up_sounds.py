@@ -7,6 +7,8 @@ tell apart; a score on them says that the code works and nothing about real soun
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import numpy.typing as npt
 from scipy.signal import lfilter
@@ -86,7 +88,7 @@ def _voice(rate: int, pitch: float, tract: float, generator: np.random.Generator
     pulses = np.diff(np.floor(cycles), prepend=0.0) + 0.03 * generator.standard_normal(rate)
     sound = np.zeros(rate)
     edges = np.linspace(0, rate, generator.integers(4, 7) + 1).astype(int)
-    for a, b in zip(edges[:-1], edges[1:], strict=True):
+    for a, b in pairwise(edges.tolist()):
         piece = pulses[a:b]
         for formant in (generator.uniform(300, 800), generator.uniform(900, 2200), generator.uniform(2400, 3200)):
             piece = _resonate(piece, tract * formant, 90.0, rate)
@@ -94,9 +96,7 @@ def _voice(rate: int, pitch: float, tract: float, generator: np.random.Generator
     return sound.astype(np.float32)
 
 
-def _resonate(
-    sound: npt.NDArray[np.float64], frequency: float, bandwidth: float, rate: int
-) -> npt.NDArray[np.float64]:
+def _resonate(sound: npt.NDArray[np.float64], frequency: float, bandwidth: float, rate: int) -> npt.NDArray[np.float64]:
     radius = np.exp(-np.pi * bandwidth / rate)
     feedback = [1.0, -2 * radius * np.cos(2 * np.pi * frequency / rate), radius**2]
     return np.asarray(lfilter([sum(feedback)], feedback, sound))

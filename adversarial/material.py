@@ -7,9 +7,10 @@ shot, siren), with speech from LibriSpeech, or from RAVDESS where that is all th
 
 from __future__ import annotations
 
-import re
+import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -60,6 +61,16 @@ class Material:
 
     def __getitem__(self, part: str) -> Part:
         return self.parts[part]
+
+    @cached_property
+    def digest(self) -> str:
+        """BLAKE2b-128 of every segment and label, as hex: what trainings on it are named after."""
+        digest = hashlib.blake2b(f"{self.classes} {self.rate}".encode(), digest_size=16)
+        for name, part in self.parts.items():
+            digest.update(name.encode())
+            for array in (part.events.waveforms, part.events.event, part.speech.waveforms, part.speech.speaker):
+                digest.update(np.ascontiguousarray(array).tobytes())
+        return digest.hexdigest()
 
 
 @dataclass(frozen=True)
@@ -208,10 +219,10 @@ def _speech(data: Path | None, wanted: str | None, skip_broken: bool) -> tuple[l
 
 def _librispeech(data: Path | None, skip_broken: bool) -> Iterable[Clip]:
     """Every LibriSpeech folder in ``data``: parts are often kept side by side."""
-    folders = sorted(data.iterdir()) if data is not None and data.is_dir() else []
-    folders = [entry for entry in folders if entry.is_dir() and re.match("librispeech", entry.name, re.IGNORECASE)]
+    beside = sorted(data.iterdir()) if data is not None and data.is_dir() else []
+    folders = [entry for entry in beside if entry.is_dir() and entry.name.lower().startswith("librispeech")]
     clips: dict[str, Clip] = {}
-    for folder in folders or [data]:
+    for folder in folders or (data,):
         for clip in load_corpus("librispeech", folder, skip_broken=skip_broken):
             clips.setdefault(clip.id, clip)
     return list(clips.values())

@@ -108,9 +108,7 @@ def mix_pairs(events: Events, speech: Speech, *, seed: int) -> Segments:
     return join([_mixed(events, part, speech, generator) for part in (without, ~without)])
 
 
-def _mixed(
-    events: Events, spoken: npt.NDArray[np.bool_], speech: Speech, generator: np.random.Generator
-) -> Segments:
+def _mixed(events: Events, spoken: npt.NDArray[np.bool_], speech: Speech, generator: np.random.Generator) -> Segments:
     places = _draw(len(speech), int(spoken.sum()), generator)
     waveforms = events.waveforms.copy()
     waveforms[spoken] += SPEECH_GAIN * speech.waveforms[places]
@@ -139,7 +137,7 @@ def _scatter(where: npt.NDArray[np.bool_], names: Names) -> Names:
 
 
 def most_energetic(samples: Floats, length: int, count: int = 1) -> list[Floats]:
-    """The ``count`` most energetic pieces of ``length`` samples that do not overlap, prepared; silent ones are left out.
+    """The ``count`` most energetic pieces of ``length`` samples that do not overlap, prepared, without silent ones.
 
     The first is the most energetic of all places; a sound that is shorter lies between zeros.
     """

@@ -1,0 +1,142 @@
+"""Everything that decides a training: the six columns of Table 2, at two sizes, as published or strengthened.
+
+As published (Luong et al., §3; Gharib et al., arXiv:2305.00011): SGD of rate 0.01 and momentum 0.9, batches of 32,
+λ = 0 for the first epochs and then raised, a fresh discriminator every P epochs.  A strengthened recipe adds what the
+published one does not have: every event with and without speech in the same batch, new speech for it in every epoch,
+several discriminators, and a penalty on what speech changes in z.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, get_args
+
+from adversarial.sensor import PUBLISHED_FLOOR, Mask
+from models.architectures import Argument
+
+Preset = Literal["quick", "full"]
+Column = Literal[
+    "supervised", "rdal", "masked-continuous", "masked-binary", "rdal-m-fixed-mask", "rdal-m-learnable-mask"
+]
+COLUMNS: tuple[Column, ...] = get_args(Column)
+
+
+@dataclass(frozen=True)
+class Separation:
+    """How M is pretrained: Adam on the mean absolute error of the magnitudes, until validation stops improving.
+
+    Attributes:
+        filters: of each block of M.
+        epochs: at most.
+        patience: epochs without improvement before training stops.
+        rate, batch: of Adam.
+    """
+
+    filters: tuple[int, ...] = (16, 32, 64, 128, 256, 512)
+    epochs: int = 500
+    patience: int = 20
+    rate: float = 1e-3
+    batch: int = 32
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One column of Table 2.
+
+    Attributes:
+        column: its name.
+        rate: samples per second.
+        mask: what M does before the log-mel bands, see :class:`adversarial.Sensor`.
+        learnable: whether M is trained with F (then without pretraining), or fixed.
+        adversarial: whether F is trained against D.
+        extractor: filters of each block of F.
+        floor: of the log-mel bands.
+        epochs, batch, step, momentum: of SGD.
+        strength: the largest λ.
+        quiet: epochs with λ = 0, during which D learns.
+        ramp: epochs in which λ then rises to ``strength``.
+        renew_every: the paper's P.
+        renew_epochs: passes over all z in which a fresh D′ is trained.
+        discriminators: how many D there are.
+        pairs: every event with and without speech in each batch, instead of speech in half of the events.
+        copies: mixtures made of every event; each epoch uses one of them.
+        invariance: weight of the squared distance between z with and without speech, relative to the variance of z.
+        shift: whether segments are turned in time, each time they are drawn.
+        average: decay of the running average of the weights, which is what is returned; 0 is off.
+        settle: last epochs, at a tenth of the rate.
+        clip: whether long gradients are cut.
+        separation: how M is pretrained.
+    """
+
+    column: Column
+    rate: int = 44_100
+    mask: Mask = "none"
+    learnable: bool = False
+    adversarial: bool = False
+    extractor: tuple[int, ...] = (64, 128, 256, 512)
+    floor: float = PUBLISHED_FLOOR
+    epochs: int = 350
+    batch: int = 32
+    step: float = 1e-2
+    momentum: float = 0.9
+    strength: float = 1.0
+    quiet: int = 30
+    ramp: int = 100
+    renew_every: int = 50
+    renew_epochs: int = 50
+    discriminators: int = 1
+    pairs: bool = False
+    copies: int = 1
+    invariance: float = 0.0
+    shift: bool = False
+    average: float = 0.0
+    settle: int = 0
+    clip: bool = False
+    separation: Separation = Separation()
+
+    @property
+    def recipe_name(self) -> str:
+        """For progress and messages."""
+        return self.column
+
+    @property
+    def sensor_arguments(self) -> dict[str, Argument]:
+        """Keyword arguments of :class:`adversarial.Sensor`."""
+        return {
+            "rate": self.rate,
+            "mask": self.mask,
+            "separation": self.separation.filters,
+            "extractor": self.extractor,
+            "floor": self.floor,
+        }
+
+    def weight(self, epoch: int) -> float:
+        """λ in this epoch (from 0)."""
+        if not self.adversarial or epoch < self.quiet:
+            return 0.0
+        return self.strength * min(1.0, (epoch - self.quiet + 1) / max(1, self.ramp))
+
+    def to_record(self) -> dict[str, Any]:
+        """Plain data from which nothing that decides the result is missing."""
+        return asdict(self)
+
+
+_KINDS: dict[Column, dict[str, Any]] = {
+    "supervised": {},
+    "rdal": {"adversarial": True},
+    "masked-continuous": {"mask": "continuous"},
+    "masked-binary": {"mask": "binary"},
+    "rdal-m-fixed-mask": {"mask": "continuous", "adversarial": True},
+    "rdal-m-learnable-mask": {"mask": "continuous", "adversarial": True, "learnable": True},
+}
+
+_QUICK: dict[str, Any] = {
+    "rate": 16_000,
+    "extractor": (8, 16, 32, 64),
+    "epochs": 60,
+    "quiet": 10,
+    "ramp": 20,
+    "renew_every": 5,
+    "renew_epochs": 30,
+    "separation": Separation(filters=(4, 8, 16, 32, 64, 128), epochs=40, patience=10),
+}
