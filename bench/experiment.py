@@ -61,6 +61,22 @@ class Plan:
 
 
 @dataclass(frozen=True)
+class Task:
+    """What is asked about which sounds, where that is not the workbench's label of the workbench's corpus.
+
+    ``label`` names what the ``classes`` are of (``event``); ``clip`` is a test clip to show; ``notice`` belongs beside
+    every score.
+    """
+
+    corpus: str
+    split: str
+    label: str
+    classes: tuple[str, ...]
+    clip: Clip
+    notice: str | None = None
+
+
+@dataclass(frozen=True)
 class Experiment:
     """A paradigm ready to run on a test split.
 
@@ -70,6 +86,7 @@ class Experiment:
     reveals scores.
     ``attacks`` by name run the paradigm's attackers and return metrics named ``attack_…``; ``extra`` other metrics.
     ``adversary`` starts parties of which one may cheat, about a query; None: nobody can cheat here.
+    ``task`` is given where queries and truth are of other sounds and classes than the workbench's.
     """
 
     cell: Cell
@@ -87,6 +104,7 @@ class Experiment:
     extra: Mapping[str, float] = field(default_factory=dict)
     published: Mapping[str, float | None] = field(default_factory=dict)
     adversary: Callable[[npt.NDArray[np.float32]], AbstractContextManager[Any]] | None = None
+    task: Task | None = None
 
 
 @dataclass
@@ -211,8 +229,8 @@ def _row(timed: _Run, *, corpus: str, split: str, seed: int, net: str, say: Say)
         paradigm=experiment.cell.paradigm,
         mode=experiment.cell.mode,
         model=experiment.cell.model,
-        corpus=corpus,
-        split=split,
+        corpus=experiment.task.corpus if experiment.task else corpus,
+        split=experiment.task.split if experiment.task else split,
         seed=seed,
         n_queries=n,
         parameters={**experiment.cell.parameters, "net": net},

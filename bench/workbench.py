@@ -24,7 +24,10 @@ from bench.experiment import Say
 
 @dataclass(eq=False)
 class Workbench:
-    """A corpus with a label to predict and a speaker-disjoint split, at one preset and seed."""
+    """A corpus with a label to predict and a speaker-disjoint split, at one preset and seed.
+
+    ``data``: the folder the corpus was looked for in, which may hold others.
+    """
 
     corpus: Corpus
     split: Split
@@ -33,6 +36,7 @@ class Workbench:
     seed: int
     say: Say
     jobs: int | None = None
+    data: Path | None = None
     _features: dict[str, npt.NDArray[np.float32]] = field(default_factory=dict)
     _temporary: tempfile.TemporaryDirectory[str] = field(
         default_factory=lambda: tempfile.TemporaryDirectory(prefix="sotto-")
