@@ -99,6 +99,10 @@ class Listener:
         sock.settimeout(max(0.01, deadline - time.monotonic()))
         return _link(sock, self._tls, timeout, shape, peer, server_name=None)
 
+    def detach(self) -> socket.socket:
+        """The socket itself, for who accepts connections in another way."""
+        return self._sock
+
     def close(self) -> None:
         self._sock.close()
 

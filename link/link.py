@@ -250,8 +250,8 @@ class Link:
         if not alert:
             return LinkClosed(f"TLS with {self.peer} broke ({reason or 'no reason given'}): open a new link")
         return CertificateRefused(
-            f"{self.peer} refused this side's certificate ({what}): make new ones with 'sotto keys' and give both sides "
-            "those of one authority"
+            f"{self.peer} refused this side's certificate ({what}): make new ones with 'sotto keys', both sides' of one "
+            "authority"
         )
 
     def _require_sound(self) -> None:

@@ -12,7 +12,7 @@ import secrets
 
 import numpy as np
 import numpy.typing as npt
-from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+from cryptography.hazmat.primitives.ciphers import Cipher, CipherContext, algorithms, modes
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
@@ -24,7 +24,7 @@ class SecretStream:
 
     def __init__(self, label: str, seed: Seed | None = None) -> None:
         self._owner = os.getpid() if seed is None else None
-        self._start(secrets.token_bytes(32) if seed is None else _derive(seed, label))
+        self._cipher = _cipher(secrets.token_bytes(32) if seed is None else _derive(seed, label))
 
     def __repr__(self) -> str:
         return "<SecretStream>"
@@ -34,12 +34,8 @@ class SecretStream:
         if self._owner is not None and self._owner != os.getpid():
             # A forked process must not give out what its parent gives out.
             self._owner = os.getpid()
-            self._start(secrets.token_bytes(32))
+            self._cipher = _cipher(secrets.token_bytes(32))
         return self._cipher.update(bytes(count))
-
-    def _start(self, key: bytes) -> None:
-        # Every stream has a key of its own, so its counter may start at zero.
-        self._cipher = Cipher(algorithms.AES(key), modes.CTR(bytes(16))).encryptor()
 
     def below(self, bound: int) -> int:
         """Uniform on 0 … ``bound`` - 1: values at or above ``bound`` are drawn again, never reduced."""
@@ -68,6 +64,11 @@ class SecretStream:
         first, second = self.uniform(2 * pairs).reshape(2, pairs)
         radius, angle = np.sqrt(-2.0 * np.log(first)), 2.0 * np.pi * second
         return np.concatenate([radius * np.cos(angle), radius * np.sin(angle)])[:count]
+
+
+def _cipher(key: bytes) -> CipherContext:
+    # Every stream has a key of its own, so its counter may start at zero.
+    return Cipher(algorithms.AES(key), modes.CTR(bytes(16))).encryptor()
 
 
 def _derive(seed: Seed, label: str) -> bytes:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import get_args
+import copy
+from typing import Self, get_args
 
 from torch import nn
 
@@ -18,7 +19,7 @@ from mpc.sessions import Session, open_session, require_mode
 
 
 class Bob:
-    """Answers Alice with his network.  ``dealer`` is his link to the dealer.
+    """Answers Alice with his network.  ``dealer`` is his link to the dealer, None until :meth:`with_dealer`.
 
     ``module`` is read in evaluation mode and refused here, by the name of its first part that cannot be evaluated
     privately, before any data is touched.  ``input_shape`` is the shape of one example.  ``input_limit`` is public: the
@@ -29,7 +30,7 @@ class Bob:
     def __init__(
         self,
         module: nn.Module,
-        dealer: Link,
+        dealer: Link | None,
         *,
         input_shape: Shape,
         mode: Mode = "malicious",
@@ -52,6 +53,12 @@ class Bob:
 
     def __repr__(self) -> str:
         return f"<mpc.Bob mode={self._mode} reveal={self._reveal}, {len(self._plan.layers)} layers>"
+
+    def with_dealer(self, dealer: Link) -> Self:
+        """The same network for sessions over another link to the dealer: nothing is traced or checked again."""
+        other = copy.copy(self)
+        other._dealer, other._session = dealer, None
+        return other
 
     def terms(self, reveal: Reveal = "class") -> Terms:
         """What the dealer must know to make bundles ahead of time (:meth:`mpc.Stock.fill`): public, no weight in it."""
@@ -98,6 +105,8 @@ class Bob:
         require_same(hello.version, hello.mode, self._mode, "alice")
         if hello.reveal == "logits" and self._reveal == "class":
             raise FrameError("this Bob reveals the class only: ask with reveal='class', or start him with 'logits'")
+        if self._dealer is None:
+            raise ValueError("this Bob has no link to the dealer: use with_dealer")
         self.close()
         link.send("mpc.plan", encode(self._plan))
         self._session = open_session(self._mode, 1, link, self._dealer, self._plan, self._weights, hello.reveal)

@@ -10,10 +10,24 @@ from typing import Annotated
 
 import typer
 
-from sotto.commands import attack, bench, corpus, reproduce, simulate, train
+from sotto.commands import (
+    alice,
+    attack,
+    bench,
+    bob,
+    corpus,
+    dealer,
+    keys,
+    prepare,
+    reproduce,
+    simulate,
+    sweep,
+    train,
+)
+from sotto.configuration import settings_of
 from sotto.console import err, escape, listen_to_packages
 
-_PACKAGES = ("audio", "bench", "he", "hashing", "keyed", "link", "models", "mpc")
+_PACKAGES = ("adversarial", "audio", "bench", "he", "hashing", "keyed", "link", "models", "mpc", "serving")
 
 app = typer.Typer(
     name="sotto",
@@ -26,8 +40,14 @@ app = typer.Typer(
 app.command("bench")(bench.bench)
 app.command("simulate")(simulate.simulate)
 app.command("reproduce")(reproduce.reproduce)
+app.command("sweep")(sweep.sweep)
 app.command("attack")(attack.attack)
 app.command("train")(train.train)
+app.command("prepare")(prepare.prepare)
+app.command("bob", context_settings=settings_of("bob"))(bob.bob)
+app.command("alice", context_settings=settings_of("alice"))(alice.alice)
+app.command("dealer", context_settings=settings_of("dealer"))(dealer.dealer)
+app.add_typer(keys.app, name="keys")
 app.add_typer(corpus.app, name="corpus")
 
 

@@ -14,8 +14,9 @@ BELOW = {
     "audio": {"link"},
     "models": {"audio", "link"},
     **{name: {"models", "audio", "link"} for name in PARADIGMS},
-    "bench": {"models", "audio", "link", *PARADIGMS},
-    "sotto": {"bench", "models", "audio", "link", *PARADIGMS},
+    "serving": {"models", "audio", "link", *PARADIGMS},
+    "bench": {"serving", "models", "audio", "link", *PARADIGMS},
+    "sotto": {"bench", "serving", "models", "audio", "link", *PARADIGMS},
 }
 
 
@@ -37,7 +38,7 @@ def test_a_package_imports_only_what_is_below_it(package):
         assert _imported(path) - {package} <= BELOW[package], path
 
 
-@pytest.mark.parametrize("package", ["mpc", "he", "hashing", "keyed", "link"])
+@pytest.mark.parametrize("package", ["mpc", "he", "hashing", "keyed", "link", "serving"])
 def test_no_protocol_draws_from_a_generator_that_is_not_cryptographic(package):
     forbidden = ("torch.rand", "torch.manual_seed", "np.random", "numpy.random", "import random", "from random")
     protocol = [path for path in sorted((ROOT / package).rglob("*.py")) if "attacks" not in path.parts]

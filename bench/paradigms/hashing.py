@@ -6,20 +6,22 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
 import hashing
 from audio import Clip
-from bench.egemaps_svm import egemaps_svm
+from bench.egemaps_svm import SPEC, egemaps_svm
 from bench.experiment import Cell, Experiment, Plan
 from bench.party import Part
 from bench.row import Security
 from bench.workbench import Workbench
 from hashing.attacks import known_key_attack, known_pairs_attack, linkability
-from link import Link
+from link import Array, Link
 from models.svm import SVM, train_svm
 from models.training import predict
+from serving.terms import FrontEnd, statistics_of
 
 ATTACKS = {
     "hashing-linkability": "Bob names the speaker of a hash from enrolled hashes under the same key",
@@ -61,7 +63,7 @@ def cells(preset: str) -> list[Cell]:
 
 def build(cell: Cell, bench: Workbench) -> Experiment:
     """Train the plaintext machine and the one on hashes, and set up Alice, who has the key, and Bob."""
-    made = _make(str(cell.parameters["features"]), int(str(cell.parameters["k"])), bench)
+    made = make(str(cell.parameters["features"]), int(str(cell.parameters["k"])), bench)
     k = made.key.parameters.k
     key_file = bench.folder / f"hashing-{cell.parameters['features']}-k{k}.key"
     classifier_file = key_file.with_suffix(".safetensors")
@@ -93,26 +95,31 @@ def build(cell: Cell, bench: Workbench) -> Experiment:
 @dataclass(frozen=True, eq=False)
 class _Made:
     """Features of every clip as they are hashed (n, L) float32, a machine on them in the clear, and what key holders
-    and trainer made; ``query`` makes the features of one clip, ``extra`` are metrics for the row."""
+    and trainer made; ``query`` makes the features of one clip, and so does ``front`` on Alice's machine; ``extra`` are
+    metrics for the row."""
 
     features: npt.NDArray[np.float32]
     query: Callable[[Clip], npt.NDArray[np.float32]]
+    front: FrontEnd
     svm: SVM
     key: hashing.HashKey
     classifier: hashing.HammingSVC
     extra: Mapping[str, float]
 
 
-def _make(kind: str, k: int, bench: Workbench) -> _Made:
+def make(kind: str, k: int, bench: Workbench) -> _Made:
+    """Train the plaintext machine and the one on hashes of ``kind`` of features, under a new key."""
     bench.say("training the machines on features and on hashes")
     plain = egemaps_svm(bench, bench.split)
     features, query, svm = plain.features, plain.query, plain.svm
+    front = FrontEnd(SPEC.to_record(), statistics_of(plain.normalisation))
     extra = {}
     learnt = list(plain.learnt)
     targets, speakers = bench.targets[learnt], [bench.speakers[i] for i in learnt]
     if kind == "discriminant":
         directions = hashing.DiscriminantFeatures().fit(plain.features[learnt], targets)
         features = directions.transform(plain.features).astype(np.float32)
+        front = with_directions(front, directions)
         svm, _ = train_svm(features[learnt], targets, speakers)
         alone = directions.nearest_class(bench.part(plain.features, "test"))
         extra["accuracy_directions_alone"] = float(np.mean(alone == bench.part(bench.targets, "test")))
@@ -124,7 +131,15 @@ def _make(kind: str, k: int, bench: Workbench) -> _Made:
     key = hashing.HashKey.generate(hashing.HashParameters(inputs=features.shape[1], k=k, delta=delta))
     training = hashing.training_hashes(key, features[learnt], targets, classes=bench.classes, speakers=speakers)
     classifier, _ = hashing.train_hamming_svc(training)
-    return _Made(features, query, svm, key, classifier, extra)
+    return _Made(features, query, front, svm, key, classifier, extra)
+
+
+def with_directions(front: FrontEnd, directions: hashing.DiscriminantFeatures) -> FrontEnd:
+    """A front end followed by the class directions, which are one affine map."""
+    inputs = len(directions.mean_)
+    rest = [directions.scale_ * np.eye(inputs)] if directions.scale_ else []
+    matrix = np.hstack([directions.directions_, *rest])
+    return msgspec.structs.replace(front, origin=Array.of(directions.mean_), matrix=Array.of(matrix))
 
 
 def _link_speakers(made: _Made, bench: Workbench) -> dict[str, float]:

@@ -1,0 +1,23 @@
+"""Alice, Bob and the dealer as processes on machines of their own: sessions, handshake, limits, certificates.
+
+A service (Bob or the dealer) is three kinds of process:
+
+* the **supervisor** (:mod:`serving.supervisor`) listens, replaces the host on reload, counts, writes the journal; it
+  reads nothing that a client sent;
+* the **host** (:mod:`serving.host`) holds the loaded model and reads the first message of each client: TLS 1.3,
+  certificate, handshake, limits;
+* a **session** (:mod:`serving.sessions`), forked from the host for each client, runs the paradigm's door with a bound
+  on its memory.  What one client makes go wrong ends in its session.
+
+Alice (:mod:`serving.asking`) opens a session, and after a failure a new one.
+
+Trust: whoever holds the authority's key can pose as anybody.  A certificate has one role; no role can act as another.
+Without certificates only this machine is served, and any account of it may connect.  A service sees who asks, when, and
+how much; limits bound what one client can take, they do not make a service resist a flood of connections from many
+addresses: that is a firewall's business.
+
+Who owns what: ``terms`` and ``handshake`` (what is agreed first), ``doors`` (the paradigms as services: the one table),
+``folders`` (the files each party is handed), ``arrivals``, ``host``, ``sessions``, ``hosting``, ``supervisor``,
+``reports``, ``limits`` (serving), ``asking`` (Alice), ``dealing`` (what the dealer serves), ``keys`` and ``authority``
+(certificates), ``journal``, ``counters``, ``health``.
+"""

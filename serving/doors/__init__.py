@@ -1,0 +1,116 @@
+"""The paradigms as services: the one table of what `sotto bob`, `sotto alice` and `sotto dealer` can run.
+
+One small module for each paradigm, named after it.  A new paradigm is one more module with the names of
+:class:`Paradigm`, and its name in ``NAMES``.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from link import Answer, Link
+from serving.terms import FrontEnd, Reveal, Terms
+
+NAMES = ("mpc", "he", "hashing", "keyed", "adversarial")
+
+
+class DoorError(ValueError):
+    """A paradigm cannot be served or asked like this; the message says what to do."""
+
+
+class BobDoor(Protocol):
+    """Bob's side of one session."""
+
+    def answer(self, link: Link) -> bool:
+        """Handle set-up messages and one query; False when Alice has left."""
+
+
+class AliceDoor(Protocol):
+    """Alice's side of one session."""
+
+    def prepare(self, link: Link) -> None: ...
+
+    def ask(self, features: npt.NDArray[np.float32], link: Link) -> Answer: ...
+
+
+class Hosted(Protocol):
+    """A model made ready to serve, once for all sessions.
+
+    ``make`` gives the door of one session, whose links are to the parties besides Alice; it must not share secret state
+    between sessions.  :attr:`needs_dealer`: whether one of them is the dealer.
+    """
+
+    @property
+    def terms(self) -> Terms: ...
+
+    @property
+    def needs_dealer(self) -> bool: ...
+
+    def make(self, links: Mapping[str, Link]) -> BobDoor: ...
+
+
+@dataclass(frozen=True)
+class Offer:
+    """What Bob is started with: a model file or a folder of :mod:`serving.folders`; an empty mode is the first."""
+
+    paradigm: str
+    model: Path
+    mode: str = ""
+    reveal: Reveal = "class"
+
+
+@dataclass(frozen=True)
+class Own:
+    """What Alice brings herself: the folder with her key and front end, where the paradigm needs one."""
+
+    folder: Path | None = None
+    reveal: Reveal = "class"
+
+
+class Paradigm(Protocol):
+    """What a module here offers."""
+
+    @property
+    def MODES(self) -> tuple[str, ...]:  # noqa: N802  a module's constant
+        """Its modes, the one that is meant when none is named first."""
+
+    @property
+    def NEEDS_DEALER(self) -> bool:  # noqa: N802
+        """Whether Alice and Bob both need a link to the dealer."""
+
+    def host(self, offer: Offer) -> Hosted:
+        """Load what Bob serves.  Raises one-line errors."""
+
+    def front(self, own: Own, terms: Terms) -> FrontEnd:
+        """What Alice does with a recording.  Raises :class:`DoorError` where it has to be her own and is not there."""
+
+    def alice(self, own: Own, terms: Terms, links: Mapping[str, Link]) -> AliceDoor:
+        """Alice's door.  Raises one-line errors."""
+
+
+def paradigm(name: str) -> Paradigm:
+    """The module of a paradigm.  Raises :class:`DoorError` for a name that is none."""
+    if name not in NAMES:
+        raise DoorError(f"'{name[:40]}' is no paradigm: choose one of {', '.join(NAMES)}")
+    return cast(Paradigm, importlib.import_module(f"serving.doors.{name}"))
+
+
+def require_mode(modes: tuple[str, ...], mode: str) -> str:
+    """``mode``, or the first of ``modes`` for an empty one.  Raises :class:`DoorError`."""
+    if mode and mode not in modes:
+        raise DoorError(f"'{mode[:40]}' is no mode of this paradigm: choose one of {', '.join(modes)}")
+    return mode or modes[0]
+
+
+def published_front(terms: Terms) -> FrontEnd:
+    """Bob's front end, for paradigms that hide the features from him.  Raises :class:`DoorError` where he has none."""
+    if terms.front is None:
+        raise DoorError("bob's model does not say which features it takes: prepare it again")
+    return terms.front

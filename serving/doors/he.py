@@ -1,0 +1,55 @@
+"""`he` as a service: Bob needs a polynomial network and calibration features, Alice nothing of her own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import cast
+
+import he
+from he.wire import Mode
+from link import Link
+from models import load
+from serving.doors import Hosted, Offer, Own, published_front, require_mode
+from serving.folders import calibration_beside, model_file
+from serving.terms import FrontEnd, Terms
+
+MODES = ("packed", "batched", "tenseal")
+NEEDS_DEALER = False
+
+
+class _Hosted:
+    needs_dealer = False
+
+    def __init__(self, offer: Offer) -> None:
+        mode = cast(Mode, require_mode(MODES, offer.mode))
+        path = model_file(offer.model)
+        module, record = load(path)
+        self._bob = he.Bob(module, calibration=calibration_beside(path), mode=mode, threads=1)
+        description = self._bob.description
+        self.terms = Terms(
+            paradigm="he",
+            mode=mode,
+            reveal="logits",  # Alice decrypts them
+            model=record.architecture,
+            input_shape=(description.inputs,),
+            classes=record.classes,
+            front=FrontEnd.of(record),
+            parameters={"ring degree": description.ring_degree, "overflow ruled out": description.proved},
+        )
+
+    def make(self, links: Mapping[str, Link]) -> he.Bob:
+        return self._bob  # keys and ciphertexts come with a session; each session is a process
+
+
+def host(offer: Offer) -> Hosted:
+    """Choose parameters and fold the network."""
+    return _Hosted(offer)
+
+
+def front(own: Own, terms: Terms) -> FrontEnd:
+    """Bob's: he sees nothing of what it makes."""
+    return published_front(terms)
+
+
+def alice(own: Own, terms: Terms, links: Mapping[str, Link]) -> he.Alice:
+    return he.Alice(reveal=own.reveal, threads=1)

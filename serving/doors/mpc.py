@@ -1,0 +1,63 @@
+"""`mpc` as a service: Bob needs a model file, Alice nothing of her own, both a dealer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import cast
+
+import mpc
+from link import Link
+from models import load
+from mpc import dcf, sessions
+from mpc.fixed_point import DEFAULT_INPUT_LIMIT, FRACTION_BITS
+from mpc.program import WORD_BITS
+from serving.doors import Hosted, Offer, Own, published_front, require_mode
+from serving.folders import model_file
+from serving.terms import FrontEnd, Terms
+
+MODES = ("malicious", "semi-honest", "crypten")
+NEEDS_DEALER = True
+
+
+class _Hosted:
+    needs_dealer = True
+
+    def __init__(self, offer: Offer) -> None:
+        mode = sessions.require_mode(require_mode(MODES, offer.mode))
+        module, record = load(model_file(offer.model))
+        front = FrontEnd.of(record)
+        shape = tuple(int(length or 0) for length in front.spec().shape)
+        self._bob = mpc.Bob(module, None, input_shape=shape, mode=mode, reveal=offer.reveal)
+        if mode != "crypten":
+            dcf.warm_up()  # once for all sessions
+        self.terms = Terms(
+            paradigm="mpc",
+            mode=mode,
+            reveal=offer.reveal,
+            model=record.architecture,
+            input_shape=shape,
+            classes=record.classes,
+            front=front,
+            parameters={
+                "word bits": WORD_BITS,
+                "fraction bits": FRACTION_BITS,
+                "input limit": DEFAULT_INPUT_LIMIT,
+            },
+        )
+
+    def make(self, links: Mapping[str, Link]) -> mpc.Bob:
+        return self._bob.with_dealer(links["dealer"])
+
+
+def host(offer: Offer) -> Hosted:
+    """Trace and check the network."""
+    return _Hosted(offer)
+
+
+def front(own: Own, terms: Terms) -> FrontEnd:
+    """Bob's: he sees nothing of what it makes."""
+    return published_front(terms)
+
+
+def alice(own: Own, terms: Terms, links: Mapping[str, Link]) -> mpc.Alice:
+    return mpc.Alice(links["dealer"], mode=cast(mpc.Mode, terms.mode), reveal=own.reveal)

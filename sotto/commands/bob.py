@@ -1,0 +1,102 @@
+"""``sotto bob``: serve a model to Alices, here or on another machine."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Annotated, cast
+
+import typer
+
+from serving import doors
+from serving.doors import Offer
+from serving.limits import Limits
+from serving.sessions import Orders
+from serving.terms import Reveal as RevealKind
+from sotto.commands.party_options import (
+    Dealer,
+    Deny,
+    DrainSeconds,
+    HealthAt,
+    IdleSeconds,
+    Keys,
+    LogFormat,
+    MaxPerClient,
+    MaxSessions,
+    MaxStarts,
+    MaxWaiting,
+    MessageSeconds,
+    Mode,
+    ParadigmName,
+    Reveal,
+    SessionMb,
+    Token,
+    WaitSeconds,
+    address,
+    read_token,
+    require_keys,
+)
+from sotto.commands.service import load_model, run_service
+from sotto.configuration import Config
+
+
+def bob(
+    model: Annotated[Path, typer.Argument(help="Model file, or the folder that 'sotto prepare' made for Bob.")],
+    paradigm: ParadigmName = "mpc",
+    mode: Mode = "",
+    reveal: Reveal = "class",
+    listen: Annotated[str, typer.Option("--listen", help="Where Alice connects to, HOST:PORT.")] = "127.0.0.1:7100",
+    dealer: Dealer = None,
+    keys: Keys = None,
+    token_file: Token = None,
+    deny: Deny = None,
+    health: HealthAt = None,
+    log_format: LogFormat = "text",
+    max_sessions: MaxSessions = 8,
+    max_per_client: MaxPerClient = 4,
+    max_starts: MaxStarts = 600,
+    max_waiting: MaxWaiting = 16,
+    max_queries: Annotated[int, typer.Option("--max-queries", min=0, help="In one session; 0: any number.")] = 0,
+    wait: WaitSeconds = 30.0,
+    idle: IdleSeconds = 600.0,
+    timeout: MessageSeconds = 60.0,
+    session_mb: SessionMb = 4096,
+    drain: DrainSeconds = 30.0,
+    config: Config = None,
+) -> None:
+    """Serve a model. SIGHUP reloads it, SIGTERM ends after the queries that run.
+
+    Example:  sotto bob demo/bob --paradigm mpc --listen 0.0.0.0:7100 --dealer dealer.example:7200 --keys keys/bob
+    """
+    module, where = doors.paradigm(paradigm), address(listen, "--listen")
+    require_keys(where[0], keys, "--listen")
+    if (dealer is not None) != module.NEEDS_DEALER:
+        need = "needs a dealer: give --dealer HOST:PORT" if module.NEEDS_DEALER else "has no dealer: leave --dealer out"
+        raise typer.BadParameter(f"{paradigm} {need}", param_hint="--dealer")
+    if mode and mode not in module.MODES:
+        raise typer.BadParameter(f"{paradigm} has modes {', '.join(module.MODES)}", param_hint="--mode")
+    dealer_at = address(dealer, "--dealer") if dealer else None
+    if dealer_at:
+        require_keys(dealer_at[0], keys, "--dealer")
+    offer = Offer(paradigm, model.absolute(), mode, cast(RevealKind, reveal))
+    orders = Orders(
+        role="bob",
+        load=partial(load_model, offer),
+        keys=keys.absolute() if keys else None,
+        dealer=dealer_at,
+        limits=Limits(
+            sessions=max_sessions,
+            per_client=max_per_client,
+            starts_per_minute=max_starts,
+            waiting=max_waiting,
+            wait_seconds=wait,
+            idle_seconds=idle,
+            message_seconds=timeout,
+            queries=max_queries,
+            session_mb=session_mb,
+            drain_seconds=drain,
+        ),
+        token=read_token(token_file),
+        denied=frozenset(deny or ()),
+    )
+    run_service(orders, where, health=health, log_format=log_format)

@@ -1,0 +1,93 @@
+"""Options that Bob, Alice and the dealer share, and the checks of their values."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from link.connection import is_loopback
+from serving.doors import NAMES
+from serving.sessions import Address
+from sotto.commands.options import one_of
+
+_MOST_TOKEN = 1024
+
+
+def address(text: str, option: str) -> Address:
+    """``HOST:PORT`` or ``[IPv6]:PORT``.  Raises ``typer.BadParameter``."""
+    host, colon, port = text.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    if not colon or not host or not port.isdecimal() or int(port) > 65535:
+        raise typer.BadParameter(f"'{text}' is no HOST:PORT, as in 127.0.0.1:7000", param_hint=option)
+    return host, int(port)
+
+
+def require_keys(host: str, keys: Path | None, option: str) -> None:
+    """Without certificates only this machine: wrong usage is told before anything is loaded."""
+    if keys is None and not is_loopback(host):
+        raise typer.BadParameter(
+            f"{host} is not this machine alone: make certificates with 'sotto keys init' and give --keys",
+            param_hint=option,
+        )
+
+
+def read_token(path: Path | None) -> bytes:
+    """The token in a file, without the white space around it; empty without a file."""
+    if path is None:
+        return b""
+    try:
+        if path.stat().st_mode & 0o077:
+            raise typer.BadParameter(f"{path}: other users may read this token; run chmod 600 on it")
+        token = path.read_bytes().strip()
+    except OSError as error:
+        raise typer.BadParameter(f"{path}: cannot be read ({error.strerror})") from None
+    if not 16 <= len(token) <= _MOST_TOKEN:
+        raise typer.BadParameter(f"{path}: a token has 16 to {_MOST_TOKEN} bytes, this one has {len(token)}")
+    return token
+
+
+Keys = Annotated[
+    Path | None,
+    typer.Option("--keys", help="Folder of this party's certificate and key.", show_default="none: loopback only"),
+]
+Token = Annotated[
+    Path | None,
+    typer.Option("--token-file", help="File with a token that clients of this machine must show.", show_default=False),
+]
+Dealer = Annotated[
+    str | None, typer.Option("--dealer", help="Where the dealer is, HOST:PORT (mpc only).", show_default=False)
+]
+ParadigmName = Annotated[
+    str, typer.Option("--paradigm", help=f"One of {', '.join(NAMES)}.", callback=one_of(NAMES, "a paradigm"))
+]
+Mode = Annotated[str, typer.Option("--mode", help="Mode of the paradigm.", show_default="its first")]
+Reveal = Annotated[
+    str,
+    typer.Option(
+        "--reveal",
+        help="class: labels alone; logits: scores too.",
+        callback=one_of(("class", "logits"), "what is revealed"),
+    ),
+]
+HealthAt = Annotated[
+    str | None,
+    typer.Option("--health", help="Health endpoint, HOST:PORT on loopback or unix:PATH.", show_default=False),
+]
+LogFormat = Annotated[
+    str, typer.Option("--log-format", help="text or json.", callback=one_of(("text", "json"), "a log format"))
+]
+Deny = Annotated[
+    list[str] | None,
+    typer.Option("--deny", help="Name in a certificate that is not served; may be repeated.", show_default=False),
+]
+MaxSessions = Annotated[int, typer.Option("--max-sessions", min=1, help="Sessions at the same time.")]
+MaxPerClient = Annotated[int, typer.Option("--max-per-client", min=1, help="Of one client at the same time.")]
+MaxStarts = Annotated[int, typer.Option("--max-starts", min=1, help="Sessions one client may start in a minute.")]
+MaxWaiting = Annotated[int, typer.Option("--max-waiting", min=1, help="Clients that may wait for a place.")]
+WaitSeconds = Annotated[float, typer.Option("--wait", min=0.1, help="Seconds they wait.")]
+IdleSeconds = Annotated[float, typer.Option("--idle", min=0.1, help="Seconds a client may be silent.")]
+MessageSeconds = Annotated[float, typer.Option("--timeout", min=0.1, help="Seconds any message may take.")]
+SessionMb = Annotated[int, typer.Option("--session-mb", min=64, help="Memory of one session, MB.")]
+DrainSeconds = Annotated[float, typer.Option("--drain", min=0.1, help="Seconds running sessions get at the end.")]

@@ -1,0 +1,55 @@
+"""``sotto prepare``: train what a service needs and write one folder for each party."""
+
+from __future__ import annotations
+
+import json as json_module
+import sys
+from pathlib import Path
+from typing import Annotated, cast
+
+import typer
+
+from bench import preparing
+from bench.suite import open_workbench, require
+from serving.terms import Reveal as RevealKind
+from sotto.commands.options import CorpusName, Data, Json, PresetName, Seed, SkipBroken, one_of
+from sotto.commands.party_options import Mode, Reveal
+from sotto.console import escape, out, say
+
+_PREPARED = tuple(preparing.PREPARED)
+
+
+def prepare(
+    paradigm: Annotated[str, typer.Argument(callback=one_of(_PREPARED, "a paradigm"), help=f"{', '.join(_PREPARED)}.")],
+    mode: Mode = "",
+    model: Annotated[str, typer.Option("--model", help="Which model.", show_default="the paradigm's first")] = "",
+    reveal: Reveal = "class",
+    corpus: CorpusName = "synthetic",
+    data: Data = None,
+    preset: PresetName = "quick",
+    seed: Seed = 0,
+    out_folder: Annotated[
+        Path | None, typer.Option("--out", help="Folder to write bob/ and alice/ into.", show_default="PARADIGM")
+    ] = None,
+    skip_broken: SkipBroken = False,
+    json: Json = False,
+) -> None:
+    """Write the folders with which Bob can serve and Alice can ask: each holds what that party may have, no more.
+
+    Example:  sotto prepare mpc --out demo && sotto dealer & sotto bob --config demo/bob/bob.toml &
+    """
+    folder = out_folder or Path(paradigm)
+    require([paradigm])
+    bench = open_workbench(corpus, data, preset=preset, seed=seed, say=say, skip_broken=skip_broken)
+    made = preparing.prepare(paradigm, mode, model, cast(RevealKind, reveal), bench, folder)
+    folders = {"bob": made.bob, "alice": made.alice} | ({"dealer": made.dealer} if made.dealer else {})
+    if json:
+        sys.stdout.write(json_module.dumps({role: str(path) for role, path in folders.items()}, indent=1) + "\n")
+        return
+    for role, path in folders.items():
+        out.print(f"{escape(str(path))}: for {role}: {escape(', '.join(sorted(each.name for each in path.iterdir())))}")
+    for role in [role for role in ("dealer", "bob") if role in folders]:
+        out.print(f"  sotto {role} --config {escape(str(folders[role] / role))}.toml", soft_wrap=True)
+    out.print(f"  sotto alice CLIP --config {escape(str(made.alice))}/alice.toml", soft_wrap=True)
+    if bench.corpus.notice:
+        out.print(escape(bench.corpus.notice))

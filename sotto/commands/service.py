@@ -1,0 +1,37 @@
+"""What `sotto bob` and `sotto dealer` do alike: run a supervisor with a journal and a health endpoint."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import cast
+
+from serving.counters import Counters
+from serving.dealing import Dealing
+from serving.doors import Hosted, Offer, paradigm
+from serving.health import serve_health
+from serving.journal import Format, Journal
+from serving.sessions import Address, Orders
+from serving.supervisor import Supervisor
+
+
+def load_model(offer: Offer) -> Hosted:
+    """In the host's process: what Bob serves."""
+    return paradigm(offer.paradigm).host(offer)
+
+
+def load_dealing(modes: tuple[str, ...], stock: str, idle_seconds: float) -> Dealing:
+    """In the host's process: what the dealer serves."""
+    return Dealing(modes, Path(stock) if stock else None, idle_seconds)
+
+
+def run_service(orders: Orders, address: Address, *, health: str | None, log_format: str) -> None:
+    """Serve until the user or the system ends it.  Raises one-line errors when it cannot start."""
+    journal, counters = Journal(orders.role, cast(Format, log_format)), Counters(orders.role)
+    endpoint = serve_health(health, counters) if health else None
+    try:
+        if endpoint:
+            journal.note("health.serving", address=endpoint.address)
+        Supervisor(orders, address, journal=journal, counters=counters).run()
+    finally:
+        if endpoint:
+            endpoint.close()
