@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+
+import msgspec
 
 from audio import BrokenClip, CorpusError, load_corpus
 from audio.splits import default_split
@@ -37,7 +39,7 @@ def open_workbench(
         )
     loaded.labels(label)  # names the first clip without one
     say(f"{loaded.name}: {len(loaded)} clips, {len(loaded.speakers)} speakers, {len(loaded.classes(label))} classes")
-    return Workbench(loaded, default_split(loaded, seed), label, preset, seed, say)
+    return Workbench(loaded, default_split(loaded, seed), label, preset, seed, say, data=data)
 
 
 @dataclass(frozen=True)
@@ -101,21 +103,46 @@ def require(paradigms: Sequence[str]) -> None:
             raise ParadigmMissing(reason)
 
 
-def compare(bench: Workbench, paradigms: Sequence[str], net: str) -> Iterator[Row | Failure]:
-    """Run all cells of ``paradigms``, one after the other (two parties already use two cores).
+def compare(
+    bench: Workbench, paradigms: Sequence[str], nets: Sequence[str], *, show: Callable[[Experiment], None] | None = None
+) -> Iterator[Row | Failure]:
+    """Run all cells of ``paradigms`` on each of ``nets``, one after the other (two parties already use two cores).
 
-    A cell that fails is told and yielded as a :class:`Failure`; the others still run.
+    A cell that fails is told and yielded as a :class:`Failure`; the others still run.  ``show`` is called with each
+    experiment once its rows are there.
     """
     for cell in cells(paradigms, bench.preset):
-        try:
-            yield run(
-                build(cell, bench),
+        yield from measure(cell, lambda cell=cell: build(cell, bench), bench, nets, show=show)  # type: ignore[misc]
+
+
+def measure(
+    cell: Cell,
+    make: Callable[[], Experiment],
+    bench: Workbench,
+    nets: Sequence[str],
+    *,
+    show: Callable[[Experiment], None] | None = None,
+) -> Iterator[Row | Failure]:
+    """The rows of one cell, whose experiment ``make`` sets up: one for each network.
+
+    Attackers do not hear the network, so they attack once, and what they reached stands in the row of each network.
+    """
+    try:
+        experiment = make()
+        reached: dict[str, float | None] = {}
+        for number, net in enumerate(nets):
+            row = run(
+                replace(experiment, attacks={}) if number else experiment,
                 corpus=bench.corpus.name,
                 split=bench.split.name,
                 seed=bench.seed,
                 net=net,
                 say=bench.say,
             )
-        except (ValueError, RuntimeError, OSError) as error:
-            bench.say(f"{cell} failed: {error}")
-            yield Failure(cell, error)
+            reached |= {name: value for name, value in row.metrics.items() if name.startswith("attack_")}
+            yield msgspec.structs.replace(row, metrics={**row.metrics, **reached})
+        if show:
+            show(experiment)
+    except Exception as error:  # whatever it is, the other cells' rows are not to be lost for it
+        bench.say(f"{cell} failed: {error}")
+        yield Failure(cell, error)

@@ -1,0 +1,57 @@
+"""``sotto report``: one page out of the results of several runs: networks, corpora, seeds, reproductions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bench.results import ResultsError, read
+from bench.row import Row
+from sotto.console import err
+
+
+def report(
+    results: Annotated[
+        list[Path], typer.Argument(help="results.json files, or folders that hold one.", metavar="RESULTS…")
+    ],
+    out_file: Annotated[Path, typer.Option("--out", help="Page to write.")] = Path("report.html"),
+) -> None:
+    """Put the rows of several results into one page.
+
+    Example:  sotto report results/loopback results/wan --out report.html
+
+    Of rows that measure the same (paradigm, mode, model, corpus, split, seed and setting) the last one given is kept.
+    What each party sees comes from scene.json beside the first results that have one.
+    """
+    from sotto import report as page
+    from sotto.report import scene as scenes
+    from sotto.report.figures import identity, notice_of
+    from sotto.report.papers import reproductions
+
+    files = [path / "results.json" if path.is_dir() else path for path in results]
+    rows: dict[str, Row] = {}
+    given = 0
+    for path in files:
+        for row in read(path):
+            given += 1
+            name = identity(row)
+            rows.pop(name, None)
+            rows[name] = row
+    if not rows:
+        raise ResultsError(f"{', '.join(map(str, files))}: no row in any of them, run sotto bench first")
+    seen = [path.with_name(scenes.SCENE_FILE) for path in files if path.with_name(scenes.SCENE_FILE).is_file()]
+    try:
+        out_file.parent.mkdir(parents=True, exist_ok=True)
+        page.write(
+            list(rows.values()),
+            out_file,
+            notice_of(rows.values()),
+            scene=scenes.merged([scenes.read(path) for path in seen]),
+            reproduced=reproductions(out_file.parent),
+        )
+    except OSError as error:
+        raise ResultsError(f"cannot write {out_file} ({error.strerror}): choose another --out") from None
+    replaced = f", {given - len(rows)} replaced by later ones" if given > len(rows) else ""
+    err.print(f"{out_file}: {len(rows)} rows of {len(files)} results{replaced}", soft_wrap=True)

@@ -1,0 +1,209 @@
+"""The rows of a run as the page shows them: one record for each row, every figure as a number and as text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from audio.synthetic import NOTICE
+from bench.blanks import why
+from bench.row import Row
+from bench.table import NONE, attacks, milliseconds, percent
+from sotto.report.attack_words import best, sentences
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of the table: its heading, what it means, in which views it stands, whether it holds text."""
+
+    key: str
+    heading: str
+    meaning: str
+    views: str
+    text: bool = False
+    wide: bool = False
+
+
+#: Views of the table: what a reader compares at one time.  Every column is in "all".
+VIEWS = {"overview": "Overview", "answers": "Answers", "cost": "Cost", "trust": "Trust and attacks", "all": "All"}
+
+COLUMNS = (
+    Column("setting", "Model and setting", "model, and what this row varies", "overview answers cost", text=True),
+    Column("corpus", "Corpus", "and split; no speaker is in two parts", "overview answers cost trust", text=True),
+    Column("net", "Network", "between the parties", "overview cost", text=True),
+    Column("plain", "Plaintext accuracy", "of the model without privacy, on the clips asked", "answers"),
+    Column("private", "Accuracy", "of the private answers, on the clips asked", "overview answers"),
+    Column("agreement", "Agreement", "share of clips with the plaintext model's class", "overview answers"),
+    Column("clips", "Clips", "asked", "answers"),
+    Column("error", "Largest error", "of a score, against the plaintext model", "answers"),
+    Column("online", "Online", "one query of one clip, from features to answer: median", "overview cost"),
+    Column("p95", "95th percentile", "of the online time", "cost"),
+    Column("offline", "Offline", "before the features: for each query (mpc) or once a session", "overview cost"),
+    Column("batched", "Batched", "online time of a clip when many are asked together", "cost"),
+    Column("bytes", "Bytes online", "that all parties sent for one query", "overview cost"),
+    Column("alice", "by Alice", "that Alice sent online for one query", "cost"),
+    Column("bob", "by Bob", "that Bob sent online for one query", "cost"),
+    Column("dealer", "by the dealer", "that the dealer sent online for one query", "cost"),
+    Column("rounds", "Rounds", "Alice's waits in one query", "overview cost"),
+    Column("keys", "Keys", "key material: see the notes", "cost"),
+    Column("memory", "Memory", "peak of the largest party's process", "cost"),
+    Column("adversary", "Protects against", "whom", "trust", text=True),
+    Column("trusted", "Must be trusted", "besides Alice herself", "overview trust", text=True, wide=True),
+    Column("bits", "Security bits", "computational / statistical", "trust"),
+    Column("leaks", "Leaks all the same", "to whom what", "trust", text=True, wide=True),
+    Column("attack", "Best attack", "of those that were run", "overview trust", text=True, wide=True),
+)
+
+
+def peer_of(row: Row) -> str | None:
+    """The name of the other system that a peer's row measures; None for a paradigm of this project."""
+    peer = row.parameters.get("peer")
+    return str(peer) if peer else None
+
+
+def setting_words(row: Row) -> str:
+    """Model and parameters, without the network and the peer's name, which have their own places."""
+    values = [f"{key.replace('_', ' ')} {value}" for key, value in row.parameters.items() if key not in ("net", "peer")]
+    return ", ".join([row.model, *values])
+
+
+def byte_words(count: float | None) -> str:
+    """Bytes with a unit that leaves three digits."""
+    if count is None:
+        return NONE
+    for unit, size in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if count >= size:
+            return f"{count / size:.3g} {unit}"
+    return f"{count:.0f} B"
+
+
+def time_words(value: float | None) -> str:
+    """Milliseconds, or seconds from ten thousand of them on."""
+    if value is None:
+        return NONE
+    return f"{value / 1e3:,.1f} s" if value >= 1e4 else f"{milliseconds(value)} ms"
+
+
+def record(number: int, row: Row) -> dict[str, Any]:
+    """A row for the page: identity, ``cells`` by column key as (number or None, text), and everything for details."""
+    security, sent = row.security, row.bytes
+    total = None if sent is None else sent.alice + sent.bob + (sent.dealer or 0)
+    plain = row.metrics.get("accuracy_plain_on_asked", row.accuracy_plain)
+    online, offline = row.online_ms, row.offline_ms
+    cells: dict[str, tuple[float | None, str]] = {
+        "setting": (None, setting_words(row)),
+        "corpus": (None, f"{row.corpus}, {row.split}"),
+        "net": (None, net_of(row)),
+        "plain": (plain, percent(plain)),
+        "private": (row.accuracy_private, percent(row.accuracy_private)),
+        "agreement": (row.agreement, percent(row.agreement)),
+        "clips": (row.n_queries, f"{row.n_queries:,}"),
+        "error": (row.max_abs_error, NONE if row.max_abs_error is None else f"{row.max_abs_error:.1e}"),
+        "online": _time(online.median if online else None),
+        "p95": _time(online.p95 if online else None),
+        "offline": _time(offline.median if offline else None),
+        "batched": _time(row.per_query_ms_batched),
+        "bytes": (total, byte_words(total)),
+        **{
+            role: (count, byte_words(count))
+            for role, count in zip(
+                ("alice", "bob", "dealer"),
+                (sent.alice, sent.bob, sent.dealer) if sent else (None, None, None),
+                strict=True,
+            )
+        },
+        "rounds": (row.rounds, NONE if row.rounds is None else f"{row.rounds:,}"),
+        "keys": (row.key_bytes, byte_words(row.key_bytes)),
+        "memory": (row.peak_rss_mb, NONE if row.peak_rss_mb is None else f"{row.peak_rss_mb:,.0f} MB"),
+        "adversary": (None, security.adversary if security else NONE),
+        "trusted": (None, security.trusted if security else NONE),
+        "bits": _bits(row),
+        "leaks": (None, security.leaks if security else NONE),
+        "attack": (None, best(row) or NONE),
+    }
+    return {
+        "id": f"row-{number}",
+        "paradigm": row.paradigm,
+        "mode": row.mode,
+        "model": row.model,
+        "peer": peer_of(row),
+        "corpus": f"{row.corpus}, {row.split}",
+        "net": net_of(row),
+        "cells": cells,
+        "why": {key: reason for key, name in _FIELDS.items() if cells[key][0] is None and (reason := why(row, name))},
+        "attacks": list(dict.fromkeys([*sentences(row), *attacks(row)])),
+        "details": details(row),
+    }
+
+
+#: Where the field that a blank cell stands for has another name.
+_FIELDS = {
+    "error": "max_abs_error", "online": "online_ms", "offline": "offline_ms", "batched": "per_query_ms_batched",
+    "dealer": "bytes.dealer", "keys": "key_bytes", "agreement": "agreement", "private": "accuracy_private",
+    "rounds": "rounds", "memory": "peak_rss_mb",
+}  # fmt: skip
+
+
+def details(row: Row) -> list[tuple[str, list[tuple[str, str]]]]:
+    """Everything a row holds, for whoever wants all of it: groups of names and values as text."""
+    plain = msgspec.to_builtins(row)
+    names = ("paradigm", "mode", "model", "corpus", "split", "seed", "n_queries")
+    groups = {
+        "Row": {name: plain[name] for name in names},
+        "Setting": plain["parameters"],
+        "Measured": {name: value for name, value in plain["metrics"].items() if not name.startswith("attack_")},
+        "Attacks": {name: value for name, value in plain["metrics"].items() if name.startswith("attack_")},
+        "Published": plain["published"],
+        "Security": plain["security"] or {},
+        "Software": plain["software"],
+        "Machine": plain["machine"],
+    }
+    return [
+        (title, [(name.replace("_", " "), _plain_text(value)) for name, value in group.items()])
+        for title, group in groups.items()
+        if group
+    ]
+
+
+def net_of(row: Row) -> str:
+    """The network a row was measured on."""
+    return str(row.parameters.get("net") or "loopback")
+
+
+def records(rows: Sequence[Row]) -> list[dict[str, Any]]:
+    """Every row for the page, in the order given."""
+    return [record(number, row) for number, row in enumerate(rows)]
+
+
+def _time(value: float | None) -> tuple[float | None, str]:
+    return value, time_words(value)
+
+
+def _bits(row: Row) -> tuple[float | None, str]:
+    if row.security is None:
+        return None, NONE
+    known = [NONE if bits is None else str(bits) for bits in (row.security.computational_bits,
+                                                             row.security.statistical_bits)]  # fmt: skip
+    return row.security.computational_bits, " / ".join(known)
+
+
+def _plain_text(value: Any) -> str:
+    if value is None:
+        return NONE
+    if isinstance(value, float):
+        return f"{value:,.0f}" if abs(value) >= 1e4 else f"{value:.4g}"
+    return str(value)
+
+
+def identity(row: Row) -> str:
+    """What a row measures, as text: two rows with the same identity are two measurements of the same thing."""
+    names = ("paradigm", "mode", "model", "corpus", "split", "seed", "parameters")
+    return msgspec.json.encode({name: getattr(row, name) for name in names}, order="sorted").decode()
+
+
+def notice_of(rows: Iterable[Row]) -> str | None:
+    """What must be said of the corpora of ``rows``: the synthetic one says nothing about human speech."""
+    return NOTICE if any(row.corpus == "synthetic" for row in rows) else None

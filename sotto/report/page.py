@@ -1,0 +1,150 @@
+"""``report.html``: the rows of a run as one page that works from disk, offline, in light and dark.
+
+Nothing on it comes from elsewhere, and what came from data stays data: the template escapes it, the charts are drawn
+from a JSON block, and a Content Security Policy lets only this project's own script and style run, by their hashes.
+
+The charts are drawn by the page's own script as SVG.  A plotting library in the page would weigh 5 MB (plotly.js),
+could not be reached by keyboard, would need ``unsafe-inline`` styles, and would not know the page's filters.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Sequence
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from bench.blanks import blanks
+from bench.results import write_whole
+from bench.row import Row
+from bench.table import NONE
+from sotto.report.figures import COLUMNS, VIEWS, records
+from sotto.report.papers import Reproduction
+from sotto.report.scene import Scene
+
+_ORDER = ("mpc", "he", "hashing", "keyed", "adversarial")
+_NETS = ("loopback", "lan", "wan")
+_ONE_VALUE = {"corpus": "corpora", "net": "nets"}  # columns that say nothing where all rows have the same
+
+
+def write(
+    rows: Sequence[Row],
+    path: Path,
+    notice: str | None,
+    *,
+    scene: Scene | None = None,
+    reproduced: Sequence[Reproduction] = (),
+) -> Path:
+    """Write the page to ``path`` (whole or not at all) and return it."""
+    write_whole(path, render(rows, notice, scene=scene, reproduced=reproduced))
+    return path
+
+
+def render(
+    rows: Sequence[Row], notice: str | None, *, scene: Scene | None = None, reproduced: Sequence[Reproduction] = ()
+) -> str:
+    """The page as one string.  Everything that came from data is escaped."""
+    listed = records(rows)
+    environment = _environment()
+    script, style = asset("report.js"), asset("page.css") + asset("report.css")
+    chosen = {
+        "paradigms": _in_order((each["paradigm"] for each in listed), _ORDER),
+        "nets": _in_order((each["net"] for each in listed), _NETS),
+        "corpora": _in_order((each["corpus"] for each in listed), ()),
+    }
+    return environment.get_template("report.html").render(
+        rows=listed,
+        columns=[column for column in COLUMNS if len(chosen.get(_ONE_VALUE.get(column.key, ""), "..")) > 1],
+        views=VIEWS,
+        dash=NONE,
+        notice=notice,
+        blanks=blanks(rows),
+        scene=scene,
+        reproduced=reproduced,
+        machines=_in_order((_machine(row) for row in rows), ()),
+        software=rows[0].software if rows else {},
+        seeds=_in_order((row.seed for row in rows), ()),
+        data=_inert({"rows": listed, **chosen}),
+        script=_markup(script),
+        style=_markup(style),
+        policy=policy(script, style),
+        **chosen,
+    )
+
+
+def asset(name: str) -> str:
+    """A file of ``sotto/templates`` as text."""
+    return _asset(name)
+
+
+def policy(script: str, style: str) -> str:
+    """A Content Security Policy under which only ``script`` and ``style`` act, and nothing is fetched."""
+    return (
+        f"default-src 'none'; script-src '{_digest(script)}'; style-src '{_digest(style)}'; img-src data:; "
+        "media-src data:; base-uri 'none'; form-action 'none'"
+    )
+
+
+@cache
+def _asset(name: str) -> str:
+    return (resources.files("sotto") / "templates" / name).read_text(encoding="utf-8")
+
+
+@cache
+def _environment() -> Any:
+    import jinja2
+
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("sotto", "templates"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "base64": lambda data: base64.b64encode(data).decode("ascii"),
+        "polygon": _polygon,
+        "commas": lambda count: f"{count:,}",
+    }
+    return environment
+
+
+def _markup(text: str) -> Any:
+    from markupsafe import Markup
+
+    return Markup(text)  # noqa: S704  our own script, style or escaped JSON, never data as it came
+
+
+def _inert(value: Any) -> Any:
+    """JSON for a ``<script type="application/json">``, in which nothing can end the element."""
+    text = json.dumps(value, allow_nan=False, separators=(",", ":"))
+    return _markup(text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))
+
+
+def _digest(text: str) -> str:
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode("ascii")
+
+
+def _polygon(outline: Sequence[tuple[float, float]]) -> str:
+    """Points of a waveform in a box of 240 × 60: along the highest, back along the lowest."""
+    step = 240 / max(1, len(outline) - 1)
+    upper = [(place * step, 30 - 28 * high) for place, (_, high) in enumerate(outline)]
+    lower = [(place * step, 30 - 28 * low + 0.6) for place, (low, _) in enumerate(outline)]
+    return " ".join(f"{x:.1f},{y:.1f}" for x, y in [*upper, *reversed(lower)])
+
+
+def _machine(row: Row) -> str:
+    parts = [str(row.machine[name]) for name in ("processor", "system") if row.machine.get(name)]
+    if cores := row.machine.get("cores"):
+        parts.append(f"{cores} cores")
+    return ", ".join(parts)
+
+
+def _in_order(values: Any, order: Sequence[Any]) -> list[Any]:
+    """Distinct values, those of ``order`` first."""
+    found = dict.fromkeys(values)
+    return [*(value for value in order if value in found), *(value for value in found if value not in order)]

@@ -1,0 +1,65 @@
+"""The papers that are reproduced, and links to what ``sotto reproduce`` has left beside the report."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+_BITTNER = "Bittner, De Cock, Dowsley: Private speech classification with secure multiparty computation"
+_DIAS = (
+    "Dias, Abad, Trancoso: Exploring hashing and cryptonet based approaches for privacy-preserving speech emotion "
+    "recognition"
+)
+_NIWA = (
+    "Niwa, Shiota, Kiya: A privacy-preserving method using secret key for convolutional neural network-based speech "
+    "classification"
+)
+_LUONG = (
+    "Luong, Tran, Gharib, Drossos, Virtanen: Representation learning for audio privacy preservation using source "
+    "separation and robust adversarial learning"
+)
+#: By the beginning of a target's name: whose paper it is.
+_PAPERS: Mapping[str, str] = {
+    "bittner": _BITTNER,
+    "dias": _DIAS,
+    "smh": _DIAS,
+    "kiya": _NIWA,
+    "keyed": _NIWA,
+    "niwa": _NIWA,
+    "luong": _LUONG,
+    "rdal": _LUONG,
+}
+OWN = "Sotto's own figures"
+_SHOWN = (".svg", ".png", ".html", ".csv", ".json")
+
+
+@dataclass(frozen=True)
+class Reproduction:
+    """A table or figure: of which paper, what it shows, and the files found of it (name, link)."""
+
+    target: str
+    paper: str
+    description: str
+    files: tuple[tuple[str, str], ...]
+
+
+def reproductions(folder: Path) -> list[Reproduction]:
+    """Every target of ``sotto reproduce``, with links, relative to ``folder``, to what it left there."""
+    from bench.reproductions import TARGETS
+
+    found = []
+    for target, known in TARGETS.items():
+        paper = next((title for start, title in _PAPERS.items() if target.startswith(start)), OWN)
+        found.append(Reproduction(target, paper, known.DESCRIPTION, tuple(_files(folder, target))))
+    return sorted(found, key=lambda each: (each.paper == OWN, each.paper))
+
+
+def _files(folder: Path, target: str) -> Iterator[tuple[str, str]]:
+    here = folder / target
+    if not here.is_dir():
+        return
+    for path in sorted(here.iterdir(), key=lambda path: _SHOWN.index(path.suffix) if path.suffix in _SHOWN else 9):
+        if path.is_file() and path.suffix in _SHOWN and not path.name.startswith("."):
+            yield path.name, f"{quote(target)}/{quote(path.name)}"
