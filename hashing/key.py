@@ -82,7 +82,7 @@ class HashKey:
             key = cls(record.parameters, tensors["matrix"], tensors["dither"])
         except HashingError as error:
             raise KeyFileError(f"{path}: {error}") from None
-        if not hmac.compare_digest(key.fingerprint, record.fingerprint):
+        if not hmac.compare_digest(key.fingerprint.encode(), record.fingerprint.encode()):
             raise KeyFileError(
                 f"{path}: is damaged (its key does not have its fingerprint); ask its owner for it again"
             )

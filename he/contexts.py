@@ -7,6 +7,8 @@ Bob refuses material that holds one, because a session begun that way is already
 
 from __future__ import annotations
 
+from typing import Any
+
 import tenseal as ts
 
 from he.parameters import Parameters
@@ -63,9 +65,14 @@ def load_vector(context: ts.Context, data: bytes, *, size: int, primes: int, sca
     """
     try:
         vector = ts.ckks_vector_from(context, data)
-        found = vector.size(), [(c.size(), c.coeff_modulus_size(), c.scale) for c in vector.ciphertext()]
+        found = vector.size(), [_shape(ciphertext) for ciphertext in vector.ciphertext()]
     except Exception:  # the library throws whatever its C++ layers threw
         raise FrameError("the peer sent a malformed ciphertext: both sides need the same release") from None
-    if found != (size, [(2, primes, scale)]):
+    if found != (size, [(2, primes, scale, True)]):
         raise FrameError("the peer sent a ciphertext of another size, level or scale than the protocol has here")
     return vector
+
+
+def _shape(ciphertext: Any) -> tuple[int, int, float, bool]:
+    """Parts, primes, scale, and whether it is in the form in which SEAL computes and decrypts."""
+    return ciphertext.size(), ciphertext.coeff_modulus_size(), ciphertext.scale, ciphertext.is_ntt_form()

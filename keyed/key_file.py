@@ -80,7 +80,7 @@ def load_key(path: str | Path) -> Key:
         raise KeyFileError(f"{path}: is no key file of this release") from None
     except KeyedError as error:
         raise KeyFileError(f"{path}: {error}") from None
-    if not hmac.compare_digest(key.fingerprint, found.fingerprint):
+    if not hmac.compare_digest(key.fingerprint.encode(), found.fingerprint.encode()):
         raise KeyFileError(f"{path}: is damaged (its key does not have its fingerprint); get it again from its owner")
     return key
 

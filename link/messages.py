@@ -61,7 +61,7 @@ class Array(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             0 <= length < 1 << 32 and wanted in (None, length) for length, wanted in zip(self.shape, shape, strict=True)
         )
         if not fits or len(self.data) != math.prod(self.shape) * expected.itemsize:
-            wanted_shape = " × ".join("n" if length is None else str(length) for length in shape)
+            wanted_shape = " × ".join("n" if length is None else str(length) for length in shape[: MAX_AXES + 1])
             raise FrameError(f"the peer sent an array of another shape where {wanted_shape} was expected")
         flat = np.frombuffer(self.data, expected.newbyteorder("<"))
         try:

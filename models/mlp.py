@@ -17,6 +17,7 @@ from models.polynomial import PolynomialReLU, Source
 
 Activation = Literal["relu", "poly2", "poly4", "poly6"]
 MAX_WIDTH = 1 << 14
+MAX_HIDDEN = 64  # a model file names the widths, and laying a layer out takes milliseconds
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +47,7 @@ class MLP(nn.Module):
         """``coefficients`` says where a polynomial activation comes from: our ``fit``, or ``table3`` as printed.
 
         Raises:
-            ValueError: a width is not between 1 and 16384, or the activation is unknown.
+            ValueError: a width is not between 1 and 16384, there are too many, or the activation is unknown.
         """
         super().__init__()
         hidden = tuple(hidden)
@@ -54,6 +55,8 @@ class MLP(nn.Module):
             raise ValueError(f"activation is {activation!r}; use one of {', '.join(get_args(Activation))}")
         if not all(1 <= width <= MAX_WIDTH for width in (inputs, *hidden, classes)):
             raise ValueError(f"every width of an MLP is between 1 and {MAX_WIDTH}")
+        if len(hidden) > MAX_HIDDEN:
+            raise ValueError(f"an MLP has at most {MAX_HIDDEN} hidden layers, not {len(hidden)}")
         self.inputs, self.hidden, self.classes = inputs, hidden, classes
         layers: list[nn.Module] = []
         for before, after in zip((inputs, *hidden), hidden, strict=False):

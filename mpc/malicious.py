@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import math
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -238,10 +239,9 @@ class MaliciousEvaluation:
         return received
 
     def _words(self, received: bytearray, shape: tuple[int, ...]) -> Words:
-        words = np.frombuffer(received, np.uint64)
-        if words.size != np.prod(shape):
+        if len(received) != WORD_BYTES * math.prod(shape):
             raise FrameError(f"{self._link.peer} sent another number of words than the network has")
-        return words.reshape(shape)
+        return np.frombuffer(received, np.uint64).reshape(shape)
 
 
 def _per_channel(bias: Planes, step: Product, shape: tuple[int, ...]) -> Planes:

@@ -1,0 +1,36 @@
+"""What the campaign knows about one decoder: who feeds it, valid inputs, how it is called, which errors it declares."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from link import FrameError
+
+
+@dataclass(frozen=True)
+class Target:
+    """A decoder made ready: valid inputs, and the call that reads one of any kind.
+
+    ``declared``: the errors that a malformed input may raise.  Everything expensive (keys, contexts, models) is made
+    before, so that what a call takes is the decoder's own.
+    """
+
+    seeds: Sequence[bytes]
+    decode: Callable[[bytes], object]
+    declared: tuple[type[Exception], ...] = (FrameError,)
+
+
+@dataclass(frozen=True)
+class Decoder:
+    """``fed_by``: whose bytes these are.  ``make`` takes seconds at most and is called in the decoder's process.
+
+    ``growth_mb``: how much memory reading inputs of this size may take beyond what stood when it was made ready.
+    """
+
+    fed_by: str
+    make: Callable[[], Target]
+    growth_mb: int = 64
+
+
+Decoders = Mapping[str, Decoder]

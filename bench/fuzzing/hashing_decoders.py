@@ -1,0 +1,123 @@
+"""Decoders of :mod:`hashing`: messages, key files, classifier files and training hashes."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Mapping
+from functools import cache, partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import hashing
+from bench.fuzzing.decoder import Decoder, Decoders, Target
+from bench.fuzzing.scripts import honest, play
+from hashing.errors import HashingError
+from hashing.hash_set import HashSet
+from hashing.packing import PackedHashes
+from hashing.protocol import Hello, Query, Ready, Reply
+from link import Array, FrameError, Link, LinkError, decode, encode
+
+_INPUTS = 6
+
+
+@cache
+def _folder() -> Path:
+    return Path(tempfile.mkdtemp(prefix="sotto-fuzz-"))
+
+
+@cache
+def _made() -> tuple[hashing.HashKey, HashSet, hashing.HammingSVC]:
+    random = np.random.default_rng(0)
+    key = hashing.HashKey.generate(hashing.HashParameters(_INPUTS, k=3, delta=2.0, measurements_per_coefficient=8))
+    labels = np.repeat([0, 1], 12)
+    features = random.normal(size=(24, _INPUTS)) + 3 * labels[:, None]
+    training = hashing.training_hashes(key, features, labels, classes=("calm", "angry"), speakers=["a", "b", "c"] * 8)
+    classifier = hashing.HammingSVC().fit(training.hashes, training.labels, fingerprint=training.fingerprint)
+    return key, training, classifier
+
+
+def file_target(
+    save: Callable[[Path], object], load: Callable[[Path], object], declared: tuple[type[Exception], ...]
+) -> Target:
+    """A decoder of files, given what stands in one; ``save`` writes a valid one."""
+    folder = Path(tempfile.mkdtemp(prefix="sotto-fuzz-"))
+    valid, bent = folder / "valid", folder / "bent"
+    save(valid)
+    bent.touch(mode=0o600)
+
+    def read(data: bytes) -> None:
+        bent.write_bytes(data)
+        load(bent)
+
+    return Target([valid.read_bytes()], read, declared)
+
+
+def _messages() -> Target:
+    key, _, classifier = _made()
+    hashes = hashing.pack(hashing.modular_hash(np.zeros((2, _INPUTS)), key), 3)
+    labels, scores = classifier.answer(hashes)
+    seeds = [
+        encode(Hello(1, 3, key.parameters.symbols, key.fingerprint, "class")), encode(Ready(1, ("calm", "angry"), 64)),
+        encode(Query(1, 2, hashes.to_bytes())), encode(Reply(1, Array.of(labels), Array.of(scores))),
+    ]  # fmt: skip
+
+    def read(data: bytes) -> None:
+        kinds: tuple[Any, ...] = (Hello, Ready, Query, Reply)
+        refused = FrameError("")
+        for kind in kinds:
+            try:
+                found = decode(data, kind)
+                break
+            except FrameError as error:
+                refused = error
+        else:
+            raise refused
+        if isinstance(found, Query):
+            PackedHashes.from_bytes(found.hashes, count=found.count, k=3, symbols=key.parameters.symbols)
+        elif isinstance(found, Reply):
+            found.labels.numpy(dtype=np.int64, shape=(2,))
+
+    return Target(seeds, read, (LinkError, HashingError))
+
+
+def _parties() -> Mapping[str, Any]:
+    key, _, classifier = _made()
+    features = np.random.default_rng(1).normal(size=(3, _INPUTS))
+
+    def alice(links: Mapping[str, Link]) -> None:
+        hashing.Alice(key, reveal="logits").ask(features, links["bob"])
+
+    def bob(links: Mapping[str, Link]) -> None:
+        hashing.Bob(classifier, reveal="logits").serve(links["alice"])
+
+    return {"alice": alice, "bob": bob}
+
+
+def _session(role: str) -> Target:
+    party, other = _parties()[role], {"alice": "bob", "bob": "alice"}[role]
+    scripts = honest(_parties(), (("alice", "bob"),))
+    return Target(
+        [scripts[role], scripts[role], scripts[other]],
+        lambda data: play(data, party, (other,)),
+        (LinkError, HashingError),
+    )
+
+
+DECODERS: Decoders = {
+    "hashing.messages": Decoder("alice or bob", _messages),
+    "hashing.key_file": Decoder(
+        "a key file", lambda: file_target(_made()[0].save, hashing.HashKey.load, (HashingError,))
+    ),
+    "hashing.classifier_file": Decoder(
+        "a classifier file", lambda: file_target(_made()[2].save, hashing.HammingSVC.load, (HashingError,))
+    ),
+    "hashing.training_file": Decoder(
+        "a file of training hashes", lambda: file_target(_made()[1].save, HashSet.load, (HashingError,))
+    ),
+    **{
+        f"hashing.session.{role}": Decoder("the other party", partial(_session, role), growth_mb=128)
+        for role in ("alice", "bob")
+    },
+}

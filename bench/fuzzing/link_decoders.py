@@ -1,0 +1,57 @@
+"""Decoders of :mod:`link`: what any peer of any paradigm can reach first."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from bench.fuzzing.decoder import Decoder, Decoders, Target
+from link import Array, LinkError, decode, encode, pair
+from link.frames import ERROR_NAME, pack_prefix
+
+_LIMITS = {"query": 4096, "he.keys": 1 << 20}
+
+
+def frame(name: str, payload: bytes) -> bytes:
+    """One message as it stands on the wire."""
+    return pack_prefix(name, len(payload)) + payload
+
+
+def _frames() -> Target:
+    """A stream of frames, read until it ends."""
+    seeds = [
+        frame("query", b"0123456789") + frame("he.keys", bytes(1000)),
+        frame(ERROR_NAME, b"the model takes 40 coefficients"),
+        frame("query", b""),
+        frame("keyed.ready", b"1"),
+    ]
+
+    def read(data: bytes) -> None:
+        left, right = pair(timeout=5)
+        with left, right:
+            left._sock.send(data[:100_000])  # what a socket takes at once
+            left.close()
+            while True:
+                right.receive_any(_LIMITS)
+
+    return Target(seeds, read, (LinkError,))
+
+
+def _arrays() -> Target:
+    arrays: list[npt.ArrayLike] = [
+        np.zeros((2, 3), np.float32),
+        np.arange(4),
+        np.zeros((0, 88), np.float32),
+        np.float64(1),
+    ]
+
+    def read(data: bytes) -> None:
+        array = decode(data, Array)
+        array.numpy(dtype="float32", shape=(None,) * len(array.shape))
+
+    return Target([encode(Array.of(array)) for array in arrays], read)
+
+
+DECODERS: Decoders = {
+    "link.frames": Decoder("any peer", _frames),
+    "link.array": Decoder("any peer", _arrays),
+}

@@ -1,0 +1,206 @@
+"""Decoders of :mod:`mpc`: messages, correlated randomness, the dealer's stock on disk, and whole sessions."""
+
+from __future__ import annotations
+
+import secrets
+import tempfile
+from collections.abc import Mapping
+from functools import cache, partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+import mpc
+from bench.fuzzing.decoder import Decoder, Decoders, Target
+from bench.fuzzing.scripts import honest, play
+from link import FrameError, Link, LinkError, decode, encode, pair
+from mpc import malicious_material, material
+from mpc.comparison import unpack
+from mpc.errors import MpcError, PlanError
+from mpc.messages import VERSION, Hello, Join, Mode, Query, RangesMessage, Terms, require_party, require_same
+from mpc.plan import ModelPlan
+from mpc.program import Program, compile_program
+from mpc.stock import Stock
+
+OURS: tuple[Mode, ...] = ("semi-honest", "malicious")
+_SHAPE = (3, 6)
+_PAIRS = (("alice", "bob"), ("alice", "dealer"), ("bob", "dealer"))
+_MOST_ELEMENTS = 1 << 16  # of networks that are compiled and dealt for here: larger ones are legal and only slow
+
+
+def network() -> nn.Module:
+    """A small network with every kind of step."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return nn.Sequential(
+            nn.Conv1d(3, 4, 3, padding=1), nn.ReLU(), nn.MaxPool1d(2), nn.Conv1d(4, 2, 1), nn.AvgPool1d(3),
+            nn.Flatten(), nn.Linear(2, 3),
+        ).eval()  # fmt: skip
+
+
+@cache
+def _bob(mode: Mode) -> mpc.Bob:
+    return mpc.Bob(network(), pair()[0], input_shape=_SHAPE, mode=mode, reveal="logits")
+
+
+@cache
+def _terms() -> Terms:
+    return _bob("malicious").terms()
+
+
+@cache
+def _program() -> Program:
+    return compile_program(_terms().plan, _terms().ranges, "class")
+
+
+def _small_messages() -> Target:
+    """Greetings and announcements, whose fields are checked as their receivers do."""
+    seeds = [
+        encode(Hello(VERSION, "malicious", "class")), encode(Query(3)), encode(Join(VERSION, "malicious", 1)),
+        encode(RangesMessage(_terms().ranges)),
+    ]  # fmt: skip
+
+    def read(data: bytes) -> None:
+        found: list[Any] = []
+        for kind in (Hello, Query, Join, RangesMessage):
+            try:
+                found.append(decode(data, kind))
+            except FrameError as error:
+                refused = error
+        if not found:
+            raise refused
+        for message in found:
+            if isinstance(message, Hello):
+                require_same(message.version, message.mode, "malicious", "alice")
+            elif isinstance(message, Query):
+                _terms().plan.require_batch(message.examples)
+            elif isinstance(message, RangesMessage):
+                compile_program(_terms().plan, message.bits, "class")
+        require_party(bytearray(data), 1, "malicious")
+
+    return Target(seeds, read, (LinkError, PlanError))
+
+
+def _terms_message() -> Target:
+    """What a party tells the dealer, compiled as he does; and the plan alone, as Alice gets it."""
+
+    def read(data: bytes) -> None:
+        try:
+            plan, terms = decode(data, ModelPlan), None
+        except FrameError:
+            terms = decode(data, Terms)
+            plan = terms.plan
+        plan.shapes()
+        plan.require_batch(1)
+        if terms is not None:
+            compile_program(terms.plan, terms.ranges, terms.reveal)
+
+    return Target([encode(_terms()), encode(_terms().plan)], read, (LinkError, PlanError))
+
+
+def _bundle(mode: Mode, party: int) -> Target:
+    program = _program()
+    if mode == "semi-honest":
+        masks = material.weight_masks(program, secrets.token_bytes(material.SEED_BYTES))
+        pairs = [material.make_bundle(program, examples, 0, masks) for examples in (1, 2)]
+        read = material.read_bundle
+        return Target([each[party] for each in pairs], lambda data: read(program, 1, party, data))
+    secret = malicious_material.SessionSecret.of(secrets.token_bytes(32))
+    opening, masks = malicious_material.deal_session(program, secret)
+    bundles = [malicious_material.make_bundle(program, examples, 0, secret, masks)[party] for examples in (1, 2)]
+
+    def read_either(data: bytes) -> None:
+        try:
+            malicious_material.read_bundle(program, 1, party, data)
+        except FrameError:
+            malicious_material.read_session(program, party, data)
+
+    return Target([*bundles, opening[party]], read_either)
+
+
+def _bits() -> Target:
+    return Target([bytes(2), b"\xff\xe0", b""], lambda data: unpack(data, 11))
+
+
+def _stock_files() -> Target:
+    """The files of a dealing in the dealer's stock, changed by somebody who may write to the disk."""
+    folder = Path(tempfile.mkdtemp(prefix="sotto-fuzz-")) / "stock"
+    Stock(folder).fill(_terms(), "malicious")
+    (dealing,) = folder.glob("*.ready")
+    files = {path.name: path.read_bytes() for path in dealing.iterdir()}
+
+    def read(data: bytes) -> None:
+        dealing.mkdir(exist_ok=True, mode=0o700)
+        for name, content in files.items():
+            (dealing / name).write_bytes(content)
+        (dealing / ("session" if len(data) % 2 else "0")).write_bytes(data)
+        stock = Stock(folder)
+        claimed = stock.claim(_terms(), "malicious")
+        if claimed:
+            try:
+                claimed.take(1)
+            finally:
+                claimed.close()
+
+    return Target(list(files.values()), read, (MpcError,))
+
+
+def _parties(mode: Mode) -> Mapping[str, Any]:
+    """Each party as a function of its links."""
+    features = np.random.default_rng(0).uniform(-1, 1, (2, *_SHAPE)).astype(np.float32)
+
+    def alice(links: Mapping[str, Link]) -> None:
+        asker = mpc.Alice(links["dealer"], mode=mode)
+        plan = asker.plan
+        asker.prepare(links["bob"])
+        plan = asker.plan
+        # A peer may describe any network within the limits; what it costs is then Alice's choice.
+        if plan is not None and max(np.prod(shape) for shape in plan.shapes()) <= _MOST_ELEMENTS:
+            shape = plan.input_shape
+            asker.ask(features if shape == _SHAPE else np.zeros((1, *shape), np.float32), links["bob"])
+
+    def bob(links: Mapping[str, Link]) -> None:
+        mpc.Bob(network(), links["dealer"], input_shape=_SHAPE, mode=mode, reveal="logits").serve(links["alice"])
+
+    def dealer(links: Mapping[str, Link]) -> None:
+        mpc.Dealer(mode=mode).serve(links["alice"], links["bob"])
+
+    return {"alice": alice, "bob": bob, "dealer": dealer}
+
+
+@cache
+def _recorded(mode: Mode) -> dict[str, bytes]:
+    return honest(_parties(mode), _PAIRS)
+
+
+def _session(mode: Mode, role: str) -> Target:
+    party = _parties(mode)[role]
+    scripts = _recorded(mode)
+    peers = tuple(name for name in ("alice", "bob", "dealer") if name != role)
+    # The other roles' scripts too: messages that belong to somebody else.
+    return Target([scripts[role], *scripts.values()], lambda data: play(data, party, peers), (LinkError, MpcError))
+
+
+DECODERS: Decoders = {
+    "mpc.small": Decoder("alice, bob or the dealer", _small_messages),
+    "mpc.terms": Decoder("bob; alice or bob to the dealer", _terms_message),
+    "mpc.bits": Decoder("alice or bob", _bits),
+    "mpc.stock": Decoder("whoever may write to the dealer's disk", _stock_files),
+    **{
+        f"mpc.bundle.{mode}.{role}": Decoder("the dealer", partial(_bundle, mode, party))
+        for mode in OURS
+        for party, role in enumerate(("alice", "bob"))
+    },
+    **{
+        f"mpc.session.{mode}.{role}": Decoder(
+            "both other parties",
+            partial(_session, mode, role),
+            growth_mb=256,
+        )
+        for mode in OURS
+        for role in ("alice", "bob", "dealer")
+    },
+}

@@ -1,0 +1,114 @@
+"""What fuzzing has found, one case each, so that it stays found."""
+
+from __future__ import annotations
+
+import json
+import struct
+
+import msgspec
+import numpy as np
+import pytest
+import tenseal as ts
+import tenseal.sealapi as seal
+
+import hashing
+import keyed
+from bench.fuzzing.mpc_decoders import DECODERS as MPC
+from hashing.errors import KeyFileError as HashKeyFileError
+from he.contexts import load_vector, secret_context
+from he.parameters import Parameters
+from he.sealing import dumped, loaded
+from keyed.errors import KeyFileError
+from link import Array, FrameError
+from models import ModelError
+from models.architectures import build
+
+
+def test_a_masked_input_that_is_no_whole_number_of_words_is_refused():
+    """Bob, mode malicious: the size was compared in words, after the bytes had been read as words."""
+    target = MPC["mpc.session.malicious.bob"].make()
+    script = msgspec.msgpack.decode(target.seeds[0])
+    place = next(i for i, (name, *_) in enumerate(script["alice"]) if name == "input")
+    script["alice"][place][1] = script["alice"][place][1][:-1]
+    with pytest.raises(FrameError, match="number of words"):
+        target.decode(msgspec.msgpack.encode(script))
+
+
+def test_a_tenseal_answer_outside_the_transformed_domain_is_refused():
+    """Alice, mode tenseal: SEAL loads such a ciphertext and refuses to decrypt it, with an error of its own."""
+    parameters = Parameters(8192, (60,), 1, 40, 60)
+    context = secret_context(parameters, threads=1)
+    vector = ts.ckks_vector(context, [0.5] * 4)
+    inner = vector.ciphertext()[0]
+    native = context.seal_context().data
+    ours = loaded(seal.Ciphertext(), native, dumped(inner), "ciphertexts")
+    seal.Evaluator(native).transform_from_ntt_inplace(ours)
+    before, after = _field(dumped(inner)), _field(dumped(ours))
+    assert before in vector.serialize()
+    data = vector.serialize().replace(before, after)
+    (read,) = ts.ckks_vector_from(context, data).ciphertext()
+    assert not read.is_ntt_form()
+    with pytest.raises(FrameError, match="another size, level or scale"):
+        load_vector(context, data, size=4, primes=2, scale=2.0**40)
+
+
+def _field(data: bytes) -> bytes:
+    """Bytes as field 2 of a protocol buffer: tag, length in groups of seven bits, content."""
+    length, groups = len(data), []
+    while length >= 128:
+        groups.append(length % 128 + 128)
+        length //= 128
+    return b"\x12" + bytes([*groups, length]) + data
+
+
+def test_a_fingerprint_that_is_no_ascii_is_a_damaged_key(tmp_path):
+    """Key files of both kinds: the comparison in constant time takes ASCII text only."""
+    key = keyed.generate_key("shuffling", 10, 1)
+    keyed.save_key(tmp_path / "key", key)
+    content = (tmp_path / "key").read_bytes()
+    bent = content.replace(key.fingerprint.encode(), "é".encode() * (len(key.fingerprint) // 2))
+    assert len(bent) == len(content)
+    (tmp_path / "key").write_bytes(bent)
+    with pytest.raises(KeyFileError, match="damaged"):
+        keyed.load_key(tmp_path / "key")
+
+
+def test_a_hash_keys_fingerprint_that_is_no_ascii_is_a_damaged_key(tmp_path):
+    key = hashing.HashKey.generate(hashing.HashParameters(4, measurements_per_coefficient=2))
+    key.save(tmp_path / "key")
+    content = (tmp_path / "key").read_bytes()
+    (size,) = struct.unpack("<Q", content[:8])
+    header = json.loads(content[8 : 8 + size])
+    record = json.loads(header["__metadata__"]["sotto.hashing"])
+    record["fingerprint"] = "é" * 32
+    header["__metadata__"]["sotto.hashing"] = json.dumps(record, ensure_ascii=False)
+    text = json.dumps(header, ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)
+    (tmp_path / "key").write_bytes(struct.pack("<Q", len(text)) + text + content[8 + size :])
+    with pytest.raises(HashKeyFileError, match="damaged"):
+        hashing.HashKey.load(tmp_path / "key")
+
+
+def test_a_model_file_cannot_ask_for_thousands_of_layers():
+    """A record of a few kilobytes named 3600 hidden layers, which took half a minute to lay out."""
+    with pytest.raises(ModelError, match="at most 64 hidden layers"):
+        build("mlp", {"inputs": 6, "hidden": (5,) * 3600, "classes": 4})
+
+
+def test_an_array_of_thousands_of_axes_is_refused_in_a_short_line():
+    """The message used to list every axis that the peer had announced."""
+    array = Array("float32", (1,) * 5000, bytes(4))
+    with pytest.raises(FrameError) as caught:
+        array.numpy(dtype="float32", shape=(None,) * 5000)
+    assert len(str(caught.value)) < 200
+
+
+def test_numbers_too_large_for_an_orthogonal_matrix_are_refused_without_a_warning(tmp_path, recwarn):
+    key = keyed.generate_key("rom", 4, 1)
+    keyed.save_key(tmp_path / "key", key)
+    content = (tmp_path / "key").read_bytes()
+    numbers = key.values.astype("<f8").tobytes()
+    (tmp_path / "key").write_bytes(content.replace(numbers, np.full(16, 1e300, "<f8").tobytes()))
+    with pytest.raises(KeyFileError):
+        keyed.load_key(tmp_path / "key")
+    assert not [warning for warning in recwarn if warning.category is RuntimeWarning]
