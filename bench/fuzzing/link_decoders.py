@@ -37,12 +37,8 @@ def _frames() -> Target:
 
 
 def _arrays() -> Target:
-    arrays: list[npt.ArrayLike] = [
-        np.zeros((2, 3), np.float32),
-        np.arange(4),
-        np.zeros((0, 88), np.float32),
-        np.float64(1),
-    ]
+    kinds = ((2, 3), np.float32), ((4,), np.int64), ((0, 88), np.float32), ((), np.float64)
+    arrays = [np.zeros(shape, dtype) for shape, dtype in kinds]
 
     def read(data: bytes) -> None:
         array = decode(data, Array)
