@@ -6,8 +6,8 @@ Fourier transform; its power is summed into mel bands and its logarithm goes thr
 convolutions with squeeze-and-excitation, all of their outputs together, attentive statistics over time (Desplanques,
 Thienpondt, Demuynck, "ECAPA-TDNN", Interspeech 2020).
 
-Whoever holds all layers but the first can see that the first two must make a Fourier transform, and compute an
-encrypted first one's key from the second: see :mod:`keyed`, which does not hide a model whose structure is known.
+The first two layers stay what they started as.  Whoever holds the second can therefore compute the first, and from an
+encrypted first one its key: :mod:`keyed` hides nothing in a model whose first layer can be told from the others.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class FilterbankFrontEnd(nn.Module):
         self.bands = nn.Conv1d(bins, bands, 1, bias=False)
         with torch.no_grad():
             patches = torch.linalg.qr(self.patches.weight[:, 0])[0]
-            transform = _fourier(window * block_size).reshape(2 * bins, window, block_size)
+            transform = fourier(window * block_size).reshape(2 * bins, window, block_size)
             mel = librosa.filters.mel(sr=RATE, n_fft=window * block_size, n_mels=bands, fmin=20.0, norm=None)
             self.patches.weight.copy_(patches[:, None])
             self.filters.weight.copy_((transform.to(patches.device) @ patches.T).transpose(1, 2))
@@ -126,7 +126,7 @@ class _AttentiveStatistics(nn.Module):
         return torch.cat([mean, torch.sqrt(variance.clamp(min=1e-5))], 1)
 
 
-def _fourier(window: int) -> Tensor:
+def fourier(window: int) -> Tensor:
     """Real and imaginary parts of a transform under a Hann window, (2 bins, window): white noise of power 1 gives 1."""
     hann = np.hanning(window + 2)[1:-1]
     time, bins = np.arange(window), np.arange(window // 2 + 1)

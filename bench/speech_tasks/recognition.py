@@ -69,7 +69,7 @@ class Training:
     colour: float = 0.25
 
 
-TRAINING = {"quick": Training(strings=1600, epochs=8), "full": Training(strings=6000, epochs=16)}
+TRAINING = {"quick": Training(strings=1600, epochs=8), "full": Training(strings=4000, epochs=12)}
 TEST_STRINGS = {"quick": 60, "full": 200}  # of a fold
 
 

@@ -33,7 +33,7 @@ FEATURES = LogMel(mels=64, frames=200, n_fft=1024, hop=400, fmin=20.0, padding="
 _PERTURBATION = Perturbation(shift=0.5, bands=1, band_width=12, moments=1, moment_width=0.15)
 SCHEDULES = {
     "quick": Schedule(epochs=40, batch=32, rate=4e-3, weight_decay=0.05, mixup=0.2, average=0.98, patience=None),
-    "full": Schedule(epochs=100, batch=32, rate=4e-3, weight_decay=0.05, mixup=0.2, average=0.99, patience=None),
+    "full": Schedule(epochs=60, batch=32, rate=4e-3, weight_decay=0.05, mixup=0.2, average=0.99, patience=None),
 }
 _REVISION = 1
 

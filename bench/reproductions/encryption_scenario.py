@@ -1,0 +1,124 @@
+"""The papers' tables: an encrypted model on plain queries, under the correct key, and under incorrect ones.
+
+Source: Niwa, Shiota, Kiya, tables I to III of both papers.  *Plain model* is the unencrypted network on unencrypted
+queries; the other three are the encrypted network on unencrypted queries, on queries under its own key, and on queries
+under other keys of the same type and size (the mean of five).  Every figure is measured anew, also those that must be
+equal: the row says how far the scores under the correct key are from the plain ones, and whether the metric is the
+same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import msgspec
+import numpy as np
+import torch
+from torch import Tensor
+
+import keyed
+from bench.plaintext import plaintext_row
+from bench.reproductions.request import Request
+from bench.row import Row
+from bench.speech_tasks import SpeechTask
+
+WRONG_KEYS = 5  # as in the papers
+COLUMNS = ("plain_model", "plain_query", "correct_key", "incorrect_key")
+Published = Mapping[str, Sequence[float | None]]
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """One task under one key type, shares; errors are of the outputs under the correct key."""
+
+    plain_model: float
+    plain_query: float
+    correct_key: float
+    incorrect_key: float
+    incorrect_keys_sd: float
+    largest_error: float
+    largest_output: float
+    bit_identical: bool
+
+
+def scenario(task: SpeechTask, kind: str, plain: Tensor) -> Scenario:
+    """Encrypt the task's network under a fresh key and ask it everything; ``plain`` is what the plain network says."""
+    key = keyed.generate_key(kind, task.block_size, task.dimension)
+    others = [_another(key) for _ in range(WRONG_KEYS)]
+    encrypted = keyed.encrypt_model(task.module, key)
+    correct = task.outputs(encrypted, keyed.encrypt(task.inputs, key))
+    wrong = [task.measure(encrypted, keyed.encrypt(task.inputs, other)) for other in others]
+    return Scenario(
+        plain_model=task.figure(plain),
+        plain_query=task.measure(encrypted, task.inputs),
+        correct_key=task.figure(correct),
+        incorrect_key=float(np.mean(wrong)),
+        incorrect_keys_sd=float(np.std(wrong, ddof=1)),
+        largest_error=float((correct - plain).abs().max()),
+        largest_output=float(plain.abs().max()),
+        bit_identical=torch.equal(correct, plain),
+    )
+
+
+def _another(key: keyed.Key) -> keyed.Key:
+    """A fresh key of the same type and size that is not ``key``, which in a small key space it might be."""
+    while (other := keyed.generate_key(key.kind, key.block_size, key.dimension)) == key:
+        pass
+    return other
+
+
+def rows(
+    tasks: Sequence[SpeechTask], model: str, request: Request, published: Mapping[str, Published] | None = None
+) -> list[Row]:
+    """One row for each key type: means over the tasks, which are the folds of one task.
+
+    Args:
+        tasks: alike but for who or what was held out.
+        published: a paper's name to its figures in percent by key type, in the order of :data:`COLUMNS`.
+    """
+    plain = [task.outputs(task.module, task.inputs) for task in tasks]
+    found = []
+    for kind in keyed.KEY_TYPES:
+        folds = [scenario(task, kind, outputs) for task, outputs in zip(tasks, plain, strict=True)]
+        found.append(_row(kind, tasks, folds, model, request, published or {}))
+        percents = {name: found[-1].metrics[f"{tasks[0].metric}_percent_{name}"] for name in COLUMNS}
+        request.say(f"{tasks[0].name}, {kind}: " + ", ".join(f"{n} {v:.2f}" for n, v in percents.items()) + " %")
+    return found
+
+
+def _row(
+    kind: str,
+    tasks: Sequence[SpeechTask],
+    folds: Sequence[Scenario],
+    model: str,
+    request: Request,
+    published: Mapping[str, Published],
+) -> Row:
+    task, metric = tasks[0], tasks[0].metric
+    metrics: dict[str, float | None] = {
+        f"{metric}_percent_{name}": 100 * float(np.mean([getattr(fold, name) for fold in folds])) for name in COLUMNS
+    }
+    metrics[f"{metric}_percent_incorrect_keys_sd"] = 100 * float(np.mean([fold.incorrect_keys_sd for fold in folds]))
+    metrics["metric_identical"] = float(all(fold.correct_key == fold.plain_model for fold in folds))
+    metrics["scores_bit_identical"] = float(all(fold.bit_identical for fold in folds))
+    metrics["largest_output"] = max(fold.largest_output for fold in folds)
+    row = plaintext_row(
+        mode=kind,
+        model=model,
+        corpus=task.corpus,
+        split=task.split if len(tasks) == 1 else f"{len(tasks)} folds",
+        seed=request.seed,
+        n_queries=sum(len(each.inputs) for each in tasks),
+        parameters={"block_size": task.block_size, "dimension": task.dimension},
+        accuracy=float(np.mean([fold.plain_model for fold in folds])) if metric == "accuracy" else None,
+        metrics=metrics,
+        published={
+            f"{metric}_percent_{name}{paper}": figure
+            for paper, table in published.items()
+            if kind in table
+            for name, figure in zip(COLUMNS, table[kind], strict=True)
+            if figure is not None
+        },
+    )
+    return msgspec.structs.replace(row, paradigm="keyed", max_abs_error=max(fold.largest_error for fold in folds))

@@ -1,0 +1,137 @@
+"""Under the correct key an encrypted model says what the plain one says; the rows hold what was found."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import keyed
+from audio import CorpusError
+from bench.reproductions import TARGETS, Request
+from bench.reproductions.encryption_scenario import rows, scenario
+from bench.reproductions.kiya_asv import key_from_filterbank
+from bench.reproductions.kiya_block_size import word_error_rate
+from bench.reproductions.kiya_wrong_keys import under_wrong_key
+from bench.reproductions.violins import Violin, draw
+from bench.results import to_json
+from bench.speech_tasks import SpeechTask
+from bench.speech_tasks.recognition import FEATURES, Recogniser
+from bench.speech_tasks.spoken_digits import DigitString
+from models.convmixer import ConvMixer
+from models.ctc import PatchCTC
+from models.seeding import seeded
+from models.speaker_embedding import SpeakerEmbedding
+
+
+def _tasks():
+    """A network of every kind with random weights, in double precision so that rounding decides nothing."""
+    with seeded(0):
+        networks = {
+            "asv": (SpeakerEmbedding(8, width=8), torch.randn(5, 4000), 10, 1),
+            "asr": (PatchCTC(4, bands=48, channels=8, width=8), torch.randn(5, 48, 30), 3, 2),
+            "asc": (ConvMixer(3, width=8, depth=1), torch.randn(5, 16, 40), 8, 2),
+        }
+    return {
+        name: SpeechTask(
+            name, "corpus", "split", module.double().eval(), inputs.double(), size, dimension, "accuracy",
+            lambda outputs: float(outputs.abs().mean()), batch=2,
+        )
+        for name, (module, inputs, size, dimension) in networks.items()
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["asv", "asr", "asc"])
+@pytest.mark.parametrize("kind", keyed.KEY_TYPES)
+def test_the_correct_key_gives_the_plain_answer_and_others_do_not(name, kind):
+    task = _tasks()[name]
+    plain = task.outputs(task.module, task.inputs)
+    found = scenario(task, kind, plain)
+    assert found.correct_key == pytest.approx(found.plain_model, rel=1e-9)
+    assert found.largest_error < 1e-9 * found.largest_output
+    if kind == "flipping":
+        assert found.bit_identical
+        assert found.largest_error == 0
+        assert found.correct_key == found.plain_model
+    assert abs(found.incorrect_key - found.plain_model) > 1e-6 * found.plain_model
+
+
+def test_rows_stand_beside_what_was_published(tmp_path):
+    task = _tasks()["asc"]
+    request = Request("synthetic", None, "quick", 0, tmp_path, lambda line: None)
+    published = {"": {"flipping": (1.0, 2.0, 3.0, None)}}
+    found = rows([task, task], "convmixer", request, published)
+    assert [row.mode for row in found] == list(keyed.KEY_TYPES)
+    flipping = next(row for row in found if row.mode == "flipping")
+    assert flipping.published == {
+        "accuracy_percent_plain_model": 1.0,
+        "accuracy_percent_plain_query": 2.0,
+        "accuracy_percent_correct_key": 3.0,
+    }
+    assert flipping.max_abs_error == 0
+    assert flipping.metrics["scores_bit_identical"] == flipping.metrics["metric_identical"] == 1
+    assert flipping.n_queries == 10
+    assert "accuracy_percent_incorrect_key" in to_json(found)
+
+
+@pytest.mark.parametrize("name", ["asv", "asr"])
+def test_a_wrong_key_on_the_kernel_is_a_wrong_key_on_the_speech(name):
+    task = _tasks()[name]
+    key, wrong = (keyed.generate_key("rom", task.block_size, task.dimension) for _ in range(2))
+    encrypted = keyed.encrypt_model(task.module, key)
+    real = task.outputs(encrypted, keyed.encrypt(task.inputs, wrong))
+    assert torch.allclose(task.outputs(under_wrong_key(encrypted, wrong), task.inputs), real, atol=1e-9)
+    back = task.outputs(under_wrong_key(encrypted, key), task.inputs)
+    assert torch.allclose(back, task.outputs(task.module, task.inputs), atol=1e-9)
+
+
+@pytest.mark.parametrize("kind", keyed.KEY_TYPES)
+def test_a_fourier_transform_in_the_first_layers_gives_the_key_away(kind):
+    with seeded(0):
+        module = SpeakerEmbedding(8, width=8, block_size=5)
+    key = keyed.generate_key(kind, 5)
+    np.testing.assert_allclose(key_from_filterbank(keyed.encrypt_model(module, key)), key.matrix(), atol=1e-4)
+
+
+def test_an_unmodified_recogniser_gets_encrypted_waveforms():
+    generator = np.random.default_rng(0)
+    strings = [DigitString("x", (1, 2), generator.normal(size=4003).astype(np.float32)) for _ in range(2)]
+    with seeded(0):
+        recogniser = Recogniser(PatchCTC(10, bands=FEATURES.mels, channels=4, width=8).eval(), strings, "", "")
+    rate = word_error_rate(recogniser, keyed.generate_key("shuffling", 20))
+    assert rate >= 0
+
+
+def test_violins_are_drawn(tmp_path):
+    violins = [Violin("M = 3", np.array([1.0, 2.0, 5.0]), 1.0), Violin("M = 5", np.array([4.0, 4.5]), 1.0)]
+    draw(violins, "error rate, %", tmp_path / "v.svg")
+    text = (tmp_path / "v.svg").read_text()
+    assert text.startswith("<?xml")
+    assert "error rate" in text
+
+
+def test_scenes_without_recordings_are_one_line(tmp_path):
+    for corpus, data in (("synthetic", None), ("ravdess", tmp_path)):
+        with pytest.raises(CorpusError, match="scenes") as refused:
+            TARGETS["kiya-asc"].run(Request(corpus, data, "quick", 0, tmp_path, lambda line: None))
+        assert "\n" not in str(refused.value)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif("SOTTO_DATA" not in os.environ, reason="SOTTO_DATA names no folder of recordings")
+@pytest.mark.parametrize("target", ["kiya-asv", "kiya-asr"])
+def test_on_people_the_correct_key_changes_nothing_and_incorrect_ones_do(target, tmp_path):
+    request = Request("synthetic", Path(os.environ["SOTTO_DATA"]), "quick", 0, tmp_path, lambda line: None)
+    metric = {"kiya-asv": "eer", "kiya-asr": "wer"}[target]
+    for row in TARGETS[target].run(request):
+        metrics = row.metrics
+        assert row.max_abs_error < 1e-3 * metrics["largest_output"]
+        if row.mode == "flipping":
+            assert row.max_abs_error == 0
+            assert metrics["scores_bit_identical"] == metrics["metric_identical"] == 1
+        assert metrics[f"{metric}_percent_plain_model"] < 25
+        if row.mode != "shuffling":
+            assert metrics[f"{metric}_percent_incorrect_key"] > 5 + metrics[f"{metric}_percent_plain_model"]
