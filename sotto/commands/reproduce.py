@@ -15,11 +15,19 @@ from bench.reproductions import TARGETS, Request
 from bench.row import Row
 from bench.table import NONE, setting
 from sotto.commands.options import CorpusName, Data, Json, Out, PresetName, Seed, SkipBroken
+from sotto.commands.reproduce_all import reproduce_all
 from sotto.console import escape, out, say
+
+Runs = Annotated[
+    int | None,
+    typer.Option("--runs", min=1, max=100, help="Trainings with other seeds to average over, in rdal-table2."),
+]
 
 
 def reproduce(
-    target: Annotated[str | None, typer.Argument(help="What to reproduce (see --list).", show_default=False)] = None,
+    target: Annotated[
+        str | None, typer.Argument(help="What to reproduce (see --list), or all.", show_default=False)
+    ] = None,
     list_targets: Annotated[bool, typer.Option("--list", help="List what can be reproduced.")] = False,
     corpus: CorpusName = "synthetic",
     data: Data = None,
@@ -27,11 +35,15 @@ def reproduce(
     seed: Seed = 0,
     out_folder: Out = Path("results"),
     skip_broken: SkipBroken = False,
+    reuse: Annotated[bool, typer.Option("--reuse", help="all: take what an earlier run left in --out.")] = False,
     json: Json = False,
 ) -> None:
     """Reproduce a table or figure and print it beside the published one.
 
     Example:  sotto reproduce emotion-accuracy --corpus ravdess --data ~/corpora/ravdess --preset full
+
+    "all" measures every table and figure of the papers, each on the nearest corpus that --data holds, and writes
+    reproduction.html: ours beside the published value, what differs, and whether the claim holds.
     """
     if list_targets:
         listing = Table("target", "what it is")
@@ -39,9 +51,12 @@ def reproduce(
             listing.add_row(name, known.DESCRIPTION)
         out.print(listing)
         return
+    if target == "all":
+        reproduce_all(data, preset, seed, out_folder / "reproduction", reuse, json)
+        return
     if target is None or target not in TARGETS:
-        raise typer.BadParameter(f"one of {', '.join(TARGETS)}", param_hint="TARGET")
-    request = Request(corpus, data, preset, seed, out_folder / target, say, skip_broken)
+        raise typer.BadParameter(f"one of all, {', '.join(TARGETS)}", param_hint="TARGET")
+    request = Request(corpus, data, preset, seed, out_folder / target, say, skip_broken, runs)
     rows = TARGETS[target].run(request)
     results.write(rows, request.out)
     if json:

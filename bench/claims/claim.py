@@ -1,0 +1,69 @@
+"""A claim of a paper, the reproduction that measures it, and the judgement."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+from bench.row import Row
+
+
+class Verdict(Enum):
+    """How a claim fared.  ``OPEN``: the rows at hand cannot tell."""
+
+    HOLDS = "holds"
+    PARTLY = "holds in part"
+    FAILS = "does not hold"
+    OPEN = "not tested"
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """The verdict and one sentence with the figures it rests on."""
+
+    verdict: Verdict
+    because: str
+
+
+Judge = Callable[[Sequence[Row]], Judgement]
+
+
+@dataclass(frozen=True)
+class Paper:
+    """``key`` is short and stable; ``title`` and ``authors`` as a reader would look for it."""
+
+    key: str
+    authors: str
+    title: str
+
+
+@dataclass(frozen=True)
+class Item:
+    """A table or figure.
+
+    ``target``: the reproduction.  ``claim``: what the paper says, in a sentence of ours.  ``differs``: corpus, split
+    and whatever else is not the paper's.  ``corpora``: those it can be measured on, the nearest to the paper's first;
+    () where it needs none.
+    """
+
+    paper: str
+    place: str
+    target: str
+    claim: str
+    differs: str
+    judge: Judge
+    corpora: tuple[str, ...] = ()
+
+
+def open_for(reason: str) -> Judgement:
+    """Nothing can be said, because of ``reason``."""
+    return Judgement(Verdict.OPEN, reason)
+
+
+def by_share(right: int, of: int, because: str) -> Judgement:
+    """Holds where all of several comparisons come out as claimed, in part where most do."""
+    if of == 0:
+        return open_for("no rows to compare")
+    verdict = Verdict.HOLDS if right == of else Verdict.PARTLY if 2 * right > of else Verdict.FAILS
+    return Judgement(verdict, because)

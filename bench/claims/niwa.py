@@ -1,0 +1,169 @@
+"""Niwa, Shiota, Kiya: secret-key transforms of speech, in the first paper and in the extended one (numbers are its)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+from bench.claims.claim import Item, Judge, Judgement, Paper, Verdict, by_share, open_for
+from bench.row import Row
+
+PAPER = Paper(
+    "niwa",
+    "Shoko Niwa, Sayaka Shiota, Hitoshi Kiya",
+    "A privacy-preserving method using secret key for convolutional neural network-based speech classification, and its"
+    " extension with random orthogonal matrices",
+)
+
+_SPEECH = ("librispeech", "ravdess", "synthetic")
+
+
+def _encrypted_model(metric: str, *, higher_is_better: bool = False) -> Judge:
+    """The correct key changes nothing; an incorrect key makes at least twice the errors, or chance."""
+
+    def judge(rows: Sequence[Row]) -> Judgement:
+        sentences, right, of = [], 0, 0
+        for row in rows:
+            plain, correct, wrong = (
+                row.metrics.get(f"{metric}_percent_{column}")
+                for column in ("plain_model", "correct_key", "incorrect_key")
+            )
+            if plain is None or correct is None or wrong is None:
+                continue
+            errors = [100 - value if higher_is_better else value for value in (plain, wrong)]
+            right, of = right + (abs(correct - plain) < 1e-9) + (errors[1] >= min(2 * errors[0], 45)), of + 2
+            sentences.append(
+                f"{row.mode}: plain {plain:.3g} %, correct key {correct:.3g} %, incorrect keys {wrong:.3g} %"
+            )
+        return by_share(right, of, "; ".join(sentences))
+
+    return judge
+
+
+def _rising(rates: dict[str, list[tuple[int, float]]], what: str) -> Judgement:
+    """Whether each series of (block size, rate) rises."""
+    right = of = 0
+    for series in rates.values():
+        ordered = [rate for _, rate in sorted(series)]
+        right += sum(later >= earlier for earlier, later in pairwise(ordered))
+        of += len(ordered) - 1
+    shown = "; ".join(
+        f"{name}: " + ", ".join(f"M = {size} {rate:.3g} %" for size, rate in sorted(series))
+        for name, series in rates.items()
+    )
+    return by_share(right, of, f"{what}: {shown}")
+
+
+def _block_size(rows: Sequence[Row]) -> Judgement:
+    rates: dict[str, list[tuple[int, float]]] = {}
+    for row in rows:
+        if (rate := row.metrics.get("wer_percent")) is not None:
+            rates.setdefault(row.mode, []).append((int(str(row.parameters["block_size"])), rate))
+    plain = next((value for row in rows if (value := row.metrics.get("wer_percent_plain")) is not None), None)
+    return _rising(rates, f"word error rate of an unmodified recogniser, {plain or 0:.3g} % on plain speech")
+
+
+def _wrong_keys(rows: Sequence[Row]) -> Judgement:
+    right = of = 0
+    sentences = []
+    for metric, task in (("eer", "verification"), ("wer", "recognition")):
+        found = sorted(
+            (
+                int(str(row.parameters["block_size"])),
+                row.metrics[f"{metric}_percent"] or 0.0,
+                row.metrics.get(f"{metric}_variance") or 0.0,
+            )
+            for row in rows
+            if row.metrics.get(f"{metric}_percent") is not None
+        )
+        for (_, low, wide), (_, high, narrow) in pairwise(found):
+            right, of = right + (high >= low) + (narrow <= wide), of + 2
+        sentences.append(
+            f"{task}: "
+            + ", ".join(f"M = {size} {mean:.3g} % with variance {variance:.3g}" for size, mean, variance in found)
+        )
+    return by_share(right, of, "; ".join(sentences))
+
+
+def _attack(metric: str, name: str) -> Judge:
+    """The papers say that an attack recovers next to nothing: here that no row's correlation exceeds a half."""
+
+    def judge(rows: Sequence[Row]) -> Judgement:
+        found = [
+            (abs(value), f"{row.mode} M = {row.parameters.get('block_size')}")
+            for row in rows
+            if row.parameters.get("block_size") and (value := row.metrics.get(metric)) is not None
+        ]
+        if not found:
+            return open_for("nothing was attacked")
+        most, where = max(found)
+        small = sum(value < 0.5 for value, _ in found)
+        verdict = Verdict.HOLDS if small == len(found) else Verdict.PARTLY if small else Verdict.FAILS
+        return Judgement(
+            verdict,
+            f"{small} of {len(found)} {name} correlate below 0.5 with the plain one; most: {most:.2g} ({where})",
+        )
+
+    return judge
+
+
+def _key_space(rows: Sequence[Row]) -> Judgement:
+    equal = [
+        abs((row.metrics.get("key_space_bits") or 0) - bits) < 1
+        for row in rows
+        for bits in row.published.values()
+        if bits
+    ]
+    broken = [value for row in rows if (value := row.metrics.get("known_blocks_until_exact"))]
+    if not equal:
+        return open_for("no key space was counted")
+    because = f"{sum(equal)} of {len(equal)} counts agree to a bit"
+    if broken:
+        because += (
+            f"; yet {min(broken):.0f} to {max(broken):.0f} known blocks give a key away: the size of the key space is"
+            " no security level"
+        )
+    return by_share(sum(equal), len(equal), because)
+
+
+def _figures(rows: Sequence[Row]) -> Judgement:
+    found = [
+        (value, f"{row.mode} M = {row.parameters.get('block_size')}")
+        for row in rows
+        if (value := row.metrics.get("correlation_of_block_energies")) is not None
+    ]
+    if not found:
+        return open_for("no example was encrypted")
+    least, most = min(found), max(found)
+    return Judgement(
+        Verdict.PARTLY,
+        "fine structure is gone, loudness over time and frequency is not: energies of blocks of 32 x 32 correlate with"
+        f" the plain spectrogram's at {least[0]:.2g} ({least[1]}) to {most[0]:.2g} ({most[1]})",
+    )
+
+
+_TRAINED_HERE = "A small network trained here on open recordings, speakers or recordings disjoint."
+
+ITEMS = (
+    Item(PAPER.key, "Table I", "kiya-asv", "An encrypted verifier is as good as the plain one with the correct key, and"
+         " useless with an incorrect key or none.", f"{_TRAINED_HERE} LibriSpeech instead of VoxCeleb1.",
+         _encrypted_model("eer"), ("librispeech",)),
+    Item(PAPER.key, "Table II", "kiya-asr", "The same for a recogniser of speech.",
+         f"{_TRAINED_HERE} Spoken digit strings instead of LibriSpeech.", _encrypted_model("wer"), ("fsdd",)),
+    Item(PAPER.key, "Table III", "kiya-asc", "The same for acoustic scenes.",
+         f"{_TRAINED_HERE} ESC-10 and UrbanSound8K instead of SINS.",
+         _encrypted_model("accuracy", higher_is_better=True), ("esc10",)),
+    Item(PAPER.key, "Table IV", "kiya-block-size", "The larger the block, the less a plain recogniser understands.",
+         _TRAINED_HERE, _block_size, ("fsdd",)),
+    Item(PAPER.key, "Figures 9 to 11", "kiya-wrong-keys",
+         "With larger blocks, incorrect keys give higher and more uniform error rates.",
+         _TRAINED_HERE, _wrong_keys, ("librispeech",)),
+    Item(PAPER.key, "Figures 3 to 6", "kiya-figures", "Encrypted sounds and spectrograms show no speech.",
+         "Other utterances.", _figures, _SPEECH),
+    Item(PAPER.key, "Figure 8", "kiya-pghi", "Phase reconstruction of an encrypted spectrogram gives no speech.",
+         "Other utterances.", _attack("correlation_of_spectrograms", "reconstructions"), _SPEECH),
+    Item(PAPER.key, "first paper, Figures 8 and 9", "kiya-decryption",
+         "Attacks on block-scrambled images do not open encrypted spectrograms.", "Other utterances.",
+         _attack("correlation", "attacked images"), _SPEECH),
+    Item(PAPER.key, "§III-C", "kiya-key-space", "The key space is large.", "None.", _key_space, _SPEECH),
+)  # fmt: skip

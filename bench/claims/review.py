@@ -1,0 +1,73 @@
+"""Running every reproduction once and judging every claim with its rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench import results
+from bench.claims.claim import Item, Judgement, open_for
+from bench.experiment import Say
+from bench.reproductions import TARGETS, Request
+from bench.row import Row
+
+
+@dataclass(frozen=True)
+class Reviewed:
+    """An item, the rows that were measured for it, the corpus they are of, and the judgement."""
+
+    item: Item
+    rows: Sequence[Row]
+    corpus: str
+    judgement: Judgement
+
+
+def review(
+    items: Sequence[Item], data: Path | None, *, preset: str, seed: int, out: Path, reuse: bool, say: Say
+) -> Iterator[Reviewed]:
+    """Judge ``items`` one by one; a reproduction that several need runs once.
+
+    ``data`` holds corpora each under its own name; where none of an item's is there, the built-in corpus serves, if it
+    can be measured on that.  With ``reuse``, rows that an earlier run left in ``out`` are taken.  A reproduction that
+    fails leaves its items open and says why; the others still run.
+    """
+    measured: dict[str, tuple[Sequence[Row], str, str | None]] = {}
+    for number, item in enumerate(items):
+        if item.target not in measured:
+            say(f"{number + 1} of {len(items)}: {item.target}")
+            measured[item.target] = _measure(item, data, preset, seed, out, reuse, say)
+        rows, corpus, fault = measured[item.target]
+        yield Reviewed(item, rows, corpus, open_for(fault) if fault else item.judge(rows))
+
+
+def _measure(
+    item: Item, data: Path | None, preset: str, seed: int, out: Path, reuse: bool, say: Say
+) -> tuple[Sequence[Row], str, str | None]:
+    """Rows, the name of the corpus, and why there are none."""
+    corpus = corpus_for(item, data)
+    if corpus is None:
+        return (), "none", f"needs one of the corpora {', '.join(item.corpora)}: give their folder with --data"
+    folder = out / item.target
+    if reuse and (folder / "results.json").exists():
+        say(f"{item.target}: reused {folder / 'results.json'}")
+        return results.read(folder / "results.json"), corpus, None
+    there = None if corpus in ("synthetic", "none") else data
+    request = Request("synthetic" if corpus == "none" else corpus, there, preset, seed, folder, say)
+    try:
+        rows = TARGETS[item.target].run(request)
+        results.write(rows, folder)
+    except (ValueError, RuntimeError, OSError) as error:
+        say(f"{item.target} failed: {error}")
+        return (), corpus, f"{item.target} failed: {' '.join(str(error).split())[:300]}"
+    return rows, corpus, None
+
+
+def corpus_for(item: Item, data: Path | None) -> str | None:
+    """The first of the item's corpora that is at hand; ``none`` where it needs none, None where none is at hand."""
+    if not item.corpora:
+        return "none"
+    for name in item.corpora:
+        if name == "synthetic" or (data is not None and (data / name).is_dir()):
+            return name
+    return None

@@ -1,0 +1,125 @@
+"""Every judge on made-up rows: what the paper reports must hold, its opposite must not, and no rows leave it open."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from bench.claims import ITEMS, PAPERS, Verdict
+from bench.plaintext import plaintext_row
+from bench.reproductions import TARGETS
+from bench.row import Timing
+
+
+def row(mode="paper", metrics=None, published=None, parameters=None, **fields):
+    made = plaintext_row(
+        mode=mode, model="made up", corpus="made up", split="none", seed=0, n_queries=10, parameters=parameters or {},
+        accuracy=None, metrics=metrics or {}, published=published or {},
+    )  # fmt: skip
+    return msgspec.structs.replace(made, **fields)
+
+
+def judge(place, rows, target=None):
+    (item,) = [item for item in ITEMS if item.place == place and target in (None, item.target)]
+    return item.judge(rows).verdict
+
+
+@pytest.mark.parametrize("item", ITEMS, ids=lambda item: f"{item.target} {item.place}")
+def test_an_item_is_complete_and_open_without_rows(item):
+    assert item.target in TARGETS
+    assert item.paper in PAPERS
+    assert item.claim.endswith(".")
+    assert item.differs.endswith(".")
+    assert item.judge([]).verdict is Verdict.OPEN
+    assert item.judge([row()]).verdict is Verdict.OPEN
+
+
+def test_places_are_named_once_a_paper():
+    assert len({(item.paper, item.place) for item in ITEMS}) == len(ITEMS)
+
+
+def test_latency():
+    def at(milliseconds, net="loopback"):
+        return row("malicious", parameters={"net": net}, online_ms=Timing(milliseconds, milliseconds))
+
+    assert judge("abstract, malicious", [at(20), at(900)]) is Verdict.HOLDS
+    assert judge("abstract, malicious", [at(20), at(30), at(2000)]) is Verdict.PARTLY
+    assert judge("abstract, malicious", [at(2000)]) is Verdict.FAILS
+    assert judge("abstract, malicious", [at(20), at(9000, "wan")]) is Verdict.HOLDS
+    assert judge("abstract, semi-honest", [at(20)]) is Verdict.OPEN
+
+
+@pytest.mark.parametrize(("share", "verdict"), [(1.0, Verdict.HOLDS), (0.995, Verdict.PARTLY), (0.9, Verdict.FAILS)])
+def test_agreement(share, verdict):
+    assert judge("abstract, accuracy", [row(agreement=1.0), row(agreement=share)]) is verdict
+
+
+def test_leakage_grows():
+    def cells(sign):
+        return [
+            row(
+                parameters={"task": "t", "k": k, "delta": d},
+                metrics={"leakage": 0.5 + sign * (0.02 * k + 0.05 * d)},
+                published={"leakage": 0.5},
+            )
+            for k in (2, 3, 5)
+            for d in (2.0, 2.5)
+        ]
+
+    assert judge("Table 1", cells(1)) is Verdict.HOLDS
+    assert judge("Table 1", cells(-1)) is Verdict.FAILS
+
+
+@pytest.mark.parametrize(
+    ("lost", "leakage", "verdict"),
+    [(2.2, 0.28, Verdict.HOLDS), (9.0, 0.28, Verdict.FAILS), (2.2, 0.5, Verdict.FAILS)],
+)
+def test_the_compromise_of_hashing(lost, leakage, verdict):
+    parameters = {"task": "t", "k": 3, "delta": 2.0, "features": "range"}
+    found = row(parameters=parameters, metrics={"points_lost": lost, "leakage": leakage})
+    assert judge("Table 2", [found]) is verdict
+
+
+def test_polynomials():
+    good = row(parameters={"degree": 2}, metrics={"x^0": 0.199, "x^2": 0.2}, published={"x^0": 0.1992, "x^2": 0.1997})
+    bad = row(parameters={"degree": 4}, metrics={"x^4": -0.0166}, published={"x^4": -0.0388})
+    assert judge("Table 3", [good]) is Verdict.HOLDS
+    assert judge("Table 3", [good, bad]) is Verdict.PARTLY
+    assert judge("Table 3", [bad]) is Verdict.FAILS
+
+
+def encrypted(metric, plain, correct, wrong):
+    columns = {"plain_model": plain, "correct_key": correct, "incorrect_key": wrong}
+    return row("rom", {f"{metric}_percent_{name}": value for name, value in columns.items()})
+
+
+@pytest.mark.parametrize(
+    ("place", "metric", "plain", "chance"), [("Table I", "eer", 8.0, 45.0), ("Table II", "wer", 4.0, 97.0),
+                                             ("Table III", "accuracy", 85.0, 10.0)],
+)  # fmt: skip
+def test_encrypted_models(place, metric, plain, chance):
+    assert judge(place, [encrypted(metric, plain, plain, chance)]) is Verdict.HOLDS
+    assert judge(place, [encrypted(metric, plain, plain, plain)]) is Verdict.FAILS
+    assert judge(place, [encrypted(metric, plain, plain + 1, plain)]) is Verdict.FAILS
+    assert judge(place, [encrypted(metric, plain, plain, c) for c in (chance, plain)]) is Verdict.PARTLY
+
+
+def test_block_sizes():
+    def rates(*values):
+        return [
+            row("rom", {"wer_percent": value, "wer_percent_plain": 5.0}, parameters={"block_size": size})
+            for size, value in zip((5, 10, 20), values, strict=True)
+        ]
+
+    assert judge("Table IV", rates(20.0, 60.0, 90.0)) is Verdict.HOLDS
+    assert judge("Table IV", rates(90.0, 60.0, 20.0)) is Verdict.FAILS
+
+
+def test_attacks_that_succeed_refute_the_claim():
+    def at(correlation, metric):
+        return row("rom", {metric: correlation}, parameters={"block_size": 3})
+
+    for place, metric in (("Figure 8", "correlation_of_spectrograms"), ("first paper, Figures 8 and 9", "correlation")):
+        assert judge(place, [at(0.1, metric), at(-0.2, metric)]) is Verdict.HOLDS
+        assert judge(place, [at(0.1, metric), at(0.9, metric)]) is Verdict.PARTLY
+        assert judge(place, [at(-0.9, metric)]) is Verdict.FAILS

@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+import pytest
+
+from bench.claims import review as reviewing
+from bench.claims.claim import Item, Judgement, Verdict
+from bench.claims.review import corpus_for, review
+from bench.plaintext import plaintext_row
+
+
+class Target:
+    DESCRIPTION = "made up"
+
+    def __init__(self, fails=False):
+        self.asked, self.fails = [], fails
+
+    def run(self, request):
+        self.asked.append((request.corpus, request.data))
+        if self.fails:
+            raise RuntimeError("the disk\nis full")
+        return [
+            plaintext_row(
+                mode="m", model="n", corpus=request.corpus, split="none", seed=0, n_queries=1, parameters={},
+                accuracy=0.5, metrics={}, published={},
+            )
+        ]  # fmt: skip
+
+
+def judge(rows):
+    return Judgement(Verdict.HOLDS, f"{len(rows)} rows")
+
+
+def item(target="good", place="Table 1", corpora=("ravdess", "synthetic")):
+    return Item("dias", place, target, "A claim.", "Nothing.", judge, corpora)
+
+
+@pytest.fixture
+def targets(monkeypatch):
+    made = {"good": Target(), "bad": Target(fails=True)}
+    monkeypatch.setattr(reviewing, "TARGETS", made)
+    return made
+
+
+def run(items, out, data=None, reuse=False):
+    return list(review(items, data, preset="quick", seed=0, out=out, reuse=reuse, say=lambda line: None))
+
+
+def test_the_nearest_corpus_at_hand_is_taken(tmp_path):
+    (tmp_path / "ravdess").mkdir()
+    assert corpus_for(item(), tmp_path) == "ravdess"
+    assert corpus_for(item(), None) == "synthetic"
+    assert corpus_for(item(corpora=("fsdd",)), tmp_path) is None
+    assert corpus_for(item(corpora=()), None) == "none"
+
+
+def test_a_reproduction_runs_once_for_all_its_items(targets, tmp_path):
+    found = run([item(), item(place="Table 2")], tmp_path)
+    assert targets["good"].asked == [("synthetic", None)]
+    assert [each.judgement.verdict for each in found] == [Verdict.HOLDS, Verdict.HOLDS]
+    assert (tmp_path / "good" / "results.json").exists()
+
+
+def test_a_failure_leaves_its_items_open_and_the_others_run(targets, tmp_path):
+    bad, good = run([item("bad"), item()], tmp_path)
+    assert bad.judgement.verdict is Verdict.OPEN
+    assert "the disk is full" in bad.judgement.because
+    assert good.judgement.verdict is Verdict.HOLDS
+
+
+def test_without_its_corpus_an_item_stays_open(targets, tmp_path):
+    (found,) = run([item(corpora=("fsdd",))], tmp_path)
+    assert found.judgement.verdict is Verdict.OPEN
+    assert "fsdd" in found.judgement.because
+    assert targets["good"].asked == []
+
+
+def test_rows_of_an_earlier_run_are_taken_when_asked(targets, tmp_path):
+    run([item()], tmp_path)
+    (found,) = run([item()], tmp_path, reuse=True)
+    assert len(targets["good"].asked) == 1
+    assert len(found.rows) == 1
