@@ -250,8 +250,7 @@ class Link:
         if not alert:
             return LinkClosed(f"TLS with {self.peer} broke ({reason or 'no reason given'}): open a new link")
         return CertificateRefused(
-            f"{self.peer} refused this side's certificate ({what}): make new ones with 'sotto keys', both sides' of one "
-            "authority"
+            f"{self.peer} refused this side's certificate ({what}): use keys of one authority, and renew old ones"
         )
 
     def _require_sound(self) -> None:
