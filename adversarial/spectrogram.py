@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 WINDOW_SECONDS, HOP_SECONDS = 0.032, 0.010
 RATES = (8_000, 96_000)
+MAX_FLOOR = 1e6
 
 
 class Spectrogram(nn.Module):
@@ -23,8 +24,8 @@ class Spectrogram(nn.Module):
     def __init__(self, rate: int) -> None:
         """Raises ValueError for a rate outside ``RATES``."""
         super().__init__()
-        if not RATES[0] <= rate <= RATES[1]:
-            raise ValueError(f"the rate must be from {RATES[0]} to {RATES[1]} Hz")
+        if not isinstance(rate, int) or not RATES[0] <= rate <= RATES[1]:
+            raise ValueError(f"the rate must be a whole number from {RATES[0]} to {RATES[1]} Hz")
         self.size = 2 * round(rate * WINDOW_SECONDS / 2)
         self.hop = round(rate * HOP_SECONDS)
         self.register_buffer("window", torch.hamming_window(self.size), persistent=False)
@@ -63,8 +64,8 @@ class LogMel(nn.Module):
         super().__init__()
         if not 1 <= mels < bins:
             raise ValueError(f"mels must be from 1 to {bins - 1}")
-        if not 0 < floor < 1:
-            raise ValueError("the floor must lie between 0 and 1")
+        if not 0 < floor <= MAX_FLOOR:
+            raise ValueError(f"the floor must be more than 0 and at most {MAX_FLOOR:g}")
         self.floor = floor
         bank = librosa.filters.mel(sr=rate, n_fft=2 * (bins - 1), n_mels=mels)
         self.register_buffer("filters", torch.from_numpy(bank), persistent=False)

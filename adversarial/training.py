@@ -30,6 +30,7 @@ from adversarial.progress import bar
 from adversarial.recipe import Recipe
 from adversarial.renewal import renew
 from adversarial.seeding import best_device, seeded
+from adversarial.segments import mix_pairs
 from adversarial.sensor import Sensor
 from adversarial.separation_training import SeparationEpoch, pretrain
 from models.architectures import ModelError
@@ -95,7 +96,7 @@ def train(
         ModelError: the recipe's rate is not the material's, or the loss stops being a number.
     """
     if recipe.rate != material.rate:
-        raise ModelError(f"the segments have {material.rate} Hz, the recipe {recipe.recipe_name} needs {recipe.rate}")
+        raise ModelError(f"the segments have {material.rate} Hz, the recipe {recipe.name} needs {recipe.rate}")
     device = device or best_device()
     what = {"material": material.digest, "seed": seed, "torch": torch.__version__, "device": device.type}
     with seeded(seed):
@@ -108,7 +109,7 @@ def train(
         named = {**what, "training": "adversarial", "recipe": recipe.to_record()}
         checkpoint = Checkpoint(checkpoints, named, Epoch, generator)
         curve = checkpoint.resume(networks.modules, optimiser) or []
-        with bar(recipe.epochs, len(curve), recipe.recipe_name, progress) as shown:
+        with bar(recipe.epochs, len(curve), recipe.name, progress) as shown:
             while len(curve) < recipe.epochs:
                 curve.append(_epoch(networks, optimiser, pool, recipe, len(curve), generator))
                 checkpoint.save(networks.modules, optimiser, curve)
@@ -172,7 +173,7 @@ def _pretrain(
         sensor.separation,
         sensor.spectrogram,
         mixtures(material["train"], recipe, seed)[0],
-        mixtures(material["validation"], recipe, seed)[0],
+        mix_pairs(material["validation"].events, material["validation"].speech, seed=seed),
         recipe.separation,
         seed=seed,
         device=device,

@@ -10,7 +10,10 @@ from bench.experiment import Say
 
 @dataclass(frozen=True)
 class Request:
-    """Corpus and preset of a reproduction; ``out`` is where its files go."""
+    """Corpus and preset of a reproduction; ``out`` is where its files go, ``runs`` how often it is repeated.
+
+    None repeats it as often as its preset says; only the reproductions that train several times look at it.
+    """
 
     corpus: str
     data: Path | None
@@ -19,3 +22,4 @@ class Request:
     out: Path
     say: Say
     skip_broken: bool = False
+    runs: int | None = None
