@@ -72,7 +72,7 @@ def test_the_event_loss_reaches_a_learnable_mask():
     "arguments", [{"mask": "some"}, {"separation": ()}, {"separation": (10**9,)}, {"extractor": (0,)}, {"rate": 1}]
 )
 def test_absurd_sensors_are_refused(arguments):
-    with pytest.raises(ValueError, match="must be|filters are"):
+    with pytest.raises(ValueError, match=r"must be|filters are"):
         Sensor(**{**SMALL, **arguments})
 
 

@@ -39,5 +39,5 @@ def test_an_absurd_rate_is_refused(rate):
 
 @pytest.mark.parametrize(("mels", "floor"), [(0, 0.1), (257, 0.1), (64, 0.0), (64, float("nan"))])
 def test_absurd_bands_are_refused(mels, floor):
-    with pytest.raises(ValueError, match="mels|floor"):
+    with pytest.raises(ValueError, match=r"mels|floor"):
         LogMel(16_000, 257, mels, floor)
