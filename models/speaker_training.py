@@ -1,7 +1,8 @@
-"""Training of speaker embeddings on log-mel frames: additive angular margin, random crops, other rooms and microphones.
+"""Training of speaker embeddings on log-mel frames: angular prototypical loss, random crops, noise and microphones.
 
-The network learns to tell its training speakers apart by the angle of their embeddings, with a margin (AAM-softmax:
-Deng et al., "ArcFace", CVPR 2019); the speakers it is tested on are others.  A voice played faster or slower counts as
+Two crops of every voice in a batch; each must be nearer in angle to its twin than to the crops of all others (Chung et
+al., "In defence of metric learning for speaker recognition", Interspeech 2020).  That needs no direction for every
+training speaker, which with seconds of speech each are hardly ever visited.  A voice played faster or slower counts as
 another speaker, which multiplies the few there are.
 """
 
@@ -26,21 +27,18 @@ class SpeakerSchedule:
     """How embeddings are trained: AdamW with warm-up and cosine decay.
 
     Attributes:
-        steps, batch: batches, and crops in each, no two of one speaker.
+        steps, batch: batches, and voices in each; every voice gives two crops.
         frames: length of a crop, 10 ms each.
         rate, weight_decay: of the optimiser.
-        margin, scale: of AAM-softmax; the margin grows over the first third of the steps.
         colour: standard deviations of a random frequency response, one for each of its cosines.
         noise: share of the crops with noise, stationary or of other speakers; at ``ratios`` (decibels, least and most).
     """
 
-    steps: int = 1500
+    steps: int = 1000
     batch: int = 32
-    frames: int = 180
+    frames: int = 140
     rate: float = 2e-3
     weight_decay: float = 0.05
-    margin: float = 0.2
-    scale: float = 30.0
     colour: tuple[float, ...] = (0.6, 0.5, 0.4, 0.3)
     noise: float = 0.6
     ratios: tuple[float, float] = (5.0, 25.0)
@@ -53,7 +51,7 @@ def train_embeddings(
 
     Args:
         voices: for every training speaker the log-mel frames (bands, frames) of one recording or several.
-        seed: of crops, augmentation and initial class directions; call under :func:`models.seeding.seeded`.
+        seed: of crops and augmentation; call under :func:`models.seeding.seeded`.
         label: for the progress bar.
 
     Raises:
@@ -62,18 +60,16 @@ def train_embeddings(
     if len(voices) < schedule.batch:
         raise ValueError(f"{len(voices)} voices are fewer than the {schedule.batch} of a batch")
     generator = torch.Generator().manual_seed(seed)
-    size = trunk(_crops(voices, [0, 1], schedule.frames, generator)).shape[1]
-    directions = nn.Parameter(0.1 * torch.randn(len(voices), size, generator=generator))
-    optimiser = _optimiser(trunk, directions, schedule)
+    sharpness = nn.Parameter(torch.tensor(2.3))  # logarithm of the factor that turns cosines into scores
+    optimiser = _optimiser(trunk, sharpness, schedule)
     trunk.train()
     for step in tqdm(range(schedule.steps), desc=label, file=sys.stderr, delay=2.0, mininterval=5.0, leave=False):
         share = min(1.0, (step + 1) / 200) * 0.5 * (1 + math.cos(math.pi * step / schedule.steps))
         for group in optimiser.param_groups:
             group["lr"] = schedule.rate * share
         who = torch.randperm(len(voices), generator=generator)[: schedule.batch]
-        crops = _varied(_crops(voices, who.tolist(), schedule.frames, generator), schedule, generator)
-        margin = schedule.margin * min(1.0, step / (0.3 * schedule.steps))
-        loss = _angular_loss(trunk(crops), directions, who, margin, schedule.scale)
+        twins = torch.cat([_crops(voices, who.tolist(), schedule.frames, generator) for _ in range(2)])
+        loss = _prototypical_loss(trunk(_varied(twins, schedule, generator)), sharpness)
         optimiser.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(trunk.parameters(), 5.0)
@@ -83,20 +79,19 @@ def train_embeddings(
     trunk.eval()
 
 
-def _optimiser(trunk: nn.Module, directions: Tensor, schedule: SpeakerSchedule) -> torch.optim.Optimizer:
-    matrices = [directions, *(p for p in trunk.parameters() if p.ndim > 1)]
-    vectors = [p for p in trunk.parameters() if p.ndim <= 1]
+def _optimiser(trunk: nn.Module, sharpness: Tensor, schedule: SpeakerSchedule) -> torch.optim.Optimizer:
+    matrices = [p for p in trunk.parameters() if p.ndim > 1]
+    vectors = [sharpness, *(p for p in trunk.parameters() if p.ndim <= 1)]
     groups = [{"params": matrices, "weight_decay": schedule.weight_decay}, {"params": vectors, "weight_decay": 0.0}]
     return torch.optim.AdamW(groups, lr=schedule.rate)
 
 
-def _angular_loss(embeddings: Tensor, directions: Tensor, who: Tensor, margin: float, scale: float) -> Tensor:
-    """Cross entropy of scaled cosines, the true speaker's angle made larger by ``margin``."""
-    cosines = F.normalize(embeddings, dim=1) @ F.normalize(directions, dim=1).T
-    true = who[:, None]
-    angle = torch.acos(cosines.gather(1, true).clamp(-1 + 1e-6, 1 - 1e-6))
-    harder = torch.cos((angle + margin).clamp(max=math.pi))
-    return F.cross_entropy(scale * cosines.scatter(1, true, harder), who)
+def _prototypical_loss(embeddings: Tensor, sharpness: Tensor) -> Tensor:
+    """Cross entropy of finding each crop's twin by angle, both ways; the twins are the two halves of the batch."""
+    first, second = F.normalize(embeddings, dim=1).chunk(2)
+    scores = sharpness.exp() * first @ second.T
+    twin = torch.arange(len(first))
+    return (F.cross_entropy(scores, twin) + F.cross_entropy(scores.T, twin)) / 2
 
 
 def _crops(voices: Sequence[Sequence[Tensor]], who: Sequence[int], length: int, generator: torch.Generator) -> Tensor:

@@ -31,8 +31,8 @@ from models.weights import ModelRecord
 BLOCK_SIZE = 10
 SECONDS = 8.0
 SPEEDS = (0.85, 0.9, 0.95, 1.0, 1.05, 1.1, 1.15)
-SCHEDULES = {"quick": SpeakerSchedule(steps=500), "full": SpeakerSchedule()}
-_REVISION = 1
+SCHEDULES = {"quick": SpeakerSchedule(steps=250), "full": SpeakerSchedule()}
+_REVISION = 2
 
 Wave = npt.NDArray[np.float32]
 
@@ -89,6 +89,17 @@ def queries(waves: Sequence[Wave], block_size: int = BLOCK_SIZE, seconds: float 
         start = max(0, (scaled.size - length) // 2)
         row.copy_(torch.from_numpy(np.resize(scaled[start : start + length], length)))
     return rows
+
+
+def public_speech(data: Path | None, *, rate: int = RATE, most: int = 120) -> list[Wave]:
+    """Utterances of training speakers at ``rate``, float32 (samples,): what an attacker can have of other people.
+
+    Raises:
+        CorpusError: one clear line.
+    """
+    corpus, training, _ = _parts(data)
+    chosen = np.linspace(0, len(training) - 1, min(most, len(training))).astype(int)
+    return [read(corpus[training[i]], rate) for i in chosen]
 
 
 def in_blocks(module: SpeakerEmbedding, block_size: int) -> SpeakerEmbedding:
