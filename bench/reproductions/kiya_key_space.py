@@ -26,7 +26,8 @@ from bench.reproductions.request import Request
 from bench.reproductions.speech_examples import RATE, Example, speech_examples
 from bench.row import Row
 from keyed import KEY_TYPES, Key, encrypt, generate_key
-from keyed.attacks import Moments, blocks_until_exact, guess_key, judge
+from keyed.attacks import blocks_until_exact, guess_key, judge
+from keyed.transform import blocks
 
 DESCRIPTION = "how many keys there are, and how few blocks of speech give the one away"
 
@@ -101,15 +102,15 @@ def _ciphertext_only(key: Key, speech: Tensor, public: Tensor, request: Request)
     """Seconds and blocks of encrypted speech until it is recovered, and the correlation with all of it."""
     clip_seconds = speech.shape[-1] / RATE if key.dimension == 1 else speech.shape[-1] * _LOG_MEL.hop / RATE
     whole = clip_seconds * len(speech)
-    known = Moments.of(public, key.block_size, key.dimension)
     found: dict[str, float | None] = {}
     for seconds in (*(seconds for seconds in _SECONDS if seconds < whole), whole):
         seen = speech[: math.ceil(seconds / clip_seconds)]
         if seconds < clip_seconds:
             seen = seen[..., : int(seconds / clip_seconds * speech.shape[-1])]
-        encrypted = Moments.of(encrypt(seen, key), key.block_size, key.dimension)
-        guess = guess_key(encrypted, known, key, starts=_STARTS[request.preset])
-        outcome = judge("ciphertext-only", guess, key, speech, encrypted.count)
+        encrypted = encrypt(seen, key)
+        count = blocks(encrypted, key.block_size, key.dimension).shape[:3].numel()
+        guess = guess_key(encrypted, public, key, starts=_STARTS[request.preset])
+        outcome = judge("ciphertext-only", guess, key, speech, count)
         found = {
             "ciphertext_only_correlation": outcome.correlation,
             "encrypted_correlation": outcome.correlation_encrypted,
@@ -118,6 +119,6 @@ def _ciphertext_only(key: Key, speech: Tensor, public: Tensor, request: Request)
         if missing <= _MISSING and missing <= before / 2:
             return found | {
                 "encrypted_seconds_until_recovered": float(seconds),
-                "encrypted_blocks_until_recovered": float(encrypted.count),
+                "encrypted_blocks_until_recovered": float(count),
             }
     return found

@@ -1,18 +1,22 @@
 """What an attacker gets out of encrypted speech.  Every function here really attacks, and returns what it found.
 
-The provider has the encrypted model, hence the block size and the key type, and sees every query.  Ciphertext-only
-attacks also use moments of any public speech in the same form (:class:`Moments`).
+The provider has the encrypted model, hence the block size and the key type, and sees every query.
 
 * :mod:`~keyed.attacks.visible`: what shows without an attack (energy of every block, repeats);
 * :mod:`~keyed.attacks.known_plaintext`: pairs of plain and encrypted blocks, or a public model's kernel;
-* :mod:`~keyed.attacks.second_order`: ROM, :mod:`~keyed.attacks.signs`: Flipping, :mod:`~keyed.attacks.jigsaw`:
-  Shuffling, each from encrypted queries alone.
+* :mod:`~keyed.attacks.chosen_plaintext`: Alice is made to encrypt a clip of the attacker's; the fewest blocks it takes;
+* from encrypted queries and public speech of other people alone: :mod:`~keyed.attacks.second_order` for ROM (in
+  waveforms ended by :mod:`~keyed.attacks.likelihood`), :mod:`~keyed.attacks.signs` for Flipping,
+  :mod:`~keyed.attacks.jigsaw` for Shuffling; or for any of them a network trained on speech under other keys,
+  :mod:`~keyed.attacks.inverter`.
 
-:func:`decrypt_without_key` runs the ciphertext-only attack on the type at hand; :func:`judge` says how well it went.
+:func:`guess_key` runs the ciphertext-only search for the type at hand; :func:`judge` says how well an attack went.
 """
 
 from torch import Tensor
 
+from keyed.attacks.chosen_plaintext import chosen_blocks, chosen_speech, keys_from_chosen
+from keyed.attacks.inverter import Inverter, train_inverter
 from keyed.attacks.jigsaw import shuffling_from_statistics
 from keyed.attacks.known_plaintext import blocks_until_exact, key_from_kernels, key_from_pairs
 from keyed.attacks.moments import Moments
@@ -21,13 +25,15 @@ from keyed.attacks.second_order import rom_from_statistics
 from keyed.attacks.signs import flipping_from_statistics
 from keyed.attacks.visible import Visible, what_shows
 from keyed.keys import Key
-from keyed.transform import encrypt
+from keyed.transform import blocks, encrypt
 
 
-def guess_key(encrypted: Moments, public: Moments, like: Key, *, starts: int = 512) -> Key | None:
+def guess_key(encrypted: Tensor, public: Tensor, like: Key, *, starts: int = 512) -> Key | None:
     """The ciphertext-only attack on keys of the type and sizes of ``like``, whose secret is not looked at.
 
-    ``starts``: how often the attack on ROM may begin anew; it takes them in batches of 32, and time in proportion.
+    Args:
+        encrypted, public: queries under the key and any plain speech, (clips, ...) in the same form.
+        starts: how often the attack on ROM may begin anew; it takes them in batches of 32, and time in proportion.
     """
     sizes = like.block_size, like.dimension
     if like.kind == "shuffling":
@@ -39,16 +45,20 @@ def guess_key(encrypted: Moments, public: Moments, like: Key, *, starts: int = 5
 
 def decrypt_without_key(speech: Tensor, public: Tensor, key: Key, *, starts: int = 512) -> Outcome:
     """Encrypt ``speech`` (clips, ...) under ``key``, attack with ``public`` speech of other people, and judge."""
-    encrypted = Moments.of(encrypt(speech, key), key.block_size, key.dimension)
-    guess = guess_key(encrypted, Moments.of(public, key.block_size, key.dimension), key, starts=starts)
-    return judge("ciphertext-only", guess, key, speech, encrypted.count)
+    encrypted = encrypt(speech, key)
+    guess = guess_key(encrypted, public, key, starts=starts)
+    seen = blocks(encrypted, key.block_size, key.dimension).shape[:3].numel()
+    return judge("ciphertext-only", guess, key, speech, seen)
 
 
 __all__ = [
+    "Inverter",
     "Moments",
     "Outcome",
     "Visible",
     "blocks_until_exact",
+    "chosen_blocks",
+    "chosen_speech",
     "correlation",
     "decrypt_without_key",
     "flipping_from_statistics",
@@ -56,7 +66,9 @@ __all__ = [
     "judge",
     "key_from_kernels",
     "key_from_pairs",
+    "keys_from_chosen",
     "rom_from_statistics",
     "shuffling_from_statistics",
+    "train_inverter",
     "what_shows",
 ]

@@ -2,48 +2,78 @@
 
 Neighbouring samples are alike, the last of one block is like the first of the next, and how alike is known from any
 public speech.  Orders that explain the correlations within and between encrypted blocks are found by the FAQ method for
-quadratic assignment (Vogelstein et al. 2015), and improved by exchanging pairs: first until the correlations are most
-like those of public speech, then until the decrypted speech is most plausible (:mod:`keyed.attacks.plausibility`).
+quadratic assignment (Vogelstein et al. 2015), and improved by exchanges.
+
+In a waveform, pairs are exchanged: first until the correlations are most like those of public speech, then until the
+decrypted speech is most plausible (:mod:`keyed.attacks.plausibility`).  In a spectrogram the pieces found first are
+whole bands and moments, in the wrong places: those are moved, then pairs exchanged, until the speech is least
+surprising (:mod:`keyed.attacks.public_model`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from scipy.optimize import quadratic_assignment
+from torch import Tensor
 
 from keyed.attacks.moments import Moments
 from keyed.attacks.plausibility import Judge
+from keyed.attacks.public_model import PublicModel, Windows
 from keyed.errors import KeyedError
 from keyed.keys import SALT_BYTES, Shuffling
 
 Order = npt.NDArray[np.intp]
+"""order[i] is where number i of a plain block went."""
+
 _FINALISTS = 3
+_WAVEFORM_STARTS, _SPECTROGRAM_STARTS = 16, 6
 
 
 def shuffling_from_statistics(
-    encrypted: Moments, public: Moments, block_size: int, dimension: int, *, starts: int = 16, seed: int = 0
+    encrypted: Tensor, public: Tensor, block_size: int, dimension: int, *, seed: int = 0
 ) -> Shuffling | None:
-    """The key as the attacker guesses it; None when he finds nothing moved."""
-    plain, seen = _fingerprints(public), _fingerprints(encrypted)
-    judge = Judge(public, block_size, dimension)
-
-    def distance(order: Order) -> float:
-        return float(np.square(plain - seen[:, order][:, :, order]).sum())
-
-    def implausibility(order: Order) -> float:
-        return float(judge.implausibility(encrypted.covariances[None, :, order][:, :, :, order]))
-
+    """The key as the attacker guesses it from ``encrypted`` and any plain speech; None when he finds nothing moved."""
     generator = np.random.default_rng(seed)  # an attacker's coin tosses, not a key's
-    found = [_exchanged(_assigned(plain, seen, attempt, generator), distance) for attempt in range(starts)]
-    found = sorted(found, key=implausibility)[:_FINALISTS]
-    best = min((_exchanged(order, implausibility) for order in found), key=implausibility)
+    search = _waveform_order if dimension == 1 else _spectrogram_order
+    order = search(encrypted, public, block_size, generator)
     try:
-        return Shuffling(block_size, dimension, np.argsort(best).astype(np.int64), bytes(SALT_BYTES))
+        return Shuffling(block_size, dimension, np.argsort(order).astype(np.int64), bytes(SALT_BYTES))
     except KeyedError:
         return None
+
+
+def _waveform_order(encrypted: Tensor, public: Tensor, block_size: int, generator: np.random.Generator) -> Order:
+    known, seen = Moments.of(public, block_size, 1), Moments.of(encrypted, block_size, 1)
+    plain, shuffled = _fingerprints(known), _fingerprints(seen)
+    judge = Judge(known, block_size, 1)
+    pairs = _pairs(block_size)
+
+    def distance(order: Order) -> float:
+        return float(np.square(plain - shuffled[:, order][:, :, order]).sum())
+
+    def implausibility(order: Order) -> float:
+        return float(judge.implausibility(seen.covariances[None, :, order][:, :, :, order]))
+
+    starts = [_assigned(plain, shuffled, attempt, generator) for attempt in range(_WAVEFORM_STARTS)]
+    found = sorted((_rearranged(start, distance, pairs) for start in starts), key=implausibility)[:_FINALISTS]
+    return min((_rearranged(order, implausibility, pairs) for order in found), key=implausibility)
+
+
+def _spectrogram_order(encrypted: Tensor, public: Tensor, block_size: int, generator: np.random.Generator) -> Order:
+    plain, shuffled = (_fingerprints(Moments.of(speech, block_size, 2)) for speech in (public, encrypted))
+    model, seen = PublicModel(Windows.of(public, block_size, 2)), Windows.of(encrypted, block_size, 2)
+
+    def surprise(order: Order) -> float:
+        return model.surprise_of_order(torch.from_numpy(order), seen)
+
+    whole = _whole_lines(block_size)
+    starts = [_assigned(plain, shuffled, attempt, generator) for attempt in range(_SPECTROGRAM_STARTS)]
+    best = min((_rearranged(start, surprise, whole) for start in starts), key=surprise)
+    return _rearranged(best, surprise, [*whole, *_pairs(block_size**2)])
 
 
 def _fingerprints(moments: Moments) -> npt.NDArray[np.float64]:
@@ -64,17 +94,39 @@ def _assigned(
     return order
 
 
-def _exchanged(order: Order, cost: Callable[[Order], float]) -> Order:
-    """Exchange two places while that costs less; order[i] is where number i went."""
+def _rearranged(order: Order, cost: Callable[[Order], float], moves: Sequence[Order]) -> Order:
+    """Make any of the moves, each a rearrangement of all places, while that costs less."""
     least = cost(order)
     improved = True
     while improved:
         improved = False
-        for i in range(len(order)):
-            for j in range(i + 1, len(order)):
-                tried = order.copy()
-                tried[i], tried[j] = order[j], order[i]
-                value = cost(tried)
-                if value < least - 1e-12:
-                    order, least, improved = tried, value, True
+        for move in moves:
+            value = cost(order[move])
+            if value < least - 1e-12:
+                order, least, improved = order[move], value, True
     return order
+
+
+def _pairs(length: int) -> list[Order]:
+    """Two places exchanged."""
+    return [_changed(np.arange(length), [i, j], [j, i]) for i in range(length) for j in range(i + 1, length)]
+
+
+def _whole_lines(block_size: int) -> list[Order]:
+    """Bands, or moments, exchanged, reversed or moved along as wholes; and bands taken for moments."""
+    grid = np.arange(block_size**2).reshape(block_size, block_size)
+    moves = [grid.T.ravel()]
+    for i in range(block_size):
+        for j in range(i + 1, block_size):
+            lines, span = np.arange(block_size), np.arange(i, j + 1)
+            changed = [_changed(lines, [i, j], [j, i])]
+            if j > i + 1:
+                changed += [_changed(lines, span, other) for other in (span[::-1], np.roll(span, 1), np.roll(span, -1))]
+            moves += [np.take(grid, places, axis).ravel() for places in changed for axis in (0, 1)]
+    return moves
+
+
+def _changed(places: Order, at: Sequence[int] | Order, to: Sequence[int] | Order) -> Order:
+    changed = places.copy()
+    changed[at] = to
+    return changed

@@ -6,7 +6,8 @@ between them.  Rotated blocks do not have this, and hardly any rotation but the 
 1. starts from rotations that line up the eigenvectors of encrypted blocks with those of public speech, their signs
    settled by the covariances between successive blocks; and from random rotations;
 2. refines each until the decrypted speech is as stationary as it gets, by alternating projections;
-3. keeps the one that comes nearest: how near tells the attacker, without plain speech, whether he has succeeded.
+3. keeps the one that comes nearest: how near tells the attacker, without plain speech, whether he has succeeded;
+4. in waveforms, makes the speech as likely as it gets (:mod:`keyed.attacks.likelihood`), faint frequencies included.
 
 The sign of the whole stays open; it cannot be heard.
 """
@@ -17,6 +18,7 @@ import torch
 from torch import Tensor
 
 from keyed.attacks.bands import bands_settled
+from keyed.attacks.likelihood import Spectra, likeliest
 from keyed.attacks.lining_up import lined_up, orthogonal
 from keyed.attacks.moments import Moments
 from keyed.attacks.plausibility import Judge, decrypted
@@ -24,16 +26,31 @@ from keyed.keys import ROM, SALT_BYTES
 
 _BATCH = 32
 _ROUNDS, _LAST_ROUNDS = 150, 1500
+_MOST_SETTLED = 32  # samples in a block: the last step takes time with the fourth power
 _CLEARLY = 0.1  # a start has succeeded when it is this much nearer to stationary than the usual failure
 
 
 def rom_from_statistics(
-    encrypted: Moments, public: Moments, block_size: int, dimension: int, *, starts: int = 512, seed: int = 0
+    encrypted: Tensor, public: Tensor, block_size: int, dimension: int, *, starts: int = 512, seed: int = 0
 ) -> ROM:
-    """The key as the attacker guesses it; ``public`` is of any speech in the same form.
+    """The key as the attacker guesses it from ``encrypted`` and any plain speech in the same form.
 
     He tries until one start is clearly better than the rest, at most ``starts`` times.
     """
+    known, seen = (Moments.of(speech, block_size, dimension) for speech in (public, encrypted))
+    judge = Judge(known, block_size, dimension)
+    candidates = _stationary_keys(seen, known, block_size, dimension, starts, seed)
+    guess = judge.most_plausible(candidates, seen)
+    spectra = Spectra.of(encrypted, block_size) if dimension == 1 and block_size <= _MOST_SETTLED else None
+    if spectra is not None:
+        guess = likeliest([guess], spectra)
+    return ROM(block_size, dimension, orthogonal(guess).numpy(), bytes(SALT_BYTES))
+
+
+def _stationary_keys(
+    encrypted: Moments, public: Moments, block_size: int, dimension: int, starts: int, seed: int
+) -> list[Tensor]:
+    """Key matrices under which the speech is stationary, to be told apart by something else."""
     generator = torch.Generator().manual_seed(seed)
     judge = Judge(public, block_size, dimension)
     found: list[Tensor] = []
@@ -49,8 +66,7 @@ def rom_from_statistics(
     candidates = list(_made_stationary(torch.stack([best, turned]), encrypted, judge, _LAST_ROUNDS).unbind())
     if dimension == 2:
         candidates += [bands_settled(key, encrypted, public, block_size, generator) for key in candidates]
-    guess = judge.most_plausible(candidates, encrypted)
-    return ROM(block_size, dimension, orthogonal(guess).numpy(), bytes(SALT_BYTES))
+    return candidates
 
 
 def _start(encrypted: Moments, public: Moments, attempt: int, generator: torch.Generator) -> Tensor:

@@ -22,15 +22,16 @@ _SHARPNESS = (1, 3, 9)
 
 
 def flipping_from_statistics(
-    encrypted: Moments, public: Moments, block_size: int, dimension: int, *, seed: int = 0
+    encrypted: Tensor, public: Tensor, block_size: int, dimension: int, *, seed: int = 0
 ) -> Flipping | None:
-    """The key as the attacker guesses it; None when he finds nothing flipped."""
+    """The key as the attacker guesses it from ``encrypted`` and any plain speech; None if he finds nothing flipped."""
     generator = torch.Generator().manual_seed(seed)
-    seen, plain = _correlations(encrypted), _correlations(public)
-    lean = encrypted.mean * public.mean * len(public.mean)
+    known, flipped = (Moments.of(speech, block_size, dimension) for speech in (public, encrypted))
+    seen, plain = _correlations(flipped), _correlations(known)
+    lean = flipped.mean * known.mean * len(known.mean)
     guesses = [solve_signs((seen * plain**power).sum(0), lean, generator) for power in _SHARPNESS]
-    judge = Judge(public, block_size, dimension)
-    signs = judge.most_plausible([torch.diag(guess) for guess in guesses], encrypted).diagonal()
+    judge = Judge(known, block_size, dimension)
+    signs = judge.most_plausible([torch.diag(guess) for guess in guesses], flipped).diagonal()
     try:
         return Flipping(block_size, dimension, (signs < 0).numpy().astype(np.uint8), bytes(SALT_BYTES))
     except KeyedError:

@@ -78,7 +78,7 @@ def test_known_plaintext_gives_the_exact_key(sounds, kind, dimension, size):
 
 @pytest.mark.parametrize("length", [4, 9])
 def test_rom_needs_as_many_independent_blocks_as_a_block_has_numbers(length):
-    x = torch.randn(64, length, dtype=torch.float64)
+    x = torch.randn(64, length, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
     key = ROM.generate(length, seed=1)
     found = [key_from_pairs(x[:n], encrypt(x[:n], key), "rom", length, 1) for n in range(1, length + 1)]
     errors = [np.abs(guess.matrix() - key.matrix()).max() for guess in found]
@@ -109,7 +109,7 @@ def test_flipping_falls_to_neighbouring_samples(sounds, dimension, size):
     assert outcome.correlation > 0.999 > outcome.correlation_encrypted
 
 
-@pytest.mark.parametrize(("dimension", "size"), [(1, 3), (1, 10), (1, 20), (2, 3)])
+@pytest.mark.parametrize(("dimension", "size"), [(1, 3), (1, 10), (1, 20), (2, 3), (2, 4)])
 def test_shuffling_falls_to_the_jigsaw(sounds, dimension, size):
     outcome = decrypt_without_key(*sounds[dimension], generate_key("shuffling", size, dimension, seed=3))
     assert outcome.key_exact
@@ -124,17 +124,13 @@ def test_rom_falls_to_stationarity(sounds, dimension, size, least):
     assert not outcome.key_exact or outcome.correlation > 0.999
 
 
-@pytest.mark.parametrize("kind", KEY_TYPES)
+@pytest.mark.parametrize("kind", ["shuffling", "flipping"])  # every rotation of white noise is as good as any other
 def test_nothing_to_go_by_gives_nothing(kind):
     """On white noise the attacks must fail: what they find on speech comes from the speech."""
     noise = torch.randn(6, 16_000, generator=torch.Generator().manual_seed(1))
     other = torch.randn(6, 16_000, generator=torch.Generator().manual_seed(2))
     key = generate_key(kind, 10, seed=4)
-    encrypted = Moments.of(encrypt(noise, key), 10, 1)
-    guess = (
-        None if kind == "rom" else guess_key(encrypted, Moments.of(other, 10, 1), key)
-    )  # (for ROM every rotation of white noise is stationary)
-    outcome = judge("noise", guess, key, noise, encrypted.count)
+    outcome = judge("noise", guess_key(encrypt(noise, key), other, key, starts=32), key, noise, 9600)
     assert not outcome.key_exact_up_to_sign
     assert outcome.correlation < 0.8
 
@@ -175,14 +171,15 @@ def test_speech_is_stationary_and_the_projection_is_one(sounds, dimension, size)
 
     assert excess(plain) < 0.05
     assert excess(other.covariances[None]) > 3 * excess(plain)
-    once = rule.nearest(torch.randn(2, LAGS + 1, size**dimension, size**dimension, dtype=torch.float64))
+    random = torch.Generator().manual_seed(1)
+    once = rule.nearest(torch.randn(2, LAGS + 1, size**dimension, size**dimension, generator=random).double())
     torch.testing.assert_close(rule.nearest(once), once)
     torch.testing.assert_close(once[:, 0], once[:, 0].transpose(1, 2))
 
 
 def test_stationary_covariances_depend_on_time_alone():
     """Against the definition: entry [l, i, j] of an exactly stationary waveform is r(|l M + j - i|)."""
-    r = torch.randn(64, dtype=torch.float64)
+    r = torch.randn(64, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
     lag, i, j = torch.meshgrid(torch.arange(LAGS + 1), torch.arange(6), torch.arange(6), indexing="ij")
     exact = r[(lag * 6 + j - i).abs()][None]
     torch.testing.assert_close(Stationarity(6, 1).nearest(exact), exact)
@@ -200,7 +197,7 @@ def test_signs_are_solved_exactly_where_that_can_be_checked():
 
 
 def test_correlation():
-    x = torch.randn(4, 100)
+    x = torch.randn(4, 100, generator=torch.Generator().manual_seed(1))
     assert correlation(-3 * x + 2, x) == pytest.approx(1, abs=1e-6)
     assert correlation(torch.zeros(4, 100), x) == 0
 
