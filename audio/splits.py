@@ -54,7 +54,8 @@ def speaker_split(corpus: Corpus, seed: int = 0, validation: float = 1 / 6, test
     Args:
         corpus: every clip needs a speaker.
         seed: which speakers go where; the same seed gives the same split on every machine.
-        validation, test: share of the speakers in that part, rounded, at least one (validation 0: none).
+        validation: share of the speakers in that part, rounded, at least one; 0: none.
+        test: the same of the test part, at least one.
 
     Raises:
         SplitError: too few speakers. MissingLabel: a clip without a speaker.

@@ -89,7 +89,8 @@ def delta_for_leakage(
     Args:
         features: (n, L), as they will be hashed.
         share: of the pairs, between 0 and 1.
-        k, measurements_per_coefficient: parameters of the hash.
+        k: number of symbols.
+        measurements_per_coefficient: parameter of the hash.
         threshold: default :func:`privacy_threshold`.
         pairs: about how many pairs to look at; of more features a regular subset is taken.
 

@@ -42,7 +42,8 @@ def expected_distance(distance: npt.ArrayLike, k: int, delta: float) -> Floats:
 
     Args:
         distance: Euclidean distances, any shape, not negative.
-        k, delta: parameters of the hash; ``delta`` in the units of ``distance``.
+        k: number of symbols.
+        delta: parameter of the hash, in the units of ``distance``.
 
     Returns:
         Same shape, float64, from 0 at distance 0 to 1 - 1/k.

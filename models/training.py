@@ -129,7 +129,8 @@ def train(
         features: normalised features (n, ...), or :class:`Examples` that augment.
         targets: int64 (n,) class indices.
         speakers: who speaks in each example, (n,).
-        training, validation: positions of the examples to train on and to watch.
+        training: positions of the examples to train on.
+        validation: positions of those to watch.
         schedule: see :class:`Schedule`.
         seed: decides initial weights, order, augmentation and dropout.
         progress: show a bar on standard error when training takes more than two seconds.
