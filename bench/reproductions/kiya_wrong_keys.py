@@ -29,7 +29,7 @@ from bench.reproductions.request import Request
 from bench.reproductions.violins import Violin, draw
 from bench.results import write_whole
 from bench.row import Row
-from bench.speech_tasks.recognition import recognisers
+from bench.speech_tasks.recognition import Recogniser, recognisers
 from bench.speech_tasks.verification import verification_task
 
 DESCRIPTION = "error rates over many incorrect ROM keys (full: 1000 verifying, 100 recognising), violins (--data DIR)"
@@ -51,8 +51,9 @@ def run(request: Request) -> list[Row]:
         row, violin = _verifying(size, request)
         rows.append(row)
         violins["asv"].append(violin)
+    recogniser = recognisers(request.data, preset=request.preset, seed=request.seed, say=request.say, folds=1)[0]
     for size in SIZES:
-        row, violin = _recognising(size, request)
+        row, violin = _recognising(size, recogniser, request)
         rows.append(row)
         violins["asr"].append(violin)
     request.out.mkdir(parents=True, exist_ok=True)
@@ -95,8 +96,7 @@ def under_wrong_key(encrypted: nn.Module, wrong: keyed.Key) -> nn.Module:
     return folded
 
 
-def _recognising(size: int, request: Request) -> tuple[Row, Violin]:
-    recogniser = recognisers(request.data, preset=request.preset, seed=request.seed, say=request.say, folds=1)[0]
+def _recognising(size: int, recogniser: Recogniser, request: Request) -> tuple[Row, Violin]:
     plain = 100 * recogniser.task.measure(recogniser.module, recogniser.task.inputs)
     keys = (keyed.generate_key("rom", size) for _ in range(_KEYS[request.preset]["asr"]))
     violin = Violin(f"M = {size}", np.array([100 * word_error_rate(recogniser, key) for key in keys]), plain)

@@ -10,12 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
-from audio import CorpusError
+from audio import Clip, Corpus, CorpusError
 from audio.corpora.fsdd import WORDS
 from bench.speech_tasks import recognition, scenes, verification
 from bench.speech_tasks.recognition import FEATURES, Recogniser, Training, log_mel, recognisers
 from bench.speech_tasks.scenes import scene_tasks
-from bench.speech_tasks.spoken_digits import RATE, Take, compose, spelled
+from bench.speech_tasks.spoken_digits import RATE, Take, compose, spelled, synthetic_takes
 from bench.speech_tasks.verification import equal_error_rate, queries, same_speaker, similarities, verification_task
 from models.ctc import PatchCTC
 from models.speaker_training import SpeakerSchedule
@@ -135,6 +135,21 @@ def test_a_folder_without_recordings_is_one_line(tmp_path):
         assert "\n" not in str(refused.value)
 
 
+@pytest.mark.usefixtures("_small")
+def test_without_recordings_every_third_synthetic_voice_is_tested(monkeypatch):
+    generator = np.random.default_rng(0)
+    clips = [
+        Clip(id=f"{voice}-{n}", samples=generator.normal(size=9000), rate=16_000, speaker=voice)
+        for voice in ("v1", "v2", "v3", "v4", "v5", "v6")
+        for n in range(2)
+    ]
+    corpus = Corpus("synthetic", tuple(clips), synthetic=True, notice="made up")
+    monkeypatch.setattr(verification, "load_corpus", lambda name: corpus)
+    task = verification_task(None, preset="quick", seed=0, say=_silent, seconds=0.5)
+    assert task.corpus == "synthetic"
+    assert len(task.inputs) == 4  # of v1 and v4
+
+
 # Recognition
 
 
@@ -199,6 +214,19 @@ def test_a_recogniser_is_tested_on_speakers_it_was_not_trained_on(tmp_path, monk
     assert len({string.speaker for string in found.strings}) == 1
     assert found.task.inputs.shape[0] == 4
     assert found.task.measure(found.module, found.task.inputs) >= 0
+
+
+def test_without_recordings_espeak_says_the_digits(tmp_path, monkeypatch):
+    takes = synthetic_takes(1, voices=1)
+    assert [take.digit for take in takes] == list(range(10))
+    assert all(0.1 < take.samples.size / RATE < 2 for take in takes)
+    monkeypatch.setenv("SOTTO_CACHE", str(tmp_path))
+    monkeypatch.setitem(recognition.TRAINING, "quick", Training(strings=8, epochs=1, batch=4))
+    monkeypatch.setitem(recognition.TEST_STRINGS, "quick", 4)
+    monkeypatch.setattr(recognition, "synthetic_takes", lambda variants: tuple(_takes(["v1", "v2", "v3"])))
+    (found,) = recognisers(None, preset="quick", seed=0, say=_silent)
+    assert found.corpus == "synthetic"
+    assert {string.speaker for string in found.strings} == {"v1"}
 
 
 # Scenes
