@@ -14,24 +14,18 @@ import msgspec
 from link import Array
 
 
-class Listening(msgspec.Struct, tag=True):
-    """Child: the ports it listens on, by the role of the peer expected there."""
-
-    ports: dict[str, int]
-
-
 class Connect(msgspec.Struct, tag=True):
-    """Parent: where the listening roles wait for this party."""
+    """Parent to Alice: open a session with those who listen at these ports, by their roles."""
 
     ports: dict[str, int]
 
 
 class Ready(msgspec.Struct, tag=True):
-    """Bob, once a session: he is made and waits for Alice."""
+    """Alice, once a session: her links are open, all doors are made, nothing of the paradigm was said."""
 
 
 class Prepare(msgspec.Struct, tag=True):
-    """Parent to Alice: open a session and prepare it."""
+    """Parent to Alice: prepare the session."""
 
 
 class Provision(msgspec.Struct, tag=True):
@@ -116,7 +110,7 @@ class Seen(msgspec.Struct, tag=True):
 
 
 class Report(msgspec.Struct, tag=True):
-    """Child, last of all: totals of its process."""
+    """A party at the end of a session, Alice at the end of all: totals of its process."""
 
     peak_rss_mb: float
     seen: list[Seen]
@@ -131,7 +125,7 @@ class Failed(msgspec.Struct, tag=True):
 
 
 Message = (
-    Listening | Connect | Ready | Prepare | Provision | Ask | EndSession | CountNow
+    Connect | Ready | Prepare | Provision | Ask | EndSession | CountNow
     | Count | Prepared | Provisioned | Answered | Report | Failed
 )  # fmt: skip
 _decoder: msgspec.msgpack.Decoder[Message] = msgspec.msgpack.Decoder(Message)

@@ -1,21 +1,22 @@
 """Alice, Bob and, where there is one, the dealer as operating-system processes, driven query by query.
 
-Each process is started afresh (never forked), gets its own orders only, and talks to the others over real links; this
+Bob and the dealer are hosts and sessions of :mod:`serving`, as ``sotto bob`` and ``sotto dealer`` run them.  Alice and
+the hosts are started afresh (never forked), each gets its own orders only and talks to the others over real links; this
 process, which plays the experimenter and knows everything, stays out of their traffic.  Every wait ends: at the
 timeout, or when a process dies.
 """
 
 from __future__ import annotations
 
+import functools
 import multiprocessing
-import os
 import secrets
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Literal, Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -29,7 +30,6 @@ from bench.control import (
     CountNow,
     EndSession,
     Failed,
-    Listening,
     Message,
     Prepare,
     Prepared,
@@ -41,13 +41,15 @@ from bench.control import (
     hear,
     tell,
 )
-from bench.party import Orders, Part
-from link import LOOPBACK, Array, Shape
+from bench.party import HostedPart, Measured, Orders, Part
+from link import LOOPBACK, Array, Shape, listen
+from serving import sessions as serving_sessions
+from serving.hosting import HostProcess, one_thread_each
+from serving.limits import Limits
+from serving.reports import HostFailed, Loaded
 
 T = TypeVar("T")
 P = TypeVar("P", Prepared, Provisioned, Answered)
-
-_THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 
 
 class PartyError(RuntimeError):
@@ -81,9 +83,18 @@ class Asked:
 
 
 @dataclass
-class _Child:
-    role: str
+class _Alice:
     process: Any
+    pipe: Connection
+
+
+@dataclass
+class _Service:
+    """Bob or the dealer: a host that serves one part, its port, and the pipe on which its sessions report."""
+
+    part: Part
+    host: HostProcess
+    port: int
     pipe: Connection
 
 
@@ -101,19 +112,16 @@ class Parties:
     timeout: float = 120.0
     keep_payloads: int = 0
     _token: bytes = field(default_factory=lambda: secrets.token_bytes(16), repr=False)
-    _children: dict[str, _Child] = field(default_factory=dict)
+    _alice: _Alice | None = None
+    _services: dict[str, _Service] = field(default_factory=dict)
+    _reports: dict[str, Report] = field(default_factory=dict)
+    _opened: int = 0
     _provisions: bool = False
 
     def __enter__(self) -> Self:
         try:
-            for role in self.roles:
-                self._children[role] = self._start(role)
-            ports: dict[str, dict[str, int]] = {
-                role: self._expect(role, Listening).ports for role in self.roles if role != "alice"
-            }
-            for role in ("bob", "alice"):
-                known = {other: listening[role] for other, listening in ports.items() if role in listening}
-                tell(self._children[role].pipe, Connect(known))
+            self._alice = self._start_alice()
+            self._serve(self.sessions[0])
         except BaseException:
             self._stop()
             raise
@@ -135,7 +143,9 @@ class Parties:
 
     def prepare(self) -> Phase:
         """Open a session and do all that comes before its first query."""
-        self._expect("bob", Ready)
+        self._serve(self.sessions[self._opened])
+        self._opened += 1
+        self._order(Connect({role: service.port for role, service in self._services.items()}), Ready)
         prepared, phase = self._phase(Prepare(), Prepared)
         self._provisions = prepared.provisions
         return phase
@@ -155,18 +165,83 @@ class Parties:
         )
 
     def end_session(self) -> None:
-        """Close the session's links."""
+        """Close the session's links, and take the reports of those who served it."""
         self._tell("alice", EndSession())
+        for role in self._services:
+            report = self._expect(role, Report)
+            before = self._reports.get(role)
+            if before:
+                report = Report(
+                    max(before.peak_rss_mb, report.peak_rss_mb), before.seen + report.seen, before.notes + report.notes
+                )
+            self._reports[role] = report
 
     def finish(self) -> dict[str, Report]:
-        """Wait until every party has ended of itself, and return what each one reports."""
-        return {role: self._expect(role, Report) for role in self.roles}
+        """Wait until Alice has ended of herself, and return what each party reports."""
+        return {"alice": self._expect("alice", Report), **self._reports}
 
-    def _start(self, role: str) -> _Child:
+    def _serve(self, parts: Mapping[str, Part]) -> None:
+        """Have everybody but Alice host his part of a session."""
+        if any(service.part is not parts[role] for role, service in self._services.items()):
+            for role in list(self._services):
+                self._end_service(role)
+        kinds: tuple[Literal["dealer", "bob"], ...] = ("dealer", "bob")  # Bob has to know where the dealer is
+        for kind in kinds:
+            if kind in parts and kind not in self._services:
+                self._services[kind] = self._start_service(kind, parts[kind])
+        for role, service in self._services.items():
+            if not service.host.loaded:
+                self._await_loaded(role, service)
+
+    def _start_service(self, role: Literal["bob", "dealer"], part: Part) -> _Service:
+        ours, theirs = multiprocessing.Pipe()
+        dealer = self._services.get("dealer")
+        with listen() as listener:
+            port = listener.address[1]
+            orders = serving_sessions.Orders(
+                role=role,
+                load=functools.partial(HostedPart, part, role == "bob" and "dealer" in self.roles),
+                dealer=("127.0.0.1", dealer.port) if dealer and role == "bob" else None,
+                limits=Limits(
+                    sessions=1,
+                    arrival_seconds=self.timeout,
+                    wait_seconds=self.timeout,
+                    idle_seconds=self.timeout,
+                    message_seconds=self.timeout,
+                    session_mb=1 << 20,  # as much as there is: what it takes is measured
+                ),
+                token=self._token,
+                shape=self.shape,
+                progress=False,
+                probe=Measured(theirs, self.keep_payloads),
+            )
+            host = HostProcess(orders, listener.detach())
+        theirs.close()
+        return _Service(part, host, port, ours)
+
+    def _await_loaded(self, role: str, service: _Service) -> None:
+        deadline = time.monotonic() + self.timeout + 30
+        while not service.host.loaded:
+            if not wait([service.host.reports], timeout=max(0.0, deadline - time.monotonic())):
+                raise PartyError(f"{role} did not start within {self.timeout + 30:g} s: raise --timeout")
+            try:
+                report = service.host.hear()
+            except EOFError:
+                raise PartyError(f"{role}: its process ended with code {service.host.exit_code}") from None
+            if isinstance(report, HostFailed):
+                error = PartyError(f"{role}: {report.reason}")
+                error.add_note(f"--- in {role}'s process ---\n{report.trace}")
+                raise error
+            service.host.loaded = isinstance(report, Loaded)
+
+    def _end_service(self, role: str) -> None:
+        service = self._services.pop(role)
+        service.host.stop()
+        service.pipe.close()
+
+    def _start_alice(self) -> _Alice:
         orders = Orders(
-            role=role,
-            sessions=tuple(parts[role] for parts in self.sessions),
-            with_dealer="dealer" in self.roles,
+            sessions=tuple(parts["alice"] for parts in self.sessions),
             shape=self.shape,
             timeout=self.timeout,
             token=self._token,
@@ -174,19 +249,18 @@ class Parties:
         )
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
-        process = context.Process(target=party.run, args=(orders, theirs), name=f"sotto-{role}", daemon=True)
-        before = {name: os.environ.get(name) for name in _THREAD_VARIABLES}
-        os.environ.update(dict.fromkeys(_THREAD_VARIABLES, "1"))
-        try:
+        process = context.Process(target=party.run_alice, args=(orders, theirs), name="sotto-alice", daemon=True)
+        with one_thread_each():
             process.start()
-        finally:
-            for name, value in before.items():
-                if value is None:
-                    del os.environ[name]
-                else:
-                    os.environ[name] = value
         theirs.close()
-        return _Child(role, process, ours)
+        return _Alice(process, ours)
+
+    def _pipe(self, role: str) -> Connection:
+        if role == "alice":
+            if self._alice is None:
+                raise PartyError("the parties have not been started: use them as a context manager")
+            return self._alice.pipe
+        return self._services[role].pipe
 
     def _order(self, message: Message, answer: type[T]) -> T:
         self._tell("alice", message)
@@ -209,19 +283,19 @@ class Parties:
 
     def _tell(self, role: str, message: Message) -> None:
         try:
-            tell(self._children[role].pipe, message)
+            tell(self._pipe(role), message)
         except OSError:
             raise self._failure() from None
 
     def _expect(self, role: str, kind: type[T]) -> T:
-        child = self._children[role]
+        pipe = self._pipe(role)
         # A party ends its own waits at the timeout and says why; the margin lets it.
-        if not wait([child.pipe], timeout=self.timeout + 30):
+        if not wait([pipe], timeout=self.timeout + 30):
             raise PartyError(
                 f"{role} did not report within {self.timeout + 30:g} s: raise --timeout if it is only slow"
             )
         try:
-            message = hear(child.pipe)
+            message = hear(pipe)
         except (EOFError, OSError):
             raise self._failure() from None
         if isinstance(message, Failed):
@@ -234,31 +308,32 @@ class Parties:
         """One error out of what every party says; the others get a moment to say it."""
         reasons = dict(said or {})
         deadline = time.monotonic() + 3
-        for role, child in self._children.items():
-            while role not in reasons and child.pipe.poll(max(0.0, deadline - time.monotonic())):
+        for role in ("alice", *self._services):
+            while role not in reasons and self._pipe(role).poll(max(0.0, deadline - time.monotonic())):
                 try:
-                    message = hear(child.pipe)
+                    message = hear(self._pipe(role))
                 except (EOFError, OSError):
                     break
                 if isinstance(message, Failed):
                     reasons[role] = message
         lines = [f"{role}: {failed.reason}" for role, failed in reasons.items()]
-        for role, child in self._children.items():
-            child.process.join(0.2)
-            if role not in reasons and child.process.exitcode not in (None, 0):
-                lines.append(f"{role}: its process ended with code {child.process.exitcode}")
+        if self._alice and "alice" not in reasons:
+            self._alice.process.join(0.2)
+            if self._alice.process.exitcode not in (None, 0):
+                lines.append(f"alice: its process ended with code {self._alice.process.exitcode}")
         error = PartyError("; ".join(lines) or "a party's process ended without saying why")
         for role, failed in reasons.items():
-            error.add_note(f"--- in {role}'s process ---\n{failed.trace}")
+            if failed.trace:
+                error.add_note(f"--- in {role}'s process ---\n{failed.trace}")
         return error
 
     def _stop(self) -> None:
-        for child in self._children.values():
-            child.pipe.close()
-            child.process.join(1)
-            if child.process.is_alive():
-                child.process.terminate()
-                child.process.join(3)
-            if child.process.is_alive():
-                child.process.kill()
-                child.process.join(3)
+        if self._alice:
+            self._alice.pipe.close()
+            self._alice.process.join(1)
+            for end in (self._alice.process.terminate, self._alice.process.kill):
+                if self._alice.process.is_alive():
+                    end()
+                    self._alice.process.join(3)
+        for role in list(self._services):
+            self._end_service(role)

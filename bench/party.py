@@ -1,16 +1,19 @@
-"""The inside of one party's process: it opens its links, runs its door, and reports what it cost and saw."""
+"""What an experiment adds to the processes of :mod:`serving`: it drives Alice, and hears what every party cost and saw.
+
+Bob's and the dealer's sessions are those of the services, in a host and a process each; :class:`Measured` watches them
+and reports.  Alice's process is started here, opens her links as ``sotto alice`` does, and asks when she is told.
+"""
 
 from __future__ import annotations
 
 import contextlib
-import hmac
 import logging
 import resource
 import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from typing import Any
@@ -23,7 +26,6 @@ from bench.control import (
     CountNow,
     EndSession,
     Failed,
-    Listening,
     Message,
     Prepare,
     Prepared,
@@ -36,13 +38,15 @@ from bench.control import (
     hear,
     tell,
 )
-from link import Array, Link, LinkError, Listener, Shape, connect, listen
+from link import Array, Link, Shape
+from serving.asking import Wish, opened
+from serving.terms import Terms
 
 #: Makes the party: ``factory(job, links)`` with the links to the parties it must know when it is made (the dealer).
 Factory = Callable[[Mapping[str, Any], Mapping[str, Link]], Any]
 
 _SEEN_MESSAGES = 2000
-_TOKEN = "bench.token"  # noqa: S105  a message name
+_EXPERIMENT = "experiment"  # what the handshake calls the paradigm of a part
 
 
 @dataclass(frozen=True)
@@ -56,13 +60,28 @@ class Part:
         return self.factory(self.job, known)
 
 
+class HostedPart:
+    """Bob's or the dealer's part as a service hosts it; each session's process makes it anew."""
+
+    terms = Terms(paradigm=_EXPERIMENT, mode="", reveal="logits")
+    modes = ("",)
+
+    def __init__(self, part: Part, needs_dealer: bool) -> None:
+        self._part = part
+        self.needs_dealer = needs_dealer
+
+    def make(self, links: Mapping[str, Link]) -> Any:
+        return self._part.make(links)
+
+    def serve(self, mode: str, alice: Link, bob: Link) -> None:
+        self._part.make({}).serve(alice, bob)
+
+
 @dataclass(frozen=True)
 class Orders:
-    """All that one party's process is given: its role, and its own part in each session."""
+    """All that Alice's process is given: her own part in each session."""
 
-    role: str
     sessions: tuple[Part, ...]
-    with_dealer: bool
     shape: Shape
     timeout: float
     #: Of this run; who connects shows it, because any account of the machine can reach a port.
@@ -116,28 +135,81 @@ class _Notes(logging.Handler):
         super().__init__(logging.INFO)
         self.lines: list[str] = []
 
+    def listen(self) -> list[str]:
+        """From now on; gives the list that will hold the lines."""
+        logging.getLogger("sotto").addHandler(self)
+        logging.getLogger("sotto").setLevel(logging.INFO)
+        return self.lines
+
     def emit(self, record: logging.LogRecord) -> None:
         if len(self.lines) < 100:
             self.lines.append(record.getMessage())
 
 
-def run(orders: Orders, pipe: Connection) -> None:
-    """Entry point of the process: exits with code 1 after telling the parent why."""
+class Measured:
+    """The probe of Bob's or the dealer's sessions, one after the other: counts on demand, and a report at the end.
+
+    ``pipe`` is the sessions' end of a pipe to the experimenter, ``keep`` as in :class:`Orders`.
+    """
+
+    def __init__(self, pipe: Connection, keep: int) -> None:
+        self._pipe = pipe
+        self._witness = _Witness(keep)
+        self._notes: list[str] = []
+
+    def begin(self, role: str) -> None:
+        one_thread()
+        self._notes = _Notes().listen()
+
+    def watch(self, link: Link) -> Link:
+        return self._witness.watch(link)
+
+    def ready(self) -> None:
+        self._witness.count_on_demand(self._pipe)
+
+    def done(self) -> None:
+        tell(self._pipe, Report(peak_rss_mb(), self._witness.seen, self._notes))
+
+    def failed(self, error: BaseException) -> None:
+        with contextlib.suppress(OSError):
+            tell(self._pipe, Failed(_one_line(error), traceback.format_exc()))
+
+    def died(self, code: int) -> None:
+        with contextlib.suppress(OSError):
+            tell(self._pipe, Failed(f"its process ended with code {code}", ""))
+
+
+def run_alice(orders: Orders, pipe: Connection) -> None:
+    """Entry point of Alice's process: exits with code 1 after telling the parent why."""
     one_thread()
-    notes = _Notes()
-    logging.getLogger("sotto").addHandler(notes)
-    logging.getLogger("sotto").setLevel(logging.INFO)
-    witness = _Witness(orders.keep_payloads)
+    notes, witness = _Notes().listen(), _Witness(orders.keep_payloads)
     try:
-        {"alice": _run_alice, "bob": _run_bob, "dealer": _run_dealer}[orders.role](orders, pipe, witness)
-        tell(pipe, Report(peak_rss_mb(), witness.seen, notes.lines))
+        for part in orders.sessions:
+            ports = _await(pipe, Connect).ports
+            with opened(_wish(orders, ports)) as links:
+                known = {role: witness.watch(link) for role, link in links.others.items()}
+                _session(part, pipe, witness, known, witness.watch(links.bob))
+        tell(pipe, Report(peak_rss_mb(), witness.seen, notes))
     except (Exception, KeyboardInterrupt) as error:
         for link in witness.links:
             # Not why: what one party noticed can tell the other something it must not learn.
-            link.fail(f"{orders.role} stopped")
+            link.fail("alice stopped")
         with contextlib.suppress(OSError):
             tell(pipe, Failed(_one_line(error), traceback.format_exc()))
         sys.exit(1)
+
+
+def _wish(orders: Orders, ports: Mapping[str, int]) -> Wish:
+    return Wish(
+        bob=("127.0.0.1", ports["bob"]),
+        dealer=("127.0.0.1", ports["dealer"]) if "dealer" in ports else None,
+        paradigm=_EXPERIMENT,
+        reveal="logits",  # the most that a part may do; each says itself what it does
+        seconds=orders.timeout,
+        opening_seconds=orders.timeout,
+        shape=orders.shape,
+        token=orders.token,
+    )
 
 
 def one_thread() -> None:
@@ -171,41 +243,11 @@ def _await(pipe: Connection, kind: type[Message]) -> Any:
     return message
 
 
-def _run_dealer(orders: Orders, pipe: Connection, witness: _Witness) -> None:
-    with listen() as for_alice, listen() as for_bob:
-        tell(pipe, Listening({"alice": for_alice.address[1], "bob": for_bob.address[1]}))
-        witness.count_on_demand(pipe)
-        for part in orders.sessions:
-            alice, bob = _accept(for_alice, "alice", orders, witness), _accept(for_bob, "bob", orders, witness)
-            with alice, bob:
-                part.make({}).serve(alice, bob)
-
-
-def _run_bob(orders: Orders, pipe: Connection, witness: _Witness) -> None:
-    with listen() as listener:
-        tell(pipe, Listening({"alice": listener.address[1]}))
-        ports = _await(pipe, Connect).ports
-        witness.count_on_demand(pipe)
-        for part in orders.sessions:
-            with _dealer_link(orders, ports, witness) as known:
-                bob = part.make(known)
-                tell(pipe, Ready())  # loading the model is not part of a session's cost
-                with _accept(listener, "alice", orders, witness) as link:
-                    while bob.answer(link):
-                        pass
-
-
-def _run_alice(orders: Orders, pipe: Connection, witness: _Witness) -> None:
-    ports = _await(pipe, Connect).ports
-    for part in orders.sessions:
-        _await(pipe, Prepare)
-        with _dealer_link(orders, ports, witness) as known, _connect("bob", orders, ports, witness) as link:
-            _session(part, pipe, witness, known, link)
-
-
 def _session(part: Part, pipe: Connection, witness: _Witness, known: Mapping[str, Link], link: Link) -> None:
     alice = part.make(known)
     provisions = hasattr(alice, "provision")
+    tell(pipe, Ready())
+    _await(pipe, Prepare)
     before, started = witness.count(), time.perf_counter()
     alice.prepare(link)
     tell(pipe, Prepared(_ms(started), _since(witness, before), provisions))
@@ -231,25 +273,3 @@ def _ms(started: float) -> float:
 
 def _since(witness: _Witness, before: Count) -> Count:
     return difference(witness.count(), before)
-
-
-@contextlib.contextmanager
-def _dealer_link(orders: Orders, ports: Mapping[str, int], witness: _Witness) -> Iterator[Mapping[str, Link]]:
-    if not orders.with_dealer:
-        yield {}
-        return
-    with _connect("dealer", orders, ports, witness) as link:
-        yield {"dealer": link}
-
-
-def _connect(peer: str, orders: Orders, ports: Mapping[str, int], witness: _Witness) -> Link:
-    link = connect("127.0.0.1", ports[peer], timeout=orders.timeout, shape=orders.shape, peer=peer)
-    link.send(_TOKEN, orders.token)
-    return witness.watch(link)
-
-
-def _accept(listener: Listener, peer: str, orders: Orders, witness: _Witness) -> Link:
-    link = listener.accept(timeout=orders.timeout, shape=orders.shape, peer=peer)
-    if not hmac.compare_digest(link.receive(_TOKEN, limit=len(orders.token)), orders.token):
-        raise LinkError(f"somebody else than {peer} connected")
-    return witness.watch(link)

@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 import keyed
 from bench.emotion_models import EmotionModel, emotion_model
 from bench.paradigms import hashing as hash_experiments
@@ -80,6 +82,7 @@ def _he(model: str, mode: str, bench: Workbench, bob: Path, alice: Path) -> Fron
 def _hashing(model: str, mode: str, bench: Workbench, bob: Path, alice: Path) -> FrontEnd:
     kind, k = model.rsplit("-k", 1)
     made = hash_experiments.make(kind, int(k), bench)
+    made.classifier.classes_ = np.array(bench.classes)[made.classifier.classes_]
     made.classifier.save(bob / MODEL_FILE)
     made.key.save(alice / KEY_FILE)
     return made.front

@@ -130,7 +130,7 @@ def _link(
             sock = tls.wrap_socket(sock, server_side=server_name is None, server_hostname=server_name)
         except (OSError, ssl.CertificateError) as error:
             sock.close()
-            raise LinkError(f"TLS with {peer} failed ({tls_reason(error)}): check both sides' certificates") from None
+            raise LinkError(f"TLS with {peer} failed ({tls_reason(error)}): check both sides' --keys") from None
         return Link(sock, timeout=timeout, shape=shape, peer=peer, identity=identity_of(sock.getpeercert()))
     return Link(sock, timeout=timeout, shape=shape, peer=peer)
 
@@ -140,7 +140,12 @@ def tls_reason(error: Exception) -> str:
     if isinstance(error, TimeoutError):
         return "no answer in time: does the other side use certificates too?"
     said = getattr(error, "verify_message", "") or getattr(error, "reason", "") or type(error).__name__
-    return str(said).lower().replace("_", " ")
+    reason = str(said).lower().replace("_", " ")
+    return {
+        "wrong version number": "the other side does not speak TLS: does it use certificates too?",
+        "unsuitable certificate purpose": "the certificate is for another role",
+        "peer did not return a certificate": "the other side has no certificate",
+    }.get(reason, reason)
 
 
 def require_tls(host: str, tls: ssl.SSLContext | None) -> None:

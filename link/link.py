@@ -247,6 +247,7 @@ class Link:
         """In TLS 1.3 a client hears only now that its certificate was refused."""
         reason = (error.reason or "").lower().replace("_", " ")
         _, alert, what = reason.rpartition(" alert ")
+        what = {"unsupported certificate": "it is for another role"}.get(what, what)
         if not alert:
             return LinkClosed(f"TLS with {self.peer} broke ({reason or 'no reason given'}): open a new link")
         return CertificateRefused(

@@ -64,7 +64,7 @@ class Arrival:
         except ssl.SSLWantWriteError:
             return selectors.EVENT_WRITE
         except (ssl.SSLError, ssl.CertificateError) as error:
-            raise LinkError(f"TLS with a client failed ({tls_reason(error)}): does it have the right keys?") from None
+            raise LinkError(f"TLS with a client failed ({tls_reason(error)})") from None
         except OSError:
             raise Left("a client left before it said what it wants") from None
         return None

@@ -11,18 +11,21 @@ import ssl
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from audio import Clip
-from link import LOOPBACK, Answer, Link, LinkError, Role, Shape, connect, encode
+from link import LOOPBACK, Answer, Link, LinkClosed, LinkError, Role, Shape, connect, encode
 from serving.doors import AliceDoor, DoorError, Own, Paradigm, paradigm
 from serving.handshake import HELLO, WELCOME, WELCOME_BYTES, Hello, Refused, new_session, read_welcome
 from serving.keys import client_tls
 from serving.sessions import Address
 from serving.terms import FrontEnd, Reveal, Terms
+
+if TYPE_CHECKING:
+    from audio import Clip
 
 
 @dataclass(frozen=True)
@@ -81,12 +84,21 @@ def opened(wish: Wish) -> Iterator[Opened]:
             dealer = others["dealer"] = _connect(wish, wish.dealer, "dealer", tls, stack)
             dealer.send(HELLO, encode(msgspec.structs.replace(hello, peer=name, terms="")))
         # Bob answers once the dealer has brought the two together, or says why that cannot be.
-        welcome = read_welcome(bob.receive(WELCOME, limit=WELCOME_BYTES, timeout=wish.opening_seconds), "bob")
+        welcome = read_welcome(_await_welcome(wish, bob), "bob")
         if welcome.terms is None:
             raise _refused(bob, "bob publishes no terms: both sides need the same release")
         if wish.dealer:
-            read_welcome(dealer.receive(WELCOME, limit=WELCOME_BYTES, timeout=wish.opening_seconds), "the dealer")
+            read_welcome(_await_welcome(wish, dealer), "the dealer")
         yield Opened(bob, others, _agreed(wish, bob, welcome.terms))
+
+
+def _await_welcome(wish: Wish, link: Link) -> bytearray:
+    try:
+        return link.receive(WELCOME, limit=WELCOME_BYTES, timeout=wish.opening_seconds)
+    except LinkClosed:
+        if wish.keys:
+            raise
+        raise LinkClosed(f"{link.peer} hung up without a word: does he ask for certificates? (--keys)") from None
 
 
 def _connect(wish: Wish, address: Address, role: Role, tls: ssl.SSLContext | None, stack: contextlib.ExitStack) -> Link:

@@ -172,7 +172,8 @@ class _Host:
         if self._orders.role == "dealer":
             if hello.role not in ("alice", "bob"):
                 raise Refused("the dealer serves alice and bob")
-            if hello.mode not in self._hosted.modes:
+            # An Alice who takes Bob's mode does not know it yet; what is dealt is in his.
+            if hello.mode not in self._hosted.modes and (hello.mode or hello.role == "bob"):
                 raise Refused(
                     f"the dealer does not serve mode '{printable(hello.mode, 40)}': {', '.join(self._hosted.modes)}"
                 )
@@ -220,7 +221,8 @@ class _Host:
             theirs = other.hello
             if hello is None or theirs is None or theirs.session != hello.session or other is arrival:
                 continue
-            if theirs.role == hello.role or theirs.mode != hello.mode:
+            alices, bobs = (hello, theirs) if hello.role == "alice" else (theirs, hello)
+            if theirs.role == hello.role or alices.mode not in ("", bobs.mode):
                 continue
             names = [(hello.peer, other.identity), (theirs.peer, arrival.identity)]
             if any(identity is not None and identity.name != name for name, identity in names):
@@ -290,7 +292,7 @@ class _Host:
             os.set_blocking(writing, False)
             seconds, shape = self._limits.message_seconds, self._orders.shape
             links = {role: each.link(timeout=seconds, shape=shape, peer=role) for role, each in clients.items()}
-            hello = clients["alice"].hello
+            hello = clients["bob" if self._orders.role == "dealer" else "alice"].hello
             if hello is not None:
                 run_session(self._orders, self._hosted, links, hello, writing)
         finally:

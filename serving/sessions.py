@@ -182,12 +182,10 @@ class _Session:
     def _answer(self, hosted: Hosted) -> None:
         limits, alice = self._orders.limits, self._clients["alice"]
         require_fit(self._hello, hosted.terms)
-        others = {"dealer": self._join_dealer(alice)} if hosted.needs_dealer else {}
-        self._watch([alice, *others.values()])
+        others = {"dealer": self._join_dealer(alice, hosted.terms.mode)} if hosted.needs_dealer else {}
         door = hosted.make(others)
-        if self._orders.probe:
-            self._orders.probe.ready()
         alice.send(WELCOME, encode(Welcome(VERSION, hosted.terms)))
+        self._watch([alice, *others.values()])
         queries = 0
         while self._patience.wait(alice, limits.idle_seconds):
             started = time.monotonic()
@@ -204,20 +202,18 @@ class _Session:
         for link in (alice, bob):
             link.send(WELCOME, encode(Welcome(VERSION, None)))
         self._watch([alice, bob])
-        if self._orders.probe:
-            self._orders.probe.ready()
         self._patience.idle = True  # he has no query of his own to finish: his parties ask again
         hosted.serve(self._hello.mode, alice, bob)
         self._patience.idle = False
 
-    def _join_dealer(self, alice: Link) -> Link:
+    def _join_dealer(self, alice: Link, mode: str) -> Link:
         """Bob's link to the dealer, once the dealer has brought him and this Alice together."""
         orders = self._orders
         if orders.dealer is None:
             raise Refused("bob has no dealer for this paradigm: start him with --dealer")
         name = alice.identity.name if alice.identity else ""
         try:
-            link = join_dealer(orders.dealer, "bob", self._hello, name, orders)
+            link = _join_dealer(orders.dealer, mode, self._hello, name, orders)
         except LinkError as error:
             raise Refused(f"bob gets no session with the dealer: {error}") from None
         self._links.append(link)
@@ -227,6 +223,7 @@ class _Session:
         if self._orders.probe:
             for link in links:
                 self._orders.probe.watch(link)
+            self._orders.probe.ready()
 
     def _news(self) -> tuple[int, int]:
         """Bytes sent and received since this was last asked."""
@@ -239,8 +236,8 @@ class _Session:
         return news
 
 
-def join_dealer(dealer: Address, role: Literal["alice", "bob"], hello: Hello, peer: str, orders: Orders) -> Link:
-    """A link to the dealer, who has the other party too.  ``peer``: the name in the other party's certificate.
+def _join_dealer(dealer: Address, mode: str, hello: Hello, peer: str, orders: Orders) -> Link:
+    """Bob's link to the dealer, who has Alice too.  ``peer``: the name in her certificate.
 
     Raises :class:`link.LinkError`.
     """
@@ -251,9 +248,9 @@ def join_dealer(dealer: Address, role: Literal["alice", "bob"], hello: Hello, pe
     )
     try:
         own = Hello(
-            role=role,
+            role="bob",
             paradigm=hello.paradigm,
-            mode=hello.mode,
+            mode=mode,
             session=hello.session,
             peer=peer,
             token=orders.token,

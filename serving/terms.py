@@ -13,17 +13,18 @@ from __future__ import annotations
 import hashlib
 import math
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from audio import Clip, read
-from audio.features import FeatureSpec
-from audio.features import from_record as feature_from_record
 from link import Array, FrameError
-from models import ModelRecord, Normalisation
+
+if TYPE_CHECKING:  # hosts and dealers load neither, nor the libraries behind them, unless they need them
+    from audio import Clip
+    from audio.features import FeatureSpec
+    from models import ModelRecord, Normalisation
 
 MOST_CLASSES = 1 << 10
 MOST_INPUTS = 1 << 22  # numbers in one example
@@ -62,8 +63,10 @@ class FrontEnd(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def spec(self) -> FeatureSpec:
         """The feature.  Raises :class:`TermsError` for an unknown or an oversized one."""
+        from audio.features import from_record
+
         try:
-            spec = feature_from_record(self.features)
+            spec = from_record(self.features)
             shape = spec.shape
         except (ValueError, TypeError, OverflowError) as error:
             raise TermsError(f"the front end cannot be used: {error}") from None
@@ -73,6 +76,8 @@ class FrontEnd(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def compute(self, clip: Clip) -> npt.NDArray[np.float32]:
         """One recording as the door takes it (1, …) float32.  Raises :class:`TermsError`, ``audio.BrokenClip``."""
+        from audio import read
+
         spec = self.spec()
         features = spec.compute(read(clip, spec.sample_rate))[None].astype(np.float32)
         if not np.isfinite(features).all():
@@ -140,6 +145,8 @@ def statistics_of(normalisation: Normalisation | None) -> Statistics | None:
 
 def normalisation_of(statistics: Statistics) -> Normalisation:
     """Raises ``ValueError`` or :class:`link.FrameError` for statistics that are none."""
+    from models import Normalisation
+
     axes = len(statistics.mean.shape)
     mean, scale = (part.numpy(dtype=np.float32, shape=(None,) * axes) for part in (statistics.mean, statistics.scale))
     return Normalisation(mean, scale, statistics.kind, statistics.clip)

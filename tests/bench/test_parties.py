@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from bench.parties import Parties, PartyError
-from bench.party import Orders, Part, _accept, _Witness
-from link import LOOPBACK, Answer, LinkClosed, LinkError, connect, listen
+from bench.party import Part
+from link import Answer, LinkClosed, PeerError, connect, encode
+from serving.handshake import HELLO, WELCOME, WELCOME_BYTES, Hello, new_session
 
 
 class SumAlice:
@@ -184,9 +185,14 @@ def test_memory_is_the_partys_own_and_not_the_experimenters():
 
 
 def test_a_stranger_who_comes_first_gets_no_session():
-    orders = Orders("bob", (Part(SumBob, {}),), False, LOOPBACK, 5.0, b"t" * 16)
-    with listen() as listener:
-        stranger = connect("127.0.0.1", listener.address[1], timeout=5)
-        stranger.send("bench.token", b"x" * 16)
-        with pytest.raises(LinkError, match="somebody else"):
-            _accept(listener, "alice", orders, _Witness(0))
+    with Parties([_parts()]) as parties:
+        port = parties._services["bob"].port
+        with connect("127.0.0.1", port, timeout=10) as stranger:
+            wish = Hello(role="alice", paradigm="experiment", mode="", session=new_session(), token=b"x" * 16)
+            stranger.send(HELLO, encode(wish))
+            with pytest.raises(PeerError, match="another one"):
+                stranger.receive(WELCOME, limit=WELCOME_BYTES)
+        parties.prepare()
+        assert parties.ask(np.ones((1, 2), "float32")).labels.tolist() == [1]
+        parties.end_session()
+        parties.finish()

@@ -1,0 +1,136 @@
+"""What the tests of services serve: doors that do as the client says, so that every kind of end can be tried."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from functools import partial
+
+from link import LinkClosed, encode, listen
+from serving.asking import Wish, opened
+from serving.handshake import Hello, new_session
+from serving.hosting import HostProcess
+from serving.limits import Limits
+from serving.reports import Loaded
+from serving.sessions import Orders
+from serving.terms import Terms
+
+TERMS = Terms(paradigm="echo", mode="plain", classes=("no", "yes"), parameters={"word bits": 64})
+
+
+class EchoDoor:
+    """Answers with what was asked, after doing what it says."""
+
+    def __init__(self, links):
+        self._links = links
+
+    def answer(self, link):
+        try:
+            wish = bytes(link.receive("ask", limit=1 << 20))
+        except LinkClosed:
+            return False
+        if wish.startswith(b"sleep"):
+            time.sleep(float(wish[5:]))
+        if wish == b"die":
+            os._exit(9)
+        if wish == b"eat":
+            wish = b"eaten" * 200_000_000
+        if wish == b"fail":
+            raise ValueError("a secret of the model")
+        if self._links:
+            self._links["dealer"].send("deal", b"")
+            wish += bytes(self._links["dealer"].receive("dealt", limit=100))
+        link.send("answer", wish)
+        return True
+
+
+class Echo:
+    terms = TERMS
+
+    def __init__(self, needs_dealer=False, mark="plain"):
+        self.needs_dealer = needs_dealer
+        if mark == "broken":
+            raise RuntimeError("the model file is cut")
+
+    def make(self, links):
+        return EchoDoor(links)
+
+
+class EchoFile(Echo):
+    """Its mode stands in a file, so that a reload can be seen."""
+
+    def __init__(self, path):
+        super().__init__()
+        self.terms = Terms(paradigm="echo", mode=path.read_text())
+
+
+class EchoDealer:
+    modes = ("plain",)
+
+    def serve(self, mode, alice, bob):
+        names = [link.identity.name if link.identity else "" for link in (alice, bob)]
+        while True:
+            try:
+                bob.receive("deal", limit=0)
+            except LinkClosed:
+                return
+            bob.send("dealt", f" dealt to {names}".encode())
+
+
+@contextlib.contextmanager
+def host(load=Echo, role="bob", **settings):
+    """A running host and its address; ``settings`` are limits, or fields of the orders."""
+    limits = {key: settings.pop(key) for key in list(settings) if key in Limits.__dataclass_fields__}
+    with listen() as listener:
+        address = listener.address
+        running = HostProcess(Orders(role=role, load=load, limits=Limits(**limits), **settings), listener.detach())
+    try:
+        assert running.reports.poll(60)
+        report = running.hear()
+        assert isinstance(report, Loaded), report
+        yield running, address
+    finally:
+        running.stop()
+
+
+def dealing_pair(keys=None, **limits):
+    """Contexts of a dealer, and of a Bob at that dealer."""
+
+    @contextlib.contextmanager
+    def both():
+        with (
+            host(EchoDealer, role="dealer", keys=keys and keys / "dealer", **limits) as (dealer, dealer_at),
+            host(partial(Echo, True), dealer=dealer_at, keys=keys and keys / "bob", **limits) as (bob, bob_at),
+        ):
+            yield dealer, dealer_at, bob, bob_at
+
+    return both()
+
+
+def wish(address, **changes):
+    return Wish(**{"bob": address, "paradigm": "echo", "seconds": 20.0, "opening_seconds": 20.0, **changes})
+
+
+@contextlib.contextmanager
+def session(address, **changes):
+    with opened(wish(address, **changes)) as links:
+        yield links
+
+
+def ask(links, text):
+    links.bob.send("ask", text)
+    return bytes(links.bob.receive("answer", limit=1 << 20))
+
+
+def hello(**changes):
+    return encode(Hello(**{"role": "alice", "paradigm": "echo", "mode": "", "session": new_session(), **changes}))
+
+
+def report_of(running, kind, which=lambda report: True, seconds=30.0):
+    """The next report of ``kind`` that a host gives and that is the one."""
+    said, deadline = [], time.monotonic() + seconds
+    while not said or not isinstance(said[-1], kind) or not which(said[-1]):
+        assert running.reports.poll(max(0.0, deadline - time.monotonic())), said
+        said.append(running.hear())
+    return said[-1]
