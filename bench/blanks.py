@@ -23,6 +23,13 @@ _REASONS: dict[tuple[str, str], str] = {
     ("hashing/smh", "security.statistical_bits"): "hiding depends on the data: see the leakage metric",
     ("keyed", "security.computational_bits"): "a linear transform of the data: a key space is not a security level",
     ("keyed", "security.statistical_bits"): "deterministic: equal blocks stay equal",
+    ("adversarial", "max_abs_error"): "the plaintext network is another one, trained without an adversary",
+    ("adversarial", "key_bytes"): "there is no key: what is not sent is all the protection",
+    (
+        "adversarial",
+        "security.computational_bits",
+    ): "no computational assumption: privacy is what attackers did not find",
+    ("adversarial", "security.statistical_bits"): "no bound: privacy was measured, not proven",
     ("", "bytes.dealer"): "there is no dealer in this paradigm",
 }
 

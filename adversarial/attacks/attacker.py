@@ -118,7 +118,7 @@ class Attacker:
         draws: mixtures with other speech made of every event for the attacker to learn from.
     """
 
-    def __init__(self, view: View, material: Material, *, seed: int, draws: int = 3) -> None:
+    def __init__(self, view: View, material: Material, *, seed: int, draws: int = 4) -> None:
         self._view, self._material, self._seed, self._draws = view, material, seed, draws
 
     @cached_property

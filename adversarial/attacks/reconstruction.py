@@ -145,6 +145,8 @@ def intelligibility(magnitudes: Floats, speech: Floats, *, rate: int, seed: int)
     with warnings.catch_warnings():
         warnings.simplefilter("error", RuntimeWarning)  # how STOI says that there is too little speech
         for magnitude, spoken in zip(magnitudes, speech, strict=True):
+            if not spoken.any():
+                continue
             sound = librosa.griffinlim(
                 magnitude, n_iter=32, hop_length=spectrogram.hop, window="hamming", length=len(spoken),
                 random_state=seed,

@@ -71,7 +71,7 @@ def link(z_train: npt.ArrayLike, speakers_train: npt.ArrayLike, z: npt.ArrayLike
         raise AttackError("linking is for speakers the attacker never met: keep the two parts apart")
     if len(set(known[often].tolist())) < 2 or len(set(names.tolist())) < 2:
         raise AttackError("linking needs at least two speakers on either side, those to learn from with two clips")
-    directions = min(_DIRECTIONS, len(set(known[often].tolist())) - 1)
+    directions = min(_DIRECTIONS, np.shape(z_train)[-1], len(set(known[often].tolist())) - 1)
     learnt = make_pipeline(
         StandardScaler(), LinearDiscriminantAnalysis(solver="eigen", shrinkage="auto", n_components=directions)
     ).fit(np.asarray(z_train, np.float64)[often], known[often])

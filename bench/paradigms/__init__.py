@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from bench.experiment import Cell, Experiment
     from bench.workbench import Workbench
 
-NAMES = ("mpc", "he", "hashing", "keyed")
+NAMES = ("mpc", "he", "hashing", "keyed", "adversarial")
 
 
 class Paradigm(Protocol):

@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-import numpy as np
 import typer
 from rich.table import Table
 
-from audio import BrokenClip, Clip, read
+from audio import Clip
 from bench.experiment import Experiment
 from bench.paradigms import PARADIGMS
 from bench.simulation import Simulation, exposed, summary
@@ -23,8 +22,8 @@ from bench.workbench import Workbench
 from sotto.commands.cheat import show_cheat
 from sotto.commands.options import CorpusName, Data, Json, Net, Seed, SkipBroken, one_of
 from sotto.console import escape, out, say
+from sotto.recordings import require_speech
 
-_LEAST_SECONDS = 0.25  # one or two syllables; eGeMAPS has no values for much less
 _ROLES = ("alice", "bob", "dealer")
 
 
@@ -58,13 +57,13 @@ def simulate(
     if clip is not None and not clip.is_file():
         raise typer.BadParameter(f"{clip} is not a file", param_hint="CLIP")
     if clip is not None:
-        _require_speech(clip)
+        require_speech(clip)
     if cheat is not None and net != "loopback":
         raise typer.BadParameter("a cheat is tried on loopback: leave --net out", param_hint="--cheat")
     require([paradigm])
     bench = open_workbench(corpus, data, preset="quick", seed=seed, say=say, skip_broken=skip_broken)
     experiment = _experiment(paradigm, mode, model, bench)
-    asked = Clip(id=clip.name, path=clip) if clip else bench.corpus[bench.split.test[0]]
+    asked = Clip(id=clip.name, path=clip) if clip else _test_clip(experiment, bench)
     if cheat is not None:
         show_cheat(experiment, bench, asked, cheat, json=json)
         return
@@ -76,15 +75,6 @@ def simulate(
         shown.print()
 
 
-def _require_speech(path: Path) -> None:
-    """Refuse a clip that cannot be decoded or holds nothing to classify, before anything is trained."""
-    samples = read(Clip(id=path.name, path=path))
-    if samples.size < _LEAST_SECONDS * 16000:
-        raise BrokenClip(f"{path}: has {samples.size / 16000:.2f} s of sound, at least {_LEAST_SECONDS} s are needed")
-    if not np.abs(samples).max() > 0:
-        raise BrokenClip(f"{path}: is silent")
-
-
 def _experiment(paradigm: str, mode: str | None, model: str | None, bench: Workbench) -> Experiment:
     offered = cells([paradigm], bench.preset)
     fitting = [cell for cell in offered if mode in (None, cell.mode) and model in (None, cell.model)]
@@ -92,6 +82,10 @@ def _experiment(paradigm: str, mode: str | None, model: str | None, bench: Workb
         known = ", ".join(dict.fromkeys(f"--mode {cell.mode} --model {cell.model}" for cell in offered))
         raise typer.BadParameter(f"{paradigm} offers: {known}", param_hint="--mode/--model")
     return build(fitting[0], bench)
+
+
+def _test_clip(experiment: Experiment, bench: Workbench) -> Clip:
+    return experiment.task.clip if experiment.task else bench.corpus[bench.split.test[0]]
 
 
 @dataclass(frozen=True)
@@ -111,7 +105,7 @@ class _Shown:
             "clip": self.clip.id,
             "answer": self._name(self.simulation.label),
             "plaintext_answer": self._name(self.simulation.plain_label),
-            "truth": self.clip.emotion,
+            "truth": self._truth,
             "offline_ms": self.simulation.offline.milliseconds,
             "online_ms": self.simulation.online.milliseconds,
             "alice_values_in_the_open_at_bob": {"found": found, "of": of},
@@ -122,7 +116,7 @@ class _Shown:
                 ]
                 for role, report in self.simulation.reports.items()
             },
-            "notice": self.bench.corpus.notice,
+            "notice": self._notice,
         }
 
     def print(self) -> None:
@@ -136,7 +130,7 @@ class _Shown:
         found, of = self._exposed()
         out.print(f"Plain copies of neighbouring pairs of Alice's values in what Bob received: {found} of {of}.")
         out.print(f"Leaks all the same: {escape(self.experiment.security.leaks)}")
-        truth = f", truth {self.clip.emotion}" if self.clip.emotion else ""
+        truth = f", truth {self._truth}" if self._truth else ""
         out.print(
             f"[bold]Answer: {self._name(simulation.label)}[/bold] "
             f"(plaintext model: {self._name(simulation.plain_label)}{truth})"
@@ -150,8 +144,8 @@ class _Shown:
         for report in simulation.reports.values():
             for note in report.notes:
                 out.print(escape(note))
-        if self.bench.corpus.notice:
-            out.print(escape(self.bench.corpus.notice))
+        if self._notice:
+            out.print(escape(self._notice))
 
     def _print_messages(self, role: str) -> None:
         table = Table(title=f"what {role.capitalize()} sent (→) and received (←)", title_justify="left", pad_edge=False)
@@ -167,4 +161,15 @@ class _Shown:
         return exposed(self.simulation.query, self.simulation.reports["bob"].seen)
 
     def _name(self, label: int) -> str:
-        return self.bench.classes[label]
+        task = self.experiment.task
+        return (task.classes if task else self.bench.classes)[label]
+
+    @property
+    def _truth(self) -> str | None:
+        task = self.experiment.task
+        return self.clip.label(task.label if task else self.bench.label)
+
+    @property
+    def _notice(self) -> str | None:
+        task = self.experiment.task
+        return task.notice if task else self.bench.corpus.notice
