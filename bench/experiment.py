@@ -84,7 +84,8 @@ class Experiment:
     makes the same of any clip, (1, …).  ``plain`` is the plaintext model: queries to class indices (n,) and, where they
     can be compared with the private ones, scores (n, classes).  ``score_parts`` are the parties of a session that
     reveals scores.
-    ``attacks`` by name run the paradigm's attackers and return metrics named ``attack_…``; ``extra`` other metrics.
+    ``attacks`` by name run the paradigm's attackers and return metrics named ``attack_…``; ``slow_attacks`` are run by
+    ``sotto attack`` alone; ``extra`` other metrics.
     ``adversary`` starts parties of which one may cheat, about a query; None: nobody can cheat here.
     ``task`` is given where queries and truth are of other sounds and classes than the workbench's.
     """
@@ -101,6 +102,7 @@ class Experiment:
     key_bytes: int | None = None
     keys_are_sent: bool = False
     attacks: Mapping[str, Attack] = field(default_factory=dict)
+    slow_attacks: Mapping[str, Attack] = field(default_factory=dict)
     extra: Mapping[str, float] = field(default_factory=dict)
     published: Mapping[str, float | None] = field(default_factory=dict)
     adversary: Callable[[npt.NDArray[np.float32]], AbstractContextManager[Any]] | None = None

@@ -15,15 +15,28 @@ from bench.experiment import Cell, Experiment, Plan
 from bench.party import Part
 from bench.row import Security
 from bench.workbench import Workbench
-from keyed.attacks import blocks_until_exact, decrypt_without_key
+from keyed.attacks import (
+    blocks_until_exact,
+    chosen_blocks,
+    chosen_speech,
+    decrypt_without_key,
+    judge,
+    keys_from_chosen,
+    train_inverter,
+)
 from link import Link
 from models.recipes import SPECTROGRAM_PATCH, WAVE_PATCH, Recipe
 from models.training import predict
 
 ATTACKS = {
-    "keyed-ciphertext-only": "Bob guesses the key from encrypted queries and public speech of other people",
+    "keyed-second-order": "ROM: Bob turns encrypted queries until they are as stationary, and as likely, as speech is",
+    "keyed-jigsaw": "Shuffling: Bob puts encrypted queries back in the order in which neighbours are alike",
+    "keyed-signs": "Flipping: Bob finds the signs with which neighbours go together as in public speech",
     "keyed-known-plaintext": "somebody who knows a clip in the clear computes the key from it and its encryption",
+    "keyed-chosen-plaintext": "somebody reads the key off the encryption of the shortest clip that he has made for it",
+    "keyed-neural-inverter": "Bob guesses the key with a network that was trained on public speech under other keys",
 }
+_CIPHERTEXT_ONLY = {"rom": "keyed-second-order", "shuffling": "keyed-jigsaw", "flipping": "keyed-signs"}
 
 _SECURITY = Security(
     adversary="semi-honest Bob without the key, who must not guess it",
@@ -75,9 +88,11 @@ def build(cell: Cell, bench: Workbench) -> Experiment:
         plan=Plan(singles=30, batch=32, clips=10**6, sessions=3),
         key_bytes=key_file.stat().st_size,
         attacks={
-            "keyed-ciphertext-only": lambda: _guess(key, emotion, bench),
+            _CIPHERTEXT_ONLY[key.kind]: lambda: _guess(key, emotion, bench),
             "keyed-known-plaintext": lambda: _know_a_clip(key, emotion, bench),
+            "keyed-chosen-plaintext": lambda: _choose_a_clip(key),
         },
+        slow_attacks={"keyed-neural-inverter": lambda: _learn_from_other_keys(key, emotion, bench)},
         extra={"accuracy_wrong_key": _with_wrong_keys(key, emotion, bench)},
     )
 
@@ -108,6 +123,30 @@ def _guess(key: keyed.Key, emotion: EmotionModel, bench: Workbench) -> dict[str,
 def _know_a_clip(key: keyed.Key, emotion: EmotionModel, bench: Workbench) -> dict[str, float]:
     blocks = blocks_until_exact(torch.from_numpy(bench.part(emotion.queries, "test")), key)
     return {} if blocks is None else {"attack_known_blocks_for_key": float(blocks)}
+
+
+def _choose_a_clip(key: keyed.Key) -> dict[str, float]:
+    """The clip is encrypted as Alice would, and every key that explains what comes back is counted."""
+    sizes = key.kind, key.block_size, key.dimension
+    clip = chosen_speech(*sizes)
+    found = keys_from_chosen(keyed.encrypt(clip, key), *sizes)
+    errors = [float(np.abs(guess.matrix() - key.matrix()).max()) for guess in found]
+    return {
+        "attack_chosen_blocks": float(len(chosen_blocks(key.kind, key.length))),
+        "attack_chosen_key_exact": float(len(found) == 1 and errors[0] < 1e-3),
+    }
+
+
+def _learn_from_other_keys(key: keyed.Key, emotion: EmotionModel, bench: Workbench) -> dict[str, float]:
+    """As :func:`_guess`, by a network that sees many keys in training and this one never."""
+    speech, public = (torch.from_numpy(bench.part(emotion.queries, part)) for part in ("test", "train"))
+    steps = 300 if bench.quick else 2000
+    inverter = train_inverter(public, key.kind, key.block_size, key.dimension, steps=steps, seed=bench.seed)
+    outcome = judge("neural inverter", inverter.guess_key(keyed.encrypt(speech, key)), key, speech, 0)
+    return {
+        "attack_inverter_correlation": outcome.correlation,
+        "attack_inverter_key_exact": float(outcome.key_exact_up_to_sign),
+    }
 
 
 def _parts(key_file: Path, model_file: Path, reveal: str) -> Mapping[str, Part]:

@@ -42,10 +42,11 @@ def attack(
     reached = []
     for cell in known[target].cells(preset):
         experiment = build(cell, bench)
-        if target not in experiment.attacks:
+        attacks = {**experiment.attacks, **experiment.slow_attacks}
+        if target not in attacks:
             continue
         say(f"{cell}: {target}")
-        reached.append((cell, experiment.attacks[target]()))
+        reached.append((cell, attacks[target]()))
     if json:
         listing = [
             {"attack": target, "paradigm": c.paradigm, "mode": c.mode, "model": c.model}
