@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from audio import CORPORA
 from bench import results
 from bench.claims.claim import Item, Judgement, open_for
 from bench.experiment import Say
@@ -68,6 +69,8 @@ def corpus_for(item: Item, data: Path | None) -> str | None:
     if not item.corpora:
         return "none"
     for name in item.corpora:
-        if name == "synthetic" or (data is not None and (data / name).is_dir()):
+        if name == "synthetic" or (
+            data is not None and any((data / folder).is_dir() for folder in CORPORA[name].folders)
+        ):
             return name
     return None

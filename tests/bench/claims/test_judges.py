@@ -123,3 +123,26 @@ def test_attacks_that_succeed_refute_the_claim():
         assert judge(place, [at(0.1, metric), at(-0.2, metric)]) is Verdict.HOLDS
         assert judge(place, [at(0.1, metric), at(0.9, metric)]) is Verdict.PARTLY
         assert judge(place, [at(-0.9, metric)]) is Verdict.FAILS
+
+
+def trained(mode, auc, event=0.84, sdr=None):
+    return row(mode, {"attack_auc": auc, "event_accuracy": event, "sdr_db": sdr})
+
+
+def test_learned_representations():
+    baseline, rdal, masked = trained("supervised", 0.88), trained("rdal", 0.6), trained("masked-binary", 0.83, sdr=11.1)
+    good, bad = trained("rdal-m-fixed-mask", 0.5, sdr=11.7), trained("rdal-m-fixed-mask", 0.86, 0.7, sdr=1.0)
+    learnt = trained("rdal-m-learnable-mask", 0.58, sdr=3.45)
+    assert judge("Table 2, privacy", [baseline, good]) is Verdict.HOLDS
+    assert judge("Table 2, privacy", [trained("supervised", 0.7), bad]) is Verdict.FAILS
+    assert judge("Table 2, ablation", [baseline, rdal, masked, good]) is Verdict.HOLDS
+    assert judge("Table 2, ablation", [rdal, masked, bad]) is Verdict.FAILS
+    assert judge("Table 2, masking", [masked]) is Verdict.HOLDS
+    assert judge("Table 2, masking", [trained("masked-binary", 0.5)]) is Verdict.FAILS
+    assert judge("§3.4, SDR", [good, learnt]) is Verdict.HOLDS
+    assert judge("§3.4, SDR", [bad, learnt]) is Verdict.FAILS
+
+
+def test_ways_of_training_are_not_mixed():
+    rows = [trained("supervised+", 0.9), trained("rdal-m-fixed-mask+", 0.55), trained("rdal-m-fixed-mask", 0.9, 0.1)]
+    assert judge("Table 2, privacy", rows) is Verdict.HOLDS
