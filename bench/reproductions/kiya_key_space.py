@@ -5,11 +5,11 @@ formula: N! for Shuffling and 2^N for Flipping, with N = M or M²; for ROM they 
 upper bound, float32's 24 bits for each of N(N - 1)/2 free numbers.  All keys come from a generator with at most 256
 bits.
 
-**The key space is no security level.**  Nobody searches it.  The same row says how many blocks of known speech give the
-exact key, and how much encrypted speech, with public speech of other people, it takes until the guessed key decrypts
-speech (all of it, not only what the attack saw) to a correlation of 0.95 with the original, and to half the distance
-from 1 that it had encrypted.  Speech: waveforms at 16 kHz; standardised log-mel spectrograms of 80 bands.  A blank: not
-reached with all the speech there was, or not tried for a block of that size.
+**The key space is no security level.**  Nobody searches it.  The same row says how many blocks of known speech, and how
+many of the attacker's choice, give the exact key; and how much encrypted speech, with public speech of other people, it
+takes until the guessed key decrypts speech (all of it, not only what the attack saw) to a correlation of 0.95 with the
+original, and to half the distance from 1 that it had encrypted.  Speech: waveforms at 16 kHz; standardised log-mel
+spectrograms of 80 bands.  A blank: not reached with all the speech there was, or not tried for a block of that size.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from bench.reproductions.request import Request
 from bench.reproductions.speech_examples import RATE, Example, speech_examples
 from bench.row import Row
 from keyed import KEY_TYPES, Key, encrypt, generate_key
-from keyed.attacks import blocks_until_exact, guess_key, judge
+from keyed.attacks import blocks_until_exact, chosen_blocks, chosen_speech, guess_key, judge, keys_from_chosen
 from keyed.transform import blocks
 
 DESCRIPTION = "how many keys there are, and how few blocks of speech give the one away"
@@ -36,6 +36,7 @@ _MOST_ATTACKED = {"quick": 10, "full": 64}  # numbers in a block
 _STARTS = {"quick": 64, "full": 512}
 _COUNT = {"quick": 8, "full": 24}
 _SECONDS = (0.5, 1, 2, 5, 10, 30)
+_EXACT = 1e-3  # in every entry, from float32 speech
 _MISSING = 0.05  # from a correlation of 1
 _LOG_MEL = LogMel(mels=80, n_fft=512, hop=160, frames=None)
 _STREAM_BITS = 256
@@ -77,6 +78,7 @@ def _row(key: Key, speech: Tensor, public: Tensor, request: Request) -> Row:
         "key_space_bits": key.space_bits,
         "secret_bits_at_most": min(key.space_bits, float(_STREAM_BITS)),
         "known_blocks_until_exact": None if known is None else float(known),
+        "chosen_blocks_until_exact": _chosen(key),
     }
     if key.length <= _MOST_ATTACKED[request.preset]:
         metrics |= _ciphertext_only(key, speech, public, request)
@@ -96,6 +98,14 @@ def _row(key: Key, speech: Tensor, public: Tensor, request: Request) -> Row:
 
 def _published_bits(key: Key) -> float:
     return math.lgamma(key.length + 1) / math.log(2) if key.kind == "shuffling" else float(key.length)
+
+
+def _chosen(key: Key) -> float | None:
+    """How many blocks of the attacker's making, encrypted by Alice, gave the key; None if they did not."""
+    encrypted = encrypt(chosen_speech(key.kind, key.block_size, key.dimension), key)
+    guesses = keys_from_chosen(encrypted, key.kind, key.block_size, key.dimension)
+    exact = len(guesses) == 1 and float(np.abs(guesses[0].matrix() - key.matrix()).max()) < _EXACT
+    return float(len(chosen_blocks(key.kind, key.length))) if exact else None
 
 
 def _ciphertext_only(key: Key, speech: Tensor, public: Tensor, request: Request) -> dict[str, float | None]:

@@ -41,7 +41,8 @@ def made_up(tmp_path, monkeypatch):
     said, drawn = [], []
 
     def examples(request, count, **_):
-        return [Example(f"voice {seed}", voice(seed)) for seed in range(min(count, 4 if count > 8 else 2))]
+        many = count > 8
+        return [Example(f"voice {seed}", voice(seed, 0.5 if many else 1.2)) for seed in range(4 if many else 2)]
 
     def remember(panels, stem, **_):
         drawn.append((stem.name, [panel.title for panel in panels]))
@@ -109,6 +110,7 @@ def test_key_space_stands_beside_what_breaks_the_key(made_up, monkeypatch):
     monkeypatch.setattr(kiya_key_space, "_SIZES", {"quick": {1: (3, 10), 2: (3,)}})
     monkeypatch.setattr(kiya_key_space, "_MOST_ATTACKED", {"quick": 3})
     monkeypatch.setattr(kiya_key_space, "_STARTS", {"quick": 32})
+    monkeypatch.setattr(kiya_key_space, "_SECONDS", ())
     rows = {(row.mode, row.parameters["numbers"]): row for row in kiya_key_space.run(made_up[0])}
     assert len(rows) == 9
     assert rows["shuffling", 10].published["key_space_bits"] == pytest.approx(np.log2(3_628_800))
@@ -117,6 +119,7 @@ def test_key_space_stands_beside_what_breaks_the_key(made_up, monkeypatch):
     assert rows["rom", 10].metrics["key_space_bits"] == 24 * 45
     assert rows["rom", 10].metrics["secret_bits_at_most"] == 256
     assert rows["rom", 10].metrics["known_blocks_until_exact"] <= 30
+    assert {row.metrics["chosen_blocks_until_exact"] for row in rows.values()} == {1, 3, 9, 10}
     assert "ciphertext_only_correlation" in rows["rom", 3].metrics
     assert "ciphertext_only_correlation" not in rows["rom", 10].metrics
 
