@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.metrics import roc_auc_score, roc_curve
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
+from threadpoolctl import threadpool_limits
 
 from adversarial.attacks.classifiers import ARCHITECTURES, FEWEST, Floats, fresh, scores
 from adversarial.errors import AttackError
@@ -91,8 +92,9 @@ def detect(
         raise AttackError(f"training z has {z.shape[1]} dimensions and test z {z_other.shape[1]}")
     if len(z) < FEWEST:
         raise AttackError(f"{len(z)} training clips are too few for an attack: at least {FEWEST} are needed")
-    held_out = _held_out(z, answers, groups, seed)
-    final = {name: scores(fresh(name, seed).fit(z, answers), z_other) for name in ARCHITECTURES}
+    with threadpool_limits(limits=1):  # many small fits: threads would only wait for one another
+        held_out = _held_out(z, answers, groups, seed)
+        final = {name: scores(fresh(name, seed).fit(z, answers), z_other) for name in ARCHITECTURES}
     final[VOTE] = np.mean([_ranks(held_out[name], final[name]) for name in ARCHITECTURES], axis=0)
     held_out[VOTE] = np.mean([_ranks(held_out[name], held_out[name]) for name in ARCHITECTURES], axis=0)
     validation = {name: float(roc_auc_score(answers, found)) for name, found in held_out.items()}

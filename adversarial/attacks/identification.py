@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 from sklearn.model_selection import StratifiedKFold
+from threadpoolctl import threadpool_limits
 
 from adversarial.attacks.classifiers import FEWEST, Floats, fresh
 from adversarial.errors import AttackError
@@ -71,13 +72,14 @@ def identify(
         raise AttackError("every probe needs enrolled clips of its value")
     wanted = np.searchsorted(known, truth)
     folds = list(StratifiedKFold(_FOLDS, shuffle=True, random_state=seed).split(z, answers))
-    validation = {
-        name: float(np.mean([_right(name, z, answers, learnt, rest, seed) for learnt, rest in folds]))
-        for name in ARCHITECTURES
-    }
-    by_architecture = {
-        name: float(np.mean(fresh(name, seed).fit(z, answers).predict(z_other) == wanted)) for name in ARCHITECTURES
-    }
+    with threadpool_limits(limits=1):  # many small fits: threads would only wait for one another
+        validation = {
+            name: float(np.mean([_right(name, z, answers, learnt, rest, seed) for learnt, rest in folds]))
+            for name in ARCHITECTURES
+        }
+        by_architecture = {
+            name: float(np.mean(fresh(name, seed).fit(z, answers).predict(z_other) == wanted)) for name in ARCHITECTURES
+        }
     chosen = max(validation, key=lambda name: validation[name])
     return Identification(
         named=by_architecture[chosen],
