@@ -330,7 +330,7 @@ class Parties:
     def _stop(self) -> None:
         if self._alice:
             self._alice.pipe.close()
-            self._alice.process.join(1)
+            self._alice.process.join(5)
             for end in (self._alice.process.terminate, self._alice.process.kill):
                 if self._alice.process.is_alive():
                     end()

@@ -14,6 +14,7 @@ import numpy as np
 
 import keyed
 from bench.emotion_models import EmotionModel, emotion_model
+from bench.paradigms import adversarial as sensor_experiments
 from bench.paradigms import hashing as hash_experiments
 from bench.paradigms import he as encrypted_experiments
 from bench.workbench import Workbench
@@ -21,7 +22,7 @@ from models import save
 from models.recipes import DEPINTO, FRAMES, FRAMES_QUICK, SPECTROGRAM_PATCH, WAVE_PATCH
 from serving import doors
 from serving.doors import Offer
-from serving.folders import KEY_FILE, MODEL_FILE, write_calibration
+from serving.folders import KEY_FILE, MODEL_FILE, SENSOR_FILE, write_calibration
 from serving.terms import FrontEnd, Reveal, write_terms
 
 
@@ -97,6 +98,10 @@ def _keyed(model: str, mode: str, bench: Workbench, bob: Path, alice: Path) -> F
     return FrontEnd.of(emotion.record)
 
 
+def _adversarial(model: str, mode: str, bench: Workbench, bob: Path, alice: Path) -> None:
+    sensor_experiments.save_pair(model, bench, str(alice / SENSOR_FILE), str(bob / MODEL_FILE))
+
+
 def _save(emotion: EmotionModel, bob: Path) -> None:
     save(bob / MODEL_FILE, emotion.module, emotion.record)
 
@@ -106,12 +111,14 @@ PREPARED: Mapping[str, tuple[str, ...]] = {
     "he": ("mlp-poly2", "mlp-poly4", "mlp-poly6"),
     "hashing": ("discriminant-k5", "standard-k3", "standard-k2", "standard-k5"),
     "keyed": ("wave-patch", "spectrogram-patch"),
+    "adversarial": ("rdal-m", "rdal", "baseline"),
 }
 _MAKERS: Mapping[str, Callable[[str, str, Workbench, Path, Path], FrontEnd | None]] = {
     "mpc": _mpc,
     "he": _he,
     "hashing": _hashing,
     "keyed": _keyed,
+    "adversarial": _adversarial,
 }
 
 

@@ -18,11 +18,11 @@ import numpy as np
 import numpy.typing as npt
 
 from link import LOOPBACK, Answer, Link, LinkClosed, LinkError, Role, Shape, connect, encode
-from serving.doors import AliceDoor, DoorError, Own, Paradigm, paradigm
+from serving.doors import AliceDoor, DoorError, Front, Own, Paradigm, paradigm
 from serving.handshake import HELLO, WELCOME, WELCOME_BYTES, Hello, Refused, new_session, read_welcome
 from serving.keys import client_tls
 from serving.sessions import Address
-from serving.terms import FrontEnd, Reveal, Terms
+from serving.terms import Reveal, Terms
 
 if TYPE_CHECKING:
     from audio import Clip
@@ -128,7 +128,7 @@ class Session:
     def __init__(self, links: Opened, module: Paradigm, own: Own) -> None:
         self.terms = links.terms
         self._links = links
-        self._front: FrontEnd = module.front(own, links.terms)
+        self._front: Front = module.front(own, links.terms)
         self._door: AliceDoor = module.alice(own, links.terms, links.others)
 
     @property

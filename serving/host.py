@@ -48,7 +48,7 @@ from serving.sessions import Orders, reason_of, run_session
 from serving.terms import Terms
 
 _TICK = 0.25  # seconds between two looks at deadlines
-_KILL_AFTER = 5.0  # seconds between asking a session to end and ending it
+_KILL_AFTER = 2.0  # seconds between asking a session to end and ending it
 
 
 def run_host(orders: Orders, listener: socket.socket, control: Connection) -> None:

@@ -273,6 +273,13 @@ def _save(trained: Trained, recipe: Recipe, material: Material, seed: int, senso
     adversarial.save_classifier(classifier, trained.classifier, record)
 
 
+def save_pair(mode: str, bench: Workbench, sensor: str, classifier: str) -> None:
+    """Train a mode's sensor and classifier, or take them from the cache, and write Alice's file and Bob's."""
+    column, _, _ = _COLUMNS[mode]
+    made = _Made.of(bench)
+    _save(made.trained(column), made.recipe(column), made.material, bench.seed, sensor, classifier)
+
+
 def _parts(sensor: str, classifier: str, reveal: str) -> Mapping[str, Part]:
     return {
         "alice": Part(_alice, {"sensor": sensor, "reveal": reveal}),

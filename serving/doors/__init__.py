@@ -10,13 +10,16 @@ import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
 import numpy as np
 import numpy.typing as npt
 
 from link import Answer, Link
 from serving.terms import FrontEnd, Reveal, Terms
+
+if TYPE_CHECKING:
+    from audio import Clip
 
 NAMES = ("mpc", "he", "hashing", "keyed", "adversarial")
 
@@ -38,6 +41,13 @@ class AliceDoor(Protocol):
     def prepare(self, link: Link) -> None: ...
 
     def ask(self, features: npt.NDArray[np.float32], link: Link) -> Answer: ...
+
+
+class Front(Protocol):
+    """What Alice does with a recording before the protocol begins."""
+
+    def compute(self, clip: Clip) -> npt.NDArray[np.float32]:
+        """One recording as her door takes it (1, …).  Raises one-line errors."""
 
 
 class Hosted(Protocol):
@@ -88,7 +98,7 @@ class Paradigm(Protocol):
     def host(self, offer: Offer) -> Hosted:
         """Load what Bob serves.  Raises one-line errors."""
 
-    def front(self, own: Own, terms: Terms) -> FrontEnd:
+    def front(self, own: Own, terms: Terms) -> Front:
         """What Alice does with a recording.  Raises :class:`DoorError` where it has to be her own and is not there."""
 
     def alice(self, own: Own, terms: Terms, links: Mapping[str, Link]) -> AliceDoor:

@@ -17,7 +17,7 @@ from tests.serving.parties import TERMS, ask, dealing_pair, hello, host, report_
 
 @pytest.fixture(scope="module")
 def bob():
-    with host(sessions=2, per_client=2, waiting=1, wait_seconds=20.0, arrival_seconds=1.5, session_mb=256) as running:
+    with host(sessions=2, per_client=2, waiting=1, wait_seconds=20.0, arrival_seconds=3.0, session_mb=256) as running:
         yield running
 
 
@@ -165,15 +165,15 @@ def test_a_session_that_does_not_end_in_time_is_ended():
 
 
 def test_the_dealer_brings_the_two_parties_of_a_session_together():
-    with dealing_pair(wait_seconds=1.0) as (dealer, dealer_at, _, bob_at):
+    with dealing_pair(wait_seconds=4.0) as (dealer, dealer_at, _, bob_at):
         with session(bob_at, dealer=dealer_at) as one, session(bob_at, dealer=dealer_at) as other:
             assert b"dealt" in ask(one, b"a")
             assert b"dealt" in ask(other, b"b")
         assert report_of(dealer, Opened).client == "loopback, loopback"
-        with pytest.raises(LinkError, match=r"gets no session.*alice did not come"), session(bob_at):
-            pass  # Alice forgot the dealer
         with connect(*dealer_at, timeout=10) as alone:
             alone.send(HELLO, hello(mode="plain", role="alice"))
+            with pytest.raises(LinkError, match=r"gets no session.*alice did not come"), session(bob_at):
+                pass  # Alice forgot the dealer
             with pytest.raises(PeerError, match="bob did not come"):
                 alone.receive("session.welcome", limit=10)
 

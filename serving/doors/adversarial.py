@@ -1,0 +1,76 @@
+"""`adversarial` as a service: Bob needs the classifier of events, Alice the sensor that belongs to it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+import adversarial
+from adversarial.fingerprint import sensor_named_by
+from adversarial.segments import most_energetic
+from audio import read
+from link import Link
+from serving.doors import DoorError, Hosted, Offer, Own, require_mode
+from serving.folders import SENSOR_FILE, model_file, own_file
+from serving.terms import Terms
+
+if TYPE_CHECKING:
+    from audio import Clip
+
+MODES = ("representation",)
+NEEDS_DEALER = False
+
+
+class _Hosted:
+    needs_dealer = False
+
+    def __init__(self, offer: Offer) -> None:
+        mode = require_mode(MODES, offer.mode)
+        classifier, record = adversarial.load_classifier(model_file(offer.model))
+        sensor = sensor_named_by(record)
+        self._bob = adversarial.Bob(classifier, sensor=sensor, reveal=offer.reveal)
+        self.terms = Terms(
+            paradigm="adversarial",
+            mode=mode,
+            reveal=offer.reveal,
+            model=record.architecture,
+            input_shape=(classifier.linear.in_features,),
+            classes=record.classes,
+            parameters={"sensor": sensor or "any"},
+        )
+
+    def make(self, links: Mapping[str, Link]) -> adversarial.Bob:
+        return self._bob
+
+
+@dataclass(frozen=True)
+class _LoudestSecond:
+    """What the sensor takes of a recording: its most energetic second."""
+
+    rate: int
+
+    def compute(self, clip: Clip) -> npt.NDArray[np.float32]:
+        """Raises :class:`DoorError` for a recording in which nothing is heard."""
+        pieces = most_energetic(read(clip, self.rate), self.rate)
+        if not pieces:
+            raise DoorError(f"{clip.source}: is silent")
+        return pieces[0][None]
+
+
+def host(offer: Offer) -> Hosted:
+    """Load the classifier; a sensor is refused."""
+    return _Hosted(offer)
+
+
+def front(own: Own, terms: Terms) -> _LoudestSecond:
+    """Cutting a recording to what her own sensor takes."""
+    sensor, _ = adversarial.load_sensor(own_file(own.folder, SENSOR_FILE, "the sensor"))
+    return _LoudestSecond(sensor.rate)
+
+
+def alice(own: Own, terms: Terms, links: Mapping[str, Link]) -> adversarial.Alice:
+    return adversarial.Alice(own_file(own.folder, SENSOR_FILE, "the sensor"), reveal=own.reveal)

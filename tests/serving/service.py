@@ -1,0 +1,41 @@
+"""A whole service for the tests, as its own process: ``python -m tests.serving.service FILE HEALTH``."""
+
+from __future__ import annotations
+
+import json
+import sys
+from functools import partial
+from pathlib import Path
+
+from serving.counters import Counters
+from serving.health import serve_health
+from serving.journal import Journal
+from serving.limits import Limits
+from serving.sessions import Orders
+from serving.supervisor import ServiceFailed, Supervisor
+from tests.serving.parties import EchoFile
+
+
+def main() -> None:
+    file, health = sys.argv[1:]
+    counters = Counters("bob")
+    endpoint = serve_health(health, counters)
+
+    def announce(address):
+        sys.stdout.write(json.dumps([*address, endpoint.address]) + "\n")
+        sys.stdout.flush()
+
+    orders = Orders(role="bob", load=partial(EchoFile, Path(file)), limits=Limits(drain_seconds=5.0))
+    supervisor = Supervisor(
+        orders, ("127.0.0.1", 0), journal=Journal("bob", "json"), counters=counters, announce=announce
+    )
+    try:
+        supervisor.run()
+    except ServiceFailed as error:
+        sys.exit(f"error: {error}")
+    finally:
+        endpoint.close()
+
+
+if __name__ == "__main__":
+    main()
