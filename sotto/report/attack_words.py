@@ -34,6 +34,10 @@ _WORDS: Mapping[str, tuple[Callable[[float], str], str | None]] = {
     ),
     "attack_known_pairs_recovered": (lambda v: f"known pairs open {_share(v)} of clips", None),
     "attack_known_key_recovered": (lambda v: f"a stolen key opens {_share(v)} of clips", None),
+    "attack_speech_auc": (lambda v: f"Bob tells whether somebody spoke, AUC {v:.2f} (a guess has 0.5)", None),
+    "attack_gender_auc": (lambda v: f"Bob tells a woman from a man, AUC {v:.2f} (a guess has 0.5)", None),
+    "attack_emotion_named": (lambda v: f"emotion named from {_share(v)} of queries", "attack_emotion_named_chance"),
+    "attack_spoken_correlation": (lambda v: f"spectrogram of the speech recovered, correlation {v:.2f}", None),
     "attack_speaker_named": (lambda v: f"speaker named from {_share(v)} of queries", "attack_speaker_named_chance"),
 }  # fmt: skip
 

@@ -52,6 +52,8 @@ def empty_scene(bench: Workbench, clip: Clip) -> Scene:
 def panel(experiment: Experiment, simulation: Simulation, classes: tuple[str, ...]) -> Panel:
     """What Alice's and Bob's processes held in ``simulation``."""
     query, bob = simulation.query[0], simulation.reports["bob"].seen
+    if experiment.task:
+        classes = experiment.task.classes
     return Panel(
         paradigm=experiment.cell.paradigm,
         mode=experiment.cell.mode,
