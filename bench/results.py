@@ -71,7 +71,7 @@ def read(path: Path) -> list[Row]:
     """The rows of a results file.  Raises :class:`ResultsError` for anything else."""
     try:
         plain = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ResultsError(f"{path} is not a results file ({type(error).__name__}): run sotto bench again") from None
     _check(plain, str(path))
     return msgspec.convert(plain, list[Row])

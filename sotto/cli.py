@@ -16,9 +16,11 @@ from sotto.commands import (
     bench,
     bob,
     corpus,
+    demo,
     dealer,
     keys,
     prepare,
+    report,
     reproduce,
     simulate,
     sweep,
@@ -40,6 +42,8 @@ app = typer.Typer(
 app.command("bench")(bench.bench)
 app.command("simulate")(simulate.simulate)
 app.command("reproduce")(reproduce.reproduce)
+app.command("report")(report.report)
+app.command("demo")(demo.demo)
 app.command("sweep")(sweep.sweep)
 app.command("attack")(attack.attack)
 app.command("train")(train.train)

@@ -17,7 +17,7 @@ from bench.workbench import Workbench
 from mpc.attacks import KINDS, Party, Place
 from sotto.console import escape, out
 
-_VERDICTS = {
+VERDICTS = {
     "caught": "Caught by a check: the session ended and no answer was taken.",
     "refused": "Refused: the session ended at a message that could not be taken, and no answer was.",
     "harmless": "Harmless: the right answer came out.",
@@ -92,7 +92,7 @@ def _print(experiment: Experiment, bench: Workbench, clip: Clip, cheated: Cheate
     out.print(table)
     out.print(f"Altered: {escape(outcome.altered or 'nothing, the message was never reached')}.")
     out.print(f"{honest} said: {escape(outcome.said)}.")
-    out.print(f"[bold]{_VERDICTS[outcome.verdict]}[/bold]")
+    out.print(f"[bold]{VERDICTS[outcome.verdict]}[/bold]")
     taken = "none" if outcome.label is None else bench.classes[outcome.label]
     out.print(f"Answer of an honest session: {bench.classes[cheated.right]}; taken here: {taken}.")
     if bench.corpus.notice:

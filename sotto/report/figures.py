@@ -31,9 +31,8 @@ class Column:
 VIEWS = {"overview": "Overview", "answers": "Answers", "cost": "Cost", "trust": "Trust and attacks", "all": "All"}
 
 COLUMNS = (
-    Column("setting", "Model and setting", "model, and what this row varies", "overview answers cost", text=True),
-    Column("corpus", "Corpus", "and split; no speaker is in two parts", "overview answers cost trust", text=True),
-    Column("net", "Network", "between the parties", "overview cost", text=True),
+    Column("corpus", "Corpus", "and split; no speaker is in two parts", "answers cost trust", text=True),
+    Column("net", "Network", "between the parties", "cost", text=True),
     Column("plain", "Plaintext accuracy", "of the model without privacy, on the clips asked", "answers"),
     Column("private", "Accuracy", "of the private answers, on the clips asked", "overview answers"),
     Column("agreement", "Agreement", "share of clips with the plaintext model's class", "overview answers"),
@@ -47,7 +46,7 @@ COLUMNS = (
     Column("alice", "by Alice", "that Alice sent online for one query", "cost"),
     Column("bob", "by Bob", "that Bob sent online for one query", "cost"),
     Column("dealer", "by the dealer", "that the dealer sent online for one query", "cost"),
-    Column("rounds", "Rounds", "Alice's waits in one query", "overview cost"),
+    Column("rounds", "Rounds", "Alice's waits in one query", "cost"),
     Column("keys", "Keys", "key material: see the notes", "cost"),
     Column("memory", "Memory", "peak of the largest party's process", "cost"),
     Column("adversary", "Protects against", "whom", "trust", text=True),
@@ -55,6 +54,7 @@ COLUMNS = (
     Column("bits", "Security bits", "computational / statistical", "trust"),
     Column("leaks", "Leaks all the same", "to whom what", "trust", text=True, wide=True),
     Column("attack", "Best attack", "of those that were run", "overview trust", text=True, wide=True),
+    Column("setting", "Setting", "what this row varies", "overview answers cost", text=True),
 )
 
 
@@ -65,9 +65,9 @@ def peer_of(row: Row) -> str | None:
 
 
 def setting_words(row: Row) -> str:
-    """Model and parameters, without the network and the peer's name, which have their own places."""
+    """The parameters, without the network and the peer's name, which have their own places."""
     values = [f"{key.replace('_', ' ')} {value}" for key, value in row.parameters.items() if key not in ("net", "peer")]
-    return ", ".join([row.model, *values])
+    return ", ".join(values) or NONE
 
 
 def byte_words(count: float | None) -> str:

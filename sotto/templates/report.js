@@ -133,7 +133,7 @@ function drawScatter(id, shown, x, y) {
   const fronts = [...new Set(points.map(row => row.net + row.corpus))].map(of => front(points.filter(row => row.net + row.corpus === of), cost));
   for (const best of fronts) svg.append(stairs(best.map(place), edge));
   for (const row of points) svg.append(mark(row, ...place(row)));
-  if (fronts.length === 1) for (const row of distinct(fronts[0])) {
+  if (fronts.length === 1 && width > 480) for (const row of distinct(fronts[0])) {
     const [px, py] = place(row), before = px > width * 0.68;
     svg.append(make("text", { class: "label", x: px + (before ? -13 : 13), y: py + (y.better === "more" ? -9 : 20), "text-anchor": before ? "end" : "start", "aria-hidden": "true" }, title(row)));
   }
@@ -179,7 +179,7 @@ function drawBars(id, shown) {
   const groups = new Map();
   for (const row of shown) {
     if (!(figure(row, "online") > 0)) continue;
-    const key = [row.paradigm, row.mode, row.cells.setting[1], row.peer, row.corpus].join("\n");
+    const key = [row.paradigm, row.mode, row.model, row.cells.setting[1], row.peer, row.corpus].join("\n");
     groups.set(key, [...(groups.get(key) || []), row]);
   }
   const width = Math.max(280, box.clientWidth - 36), narrow = width < 560, bar = 15;

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import re
 from html.parser import HTMLParser
 
 import msgspec
+import numpy as np
+import pytest
+from typer.testing import CliRunner
 
+from bench import results
 from bench.row import Row, Security, Timing, Traffic
 from sotto import report
+from sotto.report import scene
+from sotto.report.attack_words import best
+from sotto.report.figures import byte_words, identity, time_words
+from sotto.report.papers import reproductions
+from sotto.report.pictures import bytes_png, matrix_png, outline, wav
+from sotto.report.scene import Line, Panel, Scene, Shown
 
 ROW = Row(
     paradigm="he",
@@ -23,8 +34,8 @@ ROW = Row(
     accuracy_private=0.5,
     agreement=0.8,
     max_abs_error=1.5e-2,
-    metrics={"attack_extraction_fidelity": 0.9},
-    published={},
+    metrics={"attack_extraction_fidelity": 0.9, "accuracy_wrong_key": 0.25},
+    published={"online_ms": 300.0},
     offline_ms=Timing(1000.0, 1100.0),
     online_ms=Timing(2000.0, 2100.0),
     per_query_ms_batched=None,
@@ -36,12 +47,41 @@ ROW = Row(
     software={"python": "3.11"},
     machine={"processor": "a <b>processor</b>", "cores": 2},
 )
+HOSTILE = '"><script>document.title="taken"</script><img src=x onerror="document.title=1">\'{{7*7}}</script>'
+SOUND = np.sin(np.arange(8000) / 9)
 
 
-class _Cells(HTMLParser):
-    def __init__(self):
+def scene_of(words="clip"):
+    shown = Shown(words, words, matrix_png(np.eye(16)), wav(SOUND, 16000), outline(SOUND))
+    panels = [
+        Panel(
+            paradigm=paradigm, mode=words, model="mlp", answer=words, plain_answer=words, leaks=words, exposed=(0, 12),
+            alice=Shown(words, words), bob=[shown, Shown("bytes", words, bytes_png(bytes(range(256))))],
+            messages=[Line("received", "alice", words, 1, 1000)],
+        )
+        for paradigm in ("he", "keyed")
+    ]  # fmt: skip
+    return Scene(corpus=words, clip=words, truth=words, alice=[shown], panels=panels)
+
+
+def hostile_row():
+    """A row every text of which tries to become markup, as a crafted results.json might."""
+    plain = msgspec.to_builtins(ROW)
+    for name in ("paradigm", "mode", "model", "corpus", "split"):
+        plain[name] = HOSTILE
+    plain["parameters"] = {HOSTILE: HOSTILE, "net": HOSTILE, "peer": HOSTILE}
+    plain["metrics"] = {f"attack_{HOSTILE}": 1.0, HOSTILE: 2.0}
+    plain["published"] = {HOSTILE: 1.0}
+    plain["security"] |= {"adversary": HOSTILE, "trusted": HOSTILE, "leaks": HOSTILE}
+    plain["software"] = plain["machine"] = {"processor": HOSTILE, HOSTILE: HOSTILE}
+    return msgspec.convert(plain, Row)
+
+
+class _Page(HTMLParser):
+    def __init__(self, page):
         super().__init__()
         self.tags, self.text = [], []
+        self.feed(page)
 
     def handle_starttag(self, tag, attributes):
         self.tags.append((tag, dict(attributes)))
@@ -50,43 +90,138 @@ class _Cells(HTMLParser):
         self.text.append(data.strip())
 
 
-def _read(page):
-    cells = _Cells()
-    cells.feed(page)
-    return cells
-
-
 def test_the_figures_of_a_row_are_on_the_page():
-    text = " ".join(_read(report.render([ROW, msgspec.structs.replace(ROW, paradigm="keyed")], None)).text)
-    for figure in (
-        "75.0 %",
-        "50.0 %",
-        "80.0 %",
-        "1.5e-02",
-        "2,000",
-        "extraction fidelity 0.9",
-        "semi-honest Bob",
-        "keyed",
-    ):
+    text = " ".join(_Page(report.render([ROW, msgspec.structs.replace(ROW, paradigm="keyed")], None)).text)
+    for figure in ("75.0 %", "50.0 %", "80.0 %", "1.5e-02", "2,000 ms", "500 kB", "80 MB", "900 MB",
+                   "extraction fidelity 0.9", "semi-honest Bob", "keyed", "wrong key"):  # fmt: skip
         assert figure in text
 
 
 def test_the_page_needs_nothing_from_elsewhere():
+    page = report.render([ROW], None, scene=scene_of())
+    for tag, attributes in _Page(page).tags:
+        assert attributes.get("src", "data:").startswith("data:"), tag
+        assert attributes.get("href", "#").startswith("#"), tag
+        assert "style" not in attributes, tag
+    assert not re.search(r"@import|url\(", page)
+
+
+def test_the_policy_lets_only_our_own_script_and_style_act():
     page = report.render([ROW], None)
-    for tag, attributes in _read(page).tags:
-        assert not {"src", "data"} & attributes.keys(), tag
-        if tag != "a":
-            target = attributes.get("href") or attributes.get("xlink:href") or "#"
-            assert target.startswith("#"), (tag, target)
-    assert not re.search(r"@import|url\((?!#)", page)
+    policy = next(tag["content"] for name, tag in _Page(page).tags if "content-security" in str(tag).lower())
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+    assert re.search(r"script-src 'sha256-[^']+';", policy)
 
 
 def test_data_cannot_become_markup():
-    page = report.render([ROW], "<script>alert(1)</script>")
+    page = report.render([hostile_row(), ROW], HOSTILE, scene=scene_of(HOSTILE))
+    tags = [tag for tag, _ in _Page(page).tags]
+    assert tags.count("script") == 2  # the data and our own
+    assert "49" not in re.findall(r"<title>.*?</title>", page)[0]
+    assert not [tag for tag in _Page(page).tags if tag[0] == "img" and not tag[1]["src"].startswith("data:image/png")]
     assert "<b>processor</b>" not in page
-    assert "<script>alert(1)" not in page
+    block = re.search(r'<script type="application/json" id="data">(.*?)</script>', page, re.DOTALL)[1]
+    assert json.loads(block)["rows"][0]["mode"] == HOSTILE
 
 
 def test_a_corpus_notice_is_on_the_page(tmp_path):
-    page = report.write([ROW], tmp_path, "synthetic speech").read_text(encoding="utf-8")
+    page = report.write([ROW], tmp_path / "report.html", "synthetic speech").read_text(encoding="utf-8")
     assert "synthetic speech" in page
+
+
+def test_a_reader_is_told_the_worst_attack_first_and_unknown_ones_as_they_are():
+    tampered = msgspec.structs.replace(
+        ROW, metrics={"attack_wrong_class_accepted": 0.25, "attack_features_read": 1.0, "attack_refused": 0.5}
+    )
+    assert best(tampered) == "Bob reads Alice's features by trying seeds"
+    named = msgspec.structs.replace(ROW, metrics={"attack_speaker_named": 0.65, "attack_speaker_named_chance": 0.17})
+    assert best(named) == "Speaker named from 65 % of queries (chance 17 %)"
+    assert best(ROW) == "extraction fidelity 0.9"
+    assert best(msgspec.structs.replace(ROW, metrics={})) is None
+
+
+def test_units_leave_three_digits():
+    assert [byte_words(count) for count in (None, 95, 1167, 626_748, 60_700_000)] == [
+        "–", "95 B", "1.17 kB", "627 kB", "60.7 MB",
+    ]  # fmt: skip
+    assert [time_words(value) for value in (None, 0.15, 12.6, 2401.0, 23_700.0)] == [
+        "–", "0.15 ms", "12.6 ms", "2,401 ms", "23.7 s",
+    ]  # fmt: skip
+
+
+def _run(*arguments):
+    import typer
+
+    from sotto.commands.report import report as command
+
+    app = typer.Typer()
+    app.command()(command)
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def test_several_results_become_one_page_and_later_rows_replace_earlier_ones(tmp_path):
+    wan = msgspec.structs.replace(ROW, parameters={"degree": 2, "net": "wan"}, online_ms=Timing(3333.0, 3334.0))
+    again = msgspec.structs.replace(ROW, online_ms=Timing(1234.0, 1235.0))
+    for name, rows in (("lan", [ROW]), ("wan", [wan]), ("again", [again])):
+        results.write(rows, tmp_path / name)
+    (tmp_path / "lan" / "scene.json").write_text(scene.to_json(scene_of("a word")))
+    done = _run(*(tmp_path / name for name in ("lan", "wan", "again")), "--out", tmp_path / "out" / "all.html")
+    assert done.exit_code == 0, done.output
+    page = (tmp_path / "out" / "all.html").read_text(encoding="utf-8")
+    assert "3,333 ms" in page
+    assert "1,234 ms" in page
+    assert "2,000 ms" not in page
+    assert "What each party sees" in page
+    assert identity(ROW) == identity(again) != identity(wan)
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b"{}", b"\xff\xfe", b'[{"paradigm": 1}]', b"[" * 100_000])
+def test_results_that_are_none_are_one_clear_error(tmp_path, content):
+    (tmp_path / "results.json").write_bytes(content)
+    done = _run(tmp_path, "--out", tmp_path / "report.html")
+    assert done.exit_code == 1
+    assert isinstance(done.exception, results.ResultsError)
+    assert not (tmp_path / "report.html").exists()
+
+
+def test_scenes_are_written_read_and_put_together(tmp_path):
+    first = scene_of()
+    (tmp_path / "scene.json").write_text(scene.to_json(first))
+    assert scene.read(tmp_path / "scene.json") == first
+    other = msgspec.structs.replace(first, panels=[msgspec.structs.replace(first.panels[0], mode="another")])
+    assert len(scene.merged([first, other, first]).panels) == 3
+    assert len(scene.merged([first, msgspec.structs.replace(other, clip="another")]).panels) == 2
+    assert scene.merged([]) is None
+
+
+def test_a_crafted_scene_is_refused(tmp_path):
+    good = scene.to_json(scene_of())
+    crafted = {
+        "no json": "{",
+        "a field too many": good[:-1] + ',"script":"x"}',
+        "svg for a png": good.replace("iVBORw0KGgo", "PHN2ZyBvbmw", 1),
+        "html for a sound": good.replace("UklGR", "PGh0b", 1),
+        "an outline that leaves its frame": re.sub(r"\[\[-?[\d.e-]+", "[[-9e9", good, count=1),
+    }
+    for name, text in crafted.items():
+        path = tmp_path / "scene.json"
+        path.write_text(text)
+        assert text != good, name
+        with pytest.raises(scene.SceneError):
+            scene.read(path)
+
+
+def test_what_was_reproduced_is_linked_and_the_rest_named(tmp_path):
+    (tmp_path / "dias-table2").mkdir()
+    (tmp_path / "dias-table2" / "results.json").write_text("[]")
+    (tmp_path / "dias-table2" / "a figure.svg").write_text("<svg/>")
+    (tmp_path / "dias-table2" / "model.safetensors").write_text("")
+    found = {each.target: each for each in reproductions(tmp_path)}
+    links = [link for _, link in found["dias-table2"].files]
+    assert links == ["dias-table2/a%20figure.svg", "dias-table2/results.json"]
+    assert "Dias" in found["dias-table2"].paper
+    assert not found["bittner-latency"].files
+    page = report.render([ROW], None, reproduced=list(found.values()))
+    assert 'href="dias-table2/a%20figure.svg"' in page
+    assert "sotto reproduce bittner-latency" in page

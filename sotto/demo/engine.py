@@ -1,0 +1,215 @@
+"""The demonstration's engine: the same experiments and simulation as ``sotto simulate``, told as plain JSON values."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from audio import BrokenClip, Clip, read
+from bench import cheating
+from bench.control import Report
+from bench.experiment import Cell, Experiment
+from bench.paradigms import PARADIGMS
+from bench.simulation import Simulation, simulate
+from bench.suite import build, cells, usable
+from bench.workbench import Workbench
+from link import SHAPES
+from sotto.commands.cheat import VERDICTS
+from sotto.report.figures import byte_words, time_words
+from sotto.report.seen import clip_shown, panel
+
+LEAST_SECONDS, MOST_SECONDS = 0.25, 15.0
+_RATE = 16000
+_MOST_MESSAGES = 600
+_SAMPLES_OFFERED = 24
+
+
+class Refused(ValueError):
+    """A wish that cannot be met; the message is one line for the visitor."""
+
+
+class Wish(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What a visitor asks for: which paradigm, on which network, about an uploaded clip or one of the corpus.
+
+    ``cheat``: "" for honest parties, "list" for what could be altered, else PARTY:MESSAGE (mpc only).
+    """
+
+    paradigm: str
+    mode: str
+    model: str
+    net: str = "loopback"
+    sample: str = ""
+    cheat: str = ""
+
+
+@dataclass
+class Engine:
+    """Answers wishes one after the other; what was trained for one is kept for the next."""
+
+    bench: Workbench
+    _experiments: dict[str, Experiment] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.cells = cells(usable(list(PARADIGMS), self.bench.say), self.bench.preset)
+        step = max(1, len(self.bench.split.test) // _SAMPLES_OFFERED)
+        test = [self.bench.corpus[place] for place in self.bench.split.test[::step]]
+        self.samples: Mapping[str, Clip] = {clip.id: clip for clip in test[:_SAMPLES_OFFERED]}
+
+    def offer(self) -> dict[str, Any]:
+        """What can be chosen."""
+        return {
+            "cells": [{"paradigm": cell.paradigm, "mode": cell.mode, "model": cell.model} for cell in self._distinct()],
+            "nets": list(SHAPES),
+            "samples": [
+                {"id": clip.id, "truth": clip.label(self.bench.label), "speaker": clip.speaker}
+                for clip in self.samples.values()
+            ],
+            "classes": list(self.bench.classes),
+            "corpus": self.bench.corpus.name,
+            "notice": self.bench.corpus.notice,
+            "least_seconds": LEAST_SECONDS,
+            "most_seconds": MOST_SECONDS,
+        }
+
+    def check(self, wish: Wish) -> None:
+        """Raise :class:`Refused` for a wish that cannot be met, before it waits in the queue."""
+        self._cell(wish)
+        if wish.net not in SHAPES:
+            raise Refused(f"the network is one of {', '.join(SHAPES)}")
+        if wish.sample and wish.sample not in self.samples:
+            raise Refused("this clip is not offered")
+        if wish.cheat and wish.paradigm != "mpc":
+            raise Refused("only a party of mpc can be made to cheat")
+        if wish.cheat not in ("", "list"):
+            try:
+                cheating.parsed(wish.cheat)
+            except cheating.CheatError as error:
+                raise Refused(str(error)) from None
+
+    def answer(self, wish: Wish, clip: Clip | None, tell: Callable[[str], None]) -> dict[str, Any]:
+        """Do what the wish asks and return what the page shows.  Raises whatever a party or the clip raises."""
+        clip = clip or self.samples[wish.sample]
+        require_speech(clip)
+        cell = self._cell(wish)
+        if str(cell) not in self._experiments:
+            tell(f"{cell.model}: taking the trained model, or training it")
+            self._experiments[str(cell)] = build(cell, self.bench)
+        experiment = self._experiments[str(cell)]
+        if wish.cheat == "list":
+            return {"kind": "places", "places": _places(experiment, clip)}
+        if wish.cheat:
+            tell("one honest session, then one in which a party cheats")
+            return self._cheated(experiment, clip, wish)
+        tell(f"starting {len(experiment.parts)} processes: {', '.join(experiment.parts)}")
+        simulation = simulate(experiment, clip, wish.net)
+        return self._answered(experiment, simulation, clip)
+
+    def _distinct(self) -> list[Cell]:
+        """The first cell of every mode and model."""
+        first: dict[tuple[str, str, str], Cell] = {}
+        for cell in self.cells:
+            first.setdefault((cell.paradigm, cell.mode, cell.model), cell)
+        return list(first.values())
+
+    def _cell(self, wish: Wish) -> Cell:
+        for cell in self._distinct():
+            if (cell.paradigm, cell.mode, cell.model) == (wish.paradigm, wish.mode, wish.model):
+                return cell
+        raise Refused("this paradigm, mode and model are not offered")
+
+    def _answered(self, experiment: Experiment, simulation: Simulation, clip: Clip) -> dict[str, Any]:
+        shown = panel(experiment, simulation, self.bench.classes)
+        online, offline = simulation.online, simulation.offline
+        return {
+            "kind": "answer",
+            "title": f"{experiment.cell.paradigm} {experiment.cell.mode}, {experiment.cell.model}",
+            "answer": shown.answer,
+            "plain_answer": shown.plain_answer,
+            "truth": clip.label(self.bench.label),
+            "cost": [
+                ["online", time_words(online.milliseconds)],
+                ["online, all parties", byte_words(online.bytes)],
+                ["rounds", str(online.counts["alice"].rounds)],
+                ["offline", time_words(offline.milliseconds)],
+                ["offline, all parties", byte_words(offline.bytes)],
+                ["memory of the largest party", f"{max(r.peak_rss_mb for r in simulation.reports.values()):,.0f} MB"],
+            ],
+            "exposed": list(shown.exposed),
+            "trusted": experiment.security.trusted,
+            "adversary": experiment.security.adversary,
+            "leaks": experiment.security.leaks,
+            "alice": [_plain(each) for each in (*clip_shown(clip), shown.alice)],
+            "bob": [_plain(each) for each in shown.bob],
+            "parties": list(simulation.reports),
+            "messages": exchanged(simulation.reports),
+        }
+
+    def _cheated(self, experiment: Experiment, clip: Clip, wish: Wish) -> dict[str, Any]:
+        cheated = cheating.cheat(experiment, experiment.query(clip), wish.cheat)
+        outcome, classes = cheated.outcome, self.bench.classes
+        return {
+            "kind": "cheated",
+            "title": f"{experiment.cell.paradigm} {experiment.cell.mode}, {experiment.cell.model}",
+            "cheat": str(outcome.cheat),
+            "altered": outcome.altered or "nothing: the message was never reached",
+            "verdict": outcome.verdict,
+            "words": VERDICTS[outcome.verdict],
+            "said": outcome.said,
+            "honest": classes[cheated.right],
+            "taken": None if outcome.label is None else classes[outcome.label],
+            "sent": [[place.name, place.size, place.name == outcome.cheat.place] for place in outcome.sent],
+        }
+
+
+def require_speech(clip: Clip) -> None:
+    """Raise :class:`audio.BrokenClip` for a clip that is no sound, silent, or outside the accepted lengths."""
+    samples = read(clip, _RATE)
+    seconds = samples.size / _RATE
+    if not LEAST_SECONDS <= seconds <= MOST_SECONDS + 0.05:
+        raise BrokenClip(f"the clip has {seconds:.2f} s: between {LEAST_SECONDS:g} and {MOST_SECONDS:g} s are needed")
+    if not np.abs(samples).max() > 0:
+        raise BrokenClip("the clip is silent")
+
+
+def exchanged(reports: Mapping[str, Report]) -> list[dict[str, Any]]:
+    """Every message in the order of sending: from whom to whom, its name, bytes, and milliseconds since the first.
+
+    ``online``: from Alice's query on.  The parties noted the times themselves, on this machine's one clock.
+    """
+    sent = sorted(
+        ((seen.at, role, seen) for role, report in reports.items() for seen in report.seen if seen.direction == "sent"),
+        key=lambda each: each[0],
+    )
+    if not sent:
+        return []
+    first = sent[0][0]
+    queries = [at for at, role, seen in sent if role == "alice" and seen.name.endswith(".query")]
+    online = queries[-1] if queries else first
+    return [
+        {
+            "from": role,
+            "to": seen.peer,
+            "name": seen.name,
+            "bytes": seen.size,
+            "ms": round(1e3 * (at - first), 3),
+            "online": at >= online,
+        }
+        for at, role, seen in sent[:_MOST_MESSAGES]
+    ]
+
+
+def _places(experiment: Experiment, clip: Clip) -> list[str]:
+    """What each party could alter in the query, as wishes."""
+    known = cheating.places(experiment, experiment.query(clip))
+    return [f"{party}:{place.name}" for party, own in known.items() for place in own if place.online and place.size]
+
+
+def _plain(thing: msgspec.Struct) -> Any:
+    return msgspec.to_builtins(thing)
+
+
+__all__ = ["Engine", "Refused", "Wish", "exchanged", "require_speech"]
