@@ -62,7 +62,7 @@ class Trained:
 
     Attributes:
         sensor, classifier: for Alice and for Bob, in evaluation mode, on the CPU.
-        discriminators: every D at the end of the training; None of them ever was an attacker's.
+        discriminators: every D at the end of the training; none without an adversary.
         curve: of the adversarial training.
         separation: of the pretraining of M; empty without it.
     """
@@ -125,6 +125,7 @@ class _Networks:
         self.learner: nn.Module = sensor if recipe.learnable else sensor.extractor
         self.learner.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.classifier = classifier
+        self.adversarial = recipe.adversarial
         self.discriminators = [Discriminator(sensor.dimensions).to(device) for _ in range(recipe.discriminators)]
         self.average = deepcopy(nn.ModuleList([self.learner, classifier]))
         self.modules: dict[str, nn.Module] = {"learner": self.learner, "classifier": classifier}
@@ -153,7 +154,8 @@ class _Networks:
         final = (sensor, self.classifier, *self.discriminators)
         for module in final:
             module.to(device="cpu", memory_format=torch.contiguous_format).eval()  # type: ignore[call-overload]
-        return Trained(sensor, self.classifier, tuple(self.discriminators), curve, separation)
+        met = tuple(self.discriminators) if self.adversarial else ()
+        return Trained(sensor, self.classifier, met, curve, separation)
 
 
 def _pretrain(

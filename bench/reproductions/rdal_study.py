@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from sklearn.metrics import roc_auc_score
+from threadpoolctl import threadpool_limits
 
 from adversarial.attacks import classifiers, speech_detection
 from adversarial.material import Material
@@ -77,7 +78,8 @@ def measure(material: Material, trained: Trained, *, seed: int) -> Measurement:
     test = mix_pairs(material["test"].events, material["test"].speech, seed=_TEST_SEED + seed)
     own = attackers_segments(material, seed=seed)
     z, z_own = representations(trained, test), representations(trained, own)
-    detection = speech_detection.attack(z_own, own.has_speech, z, test.has_speech, seed=seed, groups=own.recording)
+    with threadpool_limits(limits=1):  # many small fits: threads would only wait for one another
+        detection = speech_detection.attack(z_own, own.has_speech, z, test.has_speech, seed=seed, groups=own.recording)
     with torch.no_grad():
         logits = trained.classifier(torch.from_numpy(z)).numpy()
         guesses = [d(torch.from_numpy(z)).numpy() for d in trained.discriminators]
