@@ -82,7 +82,7 @@ def build(cell: Cell, bench: Workbench) -> Experiment:
         security=Security(
             adversary=_ADVERSARY, trusted=_TRUSTED, computational_bits=None, statistical_bits=None, leaks=leaks
         ),
-        plan=Plan(singles=50, batch=32, clips=10**6, sessions=3),
+        plan=Plan(singles=40, batch=16, clips=10**6, sessions=3),
         attacks=_attacks(made, column),
         extra={
             "accuracy_most_frequent": float(np.bincount(met.segments.event).max() / len(met.segments)),
