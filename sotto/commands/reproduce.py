@@ -36,6 +36,7 @@ def reproduce(
     out_folder: Out = Path("results"),
     skip_broken: SkipBroken = False,
     reuse: Annotated[bool, typer.Option("--reuse", help="all: take what an earlier run left in --out.")] = False,
+    runs: Runs = None,
     json: Json = False,
 ) -> None:
     """Reproduce a table or figure and print it beside the published one.
