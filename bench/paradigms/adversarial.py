@@ -19,8 +19,8 @@ from adversarial.material import Material
 from adversarial.recipe import Column, Preset, Recipe, recipe
 from adversarial.segments import Segments, most_energetic
 from adversarial.training import Trained, train
-from audio import Clip, cache, read
-from bench.experiment import Attack, Cell, Experiment, Plan, Task
+from audio import BrokenClip, Clip, Corpus, cache, read
+from bench.experiment import Attack, Cell, Experiment, Plan, Say, Task
 from bench.party import Part
 from bench.row import Security
 from bench.sound_events import sound_events
@@ -97,9 +97,12 @@ def build(cell: Cell, bench: Workbench) -> Experiment:
 
 @dataclass(eq=False)
 class _Made:
-    """What the cells of a workbench share: segments, trained sensors, attackers."""
+    """What the cells of a workbench share: segments, trained sensors, attackers.  It does not keep the workbench."""
 
-    bench: Workbench
+    corpus: Corpus
+    label: str
+    seed: int
+    say: Say
     material: Material
     size: Preset
     _trained: dict[Column, Trained] = field(default_factory=dict)
@@ -111,7 +114,8 @@ class _Made:
         """The one of this workbench."""
         if bench not in _MADE:
             size = _size(bench)
-            _MADE[bench] = cls(bench, sound_events(bench, recipe("supervised", size, strengthened=True).rate), size)
+            material = sound_events(bench, recipe("supervised", size, strengthened=True).rate)
+            _MADE[bench] = cls(bench.corpus, bench.label, bench.seed, bench.say, material, size)
         return _MADE[bench]
 
     def recipe(self, column: Column) -> Recipe:
@@ -120,23 +124,23 @@ class _Made:
 
     def trained(self, column: Column) -> Trained:
         if column not in self._trained:
-            self.bench.say(f"training {column} on {self.material.name}")
+            self.say(f"training {column} on {self.material.name}")
             folder = cache.root() / "adversarial"
-            self._trained[column] = train(self.material, self.recipe(column), seed=self.bench.seed, checkpoints=folder)
+            self._trained[column] = train(self.material, self.recipe(column), seed=self.seed, checkpoints=folder)
         return self._trained[column]
 
     def attacker(self, column: Column) -> Attacker:
         """Bob, who sees what this column's sensor sends."""
         if column not in self._attackers:
             view = representation(self.trained(column).sensor)
-            self._attackers[column] = Attacker(view, self.material, seed=self.bench.seed)
+            self._attackers[column] = Attacker(view, self.material, seed=self.seed)
         return self._attackers[column]
 
     def unprotected(self, name: str, attack: Callable[[Attacker], Mapping[str, float]]) -> Mapping[str, float]:
         """What an attack reaches on a summary of the sound that hides nothing."""
         if name not in self._reached:
             view = summary(self.material.rate)
-            eavesdropper = self._attackers.setdefault("", Attacker(view, self.material, seed=self.bench.seed))
+            eavesdropper = self._attackers.setdefault("", Attacker(view, self.material, seed=self.seed))
             self._reached[name] = attack(eavesdropper)
         return {f"{metric}_plaintext": value for metric, value in self._reached[name].items()}
 
@@ -155,9 +159,8 @@ _MADE: weakref.WeakKeyDictionary[Workbench, _Made] = weakref.WeakKeyDictionary()
 
 
 def _attacks(made: _Made, column: Column) -> dict[str, Attack]:
-    bob, seed = made.attacker(column), made.bench.seed
-    contents = _contents(made)
-    attacks: dict[str, Attack] = {
+    bob, seed = made.attacker(column), made.seed
+    return {
         "adversarial-speech-detection": lambda: (
             _detect_speech(bob, seed)
             | dict(made.unprotected("speech", lambda other: {"attack_speech_auc": other.detect_speech().auc}))
@@ -170,11 +173,9 @@ def _attacks(made: _Made, column: Column) -> dict[str, Attack]:
             _identify_speaker(bob)
             | dict(made.unprotected("speaker", lambda other: {"attack_speaker_named": other.identify_speaker().named}))
         ),
+        "adversarial-content": lambda: _identify_content(bob, made),
         "adversarial-reconstruction": lambda: _reconstruct(bob, made.material.rate, seed),
     }
-    if contents:
-        attacks["adversarial-content"] = lambda: _identify_content(bob, contents, made.bench.label)
-    return attacks
 
 
 def _detect_speech(bob: Attacker, seed: int) -> dict[str, float]:
@@ -197,15 +198,15 @@ def _identify_speaker(bob: Attacker) -> dict[str, float]:
     }
 
 
-def _contents(made: _Made) -> dict[str, str]:
-    """The workbench's label of every utterance that its corpus has, if any is spoken in these segments."""
-    labels = {clip.id: clip.label(made.bench.label) for clip in made.bench.corpus}
+def _identify_content(bob: Attacker, made: _Made) -> dict[str, float]:
+    """The workbench's label of the utterances that are from its corpus."""
+    label = made.label
+    labels = {clip.id: clip.label(label) for clip in made.corpus}
     heard = {name for part in made.material.parts.values() for name in part.speech.recording.tolist()}
-    return {name: value for name, value in labels.items() if value is not None and name in heard}
-
-
-def _identify_content(bob: Attacker, labels: Mapping[str, str], label: str) -> dict[str, float]:
-    found = bob.identify_content(labels)
+    known = {name: value for name, value in labels.items() if value is not None and name in heard}
+    if not known:
+        raise adversarial.AttackError(f"the speech of {made.material.name} has no label {label} to look for")
+    found = bob.identify_content(known)
     return {f"attack_{label}_named": found.named, f"attack_{label}_named_chance": found.chance}
 
 
@@ -227,7 +228,10 @@ def _reconstruct(bob: Attacker, rate: int, seed: int) -> dict[str, float]:
 
 def _query(clip: Clip, rate: int) -> npt.NDArray[np.float32]:
     """The most energetic second of a clip, as the sensor takes it (1, samples)."""
-    return most_energetic(read(clip, rate), rate)[0][None]
+    pieces = most_energetic(read(clip, rate), rate)
+    if not pieces:
+        raise BrokenClip(f"{clip.source}: is silent")
+    return pieces[0][None]
 
 
 def _clip(segments: Segments, material: Material) -> Clip:

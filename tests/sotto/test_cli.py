@@ -82,5 +82,5 @@ def test_listings_are_machine_readable():
 def test_reproduce_and_attack_list_what_they_know():
     assert "dias-table3" in sotto("reproduce", "--list").stdout
     attacks = sotto("attack", "--list").stdout
-    for paradigm in ("mpc-", "he-", "hashing-", "keyed-"):
+    for paradigm in ("mpc-", "he-", "hashing-", "keyed-", "adversarial-"):
         assert paradigm in attacks
