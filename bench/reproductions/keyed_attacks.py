@@ -51,7 +51,7 @@ WAVEFORM_SIZES = {"quick": (3, 10), "full": (3, 5, 10, 15, 20, 128)}
 SPECTROGRAM_SIZES = {"quick": (3,), "full": (3, 8)}
 _STARTS = {"quick": 32, "full": 128}
 _STEPS = {"quick": 300, "full": 2000}
-_QUERIES = {"quick": 20, "full": 100}
+_UTTERANCES = {"quick": 4, "full": None}  # of each test speaker
 _MOST_LEARNT = 64  # numbers in a block: beyond, the network has more outputs than examples
 _LISTENED = 12  # clips, for STOI and the spectral distance
 _RECOVERED = 0.99
@@ -85,18 +85,17 @@ class Stage:
     @classmethod
     def open(cls, request: Request) -> Stage:
         data, preset, seed, say = request.data, request.preset, request.seed, request.say
-        verifier = verification_task(data, preset=preset, seed=seed, say=say)
+        verifier = verification_task(data, preset=preset, seed=seed, say=say, utterances=_UTTERANCES[preset])
         recogniser = recognisers(data, preset=preset, seed=seed, say=say, folds=1)[0]
         others = public_speech(data)
         slower = [np.asarray(soxr.resample(wave, RATE, STRING_RATE), np.float32) for wave in others]
         strings = [string.samples for string in recogniser.strings]
         frames = log_mel(slower, recogniser.task.inputs.shape[2])
         longest = max(map(len, strings)) / STRING_RATE
-        said = verifier.inputs[_spread(len(verifier.inputs), _QUERIES[preset])]
         return cls(
             verifier,
             recogniser,
-            Speech(said, queries(others, 1), said.shape[1] / RATE, 1),
+            Speech(verifier.inputs, queries(others, 1), verifier.inputs.shape[1] / RATE, 1),
             Speech(_at_once(strings), _at_once(slower), longest, 1),
             Speech(recogniser.task.inputs, frames, longest, 2),
             preset,
@@ -124,7 +123,8 @@ def _attacked(key: keyed.Key, stage: Stage) -> Iterator[tuple[str, Mapping[str, 
     yield "none", _heard(key, [None] * len(speeches), stage)
     known, count = _known_plaintext(key, first)
     seconds = None if count is None else count * _block_seconds(key, first)
-    yield "known-plaintext", {"blocks": count, "seconds": seconds} | _heard(key, [known] * len(speeches), stage)
+    with_known = _heard(key, [known] * len(speeches), stage)
+    yield "known-plaintext", {"blocks": count, "seconds": seconds} | with_known
     chosen = chosen_speech(key.kind, key.block_size, key.dimension)
     (exact,) = keys_from_chosen(keyed.encrypt(chosen, key), key.kind, key.block_size, key.dimension)
     asked = blocks(chosen, key.block_size, key.dimension).shape[:3].numel()
@@ -190,7 +190,6 @@ def _heard(key: keyed.Key, guesses: Sequence[keyed.Key | None], stage: Stage) ->
     utterances, strings = stage.utterances.said, stage.strings.said
     plain, recovered = _whole(utterances, key), _recovered(utterances, key, guesses[0])
     pairs = [(plain[i].double().numpy(), recovered[i].double().numpy()) for i in _spread(len(plain), _LISTENED)]
-    everyone = _recovered(stage.verifier.inputs, key, guesses[0])
     digits = _recovered(strings, key, guesses[1]).numpy()
     lengths = [len(string.samples) for string in stage.recogniser.strings]
     return {
@@ -199,7 +198,7 @@ def _heard(key: keyed.Key, guesses: Sequence[keyed.Key | None], stage: Stage) ->
         "stoi": mean_of([intelligibility(one, other, RATE) for one, other in pairs]),
         "distance_db": mean_of([log_spectral_distance(_spectrum(one), _spectrum(other)) for one, other in pairs]),
         "wer_percent": 100 * stage.recogniser.word_error_rate_of([x[:n] for x, n in zip(digits, lengths, strict=True)]),
-        "eer_percent": 100 * stage.verifier.measure(stage.verifier.module, everyone),
+        "eer_percent": 100 * stage.verifier.measure(stage.verifier.module, recovered),
     }
 
 
