@@ -40,7 +40,9 @@ def host(path, ready, seen):
     seen.put((received, keys, weights))
 
 
-@pytest.mark.parametrize(("kind", "dimension"), [("shuffling", 1), ("flipping", 2), ("rom", 1)])
+@pytest.mark.parametrize(
+    ("kind", "dimension"), [pytest.param("shuffling", 1, marks=pytest.mark.slow), ("flipping", 2), ("rom", 1)]
+)
 def test_two_processes(tmp_path, kind, dimension):
     """Alice gets the plain model's answers; Bob's process holds no key, no plain kernel and no plain speech."""
     model, features = network(dimension)
