@@ -182,6 +182,8 @@ class _Host:
                 raise Refused(f"bob serves alice, not {hello.role}")
             require_fit(hello, self._hosted.terms)
         self._require_rate(client)
+        if sum(other.client == client for other in self._waiting) >= self._limits.per_client:
+            raise Refused(f"{self._limits.per_client} of this client's sessions wait already: try again later")
         self._arrivals.discard(arrival)
         arrival.deadline = time.monotonic() + self._limits.wait_seconds
         self._selector.modify(arrival.sock, selectors.EVENT_READ, lambda _: self._spoke(arrival))

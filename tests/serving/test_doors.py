@@ -1,0 +1,134 @@
+"""Every paradigm as a service with a small untrained model: Alice's answer is that of the model in the clear."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+
+import hashing
+import keyed
+from audio import Clip
+from audio.features import EGeMAPS, MeanMFCC, Waveform
+from models import ModelRecord, Normalisation, build, save
+from models.training import predict
+from serving import asking
+from serving.dealing import Dealing
+from serving.doors import DoorError, Offer, Own, paradigm
+from serving.folders import KEY_FILE, MODEL_FILE, write_calibration
+from serving.terms import FrontEnd, read_terms, write_terms
+from tests.serving.parties import host, wish
+
+CLASSES = ("calm", "angry", "happy")
+
+
+@pytest.fixture
+def clip():
+    time = np.arange(16000) / 16000
+    sound = sum(np.sin(2 * np.pi * k * 180 * time) / k for k in range(1, 12)) * (1 + 0.4 * np.sin(2 * np.pi * 4 * time))
+    return Clip(id="tone", samples=(0.1 * sound).astype("float32"), rate=16000)
+
+
+@pytest.fixture
+def folders(tmp_path):
+    for name in ("bob", "alice"):
+        (tmp_path / name).mkdir()
+    return tmp_path
+
+
+def load(offer):
+    return paradigm(offer.paradigm).host(offer)
+
+
+def dealing(modes):
+    return Dealing(modes, None, 30.0)
+
+
+def _model(path, architecture, spec, arguments, normalisation=None):
+    torch.manual_seed(3)
+    module = build(architecture, arguments | {"classes": 3}).eval()
+    record = ModelRecord(
+        architecture=architecture, arguments=arguments | {"classes": 3}, classes=CLASSES, features=spec.to_record(),
+        normalisation=normalisation,
+    )  # fmt: skip
+    save(path, module, record)
+    return module, record
+
+
+def _ask(address, folders, clip, name, mode="", dealer=None, own=True):
+    terms = read_terms(folders / "alice") if own else None
+    with asking.session(
+        wish(address, paradigm=name, mode=mode, dealer=dealer, terms=terms, seconds=60.0, opening_seconds=60.0),
+        Own(folders / "alice" if own else None),
+    ) as session:
+        features = session.features(clip)
+        session.prepare()
+        labels = [int(session.ask(features).labels[0]) for _ in range(2)]
+        return features, labels, session.classes
+
+
+@pytest.mark.parametrize("mode", ["malicious", pytest.param("semi-honest", marks=pytest.mark.slow)])
+def test_mpc(folders, clip, mode):
+    in_range = Normalisation(np.zeros(40), np.full(40, 100.0))
+    module, _ = _model(folders / "bob" / MODEL_FILE, "depinto", MeanMFCC(trim_db=35.0), {}, in_range)
+    offer = Offer("mpc", folders / "bob", mode)
+    with (
+        host(partial(dealing, (mode,)), role="dealer", wait_seconds=60.0) as (_, dealer_at),
+        host(partial(load, offer), dealer=dealer_at, wait_seconds=60.0) as (_, address),
+    ):
+        features, labels, classes = _ask(address, folders, clip, "mpc", mode, dealer_at, own=False)
+    assert labels == [int(predict(module, features).argmax())] * 2
+    assert classes == CLASSES
+
+
+def test_keyed(folders, clip):
+    plain = folders / "plain.safetensors"
+    module, record = _model(plain, "wave-patch-cnn", Waveform(seconds=1.0, block=10), {"block_size": 10})
+    key = keyed.generate_key("rom", 10)
+    keyed.save_key(folders / "alice" / KEY_FILE, key)
+    keyed.save_encrypted_model(folders / "bob" / MODEL_FILE, module, key, record)
+    write_terms(folders / "alice", load(Offer("keyed", folders / "bob")).terms, FrontEnd.of(record))
+    with host(partial(load, Offer("keyed", folders / "bob"))) as (_, address):
+        features, labels, _ = _ask(address, folders, clip, "keyed")
+        with pytest.raises(DoorError, match="--own"):
+            _ask(address, folders, clip, "keyed", own=False)
+    assert labels == [int(predict(module, features).argmax())] * 2
+    with pytest.raises(keyed.NotEligibleError, match="not encrypted"):
+        load(Offer("keyed", plain))
+
+
+def test_hashing(folders, clip):
+    generator = np.random.default_rng(5)
+    rows = generator.normal(size=(60, 88)).astype("float32")
+    key = hashing.HashKey.generate(hashing.HashParameters(inputs=88, k=5, delta=4.0, measurements_per_coefficient=8))
+    key.save(folders / "alice" / KEY_FILE)
+    hashes = hashing.pack(hashing.modular_hash(rows, key), 5)
+    labels = np.array(CLASSES)[generator.integers(0, 3, 60)]
+    classifier = hashing.HammingSVC().fit(hashes, labels, fingerprint=key.fingerprint)
+    classifier.save(folders / "bob" / MODEL_FILE)
+    offer = Offer("hashing", folders / "bob")
+    write_terms(folders / "alice", load(offer).terms, FrontEnd(EGeMAPS().to_record()))
+    with host(partial(load, offer)) as (_, address):
+        features, found, classes = _ask(address, folders, clip, "hashing")
+    expected = classifier.predict(hashing.pack(hashing.modular_hash(features, key), 5))[0]
+    assert [classes[label] for label in found] == [expected] * 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", ["packed", "batched", "tenseal"])
+def test_he(folders, clip, mode):
+    rows = np.random.default_rng(7).normal(size=(40, 88)).astype("float32") * 100
+    normalisation = Normalisation.range(rows)
+    arguments = {"inputs": 88, "hidden": [16], "activation": "poly2"}
+    module, _ = _model(folders / "bob" / MODEL_FILE, "mlp", EGeMAPS(), arguments, normalisation)
+    write_calibration(folders / "bob", np.clip(normalisation.transform(rows), -1, 1))
+    with host(partial(load, Offer("he", folders / "bob", mode)), message_seconds=120.0) as (_, address):
+        features, labels, _ = _ask(address, folders, clip, "he", mode, own=False)
+    assert labels == [int(predict(module, np.clip(features, -1, 1)).argmax())] * 2
+
+
+def test_a_paradigm_that_is_none_is_one_line():
+    with pytest.raises(DoorError, match="choose one of mpc, he"):
+        paradigm("os")

@@ -1,0 +1,141 @@
+"""Settings of Bob, Alice and the dealer: flags, environment, file; and wrong usage, told before anything is loaded."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from typer.testing import CliRunner
+
+from sotto import cli
+from sotto.commands import bob as bob_command
+from sotto.commands import dealer as dealer_command
+
+EXAMPLES = Path(__file__).parent.parent.parent / "examples" / "services"
+
+
+@pytest.fixture
+def started(monkeypatch):
+    """What a service would have been started with."""
+    caught = []
+
+    def catch(orders, address, *, health, log_format):
+        caught.append((orders, address, health, log_format))
+
+    monkeypatch.setattr(bob_command, "run_service", catch)
+    monkeypatch.setattr(dealer_command, "run_service", catch)
+    return caught
+
+
+def sotto(*arguments, **environment):
+    done = CliRunner().invoke(
+        cli.app, [str(each) for each in arguments], env={"COLUMNS": "400", "TERMINAL_WIDTH": "400", **environment}
+    )
+    return done.exit_code, " ".join(re.sub(r"[│╭╮╰╯─]", " ", done.output).split())
+
+
+def test_a_flag_wins_over_the_environment_and_that_over_the_file(started, tmp_path):
+    (tmp_path / "s.toml").write_text(
+        '[bob]\nmodel = "m"\nparadigm = "keyed"\nmax_sessions = 3\nmax_waiting = 5\nsession_mb = 100\n[alice]\n'
+    )
+    config = ["--config", tmp_path / "s.toml"]
+    code, said = sotto("bob", *config, "--max-sessions", "7", SOTTO_BOB_MAX_SESSIONS="6", SOTTO_BOB_MAX_WAITING="4")
+    assert code == 0, said
+    orders, address, health, log_format = started[0]
+    assert (orders.limits.sessions, orders.limits.waiting, orders.limits.session_mb) == (7, 4, 100)
+    assert orders.limits.per_client == 4  # its default
+    assert orders.load.args[0].model == tmp_path / "m"
+    assert (address, health, log_format) == (("127.0.0.1", 7100), None, "text")
+
+
+def test_the_example_settings_are_settings(started, monkeypatch):
+    code, said = sotto("bob", "--config", EXAMPLES / "sotto.toml")
+    assert code == 0, said
+    assert sotto("dealer", "--config", EXAMPLES / "sotto.toml")[0] == 0
+    (bob, bob_at, *_), (dealer, dealer_at, *_) = started
+    assert bob_at == ("0.0.0.0", 7100)  # noqa: S104
+    assert bob.dealer == ("dealer.example", 7200)
+    assert bob.keys == EXAMPLES / "keys" / "bob"
+    assert dealer_at == ("0.0.0.0", 7200)  # noqa: S104
+    assert dealer.load.args[0] == ("malicious",)
+
+
+@pytest.mark.parametrize(
+    ("content", "line"),
+    [
+        ("[bob]\nmodle = 'm'\n", "no setting 'modle'"),
+        ("[bob\n", "is no TOML file"),
+        ("[carol]\n", "[alice], [bob], [dealer] and nothing else"),
+        ("[bob]\nmodel='m'\nmax_sessions='many'\n", "valid integer"),
+    ],
+)
+def test_a_slip_in_a_file_is_told(started, tmp_path, content, line):
+    (tmp_path / "s.toml").write_text(content)
+    code, said = sotto("bob", "--config", tmp_path / "s.toml")
+    assert code == 2
+    assert line in said
+    assert not started
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["bob", "m", "--paradigm", "keyed", "--listen", "0.0.0.0:7100"], "sotto keys init"),
+        (["bob", "m", "--paradigm", "keyed", "--listen", "7100"], "no HOST:PORT"),
+        (["bob", "m", "--paradigm", "mpc"], "needs a dealer"),
+        (["bob", "m", "--paradigm", "keyed", "--dealer", "127.0.0.1:7200"], "has no dealer"),
+        (["bob", "m", "--paradigm", "mpc", "--dealer", "dealer.example:7200"], "sotto keys init"),
+        (["bob", "m", "--paradigm", "he", "--mode", "malicious"], "has modes packed"),
+        (["bob", "m", "--paradigm", "runes"], "a paradigm is one of"),
+        (["dealer", "--listen", "192.0.2.1:7200"], "sotto keys init"),
+        (["dealer", "--mode", "honest"], "a mode is one of"),
+        (["alice", "/no/such.wav"], "is not a file"),
+        (["keys", "issue", "x", "--role", "carol"], "a role is one of"),
+        (["prepare", "runes"], "a paradigm is one of"),
+    ],
+)
+def test_wrong_usage_is_told_before_anything_is_loaded(started, arguments, line):
+    code, said = sotto(*arguments)
+    assert code == 2
+    assert line in said
+    assert not started
+
+
+def test_a_token_that_others_can_read_is_not_used(started, tmp_path):
+    token = tmp_path / "token"
+    token.write_text("0123456789abcdef\n")
+    token.chmod(0o644)
+    arguments = ["bob", "m", "--paradigm", "keyed", "--token-file", token]
+    assert "chmod 600" in sotto(*arguments)[1]
+    token.chmod(0o600)
+    assert sotto(*arguments)[0] == 0
+    assert started[0][0].token == b"0123456789abcdef"
+    assert "0123456789abcdef" not in repr(started[0][0])
+
+
+def test_keys_are_made_shown_issued_and_renewed(tmp_path):
+    folder = tmp_path / "keys"
+    assert sotto("keys", "init", folder)[0] == 0
+    assert sotto("keys", "issue", "clinic-7", "--role", "alice", "--dir", folder)[0] == 0
+    assert sotto("keys", "renew", "clinic-7", "--dir", folder, "--days", "30")[0] == 0
+    code, said = sotto("keys", "show", folder, "--json")
+    assert code == 0
+    shown = {each["name"]: each for each in json.loads(said)}
+    assert {name: each["role"] for name, each in shown.items()} == {
+        "alice": "alice", "bob": "bob", "dealer": "dealer", "clinic-7": "alice",
+    }  # fmt: skip
+    assert shown["clinic-7"]["days_left"] == 29
+
+
+def test_alice_hears_that_nobody_listens(tmp_path):
+    soundfile.write(tmp_path / "a.wav", 0.1 * np.sin(np.arange(16000) / 10), 16000)
+    done = CliRunner().invoke(
+        cli.app,
+        ["alice", str(tmp_path / "a.wav"), "--connect", "127.0.0.1:9", "--paradigm", "he", "--timeout", "0.3"],
+    )
+    assert done.exit_code == 1
+    assert "nobody listens at 127.0.0.1:9" in str(done.exception)
