@@ -36,6 +36,8 @@ def sound_events(bench: Workbench, rate: int) -> Material:
         material = opened[rate]
         sizes = ", ".join(f"{name} {len(part.events)} + {len(part.speech)}" for name, part in material.parts.items())
         bench.say(f"{material.name}: segments of events + speech: {sizes}")
+        if material.notice:
+            bench.say(material.notice)
     return opened[rate]
 
 

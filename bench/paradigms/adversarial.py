@@ -69,10 +69,9 @@ def build(cell: Cell, bench: Workbench) -> Experiment:
     material, met = made.material, made.attacker(column).met
     sensor_file, classifier_file = (bench.folder / f"{cell.mode}-{name}.safetensors" for name in ("sensor", "events"))
     _save(trained, made.recipe(column), material, bench.seed, str(sensor_file), str(classifier_file))
+    parameters = {"sounds": material.name, "size": made.size, "recipe": "strengthened"}
     return Experiment(
-        cell=Cell(
-            cell.paradigm, cell.mode, cell.model, {**cell.parameters, "size": made.size, "recipe": "strengthened"}
-        ),
+        cell=Cell(cell.paradigm, cell.mode, cell.model, {**cell.parameters, **parameters}),
         parts=_parts(str(sensor_file), str(classifier_file), "class"),
         score_parts=_parts(str(sensor_file), str(classifier_file), "logits") if cell.mode == "baseline" else None,
         queries=met.segments.waveforms,
@@ -119,7 +118,7 @@ class _Made:
         return _MADE[bench]
 
     def recipe(self, column: Column) -> Recipe:
-        """The strengthened recipe: the published one does not keep what it promises, and is reproduced elsewhere."""
+        """The strengthened one; ``sotto reproduce rdal-table2`` sets it beside the published one."""
         return recipe(column, self.size, strengthened=True)
 
     def trained(self, column: Column) -> Trained:
