@@ -39,7 +39,8 @@ FEATURES = LogMel(
     top_db=60.0,
 )  # fmt: skip
 _SCALE = 20.0  # decibels, about the spread of a band
-_REVISION = 1
+_LONGEST_SILENCE = 240  # frames after the longest string of a training batch
+_REVISION = 2
 
 
 @dataclass(frozen=True)
@@ -232,7 +233,8 @@ def _fit(module: nn.Module, strings: Sequence[DigitString], training: Training, 
     module.train()
     for _ in range(training.epochs):
         for part in _batches(frames_of, training.batch, generator):
-            x = inputs[part, :, : int(frames_of[part].max())]
+            silence = int(torch.randint(_LONGEST_SILENCE, (1,), generator=generator))  # the test strings end in it too
+            x = inputs[part, :, : int(frames_of[part].max()) + silence]
             scores = module(_varied(x, training, generator))
             words = [torch.tensor(strings[i].digits) + 1 for i in part.tolist()]
             lengths = torch.tensor([len(each) for each in words])
