@@ -29,10 +29,11 @@ _HEADER = struct.Struct("<Q")
 def mutated(seeds: Sequence[bytes], draw: random.Random, *, most: int | None = None) -> bytes:
     """One of ``seeds``, changed in one to four places; at most ``most`` bytes."""
     data = draw.choice(seeds)
+    most = most or max(_MOST_BYTES, 2 * max(map(len, seeds)))
     for _ in range(draw.choice((1, 1, 1, 2, 2, 4))):
         change = draw.choice((_bytes, _structure, _structure))
-        data = change(data, draw, seeds)
-    return data[: most or max(_MOST_BYTES, 2 * max(map(len, seeds)))]
+        data = change(data, draw, seeds)[:most]
+    return data
 
 
 def _structure(data: bytes, draw: random.Random, seeds: Sequence[bytes]) -> bytes:
@@ -119,7 +120,8 @@ def _replacement(value: Any, draw: random.Random) -> Any:
     if isinstance(value, str):
         return draw.choice((*_STRINGS, value[:-1], value + "x", value * 2))
     if isinstance(value, list):
-        return draw.choice((value * 2, value[:-1], [], value * 600, [draw.choice(INTEGERS)] * 8, _nested(draw)))
+        many = value * 600 if all(isinstance(each, int | float) for each in value) else value
+        return draw.choice((value * 2, value[:-1], [], many, [draw.choice(INTEGERS)] * 8, _nested(draw)))
     return draw.choice((value, _nested(draw), draw.choice(INTEGERS), draw.choice(_STRINGS)))
 
 

@@ -1,0 +1,68 @@
+"""Which services an experiment on load and faults runs: each paradigm in its main modes, prepared for real.
+
+The models are the smallest that `sotto prepare` offers, and the question is one clip of the test split.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from bench import preparing
+from bench.reproductions.request import Request
+from bench.suite import open_workbench
+from serving.doors import Own, paradigm
+from serving.terms import read_terms
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A paradigm in a mode of its door, with the model and the key type that are prepared for it."""
+
+    paradigm: str
+    mode: str
+    model: str = ""
+    key: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.paradigm}/{self.mode}"
+
+
+CELLS = (
+    Cell("mpc", "malicious", "depinto"),
+    Cell("mpc", "semi-honest", "depinto"),
+    Cell("he", "packed"),
+    Cell("hashing", "smh"),
+    Cell("keyed", "encrypted", key="shuffling"),
+)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A cell ready to be served: each party's folder, and a question (1, …) float32."""
+
+    cell: Cell
+    bob: Path
+    alice: Path
+    features: npt.NDArray[np.float32]
+
+
+def prepared(request: Request) -> Iterator[Prepared]:
+    """Every cell, one after another; models come from the cache where they were trained before."""
+    bench = open_workbench(
+        request.corpus, request.data, preset="quick", seed=request.seed, say=request.say,
+        skip_broken=request.skip_broken,
+    )  # fmt: skip
+    clip = bench.corpus[bench.split.test[0]]
+    for cell in CELLS:
+        out = bench.folder / f"{cell.paradigm}-{cell.mode}"
+        folders = preparing.prepare(cell.paradigm, cell.key or cell.mode, cell.model, "class", bench, out)
+        terms = read_terms(folders.alice)
+        if terms is None:
+            raise preparing.PreparationError(f"{folders.alice}: has no terms")
+        front = paradigm(cell.paradigm).front(Own(folders.alice), terms)
+        yield Prepared(cell, folders.bob, folders.alice, front.compute(clip))

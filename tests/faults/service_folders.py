@@ -1,0 +1,27 @@
+"""Folders of small untrained models, so that services start without any training."""
+
+from __future__ import annotations
+
+import torch
+
+from models import ModelRecord, save
+from models.architectures import build
+from models.recipes import DEPINTO
+
+CLASSES = ("calm", "angry", "sad")
+FEATURES = (40,)
+
+
+def mpc_folders(folder):
+    """Bob's and Alice's folders for `mpc`."""
+    bob, alice = folder / "bob", folder / "alice"
+    alice.mkdir()
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        module = build("depinto", {"classes": len(CLASSES)})
+    record = ModelRecord(
+        architecture="depinto", arguments={"classes": len(CLASSES)}, classes=CLASSES,
+        features=DEPINTO.features.to_record(),
+    )  # fmt: skip
+    save(bob / "model.safetensors", module.eval(), record)
+    return bob, alice

@@ -1,0 +1,70 @@
+"""Real services under faults: a few in continuous integration, all of them in the slow tests."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from bench.asker import Asker
+from bench.fault_proxy import Break, Ledger
+from bench.fault_trials import Trials
+from bench.reproductions import faults, soak, throughput
+from bench.reproductions.request import Request
+from bench.services import Deployment
+from tests.faults.service_folders import FEATURES, mpc_folders
+
+PATIENCE = 15.0  # of every wait; the machine may be busy with other tests
+DEADLINE = 90.0
+
+
+@pytest.fixture(scope="module")
+def standing(tmp_path_factory):
+    """Bob and a dealer, mode malicious, with proxies between everybody, a ledger, and trials ready to be made."""
+    bob, alice = mpc_folders(tmp_path_factory.mktemp("mpc"))
+    ledger = Ledger()
+    with Deployment("mpc", "malicious", bob, alice, patience=PATIENCE, ledger=ledger) as deployment:
+        features = np.random.default_rng(0).normal(size=(1, *FEATURES)).astype(np.float32)
+        yield deployment, Trials(deployment, features, DEADLINE, seed=1), ledger, features
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("victim", ["alice", "bob", "dealer"])
+def test_a_party_killed_at_a_random_moment_harms_one_session_only(standing, victim):
+    _, trials, ledger, _ = standing
+    trial = trials.run(victim)
+    assert (trial.hung, trial.unclear, trial.right) == ("", "", True), trial
+    assert ledger.deliveries
+    assert not ledger.repeated
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("kind", ["cut", "half-close"])
+def test_a_link_that_breaks_ends_everybody_and_a_new_session_gets_new_bundles(standing, kind):
+    """Alice asks again after the bundle of her query has begun to arrive: what she used of it is never dealt again."""
+    deployment, trials, ledger, features = standing
+    before = ledger.deliveries
+    deployment.proxies["alice-bob"].plan(Break(kind, "back", trials.usual.bytes["alice-bob", "back"] * 3 // 4))
+    asker = Asker(deployment.wish(), deployment.own, features, queries=50)
+    assert asker.await_end(DEADLINE)
+    assert asker.ended in ("LinkClosed", "PeerError", "LinkTimeout"), (asker.ended, asker.said)
+    asker.kill()
+    for service in deployment.services:
+        service.await_idle(DEADLINE)
+    again = trials.ask_once(DEADLINE)
+    assert [label for label, _ in again.answers] == [trials.usual.label], again.said
+    assert ledger.deliveries >= before + 2
+    assert not ledger.repeated
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("reproduction", [faults, throughput, soak])
+def test_the_reproductions_run(reproduction, tmp_path):
+    rows = reproduction.run(Request("synthetic", None, "quick", 0, tmp_path, print))
+    assert {row.paradigm for row in rows} == {"mpc", "he", "hashing", "keyed"}
+    if reproduction is faults:
+        assert not sum(row.metrics["hung"] + row.metrics["unclear"] + row.metrics["wrong"] for row in rows)
+        assert not sum(row.metrics.get("dealt_twice") or 0.0 for row in rows)
+    if reproduction is soak:
+        assert all(row.metrics["files_last"] <= row.metrics["files_first"] + 2 for row in rows)
+        assert all(row.metrics["memory_mb_per_1000_queries"] < 20 for row in rows if row.model != "alice")
