@@ -68,7 +68,7 @@ def test_bench_writes_valid_rows_and_a_second_run_reuses_what_the_first_made(cor
     assert row["bytes"]["alice"] > 704  # a hash of 2,816 symbols in two bit planes
     assert row["metrics"]["attack_known_key_recovered"] > 0.5
     written = {path.name for path in (tmp_path / "one").iterdir()}
-    assert written == {"results.json", "results.csv", "report.html"}
+    assert written == {"results.json", "results.csv", "report.html", "scene.json"}
     assert json.loads((tmp_path / "one" / "results.json").read_text()) == [row]
     second = sotto(*options, tmp_path / "two")
     assert second.returncode == 0
