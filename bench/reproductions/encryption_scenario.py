@@ -4,7 +4,7 @@ Source: Niwa, Shiota, Kiya, tables I to III of both papers.  *Plain model* is th
 queries; the other three are the encrypted network on unencrypted queries, on queries under its own key, and on queries
 under other keys of the same type and size (the mean of five).  Every figure is measured anew, also those that must be
 equal: the row says how far the scores under the correct key are from the plain ones, and whether the metric is the
-same.
+same.  All rates are in percent.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ def rows(
     for kind in keyed.KEY_TYPES:
         folds = [scenario(task, kind, outputs) for task, outputs in zip(tasks, plain, strict=True)]
         found.append(_row(kind, tasks, folds, model, request, published or {}))
-        percents = {name: found[-1].metrics[f"{tasks[0].metric}_percent_{name}"] for name in COLUMNS}
+        percents = {name: found[-1].metrics[f"{tasks[0].metric}_{name}"] for name in COLUMNS}
         request.say(f"{tasks[0].name}, {kind}: " + ", ".join(f"{n} {v:.2f}" for n, v in percents.items()) + " %")
     return found
 
@@ -97,9 +97,9 @@ def _row(
 ) -> Row:
     task, metric = tasks[0], tasks[0].metric
     metrics: dict[str, float | None] = {
-        f"{metric}_percent_{name}": 100 * float(np.mean([getattr(fold, name) for fold in folds])) for name in COLUMNS
+        f"{metric}_{name}": 100 * float(np.mean([getattr(fold, name) for fold in folds])) for name in COLUMNS
     }
-    metrics[f"{metric}_percent_incorrect_keys_sd"] = 100 * float(np.mean([fold.incorrect_keys_sd for fold in folds]))
+    metrics[f"{metric}_incorrect_sd"] = 100 * float(np.mean([fold.incorrect_keys_sd for fold in folds]))
     metrics["metric_identical"] = float(all(fold.correct_key == fold.plain_model for fold in folds))
     metrics["scores_bit_identical"] = float(all(fold.bit_identical for fold in folds))
     metrics["largest_output"] = max(fold.largest_output for fold in folds)
@@ -114,7 +114,7 @@ def _row(
         accuracy=float(np.mean([fold.plain_model for fold in folds])) if metric == "accuracy" else None,
         metrics=metrics,
         published={
-            f"{metric}_percent_{name}{paper}": figure
+            f"{metric}_{name}{paper}": figure
             for paper, table in published.items()
             if kind in table
             for name, figure in zip(COLUMNS, table[kind], strict=True)

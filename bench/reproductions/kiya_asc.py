@@ -12,7 +12,7 @@ from bench.reproductions.request import Request
 from bench.row import Row
 from bench.speech_tasks.scenes import CORPORA, scene_tasks
 
-DESCRIPTION = "scene classification, encrypted: accuracy with the correct key, none, incorrect ones (--data DIR)"
+DESCRIPTION = "scene classification, encrypted: accuracy in % with the correct key, none, incorrect ones (--data DIR)"
 
 _PUBLISHED = {
     "": {

@@ -21,7 +21,7 @@ from bench.speech_tasks import SpeechTask
 from bench.speech_tasks.recognition import Recogniser, recognisers
 from bench.speech_tasks.verification import verification_task
 
-DESCRIPTION = "encrypted waveforms into an unmodified recogniser and verifier, M = 5, 10, 20, 128 (--data DIR)"
+DESCRIPTION = "encrypted waveforms into an unmodified recogniser and verifier, M = 5, 10, 20, 128: % (--data DIR)"
 
 SIZES = (5, 10, 20, 128)
 _KEYS = {"quick": 2, "full": 5}
@@ -38,8 +38,8 @@ def run(request: Request) -> list[Row]:
     heard = recognisers(request.data, preset=request.preset, seed=request.seed, say=request.say)
     verifier = verification_task(request.data, preset=request.preset, seed=request.seed, say=request.say)
     plain = {
-        "wer_percent_plain": 100 * float(np.mean([each.task.measure(each.module, each.task.inputs) for each in heard])),
-        "eer_percent_plain": 100 * verifier.measure(verifier.module, verifier.inputs),
+        "wer_plain": 100 * float(np.mean([each.task.measure(each.module, each.task.inputs) for each in heard])),
+        "eer_plain": 100 * verifier.measure(verifier.module, verifier.inputs),
     }
     found = []
     for size in SIZES:
@@ -47,8 +47,8 @@ def run(request: Request) -> list[Row]:
             found.append(_row(kind, size, heard, verifier, plain, request))
             metrics = found[-1].metrics
             request.say(
-                f"{kind}, M = {size}: WER {metrics['wer_percent']:.1f} %, EER {metrics['eer_percent']:.1f} % "
-                f"(plain {plain['wer_percent_plain']:.1f} and {plain['eer_percent_plain']:.1f})"
+                f"{kind}, M = {size}: WER {metrics['wer']:.1f} %, EER {metrics['eer']:.1f} % "
+                f"(plain {plain['wer_plain']:.1f} and {plain['eer_plain']:.1f})"
             )
     return found
 
@@ -74,13 +74,13 @@ def _row(
         parameters={"block_size": size, "keys": len(keys)},
         accuracy=None,
         metrics={
-            "wer_percent": 100 * float(np.mean(words)),
-            "wer_percent_sd": 100 * float(np.std(words, ddof=1)),
-            "eer_percent": 100 * float(np.mean(speakers)),
-            "eer_percent_sd": 100 * float(np.std(speakers, ddof=1)),
+            "wer": 100 * float(np.mean(words)),
+            "wer_sd": 100 * float(np.std(words, ddof=1)),
+            "eer": 100 * float(np.mean(speakers)),
+            "eer_sd": 100 * float(np.std(speakers, ddof=1)),
             **plain,
         },
-        published={"wer_percent": _PUBLISHED[kind][size], "wer_percent_plain": _PUBLISHED_PLAIN},
+        published={"wer": _PUBLISHED[kind][size], "wer_plain": _PUBLISHED_PLAIN},
     )
     return msgspec.structs.replace(row, paradigm="keyed")
 

@@ -16,7 +16,7 @@ from bench.suite import open_workbench
 from bench.workbench import Workbench
 from models.recipes import SPECTROGRAM_PATCH, WAVE_PATCH, Recipe
 
-DESCRIPTION = "emotion recognition, encrypted: accuracy with the correct key, none, incorrect ones"
+DESCRIPTION = "emotion recognition, encrypted: accuracy in % with the correct key, none, incorrect ones"
 
 
 def run(request: Request) -> list[Row]:

@@ -82,7 +82,7 @@ def _verifying(size: int, request: Request) -> tuple[Row, Violin]:
             real = task.outputs(encrypted, keyed.encrypt(task.inputs, wrong))
             apart = max(apart, float((real - outputs).abs().max() / real.abs().max()))
     near = float(spearmanr(distances, rates).statistic)
-    more = {"folded_key_relative_error": apart, "rank_correlation_of_distance_and_rate": near}
+    more = {"folded_key_error": apart, "distance_rank_correlation": near}
     violin = Violin(f"M = {size}", np.array(rates), plain)
     return _row("asv", "speaker-embedding", task.corpus, size, violin, len(task.inputs), more, request), violin
 
@@ -117,10 +117,10 @@ def _row(
     metric = {"asv": "eer", "asr": "wer"}[name]
     rates = violin.rates
     metrics: dict[str, float | None] = {
-        f"{metric}_percent_plain": violin.plain,
-        f"{metric}_percent": float(rates.mean()),
+        f"{metric}_plain": violin.plain,
+        f"{metric}": float(rates.mean()),
     }
-    metrics |= {f"{metric}_percent_{word}": float(value) for word, value in _spread(rates).items()}
+    metrics |= {f"{metric}_{word}": float(value) for word, value in _spread(rates).items()}
     metrics[f"{metric}_variance"] = float(rates.var(ddof=1))
     request.say(
         f"{name}, M = {size}: {metric} {rates.mean():.1f} % over {len(rates)} incorrect keys, "
