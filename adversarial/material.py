@@ -8,9 +8,9 @@ shot, siren), with speech from LibriSpeech, or from RAVDESS where that is all th
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +18,7 @@ import numpy as np
 from adversarial.made_up_sounds import CLASSES as MADE_UP
 from adversarial.made_up_sounds import NOTICE, made_up_events, made_up_speech
 from adversarial.segments import Events, Floats, Speech, most_energetic
-from audio import Clip, CorpusError, SplitError, load_corpus, read
+from audio import Clip, CorpusError, SplitError, WrongFolder, load_corpus, read
 from audio.parallel import spread
 
 SHARES = {"train": 0.6, "validation": 0.15, "test": 0.25}
@@ -190,7 +190,7 @@ def _urban(data: Path | None, skip_broken: bool) -> list[_Labelled]:
     found = _events("urbansound8k", data, _URBAN, skip_broken)
     try:
         dogs = _events("esc10", data, _ESC10, skip_broken)
-    except CorpusError:
+    except WrongFolder:
         return found  # UrbanSound8K has dogs of its own
     return found + dogs
 
@@ -209,12 +209,16 @@ def _speech(data: Path | None, wanted: str | None, skip_broken: bool) -> tuple[l
     faults = []
     for name in (wanted,) if wanted else SPEECH_SOURCES:
         try:
-            clips = _librispeech(data, skip_broken) if name == "librispeech" else load_corpus(name, data)
-        except CorpusError as error:
+            clips = _librispeech(data, skip_broken) if name == "librispeech" else _ravdess(data, skip_broken)
+        except WrongFolder as error:
             faults.append(str(error))
             continue
         return [_Labelled(clip, "", clip.speaker or clip.id) for clip in clips], name
-    raise CorpusError(faults[0])
+    raise WrongFolder(faults[0])
+
+
+def _ravdess(data: Path | None, skip_broken: bool) -> Iterable[Clip]:
+    return load_corpus("ravdess", data, skip_broken=skip_broken)
 
 
 def _librispeech(data: Path | None, skip_broken: bool) -> Iterable[Clip]:
@@ -228,21 +232,16 @@ def _librispeech(data: Path | None, skip_broken: bool) -> Iterable[Clip]:
     return list(clips.values())
 
 
-@dataclass(frozen=True)
-class _Cutter:
-    rate: int
-    count: int
-
-    def __call__(self, clip: Clip) -> list[Floats]:
-        return most_energetic(read(clip, self.rate), self.rate, self.count)
-
-
 def _cut(clips: Sequence[Clip], rate: int, count: int, label: str) -> list[list[Floats]]:
     pieces: list[list[Floats]] = [[] for _ in clips]
-    cutter: Callable[[Clip], list[Floats]] = _Cutter(rate, count)
-    for place, found in spread(cutter, clips, seconds_each=0.01, label=label, jobs=1):
+    work = partial(_pieces, rate=rate, count=count)
+    for place, found in spread(work, clips, seconds_each=0.01, label=label, jobs=1):
         pieces[place] = found
     return pieces
+
+
+def _pieces(clip: Clip, rate: int, count: int) -> list[Floats]:
+    return most_energetic(read(clip, rate), rate, count)
 
 
 def _cut_events(items: Sequence[_Labelled], classes: tuple[str, ...], rate: int) -> Events:
