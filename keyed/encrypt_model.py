@@ -77,13 +77,15 @@ def _require_eligible(module: nn.Module, name: str, key: Key) -> None:
 
 
 def _require_plain_weight(module: nn.Module, layer: nn.Module, called: str) -> None:
-    if isinstance(layer, LazyModuleMixin):
-        raise NotEligibleError(f"{called} has no weights yet: run the model once first")
     weight = layer._parameters.get("weight")
+    if isinstance(layer, LazyModuleMixin) or (weight is not None and weight.is_meta):
+        raise NotEligibleError(f"{called} has no weights yet: load them, or run the model once, first")
     if weight is None:
         raise NotEligibleError(f"{called} computes its weight from others: remove its parametrization or weight norm")
     if not weight.is_floating_point():
-        raise NotEligibleError(f"{called} has weights of {weight.dtype}: encrypt the model before it is quantised")
+        raise NotEligibleError(
+            f"{called} has weights of {weight.dtype}: encrypt it in floating point, before it is quantised"
+        )
     if type(layer).forward not in (nn.Conv1d.forward, nn.Conv2d.forward):
         raise NotEligibleError(f"{called} is a {type(layer).__name__} with its own forward: use a plain convolution")
     others = [name for name, other in module.named_modules() if other is not layer and _has(other, weight)]

@@ -42,10 +42,15 @@ def find_first_convolution(module: nn.Module, *, example: Tensor | None = None) 
     """
     if isinstance(module, Convolution):
         return ""
-    if example is not None:
-        return _watched(module, example)
     if isinstance(module, torch.jit.ScriptModule):
         raise NotEligibleError("a scripted model cannot be looked into: encrypt the model it was scripted from")
+    if not any(isinstance(layer, Convolution) for layer in module.modules()):
+        raise NotEligibleError(
+            "this model has no Conv1d or Conv2d for a key to go into: train one whose first layer is a convolution "
+            "with kernel = stride = M (a linear layer on blocks is one)"
+        )
+    if example is not None:
+        return _watched(module, example)
     graph = _traced(module)
     return _watched_on_a_chirp(module) if graph is None else _followed(module, graph)
 
@@ -180,8 +185,6 @@ def _described(module: nn.Module, node: fx.Node) -> str:
 def _watched_on_a_chirp(module: nn.Module) -> str:
     """Run the model on a chirp in the shapes that its convolutions could be given, until it takes one."""
     convolutions = [layer for _, layer in _leaves(module) if isinstance(layer, Convolution)]
-    if not convolutions:
-        raise NotEligibleError("this model has no Conv1d or Conv2d for a key to go into")
     for shape in dict.fromkeys(shape for layer in convolutions for shape in _shapes_for(layer)):
         chirp = torch.arange(math.prod(shape), dtype=torch.float64).square().mul(1e-5).sin().reshape(shape)
         try:

@@ -134,6 +134,10 @@ def test_on_a_hubert_shaped_front_end(kind, untraceable, with_example):
         (nn.Conv2d(1, 4, (4, 8), (4, 8)), 4, 2, "kernel = stride = 4"),
         (nn.Conv2d(1, 4, 4, (4, 2)), 4, 2, "kernel = stride = 4"),
         (nn.LazyConv1d(4, 10, 10), 10, 1, "run the model once"),
+        (nn.Conv1d(1, 4, 10, 10, device="meta"), 10, 1, "load them"),
+        (nn.Conv1d(1, 4, 10, 10, dtype=torch.complex64), 10, 1, "in floating point"),
+        (nn.Linear(10, 4), 10, 1, "first layer is a convolution with kernel"),
+        (nn.Conv3d(1, 4, 10, 10), 10, 1, "no Conv1d or Conv2d"),
         (nn.utils.parametrizations.weight_norm(nn.Conv1d(1, 4, 10, 10)), 10, 1, "remove its parametrization"),
     ],
 )
