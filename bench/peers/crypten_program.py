@@ -116,10 +116,11 @@ class _Party:
         plan = msgspec.json.decode(self.request["network"], type=ModelPlan)
         if self.weights is None:
             return Network(plan, None)
-        return Network(plan, [
-            {name: self.weights[f"{number}.{name}"] for name in layer.parameters}
+        weights = {
+            number: {name: self.weights[f"{number}.{name}"] for name in layer.parameters}
             for number, layer in enumerate(plan.layers)
-        ])  # fmt: skip
+        }
+        return Network(plan, weights)
 
     def _ask(self, start: int, stop: int) -> tuple[float, list[int]]:
         """One query: milliseconds from features to classes, and the classes, at Alice."""
