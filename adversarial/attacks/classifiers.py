@@ -8,7 +8,9 @@ the deep network has more capacity than the discriminator of the paper (section 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Self
 
 import numpy as np
@@ -17,12 +19,14 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.covariance import LedoitWolf
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.ensemble import ExtraTreesClassifier, HistGradientBoostingClassifier
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
+from threadpoolctl import threadpool_limits
 
 Floats = npt.NDArray[np.float64]
 
@@ -68,6 +72,14 @@ ARCHITECTURES: Mapping[str, Callable[[int], ClassifierMixin]] = {
     "deep-network": lambda seed: _network(seed, 128, 128, 64, 64, decay=1e-2),
 }
 """Fresh classifiers by name; each takes a seed for its initial weights."""
+
+
+@contextmanager
+def fitting() -> Iterator[None]:
+    """Many small fits: on one thread, as threads would only wait for one another, and stopped early without a word."""
+    with threadpool_limits(limits=1), warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        yield
 
 
 def fresh(name: str, seed: int) -> ClassifierMixin:

@@ -15,9 +15,8 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.metrics import roc_auc_score, roc_curve
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
-from threadpoolctl import threadpool_limits
 
-from adversarial.attacks.classifiers import ARCHITECTURES, FEWEST, Floats, fresh, scores
+from adversarial.attacks.classifiers import ARCHITECTURES, FEWEST, Floats, fitting, fresh, scores
 from adversarial.errors import AttackError
 
 VOTE = "vote"
@@ -92,7 +91,7 @@ def detect(
         raise AttackError(f"training z has {z.shape[1]} dimensions and test z {z_other.shape[1]}")
     if len(z) < FEWEST:
         raise AttackError(f"{len(z)} training clips are too few for an attack: at least {FEWEST} are needed")
-    with threadpool_limits(limits=1):  # many small fits: threads would only wait for one another
+    with fitting():
         held_out = _held_out(z, answers, groups, seed)
         final = {name: scores(fresh(name, seed).fit(z, answers), z_other) for name in ARCHITECTURES}
     final[VOTE] = np.mean([_ranks(held_out[name], final[name]) for name in ARCHITECTURES], axis=0)

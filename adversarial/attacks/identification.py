@@ -12,9 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 from sklearn.model_selection import StratifiedKFold
-from threadpoolctl import threadpool_limits
 
-from adversarial.attacks.classifiers import FEWEST, Floats, fresh
+from adversarial.attacks.classifiers import FEWEST, Floats, fitting, fresh
 from adversarial.errors import AttackError
 
 ARCHITECTURES = ("logistic-strict", "logistic", "linear-discriminant", "svm", "neighbours", "trees", "wide-network")
@@ -72,7 +71,7 @@ def identify(
         raise AttackError("every probe needs enrolled clips of its value")
     wanted = np.searchsorted(known, truth)
     folds = list(StratifiedKFold(_FOLDS, shuffle=True, random_state=seed).split(z, answers))
-    with threadpool_limits(limits=1):  # many small fits: threads would only wait for one another
+    with fitting():
         validation = {
             name: float(np.mean([_right(name, z, answers, learnt, rest, seed) for learnt, rest in folds]))
             for name in ARCHITECTURES

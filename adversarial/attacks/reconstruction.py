@@ -31,8 +31,8 @@ from sklearn.neighbors import KNeighborsRegressor
 from sklearn.neural_network import MLPRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from threadpoolctl import threadpool_limits
 
+from adversarial.attacks.classifiers import fitting
 from adversarial.errors import AttackError
 from adversarial.spectrogram import Spectrogram
 
@@ -110,7 +110,7 @@ def attack(
     mean = own.mean(axis=0)
     reduction = PCA(min(_COMPONENTS, len(own) - 1), svd_solver="randomized", random_state=seed)
     components = reduction.fit_transform(own.reshape(len(own), -1))
-    with threadpool_limits(limits=1):  # many small fits: threads would only wait for one another
+    with fitting():
         chosen = _best(known, components, seed)
         guessed = _fresh(chosen, seed).fit(known, components).predict(asked)
     found = reduction.inverse_transform(guessed).reshape(truth.shape)

@@ -123,7 +123,7 @@ class _Made:
 
     def trained(self, column: Column) -> Trained:
         if column not in self._trained:
-            self.say(f"training {column} on {self.material.name}")
+            self.say(f"{column} on {self.material.name}: from the cache, or trained now")
             folder = cache.root() / "adversarial"
             self._trained[column] = train(self.material, self.recipe(column), seed=self.seed, checkpoints=folder)
         return self._trained[column]
