@@ -181,10 +181,9 @@ class Trials:
             restart()
         self._settle()
         began = time.monotonic()
-        for retries in range(_RETRIES + 1):
-            after = self.ask_once(_RESTART_SECONDS)
-            if not after.ended:
-                break
+        after, retries = self.ask_once(_RESTART_SECONDS), 0
+        while after.ended and retries < _RETRIES:
+            after, retries = self.ask_once(_RESTART_SECONDS), retries + 1
         right = all(label == self.usual.label for label, _ in [*answers, *after.answers])
         if after.ended or not after.answers:
             right, unclear = False, unclear or f"the next session failed: {after.said}"

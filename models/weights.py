@@ -191,7 +191,7 @@ def _decode(path: Path, text: str | None) -> _Header:
     try:
         return msgspec.json.decode(text, type=_Header)
     except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
-        raise ModelError(f"{path}: malformed model record ({str(error)[:160]})") from error
+        raise ModelError(f"{path}: malformed model record ({' '.join(str(error).split())[:160]})") from error
 
 
 def _statistics(path: Path, record: _Header, found: Shapes) -> set[str]:
@@ -235,7 +235,9 @@ def _shapes(state: dict[str, torch.Tensor]) -> Shapes:
 def _require_classes(path: Path, record: "_Header | ModelRecord") -> None:
     outputs = record.arguments.get("classes")
     if outputs is not None and outputs != len(record.classes):
-        raise ModelError(f"{path}: the record names {len(record.classes)} classes, the network has {outputs}")
+        raise ModelError(
+            f"{path}: the record names {len(record.classes)} classes, the network has {str(outputs)[:40]!r}"
+        )
 
 
 def _file_shape(file: Any, name: str) -> tuple[tuple[int, ...], str]:
@@ -250,7 +252,9 @@ def _require_layout(path: Path, expected: Shapes, found: Shapes) -> None:
         if name not in expected:
             raise ModelError(f"{path}: tensor {name[:60]!r} does not belong to the architecture")
         if expected[name] != found[name]:
-            raise ModelError(f"{path}: tensor {name[:60]!r} is {found[name]}, the architecture has {expected[name]}")
+            raise ModelError(
+                f"{path}: tensor {name[:60]!r} is {str(found[name])[:80]}, the architecture has {expected[name]}"
+            )
 
 
 def _require_finite(path: Path, tensors: dict[str, torch.Tensor]) -> None:

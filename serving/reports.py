@@ -145,6 +145,6 @@ def read_reports(handle: int, buffer: bytearray) -> tuple[list[SessionReport], b
     buffer[:] = rest[-MOST_LINE:]
     found = []
     for line in lines:
-        with contextlib.suppress(msgspec.MsgspecError):
+        with contextlib.suppress(msgspec.MsgspecError, ValueError):  # ValueError: text that is no UTF-8
             found.append(_session_reports.decode(line))
     return found, open_still

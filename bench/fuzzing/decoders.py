@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from bench.fuzzing import hashing_decoders, he_decoders, keyed_decoders, link_decoders, mpc_decoders
+from bench.fuzzing import hashing_decoders, he_decoders, keyed_decoders, link_decoders, mpc_decoders, serving_decoders
 from bench.fuzzing.decoder import Decoders
 
 DECODERS: Decoders = {
     **link_decoders.DECODERS,
+    **serving_decoders.DECODERS,
     **mpc_decoders.DECODERS,
     **he_decoders.DECODERS,
     **hashing_decoders.DECODERS,

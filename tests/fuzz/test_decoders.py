@@ -65,4 +65,5 @@ def test_a_valid_input_is_read(name):
     outcomes = [refusal(target, seed) for seed in target.seeds]
     # A recorded session of mode malicious cannot be replayed: its coins are drawn anew.  That is caught, not refused.
     read = [each for each in outcomes if each is None or "departed from the protocol" in each]
-    assert read or name == "link.frames"
+    # A stream of frames ends with its end; three kinds of files are read from one input.
+    assert read or name in ("link.frames", "serving.files")

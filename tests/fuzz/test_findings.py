@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import struct
 
 import msgspec
@@ -20,8 +21,10 @@ from he.parameters import Parameters
 from he.sealing import dumped, loaded
 from keyed.errors import KeyFileError
 from link import Array, FrameError
-from models import ModelError
+from models import ModelError, ModelRecord, load, save
 from models.architectures import build
+from models.mlp import MLP
+from serving.reports import read_reports
 
 
 def test_a_masked_input_that_is_no_whole_number_of_words_is_refused():
@@ -112,3 +115,32 @@ def test_numbers_too_large_for_an_orthogonal_matrix_are_refused_without_a_warnin
     with pytest.raises(KeyFileError):
         keyed.load_key(tmp_path / "key")
     assert not [warning for warning in recwarn if warning.category is RuntimeWarning]
+
+
+@pytest.mark.parametrize("change", [{"classes": "\n"}, {"classes": "many " * 500}])
+def test_what_a_model_file_says_is_shown_on_one_short_line(tmp_path, change):
+    arguments = {"inputs": 6, "hidden": (5,), "classes": 2}
+    save(tmp_path / "model", MLP(**arguments), ModelRecord(architecture="mlp", arguments=arguments, classes=("a", "b")))
+    content = (tmp_path / "model").read_bytes()
+    (size,) = struct.unpack("<Q", content[:8])
+    header = json.loads(content[8 : 8 + size])
+    record = json.loads(header["__metadata__"]["sotto.model"])
+    record["arguments"] |= change
+    header["__metadata__"]["sotto.model"] = json.dumps(record)
+    text = json.dumps(header).encode()
+    (tmp_path / "model").write_bytes(struct.pack("<Q", len(text)) + text + content[8 + size :])
+    with pytest.raises(ModelError) as caught:
+        load(tmp_path / "model")
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 400
+
+
+def test_a_session_that_reports_nonsense_does_not_end_its_host():
+    """A line that is no UTF-8 raised an error that the host did not expect."""
+    reading, writing = os.pipe()
+    os.write(writing, b'{"type":"Ended","reason":"\xff"}\n{"type":"Ended","reason":"done"}\n')
+    os.close(writing)
+    reports, open_still = read_reports(reading, bytearray())
+    os.close(reading)
+    assert [report.reason for report in reports] == ["done"]
+    assert not open_still
