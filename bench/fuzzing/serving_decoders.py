@@ -1,0 +1,122 @@
+"""Decoders of :mod:`serving`: what a stranger reaches before any session, and the files that parties are handed."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+import tempfile
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from bench.fuzzing.decoder import Decoder, Decoders, Target
+from bench.fuzzing.link_decoders import frame
+from link import LinkError, encode
+from models import Normalisation
+from models.recipes import DEPINTO
+from serving.arrivals import Arrival
+from serving.doors import DoorError
+from serving.folders import calibration_beside, write_calibration
+from serving.handshake import HELLO, SESSION_BYTES, VERSION, Hello, Welcome, read_hello, read_welcome, require_fit
+from serving.reports import Ended, read_reports
+from serving.terms import FrontEnd, Terms, TermsError, read_front, read_terms, statistics_of, write_terms
+
+
+def _terms() -> Terms:
+    statistics = statistics_of(Normalisation(np.zeros(40, np.float32), np.ones(40, np.float32), "standard", None))
+    return Terms(
+        paradigm="mpc", mode="malicious", model="depinto", input_shape=(40,), classes=("calm", "angry"),
+        front=FrontEnd(DEPINTO.features.to_record(), statistics), parameters={"word bits": 64},
+    )  # fmt: skip
+
+
+def _hello() -> Hello:
+    return Hello(role="alice", paradigm="mpc", mode="malicious", session=secrets.token_bytes(SESSION_BYTES))
+
+
+def _handshake() -> Target:
+    """Both messages, each as its receiver reads it; a welcome's front end is made too."""
+    terms = _terms()
+
+    def read(data: bytes) -> None:
+        try:
+            require_fit(read_hello(data), terms)
+        except LinkError:
+            welcome = read_welcome(data, "bob")
+            if welcome.terms is not None and welcome.terms.front is not None:
+                welcome.terms.front.spec()
+
+    seeds = [encode(_hello()), encode(Welcome(VERSION, terms)), encode(Welcome(VERSION, None))]
+    return Target(seeds, read, (LinkError, TermsError))
+
+
+def _arrival() -> Target:
+    """The first bytes of a connection, as the host reads them: with and without what it expects."""
+    hello = frame(HELLO, encode(_hello()))
+    seeds = [hello, hello + b"more", frame("mpc.hello", b""), b"GET / HTTP/1.1\r\n\r\n", b"\x16\x03\x01\x02\x00\x01"]
+
+    def read(data: bytes) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            client = socket.create_connection(listener.getsockname())
+            server, _ = listener.accept()
+            client.sendall(data[:65536])
+            client.close()
+        arrival = Arrival(server, None, 5.0, False)
+        try:
+            while arrival.step() is not None:
+                pass
+        finally:
+            arrival.close()
+
+    return Target(seeds, read, (LinkError,))
+
+
+def _files() -> Target:
+    """Alice's terms and front end, and Bob's calibration features."""
+    folder = Path(tempfile.mkdtemp(prefix="sotto-fuzz-"))
+    terms = _terms()
+    write_terms(folder, terms, terms.front)
+    write_calibration(folder, np.zeros((3, 6), np.float32))
+    files = sorted(folder.iterdir())
+    seeds = [path.read_bytes() for path in files]
+
+    def read(data: bytes) -> None:
+        for path in files:
+            path.write_bytes(data)
+        refused: Exception | None = None
+        for reading in (read_terms, read_front, lambda where: calibration_beside(where / "model")):
+            try:
+                reading(folder)
+            except (TermsError, DoorError) as error:
+                refused = error
+        if refused is not None:
+            raise refused
+
+    return Target(seeds, read, (TermsError, DoorError))
+
+
+def _reports() -> Target:
+    """What a session's process, which talks to strangers, tells its host: whatever it is, the host goes on."""
+    seeds = [msgspec.json.encode(Ended("done")) + b"\n" + msgspec.json.encode(Ended("why", 1, 2)) + b"\n"]
+
+    def read(data: bytes) -> None:
+        reading, writing = os.pipe()
+        os.write(writing, data[:32768])
+        os.close(writing)
+        os.set_blocking(reading, False)
+        try:
+            read_reports(reading, bytearray())
+        finally:
+            os.close(reading)
+
+    return Target(seeds, read, ())
+
+
+DECODERS: Decoders = {
+    "serving.handshake": Decoder("any client; the service", _handshake),
+    "serving.arrival": Decoder("any stranger", _arrival),
+    "serving.files": Decoder("whoever prepared the folder", _files),
+    "serving.reports": Decoder("a session's process", _reports),
+}
