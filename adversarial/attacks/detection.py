@@ -30,7 +30,8 @@ class Detection:
 
     Attributes:
         auc: area under the ROC curve of the attacker that cross-validation chose; 0.5 is a random guess.
-        accuracy: his share of right answers, with a threshold that was also chosen on his own clips.
+        accuracy: his share of right answers, with a threshold that was also chosen on his own clips, as if half of
+            all clips were of either answer.
         by_architecture: the area of every attacker on the same test clips, ``vote`` (all together) among them.
         validation: the area of every attacker in cross-validation on his own clips.
         roc: false and true positive rates (2, points) of the chosen attacker.
@@ -144,10 +145,9 @@ def _ranks(among: Floats, values: Floats) -> Floats:
 
 
 def _threshold(found: Floats, truth: npt.NDArray[np.bool_]) -> float:
-    """The threshold that answers most of the attacker's own clips rightly."""
+    """The threshold that is right most often among the attacker's own clips, if either answer were as frequent."""
     false, true, thresholds = roc_curve(truth, found, drop_intermediate=False)
-    right = true * truth.sum() - false * (~truth).sum()
-    best = int(right.argmax())
+    best = int((true - false).argmax())
     if best + 1 == len(thresholds):
         return -np.inf
     # Between this clip's score and the next lower one: the curve says "at least", the attack "more than".

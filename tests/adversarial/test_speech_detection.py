@@ -97,3 +97,11 @@ def test_clips_that_allow_no_attack_are_refused(z, speech):
     with pytest.raises(AttackError) as caught:
         speech_detection.attack(z, speech, *clips(20, 2, "mean"), seed=0)
     assert "\n" not in str(caught.value)
+
+
+def test_an_attacker_who_has_much_speech_does_not_hear_it_everywhere():
+    """Four clips with speech for every one without: the threshold is for clips of which half hold speech."""
+    z, speech = clips(400, 1, "mean")
+    kept = ~speech | (np.arange(400) % 16 == 0)
+    found = speech_detection.attack(z[kept], speech[kept], *clips(200, 2, "mean"), seed=0)
+    assert found.accuracy > 0.75
