@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from link import Array, FrameError
+from link.frames import printable
 
 if TYPE_CHECKING:  # hosts and dealers load neither, nor the libraries behind them, unless they need them
     from audio import Clip
@@ -69,7 +70,7 @@ class FrontEnd(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             spec = from_record(self.features)
             shape = spec.shape
         except (ValueError, TypeError, OverflowError) as error:
-            raise TermsError(f"the front end cannot be used: {error}") from None
+            raise TermsError(f"the front end cannot be used: {printable(str(error), 300)}") from None
         if None in shape or math.prod(length or 0 for length in shape) > MOST_INPUTS:
             raise TermsError("the front end has no fixed size, or too large a one")
         return spec

@@ -24,7 +24,9 @@ from link import Array, FrameError
 from models import ModelError, ModelRecord, load, save
 from models.architectures import build
 from models.mlp import MLP
+from models.recipes import DEPINTO
 from serving.reports import read_reports
+from serving.terms import FrontEnd, TermsError
 
 
 def test_a_masked_input_that_is_no_whole_number_of_words_is_refused():
@@ -144,3 +146,12 @@ def test_a_session_that_reports_nonsense_does_not_end_its_host():
     os.close(reading)
     assert [report.reason for report in reports] == ["done"]
     assert not open_still
+
+
+@pytest.mark.parametrize("name", ["\n\x1b[31m", "a" * 5000])
+def test_what_a_front_end_says_is_shown_on_one_short_line(name):
+    """Bob's welcome reaches Alice's terminal."""
+    with pytest.raises(TermsError) as caught:
+        FrontEnd({**DEPINTO.features.to_record(), name: 1}).spec()
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) < 400
