@@ -40,7 +40,7 @@ FEATURES = LogMel(
 )  # fmt: skip
 _SCALE = 20.0  # decibels, about the spread of a band
 _LONGEST_SILENCE = 240  # frames after the longest string of a training batch
-_REVISION = 2
+_REVISION = 3
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class Training:
     synthetic_share: float = 0.3
     bands: int = 2
     band_width: float = 8.0
-    moments: int = 3
+    moments: int = 1
     moment_width: float = 12.0
     colour: float = 0.25
 
