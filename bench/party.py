@@ -18,6 +18,8 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from typing import Any
 
+from tqdm import tqdm
+
 from bench.control import (
     Answered,
     Ask,
@@ -67,6 +69,7 @@ class HostedPart:
     modes = ("",)
 
     def __init__(self, part: Part, needs_dealer: bool) -> None:
+        tqdm.get_lock()  # a semaphore that this process cleans up at its end; a session that made it would leave it
         self._part = part
         self.needs_dealer = needs_dealer
 

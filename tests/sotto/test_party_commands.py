@@ -105,6 +105,16 @@ def test_wrong_usage_is_told_before_anything_is_loaded(started, arguments, line)
     assert not started
 
 
+@pytest.mark.parametrize(
+    "command",
+    ["prepare", "bob", "alice", "dealer", "keys init", "keys issue", "keys renew", "keys show"],
+)
+def test_every_command_has_help_with_an_example(command):
+    code, said = sotto(*command.split(), "--help")
+    assert code == 0
+    assert "Example:" in said
+
+
 def test_a_token_that_others_can_read_is_not_used(started, tmp_path):
     token = tmp_path / "token"
     token.write_text("0123456789abcdef\n")
