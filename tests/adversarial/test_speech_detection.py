@@ -102,6 +102,6 @@ def test_clips_that_allow_no_attack_are_refused(z, speech):
 def test_an_attacker_who_has_much_speech_does_not_hear_it_everywhere():
     """Four clips with speech for every one without: the threshold is for clips of which half hold speech."""
     z, speech = clips(400, 1, "mean")
-    kept = ~speech | (np.arange(400) % 16 == 0)
+    kept = speech | (np.arange(400) % 8 == 1)
     found = speech_detection.attack(z[kept], speech[kept], *clips(200, 2, "mean"), seed=0)
-    assert found.accuracy > 0.75
+    assert found.accuracy > 0.72
