@@ -22,7 +22,7 @@ from serving.doors import Own
 from serving.hosting import one_thread_each
 
 _PRELOAD = (
-    "bench.asker", "serving.doors.mpc", "serving.doors.he", "serving.doors.hashing", "serving.doors.keyed",
+    "__main__", "bench.asker", "serving.doors.mpc", "serving.doors.he", "serving.doors.hashing", "serving.doors.keyed",
     "mpc.semi_honest_session", "mpc.malicious_session",
 )  # fmt: skip
 

@@ -18,6 +18,8 @@ from bench.reproductions import (
     dias_table3,
     dias_table4,
     emotion_accuracy,
+    faults,
+    fuzzing,
     keyed_attacks,
     kiya_asc,
     kiya_asr,
@@ -36,7 +38,9 @@ from bench.reproductions import (
     rdal_table2,
     smh_attacks,
     smh_speed,
+    soak,
     sweep_scaling,
+    throughput,
 )
 from bench.reproductions.request import Request
 from bench.row import Row
@@ -79,5 +83,9 @@ TARGETS: Mapping[str, Target] = {
     "rdal-table2": rdal_table2,
     "smh-attacks": smh_attacks,
     "smh-speed": smh_speed,
+    "faults": faults,
+    "fuzzing": fuzzing,
+    "throughput": throughput,
+    "soak": soak,
     "sweep-scaling": sweep_scaling,
 }

@@ -26,13 +26,14 @@ from bench.row import Row
 from bench.service_cells import Cell, Prepared, prepared
 from bench.services import Deployment
 from models import load
-from mpc.messages import Mode
+from mpc.messages import Mode, Terms
 from serving.folders import model_file
 
 DESCRIPTION = "faults between real processes, 200 and more: who hangs, who says why, what is dealt twice, what is next"
 
 _TRIALS = {"quick": 6, "full": 42}  # in each cell, and one of each that takes a service down
 _RARE = ("bob's host", "dealer's host", "dealer's service")
+_STOCKED: Mode = "malicious"  # the mode whose dealer deals from a stock on disk
 _PATIENCE = 6.0
 _DEADLINE = 40.0  # generous to a machine that others use too; what it took is in the rows
 
@@ -43,14 +44,15 @@ def run(request: Request) -> list[Row]:
     done: list[tuple[Cell, Trial]] = []
     for each in prepared(request):
         ledger = Ledger()
-        stock = each.bob.parent / "stock" if each.cell.mode == "malicious" else None
+        terms = _dealt_terms(each) if each.cell.mode == _STOCKED else None
+        stock = each.bob.parent / "stock" if terms else None
         with Deployment(
             each.cell.paradigm, each.cell.mode, each.bob, each.alice, patience=_PATIENCE, stock=stock, ledger=ledger
         ) as deployment:
             trials = Trials(deployment, each.features, _DEADLINE, request.seed)
             for victim in _planned(trials.victims(), _TRIALS[request.preset]):
-                if stock:
-                    fill(each, stock)
+                if stock and terms:
+                    fill(terms, stock)
                 trial = trials.run(victim)
                 done.append((each.cell, trial))
                 request.say(f"{each.cell} {victim} {trial.fault}: {verdict(trial)} after {trial.seconds:.1f} s")
@@ -62,14 +64,17 @@ def run(request: Request) -> list[Row]:
     return rows
 
 
-def fill(each: Prepared, stock: Path) -> None:
+def fill(terms: Terms, stock: Path) -> None:
     """Put dealings on the dealer's disk, of two queries each, if fewer than two wait there."""
-    module, _ = load(model_file(each.bob))
-    mode: Mode = "malicious"
-    bob = mpc.Bob(module, None, input_shape=each.features.shape[1:], mode=mode)
     shelf = mpc.Stock(stock)
-    while shelf.ready(bob.terms("class"), mode) < 2:
-        shelf.fill(bob.terms("class"), mode, count=2)
+    while shelf.ready(terms, _STOCKED) < 2:
+        shelf.fill(terms, _STOCKED, count=2)
+
+
+def _dealt_terms(each: Prepared) -> Terms:
+    """What the dealer deals for: public shapes."""
+    module, _ = load(model_file(each.bob))
+    return mpc.Bob(module, None, input_shape=each.features.shape[1:], mode=_STOCKED).terms("class")
 
 
 def _planned(victims: Sequence[Victim], count: int) -> list[Victim]:

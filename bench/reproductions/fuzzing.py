@@ -13,7 +13,6 @@ import msgspec
 
 from bench.fuzzing.campaign import Outcome, campaign
 from bench.fuzzing.coverage import available
-from bench.fuzzing.decoders import DECODERS
 from bench.plaintext import plaintext_row
 from bench.reproductions.request import Request
 from bench.results import write_whole
@@ -26,6 +25,8 @@ _SECONDS = {"quick": 8.0, "full": 60.0}
 
 def run(request: Request) -> list[Row]:
     """A row for each decoder and engine."""
+    from bench.fuzzing.decoders import DECODERS  # with every paradigm's libraries
+
     engines = ["mutation"]
     if request.preset == "full" and available():
         engines.append("coverage")
@@ -38,10 +39,10 @@ def run(request: Request) -> list[Row]:
             found = "; ".join(outcome.findings) or "nothing found"
             request.say(f"{outcome.decoder} ({engine}): {outcome.tried} inputs, {found}")
             write_whole(request.out / "fuzzing.csv", _table(outcomes))
-    return [_row(outcome, request.seed) for outcome in outcomes]
+    return [_row(outcome, DECODERS[outcome.decoder].fed_by, request.seed) for outcome in outcomes]
 
 
-def _row(outcome: Outcome, seed: int) -> Row:
+def _row(outcome: Outcome, fed_by: str, seed: int) -> Row:
     metrics: dict[str, float | None] = {
         "inputs_tried": float(outcome.tried),
         "inputs_accepted": float(outcome.accepted),
@@ -53,7 +54,7 @@ def _row(outcome: Outcome, seed: int) -> Row:
     }
     row = plaintext_row(
         mode=outcome.engine, model=outcome.decoder, corpus="none", split="none", seed=seed, n_queries=outcome.tried,
-        parameters={"decoder": outcome.decoder, "fed_by": DECODERS[outcome.decoder].fed_by}, accuracy=None,
+        parameters={"decoder": outcome.decoder, "fed_by": fed_by}, accuracy=None,
         metrics=metrics, published={},
     )  # fmt: skip
     return msgspec.structs.replace(row, paradigm=outcome.decoder.split(".", maxsplit=1)[0])
