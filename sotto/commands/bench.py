@@ -130,13 +130,14 @@ class _Made:
         """Ask about one clip and keep what each party saw."""
         from bench.simulation import simulate
         from sotto.report.scene import with_panel
-        from sotto.report.seen import empty_scene, panel
+        from sotto.report.seen import asked_clip, empty_scene, panel
 
         clip = self.bench.corpus[self.bench.split.test[0]]
-        say(f"{experiment.cell}: what each party sees of {clip.id}")
+        asked = asked_clip(experiment, clip)
+        say(f"{experiment.cell}: what each party sees of {asked.id}")
         self.scene = with_panel(
             self.scene or empty_scene(self.bench, clip),
-            panel(experiment, simulate(experiment, clip, "loopback"), self.bench.classes),
+            panel(experiment, simulate(experiment, asked, "loopback"), self.bench, asked),
         )
 
     def write(self, *, reproduced: bool = False) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import webbrowser
 from typing import Annotated
 
@@ -50,6 +51,7 @@ def demo(
     err.print("Ctrl-C ends it")
     if browser:
         webbrowser.open(server.address)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a stopped service ends like Ctrl-C, and cleans up
     try:
         server.serve_forever(poll_interval=0.2)
     except KeyboardInterrupt:

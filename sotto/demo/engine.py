@@ -122,14 +122,16 @@ class Engine:
         raise Refused("this paradigm, mode and model are not offered")
 
     def _answered(self, experiment: Experiment, simulation: Simulation, clip: Clip) -> dict[str, Any]:
-        shown = panel(experiment, simulation, self.bench.classes)
+        task = experiment.task
+        shown = panel(experiment, simulation, self.bench, clip)
         online, offline = simulation.online, simulation.offline
         return {
             "kind": "answer",
             "title": f"{experiment.cell.paradigm} {experiment.cell.mode}, {experiment.cell.model}",
             "answer": shown.answer,
             "plain_answer": shown.plain_answer,
-            "truth": clip.label(self.bench.label),
+            "truth": clip.label(task.label if task else self.bench.label),
+            "notice": task.notice if task else self.bench.corpus.notice,
             "cost": [
                 ["online", time_words(online.milliseconds)],
                 ["online, all parties", byte_words(online.bytes)],
@@ -142,7 +144,7 @@ class Engine:
             "trusted": experiment.security.trusted,
             "adversary": experiment.security.adversary,
             "leaks": experiment.security.leaks,
-            "alice": [_plain(each) for each in (*clip_shown(clip), shown.alice)],
+            "alice": [_plain(each) for each in ([] if task else clip_shown(clip)) + shown.alice],
             "bob": [_plain(each) for each in shown.bob],
             "parties": list(simulation.reports),
             "messages": exchanged(simulation.reports),

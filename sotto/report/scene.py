@@ -46,16 +46,21 @@ class Line(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Panel(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A paradigm's session about the clip: Alice's values, Bob's, the messages, the answer."""
+    """A paradigm's session about ``clip``: what Alice holds besides it, what Bob holds, the messages, the answer.
+
+    A paradigm with a task of its own (sound events) is asked about another clip than the scene's; then ``alice`` begins
+    with that one.
+    """
 
     paradigm: str
     mode: str
     model: str
+    clip: str
     answer: str
     plain_answer: str
     leaks: str
     exposed: tuple[int, int]
-    alice: Shown
+    alice: list[Shown]
     bob: list[Shown]
     messages: list[Line]
 
@@ -83,7 +88,7 @@ def read(path: Path) -> Scene:
         scene = msgspec.json.decode(path.read_bytes(), type=Scene)
     except (OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise SceneError(f"{path} holds no scene ({type(error).__name__}): run sotto bench again") from None
-    for shown in (*scene.alice, *(each for panel in scene.panels for each in (panel.alice, *panel.bob))):
+    for shown in (*scene.alice, *(each for panel in scene.panels for each in (*panel.alice, *panel.bob))):
         _check(shown, path)
     return scene
 

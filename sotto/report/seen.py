@@ -49,8 +49,15 @@ def empty_scene(bench: Workbench, clip: Clip) -> Scene:
     )
 
 
-def panel(experiment: Experiment, simulation: Simulation, classes: tuple[str, ...]) -> Panel:
-    """What Alice's and Bob's processes held in ``simulation``."""
+def asked_clip(experiment: Experiment, clip: Clip) -> Clip:
+    """The clip to ask about: ``clip``, or the one of an experiment that has a task of its own."""
+    return experiment.task.clip if experiment.task else clip
+
+
+def panel(experiment: Experiment, simulation: Simulation, bench: Workbench, clip: Clip) -> Panel:
+    """What Alice's and Bob's processes held in ``simulation``, which asked about ``clip``."""
+    classes = experiment.task.classes if experiment.task else bench.classes
+    own = clip_shown(clip) if experiment.task else []
     query, bob = simulation.query[0], simulation.reports["bob"].seen
     if experiment.task:
         classes = experiment.task.classes
@@ -58,11 +65,12 @@ def panel(experiment: Experiment, simulation: Simulation, classes: tuple[str, ..
         paradigm=experiment.cell.paradigm,
         mode=experiment.cell.mode,
         model=experiment.cell.model,
+        clip=clip.id,
         answer=classes[simulation.label],
         plain_answer=classes[simulation.plain_label],
         leaks=experiment.security.leaks,
         exposed=exposed(simulation.query, bob),
-        alice=_array("What the model is asked about", query, None),
+        alice=[*own, _array("What the model is asked about", query, None)],
         bob=received(bob, query),
         messages=[Line(way, peer, name, times, size) for way, peer, name, times, size, _ in summary(bob)],
     )

@@ -199,7 +199,7 @@ function showAnswer(result) {
   const facts = make("dl", {}, ...result.cost.flatMap(([name, value]) => [make("dt", {}, name), make("dd", {}, value)]));
   $("verdict").replaceChildren(make("h3", {}, "The answer"), make("p", { class: "big", id: "answer" }, result.answer),
     make("p", { class: same ? "good" : "bad" }, same ? "The plaintext model says the same." : `The plaintext model says ${result.plain_answer}.`),
-    ...(result.truth ? [words(`The corpus says ${result.truth}.`)] : []), make("h3", {}, "What it cost"), facts,
+    ...(result.notice ? [make("p", { class: "dim" }, result.notice)] : []), ...(result.truth ? [words(`The corpus says ${result.truth}.`)] : []), make("h3", {}, "What it cost"), facts,
     make("h3", {}, "Whom to trust"), words(`Protects against ${result.adversary}; trusted: ${result.trusted}.`),
     make("h3", {}, "What leaks all the same"), words(`${result.leaks}.`));
   const [found, of] = result.exposed;

@@ -55,8 +55,9 @@ def scene_of(words="clip"):
     shown = Shown(words, words, matrix_png(np.eye(16)), wav(SOUND, 16000), outline(SOUND))
     panels = [
         Panel(
-            paradigm=paradigm, mode=words, model="mlp", answer=words, plain_answer=words, leaks=words, exposed=(0, 12),
-            alice=Shown(words, words), bob=[shown, Shown("bytes", words, bytes_png(bytes(range(256))))],
+            paradigm=paradigm, mode=words, model="mlp", clip="x", answer=words,
+            plain_answer=words, leaks=words, exposed=(0, 12),
+            alice=[Shown(words, words)], bob=[shown, Shown("bytes", words, bytes_png(bytes(range(256))))],
             messages=[Line("received", "alice", words, 1, 1000)],
         )
         for paradigm in ("he", "keyed")

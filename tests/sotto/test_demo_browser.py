@@ -1,0 +1,163 @@
+"""The demonstration as a visitor meets it: the command, a real Chromium, real parties, a recorded and a chosen clip."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+import soundfile
+
+from tests.sotto.test_end_to_end import EMOTIONS, corpus  # noqa: F401  a fixture
+
+PATIENCE = 240_000  # milliseconds; a busy machine trains slowly
+pytestmark = pytest.mark.timeout(900)
+
+
+class Demo:
+    """``sotto demo`` as a process of its own, until the address is known."""
+
+    def __init__(self, *arguments, **environment):
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "sotto.cli", "demo", "--no-browser", *map(str, arguments)],
+            stderr=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stdin=subprocess.DEVNULL,
+            text=True,
+            env={**os.environ, **environment},
+        )
+        giving_up = threading.Timer(PATIENCE / 1000, self.process.kill)
+        giving_up.start()
+        lines = []
+        for line in self.process.stderr:
+            lines.append(line)
+            if found := re.search(r"http://127\.0\.0\.1:\d+/#\S+", line):
+                self.address = found[0]
+                break
+        else:
+            pytest.fail("".join(lines))
+        giving_up.cancel()
+        self.drain = threading.Thread(target=self.process.stderr.read, daemon=True)
+        self.drain.start()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            assert self.process.wait(30) == 0
+        finally:
+            self.process.kill()
+            self.drain.join(10)
+            self.process.stderr.close()
+
+
+@pytest.fixture(scope="module")
+def address(corpus, tmp_path_factory, chromium):  # noqa: F811
+    with Demo("--corpus", "manifest", "--data", corpus, SOTTO_CACHE=str(tmp_path_factory.mktemp("cache"))) as demo:
+        yield demo.address
+
+
+@pytest.fixture(scope="module")
+def speech(tmp_path_factory, corpus):  # noqa: F811
+    """A clip of two seconds for Chromium's false microphone."""
+    path = tmp_path_factory.mktemp("speech") / "clip.wav"
+    sound, rate = soundfile.read(corpus / "3-angry-1.wav")
+    soundfile.write(path, [*sound, *sound, *sound], rate, subtype="PCM_16")
+    return path
+
+
+@pytest.fixture
+def page(chromium, speech, address, watch):
+    browser = chromium(f"--use-file-for-fake-audio-capture={speech}")
+    context = browser.new_context(bypass_csp=False, reduced_motion="reduce")
+    found = context.new_page()
+    found.set_default_timeout(PATIENCE)
+    wrong = watch(found, allowed=address.split("#")[0])
+    found.goto(address)
+    found.wait_for_selector("#paradigm option", state="attached")
+    yield found
+    assert wrong == []
+    context.close()
+
+
+def answer(page):
+    page.wait_for_selector("#go:enabled")
+    page.click("#go")
+    page.wait_for_selector("#outcome:not([hidden]), #problem:not([hidden])")
+    assert page.text_content("#problem") == ""
+    return page.text_content("#answer")
+
+
+def test_a_visitor_chooses_a_clip_and_sees_the_answer_and_what_bob_saw(page):
+    assert "#" not in page.url  # the token is not left in the address
+    page.select_option("#paradigm", "hashing")
+    page.select_option("#sample", index=1)
+    assert answer(page) in EMOTIONS
+    assert "The corpus says" in page.text_content("#verdict")
+    assert "hashing.query" in page.text_content("#sides")
+    assert "0 of" in page.text_content("#sides")
+    assert page.locator("#lanes g").count() == 4  # hello, ready, query, answer
+    assert "hashing.query" in page.text_content("#lanes")
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
+    for width, scheme in ((1280, "light"), (1280, "dark"), (390, "light"), (390, "dark")):
+        page.set_viewport_size({"width": width, "height": 900})
+        page.emulate_media(color_scheme=scheme)
+        violations = axe.run(page).response["violations"]
+        assert [(each["id"], each["nodes"][0]["html"][:200]) for each in violations] == []
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+@pytest.mark.slow
+def test_a_visitor_records_or_uploads_a_clip(page, speech):
+    page.select_option("#paradigm", "hashing")
+    page.click("#record")
+    page.wait_for_selector("#record[aria-pressed=true]")
+    page.wait_for_timeout(1500)
+    page.click("#record")
+    page.wait_for_selector("#listen:not([hidden])")
+    assert answer(page) in EMOTIONS
+    page.set_input_files("#file", speech)
+    page.wait_for_selector("text=as it is")
+    assert answer(page) in EMOTIONS
+
+
+def test_a_file_that_is_no_sound_is_told_and_the_page_goes_on(page, tmp_path):
+    (tmp_path / "notes.txt").write_text("not a sound")
+    page.set_input_files("#file", tmp_path / "notes.txt")
+    page.wait_for_selector("text=cannot decode")
+    assert page.is_disabled("#go")
+
+
+def test_without_the_token_the_page_says_what_to_open(chromium, address):
+    page = chromium().new_page()
+    page.goto(address.split("#")[0])
+    page.wait_for_selector("#problem:not([hidden])")
+    assert "sotto demo printed" in page.text_content("#problem")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif("SOTTO_DATA" not in os.environ, reason="SOTTO_DATA names no folder of corpora")
+def test_real_speech_is_answered_in_every_paradigm_and_a_cheater_is_caught(chromium):
+    data = Path(os.environ["SOTTO_DATA"])
+    with Demo("--corpus", "ravdess", "--data", data) as demo:
+        page = chromium().new_context(reduced_motion="reduce").new_page()
+        page.set_default_timeout(PATIENCE)
+        page.goto(demo.address)
+        page.wait_for_selector("#paradigm option", state="attached")
+        page.set_input_files("#file", sorted((data / "ravdess").rglob("*.flac"))[0])
+        page.wait_for_selector("text=as it is")
+        for paradigm in page.eval_on_selector_all("#paradigm option", "options => options.map(each => each.value)"):
+            page.select_option("#paradigm", paradigm)
+            assert answer(page) in ("neutral", "calm", "happy", "sad", "angry", "fearful", "disgust", "surprised")
+            assert "of 0" not in page.text_content("#sides")
+        page.select_option("#paradigm", "mpc")
+        page.check("#cheat")
+        page.wait_for_selector("#place-label:not([hidden])")
+        assert answer(page) == "caught"
