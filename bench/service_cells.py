@@ -8,15 +8,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from bench import preparing
-from bench.reproductions.request import Request
 from bench.suite import open_workbench
 from serving.doors import Own, paradigm
 from serving.terms import read_terms
+
+if TYPE_CHECKING:
+    from bench.reproductions.request import Request
 
 
 @dataclass(frozen=True)
