@@ -147,7 +147,9 @@ _QUICK_LEARNABLE: dict[str, Any] = {"epochs": 14, "quiet": 3, "ramp": 4, "renew_
 
 _STRENGTHENED: dict[str, Any] = {"strengthened": True, "pairs": True, "copies": 3, "average": 0.99, "clip": True}
 _STRENGTHENED_MASK: dict[str, Any] = {"floor": 10.0}
-_STRENGTHENED_ADVERSARY: dict[str, Any] = {"discriminators": 2, "invariance": 3.0}
+_STRENGTHENED_ADVERSARY: dict[str, Any] = {"discriminators": 2}
+# Without a mask speech changes too much: the penalty then keeps F from learning the event at all.
+_STRENGTHENED_BOTH: dict[str, Any] = {"invariance": 3.0}
 
 
 def recipe(column: Column, preset: Preset, *, strengthened: bool) -> Recipe:
@@ -163,5 +165,6 @@ def recipe(column: Column, preset: Preset, *, strengthened: bool) -> Recipe:
         chosen |= _STRENGTHENED
         chosen |= _STRENGTHENED_MASK if "mask" in chosen else {}
         chosen |= _STRENGTHENED_ADVERSARY if "adversarial" in chosen else {}
+        chosen |= _STRENGTHENED_BOTH if {"mask", "adversarial"} <= chosen.keys() else {}
         chosen["settle"] = chosen.get("epochs", Recipe.epochs) // 4
     return Recipe(column, **chosen)
