@@ -27,6 +27,7 @@ from keyed.keys import ROM, SALT_BYTES
 _BATCH = 32
 _ROUNDS, _LAST_ROUNDS = 150, 1500
 _MOST_SETTLED = 32  # samples in a block: the last step takes time with the fourth power
+_FINALISTS = 3
 _CLEARLY = 0.1  # a start has succeeded when it is this much nearer to stationary than the usual failure
 
 
@@ -39,18 +40,20 @@ def rom_from_statistics(
     """
     known, seen = (Moments.of(speech, block_size, dimension) for speech in (public, encrypted))
     judge = Judge(known, block_size, dimension)
-    candidates = _stationary_keys(seen, known, block_size, dimension, starts, seed)
-    guess = judge.most_plausible(candidates, seen)
+    pairs = _stationary_keys(seen, known, block_size, dimension, starts, seed)
     spectra = Spectra.of(encrypted, block_size) if dimension == 1 and block_size <= _MOST_SETTLED else None
-    if spectra is not None:
-        guess = likeliest([guess], spectra)
+    if spectra is None:
+        guess = judge.most_plausible([key for pair in pairs for key in pair], seen)
+    else:  # which knows no high frequencies from low ones
+        guess = likeliest([judge.most_plausible(pair, seen) for pair in pairs], spectra)
+        guess = judge.most_plausible([guess, _upside_down(guess, block_size)], seen)
     return ROM(block_size, dimension, orthogonal(guess).numpy(), bytes(SALT_BYTES))
 
 
 def _stationary_keys(
     encrypted: Moments, public: Moments, block_size: int, dimension: int, starts: int, seed: int
-) -> list[Tensor]:
-    """Key matrices under which the speech is stationary, to be told apart by something else."""
+) -> list[list[Tensor]]:
+    """The best key matrices, each with those under which the speech is as stationary; something else must choose."""
     generator = torch.Generator().manual_seed(seed)
     judge = Judge(public, block_size, dimension)
     found: list[Tensor] = []
@@ -60,13 +63,20 @@ def _stationary_keys(
         keys = _made_stationary(batch, encrypted, judge, _ROUNDS)
         found += keys.unbind()
         excess = torch.cat([excess, judge.excess(decrypted(keys, encrypted))])
-    best = found[int(excess.argmin())]
-    # Negating every other sample keeps speech nearly stationary, and turns its spectrum upside down.
-    turned = (1.0 - 2.0 * (torch.arange(len(best)) % block_size % 2).to(best.dtype))[:, None] * best
-    candidates = list(_made_stationary(torch.stack([best, turned]), encrypted, judge, _LAST_ROUNDS).unbind())
-    if dimension == 2:
-        candidates += [bands_settled(key, encrypted, public, block_size, generator) for key in candidates]
-    return candidates
+    pairs = []
+    for place in excess.argsort()[: _FINALISTS if dimension == 1 else 1]:
+        both = torch.stack([found[int(place)], _upside_down(found[int(place)], block_size)])
+        pair = list(_made_stationary(both, encrypted, judge, _LAST_ROUNDS).unbind())
+        if dimension == 2:
+            pair += [bands_settled(key, encrypted, public, block_size, generator) for key in pair]
+        pairs.append(pair)
+    return pairs
+
+
+def _upside_down(key: Tensor, block_size: int) -> Tensor:
+    """Negating every other sample keeps speech nearly stationary, and turns its spectrum upside down."""
+    signs = 1.0 - 2.0 * (torch.arange(len(key)) % block_size % 2).to(key.dtype)
+    return signs[:, None] * key
 
 
 def _start(encrypted: Moments, public: Moments, attempt: int, generator: torch.Generator) -> Tensor:
