@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import os
+import signal
 import socket
 import time
 from collections.abc import Iterator
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -32,7 +34,7 @@ class HostProcess:
         self._process: Any = context.Process(
             target=run_host, args=(orders, listener, theirs), name=f"sotto-{orders.role}", daemon=True
         )
-        with one_thread_each():
+        with one_thread_each(), _deaf_to_the_terminal():
             self._process.start()
         theirs.close()
 
@@ -82,6 +84,17 @@ class HostProcess:
     def _order(self, order: Retire | Drain) -> None:
         with contextlib.suppress(OSError):
             tell(self.reports, order)
+
+
+@contextlib.contextmanager
+def _deaf_to_the_terminal() -> Iterator[None]:
+    """Processes started inside never see Ctrl-C, not even while they load: who started them tells them to end."""
+    resource_tracker.ensure_running()  # which would let the signals in again
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGHUP})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextlib.contextmanager
