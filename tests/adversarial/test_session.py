@@ -184,6 +184,16 @@ def test_features_that_are_refused_before_anything_is_sent(features):
     assert mine.traffic.bytes_sent == 0
 
 
+def test_a_representation_that_does_not_fit_float16_is_not_sent():
+    sensor, _ = networks()
+    with torch.no_grad():
+        sensor.extractor.project.weight.mul_(1e9)
+    mine, _ = pair()
+    with pytest.raises(WrongShapeError, match="one finite representation"):
+        Alice(sensor).ask(sounds(), mine)
+    assert mine.traffic.bytes_sent == 0
+
+
 def test_nothing_is_taken_without_a_greeting(hosted):
     link, errors, _ = hosted
     link.send(QUERY, query(np.zeros((1, 12), np.float16)))
