@@ -92,7 +92,8 @@ def _attack(metric: str, name: str) -> Judge:
         found = [
             (abs(value), f"{row.mode} M = {row.parameters.get('block_size')}")
             for row in rows
-            if row.parameters.get("block_size") and (value := row.metrics.get(metric)) is not None
+            if row.parameters.get("block_size") and row.parameters.get("attack") != "encrypted"
+            if (value := row.metrics.get(metric)) is not None
         ]
         if not found:
             return open_for("nothing was attacked")
@@ -130,6 +131,7 @@ def _figures(rows: Sequence[Row]) -> Judgement:
     found = [
         (value, f"{row.mode} M = {row.parameters.get('block_size')}")
         for row in rows
+        if row.mode.startswith("spectrogram ")
         if (value := row.metrics.get("correlation_of_block_energies")) is not None
     ]
     if not found:
