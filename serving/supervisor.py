@@ -205,7 +205,8 @@ class Supervisor:
                 self._restart_later()
         else:
             self._current = None
-            self._counters.set("up", 0)
+            for gauge in ("up", "connections_arriving", "clients_waiting"):
+                self._counters.set(gauge, 0)
             if not self._ending:
                 self._journal.note("host.died", level="error", code=host.exit_code or 0)
                 self._restart_later()

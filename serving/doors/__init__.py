@@ -68,12 +68,16 @@ class Hosted(Protocol):
 
 @dataclass(frozen=True)
 class Offer:
-    """What Bob is started with: a model file or a folder of :mod:`serving.folders`; an empty mode is the first."""
+    """What Bob is started with: a model file or a folder of :mod:`serving.folders`; an empty mode is the first.
+
+    ``idle_seconds``: how long a client that has a session may be silent.
+    """
 
     paradigm: str
     model: Path
     mode: str = ""
     reveal: Reveal = "class"
+    idle_seconds: float = 600.0
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,9 @@ class _Hosted:
         module, record = load(model_file(offer.model))
         front = FrontEnd.of(record)
         shape = tuple(int(length or 0) for length in front.spec().shape)
-        self._bob = mpc.Bob(module, None, input_shape=shape, mode=mode, reveal=offer.reveal)
+        self._bob = mpc.Bob(
+            module, None, input_shape=shape, mode=mode, reveal=offer.reveal, idle_timeout=offer.idle_seconds
+        )
         if mode != "crypten":
             dcf.warm_up()  # once for all sessions
         self.terms = Terms(

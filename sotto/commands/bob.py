@@ -78,7 +78,7 @@ def bob(
     dealer_at = address(dealer, "--dealer") if dealer else None
     if dealer_at:
         require_keys(dealer_at[0], keys, "--dealer")
-    offer = Offer(paradigm, model.absolute(), mode, cast(RevealKind, reveal))
+    offer = Offer(paradigm, model.absolute(), mode, cast(RevealKind, reveal), idle)
     orders = Orders(
         role="bob",
         load=partial(load_model, offer),

@@ -229,3 +229,18 @@ def test_two_processes_over_tcp():
             assert link.receive("echo", limit=1 << 20) == b"z" * 300_000
         process.join(20)
         assert process.exitcode == 0
+
+
+def test_waiting_takes_nothing_and_sees_a_message_or_the_end():
+    left, right = pair(timeout=5)
+    assert not right.wait(0.01)
+    left.send("a", b"1")
+    left.send("b", b"2")
+    assert right.wait(5)
+    assert right.receive("a", limit=1) == b"1"
+    assert right.wait(5)  # read ahead already
+    assert right.receive("b", limit=1) == b"2"
+    left.close()
+    assert right.wait(5)
+    with pytest.raises(LinkClosed):
+        right.receive("c", limit=1)

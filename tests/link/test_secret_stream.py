@@ -1,5 +1,6 @@
 import hashlib
 import hmac
+import os
 
 import numpy as np
 import pytest
@@ -67,3 +68,19 @@ def test_uniform_numbers_are_uniform_and_never_at_the_ends():
 def test_nothing_below_zero():
     with pytest.raises(ValueError, match="at least 1"):
         SecretStream("t").below(0)
+
+
+def test_a_forked_process_gives_out_other_bytes_than_its_parent():
+    stream, seeded = SecretStream("fork"), SecretStream("fork", seed=7)
+    stream.bytes(5)
+    reading, writing = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        os.write(writing, stream.bytes(32) + seeded.bytes(32))
+        os._exit(0)
+    os.close(writing)
+    with os.fdopen(reading, "rb") as pipe:
+        child = pipe.read(64)
+    os.waitpid(pid, 0)
+    assert child[:32] != stream.bytes(32)
+    assert child[32:] == seeded.bytes(32)  # a seed is a wish for the same bytes everywhere
