@@ -128,19 +128,20 @@ def _key_space(rows: Sequence[Row]) -> Judgement:
 
 
 def _figures(rows: Sequence[Row]) -> Judgement:
-    found = [
-        (value, f"{row.mode} M = {row.parameters.get('block_size')}")
-        for row in rows
-        if row.mode.startswith("spectrogram ")
-        if (value := row.metrics.get("correlation_of_block_energies")) is not None
-    ]
-    if not found:
+    shown = [row for row in rows if row.mode.startswith("spectrogram ")]
+    values, energies = (
+        [abs(value) for row in shown if (value := row.metrics.get(name)) is not None]
+        for name in ("correlation", "correlation_of_block_energies")
+    )
+    if not values or not energies:
         return open_for("no example was encrypted")
-    least, most = min(found), max(found)
+    hidden = sum(value < 0.5 for value in values + energies)
+    verdict = Verdict.HOLDS if hidden == len(values + energies) else Verdict.PARTLY if hidden else Verdict.FAILS
     return Judgement(
-        Verdict.PARTLY,
-        "fine structure is gone, loudness over time and frequency is not: energies of blocks of 32 x 32 correlate with"
-        f" the plain spectrogram's at {least[0]:.2g} ({least[1]}) to {most[0]:.2g} ({most[1]})",
+        verdict,
+        f"encrypted spectrograms correlate with the plain ones at {min(values):.2g} to {max(values):.2g} point by point,"
+        f" and at {min(energies):.2g} to {max(energies):.2g} by the energy of blocks of 32 x 32: detail is gone,"
+        " loudness over time and frequency is not",
     )
 
 

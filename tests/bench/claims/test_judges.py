@@ -146,3 +146,13 @@ def test_learned_representations():
 def test_ways_of_training_are_not_mixed():
     rows = [trained("supervised+", 0.9), trained("rdal-m-fixed-mask+", 0.55), trained("rdal-m-fixed-mask", 0.9, 0.1)]
     assert judge("Table 2, privacy", rows) is Verdict.HOLDS
+
+
+def test_pictures_of_encrypted_speech():
+    def shown(correlation, energies):
+        metrics = {"correlation": correlation, "correlation_of_block_energies": energies}
+        return row("spectrogram rom", metrics, parameters={"block_size": 8})
+
+    assert judge("Figures 3 to 6", [shown(0.1, 0.2)]) is Verdict.HOLDS
+    assert judge("Figures 3 to 6", [shown(0.1, 1.0)]) is Verdict.PARTLY
+    assert judge("Figures 3 to 6", [shown(0.9, 1.0)]) is Verdict.FAILS
