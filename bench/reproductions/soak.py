@@ -70,24 +70,34 @@ def _long_session(deployment: Deployment, each: Prepared, queries: int, samples:
         if not asker.await_opened(_QUERY_SECONDS):
             raise ServiceError(f"{each.cell}: no session: {asker.said}")
         parties: dict[str, Callable[[], Sequence[psutil.Process]]] = {
-            "alice": lambda: [psutil.Process(asker.process.pid)],
+            "alice": lambda: _alive(asker),
             **{
                 f"{service.arguments[0]}'s session": (lambda service=service: service.sessions)  # type: ignore[misc]
                 for service in deployment.services
             },
         }
         asker.go()
-        every = max(1, queries // _SAMPLES)
+        every, weighed = max(1, queries // _SAMPLES), 0
         while asker.ended is None:
-            before = len(asker.answers)
             if not asker.hear(_QUERY_SECONDS):
                 raise ServiceError(f"{each.cell}: no answer within {_QUERY_SECONDS:g} s")
-            if len(asker.answers) > before and len(asker.answers) % every == 0 and len(asker.answers) < queries:
-                _weigh(each.cell, "one session", parties, len(asker.answers), samples)
+            while asker.hear(0.0):  # she does not wait to be weighed
+                pass
+            if asker.ended is None and len(asker.answers) >= weighed + every:
+                weighed = len(asker.answers)
+                _weigh(each.cell, "one session", parties, weighed, samples)
         if asker.ended:
             raise ServiceError(f"{each.cell}: {asker.said}")
     finally:
         asker.kill()
+
+
+def _alive(asker: Asker) -> list[psutil.Process]:
+    """Her process, none when it has just ended."""
+    try:
+        return [psutil.Process(asker.process.pid)]
+    except psutil.NoSuchProcess:
+        return []
 
 
 def _many_sessions(deployment: Deployment, each: Prepared, queries: int, samples: list[Sample]) -> None:
