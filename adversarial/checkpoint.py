@@ -50,13 +50,11 @@ class Checkpoint(Generic[E]):
         self.path = None if folder is None else folder / f"{self.key}.safetensors"
         self._epochs, self._generator = epochs, generator
 
-    def save(
-        self, modules: Mapping[str, nn.Module], optimiser: torch.optim.Optimizer | None, curve: Iterable[E]
-    ) -> None:
-        """Write the state after the last epoch of ``curve``; without an optimiser, of a training that is over."""
+    def save(self, modules: Mapping[str, nn.Module], optimiser: torch.optim.Optimizer, curve: Iterable[E]) -> None:
+        """Write the state after the last epoch of ``curve``."""
         if self.path is None:
             return
-        state = _state(modules, optimiser)
+        state = _weights(modules) | _momenta(optimiser)
         state |= {"random.own": self._generator.get_state(), "random.torch": torch.get_rng_state()}
         state = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in state.items()}
         record = _Record(1, self.key, [msgspec.structs.asdict(epoch) for epoch in curve])
@@ -68,14 +66,14 @@ class Checkpoint(Generic[E]):
         finally:
             partial.unlink(missing_ok=True)
 
-    def resume(self, modules: Mapping[str, nn.Module], optimiser: torch.optim.Optimizer | None) -> list[E] | None:
+    def resume(self, modules: Mapping[str, nn.Module], optimiser: torch.optim.Optimizer) -> list[E] | None:
         """Put the kept state into ``modules``, ``optimiser`` and the generators; the epochs done, or None for none."""
         if self.path is None or not self.path.is_file():
             return None
         try:
             with safe_open(self.path, framework="pt") as file:
                 record = self._record((file.metadata() or {}).get(_METADATA_KEY))
-                expected = _shapes(_state(modules, None))
+                expected = _shapes(_weights(modules))
                 found = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
                 if {n: s for n, s in found.items() if n.startswith("module.")} != expected:
                     raise ValueError("its weights do not fit")
@@ -97,18 +95,17 @@ class Checkpoint(Generic[E]):
         return record
 
     def _restore(
-        self, modules: Mapping[str, nn.Module], optimiser: torch.optim.Optimizer | None, tensors: dict[str, Tensor]
+        self, modules: Mapping[str, nn.Module], optimiser: torch.optim.Optimizer, tensors: dict[str, Tensor]
     ) -> None:
-        if optimiser is not None:
-            state: dict[int, dict[str, Any]] = {}
-            for name, tensor in tensors.items():
-                if name.startswith("optimiser."):
-                    _, place, field = name.split(".", 2)
-                    state.setdefault(int(place), {})[field] = tensor
-            known = optimiser.state_dict()
-            if not set(state) <= {place for group in known["param_groups"] for place in group["params"]}:
-                raise ValueError("its optimiser does not fit")
-            optimiser.load_state_dict({"state": state, "param_groups": known["param_groups"]})
+        state: dict[int, dict[str, Any]] = {}
+        for name, tensor in tensors.items():
+            if name.startswith("optimiser."):
+                _, place, field = name.split(".", 2)
+                state.setdefault(int(place), {})[field] = tensor
+        known = optimiser.state_dict()
+        if not set(state) <= {place for group in known["param_groups"] for place in group["params"]}:
+            raise ValueError("its optimiser does not fit")
+        optimiser.load_state_dict({"state": state, "param_groups": known["param_groups"]})
         for label, module in modules.items():
             prefix = f"module.{label}."
             weights = {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
@@ -117,12 +114,18 @@ class Checkpoint(Generic[E]):
         torch.set_rng_state(tensors["random.torch"])
 
 
-def _state(modules: Mapping[str, nn.Module], optimiser: torch.optim.Optimizer | None) -> dict[str, Tensor]:
-    state = {f"module.{label}.{n}": t for label, module in modules.items() for n, t in module.state_dict().items()}
-    if optimiser is not None:
-        for place, fields in optimiser.state_dict()["state"].items():
-            state |= {f"optimiser.{place}.{n}": torch.as_tensor(t) for n, t in fields.items() if t is not None}
-    return state
+def _weights(modules: Mapping[str, nn.Module]) -> dict[str, Tensor]:
+    return {f"module.{label}.{n}": t for label, module in modules.items() for n, t in module.state_dict().items()}
+
+
+def _momenta(optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
+    state = optimiser.state_dict()["state"]
+    return {
+        f"optimiser.{place}.{n}": torch.as_tensor(t)
+        for place in state
+        for n, t in state[place].items()
+        if t is not None
+    }
 
 
 def _shapes(state: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
