@@ -31,6 +31,7 @@ class EchoDoor:
         except LinkClosed:
             return False
         if wish.startswith(b"sleep"):
+            link.send("begun", b"")
             time.sleep(float(wish[5:]))
         if wish == b"die":
             os._exit(9)
@@ -121,6 +122,12 @@ def session(address, **changes):
 def ask(links, text):
     links.bob.send("ask", text)
     return bytes(links.bob.receive("answer", limit=1 << 20))
+
+
+def begin(links, text):
+    """Ask something that takes long, and return when it is being answered."""
+    links.bob.send("ask", text)
+    links.bob.receive("begun", limit=0)
 
 
 def hello(**changes):

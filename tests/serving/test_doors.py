@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+import adversarial
 import hashing
 import keyed
 from audio import Clip
@@ -17,7 +18,7 @@ from models.training import predict
 from serving import asking
 from serving.dealing import Dealing
 from serving.doors import DoorError, Offer, Own, paradigm
-from serving.folders import KEY_FILE, MODEL_FILE, write_calibration
+from serving.folders import KEY_FILE, MODEL_FILE, SENSOR_FILE, write_calibration
 from serving.terms import FrontEnd, read_terms, write_terms
 from tests.serving.parties import host, wish
 
@@ -114,6 +115,29 @@ def test_hashing(folders, clip):
         features, found, classes = _ask(address, folders, clip, "hashing")
     expected = classifier.predict(hashing.pack(hashing.modular_hash(features, key), 5))[0]
     assert [classes[label] for label in found] == [expected] * 2
+
+
+@pytest.mark.slow
+def test_adversarial(folders, clip):
+    torch.manual_seed(3)
+    arguments = {"rate": 16000, "separation": [4, 8], "extractor": [8, 16], "dimensions": 8}
+    sensor = build("sensor", arguments).eval()
+    adversarial.save_sensor(
+        folders / "alice" / SENSOR_FILE, sensor, ModelRecord(architecture="sensor", arguments=arguments, classes=())
+    )
+    sizes = {"classes": 3, "dimensions": 8}
+    classifier = build("event-classifier", sizes).eval()
+    record = ModelRecord(
+        architecture="event-classifier", arguments=sizes, classes=CLASSES, features=adversarial.features_of(sensor)
+    )
+    adversarial.save_classifier(folders / "bob" / MODEL_FILE, classifier, record)
+    offer = Offer("adversarial", folders / "bob")
+    write_terms(folders / "alice", load(offer).terms)
+    with host(partial(load, offer)) as (_, address):
+        features, labels, _ = _ask(address, folders, clip, "adversarial")
+    with torch.inference_mode():
+        z = sensor(torch.from_numpy(features)).half().float()
+        assert labels == [int(classifier(z).argmax())] * 2
 
 
 @pytest.mark.slow

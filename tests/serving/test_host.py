@@ -12,7 +12,7 @@ import pytest
 from link import LinkClosed, LinkError, PeerError, connect
 from serving.handshake import HELLO
 from serving.reports import Closed, Opened, Queue, TurnedAway
-from tests.serving.parties import TERMS, ask, dealing_pair, hello, host, report_of, session
+from tests.serving.parties import TERMS, ask, begin, dealing_pair, hello, host, report_of, session
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +25,7 @@ def test_several_clients_are_served_at_once_and_one_that_dies_harms_no_other(bob
     _, address = bob
     with session(address) as one:
         with session(address) as other:
-            other.bob.send("ask", b"sleep0.3")
+            begin(other, b"sleep0.3")
             assert ask(one, b"beside it") == b"beside it"
             other.bob.receive("answer", limit=100)
             other.bob.send("ask", b"die")
@@ -139,8 +139,7 @@ def test_silence_ends_an_arrival_and_others_do_not_wait_for_it(bob):
 
 def test_a_drain_lets_a_query_finish_and_turns_the_idle_away():
     with host() as (running, address), session(address) as busy, session(address) as idle:
-        busy.bob.send("ask", b"sleep1.0")
-        time.sleep(0.3)
+        begin(busy, b"sleep1.0")
         running.drain(10.0)
         with pytest.raises(PeerError, match="shutting down"):
             idle.bob.receive("answer", limit=10)
@@ -154,8 +153,7 @@ def test_a_drain_lets_a_query_finish_and_turns_the_idle_away():
 
 def test_a_session_that_does_not_end_in_time_is_ended():
     with host() as (running, address), session(address) as links:
-        links.bob.send("ask", b"sleep600")
-        time.sleep(0.3)
+        begin(links, b"sleep600")
         started = time.monotonic()
         running.drain(0.2)
         with pytest.raises(LinkClosed):

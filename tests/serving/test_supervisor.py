@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from link import LinkError
-from tests.serving.parties import ask, session
+from tests.serving.parties import ask, begin, session
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -128,11 +128,30 @@ def _command(pid):
     return Path(f"/proc/{pid}/cmdline").read_bytes().decode()
 
 
+def test_nothing_outlives_a_supervisor_that_was_killed(service):
+    (host,) = _children(service.process.pid)
+    with session(service.address) as links:
+        assert ask(links, b"before") == b"before"
+        service.process.kill()
+        with pytest.raises(LinkError):
+            links.bob.receive("answer", limit=10)
+    deadline = time.monotonic() + 30
+    while _alive(host):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def _alive(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_the_end_lets_a_query_finish(service, number):
     with session(service.address) as links:
-        links.bob.send("ask", b"sleep1.0")
-        time.sleep(0.3)
+        begin(links, b"sleep1.0")
         service.signal(number)
         service.await_event("service.draining")
         assert bytes(links.bob.receive("answer", limit=100)) == b"sleep1.0"
@@ -144,8 +163,7 @@ def test_the_end_lets_a_query_finish(service, number):
 
 def test_the_second_wish_to_end_waits_for_nothing(service):
     with session(service.address) as links:
-        links.bob.send("ask", b"sleep600")
-        time.sleep(0.3)
+        begin(links, b"sleep600")
         service.signal(signal.SIGINT)
         service.await_event("service.draining")
         service.signal(signal.SIGINT)
