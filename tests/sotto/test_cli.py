@@ -23,7 +23,7 @@ def sotto(*arguments, **environment):
 
 
 @pytest.mark.parametrize(
-    "command", ["bench", "simulate", "reproduce", "attack", "train", "corpus check", "corpus list"]
+    "command", ["bench", "simulate", "report", "demo", "reproduce", "attack", "train", "corpus check", "corpus list"]
 )
 def test_every_command_has_help_with_an_example(command):
     done = sotto(*command.split(), "--help")
