@@ -139,8 +139,8 @@ def _figures(rows: Sequence[Row]) -> Judgement:
     verdict = Verdict.HOLDS if hidden == len(values + energies) else Verdict.PARTLY if hidden else Verdict.FAILS
     return Judgement(
         verdict,
-        f"encrypted spectrograms correlate with the plain ones at {min(values):.2g} to {max(values):.2g} point by point,"
-        f" and at {min(energies):.2g} to {max(energies):.2g} by the energy of blocks of 32 x 32: detail is gone,"
+        f"correlation with the plain spectrograms: {min(values):.2g} to {max(values):.2g} point by point, and"
+        f" at {min(energies):.2g} to {max(energies):.2g} by the energy of blocks of 32 x 32: detail is gone,"
         " loudness over time and frequency is not",
     )
 
