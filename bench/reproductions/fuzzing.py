@@ -30,6 +30,7 @@ def run(request: Request) -> list[Row]:
     engines = ["mutation"]
     if request.preset == "full" and available():
         engines.append("coverage")
+    request.out.mkdir(parents=True, exist_ok=True)
     outcomes: list[Outcome] = []
     for engine in engines:
         for outcome in campaign(

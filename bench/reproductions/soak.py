@@ -128,8 +128,9 @@ def _weigh(
 ) -> None:
     for party, processes in parties.items():
         found = processes()
-        if found:
-            samples.append(Sample(cell, half, party, queries, memory_mb(found), open_files(found)))
+        memory, files = memory_mb(found), open_files(found)
+        if memory:  # who has just ended weighs nothing
+            samples.append(Sample(cell, half, party, queries, memory, files))
 
 
 def slope(samples: Sequence[Sample]) -> float:
