@@ -17,7 +17,7 @@ how much; limits bound what one client can take, they do not make a service resi
 addresses: that is a firewall's business.
 
 Who owns what: ``terms`` and ``handshake`` (what is agreed first), ``doors`` (the paradigms as services: the one table),
-``folders`` (the files each party is handed), ``arrivals``, ``host``, ``sessions``, ``hosting``, ``supervisor``,
-``reports``, ``limits`` (serving), ``asking`` (Alice), ``dealing`` (what the dealer serves), ``keys`` and ``authority``
-(certificates), ``journal``, ``counters``, ``health``.
+``folders`` (the files each party is handed), ``arrivals``, ``admission``, ``host``, ``sessions``, ``hosting``,
+``supervisor``, ``reports``, ``limits`` (serving), ``asking`` (Alice), ``dealing`` (what the dealer serves), ``keys`` and
+``authority`` (certificates), ``journal``, ``counters``, ``health``.
 """

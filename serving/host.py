@@ -15,16 +15,16 @@ import signal
 import socket
 import time
 import traceback
-from collections import Counter, defaultdict, deque
+from collections import Counter, deque
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from types import FrameType
 from typing import Any
 
 from link import LinkError
-from link.frames import printable
+from serving.admission import Admission, partner
 from serving.arrivals import Arrival, Left
-from serving.handshake import Refused, require_fit, require_token
+from serving.handshake import Refused
 from serving.keys import server_tls
 from serving.reports import (
     Answered,
@@ -98,7 +98,7 @@ class _Host:
         self._waiting: deque[Arrival] = deque()
         self._running: dict[int, _Running] = {}
         self._by_client: Counter[str] = Counter()
-        self._starts: defaultdict[str, deque[float]] = defaultdict(deque)
+        self._admission = Admission(orders, self._hosted)
         self._numbers = 0
         self._queue = (0, 0)
         self._retired = False  # nobody new; who is here stays as long as it likes
@@ -165,25 +165,7 @@ class _Host:
         hello = arrival.hello
         if hello is None:
             return
-        require_token(hello, self._orders.token)
-        client = arrival.client
-        if client in self._orders.denied:
-            raise Refused("this certificate is not served here any more: ask whoever runs the service")
-        if self._orders.role == "dealer":
-            if hello.role not in ("alice", "bob"):
-                raise Refused("the dealer serves alice and bob")
-            # An Alice who takes Bob's mode does not know it yet; what is dealt is in his.
-            if hello.mode not in self._hosted.modes and (hello.mode or hello.role == "bob"):
-                raise Refused(
-                    f"the dealer does not serve mode '{printable(hello.mode, 40)}': {', '.join(self._hosted.modes)}"
-                )
-        else:
-            if hello.role != "alice":
-                raise Refused(f"bob serves alice, not {hello.role}")
-            require_fit(hello, self._hosted.terms)
-        self._require_rate(client)
-        if sum(other.client == client for other in self._waiting) >= self._limits.per_client:
-            raise Refused(f"{self._limits.per_client} of this client's sessions wait already: try again later")
+        self._admission.check(arrival, hello, self._waiting)
         self._arrivals.discard(arrival)
         arrival.deadline = time.monotonic() + self._limits.wait_seconds
         self._selector.modify(arrival.sock, selectors.EVENT_READ, lambda _: self._spoke(arrival))
@@ -192,17 +174,6 @@ class _Host:
         if arrival in self._waiting and len(self._waiting) > self._limits.waiting:
             raise Refused(f"all places of this {self._orders.role} are taken: try again later")
 
-    def _require_rate(self, client: str) -> None:
-        starts, now = self._starts[client], time.monotonic()
-        while starts and starts[0] < now - 60:
-            starts.popleft()
-        if len(starts) >= self._limits.starts_per_minute:
-            raise Refused(f"{self._limits.starts_per_minute} sessions a minute are allowed to one client: slow down")
-        starts.append(now)
-        if len(self._starts) > 4096:
-            for name in [name for name, times in self._starts.items() if not times or times[-1] < now - 60]:
-                del self._starts[name]
-
     def _start_waiting(self) -> None:
         """Begin the sessions of those who wait and for whom there is a place."""
         for arrival in list(self._waiting):
@@ -210,29 +181,13 @@ class _Host:
                 return
             if arrival not in self._waiting or self._by_client[arrival.client] >= self._limits.per_client:
                 continue
-            if self._orders.role == "dealer":
-                self._start_pair(arrival)
-            else:
+            if self._orders.role == "bob":
                 self._waiting.remove(arrival)
                 self._fork({"alice": arrival})
-
-    def _start_pair(self, arrival: Arrival) -> None:
-        """Begin a dealer's session when both parties of one session are there, each expecting the other."""
-        hello = arrival.hello
-        for other in self._waiting:
-            theirs = other.hello
-            if hello is None or theirs is None or theirs.session != hello.session or other is arrival:
-                continue
-            alices, bobs = (hello, theirs) if hello.role == "alice" else (theirs, hello)
-            if theirs.role == hello.role or alices.mode not in ("", bobs.mode):
-                continue
-            names = [(hello.peer, other.identity), (theirs.peer, arrival.identity)]
-            if any(identity is not None and identity.name != name for name, identity in names):
-                continue
-            self._waiting.remove(arrival)
-            self._waiting.remove(other)
-            self._fork({hello.role: arrival, theirs.role: other})
-            return
+            elif (other := partner(arrival, self._waiting)) and arrival.hello and other.hello:
+                self._waiting.remove(arrival)
+                self._waiting.remove(other)
+                self._fork({arrival.hello.role: arrival, other.hello.role: other})
 
     def _spoke(self, arrival: Arrival) -> None:
         """A client that waits has nothing to say; most likely it has left."""
@@ -355,16 +310,9 @@ class _Host:
         for arrival in [each for each in self._arrivals if each.deadline < now]:
             self._refuse(arrival, f"nothing was said for {self._limits.arrival_seconds:g} s: connect again")
         for arrival in [each for each in self._waiting if each.deadline < now]:
-            self._refuse(arrival, self._why_it_waited(arrival))
+            self._refuse(arrival, self._admission.why_it_waited(arrival, len(self._running)))
         if self._drain_until is not None and now > self._drain_until:
             self._end_sessions(now)
-
-    def _why_it_waited(self, arrival: Arrival) -> str:
-        seconds = self._limits.wait_seconds
-        if self._orders.role == "dealer" and arrival.hello and len(self._running) < self._limits.sessions:
-            other = "bob" if arrival.hello.role == "alice" else "alice"
-            return f"{other} did not come to the dealer within {seconds:g} s: do both use the same dealer and names?"
-        return f"no place became free within {seconds:g} s: try again later"
 
     def _end_sessions(self, now: float) -> None:
         """Time is up: ask once more, then stop asking."""
