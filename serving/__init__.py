@@ -16,8 +16,8 @@ Without certificates only this machine is served, and any account of it may conn
 how much; limits bound what one client can take, they do not make a service resist a flood of connections from many
 addresses: that is a firewall's business.
 
-Who owns what: ``terms`` and ``handshake`` (what is agreed first), ``doors`` (the paradigms as services: the one table),
+Who owns what: ``terms`` and ``handshake`` (what is agreed first), ``doors`` (the paradigms as services: one table),
 ``folders`` (the files each party is handed), ``arrivals``, ``admission``, ``host``, ``sessions``, ``hosting``,
-``supervisor``, ``reports``, ``limits`` (serving), ``asking`` (Alice), ``dealing`` (what the dealer serves), ``keys`` and
-``authority`` (certificates), ``journal``, ``counters``, ``health``.
+``supervisor``, ``reports``, ``limits`` (serving), ``asking`` (Alice), ``dealing`` (what the dealer serves),
+``keys`` and ``authority`` (certificates), ``journal``, ``counters``, ``health``.
 """
