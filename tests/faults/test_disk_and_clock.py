@@ -61,6 +61,7 @@ def test_a_file_that_cannot_grow_ends_the_filling_with_one_line_and_leaves_nothi
     check(fill(tmp_path, 20_000))
 
 
+@pytest.mark.slow
 def test_a_full_disk_ends_the_filling_with_one_line_and_leaves_nothing_half_made(tmp_path):
     """A file system of four megabytes, where this account may mount one for itself."""
     mount = f'mount -t tmpfs -o size=4m none {tmp_path} && exec "$@"'
@@ -114,6 +115,7 @@ print([int(alice.ask(features, link).labels[0]) == right for _ in range(5)])
 """
 
 
+@pytest.mark.slow
 def test_a_clock_that_jumps_by_years_changes_nothing(tmp_path):
     """Every reading of the calendar's clock is off by ten years or by nothing, at random."""
     (tmp_path / "sitecustomize.py").write_text(JUMPING)

@@ -42,7 +42,7 @@ def test_a_party_killed_at_a_random_moment_harms_one_session_only(standing, vict
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("kind", ["cut", "half-close"])
+@pytest.mark.parametrize("kind", ["cut", pytest.param("half-close", marks=pytest.mark.slow)])
 def test_a_link_that_breaks_ends_everybody_and_a_new_session_gets_new_bundles(standing, kind):
     """Alice asks again after the bundle of her query has begun to arrive: what she used of it is never dealt again."""
     deployment, trials, ledger, features = standing

@@ -64,7 +64,7 @@ def test_a_crash_of_the_process_is_a_finding_and_its_input_is_kept(planted, tmp_
 
 
 def test_a_process_that_hangs_is_ended_and_counted(planted):
-    assert planted("hang", silent=6.0).hangs
+    assert planted("hang", silent=3.0).hangs
 
 
 def test_an_allocation_out_of_proportion_is_a_finding(planted):
