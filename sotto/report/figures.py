@@ -134,7 +134,7 @@ def record(number: int, row: Row) -> dict[str, Any]:
         "net": net_of(row),
         "cells": cells,
         "why": {key: reason for key, name in _FIELDS.items() if cells[key][0] is None and (reason := why(row, name))},
-        "attacks": list(dict.fromkeys([*sentences(row), *attacks(row)])),
+        "attacks": sentences(row) or attacks(row),
         "details": details(row),
     }
 

@@ -47,7 +47,12 @@ def wav(samples: npt.NDArray[np.floating], rate: int) -> bytes:
 
 
 def outline(samples: npt.NDArray[np.floating]) -> list[tuple[float, float]]:
-    """Lowest and highest sample of each of 240 stretches, in shares of the loudest: a waveform as it is drawn."""
+    """Lowest and highest sample of each of 240 stretches, in shares of the loudest: a waveform as it is drawn.
+
+    Fewer samples than that are drawn from zero, each by itself.
+    """
     peak = float(np.abs(samples).max()) or 1.0
-    stretches = np.array_split(samples / peak, min(_OUTLINE, len(samples)))
+    if len(samples) <= _OUTLINE:
+        return [(round(min(0.0, value), 3), round(max(0.0, value), 3)) for value in (samples / peak).tolist()]
+    stretches = np.array_split(samples / peak, _OUTLINE)
     return [(round(float(part.min()), 3), round(float(part.max()), 3)) for part in stretches]

@@ -70,7 +70,7 @@ def panel(experiment: Experiment, simulation: Simulation, bench: Workbench, clip
         plain_answer=classes[simulation.plain_label],
         leaks=experiment.security.leaks,
         exposed=exposed(simulation.query, bob),
-        alice=[*own, _array("What the model is asked about", query, None)],
+        alice=[*own, _array("The values that the model is asked about", query, None)],
         bob=received(bob, query),
         messages=[Line(way, peer, name, times, size) for way, peer, name, times, size, _ in summary(bob)],
     )
