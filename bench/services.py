@@ -27,7 +27,7 @@ from serving.hosting import one_thread_each
 from serving.sessions import Address
 from serving.terms import read_terms
 
-_START_SECONDS = 120.0
+_START_SECONDS = 300.0
 
 
 class ServiceError(RuntimeError):
