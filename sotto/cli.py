@@ -5,54 +5,70 @@ Exit codes: 0 done, 1 failed, 2 wrong usage.  A traceback is shown only with ``-
 
 from __future__ import annotations
 
+import importlib
 import sys
-from typing import Annotated
+from functools import cache
+from typing import Annotated, Any
 
+import click
 import typer
+from typer.core import TyperGroup
+from typer.main import get_command, get_group
 
-from sotto.commands import (
-    alice,
-    attack,
-    bench,
-    bob,
-    corpus,
-    dealer,
-    demo,
-    keys,
-    prepare,
-    report,
-    reproduce,
-    simulate,
-    sweep,
-    train,
-)
 from sotto.configuration import settings_of
 from sotto.console import err, escape, listen_to_packages
 
 _PACKAGES = ("adversarial", "audio", "bench", "he", "hashing", "keyed", "link", "models", "mpc", "serving")
+_COMMANDS = (
+    "bench",
+    "simulate",
+    "reproduce",
+    "report",
+    "demo",
+    "sweep",
+    "attack",
+    "train",
+    "corpus",
+    "prepare",
+    "keys",
+    "bob",
+    "alice",
+    "dealer",
+)
+_CONFIGURED = ("bob", "alice", "dealer")  # also by a file and the environment
+_LOOKS: dict[str, Any] = {"add_completion": False, "pretty_exceptions_enable": False, "rich_markup_mode": "rich"}
+
+
+class _OnDemand(TyperGroup):
+    """Imports a command when it is asked for: all of them together take seconds to import, ``keys`` a fraction."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        return _command(cmd_name) if cmd_name in _COMMANDS else None
+
+
+@cache
+def _command(name: str) -> click.Command:
+    """The command of the module with its name, or the group that the module holds."""
+    module = importlib.import_module(f"sotto.commands.{name}")
+    if isinstance(group := getattr(module, "app", None), typer.Typer):
+        made: click.Command = get_group(group)
+        made.name = name
+        return made
+    alone = typer.Typer(**_LOOKS)
+    alone.command(name, context_settings=settings_of(name) if name in _CONFIGURED else None)(getattr(module, name))
+    return get_command(alone)
+
 
 app = typer.Typer(
+    cls=_OnDemand,
     name="sotto",
     help="Private speech inference between Alice, who has speech, and Bob, who has a model.",
     no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode="rich",
+    **_LOOKS,
 )
-app.command("bench")(bench.bench)
-app.command("simulate")(simulate.simulate)
-app.command("reproduce")(reproduce.reproduce)
-app.command("report")(report.report)
-app.command("demo")(demo.demo)
-app.command("sweep")(sweep.sweep)
-app.command("attack")(attack.attack)
-app.command("train")(train.train)
-app.command("prepare")(prepare.prepare)
-app.command("bob", context_settings=settings_of("bob"))(bob.bob)
-app.command("alice", context_settings=settings_of("alice"))(alice.alice)
-app.command("dealer", context_settings=settings_of("dealer"))(dealer.dealer)
-app.add_typer(keys.app, name="keys")
-app.add_typer(corpus.app, name="corpus")
 
 
 @app.callback()
