@@ -55,7 +55,8 @@ def run(request: Request) -> list[Row]:
                     fill(terms, stock)
                 trial = trials.run(victim)
                 done.append((each.cell, trial))
-                request.say(f"{each.cell} {victim} {trial.fault}: {verdict(trial)} after {trial.seconds:.1f} s")
+                dealt = f"; {ledger.deliveries} dealt so far, {ledger.repeated} twice" if ledger.deliveries else ""
+                request.say(f"{each.cell} {victim} {trial.fault}: {verdict(trial)} after {trial.seconds:.1f} s{dealt}")
                 request.out.mkdir(parents=True, exist_ok=True)
                 write_whole(request.out / "trials.csv", _table(done))
         own = [trial for cell, trial in done if cell == each.cell]
