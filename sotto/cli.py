@@ -10,7 +10,6 @@ import sys
 from functools import cache
 from typing import Annotated, Any
 
-import click
 import typer
 from typer.core import TyperGroup
 from typer.main import get_command, get_group
@@ -40,21 +39,24 @@ _LOOKS: dict[str, Any] = {"add_completion": False, "pretty_exceptions_enable": F
 
 
 class _OnDemand(TyperGroup):
-    """Imports a command when it is asked for: all of them together take seconds to import, ``keys`` a fraction."""
+    """Imports a command when it is asked for: all of them together take seconds to import, ``keys`` a fraction.
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
+    Typer brings a Click of its own, or not, by its version; hence no Click types here.
+    """
+
+    def list_commands(self, ctx: Any) -> list[str]:
         return list(_COMMANDS)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
         return _command(cmd_name) if cmd_name in _COMMANDS else None
 
 
 @cache
-def _command(name: str) -> click.Command:
+def _command(name: str) -> Any:
     """The command of the module with its name, or the group that the module holds."""
     module = importlib.import_module(f"sotto.commands.{name}")
     if isinstance(group := getattr(module, "app", None), typer.Typer):
-        made: click.Command = get_group(group)
+        made = get_group(group)
         made.name = name
         return made
     alone = typer.Typer(**_LOOKS)
