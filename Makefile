@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 READY := $(VENV)/.ready
 ARGS ?=
 
-.PHONY: bench test test-slow lint types format setup constraints clean
+.PHONY: bench test test-slow lint types format docs setup constraints clean
 
 bench: $(READY)  ## the comparison on the built-in synthetic corpus, five to ten minutes the first time: results/
 	$(BIN)/sotto bench --out results $(ARGS)
@@ -27,6 +27,9 @@ types: $(READY)
 format: $(READY)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+docs: $(READY)  ## the documentation as a site: build/site
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 setup: $(READY)  ## install only
 
