@@ -131,10 +131,9 @@ def _choose_a_clip(key: keyed.Key) -> dict[str, float]:
     clip = chosen_speech(*sizes)
     found = keys_from_chosen(keyed.encrypt(clip, key), *sizes)
     errors = [float(np.abs(guess.matrix() - key.matrix()).max()) for guess in found]
-    return {
-        "attack_chosen_blocks": float(len(chosen_blocks(key.kind, key.length))),
-        "attack_chosen_key_exact": float(len(found) == 1 and errors[0] < 1e-3),
-    }
+    if len(found) > 1 or errors[0] > 1e-3:
+        return {"attack_chosen_key_exact": 0.0}
+    return {"attack_chosen_blocks": float(len(chosen_blocks(key.kind, key.length))), "attack_chosen_key_exact": 1.0}
 
 
 def _learn_from_other_keys(key: keyed.Key, emotion: EmotionModel, bench: Workbench) -> dict[str, float]:

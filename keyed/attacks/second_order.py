@@ -7,7 +7,9 @@ between them.  Rotated blocks do not have this, and hardly any rotation but the 
    settled by the covariances between successive blocks; and from random rotations;
 2. refines each until the decrypted speech is as stationary as it gets, by alternating projections;
 3. keeps the one that comes nearest: how near tells the attacker, without plain speech, whether he has succeeded;
-4. in waveforms, makes the speech as likely as it gets (:mod:`keyed.attacks.likelihood`), faint frequencies included.
+4. in waveforms, makes the speech as likely as it gets (:mod:`keyed.attacks.likelihood`), faint frequencies included;
+5. in several waveforms, does so with single ones and with all together, since the search sometimes goes astray; keeps
+   the result that is likeliest in all, and refines it on all, each by itself.
 
 The sign of the whole stays open; it cannot be heard.
 """
@@ -18,7 +20,7 @@ import torch
 from torch import Tensor
 
 from keyed.attacks.bands import bands_settled
-from keyed.attacks.likelihood import Spectra, likeliest
+from keyed.attacks.likelihood import Spectra, likeliest, refined
 from keyed.attacks.lining_up import lined_up, orthogonal
 from keyed.attacks.moments import Moments
 from keyed.attacks.plausibility import Judge, decrypted
@@ -26,8 +28,10 @@ from keyed.keys import ROM, SALT_BYTES
 
 _BATCH = 32
 _ROUNDS, _LAST_ROUNDS = 150, 1500
+_LONG, _LONG_ROUNDS, _LONG_LAST_ROUNDS = 32, 30, 200  # numbers in a block; beyond, a round takes a second
 _MOST_SETTLED = 32  # samples in a block: the last step takes time with the fourth power
 _FINALISTS = 3
+_ALONE, _REFINED_ON = 3, 8  # queries
 _CLEARLY = 0.1  # a start has succeeded when it is this much nearer to stationary than the usual failure
 
 
@@ -38,16 +42,32 @@ def rom_from_statistics(
 
     He tries until one start is clearly better than the rest, at most ``starts`` times.
     """
-    known, seen = (Moments.of(speech, block_size, dimension) for speech in (public, encrypted))
-    judge = Judge(known, block_size, dimension)
-    pairs = _stationary_keys(seen, known, block_size, dimension, starts, seed)
+    known = Moments.of(public, block_size, dimension)
+    queries = _spread(encrypted, _REFINED_ON)
+    spectra = Spectra.of_each(queries, block_size) if dimension == 1 and block_size <= _MOST_SETTLED else None
+    guess = _found(encrypted, known, block_size, dimension, starts, seed)
+    if spectra is not None and len(encrypted) > 1:
+        apart = [_found(clip[None], known, block_size, 1, starts, seed) for clip in _spread(encrypted, _ALONE)]
+        guess = refined([guess, *apart], spectra)
+    return ROM(block_size, dimension, orthogonal(guess).numpy(), bytes(SALT_BYTES))
+
+
+def _found(encrypted: Tensor, public: Moments, block_size: int, dimension: int, starts: int, seed: int) -> Tensor:
+    """The key matrix (N, N) as it is guessed from these queries, all taken together."""
+    seen = Moments.of(encrypted, block_size, dimension)
+    judge = Judge(public, block_size, dimension)
+    pairs = _stationary_keys(seen, public, block_size, dimension, starts, seed)
     spectra = Spectra.of(encrypted, block_size) if dimension == 1 and block_size <= _MOST_SETTLED else None
     if spectra is None:
-        guess = judge.most_plausible([key for pair in pairs for key in pair], seen)
-    else:  # which knows no high frequencies from low ones
-        guess = likeliest([judge.most_plausible(pair, seen) for pair in pairs], spectra)
-        guess = judge.most_plausible([guess, _upside_down(guess, block_size)], seen)
-    return ROM(block_size, dimension, orthogonal(guess).numpy(), bytes(SALT_BYTES))
+        return judge.most_plausible([key for pair in pairs for key in pair], seen)
+    # The likelihood knows no high frequencies from low ones.
+    guess = likeliest([judge.most_plausible(pair, seen) for pair in pairs], spectra)
+    return judge.most_plausible([guess, _upside_down(guess, block_size)], seen)
+
+
+def _spread(clips: Tensor, most: int) -> Tensor:
+    """At most so many of ``clips`` (clips, ...), evenly spread."""
+    return clips[torch.linspace(0, len(clips) - 1, min(most, len(clips))).long()]
 
 
 def _stationary_keys(
@@ -56,17 +76,19 @@ def _stationary_keys(
     """The best key matrices, each with those under which the speech is as stationary; something else must choose."""
     generator = torch.Generator().manual_seed(seed)
     judge = Judge(public, block_size, dimension)
+    long = len(public.mean) > _LONG
+    rounds, last_rounds = (_LONG_ROUNDS, _LONG_LAST_ROUNDS) if long else (_ROUNDS, _LAST_ROUNDS)
     found: list[Tensor] = []
     excess = torch.zeros(0, dtype=torch.float64)
     while len(excess) < starts and not (len(excess) and excess.min() < _CLEARLY * excess.median()):
         batch = torch.stack([_start(encrypted, public, len(excess) + i, generator) for i in range(_BATCH)])
-        keys = _made_stationary(batch, encrypted, judge, _ROUNDS)
+        keys = _made_stationary(batch, encrypted, judge, rounds)
         found += keys.unbind()
         excess = torch.cat([excess, judge.excess(decrypted(keys, encrypted))])
     pairs = []
     for place in excess.argsort()[: _FINALISTS if dimension == 1 else 1]:
         both = torch.stack([found[int(place)], _upside_down(found[int(place)], block_size)])
-        pair = list(_made_stationary(both, encrypted, judge, _LAST_ROUNDS).unbind())
+        pair = list(_made_stationary(both, encrypted, judge, last_rounds).unbind())
         if dimension == 2:
             pair += [bands_settled(key, encrypted, public, block_size, generator) for key in pair]
         pairs.append(pair)

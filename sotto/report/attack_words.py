@@ -26,6 +26,15 @@ _WORDS: Mapping[str, tuple[Callable[[float], str], str | None]] = {
         lambda v: f"speech recovered from encrypted queries alone, correlation {v:.2f}", None,
     ),
     "attack_known_blocks_for_key": (lambda v: f"the key from {v:.0f} known block{'s' * (v != 1)}", None),
+    "attack_chosen_blocks": (
+        lambda v: f"the key from {v:.0f} block{'s' * (v != 1)} that the attacker had encrypted", None,
+    ),
+    "attack_inverter_correlation": (
+        lambda v: f"speech recovered by a network that never saw the key, correlation {v:.2f}", None,
+    ),
+    "attack_inverter_key_exact": (
+        lambda v: f"that network {'found the exact key' if v else 'did not find the exact key'}", None,
+    ),
     "attack_key_from_raw_decryption": (
         lambda v: "Alice's secret key from raw decryptions" if v == 1 else f"key found in {_share(v)} of tries", None,
     ),

@@ -15,7 +15,7 @@ from bench import results
 from bench.row import Row, Security, Timing, Traffic
 from sotto import report
 from sotto.report import scene
-from sotto.report.attack_words import best
+from sotto.report.attack_words import best, sentences
 from sotto.report.figures import byte_words, identity, time_words
 from sotto.report.papers import reproductions
 from sotto.report.pictures import bytes_png, matrix_png, outline, wav
@@ -138,6 +138,13 @@ def test_a_reader_is_told_the_worst_attack_first_and_unknown_ones_as_they_are():
     assert best(tampered) == "Bob reads Alice's features by trying seeds"
     named = msgspec.structs.replace(ROW, metrics={"attack_speaker_named": 0.65, "attack_speaker_named_chance": 0.17})
     assert best(named) == "Speaker named from 65 % of queries (chance 17 %)"
+    chosen = msgspec.structs.replace(ROW, metrics={"attack_chosen_key_exact": 1.0, "attack_chosen_blocks": 1.0})
+    assert best(chosen) == "The key from 1 block that the attacker had encrypted"
+    learnt = {"attack_inverter_correlation": 0.846, "attack_inverter_key_exact": 0.0}
+    assert sentences(msgspec.structs.replace(ROW, metrics=learnt)) == [
+        "speech recovered by a network that never saw the key, correlation 0.85",
+        "that network did not find the exact key",
+    ]
     assert best(ROW) == "extraction fidelity 0.9"
     assert best(msgspec.structs.replace(ROW, metrics={})) is None
 
