@@ -5,8 +5,9 @@ kernel = stride = M, no padding, no dilation (Niwa, Shiota, Kiya, §III-B).  Thr
 
 1. with an example input the model is run and watched: works for every model, and is proof for that input;
 2. without one, the data is followed through the model by ``torch.fx``, where the model can be traced;
-3. a model that cannot be traced (Hugging Face's and torchaudio's speech models branch on their data) is run and watched
-   on a chirp in the shapes that speech models take; where it takes none of them, the caller must give an example.
+3. a model that cannot be traced (Hugging Face's and torchaudio's speech models branch on their data), or of which a
+   trace does not show all (hooks, a ``forward`` of one object's own), is run and watched on a chirp in the shapes that
+   speech models take; where it takes none of them, the caller must give an example.
 
 The order in which layers were registered says nothing about the order in which they run, so it is never relied upon.
 """
@@ -24,6 +25,7 @@ import torch
 from torch import Tensor, fx, nn
 
 from keyed.errors import NotEligibleError
+from models.seeding import seeded
 
 Convolution = nn.Conv1d | nn.Conv2d
 _TRANSPARENT = (nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d)  # these leave data alone in evaluation mode
@@ -40,19 +42,37 @@ def find_first_convolution(module: nn.Module, *, example: Tensor | None = None) 
     Raises:
         NotEligibleError: there is none, or something else reads the input too.
     """
-    if isinstance(module, Convolution):
-        return ""
+    return first_convolution_and_input(module, example)[0]
+
+
+def first_convolution_and_input(module: nn.Module, example: Tensor | None) -> tuple[str, Tensor | None]:
+    """Also the input that the model was run on, with its batch axis; None where it was not run."""
     if isinstance(module, torch.jit.ScriptModule):
         raise NotEligibleError("a scripted model cannot be looked into: encrypt the model it was scripted from")
+    inside = module._modules.get("_orig_mod")  # what torch.compile wraps
+    if inside is not None:
+        name, shown = first_convolution_and_input(inside, example)
+        return f"_orig_mod.{name}".removesuffix("."), shown
+    if isinstance(module, Convolution) and example is None and not _has_more_than_a_trace_shows(module):
+        return "", None
     if not any(isinstance(layer, Convolution) for layer in module.modules()):
         raise NotEligibleError(
             "this model has no Conv1d or Conv2d for a key to go into: train one whose first layer is a convolution "
             "with kernel = stride = M (a linear layer on blocks is one)"
         )
     if example is not None:
-        return _watched(module, example)
-    graph = _traced(module)
-    return _watched_on_a_chirp(module) if graph is None else _followed(module, graph)
+        return _watched(module, example), example
+    graph = None if _has_more_than_a_trace_shows(module) else _traced(module)
+    return _watched_on_a_chirp(module) if graph is None else (_followed(module, graph), None)
+
+
+def _has_more_than_a_trace_shows(module: nn.Module) -> bool:
+    """Whether a layer has hooks, other than those that compute weights, or a ``forward`` that is not its class's."""
+    for layer in module.modules():
+        hooks = (*layer._forward_pre_hooks.values(), *layer._forward_hooks.values())
+        if "forward" in vars(layer) or not all(type(hook).__module__.startswith("torch.nn.utils.") for hook in hooks):
+            return True
+    return False
 
 
 class _Tracer(fx.Tracer):
@@ -90,6 +110,8 @@ def _followed(module: nn.Module, graph: fx.Graph) -> str:
                     )
                 if sum(other.target == node.target for other in graph.nodes) > 1:
                     raise NotEligibleError(f"the first convolution '{node.target}' is used more than once")
+                if _is_read(graph, f"{node.target}.weight"):
+                    raise NotEligibleError(f"something besides the first convolution '{node.target}' uses its weight")
                 return str(node.target)
             if isinstance(layer, _TRANSPARENT):
                 continue
@@ -102,6 +124,11 @@ def _followed(module: nn.Module, graph: fx.Graph) -> str:
             f"{_described(module, node)} works on the input before the first convolution: "
             "move it into the features that Alice computes before encryption"
         )
+
+
+def _is_read(graph: fx.Graph, attribute: str) -> bool:
+    found = (node for node in graph.nodes if node.op == "get_attr" and node.target == attribute)
+    return any(not _asks_shape(user) for node in found for user in node.users)
 
 
 def _asks_shape(node: fx.Node) -> bool:
@@ -182,13 +209,15 @@ def _described(module: nn.Module, node: fx.Node) -> str:
     return f"the operation '{getattr(node.target, '__name__', node.target)}'"
 
 
-def _watched_on_a_chirp(module: nn.Module) -> str:
-    """Run the model on a chirp in the shapes that its convolutions could be given, until it takes one."""
+def _watched_on_a_chirp(module: nn.Module) -> tuple[str, Tensor]:
+    """Run the model on a chirp in the shapes that its convolutions could be given, until it takes one; name, chirp."""
     convolutions = [layer for _, layer in _leaves(module) if isinstance(layer, Convolution)]
     for shape in dict.fromkeys(shape for layer in convolutions for shape in _shapes_for(layer)):
-        chirp = torch.arange(math.prod(shape), dtype=torch.float64).square().mul(1e-5).sin().reshape(shape)
+        place = torch.arange(math.prod(shape), dtype=torch.float64)
+        chirp = (1 + place + 1e-5 * place**2).sin().reshape(shape)  # no number near its neighbours, from the first on
+        chirp = chirp.to(next(module.parameters()))
         try:
-            return _watched(module, chirp.to(next(module.parameters())))
+            return _watched(module, chirp), chirp
         except NotEligibleError:
             raise
         except Exception:  # noqa: S112  whatever a forward method raises on a shape it was not made for
@@ -226,7 +255,7 @@ def _watched(module: nn.Module, example: Tensor) -> str:
     layers = {name: layer for name, layer in _leaves(watched) if isinstance(layer, Convolution)}
     for name, layer in layers.items():
         layer.register_forward_pre_hook(remember(name), with_kwargs=True)
-    with torch.no_grad():
+    with torch.no_grad(), seeded(0):
         watched(example)
     if not calls:
         raise NotEligibleError("no Conv1d or Conv2d was reached by the example: there is nothing for a key to go into")

@@ -181,3 +181,106 @@ def test_the_example_finds_another_reader_of_the_input():
         encrypt_model(model, key)
     with pytest.raises(NotEligibleError, match="something besides the first convolution"):
         encrypt_model(model, key, example=torch.ones(1, 1, 100))
+
+
+class Untraceable(nn.Module):
+    """A convolution, and what else the function given does with the input; branches on its data."""
+
+    def __init__(self, forward):
+        super().__init__()
+        self.how = forward
+        self.first, self.second = nn.Conv1d(1, 8, 10, 10), nn.Conv1d(8, 4, 3)
+
+    def forward(self, x):
+        if float(x.abs().max()) < 0:
+            raise ValueError("never")
+        return self.how(self, x)
+
+
+@pytest.mark.parametrize(
+    "forward",
+    [
+        lambda m, x: m.second(m.first(x)) + x[..., 20::10],
+        lambda m, x: m.second(m.first(x)) * x.abs().mean(),
+        lambda m, x: m.second(m.first(x.clamp(-1, 1))),  # a chirp stays as it is, an encrypted one does not
+        lambda m, x: F.conv_transpose1d(m.first(x).relu(), m.first.weight, stride=10),
+    ],
+)
+def test_a_second_reader_in_a_model_that_cannot_be_traced(forward):
+    with pytest.raises(NotEligibleError, match="something besides the first convolution"):
+        encrypt_model(Untraceable(forward), generate_key("rom", 10, seed=1))
+    encrypt_model(Untraceable(lambda m, x: m.second(m.first(x))), generate_key("rom", 10, seed=1))
+
+
+def test_a_weight_that_an_operation_reads_too():
+    class Tied(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first = nn.Conv1d(1, 8, 10, 10)
+
+        def forward(self, x):
+            return F.conv_transpose1d(self.first(x), self.first.weight, stride=10)
+
+    with pytest.raises(NotEligibleError, match="something besides the first convolution 'first' uses its weight"):
+        encrypt_model(Tied(), generate_key("flipping", 10))
+
+
+def small():
+    return nn.Sequential(nn.Conv1d(1, 8, 10, 10), nn.ReLU(), nn.Conv1d(8, 4, 3))
+
+
+@pytest.mark.parametrize("layer", [lambda m: m, lambda m: m[0]])
+def test_a_hook_that_changes_the_input(layer):
+    model = small()
+    layer(model).register_forward_pre_hook(lambda _, given: (given[0].abs(),))
+    with pytest.raises(NotEligibleError, match="does not get the input as it is"):
+        encrypt_model(model, generate_key("flipping", 10))
+
+
+def test_a_hook_on_a_bare_convolution():
+    model = nn.Conv1d(1, 8, 10, 10)
+    model.register_forward_pre_hook(lambda _, given: (given[0].abs(),))
+    with pytest.raises(NotEligibleError, match="does not get the input as it is"):
+        encrypt_model(model, generate_key("flipping", 10))
+
+
+def test_a_hook_that_only_looks():
+    model, key, seen, x = small(), generate_key("flipping", 10), [], torch.randn(2, 1, 100)
+    model[2].register_forward_hook(lambda _, __, output: seen.append(output.shape))
+    with torch.no_grad():
+        assert torch.equal(encrypt_model(model, key)(encrypt(x, key)), model(x))
+    assert seen
+
+
+def test_a_forward_of_one_object():
+    model = small()
+    model.forward = lambda x: nn.Sequential.forward(model, x.abs())
+    with pytest.raises(NotEligibleError):
+        encrypt_model(model, generate_key("flipping", 10))
+
+
+def test_a_compiled_model():
+    key, x = generate_key("rom", 10), torch.randn(2, 1, 100)
+    bare, used = (torch.compile(model, backend="eager") for model in (nn.Conv1d(1, 4, 10, 10), small()))
+    used(x)
+    in_place = small()
+    in_place.compile(backend="eager")
+    with torch.no_grad():
+        for model in (bare, used, in_place):
+            torch.testing.assert_close(encrypt_model(model, key)(encrypt(x, key)), model(x), rtol=0, atol=1e-5)
+
+
+def test_a_convolution_that_computes_in_its_own_way():
+    class Magnitudes(nn.Conv1d):
+        def _conv_forward(self, x, weight, bias):
+            return super()._conv_forward(x.abs(), weight, bias)
+
+    with pytest.raises(NotEligibleError, match="own forward"):
+        encrypt_model(nn.Sequential(Magnitudes(1, 4, 10, 10)), generate_key("flipping", 10))
+
+
+def test_random_numbers_in_evaluation_are_no_difference():
+    model = Untraceable(lambda m, x: m.second(m.first(x)) + torch.randn(4, 1))
+    state = torch.get_rng_state()
+    encrypt_model(model, generate_key("rom", 10))
+    assert torch.equal(state, torch.get_rng_state())
