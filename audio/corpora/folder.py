@@ -39,7 +39,10 @@ def resolve(data: Path | None, title: str, names: tuple[str, ...], others: tuple
             return present[_plain(name)]
     strangers = [present[_plain(name)].name for name in others if _plain(name) in present]
     if strangers:
-        raise WrongFolder(f"{data}: holds {', '.join(strangers)}, but no {title} (expected in a folder {names[0]})")
+        raise WrongFolder(
+            f"{data}: holds {', '.join(strangers)}, but no {title} (expected in a folder {names[0]}): "
+            "name another corpus or another folder"
+        )
     return data
 
 
