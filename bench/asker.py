@@ -23,6 +23,7 @@ from serving.hosting import one_thread_each
 
 _PRELOAD = (
     "__main__", "bench.asker", "serving.doors.mpc", "serving.doors.he", "serving.doors.hashing", "serving.doors.keyed",
+    "serving.doors.adversarial",
     "mpc.semi_honest_session", "mpc.malicious_session",
 )  # fmt: skip
 

@@ -31,9 +31,14 @@ Victim = Literal[
 LINKS: tuple[Victim, ...] = ("alice-bob", "alice-dealer", "bob-dealer")
 _KINDS: tuple[Kind, ...] = get_args(Kind)
 _WAYS: tuple[Way, ...] = get_args(Way)
-_RESTART_SECONDS = 90.0
+_RESTART_SECONDS = 300.0
 _RETRIES = 2  # a machine under load may be slower than the deadline; a retry is what `sotto alice --retries` does
 _QUERIES_WATCHED = 3  # of a whole session, to know how long one takes
+
+
+def victims_of(with_dealer: bool) -> tuple[Victim, ...]:
+    """Everybody and everything that can be hit in a session with a dealer, or without."""
+    return get_args(Victim) if with_dealer else ("alice", "bob", "bob's host", "alice-bob")
 
 
 @dataclass(frozen=True)
@@ -75,12 +80,6 @@ class Trials:
         self._deadline = deadline
         self._draw = random.Random(seed)  # noqa: S311  which moments are tried can be repeated
         self.usual = self._watch()
-
-    def victims(self) -> tuple[Victim, ...]:
-        """Everybody and everything that can be hit here; hosts are slow to come back and hit less often."""
-        if self._deployment.with_dealer:
-            return get_args(Victim)
-        return ("alice", "bob", "bob's host", "alice-bob")
 
     def run(self, victim: Victim) -> Trial:
         """One trial."""

@@ -3,66 +3,79 @@
 Services are `sotto bob` and `sotto dealer`, Alice asks in a process of her own.  A trial is one fault in one session;
 afterwards everybody has to be gone in time with a clear line, and the next session must give the right answer.  In
 `mpc` a ledger over all trials counts what the dealer dealt, digest by digest; in mode ``malicious`` the dealer deals
-from a stock on disk, which has to survive his being killed.  ``trials.csv`` grows trial by trial.
+from a stock on disk, which has to survive his being killed.  ``trials.csv`` grows trial by trial, over runs too.
 """
 
 from __future__ import annotations
 
 import csv
-import io
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import msgspec
 
 import mpc
 from bench.fault_proxy import Ledger
-from bench.fault_trials import Trial, Trials, Victim
+from bench.fault_trials import Trial, Trials, Victim, victims_of
 from bench.plaintext import plaintext_row
 from bench.reproductions.request import Request
-from bench.results import write_whole
 from bench.row import Row
 from bench.service_cells import Cell, Prepared, prepared
-from bench.services import Deployment
+from bench.services import Deployment, ServiceError
 from models import load
 from mpc.messages import Mode, Terms
+from serving.doors import paradigm
 from serving.folders import model_file
 
 DESCRIPTION = "faults between real processes, 200 and more: who hangs, who says why, what is dealt twice, what is next"
 
 _TRIALS = {"quick": 6, "full": 42}  # in each cell, and one of each that takes a service down
+_TRIALS_SLOW = {"quick": 4, "full": 8}
 _RARE = ("bob's host", "dealer's host", "dealer's service")
 _STOCKED: Mode = "malicious"  # the mode whose dealer deals from a stock on disk
-_PATIENCE = 6.0
-_DEADLINE = 40.0  # generous to a machine that others use too; what it took is in the rows
+_PATIENCE = 12.0
+_DEADLINE = 120.0  # generous to a machine that others use too; what it took is in the rows
 
 
 def run(request: Request) -> list[Row]:
     """A row for each paradigm, mode and victim."""
     rows: list[Row] = []
-    done: list[tuple[Cell, Trial]] = []
+    request.out.mkdir(parents=True, exist_ok=True)
     for each in prepared(request):
-        ledger = Ledger()
-        terms = _dealt_terms(each) if each.cell.mode == _STOCKED else None
-        stock = each.bob.parent / "stock" if terms else None
+        ledger, done = Ledger(), list[Trial]()
+        for trial in _trials(each, ledger, request):
+            done.append(trial)
+            dealt = f"; {ledger.deliveries} dealt so far, {ledger.repeated} twice" if ledger.deliveries else ""
+            request.say(
+                f"{each.cell} {trial.victim} {trial.fault}: {verdict(trial)} after {trial.seconds:.1f} s{dealt}"
+            )
+            _keep(request.out / "trials.csv", each.cell, trial, ledger)
+        for name in dict.fromkeys(trial.victim for trial in done):
+            rows.append(_row(each.cell, name, [trial for trial in done if trial.victim == name], ledger, request))
+    return rows
+
+
+def _trials(each: Prepared, ledger: Ledger, request: Request) -> Iterator[Trial]:
+    """All trials of a cell.  A service that does not come back is a trial that hung, and the rest get new services."""
+    terms = _dealt_terms(each) if each.cell.mode == _STOCKED else None
+    stock = each.bob.parent / "stock" if terms else None
+    left, seed = _planned(each, (_TRIALS_SLOW if each.cell.slow else _TRIALS)[request.preset]), request.seed
+    while left:
         with Deployment(
             each.cell.paradigm, each.cell.mode, each.bob, each.alice, patience=_PATIENCE, stock=stock, ledger=ledger
         ) as deployment:
-            trials = Trials(deployment, each.features, _DEADLINE, request.seed)
-            for victim in _planned(trials.victims(), _TRIALS[request.preset]):
+            trials = Trials(deployment, each.features, _DEADLINE, seed)
+            while left:
+                victim = left.pop(0)
                 if stock and terms:
                     fill(terms, stock)
-                trial = trials.run(victim)
-                done.append((each.cell, trial))
-                dealt = f"; {ledger.deliveries} dealt so far, {ledger.repeated} twice" if ledger.deliveries else ""
-                request.say(f"{each.cell} {victim} {trial.fault}: {verdict(trial)} after {trial.seconds:.1f} s{dealt}")
-                request.out.mkdir(parents=True, exist_ok=True)
-                write_whole(request.out / "trials.csv", _table(done))
-        own = [trial for cell, trial in done if cell == each.cell]
-        for name in dict.fromkeys(trial.victim for trial in own):
-            rows.append(_row(each.cell, name, [trial for trial in own if trial.victim == name], ledger, request))
-    return rows
+                try:
+                    yield trials.run(victim)
+                except ServiceError as error:
+                    seed += 1
+                    yield Trial(victim, "no recovery", "", str(error), _DEADLINE, "a service", "", True, 0.0, 0)
+                    break
 
 
 def fill(terms: Terms, stock: Path) -> None:
@@ -78,8 +91,9 @@ def _dealt_terms(each: Prepared) -> Terms:
     return mpc.Bob(module, None, input_shape=each.features.shape[1:], mode=_STOCKED).terms("class")
 
 
-def _planned(victims: Sequence[Victim], count: int) -> list[Victim]:
+def _planned(each: Prepared, count: int) -> list[Victim]:
     """So many, each victim in turn; then once those that take a service down."""
+    victims = victims_of(paradigm(each.cell.paradigm).NEEDS_DEALER)
     often = [victim for victim in victims if victim not in _RARE]
     rare = [victim for victim in victims if victim in _RARE]
     return [*itertools.islice(itertools.cycle(often), count), *rare]
@@ -120,28 +134,21 @@ def _row(cell: Cell, victim: str, trials: Sequence[Trial], ledger: Ledger, reque
     return msgspec.structs.replace(row, paradigm=cell.paradigm)
 
 
-def _table(done: Sequence[tuple[Cell, Trial]]) -> str:
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(
-        [
-            "paradigm",
-            "mode",
-            "victim",
-            "fault",
-            "verdict",
-            "alice",
-            "said",
-            "seconds",
-            "next_seconds",
-            "retries",
-            "right",
-            "hung",
-        ]
-    )
-    for cell, trial in done:
+_COLUMNS = (
+    "paradigm", "mode", "victim", "fault", "verdict", "alice", "said", "seconds", "next_seconds", "retries", "right",
+    "hung", "unclear", "dealt_so_far", "dealt_twice",
+)  # fmt: skip
+
+
+def _keep(path: Path, cell: Cell, trial: Trial, ledger: Ledger) -> None:
+    """Add a line; what earlier runs found stays."""
+    begun = path.exists()
+    with path.open("a", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        if not begun:
+            writer.writerow(_COLUMNS)
         writer.writerow(
             [cell.paradigm, cell.mode, trial.victim, trial.fault, verdict(trial), trial.alice, trial.said,
-             f"{trial.seconds:.3f}", f"{trial.next_seconds:.3f}", trial.retries, trial.right, trial.hung]
+             f"{trial.seconds:.3f}", f"{trial.next_seconds:.3f}", trial.retries, trial.right, trial.hung,
+             trial.unclear, ledger.deliveries, ledger.repeated]
         )  # fmt: skip
-    return out.getvalue()

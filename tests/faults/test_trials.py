@@ -105,7 +105,7 @@ def test_whoever_abuses_a_session_ends_that_session_alone(standing):
 @pytest.mark.parametrize("reproduction", [faults, throughput, soak])
 def test_the_reproductions_run(reproduction, tmp_path):
     rows = reproduction.run(Request("synthetic", None, "quick", 0, tmp_path, print))
-    assert {row.paradigm for row in rows} == {"mpc", "he", "hashing", "keyed"}
+    assert {row.paradigm for row in rows} == {"mpc", "he", "hashing", "keyed", "adversarial"}
     if reproduction is faults:
         assert not sum(row.metrics["hung"] + row.metrics["unclear"] + row.metrics["wrong"] for row in rows)
         assert not sum(row.metrics.get("dealt_twice") or 0.0 for row in rows)
