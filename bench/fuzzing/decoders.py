@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from bench.fuzzing import hashing_decoders, he_decoders, keyed_decoders, link_decoders, mpc_decoders, serving_decoders
+from bench.fuzzing import (
+    adversarial_decoders,
+    hashing_decoders,
+    he_decoders,
+    keyed_decoders,
+    link_decoders,
+    mpc_decoders,
+    serving_decoders,
+)
 from bench.fuzzing.decoder import Decoders
 
 DECODERS: Decoders = {
@@ -12,4 +20,5 @@ DECODERS: Decoders = {
     **he_decoders.DECODERS,
     **hashing_decoders.DECODERS,
     **keyed_decoders.DECODERS,
+    **adversarial_decoders.DECODERS,
 }

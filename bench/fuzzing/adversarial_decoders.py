@@ -1,0 +1,115 @@
+"""Decoders of :mod:`adversarial`: messages, each party's model file, and whole sessions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache, partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+import adversarial
+from adversarial.classifier import Classifier
+from adversarial.errors import AdversarialError
+from adversarial.fingerprint import features_of, fingerprint
+from adversarial.messages import VERSION, Hello, Query, Ready, Reply
+from adversarial.sensor import Sensor
+from bench.fuzzing.decoder import Decoder, Decoders, Target
+from bench.fuzzing.hashing_decoders import file_target
+from bench.fuzzing.scripts import honest, play
+from link import Array, FrameError, Link, LinkError, decode, encode
+from models import ModelError, ModelRecord
+
+_CLASSES = ("bark", "siren", "rain")
+_SENSOR: dict[str, Any] = {
+    "rate": 8000, "mask": "continuous", "separation": (2, 3), "extractor": (3, 4), "mels": 8, "dimensions": 5,
+}  # fmt: skip
+_CLASSIFIER: dict[str, Any] = {"classes": len(_CLASSES), "dimensions": 5}
+
+
+@cache
+def _made() -> tuple[Sensor, Classifier]:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return Sensor(**_SENSOR).eval(), Classifier(**_CLASSIFIER).eval()
+
+
+def _messages() -> Target:
+    z, labels, scores = np.zeros((2, 5), np.float16), np.zeros(2, np.int64), np.zeros((2, 3), np.float32)
+    seeds = [
+        encode(Hello(VERSION, fingerprint(_made()[0]), 5)), encode(Ready(VERSION, 3)),
+        encode(Query(Array.of(z), "logits")), encode(Reply(Array.of(labels), Array.of(scores))),
+    ]  # fmt: skip
+
+    def read(data: bytes) -> None:
+        kinds: tuple[Any, ...] = (Hello, Ready, Query, Reply)
+        refused = FrameError("")
+        for kind in kinds:
+            try:
+                found = decode(data, kind)
+                break
+            except FrameError as error:
+                refused = error
+        else:
+            raise refused
+        if isinstance(found, Query):
+            found.z.numpy(dtype=np.float16, shape=(None, 5))
+        elif isinstance(found, Reply):
+            found.labels.numpy(dtype=np.int64, shape=(2,))
+
+    return Target(seeds, read, (LinkError,))
+
+
+def _sensor_file() -> Target:
+    record = ModelRecord(architecture="sensor", arguments=_SENSOR, classes=())
+    return file_target(
+        lambda path: adversarial.save_sensor(path, _made()[0], record), adversarial.load_sensor, (ModelError,)
+    )
+
+
+def _classifier_file() -> Target:
+    sensor, classifier = _made()
+    record = ModelRecord(
+        architecture="event-classifier", arguments=_CLASSIFIER, classes=_CLASSES, features=features_of(sensor)
+    )
+
+    def read(path: Path) -> None:
+        adversarial.Bob(path)
+
+    return file_target(lambda path: adversarial.save_classifier(path, classifier, record), read, (ModelError,))
+
+
+def _parties() -> Mapping[str, Any]:
+    sensor, classifier = _made()
+    features = np.random.default_rng(0).normal(size=(2, 4000)).astype(np.float32)
+
+    def alice(links: Mapping[str, Link]) -> None:
+        adversarial.Alice(sensor, reveal="logits").ask(features, links["bob"])
+
+    def bob(links: Mapping[str, Link]) -> None:
+        adversarial.Bob(classifier, sensor=fingerprint(sensor)).serve(links["alice"])
+
+    return {"alice": alice, "bob": bob}
+
+
+def _session(role: str) -> Target:
+    party, other = _parties()[role], {"alice": "bob", "bob": "alice"}[role]
+    scripts = honest(_parties(), (("alice", "bob"),))
+    return Target(
+        [scripts[role], scripts[role], scripts[other]],
+        lambda data: play(data, party, (other,)),
+        (LinkError, AdversarialError),
+    )
+
+
+DECODERS: Decoders = {
+    "adversarial.messages": Decoder("alice or bob", _messages),
+    "adversarial.sensor_file": Decoder("a file of a sensor", _sensor_file),
+    "adversarial.classifier_file": Decoder("a file of a classifier", _classifier_file),
+    **{
+        f"adversarial.session.{role}": Decoder("the other party", partial(_session, role), growth_mb=128)
+        for role in ("alice", "bob")
+    },
+}
