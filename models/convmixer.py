@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from models.bounds import MAX_BLOCK, MAX_LAYERS, MAX_WIDTH, require_between
+
 
 class ConvMixer(nn.Module):
     """Log-mel frames -> Conv2d @M x M stride M -> ``depth`` mixing blocks -> mean over positions -> classes.
@@ -20,7 +22,11 @@ class ConvMixer(nn.Module):
         self, classes: int = 10, *, block_size: int = 8, width: int = 96, depth: int = 6, kernel: int = 5,
         dropout: float = 0.2,
     ) -> None:  # fmt: skip
+        """Raises ValueError for sizes out of range, or an even kernel."""
         super().__init__()
+        require_between(1, MAX_WIDTH, classes=classes, width=width)
+        require_between(1, MAX_BLOCK, block_size=block_size, kernel=kernel)
+        require_between(0, MAX_LAYERS, depth=depth)
         if kernel % 2 == 0:
             raise ValueError(f"the kernel of a mixing block is odd, not {kernel}")
         self.patches = nn.Conv2d(1, width, block_size, stride=block_size)

@@ -9,6 +9,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from models.bounds import MAX_BLOCK, MAX_WIDTH, require_between
+
 BLANK = 0
 
 
@@ -23,7 +25,10 @@ class PatchCTC(nn.Module):
         self, words: int = 10, *, block_size: int = 3, bands: int = 48, channels: int = 32, width: int = 128,
         dropout: float = 0.2,
     ) -> None:  # fmt: skip
+        """Raises ValueError for sizes out of range, or fewer bands than four blocks."""
         super().__init__()
+        require_between(1, MAX_WIDTH, words=words, bands=bands, channels=channels, width=width)
+        require_between(1, MAX_BLOCK, block_size=block_size)
         rows = bands // block_size
         if rows < 4:
             raise ValueError(f"{bands} bands are fewer than four blocks of {block_size}")

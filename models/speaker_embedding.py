@@ -17,8 +17,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from models.bounds import MAX_BLOCK, MAX_WIDTH, require_between
+
 RATE = 16000
 _WINDOW, _HOP = 400, 160
+MAX_BANDS = 96  # of more some hold no frequency of the shortest window
 FLOOR = 1e-4  # added to the power in every band, for a sound of unit power
 
 
@@ -30,7 +33,10 @@ class SpeakerEmbedding(nn.Module):
     """
 
     def __init__(self, size: int = 128, *, block_size: int = 10, bands: int = 64, width: int = 128) -> None:
+        """Raises ValueError for sizes out of range, or bands that are narrower than what the window tells apart."""
         super().__init__()
+        require_between(1, MAX_WIDTH, size=size)
+        require_between(4, MAX_WIDTH, width=width)
         self.arguments = {"size": size, "block_size": block_size, "bands": bands, "width": width}
         self.front = FilterbankFrontEnd(block_size, bands)
         self.trunk = EmbeddingTrunk(size, bands=bands, width=width)
@@ -47,7 +53,10 @@ class FilterbankFrontEnd(nn.Module):
     """
 
     def __init__(self, block_size: int, bands: int) -> None:
+        """Raises ValueError for sizes out of range: the transform is a table of them."""
         super().__init__()
+        require_between(1, MAX_BLOCK, block_size=block_size)
+        require_between(1, MAX_BANDS, bands=bands)
         window, hop = (max(1, round(length / block_size)) for length in (_WINDOW, _HOP))
         bins = window * block_size // 2 + 1
         self.patches = nn.Conv1d(1, block_size, block_size, stride=block_size, bias=False)

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import tenseal as ts
 import tenseal.sealapi as seal
+from safetensors.numpy import save_file
 
 import hashing
 import keyed
@@ -155,3 +156,37 @@ def test_what_a_front_end_says_is_shown_on_one_short_line(name):
         FrontEnd({**DEPINTO.features.to_record(), name: 1}).spec()
     assert str(caught.value).isprintable()
     assert len(str(caught.value)) < 400
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("convmixer", {"depth": 10**6}),
+        ("convmixer", {"depth": -1}),
+        ("convmixer", {"width": 10**12}),
+        ("convmixer", {"block_size": 10**9}),
+        ("convmixer", {"kernel": 10**9 + 1}),
+        ("convmixer", {"classes": True}),
+        ("speaker-embedding", {"block_size": 10**6}),
+        ("speaker-embedding", {"block_size": 0}),
+        ("speaker-embedding", {"block_size": 1.5}),
+        ("speaker-embedding", {"bands": 10**9}),
+        ("speaker-embedding", {"width": 3}),
+        ("speaker-embedding", {"size": 10**12}),
+        ("patch-ctc", {"bands": 10**9}),
+        ("patch-ctc", {"words": 10**12}),
+        ("patch-ctc", {"block_size": -3}),
+        ("patch-ctc", {"channels": "many " * 100}),
+    ],
+)
+def test_a_model_file_cannot_ask_for_more_than_it_holds(name, arguments, tmp_path):
+    """Layers by the million, and a Fourier transform whose table took gigabytes, from a file of a few kilobytes."""
+    record = {
+        "format": 1, "architecture": name, "arguments": arguments, "classes": ["a"] * bool("classes" in arguments),
+        "features": {}, "normalisation": None, "corpus": "", "split": "", "seed": 0, "scores": {}, "sotto": "",
+    }  # fmt: skip
+    save_file({"module.x": np.zeros(1, np.float32)}, tmp_path / "model", metadata={"sotto.model": json.dumps(record)})
+    with pytest.raises(ModelError, match="use a whole number from") as caught:
+        load(tmp_path / "model")
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 300
