@@ -27,8 +27,10 @@ from keyed.attacks.plausibility import Judge, decrypted
 from keyed.keys import ROM, SALT_BYTES
 
 _BATCH = 32
+_LINED_UP = 16
 _ROUNDS, _LAST_ROUNDS = 150, 1500
-_LONG, _LONG_ROUNDS, _LONG_LAST_ROUNDS = 32, 30, 200  # numbers in a block; beyond, a round takes a second
+_LONG = 64  # numbers in a block: beyond, a round takes a second, and there are fewer
+_LONG_BATCH, _LONG_ROUNDS, _LONG_LAST_ROUNDS = 8, 30, 200
 _MOST_SETTLED = 32  # samples in a block: the last step takes time with the fourth power
 _FINALISTS = 3
 _ALONE, _REFINED_ON = 3, 8  # queries
@@ -77,11 +79,12 @@ def _stationary_keys(
     generator = torch.Generator().manual_seed(seed)
     judge = Judge(public, block_size, dimension)
     long = len(public.mean) > _LONG
+    batch_size = _LONG_BATCH if long else _BATCH
     rounds, last_rounds = (_LONG_ROUNDS, _LONG_LAST_ROUNDS) if long else (_ROUNDS, _LAST_ROUNDS)
     found: list[Tensor] = []
     excess = torch.zeros(0, dtype=torch.float64)
     while len(excess) < starts and not (len(excess) and excess.min() < _CLEARLY * excess.median()):
-        batch = torch.stack([_start(encrypted, public, len(excess) + i, generator) for i in range(_BATCH)])
+        batch = torch.stack([_start(encrypted, public, len(excess) + i, generator) for i in range(batch_size)])
         keys = _made_stationary(batch, encrypted, judge, rounds)
         found += keys.unbind()
         excess = torch.cat([excess, judge.excess(decrypted(keys, encrypted))])
@@ -102,9 +105,9 @@ def _upside_down(key: Tensor, block_size: int) -> Tensor:
 
 
 def _start(encrypted: Moments, public: Moments, attempt: int, generator: torch.Generator) -> Tensor:
-    if attempt < _BATCH // 2:
-        return lined_up(encrypted, public, 10.0 ** -(2 + attempt % 3), attempt >= 3, generator)
     length = len(public.mean)
+    if attempt < (_LINED_UP if length <= _LONG else 1):
+        return lined_up(encrypted, public, 10.0 ** -(2 + attempt % 3), attempt >= 3, generator)
     return orthogonal(torch.randn(length, length, generator=generator, dtype=torch.float64))
 
 

@@ -116,7 +116,9 @@ def test_shuffling_falls_to_the_jigsaw(sounds, dimension, size):
     assert outcome.correlation > 0.999 > outcome.correlation_encrypted
 
 
-@pytest.mark.parametrize(("dimension", "size", "least"), [(1, 3, 0.99), (1, 10, 0.95), (2, 3, 0.7)])
+@pytest.mark.parametrize(
+    ("dimension", "size", "least"), [(1, 3, 0.99), pytest.param(1, 10, 0.95, marks=pytest.mark.slow), (2, 3, 0.7)]
+)
 def test_rom_falls_to_stationarity(sounds, dimension, size, least):
     outcome = decrypt_without_key(*sounds[dimension], generate_key("rom", size, dimension, seed=3))
     assert outcome.correlation > least
@@ -126,11 +128,14 @@ def test_rom_falls_to_stationarity(sounds, dimension, size, least):
 
 @pytest.mark.parametrize("kind", ["shuffling", "flipping"])  # every rotation of white noise is as good as any other
 def test_nothing_to_go_by_gives_nothing(kind):
-    """On white noise the attacks must fail: what they find on speech comes from the speech."""
+    """On white noise the attacks must fail: what they find on speech comes from the speech.
+
+    Of 64 numbers a guess at random gets so many right that the correlation is 0.1 ± 0.1.
+    """
     noise = torch.randn(6, 16_000, generator=torch.Generator().manual_seed(1))
     other = torch.randn(6, 16_000, generator=torch.Generator().manual_seed(2))
-    key = generate_key(kind, 10, seed=4)
-    outcome = judge("noise", guess_key(encrypt(noise, key), other, key, starts=32), key, noise, 9600)
+    key = generate_key(kind, 64, seed=4)
+    outcome = judge("noise", guess_key(encrypt(noise, key), other, key), key, noise, 1500)
     assert not outcome.key_exact_up_to_sign
     assert outcome.correlation < 0.8
 
@@ -212,6 +217,7 @@ def test_judging_a_guess():
     assert none.correlation == none.correlation_encrypted
 
 
+@pytest.mark.slow
 @real_speech
 @pytest.mark.parametrize("kind", KEY_TYPES)
 def test_on_real_speech_one_utterance_is_enough(kind):

@@ -19,24 +19,25 @@ def smooth(clips, seed):
 
 @pytest.mark.parametrize("kind", ["flipping", "rom"])
 def test_it_inverts_keys_it_has_never_seen(kind):
-    inverter = train_inverter(smooth(60, 1), kind, 3, 1, steps=250)
+    inverter = train_inverter(smooth(60, 1), kind, 3, 1, steps=250, seed=0)
     speech = smooth(5, 2)
     reached = []
     for number in range(5):
         key = generate_key(kind, 3, seed=number)
         reached.append(judge("inverter", inverter.guess_key(encrypt(speech, key)), key, speech, 0))
-    assert np.mean([each.correlation for each in reached]) > 0.7
-    assert np.mean([each.correlation for each in reached]) > np.mean([each.correlation_encrypted for each in reached])
+    # Trained from other seeds, it reaches 1 with signs and 0.89 ± 0.04 with rotations; encrypted speech has 0.3, 0.2.
+    assert np.mean([each.correlation for each in reached]) > 0.65
+    assert np.mean([each.correlation_encrypted for each in reached]) < 0.5
     assert kind == "rom" or all(each.key_exact_up_to_sign for each in reached)
 
 
 def test_white_noise_teaches_it_nothing():
     generator = torch.Generator().manual_seed(1)
     noise = torch.randn(40, 4000, generator=generator)
-    inverter = train_inverter(noise, "rom", 6, 1, steps=60)
+    inverter = train_inverter(noise, "rom", 6, 1, steps=60, seed=0)
     keys = [generate_key("rom", 6, seed=number) for number in range(10)]
     outcomes = [judge("inverter", inverter.guess_key(encrypt(noise, key)), key, noise, 0) for key in keys]
-    assert np.mean([each.correlation for each in outcomes]) < 0.5
+    assert np.mean([each.correlation for each in outcomes]) < 0.5  # from other seeds, 0.13 ± 0.03
 
 
 def test_training_is_repeatable_and_leaves_the_global_generator_alone():
