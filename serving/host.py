@@ -179,15 +179,25 @@ class _Host:
         for arrival in list(self._waiting):
             if len(self._running) >= self._limits.sessions:
                 return
-            if arrival not in self._waiting or self._by_client[arrival.client] >= self._limits.per_client:
+            if arrival not in self._waiting or self._has_its_share(arrival):
                 continue
             if self._orders.role == "bob":
-                self._waiting.remove(arrival)
-                self._fork({"alice": arrival})
-            elif (other := partner(arrival, self._waiting)) and arrival.hello and other.hello:
-                self._waiting.remove(arrival)
-                self._waiting.remove(other)
-                self._fork({arrival.hello.role: arrival, other.hello.role: other})
+                self._start({"alice": arrival})
+                continue
+            other = partner(arrival, self._waiting)
+            if other and arrival.hello and other.hello and not self._has_its_share(other):
+                self._start({arrival.hello.role: arrival, other.hello.role: other})
+
+    def _has_its_share(self, arrival: Arrival) -> bool:
+        return self._by_client[arrival.client] >= self._limits.per_client
+
+    def _start(self, clients: dict[str, Arrival]) -> None:
+        try:
+            self._fork(clients)
+        except OSError as error:
+            reason = f"the {self._orders.role} cannot start a session ({error.strerror}): try again later"
+            for arrival in clients.values():
+                self._refuse(arrival, reason)
 
     def _spoke(self, arrival: Arrival) -> None:
         """A client that waits has nothing to say; most likely it has left."""
@@ -214,12 +224,17 @@ class _Host:
     # -- sessions -----------------------------------------------------------------------------------------------
 
     def _fork(self, clients: dict[str, Arrival]) -> None:
+        """A session for clients that wait.  Raises ``OSError`` when the system has no room for it; they wait still."""
         reading, writing = os.pipe()
-        for arrival in clients.values():
-            self._selector.unregister(arrival.sock)
         # The session must not miss it when it is asked to end before it can listen; run_session lets the signal in.
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
-        pid = os.fork()
+        try:
+            pid = os.fork()
+        except OSError:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+            os.close(reading)
+            os.close(writing)
+            raise
         if pid == 0:
             self._become_session(clients, reading, writing)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
@@ -227,7 +242,7 @@ class _Host:
         os.set_blocking(reading, False)
         now, names = time.monotonic(), tuple(arrival.client for arrival in clients.values())
         for arrival in clients.values():
-            arrival.close()
+            self._drop(arrival)
         self._numbers += 1
         running = _Running(self._numbers, names, pid, reading, now)
         self._running[reading] = running

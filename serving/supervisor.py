@@ -122,6 +122,8 @@ class Supervisor:
             return
         self._count(host, report)
         match report:
+            case Loaded() if self._ending:
+                pass  # it said so before it was told to end: the listener is closed already
             case Loaded():
                 self._take_over(host, report)
             case HostFailed():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import time
 from functools import partial
@@ -56,6 +57,21 @@ class Echo:
 
     def make(self, links):
         return EchoDoor(links)
+
+
+class NoRoom(Echo):
+    """Where the system starts no process as long as a file is there."""
+
+    def __init__(self, path):
+        super().__init__()
+        fork = os.fork
+
+        def refuse():
+            if path.exists():
+                raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+            return fork()
+
+        os.fork = refuse
 
 
 class EchoFile(Echo):

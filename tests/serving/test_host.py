@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 import time
+from functools import partial
 
 import msgspec
 import pytest
@@ -12,7 +13,7 @@ import pytest
 from link import LinkClosed, LinkError, PeerError, connect
 from serving.handshake import HELLO
 from serving.reports import Closed, Opened, Queue, TurnedAway
-from tests.serving.parties import TERMS, ask, begin, dealing_pair, hello, host, report_of, session
+from tests.serving.parties import TERMS, NoRoom, ask, begin, dealing_pair, hello, host, report_of, session
 
 
 @pytest.fixture(scope="module")
@@ -174,6 +175,18 @@ def test_the_dealer_brings_the_two_parties_of_a_session_together():
                 pass  # Alice forgot the dealer
             with pytest.raises(PeerError, match="bob did not come"):
                 alone.receive("session.welcome", limit=10)
+
+
+def test_a_system_without_room_for_a_process_refuses_the_client_and_the_service_stays(tmp_path):
+    full = tmp_path / "full"
+    full.touch()
+    with host(partial(NoRoom, full)) as (_, address):
+        for _ in range(2):
+            with pytest.raises(PeerError, match="cannot start a session"), session(address):
+                pass
+        full.unlink()
+        with session(address) as links:
+            assert ask(links, b"room again") == b"room again"
 
 
 def test_a_rate_is_kept():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import os
 import signal
@@ -18,6 +19,11 @@ from pathlib import Path
 import pytest
 
 from link import LinkError
+from serving.counters import Counters
+from serving.journal import Journal
+from serving.reports import Loaded
+from serving.sessions import Orders
+from serving.supervisor import Supervisor
 from tests.serving.parties import ask, begin, session
 
 ROOT = Path(__file__).parent.parent.parent
@@ -168,6 +174,30 @@ def test_the_second_wish_to_end_waits_for_nothing(service):
         service.await_event("service.draining")
         service.signal(signal.SIGINT)
         assert service.process.wait(25) == 0
+
+
+def test_a_host_that_has_loaded_when_the_end_comes_takes_nothing_over(tmp_path):
+    listener = socket.create_server(("127.0.0.1", 0))
+    said = io.StringIO()
+    supervisor = Supervisor(
+        Orders(role="bob", load=dict), ("127.0.0.1", 0), journal=Journal("bob", stream=said), counters=Counters("bob")
+    )
+    supervisor._listener, supervisor._coming = listener, (host := LoadedHost())
+    supervisor._obey(signal.SIGTERM)  # while the host's report is on its way
+    supervisor._hear(host)
+    assert host.killed
+    assert supervisor._current is None
+    assert "service.serving" not in said.getvalue()
+
+
+class LoadedHost:
+    killed = False
+
+    def hear(self):
+        return Loaded("echo", "plain", "")
+
+    def kill(self):
+        self.killed = True
 
 
 def test_health_on_a_unix_socket_is_for_its_owner(tmp_path):
