@@ -66,6 +66,9 @@ def create(folder: Path, *, days: int = PARTY_DAYS) -> list[Shown]:
     home = folder / AUTHORITY_FOLDER
     if home.exists():
         raise AuthorityError(f"{home}: is there already and is never overwritten; 'sotto keys issue' adds certificates")
+    for role in ROLES:
+        if (folder / role).exists():
+            raise AuthorityError(f"{folder / role}: is there already and is never overwritten; choose another folder")
     _make_folder(folder)
     _make_folder(home)
     key = ec.generate_private_key(ec.SECP256R1())
@@ -105,6 +108,10 @@ def renew(folder: Path, name: str, *, days: int = PARTY_DAYS) -> Shown:
     """A new certificate for the key that ``name`` has, in place of the old one.  Raises :class:`AuthorityError`."""
     authority_key, authority = _load_authority(folder)
     before = show(folder / name)
+    try:  # its name and role are taken over, so they must be this authority's word and not somebody's who edited it
+        _read_certificate(before.path).verify_directly_issued_by(authority)
+    except (ValueError, TypeError, InvalidSignature):
+        raise AuthorityError(f"{before.path}: was not issued by this authority; 'sotto keys issue' adds one") from None
     public = _public_key(before.path)
     role = next(known for known in ROLES if known == before.role)
     certificate = _certificate(before.name, role, public, authority_key, authority, days)

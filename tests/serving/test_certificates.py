@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import socket
 import ssl
@@ -11,10 +12,10 @@ import pytest
 from link import CertificateRefused, LinkClosed, LinkError, PeerError, client_context, connect
 from serving import authority
 from serving.authority import AuthorityError
-from serving.handshake import HELLO
+from serving.handshake import HELLO, new_session
 from serving.keys import client_tls, server_tls
 from serving.reports import TurnedAway
-from tests.serving.parties import ask, dealing_pair, hello, report_of, session
+from tests.serving.parties import EchoDealer, ask, dealing_pair, hello, host, report_of, session
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +53,46 @@ def test_a_renewed_certificate_keeps_name_role_and_key(keys):
     assert (after.name, after.role) == ("alice", "alice")
     assert after.ends > before.ends
     assert (keys / "alice" / "key.pem").read_bytes() == key
+
+
+def test_a_certificate_of_another_authority_is_not_renewed(keys, tmp_path):
+    authority.create(tmp_path / "keys")
+    authority.create(tmp_path / "strangers")
+    authority.issue(tmp_path / "strangers", "mallory", "bob")
+    path = tmp_path / "keys" / "alice" / "certificate.pem"
+    path.write_bytes((tmp_path / "strangers" / "mallory" / "certificate.pem").read_bytes())
+    with pytest.raises(AuthorityError, match="not issued by this authority"):
+        authority.renew(tmp_path / "keys", "alice")
+
+
+def test_an_authority_is_made_whole_or_not_at_all(tmp_path):
+    (tmp_path / "bob").mkdir()
+    with pytest.raises(AuthorityError, match=r"bob: is there already"):
+        authority.create(tmp_path)
+    assert not (tmp_path / "authority").exists()
+
+
+def test_the_dealer_counts_the_sessions_of_alice_too(keys):
+    authority.issue(keys, "second", "bob")
+    dealer = host(EchoDealer, role="dealer", keys=keys / "dealer", per_client=1, wait_seconds=0.5)
+    with dealer as (_, address), contextlib.ExitStack() as stack:
+        first, second = (_pair(keys, address, bob, stack) for bob in ("bob", "second"))
+        for link in first:
+            link.receive("session.welcome", limit=100)
+        for link in second:
+            with pytest.raises(PeerError, match="did not come"):
+                link.receive("session.welcome", limit=100)
+
+
+def _pair(keys, address, bob, stack):
+    """Links of an Alice and a Bob to the dealer who ask for one session."""
+    name, links = new_session(), []
+    for party, role, peer in ((bob, "bob", "alice"), ("alice", "alice", bob)):
+        tls = client_tls(keys / party)
+        link = stack.enter_context(connect(*address, timeout=20, tls=tls, server_name="dealer", role="dealer"))
+        link.send(HELLO, hello(role=role, mode="plain", peer=peer, session=name))
+        links.append(link)
+    return links
 
 
 @pytest.mark.parametrize("name", ["", "authority", "../bob", "Bob", "a" * 64, "bob\n"])
