@@ -33,6 +33,7 @@ from sotto.commands.party_options import (
     Token,
     WaitSeconds,
     address,
+    denied,
     read_token,
     require_keys,
 )
@@ -97,6 +98,6 @@ def bob(
             drain_seconds=drain,
         ),
         token=read_token(token_file),
-        denied=frozenset(deny or ()),
+        denied=denied(deny),
     )
     run_service(orders, where, health=health, log_format=log_format)

@@ -28,6 +28,7 @@ from sotto.commands.party_options import (
     Token,
     WaitSeconds,
     address,
+    denied,
     read_token,
     require_keys,
 )
@@ -91,6 +92,6 @@ def dealer(
             drain_seconds=drain,
         ),
         token=read_token(token_file),
-        denied=frozenset(deny or ()),
+        denied=denied(deny),
     )
     run_service(orders, where, health=health, log_format=log_format)

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from link.connection import is_loopback
+from link.identity import NAME_PATTERN
 from serving.doors import NAMES
 from serving.sessions import Address
 from sotto.commands.options import one_of
@@ -31,6 +32,14 @@ def require_keys(host: str, keys: Path | None, option: str) -> None:
             f"{host} is not this machine alone: make certificates with 'sotto keys init' and give --keys",
             param_hint=option,
         )
+
+
+def denied(names: list[str] | None) -> frozenset[str]:
+    """Names in certificates.  Raises ``typer.BadParameter`` for one that none can have."""
+    for name in names or ():
+        if not NAME_PATTERN.fullmatch(name):
+            raise typer.BadParameter(f"'{name[:70]}' is no name in a certificate", param_hint="--deny")
+    return frozenset(names or ())
 
 
 def read_token(path: Path | None) -> bytes:

@@ -91,6 +91,7 @@ def test_a_slip_in_a_file_is_told(started, tmp_path, content, line):
         (["bob", "m", "--paradigm", "mpc", "--dealer", "dealer.example:7200"], "sotto keys init"),
         (["bob", "m", "--paradigm", "he", "--mode", "malicious"], "has modes packed"),
         (["bob", "m", "--paradigm", "runes"], "a paradigm is one of"),
+        (["bob", "m", "--paradigm", "keyed", "--deny", "Mallory"], "is no name in a certificate"),
         (["dealer", "--listen", "192.0.2.1:7200"], "sotto keys init"),
         (["dealer", "--mode", "honest"], "a mode is one of"),
         (["alice", "/no/such.wav"], "is not a file"),
