@@ -103,8 +103,11 @@ class Checkpoint(Generic[E]):
                 _, place, field = name.split(".", 2)
                 state.setdefault(int(place), {})[field] = tensor
         known = optimiser.state_dict()
-        if not set(state) <= {place for group in known["param_groups"] for place in group["params"]}:
+        sizes = dict(enumerate(p.shape for group in optimiser.param_groups for p in group["params"]))
+        if not all(t.shape in ((), sizes.get(place)) for place, kept in state.items() for t in kept.values()):
             raise ValueError("its optimiser does not fit")
+        for generator in ("random.own", "random.torch"):
+            torch.Generator().set_state(tensors[generator])  # before anything is changed
         optimiser.load_state_dict({"state": state, "param_groups": known["param_groups"]})
         for label, module in modules.items():
             prefix = f"module.{label}."

@@ -4,6 +4,8 @@ from dataclasses import replace
 
 import pytest
 import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
 
 from adversarial.discriminator import Discriminator
 from adversarial.material import made_up_material
@@ -88,6 +90,21 @@ def test_a_damaged_checkpoint_is_told_and_training_starts_afresh(material, tmp_p
     done = train(material, plan, seed=0, checkpoints=tmp_path, progress=False)
     (path,) = tmp_path.glob("*.safetensors")
     path.write_bytes(path.read_bytes()[:-50] if damage is None else damage)
+    again = train(material, plan, seed=0, checkpoints=tmp_path, progress=False)
+    assert "training starts afresh" in caplog.text
+    assert torch.equal(weights(again), weights(done))
+
+
+@pytest.mark.parametrize("name", ["random.own", "random.torch", "optimiser.0.momentum_buffer"])
+def test_a_checkpoint_of_which_one_part_does_not_fit_changes_nothing(material, tmp_path, name, caplog):
+    plan = replace(TINY, mask="none", epochs=1)
+    done = train(material, plan, seed=0, checkpoints=tmp_path, progress=False)
+    (path,) = tmp_path.glob("*.safetensors")
+    with safe_open(path, framework="pt") as file:
+        tensors, record = {n: file.get_tensor(n) for n in file.keys()}, file.metadata()  # noqa: SIM118
+    assert name in tensors
+    altered = {n: t + 1 if t.is_floating_point() else t for n, t in tensors.items()}
+    save_file({**altered, name: torch.zeros(3, dtype=tensors[name].dtype)}, path, metadata=record)
     again = train(material, plan, seed=0, checkpoints=tmp_path, progress=False)
     assert "training starts afresh" in caplog.text
     assert torch.equal(weights(again), weights(done))
