@@ -67,13 +67,13 @@ def test_two_processes(tmp_path):
     ready, seen = context.Queue(), context.Queue()
     process = context.Process(target=host, args=(tmp_path / "classifier", ready, seen), daemon=True)
     process.start()
-    link = connect("127.0.0.1", ready.get(timeout=60))
+    link = connect("127.0.0.1", ready.get(timeout=180))
     heard = sounds()
     answer = Alice(tmp_path / "sensor", reveal="logits").ask(heard, link)
     again = Alice(sensor).ask(heard[:1], link)
     link.close()
-    received, sensors = seen.get(timeout=60)
-    process.join(timeout=60)
+    received, sensors = seen.get(timeout=180)
+    process.join(timeout=180)
     assert process.exitcode == 0
 
     with torch.inference_mode():
@@ -119,12 +119,12 @@ def hosted():
     thread, raised = in_thread(Bob(classifier, sensor=fingerprint(sensor)), his)
 
     def errors():
-        thread.join(timeout=10)
+        thread.join(timeout=60)
         return raised
 
     yield mine, errors, sensor
     mine.close()
-    thread.join(timeout=10)
+    thread.join(timeout=60)
     assert not thread.is_alive()
 
 
@@ -208,7 +208,7 @@ def test_scores_only_from_a_bob_who_reveals_them():
     thread, raised = in_thread(Bob(classifier, reveal="class"), his)
     with pytest.raises(PeerError, match="reveals classes only"):
         Alice(sensor, reveal="logits").ask(sounds(), mine)
-    thread.join(timeout=10)
+    thread.join(timeout=60)
     assert [type(error) for error in raised] == [FrameError]
 
 

@@ -21,6 +21,15 @@ def clips(n, seed, hide):
     return z, speech
 
 
+FEW = {name: ARCHITECTURES[name] for name in ("logistic", "quadratic-discriminant", "svm", "boosting")}
+
+
+@pytest.fixture
+def few(monkeypatch):
+    """Four quick architectures."""
+    monkeypatch.setattr(detection, "ARCHITECTURES", FEW)
+
+
 @pytest.fixture(scope="module")
 def shifted():
     """The attack on z whose mean speech moves."""
@@ -33,6 +42,7 @@ def test_what_is_there_is_found(shifted):
     assert shifted.auc == shifted.by_architecture[shifted.chosen] <= shifted.strongest
 
 
+@pytest.mark.usefixtures("few")
 @pytest.mark.parametrize("hide", ["spread", "corner"])
 def test_what_no_linear_attacker_sees_is_found(hide):
     found = speech_detection.attack(*clips(240, 1, hide), *clips(200, 2, hide), seed=0)
@@ -99,6 +109,7 @@ def test_clips_that_allow_no_attack_are_refused(z, speech):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.usefixtures("few")
 def test_an_attacker_who_has_much_speech_does_not_hear_it_everywhere():
     """Four clips with speech for every one without: the threshold is for clips of which half hold speech."""
     z, speech = clips(400, 1, "mean")
