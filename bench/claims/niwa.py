@@ -19,23 +19,28 @@ _SPEECH = ("librispeech", "ravdess", "synthetic")
 
 
 def _encrypted_model(metric: str, *, higher_is_better: bool = False) -> Judge:
-    """The correct key changes nothing; an incorrect key makes at least twice the errors, or chance."""
+    """The correct key changes nothing; an incorrect key, and none, make at least twice the errors, or 45 %."""
 
     def judge(rows: Sequence[Row]) -> Judgement:
         sentences, right, of = [], 0, 0
         for row in rows:
-            plain, correct, wrong = (
+            plain, correct, wrong, without = (
                 row.metrics.get(f"{metric}_percent_{column}")
-                for column in ("plain_model", "correct_key", "incorrect_key")
+                for column in ("plain_model", "correct_key", "incorrect_key", "plain_query")
             )
             if plain is None or correct is None or wrong is None:
                 continue
-            errors = [100 - value if higher_is_better else value for value in (plain, wrong)]
-            right, of = right + (abs(correct - plain) < 1e-9) + (errors[1] >= min(2 * errors[0], 45)), of + 2
+            unkeyed = [value for value in (wrong, without) if value is not None]
+            errors = [100 - value if higher_is_better else value for value in (plain, *unkeyed)]
+            useless = [error >= min(2 * errors[0], 45) for error in errors[1:]]
+            right, of = right + (abs(correct - plain) < 1e-9) + sum(useless), of + 1 + len(useless)
             sentences.append(
                 f"{row.mode}: plain {plain:.3g} %, correct key {correct:.3g} %, incorrect keys {wrong:.3g} %"
+                + ("" if without is None else f", no key {without:.3g} %")
             )
-        return by_share(right, of, "; ".join(sentences))
+        return by_share(
+            right, of, "; ".join([*sentences, "useless is taken to be at least twice the errors, or 45 % of them"])
+        )
 
     return judge
 
@@ -60,7 +65,8 @@ def _block_size(rows: Sequence[Row]) -> Judgement:
         if (rate := row.metrics.get("wer_percent")) is not None:
             rates.setdefault(row.mode, []).append((int(str(row.parameters["block_size"])), rate))
     plain = next((value for row in rows if (value := row.metrics.get("wer_percent_plain")) is not None), None)
-    return _rising(rates, f"word error rate of an unmodified recogniser, {plain or 0:.3g} % on plain speech")
+    known = "" if plain is None else f", {plain:.3g} % on plain speech"
+    return _rising(rates, f"word error rate of an unmodified recogniser{known}")
 
 
 def _wrong_keys(rows: Sequence[Row]) -> Judgement:
@@ -99,9 +105,9 @@ def _attack(metric: str, name: str) -> Judge:
             return open_for("nothing was attacked")
         most, where = max(found)
         small = sum(value < 0.5 for value, _ in found)
-        verdict = Verdict.HOLDS if small == len(found) else Verdict.PARTLY if small else Verdict.FAILS
-        return Judgement(
-            verdict,
+        return by_share(
+            small,
+            len(found),
             f"{small} of {len(found)} {name} correlate below 0.5 with the plain one; most: {most:.2g} ({where})",
         )
 
@@ -168,5 +174,5 @@ ITEMS = (
     Item(PAPER.key, "first paper, Figures 8 and 9", "kiya-decryption",
          "Attacks on block-scrambled images do not open encrypted spectrograms.", "Other utterances.",
          _attack("correlation", "attacked images"), _SPEECH),
-    Item(PAPER.key, "§III-C", "kiya-key-space", "The key space is large.", "None.", _key_space, _SPEECH),
+    Item(PAPER.key, "§III-C", "kiya-key-space", "There are as many keys as printed.", "None.", _key_space, _SPEECH),
 )  # fmt: skip

@@ -51,8 +51,11 @@ def _measure(
         return (), "none", f"needs one of the corpora {', '.join(item.corpora)}: give their folder with --data"
     folder = out / item.target
     if reuse and (folder / "results.json").exists():
-        say(f"{item.target}: reused {folder / 'results.json'}")
-        return results.read(folder / "results.json"), corpus, None
+        earlier = results.read(folder / "results.json")
+        if _is_of(earlier, corpus):
+            say(f"{item.target}: reused {folder / 'results.json'}")
+            return earlier, corpus, None
+        say(f"{item.target}: what is there is of another corpus than {corpus}; measured again")
     there = None if corpus in ("synthetic", "none") else data
     request = Request("synthetic" if corpus == "none" else corpus, there, preset, seed, folder, say)
     try:
@@ -62,6 +65,11 @@ def _measure(
         say(f"{item.target} failed: {error}")
         return (), corpus, f"{item.target} failed: {' '.join(str(error).split())[:300]}"
     return rows, corpus, None
+
+
+def _is_of(rows: Sequence[Row], corpus: str) -> bool:
+    """Whether rows of an earlier run are of ``corpus``: no synthetic speech in place of recordings, or reversed."""
+    return corpus == "none" or any(row.corpus == "synthetic" for row in rows) == (corpus == "synthetic")
 
 
 def corpus_for(item: Item, data: Path | None) -> str | None:

@@ -79,3 +79,12 @@ def test_rows_of_an_earlier_run_are_taken_when_asked(targets, tmp_path):
     (found,) = run([item()], tmp_path, reuse=True)
     assert len(targets["good"].asked) == 1
     assert len(found.rows) == 1
+
+
+def test_rows_of_synthetic_speech_are_not_taken_for_rows_of_recordings(targets, tmp_path):
+    out, data = tmp_path / "out", tmp_path / "data"
+    run([item()], out)
+    (data / "ravdess").mkdir(parents=True)
+    (found,) = run([item()], out, data=data, reuse=True)
+    assert [corpus for corpus, _ in targets["good"].asked] == ["synthetic", "ravdess"]
+    assert {row.corpus for row in found.rows} == {"ravdess"}
