@@ -23,7 +23,7 @@ from bench.results import write_whole
 from bench.row import Row
 from bench.table import NONE
 from sotto.report.figures import COLUMNS, VIEWS, records
-from sotto.report.papers import Reproduction
+from sotto.report.papers import Reproduction, verdicts
 from sotto.report.scene import Scene
 
 _ORDER = ("mpc", "he", "hashing", "keyed", "adversarial")
@@ -40,14 +40,20 @@ def write(
     reproduced: Sequence[Reproduction] = (),
 ) -> Path:
     """Write the page to ``path`` (whole or not at all) and return it."""
-    write_whole(path, render(rows, notice, scene=scene, reproduced=reproduced))
+    judged = verdicts(path.parent) if reproduced else None
+    write_whole(path, render(rows, notice, scene=scene, reproduced=reproduced, judged=judged))
     return path
 
 
 def render(
-    rows: Sequence[Row], notice: str | None, *, scene: Scene | None = None, reproduced: Sequence[Reproduction] = ()
+    rows: Sequence[Row],
+    notice: str | None,
+    *,
+    scene: Scene | None = None,
+    reproduced: Sequence[Reproduction] = (),
+    judged: str | None = None,
 ) -> str:
-    """The page as one string.  Everything that came from data is escaped."""
+    """The page as one string.  Everything that came from data is escaped.  ``judged`` links to the verdicts."""
     listed = records(rows)
     environment = _environment()
     script, style = asset("report.js"), asset("page.css") + asset("report.css")
@@ -65,6 +71,7 @@ def render(
         blanks=blanks(rows),
         scene=scene,
         reproduced=reproduced,
+        judged=judged,
         machines=_in_order((_machine(row) for row in rows), ()),
         software=rows[0].software if rows else {},
         seeds=_in_order((row.seed for row in rows), ()),

@@ -32,6 +32,7 @@ _PAPERS: Mapping[str, str] = {
     "rdal": _LUONG,
 }
 OWN = "Sotto's own figures"
+_ALL = "reproduction"  # the folder of ``sotto reproduce all``
 _SHOWN = (".svg", ".png", ".html", ".csv", ".json")
 
 
@@ -56,10 +57,21 @@ def reproductions(folder: Path) -> list[Reproduction]:
     return sorted(found, key=lambda each: (each.paper == OWN, each.paper))
 
 
+def verdicts(folder: Path) -> str | None:
+    """A link, relative to ``folder``, to the page of ``sotto reproduce all`` in it or beside it; None without one."""
+    for link in (f"{_ALL}/{_ALL}.html", f"{_ALL}.html"):
+        if (folder / link).is_file():
+            return link
+    return None
+
+
 def _files(folder: Path, target: str) -> Iterator[tuple[str, str]]:
-    here = folder / target
-    if not here.is_dir():
+    """Of a single ``sotto reproduce``, else of ``sotto reproduce all``."""
+    for where in (target, f"{_ALL}/{target}"):
+        here = folder / where
+        if not here.is_dir():
+            continue
+        for path in sorted(here.iterdir(), key=lambda path: _SHOWN.index(path.suffix) if path.suffix in _SHOWN else 9):
+            if path.is_file() and path.suffix in _SHOWN and not path.name.startswith("."):
+                yield path.name, f"{quote(where)}/{quote(path.name)}"
         return
-    for path in sorted(here.iterdir(), key=lambda path: _SHOWN.index(path.suffix) if path.suffix in _SHOWN else 9):
-        if path.is_file() and path.suffix in _SHOWN and not path.name.startswith("."):
-            yield path.name, f"{quote(target)}/{quote(path.name)}"

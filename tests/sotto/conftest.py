@@ -8,6 +8,7 @@ import shutil
 import pytest
 
 _CHROMIUM = "/usr/bin/chromium"
+_PATIENCE = 240_000  # milliseconds for a browser to start and for a page to show something, on a busy machine
 _QUIET = [
     "--headless",
     "--no-sandbox",
@@ -32,7 +33,7 @@ def chromium():
         browsers = []
 
         def start(*more):
-            browsers.append(driver.chromium.launch(executable_path=path, args=[*_QUIET, *more]))
+            browsers.append(driver.chromium.launch(executable_path=path, args=[*_QUIET, *more], timeout=_PATIENCE))
             return browsers[-1]
 
         yield start
@@ -46,6 +47,7 @@ def watch():
 
     def attach(page, allowed="file:"):
         found = []
+        page.set_default_timeout(_PATIENCE)
         page.on("pageerror", lambda error: found.append(f"error: {error}"))
         page.on("console", lambda line: line.type in ("error", "warning") and found.append(f"{line.type}: {line.text}"))
         page.on(

@@ -17,7 +17,7 @@ from sotto import report
 from sotto.report import scene
 from sotto.report.attack_words import best, sentences
 from sotto.report.figures import byte_words, identity, time_words
-from sotto.report.papers import reproductions
+from sotto.report.papers import reproductions, verdicts
 from sotto.report.pictures import bytes_png, matrix_png, outline, wav
 from sotto.report.scene import Line, Panel, Scene, Shown
 
@@ -233,3 +233,18 @@ def test_what_was_reproduced_is_linked_and_the_rest_named(tmp_path):
     page = report.render([ROW], None, reproduced=list(found.values()))
     assert 'href="dias-table2/a%20figure.svg"' in page
     assert "sotto reproduce bittner-latency" in page
+
+
+def test_the_verdicts_of_all_papers_are_linked_where_they_are(tmp_path):
+    known = reproductions(tmp_path)
+    assert verdicts(tmp_path) is None
+    report.write([ROW], tmp_path / "report.html", None, reproduced=known)
+    assert "reproduction.html" not in (tmp_path / "report.html").read_text()
+    (tmp_path / "reproduction" / "dias-table2").mkdir(parents=True)
+    (tmp_path / "reproduction" / "dias-table2" / "results.json").write_text("[]")
+    (tmp_path / "reproduction" / "reproduction.html").write_text("")
+    found = reproductions(tmp_path)
+    report.write([ROW], tmp_path / "report.html", None, reproduced=found)
+    page = (tmp_path / "report.html").read_text()
+    assert 'href="reproduction/reproduction.html"' in page
+    assert 'href="reproduction/dias-table2/results.json"' in page

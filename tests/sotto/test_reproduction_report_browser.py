@@ -1,0 +1,61 @@
+"""The reproduction page in a real browser: two widths, light and dark, everything unfolded; drawings from disk."""
+
+from __future__ import annotations
+
+import pytest
+
+from bench.claims.claim import Verdict
+from sotto import reproduction_report
+from tests.sotto.test_report_browser import WIDTHS
+from tests.sotto.test_reproduction_report import reviewed
+
+DRAWING = '<svg xmlns="http://www.w3.org/2000/svg" width="1000" height="80"><circle cx="40" cy="40" r="9"/></svg>'
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("reproduction")
+    (folder / "target").mkdir()
+    (folder / "target" / "a drawing.svg").write_text(DRAWING)
+    return reproduction_report.write([reviewed(each) for each in Verdict], folder, preset="quick").as_uri()
+
+
+@pytest.fixture(scope="module")
+def browser(chromium):
+    return chromium()
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", WIDTHS)
+def test_nobody_is_shut_out(browser, address, width, scheme, watch):
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
+    wide, high = WIDTHS[width]
+    context = browser.new_context(viewport={"width": wide, "height": high}, color_scheme=scheme, bypass_csp=True)
+    page = context.new_page()
+    wrong = watch(page)
+    page.goto(address)
+    page.eval_on_selector_all("details", "all => all.forEach(each => { each.open = true; })")
+    violations = [
+        (found["id"], [node["html"][:200] for node in found["nodes"]]) for found in axe.run(page).response["violations"]
+    ]
+    assert violations == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= wide
+    assert wrong == []
+    context.close()
+
+
+@pytest.mark.timeout(900)
+def test_drawings_are_shown_and_details_open_by_keyboard(browser, address, watch):
+    context = browser.new_context(offline=True)
+    page = context.new_page()
+    wrong = watch(page)
+    page.goto(address)
+    assert page.locator("article").count() == len(Verdict)
+    summary = page.locator("summary", has_text="drawing").first
+    summary.press("Enter")
+    picture = page.locator("details[open] img")
+    picture.scroll_into_view_if_needed()
+    page.wait_for_function("picture => picture.naturalWidth === 1000", arg=picture.element_handle())
+    assert wrong == []
+    context.close()
