@@ -71,7 +71,7 @@ class Joblib:
 class Dask:
     """The workers of a cluster: the one at ``address``, or without one a LocalCluster of ``workers`` processes."""
 
-    def __init__(self, address: str | None, workers: int, *, timeout: float = 30.0) -> None:
+    def __init__(self, address: str | None, workers: int, *, timeout: float = 120.0) -> None:
         try:
             from distributed import Client, LocalCluster
         except ImportError:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import os
+import time
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +13,16 @@ from bench.sweeps.executors import Dask, Here, Joblib, executor
 def process(task):
     """What a worker does here: says who it is."""
     return f"{task} {os.getpid()}"
+
+
+def meet(task):
+    """Says who it is once two workers have, so that one that is slow to start is waited for."""
+    folder = Path(task.rpartition("/")[0])
+    (folder / str(os.getpid())).touch()
+    deadline = time.monotonic() + 120
+    while len(list(folder.iterdir())) < 2 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return str(os.getpid())
 
 
 def finished(workers, count):
@@ -36,13 +48,13 @@ def test_joblib_works_in_other_processes():
     assert str(os.getpid()) not in {who for _, who in done}
 
 
-def test_dask_works_on_two_worker_processes():
+def test_dask_works_on_two_worker_processes(tmp_path):
     cluster = Dask(None, 2)
     try:
         assert cluster.workers == 2
         done = finished(cluster, 60)
         assert sorted(int(task) for task, _ in done) == list(range(60))
-        assert len({who for _, who in done}) == 2
+        assert len(set(cluster.run(meet, [f"{tmp_path}/{number}" for number in range(2)]))) == 2
     finally:
         cluster.close()
 

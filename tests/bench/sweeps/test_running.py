@@ -85,25 +85,51 @@ def figures(text):
     return [(row["parameters"], row["accuracy_private"], row["metrics"]) for row in json.loads(text)]
 
 
-@pytest.mark.timeout(900)
-def test_a_killed_sweep_goes_on_where_it_stopped_and_dask_gives_the_same_table(voices, cache, tmp_path):
-    store = tmp_path / "store"
+def killed_halfway(voices, store, out):
+    """How many of 40 results a sweep has kept that was killed after the first five."""
     killed = subprocess.Popen(
-        command(voices, store, tmp_path / "a", "--executor", "serial"),
+        command(voices, store, out, "--executor", "serial"),
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=os.environ,
     )  # fmt: skip
-    deadline = time.monotonic() + 240
+    deadline = time.monotonic() + 400
     while stored(store) < 5 and killed.poll() is None and time.monotonic() < deadline:
         time.sleep(0.005)
     killed.send_signal(signal.SIGKILL)
-    killed.wait(10)
-    kept = stored(store)
+    killed.wait(60)
+    return stored(store)
+
+
+WHOLE = ("key=0..39", "k=2", "fold=0", "mpc=8")  # the grid of ``command``
+
+
+def uninterrupted(plan, folder):
+    """The table of the same sweep in this process."""
+    rows = run_sweep(plan(vary=WHOLE), Store(folder), Here(), silent).rows
+    return [(row.parameters, row.accuracy_private, row.metrics) for row in rows]
+
+
+@pytest.mark.timeout(1800)
+def test_a_killed_sweep_goes_on_where_it_stopped(voices, plan, tmp_path):
+    for attempt in range(3):  # a machine so busy that the sweep ends before the test wakes up gets another chance
+        store = tmp_path / f"store{attempt}"
+        kept = killed_halfway(voices, store, tmp_path / "a")
+        if kept < 40:
+            break
     assert 5 <= kept < 40
-    run = {"capture_output": True, "text": True, "timeout": 240, "env": os.environ}
-    resumed = subprocess.run(command(voices, store, tmp_path / "a", "--executor", "serial"), **run)
+    resumed = subprocess.run(
+        command(voices, store, tmp_path / "a", "--executor", "serial"),
+        capture_output=True, text=True, timeout=400, env=os.environ,
+    )  # fmt: skip
     assert f"{40 - kept} computed, {kept} reused" in resumed.stderr, resumed.stderr
+    assert figures(resumed.stdout) == uninterrupted(plan, tmp_path / "whole")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_dask_gives_the_same_table(voices, plan, tmp_path):
     elsewhere = subprocess.run(
-        command(voices, tmp_path / "other", tmp_path / "b", "--executor", "dask://", "--workers", "2"), **run
-    )
+        command(voices, tmp_path / "other", tmp_path / "b", "--executor", "dask://", "--workers", "2"),
+        capture_output=True, text=True, timeout=900, env=os.environ,
+    )  # fmt: skip
     assert "40 computed, 0 reused" in elsewhere.stderr, elsewhere.stderr
-    assert figures(resumed.stdout) == figures(elsewhere.stdout)
+    assert figures(elsewhere.stdout) == uninterrupted(plan, tmp_path / "whole")
