@@ -6,7 +6,8 @@ import torch
 from scipy.signal import lfilter
 
 from keyed import ROM, WrongShapeError, encrypt, generate_key
-from keyed.attacks.likelihood import Spectra, _changes, _Likelihood, likeliest
+from keyed.attacks.jigsaw import _gains
+from keyed.attacks.likelihood import Spectra, _changes, _Likelihood, likeliest, refined
 from keyed.attacks.public_model import PublicModel, Windows
 
 
@@ -41,6 +42,30 @@ def test_it_settles_a_key_that_is_nearly_right(sound):
     near = torch.linalg.matrix_exp(0.2 * (right - right.T)) @ right
     found = likeliest([_changes(6)[4] @ near], Spectra.of(encrypt(sound, key), 6))
     assert min(float((sign * found - right).abs().max()) for sign in (1, -1)) < 0.1
+
+
+def test_of_several_guesses_the_right_one_is_refined(sound):
+    key = ROM.generate(4, seed=1)
+    right = torch.from_numpy(key.matrix())
+    near = torch.linalg.matrix_exp(0.05 * (right - right.T)) @ right
+    others = [torch.from_numpy(ROM.generate(4, seed=n).matrix()) for n in (2, 3)]
+    spectra = Spectra.of_each(encrypt(sound, key)[:4], 4)
+    found = refined([others[0], near, others[1]], spectra)
+    assert min(float((sign * found - right).abs().max()) for sign in (1, -1)) < 0.1
+    assert len(spectra.frequencies) == 4 * len(Spectra.of(encrypt(sound, key), 4).frequencies)
+    assert Spectra.of_each(torch.zeros(2, 4000), 4) is None
+
+
+def test_gains_of_exchanges_are_those_of_exchanging():
+    generator = np.random.default_rng(0)
+    plain, seen = generator.normal(size=(2, 3, 6, 6))
+    gains = _gains(plain, seen)
+    for i in range(6):
+        for j in range(6):
+            order = np.arange(6)
+            order[[i, j]] = order[[j, i]]
+            gained = (plain * seen[:, order][:, :, order]).sum() - (plain * seen).sum()
+            assert gains[i, j] == pytest.approx(gained, abs=1e-9)
 
 
 def test_changes_are_orthogonal():
