@@ -1,8 +1,9 @@
 """The host: one process that holds what is served and forks a process for every session.
 
-It reads the first message of every client, brings pairs together at the dealer, counts, and refuses.  It has one thread
-and never waits for anybody, so that a fork copies no lock that somebody holds.  What is secret to a session is drawn in
-the session's process, after the fork.
+It reads the first message of every client, brings pairs together at the dealer, counts, and refuses.  It has one
+thread of Python and never waits for anybody, so that a fork copies no lock that somebody holds; threads that libraries
+keep for their allocators take care of forks themselves.  What is secret to a session is drawn in the session's process,
+after the fork.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from types import FrameType
 from typing import Any
+
+from tqdm import tqdm
 
 from link import LinkError
 from serving.admission import Admission, partner
@@ -55,6 +58,7 @@ def run_host(orders: Orders, listener: socket.socket, control: Connection) -> No
     """Entry point of the host's process."""
     for number in (signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)  # who started the host decides, and tells it through ``control``
+    tqdm.monitor_interval = 0  # a progress bar while loading would leave a thread, and its lock, to the forks
     try:
         host = _Host(orders, listener, control)
     except BaseException as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,8 @@ from bench.claims.claim import Item, Judgement, open_for
 from bench.experiment import Say
 from bench.reproductions import TARGETS, Request
 from bench.row import Row
+
+_ASKED = "asked.json"  # beside the results: what they are of
 
 
 @dataclass(frozen=True)
@@ -30,8 +33,8 @@ def review(
     """Judge ``items`` one by one; a reproduction that several need runs once.
 
     ``data`` holds corpora each under its own name; where none of an item's is there, the built-in corpus serves, if it
-    can be measured on that.  With ``reuse``, rows that an earlier run left in ``out`` are taken.  A reproduction that
-    fails leaves its items open and says why; the others still run.
+    can be measured on that.  With ``reuse``, rows that an earlier review of the same corpus, preset and seed left in
+    ``out`` are taken.  A reproduction that fails leaves its items open and says why; the others still run.
     """
     measured: dict[str, tuple[Sequence[Row], str, str | None]] = {}
     for number, item in enumerate(items):
@@ -50,26 +53,22 @@ def _measure(
     if corpus is None:
         return (), "none", f"needs one of the corpora {', '.join(item.corpora)}: give their folder with --data"
     folder = out / item.target
+    asked = json.dumps({"corpus": corpus, "preset": preset, "seed": seed})
     if reuse and (folder / "results.json").exists():
-        earlier = results.read(folder / "results.json")
-        if _is_of(earlier, corpus):
+        if (folder / _ASKED).exists() and (folder / _ASKED).read_text(encoding="utf-8") == asked:
             say(f"{item.target}: reused {folder / 'results.json'}")
-            return earlier, corpus, None
-        say(f"{item.target}: what is there is of another corpus than {corpus}; measured again")
+            return results.read(folder / "results.json"), corpus, None
+        say(f"{item.target}: what is there is of another corpus, preset or seed; measured again")
     there = None if corpus in ("synthetic", "none") else data
     request = Request("synthetic" if corpus == "none" else corpus, there, preset, seed, folder, say)
     try:
         rows = TARGETS[item.target].run(request)
         results.write(rows, folder)
+        results.write_whole(folder / _ASKED, asked)
     except (ValueError, RuntimeError, OSError) as error:
         say(f"{item.target} failed: {error}")
         return (), corpus, f"{item.target} failed: {' '.join(str(error).split())[:300]}"
     return rows, corpus, None
-
-
-def _is_of(rows: Sequence[Row], corpus: str) -> bool:
-    """Whether rows of an earlier run are of ``corpus``: no synthetic speech in place of recordings, or reversed."""
-    return corpus == "none" or any(row.corpus == "synthetic" for row in rows) == (corpus == "synthetic")
 
 
 def corpus_for(item: Item, data: Path | None) -> str | None:

@@ -53,6 +53,10 @@ def reproduce(
         out.print(listing)
         return
     if target == "all":
+        if corpus != "synthetic" or skip_broken or runs is not None:
+            raise typer.BadParameter(
+                "all takes the nearest corpus in --data for each target, and only --preset, --seed"
+            )
         reproduce_all(data, preset, seed, out_folder / "reproduction", reuse, json)
         return
     if target is None or target not in TARGETS:
