@@ -48,7 +48,7 @@ class Alice:
         self,
         *,
         reveal: Reveal = "class",
-        timeout: float = 120.0,
+        timeout: float | None = None,
         threads: int | None = None,
         key_limit: int = KEY_LIMIT,
     ) -> None:
@@ -57,7 +57,8 @@ class Alice:
             reveal: ``"class"`` for labels only, the safe default; ``"logits"`` also gives rounded scores. Raw
                 decryptions are never given out: their low digits are the encryption's noise, from which whoever
                 holds the ciphertext recovers the secret key (:mod:`he.attacks.raw_decryption`).
-            timeout: seconds Bob may take for one vector or one batch, or for loading the keys.
+            timeout: seconds Bob may take for one vector or one batch, or for loading the keys; None for what the
+                link gives any message.
             threads: threads of TenSEAL in mode ``"tenseal"``, None for all cores; the other modes use one.
             key_limit: most bytes of keys that Bob may ask for; uncompressed, what is sent is a half or a quarter.
         """

@@ -72,7 +72,7 @@ class Bob:
         mode: Mode = "packed",
         largest_ring: int = 16384,
         flooding_bits: int = 0,
-        timeout: float = 120.0,
+        timeout: float | None = None,
         threads: int | None = None,
     ) -> None:
         """
@@ -85,7 +85,8 @@ class Bob:
             largest_ring: largest ring degree the parameters may use.
             flooding_bits: flood answers with noise that hides their own to so many statistical bits
                 (:mod:`he.flooding`); 0 for none. Needs larger parameters, and not mode ``"tenseal"``.
-            timeout: seconds Alice may take to make her keys, and to send each piece of them.
+            timeout: seconds Alice may take to make her keys, and to send each piece of them; None for what the link
+                gives any message.
             threads: threads of TenSEAL, None for all cores; the other modes use one.
 
         Raises:

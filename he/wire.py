@@ -229,7 +229,7 @@ def send_keys(link: Link, material: bytes) -> None:
         link.send("he.key", view[start : start + PIECE])
 
 
-def receive_keys(link: Link, limit: int, timeout: float) -> bytes:
+def receive_keys(link: Link, limit: int, timeout: float | None = None) -> bytes:
     """Public key material of at most ``limit`` bytes, each piece within ``timeout`` seconds."""
     size = decode(link.receive("he.keys", limit=_SMALL, timeout=timeout), Keys).size
     if not 0 < size <= limit:
@@ -258,7 +258,7 @@ def open_query(data: bytes | bytearray, query_bytes: int) -> Query:
     return query
 
 
-def receive_reply(link: Link, limit: int, timeout: float) -> bytes:
+def receive_reply(link: Link, limit: int, timeout: float | None = None) -> bytes:
     """The next encrypted answer, of at most ``limit`` bytes."""
     reply = decode(link.receive("he.answer", limit=limit + _SMALL, timeout=timeout), Reply)
     if len(reply.ciphertext) > limit:

@@ -155,7 +155,7 @@ def honest_bob(module):
 @pytest.fixture(scope="module")
 def session(module):
     """An honest pair in one process, with Bob serving in a thread; for tests that leave it working."""
-    left, right = pair(timeout=60)
+    left, right = pair(timeout=120)
     Threaded(Bob(module, mode="tenseal", threads=1, timeout=60).serve, right)
     alice = Alice(threads=1, timeout=60)
     alice.prepare(left)
@@ -166,7 +166,7 @@ def session(module):
 @pytest.fixture
 def opened(honest_bob, material):
     """A link on which keys made earlier were sent to an honest Bob, and his thread; for tests that end it."""
-    left, right = pair(timeout=60)
+    left, right = pair(timeout=120)
     thread = Threaded(honest_bob.serve, right)
     left.send("he.hello", encode(Hello(VERSION)))
     left.receive("he.model", limit=4096)
@@ -184,7 +184,7 @@ def test_only_the_class_is_given_out_by_default(session, make_features):
 
 
 def test_alice_does_not_wait_for_a_silent_bob(honest_bob, make_features):
-    left, right = pair(timeout=60)
+    left, right = pair(timeout=120)
 
     def silent():
         parameters = honest_bob.plan.parameters
@@ -273,7 +273,7 @@ def test_a_malformed_ciphertext_is_refused(opened):
 
 
 def test_bob_refuses_a_secret_key(honest_bob, alice_context):
-    left, right = pair(timeout=60)
+    left, right = pair(timeout=120)
     bob = Threaded(honest_bob.answer, right)
     left.send("he.hello", encode(Hello(VERSION)))
     left.receive("he.model", limit=4096)
@@ -284,7 +284,7 @@ def test_bob_refuses_a_secret_key(honest_bob, alice_context):
 
 
 def test_bob_does_not_wait_for_keys_for_ever(module):
-    left, right = pair(timeout=60)
+    left, right = pair(timeout=120)
     bob = Threaded(Bob(module, mode="tenseal", threads=1, timeout=0.5).answer, right)
     left.send("he.hello", encode(Hello(VERSION)))
     assert isinstance(bob.ended(10), LinkTimeout)
@@ -321,7 +321,7 @@ DISHONEST = [
 def test_answers_that_cannot_be_honest_are_refused_and_bob_is_not_told(honest_bob, make_features):
     description = msgspec.structs.replace(honest_bob.description, logit_bound=0.5)
     parameters = description.parameters()
-    left, right = pair(timeout=60)
+    left, right = pair(timeout=120)
 
     def malicious():
         right.receive("he.hello", limit=4096)
@@ -394,3 +394,14 @@ def test_large_logits_are_rounded_in_proportion():
     np.testing.assert_allclose(shown[0], [0.296875, -63.90625])
     step = LOGIT_STEP * 2.0**14
     np.testing.assert_array_equal(shown[1], [round(1e6 / step) * step, 0.0])
+
+
+def test_whoever_waits_gives_up_when_the_link_does(honest_bob):
+    """A service's --timeout is the link's: neither party waits longer of its own accord."""
+    left, right = pair(timeout=0.2)
+    with pytest.raises(LinkTimeout):
+        Alice(threads=1).prepare(left)
+    with pytest.raises(LinkTimeout):
+        honest_bob.answer(right)  # he has her greeting, and waits for keys
+    left.close()
+    right.close()
