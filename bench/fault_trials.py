@@ -140,7 +140,7 @@ class Trials:
         """The session's process, which may be a moment away; nothing when she ended before there was one."""
         deadline = time.monotonic() + _RESTART_SECONDS
         while not (found := service.sessions) and asker.ended is None and time.monotonic() < deadline:
-            asker.hear(0.005)
+            asker.hear(0.02)
         return found
 
     @staticmethod

@@ -81,9 +81,11 @@ class Service:
     @property
     def host(self) -> psutil.Process | None:
         """The process that holds what is served; None while there is none."""
+        if self._process is None or self._process.poll() is not None:
+            return None
         with contextlib.suppress(psutil.NoSuchProcess):
-            for child in self.tree[1:]:
-                if any("spawn_main" in part for part in child.cmdline()) and child.ppid() == self.tree[0].pid:
+            for child in psutil.Process(self._process.pid).children():
+                if any("spawn_main" in part for part in child.cmdline()):
                     return child
         return None
 
@@ -109,7 +111,7 @@ class Service:
         while self.sessions:
             if time.monotonic() - started > seconds:
                 raise ServiceError(f"{self.arguments[0]} still has {len(self.sessions)} sessions after {seconds:g} s")
-            time.sleep(0.02)
+            time.sleep(0.05)  # looking reads every process of the machine
         return time.monotonic() - started
 
     def reasons(self, after: int) -> list[str]:

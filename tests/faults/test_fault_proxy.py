@@ -22,7 +22,7 @@ def echo():
         while not stop.is_set():
             try:
                 link = listener.accept(timeout=20)
-            except LinkError:
+            except (LinkError, OSError):  # the listener is closed by now
                 return
             try:
                 while True:
