@@ -34,32 +34,31 @@ def run(request: Request) -> list[Row]:
     """A row for each paradigm, mode and number of clients."""
     rows: list[Row] = []
     for each in prepared(request):
-        own = [_measured(each, clients, request) for clients in _CLIENTS[request.preset]]
-        rows += _marked(own)
+        with Deployment(
+            each.cell.paradigm, each.cell.mode, each.bob, each.alice, patience=120.0, proxied=False
+        ) as deployment:
+            rows += _marked([_measured(deployment, each, clients, request) for clients in _CLIENTS[request.preset]])
     request.out.mkdir(parents=True, exist_ok=True)
     draw(rows, request.out / "throughput.svg")
     return rows
 
 
-def _measured(each: Prepared, clients: int, request: Request) -> Row:
-    with Deployment(
-        each.cell.paradigm, each.cell.mode, each.bob, each.alice, patience=120.0, proxied=False
-    ) as deployment:
-        askers = [
-            Asker(deployment.wish(), deployment.own, each.features, begin=True) for _ in range(clients)
-        ]  # fmt: skip
-        try:
-            for asker in askers:
-                if not asker.await_opened(_OPENING):
-                    raise ServiceError(f"{each.cell}: a client got no session: {asker.said or 'it took too long'}")
-            elapsed = _ask(askers, _SECONDS[request.preset])
-            memory = memory_mb(deployment.bob.tree)
-            failed = [asker.said for asker in askers if asker.ended]
-            if failed:
-                raise ServiceError(f"{each.cell}: a client failed under load: {failed[0]}")
-        finally:
-            for asker in askers:
-                asker.kill()
+def _measured(deployment: Deployment, each: Prepared, clients: int, request: Request) -> Row:
+    askers = [Asker(deployment.wish(), deployment.own, each.features, begin=True) for _ in range(clients)]
+    try:
+        for asker in askers:
+            if not asker.await_opened(_OPENING):
+                raise ServiceError(f"{each.cell}: a client got no session: {asker.said or 'it took too long'}")
+        memory = memory_mb(deployment.bob.tree)  # with all sessions open
+        elapsed = _ask(askers, _SECONDS[request.preset])
+        failed = [asker.said for asker in askers if asker.ended]
+        if failed:
+            raise ServiceError(f"{each.cell}: a client failed under load: {failed[0]}")
+    finally:
+        for asker in askers:
+            asker.kill()
+    for service in deployment.services:
+        service.await_idle(_OPENING)
     row = _row(each.cell, clients, [ms for asker in askers for _, ms in asker.answers], elapsed, memory, request)
     request.say(f"{each.cell}, {clients} clients: {row.metrics['queries_per_second']:.3g} queries a second")
     return row
