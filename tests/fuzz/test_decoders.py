@@ -15,7 +15,7 @@ from bench.fuzzing.mutation import mutated
 #: Decoders that read megabytes or make keys for every input: the campaign tries them in its own processes.
 HEAVY = ("he.keys", "he.description", "he.query", "he.answer", "he.session", "he.ciphertext.tenseal", "mpc.stock")
 LIGHT = [name for name in DECODERS if not name.startswith(HEAVY)]
-EXAMPLES = {"session": 6, "file": 12}
+EXAMPLES = {"session": 4, "file": 8}
 
 
 def refusal(target, data):
@@ -31,7 +31,7 @@ target_of = functools.cache(lambda name: DECODERS[name].make())
 
 
 def examples(name: str) -> int:
-    return next((count for part, count in EXAMPLES.items() if part in name), 25)
+    return next((count for part, count in EXAMPLES.items() if part in name), 15)
 
 
 @pytest.mark.parametrize("name", LIGHT)
@@ -52,7 +52,7 @@ def test_malformed_input_gives_a_declared_error_on_one_line(name):
 
 
 @pytest.mark.parametrize("name", [name for name in LIGHT if "session" not in name])
-@settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=6, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.binary(max_size=200))
 def test_arbitrary_bytes_give_a_declared_error(name, data):
     assert "\n" not in (refusal(target_of(name), data) or "")
