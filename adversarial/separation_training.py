@@ -15,12 +15,12 @@ import torch
 from torch import Tensor, nn
 
 from adversarial.checkpoint import Checkpoint
-from adversarial.progress import bar
 from adversarial.recipe import Separation
-from adversarial.seeding import seeded
 from adversarial.segments import Segments
 from adversarial.separation_network import SeparationNetwork
 from adversarial.spectrogram import Spectrogram
+from models.progress import epoch_bar
+from models.seeding import seeded
 
 _BATCH = 64
 
@@ -61,7 +61,7 @@ def pretrain(
         checkpoint = Checkpoint(checkpoints, named, SeparationEpoch, generator)
         curve = checkpoint.resume(modules, optimiser) or []
         learnt, watched = (_pairs(part[part.has_speech], spectrogram, device) for part in (train, validation))
-        with bar(settings.epochs, len(curve), "separation", progress) as shown:
+        with epoch_bar(settings.epochs, "separation", done=len(curve), progress=progress) as shown:
             while len(curve) < settings.epochs and not _over(curve, settings.patience):
                 training = _epoch(network, optimiser, learnt, settings.batch, generator)
                 curve.append(SeparationEpoch(training, _error(network, watched)))

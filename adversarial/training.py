@@ -26,14 +26,14 @@ from adversarial.discriminator import Discriminator
 from adversarial.gradient_reversal import reverse_gradient
 from adversarial.material import Material
 from adversarial.pool import Pool, make_pool, mixtures, through
-from adversarial.progress import bar
 from adversarial.recipe import Recipe
 from adversarial.renewal import renew
-from adversarial.seeding import best_device, seeded
 from adversarial.segments import mix_pairs
 from adversarial.sensor import Sensor
 from adversarial.separation_training import SeparationEpoch, pretrain
 from models.architectures import ModelError
+from models.progress import epoch_bar
+from models.seeding import seeded
 
 _LONGEST_GRADIENT = 5.0
 _SETTLED = 0.1  # of the learning rate, in the last epochs
@@ -97,7 +97,7 @@ def train(
     """
     if recipe.rate != material.rate:
         raise ModelError(f"the segments have {material.rate} Hz, the recipe {recipe.name} needs {recipe.rate}")
-    device = device or best_device()
+    device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
     what = {"material": material.digest, "seed": seed, "torch": torch.__version__, "device": device.type}
     with seeded(seed):
         sensor = Sensor(**recipe.sensor_arguments).to(device)  # type: ignore[arg-type]
@@ -109,7 +109,7 @@ def train(
         named = {**what, "training": "adversarial", "recipe": recipe.to_record()}
         checkpoint = Checkpoint(checkpoints, named, Epoch, generator)
         curve = checkpoint.resume(networks.modules, optimiser) or []
-        with bar(recipe.epochs, len(curve), recipe.name, progress) as shown:
+        with epoch_bar(recipe.epochs, recipe.name, done=len(curve), progress=progress) as shown:
             while len(curve) < recipe.epochs:
                 curve.append(_epoch(networks, optimiser, pool, recipe, len(curve), generator))
                 checkpoint.save(networks.modules, optimiser, curve)

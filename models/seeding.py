@@ -1,4 +1,4 @@
-"""One thread and a seeded global generator while a network is trained; the caller's state afterwards."""
+"""One thread and a seeded random state while a network is trained; the caller's state afterwards."""
 
 from __future__ import annotations
 
@@ -9,13 +9,16 @@ import torch
 
 
 @contextmanager
-def seeded(seed: int) -> Iterator[None]:
-    """The same seed on the same machine gives the same weights.  Never for keys: those are drawn from ``secrets``."""
+def seeded(seed: int) -> Iterator[torch.Generator]:
+    """Seed torch inside and yield a generator for order and drawing, seeded alike.
+
+    The same seed on the same machine gives the same weights.  Never for keys: those are drawn from ``secrets``.
+    """
     threads = torch.get_num_threads()
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng():
         torch.manual_seed(seed)
         torch.set_num_threads(1)
         try:
-            yield
+            yield torch.Generator().manual_seed(seed)
         finally:
             torch.set_num_threads(threads)

@@ -7,7 +7,6 @@ protocols never draw from these generators.)
 """
 
 import math
-import sys
 from collections.abc import Callable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
@@ -18,9 +17,9 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
-from tqdm import tqdm
 
 from models.architectures import ModelError
+from models.progress import epoch_bar
 from models.seeding import seeded
 
 
@@ -193,7 +192,7 @@ def _run(
     losses: list[float] = []
     scores: list[float] = []
     best: tuple[float, int, dict[str, Tensor]] | None = None
-    with _bar(schedule.epochs, progress, label) as bar:
+    with epoch_bar(schedule.epochs, label, progress=progress) as bar:
         for epoch in range(schedule.epochs):
             total = 0.0
             shuffled = order[torch.randperm(len(order), generator=generator)]
@@ -288,17 +287,3 @@ def _accuracy(module: nn.Module, examples: Examples, y: Tensor, indices: Tensor)
 
 def _word(generator: torch.Generator) -> int:
     return int(torch.randint(2**31, (1,), generator=generator))
-
-
-def _bar(epochs: int, progress: bool, label: str) -> tqdm:
-    terminal = sys.stderr.isatty()
-    return tqdm(
-        total=epochs,
-        desc=label,
-        unit="epoch",
-        file=sys.stderr,
-        disable=not progress,
-        delay=2.0,
-        mininterval=0.1 if terminal else 10.0,
-        leave=terminal,
-    )

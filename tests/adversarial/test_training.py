@@ -12,10 +12,10 @@ from adversarial.material import made_up_material
 from adversarial.pool import make_pool
 from adversarial.recipe import COLUMNS, Recipe, Separation, recipe
 from adversarial.renewal import renew
-from adversarial.seeding import seeded
 from adversarial.sensor import Sensor
 from adversarial.training import train
 from models import ModelError
+from models.seeding import seeded
 
 TINY = Recipe(
     "rdal-m-fixed-mask",

@@ -7,7 +7,7 @@ import sys
 from tqdm import tqdm
 
 
-def bar(epochs: int, done: int, label: str, progress: bool) -> tqdm:
+def epoch_bar(epochs: int, label: str, *, done: int = 0, progress: bool = True) -> tqdm:
     """A bar over epochs, of which ``done`` were done before."""
     terminal = sys.stderr.isatty()
     return tqdm(
