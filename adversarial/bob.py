@@ -7,7 +7,6 @@ he has it all the same, he can train his attackers on any recordings of his own.
 
 from __future__ import annotations
 
-import weakref
 from pathlib import Path
 
 import numpy as np
@@ -31,7 +30,7 @@ from adversarial.messages import (
     Reveal,
 )
 from adversarial.model_file import load_classifier
-from link import Array, FrameError, Link, LinkClosed, decode, encode
+from link import Array, FrameError, Link, RoundTrip, decode, encode
 
 
 class Bob:
@@ -57,7 +56,14 @@ class Bob:
         self._dimension, self._classes = classifier.linear.in_features, classifier.linear.out_features
         self._sensor = sensor
         self._reveal: Reveal = reveal
-        self._greeted: weakref.WeakSet[Link] = weakref.WeakSet()
+        self._trip = RoundTrip(
+            hello=(HELLO, MOST_HELLO),
+            ready=READY,
+            query=(QUERY, MOST_QUERY),
+            reply=REPLY,
+            greet=lambda payload: encode(self._greet(decode(payload, Hello))),
+            answer=lambda payload: encode(self._reply(decode(payload, Query))),
+        )
 
     def __repr__(self) -> str:
         return f"<Bob with a classifier of {self._classes} events>"
@@ -68,34 +74,19 @@ class Bob:
         Raises:
             FrameError: she sent something that is no query for this classifier; she has been told.
         """
-        try:
-            while True:
-                try:
-                    limits = {HELLO: MOST_HELLO} | ({QUERY: MOST_QUERY} if link in self._greeted else {})
-                    name, payload = link.receive_any(limits)
-                except LinkClosed:
-                    return False
-                if name == QUERY:
-                    break
-                self._greet(decode(payload, Hello))
-                self._greeted.add(link)
-                link.send(READY, encode(Ready(VERSION, self._classes)))
-            link.send(REPLY, encode(self._reply(decode(payload, Query))))
-        except FrameError as error:
-            link.fail(str(error))
-            raise
-        return True
+        return self._trip.serve_one(link)
 
     def serve(self, link: Link) -> None:
         """Answer until Alice closes."""
         while self.answer(link):
             pass
 
-    def _greet(self, hello: Hello) -> None:
+    def _greet(self, hello: Hello) -> Ready:
         if hello.dimension != self._dimension:
             raise FrameError(f"this classifier takes representations of {self._dimension} numbers: use its own sensor")
         if self._sensor is not None and hello.sensor != self._sensor:
             raise FrameError("this classifier is for another sensor: ask its owner for the sensor that belongs to it")
+        return Ready(VERSION, self._classes)
 
     def _reply(self, query: Query) -> Reply:
         if query.reveal == "logits" and self._reveal == "class":

@@ -6,7 +6,6 @@ the model: all of it but the first convolution he has in the clear.  He learns e
 
 from __future__ import annotations
 
-import weakref
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +29,7 @@ from keyed.messages import (
     Reveal,
 )
 from keyed.model_file import load_encrypted_model
-from link import Array, FrameError, Link, LinkClosed, decode, encode
+from link import Array, FrameError, Link, RoundTrip, decode, encode
 
 
 class Bob:
@@ -64,7 +63,14 @@ class Bob:
         self._fingerprint = fingerprint
         self._batch = batch
         self._reveal: Reveal = reveal
-        self._greeted: weakref.WeakSet[Link] = weakref.WeakSet()
+        self._trip = RoundTrip(
+            hello=(HELLO, MOST_HELLO),
+            ready=READY,
+            query=(QUERY, MOST_QUERY),
+            reply=REPLY,
+            greet=lambda payload: encode(self._greet(decode(payload, Hello))),
+            answer=lambda payload: encode(self._reply(decode(payload, Query))),
+        )
 
     def __repr__(self) -> str:
         return f"<Bob with an encrypted {type(self._model).__name__}>"
@@ -75,32 +81,17 @@ class Bob:
         Raises:
             FrameError: she sent something that is no query for this model; she has been told.
         """
-        try:
-            while True:
-                try:
-                    limits = {HELLO: MOST_HELLO} | ({QUERY: MOST_QUERY} if link in self._greeted else {})
-                    name, payload = link.receive_any(limits)
-                except LinkClosed:
-                    return False
-                if name == QUERY:
-                    break
-                self._greet(decode(payload, Hello))
-                self._greeted.add(link)
-                link.send(READY, encode(Ready(VERSION)))
-            link.send(REPLY, encode(self._reply(decode(payload, Query))))
-        except FrameError as error:
-            link.fail(str(error))
-            raise
-        return True
+        return self._trip.serve_one(link)
 
     def serve(self, link: Link) -> None:
         """Answer until Alice closes."""
         while self.answer(link):
             pass
 
-    def _greet(self, hello: Hello) -> None:
+    def _greet(self, hello: Hello) -> Ready:
         if self._fingerprint is not None and hello.fingerprint != self._fingerprint:
             raise FrameError("this model is encrypted for another key: ask the model owner for the current key")
+        return Ready(VERSION)
 
     def _reply(self, query: Query) -> Reply:
         if query.reveal == "logits" and self._reveal == "class":

@@ -15,6 +15,7 @@ from link.errors import CertificateRefused, FrameError, LinkClosed, LinkError, L
 from link.identity import ROLES, Identity, Role, require_role
 from link.link import DEFAULT_TIMEOUT, Link
 from link.messages import Array, decode, encode
+from link.round_trip import RoundTrip
 from link.shape import LOOPBACK, SHAPES, Shape
 from link.tls import client_context, server_context
 from link.traffic import Direction, Observer, Traffic
@@ -38,6 +39,7 @@ __all__ = [
     "Observer",
     "PeerError",
     "Role",
+    "RoundTrip",
     "Shape",
     "Traffic",
     "client_context",

@@ -18,7 +18,7 @@ from adversarial.messages import VERSION, Hello, Query, Ready, Reply
 from adversarial.sensor import Sensor
 from bench.fuzzing.decoder import Decoder, Decoders, Target
 from bench.fuzzing.hashing_decoders import file_target
-from bench.fuzzing.scripts import honest, play
+from bench.fuzzing.scripts import session_of
 from link import Array, FrameError, Link, LinkError, decode, encode
 from models import ModelError, ModelRecord
 
@@ -95,13 +95,7 @@ def _parties() -> Mapping[str, Any]:
 
 
 def _session(role: str) -> Target:
-    party, other = _parties()[role], {"alice": "bob", "bob": "alice"}[role]
-    scripts = honest(_parties(), (("alice", "bob"),))
-    return Target(
-        [scripts[role], scripts[role], scripts[other]],
-        lambda data: play(data, party, (other,)),
-        (LinkError, AdversarialError),
-    )
+    return session_of(role, _parties(), (AdversarialError,))
 
 
 DECODERS: Decoders = {

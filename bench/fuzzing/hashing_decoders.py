@@ -12,7 +12,7 @@ import numpy as np
 
 import hashing
 from bench.fuzzing.decoder import Decoder, Decoders, Target
-from bench.fuzzing.scripts import honest, play
+from bench.fuzzing.scripts import session_of
 from hashing.errors import HashingError
 from hashing.hash_set import HashSet
 from hashing.packing import PackedHashes
@@ -96,13 +96,7 @@ def _parties() -> Mapping[str, Any]:
 
 
 def _session(role: str) -> Target:
-    party, other = _parties()[role], {"alice": "bob", "bob": "alice"}[role]
-    scripts = honest(_parties(), (("alice", "bob"),))
-    return Target(
-        [scripts[role], scripts[role], scripts[other]],
-        lambda data: play(data, party, (other,)),
-        (LinkError, HashingError),
-    )
+    return session_of(role, _parties(), (HashingError,))
 
 
 DECODERS: Decoders = {

@@ -13,13 +13,13 @@ import torch
 import keyed
 from bench.fuzzing.decoder import Decoder, Decoders, Target
 from bench.fuzzing.hashing_decoders import file_target
-from bench.fuzzing.scripts import honest, play
+from bench.fuzzing.scripts import session_of
 from keyed.errors import KeyedError
 from keyed.key_file import load_key
 from keyed.keys import KeyType
 from keyed.messages import VERSION, Hello, Query, Ready, Reply
 from keyed.model_file import load_encrypted_model
-from link import Array, FrameError, Link, LinkError, decode, encode
+from link import Array, FrameError, Link, decode, encode
 from models import ModelError, ModelRecord, load, save
 from models.mlp import MLP
 from models.normalisation import Normalisation
@@ -98,11 +98,7 @@ def _parties() -> Mapping[str, Any]:
 
 
 def _session(role: str) -> Target:
-    party, other = _parties()[role], {"alice": "bob", "bob": "alice"}[role]
-    scripts = honest(_parties(), (("alice", "bob"),))
-    return Target(
-        [scripts[role], scripts[role], scripts[other]], lambda data: play(data, party, (other,)), (LinkError,)
-    )
+    return session_of(role, _parties())
 
 
 _KINDS: tuple[KeyType, ...] = ("shuffling", "flipping", "rom")

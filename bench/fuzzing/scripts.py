@@ -14,7 +14,8 @@ from typing import Any
 
 import msgspec
 
-from link import FrameError, Link, pair
+from bench.fuzzing.decoder import Target
+from link import FrameError, Link, LinkError, pair
 from link.frames import HEADER, MAGIC, VERSION
 
 Message = tuple[str, bytes, int]
@@ -68,6 +69,17 @@ def honest(parties: Mapping[str, Party], pairs: tuple[tuple[str, str], ...]) -> 
     if errors:
         raise errors[0]
     return {name: msgspec.msgpack.encode(recorder.script) for name, recorder in recorders.items()}
+
+
+def session_of(role: str, parties: Mapping[str, Party], declared: tuple[type[Exception], ...] = ()) -> Target:
+    """Alice or Bob, two parties alone, in a whole session; ``declared`` errors besides those of links."""
+    other = {"alice": "bob", "bob": "alice"}[role]
+    scripts = honest(parties, (("alice", "bob"),))
+    return Target(
+        [scripts[role], scripts[role], scripts[other]],
+        lambda data: play(data, parties[role], (other,)),
+        (LinkError, *declared),
+    )
 
 
 def play(data: bytes, party: Party, peers: tuple[str, ...]) -> None:

@@ -1,0 +1,52 @@
+"""Bob's side of a paradigm whose whole query is one round trip: Alice greets once, then each query is a message."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from weakref import WeakSet
+
+from link.errors import FrameError, LinkClosed
+from link.link import Link
+
+Reaction = Callable[[bytearray], bytes]
+
+
+@dataclass(frozen=True)
+class RoundTrip:
+    """What Bob takes and says: of ``hello`` and ``query`` the name and most bytes, of ``ready`` and ``reply`` the name.
+
+    ``greet`` and ``answer`` make the message that follows out of the payload that came, or raise FrameError.
+    """
+
+    hello: tuple[str, int]
+    ready: str
+    query: tuple[str, int]
+    reply: str
+    greet: Reaction
+    answer: Reaction
+    _greeted: WeakSet[Link] = field(default_factory=WeakSet, repr=False)
+
+    def serve_one(self, link: Link) -> bool:
+        """Greet Alice if she has not been greeted, and answer one query; False when she closed before a query.
+
+        Raises:
+            FrameError: she sent something that is neither; she has been told.
+        """
+        try:
+            while True:
+                limits = dict([self.hello, self.query] if link in self._greeted else [self.hello])
+                try:
+                    name, payload = link.receive_any(limits)
+                except LinkClosed:
+                    return False
+                if name == self.query[0]:
+                    break
+                ready = self.greet(payload)
+                self._greeted.add(link)
+                link.send(self.ready, ready)
+            link.send(self.reply, self.answer(payload))
+        except FrameError as error:
+            link.fail(str(error))
+            raise
+        return True
