@@ -54,7 +54,7 @@ def test_the_greeting_on_one_link_opens_no_other():
         bobs.serve_one(to_stranger)
 
 
-@pytest.mark.parametrize("name, size", [("hello", 9), ("query", 17)])
+@pytest.mark.parametrize(("name", "size"), [("hello", 9), ("query", 17)])
 def test_a_message_over_its_own_limit_is_refused(name, size):
     alice, bob = pair(timeout=5)
     if name == "query":
