@@ -13,8 +13,12 @@ Each key is then used on all queries, and what comes out is heard by an unmodifi
 those without the clear speech get a query, and if they do not recover it at a correlation of 0.99, ten; on ROM with
 long blocks, ten at once.
 
-The full preset has the block sizes that the quick one leaves out.  Both have the same listeners and queries, so that
-their rows compare.
+Every row is the mean over several keys, drawn anew in each run, with the standard deviation beside it (``…_sd``);
+``key_exact`` is the share of keys that were found, and ``correlation_least`` the worst key's.  The waveforms of the
+digit strings are attacked by themselves; how well is ``correlation_strings``.
+
+The full preset has the block sizes that the quick one leaves out.  Both have the same listeners, queries and number of
+keys, so that their rows compare.
 """
 
 from __future__ import annotations
@@ -54,6 +58,7 @@ DESCRIPTION = "attackers on keyed transforms: correlation, STOI, distance, WER, 
 WAVEFORM_SIZES = {"quick": (3, 10), "full": (5, 15, 20, 128)}
 SPECTROGRAM_SIZES = {"quick": (3,), "full": (8,)}
 _LISTENERS = "quick"  # the preset with which recogniser and verifier are trained
+_KEYS = 5
 _STARTS = 32
 _STEPS = 300
 _QUERIES = 20  # of which ten are attacked; the verifier hears all
@@ -65,6 +70,8 @@ _DECIBELS = 20.0  # in one unit of the recogniser's features
 
 Guess = Callable[[Tensor], keyed.Key | None]
 """From encrypted queries to a key."""
+
+Metrics = Mapping[str, float | None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,14 +122,35 @@ def run(request: Request) -> list[Row]:
     for dimension, sizes in ((1, WAVEFORM_SIZES), (2, SPECTROGRAM_SIZES)):
         for size in sizes[request.preset]:
             for kind in keyed.KEY_TYPES:
-                key = keyed.generate_key(kind, size, dimension)
-                for attacker, metrics in _attacked(key, stage):
-                    found.append(_row(key, attacker, metrics, stage, request.seed))
+                for attacker, metrics in _over_keys(kind, size, dimension, stage).items():
+                    found.append(_row(kind, size, dimension, attacker, metrics, stage, request.seed))
                     request.say(f"{kind} {size}, dimension {dimension}, {attacker}: {_short(metrics)}")
     return found
 
 
-def _attacked(key: keyed.Key, stage: Stage) -> Iterator[tuple[str, Mapping[str, float | None]]]:
+def _over_keys(kind: keyed.KeyType, size: int, dimension: int, stage: Stage) -> dict[str, Metrics]:
+    """Figures of every attacker, over keys of one type and size."""
+    each: dict[str, list[Metrics]] = {}
+    for _ in range(_KEYS):
+        for attacker, metrics in _attacked(keyed.generate_key(kind, size, dimension), stage):
+            each.setdefault(attacker, []).append(metrics)
+    return {attacker: _summary(found) for attacker, found in each.items()}
+
+
+def _summary(each: Sequence[Metrics]) -> Metrics:
+    """Mean and standard deviation over keys; a figure that a key has not is left out of both."""
+    summary: dict[str, float | None] = {}
+    for name in each[0]:
+        values = [value for metrics in each if (value := metrics[name]) is not None]
+        summary[name] = float(np.mean(values)) if values else None
+        if len(values) > 1 and name != "key_exact":
+            summary[f"{name}_sd"] = float(np.std(values, ddof=1))
+        if name == "correlation":
+            summary["correlation_least"] = min(values)
+    return summary
+
+
+def _attacked(key: keyed.Key, stage: Stage) -> Iterator[tuple[str, Metrics]]:
     """Name and figures of every attacker that there is for this key."""
     speeches = [stage.utterances, stage.strings] if key.dimension == 1 else [stage.frames]
     first = speeches[0]
@@ -167,9 +195,7 @@ def _known_plaintext(key: keyed.Key, speech: Speech) -> tuple[keyed.Key | None, 
     return key_from_pairs(*pairs, key.kind, key.block_size, key.dimension), count
 
 
-def _without_plaintext(
-    key: keyed.Key, attacks: Sequence[Guess], speeches: Sequence[Speech], stage: Stage
-) -> Mapping[str, float | None]:
+def _without_plaintext(key: keyed.Key, attacks: Sequence[Guess], speeches: Sequence[Speech], stage: Stage) -> Metrics:
     """By searches on each form of speech; of long blocks, which take longest, on the first, for all."""
     found, needed = [], []
     searched = list(zip(attacks, speeches, strict=True))[: 1 if key.length > _SHORT else None]
@@ -218,14 +244,16 @@ def _listened(key: keyed.Key, guesses: Sequence[keyed.Key | None], stage: Stage)
     plain, recovered = _whole(utterances, key), _recovered(utterances, key, guesses[0])
     pairs = [(plain[i].double().numpy(), recovered[i].double().numpy()) for i in _spread(len(plain), _LISTENED)]
     everyone = _recovered(stage.verifier.inputs, key, guesses[0])
-    digits = _recovered(strings, key, guesses[1]).numpy()
+    digits = _recovered(strings, key, guesses[1])
     lengths = [len(string.samples) for string in stage.recogniser.strings]
     return {
         "key_exact": _exact(guesses[0], key),
         "correlation": correlation(recovered, plain),
+        "correlation_strings": correlation(digits, _whole(strings, key)),
         "stoi": mean_of([intelligibility(one, other, RATE) for one, other in pairs]),
         "distance_db": mean_of([log_spectral_distance(_spectrum(one), _spectrum(other)) for one, other in pairs]),
-        "wer_percent": 100 * stage.recogniser.word_error_rate_of([x[:n] for x, n in zip(digits, lengths, strict=True)]),
+        "wer_percent": 100
+        * stage.recogniser.word_error_rate_of([x[:n] for x, n in zip(digits.numpy(), lengths, strict=True)]),
         "eer_percent": 100 * stage.verifier.measure(stage.verifier.module, everyone),
     }
 
@@ -269,15 +297,15 @@ def _spread(count: int, most: int) -> np.ndarray:
     return np.linspace(0, count - 1, min(most, count)).astype(int)
 
 
-def _row(key: keyed.Key, attacker: str, metrics: Mapping[str, float | None], stage: Stage, seed: int) -> Row:
+def _row(kind: str, size: int, dimension: int, attacker: str, metrics: Metrics, stage: Stage, seed: int) -> Row:
     row = plaintext_row(
-        mode=key.kind,
-        model="patch-ctc" if key.dimension == 2 else "patch-ctc, speaker-embedding",
+        mode=kind,
+        model="patch-ctc" if dimension == 2 else "patch-ctc, speaker-embedding",
         corpus=", ".join(dict.fromkeys([stage.recogniser.corpus, stage.verifier.corpus])),
         split="unseen speakers",
         seed=seed,
-        n_queries=len(stage.frames.said) if key.dimension == 2 else len(stage.utterances.said),
-        parameters={"attacker": attacker, "block_size": key.block_size, "dimension": key.dimension},
+        n_queries=len(stage.frames.said) if dimension == 2 else len(stage.utterances.said),
+        parameters={"attacker": attacker, "block_size": size, "dimension": dimension, "keys": _KEYS},
         accuracy=None,
         metrics=dict(metrics),
         published={},
@@ -285,5 +313,5 @@ def _row(key: keyed.Key, attacker: str, metrics: Mapping[str, float | None], sta
     return msgspec.structs.replace(row, paradigm="keyed")
 
 
-def _short(metrics: Mapping[str, float | None]) -> str:
+def _short(metrics: Metrics) -> str:
     return ", ".join(f"{name} {value:.3g}" for name, value in metrics.items() if value is not None)
