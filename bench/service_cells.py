@@ -17,7 +17,6 @@ import numpy as np
 import numpy.typing as npt
 
 from bench import preparing
-from bench.suite import open_workbench
 from serving.doors import Own, paradigm
 from serving.terms import read_terms
 
@@ -76,10 +75,7 @@ def chosen() -> tuple[Cell, ...]:
 
 def prepared(request: Request) -> Iterator[Prepared]:
     """Every cell that is :func:`chosen`, one after another; models come from the cache where they once were trained."""
-    bench = open_workbench(
-        request.corpus, request.data, preset="quick", seed=request.seed, say=request.say,
-        skip_broken=request.skip_broken,
-    )  # fmt: skip
+    bench = request.open_workbench(preset="quick")
     clip = bench.corpus[bench.split.test[0]]
     for cell in chosen():
         out = bench.folder / f"{cell.paradigm}-{cell.mode}"

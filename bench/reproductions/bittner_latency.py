@@ -27,7 +27,7 @@ from bench.paradigms import PARADIGMS
 from bench.paradigms.mpc import SECURITY
 from bench.reproductions.request import Request
 from bench.row import JSONValue, Row
-from bench.suite import open_workbench, require
+from bench.suite import require
 from bench.table_networks import TableNetwork, relu_count
 from bench.workbench import Workbench
 from models import Normalisation
@@ -68,14 +68,7 @@ class _Network:
 def run(request: Request) -> list[Row]:
     """One row for each network, link and mode."""
     require(["mpc"])
-    bench = open_workbench(
-        request.corpus,
-        request.data,
-        preset="quick",  # of the training, which does not matter here
-        seed=request.seed,
-        say=request.say,
-        skip_broken=request.skip_broken,
-    )
+    bench = request.open_workbench(preset="quick")  # of the training, which does not matter here
     networks = [
         _of_recipe("depinto", DEPINTO, bench, {}),
         _table_frames(bench),

@@ -17,7 +17,6 @@ from torch import nn
 import he
 from audio.splits import default_split
 from bench.reproductions.request import Request
-from bench.suite import open_workbench
 from bench.workbench import Workbench
 from he.session_secrets import make_secrets
 from he.wire import MAX_PART, VERSION, Description, Mode, Query, Reply
@@ -35,14 +34,7 @@ def open_pair(request: Request) -> Workbench:
     if corpus == "synthetic" and request.data is not None:
         corpus = "ravdess"
         request.say("a folder needs a corpus in it: taking it for RAVDESS, name another with --corpus")
-    bench = open_workbench(
-        corpus,
-        request.data,
-        preset=request.preset,
-        seed=request.seed,
-        say=request.say,
-        skip_broken=request.skip_broken,
-    )
+    bench = request.open_workbench(corpus=corpus)
     if not set(PAIR) <= set(bench.classes):
         request.say(f"{bench.corpus.name} has no {' and '.join(PAIR)} clips: all its classes are told apart instead")
         return bench

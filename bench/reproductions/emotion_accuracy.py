@@ -9,7 +9,6 @@ from bench.egemaps_svm import egemaps_svm
 from bench.plaintext import plaintext_row
 from bench.reproductions.request import Request
 from bench.row import Row
-from bench.suite import open_workbench
 from bench.workbench import Workbench
 from models.cross_validation import Fold, cross_validate
 from models.recipes import DEPINTO, FRAMES, FRAMES_QUICK, Recipe
@@ -19,14 +18,7 @@ DESCRIPTION = "accuracy of the emotion models over speaker-disjoint folds (quick
 
 def run(request: Request) -> list[Row]:
     """One row for each model: mean accuracy, its spread over folds, and every fold."""
-    bench = open_workbench(
-        request.corpus,
-        request.data,
-        preset=request.preset,
-        seed=request.seed,
-        say=request.say,
-        skip_broken=request.skip_broken,
-    )
+    bench = request.open_workbench()
     folds = 3 if bench.quick else 6
     recipes = (DEPINTO, FRAMES_QUICK if bench.quick else FRAMES)
     return [_machine_row(bench, folds), *(_network_row(recipe, bench, folds) for recipe in recipes)]

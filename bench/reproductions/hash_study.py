@@ -22,7 +22,6 @@ from audio.splits import speaker_folds
 from bench.plaintext import plaintext_row
 from bench.reproductions.request import Request
 from bench.row import JSONValue, Row, Security
-from bench.suite import open_workbench
 from bench.workbench import Workbench
 from models import Normalisation
 from models.svm import train_svm
@@ -105,14 +104,7 @@ class Task:
 
 def open_study(request: Request) -> tuple[Workbench, list[Task]]:
     """The corpus of a request, and its tasks: neutral against angry where both are acted, and all classes."""
-    bench = open_workbench(
-        request.corpus,
-        request.data,
-        preset=request.preset,
-        seed=request.seed,
-        say=request.say,
-        skip_broken=request.skip_broken,
-    )
+    bench = request.open_workbench()
     return bench, tasks(bench)
 
 

@@ -12,7 +12,6 @@ from bench.reproductions.encryption_scenario import rows
 from bench.reproductions.request import Request
 from bench.row import Row
 from bench.speech_tasks import SpeechTask
-from bench.suite import open_workbench
 from bench.workbench import Workbench
 from models.recipes import SPECTROGRAM_PATCH, WAVE_PATCH, Recipe
 
@@ -21,14 +20,7 @@ DESCRIPTION = "emotion recognition, encrypted: accuracy in % with the correct ke
 
 def run(request: Request) -> list[Row]:
     """A row for each network and key type."""
-    bench = open_workbench(
-        request.corpus,
-        request.data,
-        preset=request.preset,
-        seed=request.seed,
-        say=request.say,
-        skip_broken=request.skip_broken,
-    )
+    bench = request.open_workbench()
     found = []
     for recipe, dimension in ((WAVE_PATCH, 1), (SPECTROGRAM_PATCH, 2)):
         found += rows([_task(recipe, dimension, bench)], recipe.name, request)

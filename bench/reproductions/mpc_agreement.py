@@ -29,7 +29,6 @@ from bench.plaintext import plaintext_row
 from bench.reproductions.request import Request
 from bench.results import write_whole
 from bench.row import Row
-from bench.suite import open_workbench
 from bench.workbench import Workbench
 from models.recipes import DEPINTO, FRAMES_QUICK
 from mpc.fixed_point import FRACTION_BITS
@@ -66,14 +65,7 @@ class Disagreement:
 
 def run(request: Request) -> list[Row]:
     """A row for each network and mode."""
-    bench = open_workbench(
-        request.corpus,
-        request.data,
-        preset="quick",  # of the training, which does not matter here
-        seed=request.seed,
-        say=request.say,
-        skip_broken=request.skip_broken,
-    )
+    bench = request.open_workbench(preset="quick")  # of the training, which does not matter here
     rows: list[Row] = []
     found: list[Disagreement] = []
     clips = np.random.default_rng(request.seed).permutation(len(bench.corpus))

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.experiment import Say
+from bench.suite import open_workbench
+from bench.workbench import Workbench
 
 
 @dataclass(frozen=True)
@@ -23,3 +25,14 @@ class Request:
     say: Say
     skip_broken: bool = False
     runs: int | None = None
+
+    def open_workbench(self, *, corpus: str | None = None, preset: str | None = None) -> Workbench:
+        """The corpus that was asked for, or the one named here; ``preset`` where the one asked for does not matter.
+
+        Raises:
+            CorpusError: one clear line.
+        """
+        return open_workbench(
+            corpus or self.corpus, self.data, preset=preset or self.preset, seed=self.seed, say=self.say,
+            skip_broken=self.skip_broken,
+        )  # fmt: skip

@@ -18,7 +18,6 @@ import msgspec
 from bench.plaintext import plaintext_row
 from bench.reproductions.request import Request
 from bench.row import Row
-from bench.suite import open_workbench
 
 if TYPE_CHECKING:
     from bench.sweeps.executors import Executor
@@ -32,29 +31,15 @@ def run(request: Request) -> list[Row]:
     """One row for each executor and number of workers."""
     # Here, because the studies that can be swept are made of other reproductions.
     from bench.sweeps import executors
-    from bench.sweeps.axes import read_grid
-    from bench.sweeps.plan import Plan, Setting, corpus_digest
-    from bench.sweeps.source import source_digest
+    from bench.sweeps.planning import open_plan
     from bench.sweeps.studies import STUDIES
 
-    study = STUDIES["hashing"]
-    bench = open_workbench(
-        request.corpus, request.data, preset=request.preset, seed=request.seed, say=request.say,
-        skip_broken=request.skip_broken,
+    keys = 60 if request.preset == "quick" else 400
+    plan, bench = open_plan(
+        "hashing", ["k=5", "fold=0", f"key=0..{keys - 1}"], request.corpus, request.data, preset=request.preset,
+        seed=request.seed, skip_broken=request.skip_broken, say=request.say,
     )  # fmt: skip
-    study.prepare(bench)
-    setting = Setting(
-        "hashing",
-        request.corpus,
-        None if request.data is None else str(request.data.resolve()),
-        request.preset,
-        request.seed,
-        request.skip_broken,
-        corpus_digest(bench.corpus),
-        source_digest(study.MODULES),
-    )
-    keys = 60 if bench.quick else 400
-    plan = Plan(setting, read_grid(study.axes(request.preset), ["k=5", "fold=0", f"key=0..{keys - 1}"]))
+    STUDIES["hashing"].prepare(bench)
     texts = [msgspec.json.encode(task).decode() for task in plan]
     rows = []
     for kind in ("local", "dask://"):

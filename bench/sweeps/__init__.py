@@ -6,5 +6,6 @@ a larger grid, computes what is missing and nothing else; the table is the same 
 workers the tasks ran, because a study draws all it draws from the task's own seeds.
 
 Mechanism, lowest first: ``axes`` (what can vary), ``plan`` (the tasks of a grid), ``source`` (what the code is),
-``store``, ``work`` (one task in a worker), ``executors`` (this process, joblib, Dask), ``running``, ``summary``.
+``store``, ``planning`` (from what is asked for to tasks), ``work`` (one task in a worker), ``executors`` (this process,
+joblib, Dask), ``running``, ``summary``.
 """

@@ -31,15 +31,31 @@ class Outcome:
     worked: float = 0.0
 
 
-def missing(plan: Plan, store: Store) -> tuple[list[Task], float | None]:
-    """The tasks without a result, and the mean seconds of those that have one (None: none has)."""
+@dataclass(frozen=True)
+class Stored:
+    """What a store has of a plan: ``rows`` by address, in the plan's order, None where there is none yet.
+
+    ``absent`` are the tasks without a row, ``pace`` the mean seconds of those with one (None: none has).
+    """
+
+    rows: dict[str, Row | None]
+    absent: list[Task]
+    pace: float | None
+
+
+def look_up(plan: Plan, store: Store) -> Stored:
+    """Read the result of every task that has one."""
+    rows: dict[str, Row | None] = {}
     absent, seconds = [], []
     for task in plan:
-        if (found := store.load(task.address)) is None:
+        address = task.address
+        found = store.load(address)
+        rows[address] = None if found is None else found[0]
+        if found is None:
             absent.append(task)
         else:
             seconds.append(found[1])
-    return absent, sum(seconds) / len(seconds) if seconds else None
+    return Stored(rows, absent, sum(seconds) / len(seconds) if seconds else None)
 
 
 def run_sweep(plan: Plan, store: Store, workers: Executor, say: Say) -> Outcome:
@@ -50,7 +66,8 @@ def run_sweep(plan: Plan, store: Store, workers: Executor, say: Say) -> Outcome:
     """
     started = time.monotonic()
     outcome = Outcome()
-    absent, _ = missing(plan, store)
+    stored = look_up(plan, store)
+    absent = stored.absent
     outcome.reused = len(plan) - len(absent)
     say(f"{len(plan)} tasks: {outcome.reused} are done, {len(absent)} to do on {workers.workers} workers")
     told = started
@@ -62,14 +79,13 @@ def run_sweep(plan: Plan, store: Store, workers: Executor, say: Say) -> Outcome:
             say(f"a task failed: {outcome.faults[result.address]}")
         else:
             store.save(result.address, result.row, result.seconds)
+            stored.rows[result.address] = result.row
             outcome.computed += 1
         if time.monotonic() - told > 5:
             told = time.monotonic()
             over = outcome.computed + len(outcome.faults)
             left = (told - started) / over * (len(absent) - over)
             say(f"{over} of {len(absent)} done, about {left / 60:.1f} minutes to go")
-    for task in plan:
-        if task.address not in outcome.faults and (found := store.load(task.address)) is not None:
-            outcome.rows.append(found[0])
+    outcome.rows = [row for row in stored.rows.values() if row is not None]
     outcome.seconds = time.monotonic() - started
     return outcome

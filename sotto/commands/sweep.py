@@ -14,12 +14,10 @@ from rich.table import Table
 
 from audio import cache
 from bench import results
-from bench.suite import open_workbench
 from bench.sweeps import executors, summary
-from bench.sweeps.axes import Axis, read_grid
-from bench.sweeps.plan import Plan, Setting, corpus_digest
-from bench.sweeps.running import Outcome, missing, run_sweep
-from bench.sweeps.source import source_digest
+from bench.sweeps.axes import Axis
+from bench.sweeps.planning import open_plan
+from bench.sweeps.running import Outcome, look_up, run_sweep
 from bench.sweeps.store import Store
 from bench.sweeps.studies import STUDIES
 from bench.sweeps.summary import Group
@@ -65,24 +63,14 @@ def sweep(
         raise typer.BadParameter(f"one of {', '.join(STUDIES)}", param_hint="STUDY")
     found = STUDIES[study]
     axes = found.axes(preset)
-    grid = read_grid(axes, vary or [])
     results.require_writable(out_folder)
-    bench = open_workbench(corpus, data, preset=preset, seed=seed, say=say, skip_broken=skip_broken)
-    setting = Setting(
-        study,
-        corpus,
-        None if data is None else str(data.resolve()),
-        preset,
-        seed,
-        skip_broken,
-        corpus_digest(bench.corpus),
-        source_digest(found.MODULES),
-    )
-    plan, kept = Plan(setting, grid), Store(store or cache.root() / "sweeps")
+    plan, bench = open_plan(study, vary or [], corpus, data, preset=preset, seed=seed, skip_broken=skip_broken, say=say)
+    kept = Store(store or cache.root() / "sweeps")
     if dry_run:
-        absent, seconds = missing(plan, kept)
-        pace = "" if seconds is None else f", about {seconds * len(absent) / 3600:.2f} hours of one worker"
-        out.print(f"{len(plan)} tasks, {len(plan) - len(absent)} done, {len(absent)} to do{pace}")
+        stored = look_up(plan, kept)
+        left = len(stored.absent)
+        pace = "" if stored.pace is None else f", about {stored.pace * left / 3600:.2f} hours of one worker"
+        out.print(f"{len(plan)} tasks, {len(plan) - left} done, {left} to do{pace}")
         return
     found.prepare(bench)
     with contextlib.closing(executors.executor(executor, workers)) as crew:

@@ -38,16 +38,9 @@ def cache(tmp_path_factory, monkeypatch):
 @pytest.fixture
 def plan(voices, cache):
     """Makes plans on ``voices``: two values of k and three keys unless told otherwise."""
-    from bench.suite import open_workbench
-    from bench.sweeps.axes import read_grid
-    from bench.sweeps.plan import Plan, Setting, corpus_digest
-    from bench.sweeps.source import source_digest
-    from bench.sweeps.studies import STUDIES
+    from bench.sweeps.planning import open_plan
 
     def make(study="hashing", vary=("k=2,3", "key=0..2", "fold=0", "mpc=4")):
-        bench = open_workbench("manifest", voices, preset="quick", seed=0, say=lambda line: None)
-        digests = corpus_digest(bench.corpus), source_digest(STUDIES[study].MODULES)
-        setting = Setting(study, "manifest", str(voices), "quick", 0, False, *digests)
-        return Plan(setting, read_grid(STUDIES[study].axes("quick"), vary))
+        return open_plan(study, vary, "manifest", voices, say=lambda line: None)[0]
 
     return make

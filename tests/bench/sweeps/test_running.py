@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from bench.sweeps.executors import Here
-from bench.sweeps.running import missing, run_sweep
+from bench.sweeps.running import look_up, run_sweep
 from bench.sweeps.store import Store
 
 
@@ -35,7 +35,7 @@ def test_nothing_is_computed_twice(plan, tmp_path):
     assert table(again) == table(first)
     larger = run_sweep(plan(vary=("k=2,3", "key=0..3", "fold=0", "mpc=4")), store, Here(), silent)
     assert (larger.computed, larger.reused) == (2, 6)
-    assert missing(whole, store)[0] == []
+    assert look_up(whole, store).absent == []
 
 
 def test_keys_give_rows_of_their_own(plan, tmp_path):
