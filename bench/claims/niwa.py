@@ -25,7 +25,7 @@ def _encrypted_model(metric: str, *, higher_is_better: bool = False) -> Judge:
         sentences, right, of = [], 0, 0
         for row in rows:
             plain, correct, wrong, without = (
-                row.metrics.get(f"{metric}_percent_{column}")
+                row.metrics.get(f"{metric}_{column}")
                 for column in ("plain_model", "correct_key", "incorrect_key", "plain_query")
             )
             if plain is None or correct is None or wrong is None:
@@ -62,9 +62,9 @@ def _rising(rates: dict[str, list[tuple[int, float]]], what: str) -> Judgement:
 def _block_size(rows: Sequence[Row]) -> Judgement:
     rates: dict[str, list[tuple[int, float]]] = {}
     for row in rows:
-        if (rate := row.metrics.get("wer_percent")) is not None:
+        if (rate := row.metrics.get("wer")) is not None:
             rates.setdefault(row.mode, []).append((int(str(row.parameters["block_size"])), rate))
-    plain = next((value for row in rows if (value := row.metrics.get("wer_percent_plain")) is not None), None)
+    plain = next((value for row in rows if (value := row.metrics.get("wer_plain")) is not None), None)
     known = "" if plain is None else f", {plain:.3g} % on plain speech"
     return _rising(rates, f"word error rate of an unmodified recogniser{known}")
 
@@ -74,20 +74,21 @@ def _wrong_keys(rows: Sequence[Row]) -> Judgement:
     sentences = []
     for metric, task in (("eer", "verification"), ("wer", "recognition")):
         found = sorted(
-            (
-                int(str(row.parameters["block_size"])),
-                row.metrics[f"{metric}_percent"] or 0.0,
-                row.metrics.get(f"{metric}_variance") or 0.0,
-            )
+            (int(str(row.parameters["block_size"])), mean, row.metrics.get(f"{metric}_variance"))
             for row in rows
-            if row.metrics.get(f"{metric}_percent") is not None
+            if (mean := row.metrics.get(metric)) is not None
         )
         for (_, low, wide), (_, high, narrow) in pairwise(found):
-            right, of = right + (high >= low) + (narrow <= wide), of + 2
-        sentences.append(
+            right, of = right + (high >= low), of + 1
+            if wide is not None and narrow is not None:
+                right, of = right + (narrow <= wide), of + 1
+        sentences += [
             f"{task}: "
-            + ", ".join(f"M = {size} {mean:.3g} % with variance {variance:.3g}" for size, mean, variance in found)
-        )
+            + ", ".join(
+                f"M = {size} {mean:.3g} %" + ("" if variance is None else f" with variance {variance:.3g}")
+                for size, mean, variance in found
+            )
+        ] * bool(found)
     return by_share(right, of, "; ".join(sentences))
 
 

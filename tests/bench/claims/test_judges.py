@@ -90,7 +90,7 @@ def test_polynomials():
 
 def encrypted(metric, plain, correct, wrong):
     columns = {"plain_model": plain, "correct_key": correct, "incorrect_key": wrong}
-    return row("rom", {f"{metric}_percent_{name}": value for name, value in columns.items()})
+    return row("rom", {f"{metric}_{name}": value for name, value in columns.items()})
 
 
 @pytest.mark.parametrize(
@@ -107,19 +107,36 @@ def test_encrypted_models(place, metric, plain, chance):
 def test_no_key_must_be_as_useless_as_an_incorrect_one():
     found = encrypted("eer", 8.0, 8.0, 45.0)
     for without, verdict in ((44.0, Verdict.HOLDS), (9.0, Verdict.PARTLY)):
-        asked = msgspec.structs.replace(found, metrics={**found.metrics, "eer_percent_plain_query": without})
+        asked = msgspec.structs.replace(found, metrics={**found.metrics, "eer_plain_query": without})
         assert judge("Table I", [asked]) is verdict
 
 
 def test_block_sizes():
     def rates(*values):
         return [
-            row("rom", {"wer_percent": value, "wer_percent_plain": 5.0}, parameters={"block_size": size})
+            row("rom", {"wer": value, "wer_plain": 5.0}, parameters={"block_size": size})
             for size, value in zip((5, 10, 20), values, strict=True)
         ]
 
     assert judge("Table IV", rates(20.0, 60.0, 90.0)) is Verdict.HOLDS
     assert judge("Table IV", rates(90.0, 60.0, 20.0)) is Verdict.FAILS
+
+
+def test_incorrect_keys_over_block_sizes():
+    def rates(metric, means, variances):
+        sizes = zip((3, 5, 10), means, variances, strict=True)
+        return [
+            row("rom", {metric: mean, f"{metric}_variance": wide}, parameters={"block_size": size})
+            for size, mean, wide in sizes
+        ]
+
+    place = "Figures 9 to 11"
+    assert judge(place, rates("eer", (20.0, 25.0, 30.0), (9.0, 5.0, 1.0))) is Verdict.HOLDS
+    assert judge(place, rates("eer", (30.0, 25.0, 20.0), (1.0, 5.0, 9.0))) is Verdict.FAILS
+    both = [*rates("eer", (20.0, 25.0, 30.0), (9.0, 5.0, 1.0)), *rates("wer", (50.0, 60.0, 55.0), (9.0, 5.0, 6.0))]
+    assert judge(place, both) is Verdict.PARTLY
+    # A single key has no variance, and says nothing of how uniform the rates are.
+    assert judge(place, rates("eer", (20.0, 25.0, 30.0), (None, None, None))) is Verdict.HOLDS
 
 
 def test_attacks_that_succeed_refute_the_claim():
