@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from pathlib import Path
 
@@ -11,7 +12,9 @@ import torch
 
 import keyed
 from audio import CorpusError
-from bench.reproductions import TARGETS, Request
+from bench.claims import niwa
+from bench.claims.claim import Verdict
+from bench.reproductions import TARGETS, Request, kiya_block_size, kiya_wrong_keys
 from bench.reproductions.encryption_scenario import rows, scenario
 from bench.reproductions.kiya_asv import key_from_filterbank
 from bench.reproductions.kiya_block_size import word_error_rate
@@ -19,6 +22,7 @@ from bench.reproductions.kiya_wrong_keys import under_wrong_key
 from bench.reproductions.violins import Violin, draw
 from bench.results import to_json
 from bench.speech_tasks import SpeechTask
+from bench.speech_tasks.recognition import Recogniser
 from bench.speech_tasks.spoken_digits import DigitString
 from models.convmixer import ConvMixer
 from models.ctc import PatchCTC
@@ -117,6 +121,38 @@ def test_an_unmodified_recogniser_gets_encrypted_waveforms():
             return 0.25
 
     assert word_error_rate(Listener(), key) == 0.25
+
+
+@pytest.mark.parametrize(("place", "metric"), [("Table I", "eer"), ("Table II", "wer"), ("Table III", "accuracy")])
+def test_the_tables_claims_are_judged_by_the_rows_as_they_are_measured(place, metric, tmp_path):
+    task = dataclasses.replace(_tasks()["asc"], metric=metric)
+    request = Request("synthetic", None, "quick", 0, tmp_path, lambda line: None)
+    assert _verdict(place, rows([task], "convmixer", request, {"": {}})) is not Verdict.OPEN
+
+
+def test_claims_on_block_sizes_and_incorrect_keys_are_judged_by_the_rows_as_they_are_measured(tmp_path):
+    request = Request("synthetic", None, "quick", 0, tmp_path, lambda line: None)
+    generator = np.random.default_rng(0)
+    strings = [DigitString("x", (1, 2), generator.normal(size=8000).astype(np.float32)) for _ in range(2)]
+    with seeded(0):
+        recogniser = Recogniser(PatchCTC(11, bands=48, channels=8, width=8).eval(), strings, "split", "fsdd")
+    plain = {"wer_plain": 20.0, "eer_plain": 5.0}
+    sizes = [
+        kiya_block_size._row("rom", size, [recogniser], _tasks()["asv"], plain, request)
+        for size in kiya_block_size.SIZES
+    ]
+    assert _verdict("Table IV", sizes) is not Verdict.OPEN
+    violins = [
+        kiya_wrong_keys._row(metric, "x", "x", size, Violin("M", size + np.array([0.0, 1 / size]), 1.0), 2, {}, request)
+        for metric in ("asv", "asr")
+        for size in kiya_wrong_keys.SIZES
+    ]
+    assert _verdict("Figures 9 to 11", violins) is Verdict.HOLDS
+
+
+def _verdict(place, found):
+    (item,) = [item for item in niwa.ITEMS if item.place == place]
+    return item.judge(found).verdict
 
 
 def test_violins_are_drawn(tmp_path):
