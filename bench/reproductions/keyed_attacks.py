@@ -60,7 +60,7 @@ SPECTROGRAM_SIZES = {"quick": (3,), "full": (8,)}
 _LISTENERS = "quick"  # the preset with which recogniser and verifier are trained
 _KEYS = 5
 _STARTS = 32
-_STEPS = 300
+_STEPS = 2000
 _QUERIES = 20  # of which ten are attacked; the verifier hears all
 _ATTACKED = 10
 _SHORT = 10  # numbers in a block: beyond, the network has not learnt anything and a search on ROM takes a minute
@@ -131,8 +131,10 @@ def run(request: Request) -> list[Row]:
 def _over_keys(kind: keyed.KeyType, size: int, dimension: int, stage: Stage) -> dict[str, Metrics]:
     """Figures of every attacker, over keys of one type and size."""
     each: dict[str, list[Metrics]] = {}
+    speeches = [stage.utterances, stage.strings] if dimension == 1 else [stage.frames]
+    inverters = [_learnt(kind, size, dimension, speech) for speech in speeches if size**dimension <= _SHORT]
     for _ in range(_KEYS):
-        for attacker, metrics in _attacked(keyed.generate_key(kind, size, dimension), stage):
+        for attacker, metrics in _attacked(keyed.generate_key(kind, size, dimension), speeches, inverters, stage):
             each.setdefault(attacker, []).append(metrics)
     return {attacker: _summary(found) for attacker, found in each.items()}
 
@@ -150,9 +152,10 @@ def _summary(each: Sequence[Metrics]) -> Metrics:
     return summary
 
 
-def _attacked(key: keyed.Key, stage: Stage) -> Iterator[tuple[str, Metrics]]:
-    """Name and figures of every attacker that there is for this key."""
-    speeches = [stage.utterances, stage.strings] if key.dimension == 1 else [stage.frames]
+def _attacked(
+    key: keyed.Key, speeches: Sequence[Speech], inverters: Sequence[Guess], stage: Stage
+) -> Iterator[tuple[str, Metrics]]:
+    """Name and figures of every attacker that there is for this key, on each form of speech."""
     first = speeches[0]
     yield "none", _heard(key, [None] * len(speeches), stage)
     known, count = _known_plaintext(key, first)
@@ -168,17 +171,16 @@ def _attacked(key: keyed.Key, stage: Stage) -> Iterator[tuple[str, Metrics]]:
     )
     searches = [_search(key, speech) for speech in speeches]
     yield "ciphertext-only", _without_plaintext(key, searches, speeches, stage)
-    if key.length <= _SHORT:
-        learnt = [_learnt(key, speech) for speech in speeches]
-        yield "neural-inverter", _without_plaintext(key, learnt, speeches, stage)
+    if inverters:
+        yield "neural-inverter", _without_plaintext(key, inverters, speeches, stage)
 
 
 def _search(key: keyed.Key, speech: Speech) -> Guess:
     return lambda encrypted: guess_key(encrypted, speech.public, key, starts=_STARTS)
 
 
-def _learnt(key: keyed.Key, speech: Speech) -> Guess:
-    return train_inverter(speech.public, key.kind, key.block_size, key.dimension, steps=_STEPS).guess_key
+def _learnt(kind: keyed.KeyType, size: int, dimension: int, speech: Speech) -> Guess:
+    return train_inverter(speech.public, kind, size, dimension, steps=_STEPS).guess_key
 
 
 def _known_plaintext(key: keyed.Key, speech: Speech) -> tuple[keyed.Key | None, int | None]:
