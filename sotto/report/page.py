@@ -1,10 +1,9 @@
 """``report.html``: the rows of a run as one page that works from disk, offline, in light and dark.
 
 Nothing on it comes from elsewhere, and what came from data stays data: the template escapes it, the charts are drawn
-from a JSON block, and a Content Security Policy lets only this project's own script and style run, by their hashes.
+from a JSON block, and a Content Security Policy lets only the scripts and styles embedded here act, by their hashes.
 
-The charts are drawn by the page's own script as SVG.  A plotting library in the page would weigh 5 MB (plotly.js),
-could not be reached by keyboard, would need ``unsafe-inline`` styles, and would not know the page's filters.
+The charts are SVG that Observable Plot draws with d3; both are in the page, about half a megabyte (``charting.py``).
 """
 
 from __future__ import annotations
@@ -22,6 +21,7 @@ from bench.blanks import blanks
 from bench.results import write_whole
 from bench.row import Row
 from bench.table import NONE
+from sotto.report import charting
 from sotto.report.figures import COLUMNS, VIEWS, records
 from sotto.report.papers import Reproduction, verdicts
 from sotto.report.scene import Scene
@@ -56,7 +56,8 @@ def render(
     """The page as one string.  Everything that came from data is escaped.  ``judged`` links to the verdicts."""
     listed = records(rows)
     environment = _environment()
-    script, style = asset("report.js"), asset("page.css") + asset("report.css")
+    scripts = [*map(asset, charting.LIBRARIES), asset("report.js")]
+    style = asset("page.css") + asset("report.css")
     chosen = {
         "paradigms": _in_order((each["paradigm"] for each in listed), _ORDER),
         "nets": _in_order((each["net"] for each in listed), _NETS),
@@ -75,10 +76,11 @@ def render(
         machines=_in_order((_machine(row) for row in rows), ()),
         software=rows[0].software if rows else {},
         seeds=_in_order((row.seed for row in rows), ()),
-        data=_inert({"rows": listed, **chosen}),
-        script=_markup(script),
+        data=_inert({"rows": listed, "plot": charting.CLASS_NAME, **chosen}),
+        scripts=[_markup(script) for script in scripts],
         style=_markup(style),
-        policy=policy(script, style),
+        licences=[asset(name) for name in charting.LICENCES],
+        policy=policy(scripts, [style, *charting.STYLES]),
         **chosen,
     )
 
@@ -88,10 +90,10 @@ def asset(name: str) -> str:
     return _asset(name)
 
 
-def policy(script: str, style: str) -> str:
-    """A Content Security Policy under which only ``script`` and ``style`` act, and nothing is fetched."""
+def policy(scripts: Sequence[str], styles: Sequence[str]) -> str:
+    """A Content Security Policy under which only ``scripts`` and ``styles`` act, and nothing is fetched."""
     return (
-        f"default-src 'none'; script-src '{_digest(script)}'; style-src '{_digest(style)}'; img-src data:; "
+        f"default-src 'none'; script-src {_digests(scripts)}; style-src {_digests(styles)}; img-src data:; "
         "media-src data:; base-uri 'none'; form-action 'none'"
     )
 
@@ -132,8 +134,9 @@ def _inert(value: Any) -> Any:
     return _markup(text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))
 
 
-def _digest(text: str) -> str:
-    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode("ascii")
+def _digests(texts: Sequence[str]) -> str:
+    sums = (hashlib.sha256(text.encode()).digest() for text in texts)
+    return " ".join(f"'sha256-{base64.b64encode(each).decode('ascii')}'" for each in sums)
 
 
 def _polygon(outline: Sequence[tuple[float, float]]) -> str:

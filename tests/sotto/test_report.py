@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 import re
 from html.parser import HTMLParser
+from importlib import resources
 
 import msgspec
 import numpy as np
@@ -14,9 +17,10 @@ from typer.testing import CliRunner
 from bench import results
 from bench.row import Row, Security, Timing, Traffic
 from sotto import report
-from sotto.report import scene
+from sotto.report import charting, scene
 from sotto.report.attack_words import best, sentences
 from sotto.report.figures import byte_words, identity, time_words
+from sotto.report.page import asset
 from sotto.report.papers import reproductions, verdicts
 from sotto.report.pictures import bytes_png, matrix_png, outline, wav
 from sotto.report.scene import Line, Panel, Scene, Shown
@@ -104,21 +108,42 @@ def test_the_page_needs_nothing_from_elsewhere():
         assert attributes.get("src", "data:").startswith("data:"), tag
         assert attributes.get("href", "#").startswith("#"), tag
         assert "style" not in attributes, tag
-    assert not re.search(r"@import|url\(", page)
+    assert not re.search(r"@import|url\((?!#)", page)  # url(#…) is another part of the same drawing
 
 
-def test_the_policy_lets_only_our_own_script_and_style_act():
+def test_the_policy_lets_only_embedded_scripts_and_styles_act():
     page = report.render([ROW], None)
     policy = next(tag["content"] for name, tag in _Page(page).tags if "content-security" in str(tag).lower())
-    assert "default-src 'none'" in policy
+    rules = {name: values for name, *values in (rule.split() for rule in policy.split(";"))}
+    scripts = re.findall(r"<script>(.*?)</script>", page, re.DOTALL)
+    style = re.search(r"<style>(.*?)</style>", page, re.DOTALL)[1]
+    assert rules["default-src"] == ["'none'"]
+    assert rules["script-src"] == [_source(text) for text in scripts]
+    assert rules["style-src"] == [_source(text) for text in (style, *charting.STYLES)]
+    assert len(scripts) == len(charting.LIBRARIES) + 1
     assert "unsafe" not in policy
-    assert re.search(r"script-src 'sha256-[^']+';", policy)
+
+
+def _source(text):
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+
+
+def test_the_embedded_libraries_are_the_published_files_and_their_licences_are_on_the_page():
+    folder = resources.files("sotto") / "templates" / "vendor"
+    noted = dict(re.findall(r"^\| `([^`]+)` .*`([0-9a-f]{64})` \|$", (folder / "README.md").read_text(), re.MULTILINE))
+    assert sorted(noted) == sorted(name.removeprefix("vendor/") for name in charting.LIBRARIES)
+    for name, expected in noted.items():
+        assert hashlib.sha256((folder / name).read_bytes()).hexdigest() == expected, name
+    text = " ".join(_Page(report.render([ROW], None)).text)
+    for name in charting.LICENCES:
+        assert "Permission to use, copy, modify" in asset(name)
+        assert asset(name).strip() in text
 
 
 def test_data_cannot_become_markup():
     page = report.render([hostile_row(), ROW], HOSTILE, scene=scene_of(HOSTILE))
     tags = [tag for tag, _ in _Page(page).tags]
-    assert tags.count("script") == 2  # the data and our own
+    assert tags.count("script") == 2 + len(charting.LIBRARIES)  # the data and our own
     assert "49" not in re.findall(r"<title>.*?</title>", page)[0]
     assert not [tag for tag in _Page(page).tags if tag[0] == "img" and not tag[1]["src"].startswith("data:image/png")]
     assert "<b>processor</b>" not in page

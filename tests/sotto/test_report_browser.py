@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import msgspec
 import pytest
 
@@ -10,6 +12,12 @@ from sotto import report
 from tests.sotto.test_report import ROW, hostile_row, scene_of
 
 WIDTHS = {"desktop": (1360, 900), "phone": (390, 844)}
+#: Of each chart, the figures that a row needs to be in it.
+CHARTS = {
+    "chart-accuracy": ("online", "private"),
+    "chart-bytes": ("bytes", "online"),
+    "chart-nets": ("online",),
+}
 
 
 def rows():
@@ -52,6 +60,11 @@ def page(browser, address, watch):
     yield found
     assert wrong == []
     context.close()
+
+
+def marks(page, chart):
+    """Ids of the rows that the chart shows, one for each mark."""
+    return page.eval_on_selector_all(f"#{chart} .marks a", "links => links.map(link => link.href.baseVal.slice(1))")
 
 
 def column(page, place):
@@ -99,20 +112,167 @@ def test_views_change_the_columns(page):
     assert page.locator("#results thead th:visible").count() == page.locator("#results thead th").count()
 
 
-def test_the_front_passes_through_the_rows_nothing_beats(page):
-    front = page.get_attribute("#chart-accuracy .front", "d")
+@pytest.mark.parametrize("net", ["loopback", "wan", ""])
+def test_every_row_with_the_figures_is_one_mark(page, net):
+    page.select_option("[name=net]", net)
+    listed = page.evaluate("JSON.parse(document.getElementById('data').textContent).rows")
+    for chart, keys in CHARTS.items():
+        expected = [
+            row["id"]
+            for row in listed
+            if all(row["cells"][key][0] is not None for key in keys)
+            and (chart == "chart-nets" or net in ("", row["net"]))
+        ]
+        assert expected
+        assert marks(page, chart) == expected
+        assert f"{len(expected)} " in page.get_attribute(f"#{chart} svg", "aria-label")
+
+
+def test_shape_and_colour_tell_paradigms_apart_and_peers_are_hollow(browser, tmp_path, watch):
+    listed = [*rows(), msgspec.structs.replace(rows()[0], mode="peer", parameters={"peer": "Another System"})]
+    page = browser.new_page()
+    wrong = watch(page)
+    page.goto(report.write(listed, tmp_path / "report.html", None).as_uri())
+    look = """shapes => shapes.map(shape => [shape.getAttribute("d").replace(/-?[\\d.]+/g, ""),
+        getComputedStyle(shape).fill, getComputedStyle(shape).stroke])"""
+    *filled, hollow = page.eval_on_selector_all("#chart-accuracy [aria-label=dot][aria-hidden] path", look)
+    assert len({shape for shape, _, _ in filled}) == len({fill for _, fill, _ in filled}) == 3
+    assert hollow[0] == filled[0][0]
+    assert hollow[1:] == filled[0][:0:-1]  # what is filled elsewhere is the line here
+    legend = page.eval_on_selector_all("#legend path", look)
+    assert [entry[:2] for entry in legend] == [entry[:2] for entry in filled]
+    assert page.inner_text("#legend").split() == ["mpc", "he", "keyed", "hollow:", "another", "system", "(peer)"]
+    assert wrong == []
+    page.close()
+
+
+def test_the_front_passes_through_the_rows_nothing_beats_and_on_to_the_edges(page):
     places = page.eval_on_selector_all(
-        "#chart-accuracy a", "marks => marks.map(mark => mark.getAttribute('transform').match(/[\\d.]+/g))"
+        "#chart-accuracy .marks circle", "marks => marks.map(mark => [mark.cx.baseVal.value, mark.cy.baseVal.value])"
     )
-    assert all(f"H{x}V{y}" in front for x, y in places)  # each slower row is more accurate
-    assert len(page.get_attribute("#chart-bytes .front", "d").split("V")) == 2  # equal bytes: the fastest alone
+    corners = _corners(page, "chart-accuracy")
+    for place in places:  # each slower row is more accurate
+        assert any(place == pytest.approx(corner, abs=0.01) for corner in corners)
+    assert len(corners) == 2 * len(places) - 1
+    assert len(_corners(page, "chart-bytes")) == 1  # equal bytes: the fastest alone
+    for chart in ("chart-accuracy", "chart-bytes"):
+        assert page.locator(f"#{chart} .front line").count() == 2
+    page.select_option("[name=net]", "")
+    assert page.locator("#chart-accuracy .front path").count() == 2  # one for each network
 
 
-def test_a_mark_is_reached_by_keyboard_named_and_leads_to_its_row(page):
-    mark = page.locator("#chart-accuracy a").nth(1)
-    mark.focus()
+def _corners(page, chart):
+    numbers = re.findall(r"-?[\d.]+", page.get_attribute(f"#{chart} .front path", "d"))
+    return [[float(x), float(y)] for x, y in zip(numbers[::2], numbers[1::2], strict=True)]
+
+
+def test_axes_have_the_units_of_the_figures(page):
+    def ticks(chart, axis):
+        texts = page.locator(f"#{chart} [aria-label='{axis}-axis tick label'] text").all_text_contents()
+        return [text for text in texts if text]
+
+    assert ticks("chart-accuracy", "x") == ["1 ms", "10 ms", "100 ms", "1 s", "10 s"]
+    assert {"40 %", "60 %"} <= set(ticks("chart-accuracy", "y"))
+    assert ticks("chart-bytes", "x")[0].endswith("kB")
+    assert ticks("chart-nets", "y") == ["loopback", "wan"] * 3
+
+
+def test_a_chart_without_rows_says_so(page):
+    for paradigm in ("mpc", "he", "keyed"):
+        page.uncheck(f"[name=paradigm][value={paradigm}]")
+    for chart in CHARTS:
+        assert "No row that is left" in page.inner_text(f"#{chart}")
+        assert page.locator(f"#{chart} svg").count() == 0
+    assert page.inner_text("#legend") == ""
+    page.check("[name=paradigm][value=he]")
+    assert page.locator("p.empty").count() == 0
+    assert [len(marks(page, chart)) for chart in CHARTS] == [1, 1, 2]
+
+
+def test_tab_reaches_every_mark_and_enter_leads_to_its_row(page):
+    page.select_option("[name=net]", "")
+    for chart in CHARTS:
+        expected = marks(page, chart)
+        page.locator(f"#{chart} .marks a").first.focus()
+        for row in expected:
+            link = page.evaluate_handle("document.activeElement")
+            assert link.evaluate("link => link.href.baseVal") == f"#{row}"
+            assert page.locator("#tip").is_visible()
+            label = link.evaluate("link => link.firstChild.getAttribute('aria-label')")
+            assert page.inner_text("#tip b") in label
+            assert page.get_by_role("link", name=label).count() == len(
+                [known for known in CHARTS if row in marks(page, known)]
+            )
+            page.keyboard.press("Enter")
+            assert page.get_attribute("tr.marked", "id") == row
+            assert page.evaluate("document.activeElement.closest('tr').id") == row
+            assert page.locator("#tip").is_hidden()
+            link.evaluate("link => link.focus()")
+            page.keyboard.press("Tab")
+        assert page.evaluate(f"document.activeElement.closest('#{chart}')") is None
+
+
+def test_a_mark_is_named_at_the_pointer_and_a_click_leads_to_its_row(page):
+    for chart in CHARTS:
+        mark = page.locator(f"#{chart} .marks a").nth(1)
+        row = mark.evaluate("link => link.href.baseVal.slice(1)")
+        mark.hover()
+        name = page.inner_text(f"#{row} small").split(", ")[0]
+        assert name in page.inner_text("#tip")
+        page.keyboard.press("Escape")
+        assert page.locator("#tip").is_hidden()
+        page.mouse.move(0, 0)
+        mark.hover()
+        assert page.locator("#tip").is_visible()
+        page.mouse.move(0, 0)
+        assert page.locator("#tip").is_hidden()
+        mark.click()
+        assert page.get_attribute("tr.marked", "id") == row
+
+
+def test_charts_follow_the_width_and_are_printed(page):
+    def width():
+        return page.eval_on_selector("#chart-accuracy svg", "svg => svg.viewBox.baseVal.width")
+
+    before = width()
+    names = page.locator("#chart-accuracy > svg > [aria-label=text]")
+    assert names.count()
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.wait_for_function(f"document.querySelector('#chart-accuracy svg').viewBox.baseVal.width < {before}")
+    assert names.count() == 0  # no room beside the marks
+    page.emulate_media(media="print")
+    assert all(page.locator(f"#{chart} svg").is_visible() for chart in CHARTS)
+    assert page.locator(".bar").is_hidden()
+    assert page.pdf().startswith(b"%PDF")
+
+
+def test_the_styles_that_the_charts_bring_are_let_act(page):
+    inert = "styles => styles.filter(style => !style.sheet || !style.sheet.cssRules.length).length"
+    assert page.locator("style").count() == 1 + len(CHARTS) + 1  # the page's own, each chart's, the legend's
+    assert page.eval_on_selector_all("style", inert) == 0
+    assert page.eval_on_selector("#chart-nets text", "text => getComputedStyle(text).whiteSpace") == "pre"
+
+
+def test_a_style_or_script_that_is_not_the_pages_own_does_nothing(browser, address):
+    page = browser.new_page()
+    refused = []
+    page.on("console", lambda line: refused.append(line.text))
+    page.goto(address)
+    page.evaluate(
+        """added => { for (const [name, text] of Object.entries(added)) {
+             const element = document.createElement(name);
+             element.textContent = text; document.body.append(element); } }""",
+        {"style": "body { margin: 7px }", "script": "document.title = 'taken'"},
+    )
+    assert page.evaluate("getComputedStyle(document.body).margin") == "0px"
+    assert page.title().startswith("Sotto")
+    assert len([line for line in refused if "Content Security Policy" in line]) == 2
+    page.close()
+
+
+def test_the_details_of_a_marks_row_open_by_keyboard(page):
+    page.locator("#chart-accuracy .marks a").nth(1).focus()
     assert "he mode1" in page.text_content("#tip")
-    assert "99.0 ms" in mark.get_attribute("aria-label")
     page.keyboard.press("Enter")
     assert "he" in page.text_content("tr.marked")
     assert page.evaluate("document.activeElement.className") == "more"
