@@ -8,11 +8,12 @@ from pathlib import Path
 
 import jinja2
 
-from bench.claims import PAPERS
+from bench.claims import ITEMS, PAPERS
 from bench.claims.review import Reviewed
 from bench.results import write_whole
 from bench.row import Row
 from bench.table import setting
+from sotto.report.papers import report_of
 
 NAME = "reproduction.html"
 _FIGURES = (".svg", ".png")
@@ -25,9 +26,13 @@ def write(reviewed: Sequence[Reviewed], folder: Path, *, preset: str) -> Path:
         loader=jinja2.FunctionLoader(_template), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
     )
     machine, software = _made_with(reviewed)
+    present, absent = _targets(reviewed)
     html = environment.get_template(NAME).render(
         papers=[(paper, [each for each in reviewed if each.item.paper == key]) for key, paper in PAPERS.items()],
         counts=_counts(reviewed),
+        present=present,
+        absent=absent,
+        report=report_of(folder),
         lines=_lines,
         pictures=lambda each: _pictures(folder, each),
         command=lambda each: _command(each, preset),
@@ -41,6 +46,13 @@ def write(reviewed: Sequence[Reviewed], folder: Path, *, preset: str) -> Path:
 
 def _template(name: str) -> str:
     return (resources.files("sotto") / "templates" / name).read_text(encoding="utf-8")
+
+
+def _targets(reviewed: Sequence[Reviewed]) -> tuple[list[str], list[str]]:
+    """The targets of all claims: those with rows, and those without."""
+    measured = {each.item.target for each in reviewed if each.rows}
+    known = dict.fromkeys([*(item.target for item in ITEMS), *(each.item.target for each in reviewed)])
+    return [name for name in known if name in measured], [name for name in known if name not in measured]
 
 
 def _made_with(reviewed: Sequence[Reviewed]) -> tuple[Mapping[str, object], Mapping[str, str]]:

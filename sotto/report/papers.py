@@ -65,6 +65,12 @@ def verdicts(folder: Path) -> str | None:
     return None
 
 
+def report_of(folder: Path) -> str | None:
+    """The other way: a link from the page of ``sotto reproduce all`` in ``folder`` to the report; None without one."""
+    beside = ["report.html", "../report.html"] if folder.resolve().name == _ALL else ["report.html"]
+    return next((link for link in beside if (folder / link).is_file()), None)
+
+
 def _files(folder: Path, target: str) -> Iterator[tuple[str, str]]:
     """Of a single ``sotto reproduce``, else of ``sotto reproduce all``."""
     for where in (target, f"{_ALL}/{target}"):

@@ -17,6 +17,7 @@ def address(tmp_path_factory):
     folder = tmp_path_factory.mktemp("reproduction")
     (folder / "target").mkdir()
     (folder / "target" / "a drawing.svg").write_text(DRAWING)
+    (folder / "report.html").write_text("<title>The report</title>")
     return reproduction_report.write([reviewed(each) for each in Verdict], folder, preset="quick").as_uri()
 
 
@@ -59,3 +60,19 @@ def test_drawings_are_shown_and_details_open_by_keyboard(browser, address, watch
     page.wait_for_function("picture => picture.naturalWidth === 1000", arg=picture.element_handle())
     assert wrong == []
     context.close()
+
+
+@pytest.mark.timeout(900)
+def test_a_reader_is_told_that_the_page_is_partial_and_gets_back_to_the_report(browser, address, watch):
+    page = browser.new_page()
+    wrong = watch(page)
+    page.goto(address)
+    note = page.get_by_role("note")
+    assert "Partial. 1 of" in note.inner_text()
+    note.locator("summary").press("Enter")
+    assert note.locator("li:visible").count() > 1
+    page.get_by_role("link", name="Back to the report").press("Enter")
+    page.wait_for_url("**/report.html")
+    assert page.title() == "The report"
+    assert wrong == []
+    page.close()
