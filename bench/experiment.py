@@ -30,6 +30,7 @@ from link import SHAPES
 
 Say = Callable[[str], None]
 Attack = Callable[[], Mapping[str, float]]
+Reconstruct = Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32] | None]
 Plain = Callable[[npt.NDArray[np.float32]], tuple[npt.NDArray[np.int64], npt.NDArray[np.float32] | None]]
 
 
@@ -88,6 +89,8 @@ class Experiment:
     ``sotto attack`` alone; ``extra`` other metrics.
     ``adversary`` starts parties of which one may cheat, about a query; None: nobody can cheat here.
     ``task`` is given where queries and truth are of other sounds and classes than the workbench's.
+    ``reconstruct`` is an attacker at Bob's place: numbers he received of one query, (1, …), to speech in the form of
+    ``queries``, or None where he gives up; it is for showing and may take a minute.
     """
 
     cell: Cell
@@ -107,6 +110,7 @@ class Experiment:
     published: Mapping[str, float | None] = field(default_factory=dict)
     adversary: Callable[[npt.NDArray[np.float32]], AbstractContextManager[Any]] | None = None
     task: Task | None = None
+    reconstruct: Reconstruct | None = None
 
 
 @dataclass

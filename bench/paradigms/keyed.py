@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 import keyed
@@ -20,6 +21,7 @@ from keyed.attacks import (
     chosen_blocks,
     chosen_speech,
     decrypt_without_key,
+    guess_key,
     judge,
     keys_from_chosen,
     train_inverter,
@@ -51,6 +53,7 @@ _RECIPES: Mapping[str, tuple[Recipe, int]] = {  # and the dimension of a block
 }
 _KINDS = ("shuffling", "flipping", "rom")
 _WRONG_KEYS = 5  # as in the papers: the mean of five
+_PUBLIC = 200  # clips that suffice an attacker on one query
 
 
 def missing() -> str | None:
@@ -94,6 +97,7 @@ def build(cell: Cell, bench: Workbench) -> Experiment:
         },
         slow_attacks={"keyed-neural-inverter": lambda: _learn_from_other_keys(key, emotion, bench)},
         extra={"accuracy_wrong_key": _with_wrong_keys(key, emotion, bench)},
+        reconstruct=lambda received: _reconstruct(received, key, emotion, bench),
     )
 
 
@@ -118,6 +122,17 @@ def _guess(key: keyed.Key, emotion: EmotionModel, bench: Workbench) -> dict[str,
         "attack_recovered_correlation": outcome.correlation,
         "attack_key_exact": float(outcome.key_exact_up_to_sign),
     }
+
+
+def _reconstruct(
+    received: npt.NDArray[np.float32], key: keyed.Key, emotion: EmotionModel, bench: Workbench
+) -> npt.NDArray[np.float32] | None:
+    """As :func:`_guess`, from a single query; of ``key`` the attacker has the type and the sizes."""
+    training = bench.part(emotion.queries, "train")
+    public = training[:: max(1, len(training) // _PUBLIC)]
+    encrypted = torch.tensor(received)
+    guess = guess_key(encrypted, torch.from_numpy(public), key, starts=32)
+    return None if guess is None else keyed.decrypt(encrypted, guess).numpy()
 
 
 def _know_a_clip(key: keyed.Key, emotion: EmotionModel, bench: Workbench) -> dict[str, float]:

@@ -137,7 +137,7 @@ class _Made:
         say(f"{experiment.cell}: what each party sees of {asked.id}")
         self.scene = with_panel(
             self.scene or empty_scene(self.bench, clip),
-            panel(experiment, simulate(experiment, asked, "loopback"), self.bench, asked),
+            panel(experiment, simulate(experiment, asked, "loopback"), self.bench, asked, attacked=True),
         )
 
     def write(self, *, reproduced: bool = False) -> None:

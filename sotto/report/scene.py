@@ -48,6 +48,8 @@ class Line(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Panel(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A paradigm's session about ``clip``: what Alice holds besides it, what Bob holds, the messages, the answer.
 
+    ``attacker``: what an attacker at Bob's place made of that, where one was tried on this clip.
+
     A paradigm with a task of its own (sound events) is asked about another clip than the scene's; then ``alice`` begins
     with that one.
     """
@@ -63,6 +65,7 @@ class Panel(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     alice: list[Shown]
     bob: list[Shown]
     messages: list[Line]
+    attacker: list[Shown] = []
 
 
 class Scene(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -88,7 +91,10 @@ def read(path: Path) -> Scene:
         scene = msgspec.json.decode(path.read_bytes(), type=Scene)
     except (OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise SceneError(f"{path} holds no scene ({type(error).__name__}): run sotto bench again") from None
-    for shown in (*scene.alice, *(each for panel in scene.panels for each in (*panel.alice, *panel.bob))):
+    for shown in (
+        *scene.alice,
+        *(each for panel in scene.panels for each in (*panel.alice, *panel.bob, *panel.attacker)),
+    ):
         _check(shown, path)
     return scene
 

@@ -54,8 +54,13 @@ def asked_clip(experiment: Experiment, clip: Clip) -> Clip:
     return experiment.task.clip if experiment.task else clip
 
 
-def panel(experiment: Experiment, simulation: Simulation, bench: Workbench, clip: Clip) -> Panel:
-    """What Alice's and Bob's processes held in ``simulation``, which asked about ``clip``."""
+def panel(
+    experiment: Experiment, simulation: Simulation, bench: Workbench, clip: Clip, *, attacked: bool = False
+) -> Panel:
+    """What Alice's and Bob's processes held in ``simulation``, which asked about ``clip``.
+
+    ``attacked``: try to recover the speech from what Bob received, where the paradigm has an attacker who does.
+    """
     classes = experiment.task.classes if experiment.task else bench.classes
     own = clip_shown(clip) if experiment.task else []
     query, bob = simulation.query[0], simulation.reports["bob"].seen
@@ -72,6 +77,7 @@ def panel(experiment: Experiment, simulation: Simulation, bench: Workbench, clip
         exposed=exposed(simulation.query, bob),
         alice=[*own, _array("The values that the model is asked about", query, None)],
         bob=received(bob, query),
+        attacker=reconstructed(experiment, bob, query) if attacked else [],
         messages=[Line(way, peer, name, times, size) for way, peer, name, times, size, _ in summary(bob)],
     )
 
@@ -87,6 +93,19 @@ def received(seen: list[Seen], query: npt.NDArray[np.float32]) -> list[Shown]:
         return [_array(title, array, query) for array in arrays[:_MOST_SHOWN]]
     blobs = [blob for blob in _blobs(_decoded(message.payload)) if len(blob) > _SMALL] or [message.payload]
     return [_bytes(title, blob, len(blobs)) for blob in blobs[:1]]
+
+
+def reconstructed(experiment: Experiment, seen: list[Seen], query: npt.NDArray[np.float32]) -> list[Shown]:
+    """What the paradigm's attacker makes of the numbers that Bob received; nothing where there is no such attacker."""
+    message = _query_message(seen)
+    if message is None or experiment.reconstruct is None:
+        return []
+    found = [experiment.reconstruct(array[None]) for array in _arrays(_decoded(message.payload))]
+    title = "An attacker without the key made of it"
+    return [
+        Shown(title, "nothing: the attack gave up") if speech is None else _array(title, speech[0], query, attack=True)
+        for speech in found
+    ]
 
 
 def _query_message(seen: list[Seen]) -> Seen | None:
@@ -132,14 +151,17 @@ def _blobs(value: Any) -> Iterator[bytes]:
             yield from _blobs(inner)
 
 
-def _array(title: str, values: npt.NDArray[Any], alice: npt.NDArray[np.float32] | None) -> Shown:
+def _array(
+    title: str, values: npt.NDArray[Any], alice: npt.NDArray[np.float32] | None, *, attack: bool = False
+) -> Shown:
     """Numbers: a long vector as sound, a wide matrix as a picture, others as the first few of them."""
     shape = " × ".join(map(str, values.shape))
     text = f"{shape} numbers ({values.dtype.name})"
     if not np.issubdtype(values.dtype, np.floating) or not values.size or not np.isfinite(values).all():
         return Shown(title, f"{text}: {', '.join(map(str, values.ravel()[:6]))}, …")
     if alice is not None and alice.size == values.size:
-        text += f"; correlation with Alice's own {_correlation(values, alice):.2f} (no measure of what an attack gets)"
+        text += f"; correlation with Alice's own {_correlation(values, alice):.2f}"
+        text += "" if attack else " (no measure of what an attack gets)"
     plane = values.squeeze()
     if plane.ndim == 1 and plane.size >= _AUDIBLE:
         return Shown(title, text, None, wav(plane, _RATE), outline(plane))

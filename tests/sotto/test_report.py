@@ -62,7 +62,7 @@ def scene_of(words="clip"):
             paradigm=paradigm, mode=words, model="mlp", clip="x", answer=words,
             plain_answer=words, leaks=words, exposed=(0, 12),
             alice=[Shown(words, words)], bob=[shown, Shown("bytes", words, bytes_png(bytes(range(256))))],
-            messages=[Line("received", "alice", words, 1, 1000)],
+            messages=[Line("received", "alice", words, 1, 1000)], attacker=[shown],
         )
         for paradigm in ("he", "keyed")
     ]  # fmt: skip
