@@ -98,7 +98,9 @@ def _await_welcome(wish: Wish, link: Link) -> bytearray:
     except LinkClosed:
         if wish.keys:
             raise
-        raise LinkClosed(f"{link.peer} hung up without a word: does he ask for certificates? (--keys)") from None
+        raise LinkClosed(
+            f"{link.peer} hung up without a word: he has stopped, or asks for certificates (then give --keys)"
+        ) from None
 
 
 def _connect(wish: Wish, address: Address, role: Role, tls: ssl.SSLContext | None, stack: contextlib.ExitStack) -> Link:

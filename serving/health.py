@@ -11,12 +11,14 @@ import socketserver
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from typing import Any
 
 from link import LinkError
 from link.connection import is_loopback
 from serving.counters import Counters
 
 _REQUEST_SECONDS = 5.0
+_MOST_AT_ONCE = 16  # requests; who comes beyond that is hung up on
 
 
 def serve_health(address: str, counters: Counters) -> Health:
@@ -57,6 +59,22 @@ class _Server(socketserver.ThreadingMixIn, HTTPServer):
     daemon_threads = True
     request_queue_size = 8
 
+    def __init__(self, *where: Any) -> None:
+        self._room = threading.BoundedSemaphore(_MOST_AT_ONCE)
+        super().__init__(*where)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        if not self._room.acquire(blocking=False):
+            self.shutdown_request(request)
+            return
+        super().process_request(request, client_address)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._room.release()
+
 
 class _UnixServer(_Server):
     address_family = socket.AF_UNIX
@@ -65,7 +83,7 @@ class _UnixServer(_Server):
         self._path = Path(path)
         if self._path.is_socket():
             self._path.unlink()  # of a service that died
-        super().__init__(path, handler)  # type: ignore[arg-type]
+        super().__init__(path, handler)
         self._path.chmod(0o600)
 
     def server_bind(self) -> None:

@@ -145,7 +145,7 @@ def _asked(address, keys, **changes):
 
 def test_without_a_certificate_or_with_a_strangers_nobody_gets_in(keys, services, tmp_path):
     _, _, bob, bob_at = services
-    with pytest.raises(LinkClosed, match="ask for certificates"), session(bob_at):
+    with pytest.raises(LinkClosed, match="asks for certificates"), session(bob_at):
         pass
     report_of(bob, TurnedAway, lambda refused: "does not speak TLS" in refused.reason)
     bare = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
