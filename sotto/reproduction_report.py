@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from importlib import resources
 from pathlib import Path
 
 import jinja2
@@ -13,6 +12,7 @@ from bench.claims.review import Reviewed
 from bench.results import write_whole
 from bench.row import Row
 from bench.table import setting
+from sotto.report.page import asset, markup, policy
 from sotto.report.papers import report_of
 
 NAME = "reproduction.html"
@@ -23,16 +23,19 @@ _MOST_ROWS = 200  # of one reproduction, shown in the page; all of them are in i
 def write(reviewed: Sequence[Reviewed], folder: Path, *, preset: str) -> Path:
     """Write the page into ``folder``, which holds each reproduction's own folder, and return its path."""
     environment = jinja2.Environment(
-        loader=jinja2.FunctionLoader(_template), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
+        loader=jinja2.FunctionLoader(asset), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
     )
     machine, software = _made_with(reviewed)
     present, absent = _targets(reviewed)
+    style = asset("reproduction.css")
     html = environment.get_template(NAME).render(
         papers=[(paper, [each for each in reviewed if each.item.paper == key]) for key, paper in PAPERS.items()],
         counts=_counts(reviewed),
         present=present,
         absent=absent,
         report=report_of(folder),
+        style=markup(style),
+        policy=policy((), [style], images="'self' data: file:"),
         lines=_lines,
         pictures=lambda each: _pictures(folder, each),
         command=lambda each: _command(each, preset),
@@ -42,10 +45,6 @@ def write(reviewed: Sequence[Reviewed], folder: Path, *, preset: str) -> Path:
     )
     write_whole(folder / NAME, html)
     return folder / NAME
-
-
-def _template(name: str) -> str:
-    return (resources.files("sotto") / "templates" / name).read_text(encoding="utf-8")
 
 
 def _targets(reviewed: Sequence[Reviewed]) -> tuple[list[str], list[str]]:

@@ -28,6 +28,7 @@ from sotto.report.scene import Scene
 
 _ORDER = ("mpc", "he", "hashing", "keyed", "adversarial")
 _NETS = ("loopback", "lan", "wan")
+_NONE = "'none'"
 _ONE_VALUE = {"corpus": "corpora", "net": "nets"}  # columns that say nothing where all rows have the same
 
 
@@ -77,8 +78,8 @@ def render(
         software=rows[0].software if rows else {},
         seeds=_in_order((row.seed for row in rows), ()),
         data=_inert({"rows": listed, "plot": charting.CLASS_NAME, **chosen}),
-        scripts=[_markup(script) for script in scripts],
-        style=_markup(style),
+        scripts=[markup(script) for script in scripts],
+        style=markup(style),
         licences=[asset(name) for name in charting.LICENCES],
         policy=policy(scripts, [style, *charting.STYLES]),
         **chosen,
@@ -90,11 +91,11 @@ def asset(name: str) -> str:
     return _asset(name)
 
 
-def policy(scripts: Sequence[str], styles: Sequence[str]) -> str:
-    """A Content Security Policy under which only ``scripts`` and ``styles`` act, and nothing is fetched."""
+def policy(scripts: Sequence[str], styles: Sequence[str], *, images: str = "data:") -> str:
+    """A Content Security Policy under which only ``scripts`` and ``styles`` act, and ``images`` alone are fetched."""
     return (
-        f"default-src 'none'; script-src {_digests(scripts)}; style-src {_digests(styles)}; img-src data:; "
-        "media-src data:; base-uri 'none'; form-action 'none'"
+        f"default-src 'none'; script-src {_digests(scripts) or _NONE}; style-src {_digests(styles)}; "
+        f"img-src {images}; media-src data:; base-uri 'none'; form-action 'none'"
     )
 
 
@@ -122,16 +123,17 @@ def _environment() -> Any:
     return environment
 
 
-def _markup(text: str) -> Any:
+def markup(text: str) -> Any:
+    """This project's own script, style or escaped JSON, to stand in a page as it is; never data as it came."""
     from markupsafe import Markup
 
-    return Markup(text)  # noqa: S704  our own script, style or escaped JSON, never data as it came
+    return Markup(text)  # noqa: S704  see above
 
 
 def _inert(value: Any) -> Any:
     """JSON for a ``<script type="application/json">``, in which nothing can end the element."""
     text = json.dumps(value, allow_nan=False, separators=(",", ":"))
-    return _markup(text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))
+    return markup(text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))
 
 
 def _digests(texts: Sequence[str]) -> str:
