@@ -19,28 +19,30 @@ import numpy.typing as npt
 from bench.emotion_models import EmotionModel, emotion_model
 from bench.experiment import Cell
 from bench.machine import machine, software
+from bench.paradigms import he as cryptonet
 from bench.peers.errand import PeerError, Request, Response, own_python, run, shapable
+from bench.peers.workloads import ENCRYPTION, SECRET_SHARING, Workload
 from bench.row import JSONValue, Row, Security, Timing, Traffic
 from bench.suite import Failure
 from bench.workbench import Workbench
 from link import SHAPES
-from models.recipes import DEPINTO, FRAMES, FRAMES_QUICK
 from mpc.crypten_torch import CryptenMissing, load_crypten
-from mpc.fixed_point import DEFAULT_INPUT_LIMIT
-from mpc.fx_graph import trace
 
-SPU_PYTHON = "SOTTO_SPU_PYTHON"
-_BATCH = 16
+SPU_PYTHON, OPENFHE_PYTHON = "SOTTO_SPU_PYTHON", "SOTTO_OPENFHE_PYTHON"
 _SINGLES = {"quick": 20, "full": 50}
 _CLIPS = {"quick": 96, "full": 10**6}
 
 
 @dataclass(frozen=True)
 class Peer:
-    """A system: its name in tables, the mode of its rows, what it protects, its command, why it is missing here."""
+    """A system: its name in tables, the mode of its rows, the networks it evaluates, what it protects.
+
+    ``command`` starts its program; ``missing`` says why there is none here.
+    """
 
     name: str
     mode: str
+    workload: Workload
     security: Security
     command: Callable[[], list[str]]
     missing: Callable[[], str | None]
@@ -54,23 +56,26 @@ def _crypten_missing() -> str | None:
     return None
 
 
-def _spu_python() -> str | None:
-    return shutil.which(os.environ.get(SPU_PYTHON) or "")
+def _python(variable: str) -> str | None:
+    """The interpreter that an environment variable names."""
+    return shutil.which(os.environ.get(variable) or "")
 
 
-def _spu_missing() -> str | None:
-    if _spu_python():
+def _program(variable: str, name: str) -> list[str]:
+    return [_python(variable) or "", str(Path(__file__).with_name(name))]
+
+
+def _no_python(variable: str, install: str) -> str | None:
+    if _python(variable):
         return None
-    return (
-        f"{SPU_PYTHON} names no Python interpreter; to compare, install spu into an environment of its own "
-        f"(python -m venv spu && spu/bin/pip install spu) and set {SPU_PYTHON}=spu/bin/python"
-    )
+    return f"{variable} names no Python interpreter; to compare, {install}"
 
 
 PEERS = (
     Peer(
         "CrypTen over gloo",
         "peer-crypten",
+        SECRET_SHARING,
         Security(
             adversary="semi-honest Bob (rank 1)",
             trusted="Alice (rank 0), who makes the correlated randomness and could open Bob's model",
@@ -84,6 +89,7 @@ PEERS = (
     Peer(
         "SPU SEMI2K",
         "peer-spu",
+        SECRET_SHARING,
         Security(
             adversary="semi-honest Alice or Bob",
             trusted="rank 0, which makes the correlated randomness",
@@ -91,14 +97,32 @@ PEERS = (
             statistical_bits=None,
             leaks="to Alice the class; the program is public; cheating goes unnoticed",
         ),
-        lambda: [_spu_python() or "", str(Path(__file__).with_name("spu_program.py"))],
-        _spu_missing,
+        lambda: _program(SPU_PYTHON, "spu_program.py"),
+        lambda: _no_python(
+            SPU_PYTHON,
+            "install spu into an environment of its own (python -m venv spu && spu/bin/pip install spu) and set"
+            f" {SPU_PYTHON}=spu/bin/python",
+        ),
+    ),
+    Peer(
+        "OpenFHE CKKS",
+        "peer-openfhe",
+        ENCRYPTION,
+        msgspec.structs.replace(
+            cryptonet.security(), leaks=f"{cryptonet.security().leaks}; a logit that overflows goes unnoticed"
+        ),
+        lambda: _program(OPENFHE_PYTHON, "openfhe_program.py"),
+        lambda: _no_python(
+            OPENFHE_PYTHON,
+            "install openfhe into an environment of a Python it has a module for (python3.10 -m venv openfhe &&"
+            f" openfhe/bin/pip install openfhe numpy) and set {OPENFHE_PYTHON}=openfhe/bin/python",
+        ),
     ),
 )
 
 
 def compare_peers(bench: Workbench, nets: Sequence[str]) -> Iterator[Row | Failure]:
-    """Rows of every peer that is installed, on both networks of ``mpc`` and on each of ``nets``."""
+    """Rows of every peer that is installed, for the networks it evaluates, on each of ``nets``."""
     for peer in PEERS:
         if reason := peer.missing():
             bench.say(f"{peer.name} is left out: {reason}")
@@ -107,8 +131,7 @@ def compare_peers(bench: Workbench, nets: Sequence[str]) -> Iterator[Row | Failu
             if reason := shapable(SHAPES[net]):
                 bench.say(f"{peer.name} on {net} is left out: {reason}")
                 continue
-            for model in ("frames", "depinto"):
-                cell = Cell("mpc", peer.mode, model, {"peer": peer.name})
+            for cell in peer.workload.cells(peer.mode, peer.name):
                 try:
                     yield measure(peer, cell, bench, net)
                 except (PeerError, ValueError, RuntimeError, OSError) as error:
@@ -118,26 +141,23 @@ def compare_peers(bench: Workbench, nets: Sequence[str]) -> Iterator[Row | Failu
 
 def measure(peer: Peer, cell: Cell, bench: Workbench, net: str) -> Row:
     """One row.  Raises :class:`bench.peers.errand.PeerError`."""
-    recipe = {"depinto": DEPINTO, "frames": FRAMES_QUICK if bench.quick else FRAMES}[cell.model]
-    emotion = emotion_model(recipe, bench)
+    emotion = emotion_model(peer.workload.recipe(cell.model, bench), bench)
     order = np.random.default_rng(bench.seed).permutation(len(bench.split.test))[: _CLIPS[bench.preset]]
     queries = bench.part(emotion.queries, "test")[order]
     truth = bench.part(bench.targets, "test")[order]
-    plan, weights = trace(emotion.module, queries.shape[1:], input_limit=DEFAULT_INPUT_LIMIT)
+    description = peer.workload.describe(emotion.module, queries.shape[1:])
     request = Request(
-        network=msgspec.json.encode(plan).decode(),
+        network=description.shape,
         input_shape=list(queries.shape[1:]),
         classes=len(bench.classes),
+        examples=len(queries),
         singles=min(_SINGLES[bench.preset], len(queries)),
         warm_up=1,
-        batch=_BATCH,
+        batch=peer.workload.batch,
         timeout=1800.0,
     )
-    arrays: dict[str, npt.NDArray[np.float32]] = {"queries": queries}
-    for number, tensors in weights.items():
-        arrays |= {f"{number}.{name}": np.asarray(value, np.float32) for name, value in tensors.items()}
     bench.say(f"{cell}: asking {len(queries)} clips on {net}")
-    response = run(peer.command(), request, arrays, bench.folder, SHAPES[net])
+    response = run(peer.command(), request, {"queries": queries, **description.weights}, bench.folder, SHAPES[net])
     if len(response.labels) != len(queries) or not response.milliseconds:
         raise PeerError(f"{peer.name} answered {len(response.labels)} of {len(queries)} clips")
     return _row(peer, cell, bench, net, _Asked(emotion, queries, truth, response))
@@ -155,7 +175,7 @@ class _Asked:
 
 def _row(peer: Peer, cell: Cell, bench: Workbench, net: str, asked: _Asked) -> Row:
     response, labels = asked.response, np.array(asked.response.labels, np.int64)
-    plain = asked.emotion.plain(asked.queries)[0]
+    plain, scores = asked.emotion.plain(asked.queries)
     everywhere = asked.emotion.plain(bench.part(asked.emotion.queries, "test"))[0]
     parameters: Mapping[str, JSONValue] = {**cell.parameters, "net": net}
     return Row(
@@ -170,21 +190,26 @@ def _row(peer: Peer, cell: Cell, bench: Workbench, net: str, asked: _Asked) -> R
         accuracy_plain=float(np.mean(everywhere == bench.part(bench.targets, "test"))),
         accuracy_private=float(np.mean(labels == asked.truth)),
         agreement=float(np.mean(labels == plain)),
-        max_abs_error=None,
+        max_abs_error=_largest_difference(response.scores, scores),
         metrics={
             "timed_queries": float(len(response.milliseconds)),
             "session_ms": response.setup_ms,
             "accuracy_plain_on_asked": float(np.mean(plain == asked.truth)),
         },
         published={},
-        offline_ms=None,
+        offline_ms=Timing(response.setup_ms, response.setup_ms) if peer.workload.keys_ahead else None,
         online_ms=Timing(float(np.median(response.milliseconds)), float(np.percentile(response.milliseconds, 95))),
         per_query_ms_batched=float(np.median(response.batch_milliseconds)) if response.batch_milliseconds else None,
         bytes=Traffic(response.bytes_alice, response.bytes_bob, None),
         rounds=response.rounds,
-        key_bytes=None,
+        key_bytes=response.key_bytes,
         peak_rss_mb=response.peak_rss_mb,
         security=peer.security,
         software={**software(), **response.versions},
         machine=machine(),
     )
+
+
+def _largest_difference(scores: list[list[float]] | None, plain: npt.NDArray[np.float32]) -> float | None:
+    """Largest absolute difference between what Alice decrypted and the plaintext scores (n, classes)."""
+    return None if scores is None else float(np.abs(np.array(scores) - plain).max())

@@ -10,71 +10,28 @@ exporter that current PyTorch no longer has.
 
 from __future__ import annotations
 
-import json
-import multiprocessing
 import os
 import secrets
 import sys
 import time
-from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from bench.party import peak_rss_mb
 from bench.peers.socket_bytes import bytes_sent
-
-ALICE, BOB = 0, 1
+from bench.peers.two_processes import ALICE, BOB, Report, milliseconds_since, read_request, respond, take_queries
 
 
 def main(folder: Path) -> None:
     """Do what the folder asks and write ``response.json``."""
-    request = json.loads((folder / "request.json").read_text())
-    store = folder / f"store-{secrets.token_hex(8)}"
-    context = multiprocessing.get_context("spawn")
-    pipes, processes = [], []
-    for rank in (ALICE, BOB):
-        ours, theirs = context.Pipe()
-        process = context.Process(target=_party, args=(rank, str(store), str(folder), theirs), daemon=True)
-        process.start()
-        theirs.close()
-        pipes.append(ours)
-        processes.append(process)
-    reports = [_hear(pipe, request["timeout"]) for pipe in pipes]
-    for process in processes:
-        process.join(10)
-        process.kill()
-    alice, bob = reports
-    response = {
-        **alice["answers"],
-        "bytes_alice": alice["bytes"],
-        "bytes_bob": bob["bytes"],
-        "rounds": alice["rounds"],
-        "peak_rss_mb": max(alice["peak_rss_mb"], bob["peak_rss_mb"]),
-        "versions": {"crypten": alice["version"]},
-    }
-    (folder / "response.json").write_text(json.dumps(response))
+    store = str(folder / f"store-{secrets.token_hex(8)}")
+    respond(folder, "CrypTen", take_part, ((store,), (store,)))
 
 
-def _hear(pipe: Connection, timeout: float) -> dict[str, Any]:
-    if not pipe.poll(timeout):
-        raise SystemExit("a party of CrypTen said nothing in time")
-    try:
-        report = json.loads(pipe.recv_bytes())
-    except EOFError:
-        raise SystemExit("a party of CrypTen ended without a word") from None
-    if "error" in report:
-        raise SystemExit(f"a party of CrypTen failed: {report['error']}")
-    return report
-
-
-def _party(rank: int, store: str, folder: str, pipe: Connection) -> None:
-    try:
-        report = _Party(rank, store, Path(folder)).run()
-    except Exception as error:
-        report = {"error": " ".join(f"{type(error).__name__}: {error}".split())[:300]}
-    pipe.send_bytes(json.dumps(report).encode())
+def take_part(rank: int, folder: Path, store: str) -> Report:
+    """A party's whole part; ``store`` is the file through which the ranks find each other."""
+    return _Party(rank, store, folder).run()
 
 
 class _Party:
@@ -90,12 +47,13 @@ class _Party:
 
         torch.set_num_threads(1)
         self.torch, self.crypten, self.rank = torch, load_crypten(), rank
-        self.request = json.loads((folder / "request.json").read_text())
+        self.request = read_request(folder)
         with np.load(folder / "arrays.npz", allow_pickle=False) as arrays:
-            self.queries = arrays["queries"] if rank == ALICE else np.zeros_like(arrays["queries"])
+            shape = (self.request["examples"], *self.request["input_shape"])
+            self.queries = arrays["queries"] if rank == ALICE else np.zeros(shape, np.float32)
             self.weights = {name: arrays[name] for name in arrays.files if name != "queries"} if rank == BOB else None
 
-    def run(self) -> dict[str, Any]:
+    def run(self) -> Report:
         crypten = self.crypten
         started = time.perf_counter()
         crypten.init()
@@ -103,7 +61,7 @@ class _Party:
         with crypten.no_grad():
             self.network = self._network()
             self.network.encrypt(src=BOB)
-            setup = 1e3 * (time.perf_counter() - started)
+            setup = milliseconds_since(started)
             return self._report(setup)
 
     def _network(self) -> Any:
@@ -129,38 +87,13 @@ class _Party:
         started = time.perf_counter()
         logits = self.network(self.crypten.cryptensor(features, src=ALICE))
         labels = logits.argmax(dim=1, one_hot=False).get_plain_text(dst=ALICE)
-        elapsed = 1e3 * (time.perf_counter() - started)
+        elapsed = milliseconds_since(started)
         return elapsed, [int(label) for label in labels.round()] if self.rank == ALICE else []
 
-    def _report(self, setup: float) -> dict[str, Any]:
-        singles, batch = self.request["singles"], self.request["batch"]
-        for _ in range(self.request["warm_up"]):
-            self._ask(0, 1)
-        labels: list[int] = []
-        times: list[float] = []
-        batched: list[float] = []
-        sent = []
-        for number in range(singles):
-            before = bytes_sent()
-            elapsed, found = self._ask(number, number + 1)
-            sent.append(bytes_sent() - before)
-            times.append(elapsed)
-            labels += found
-        step = batch or 1
-        for start in range(singles, len(self.queries), step):
-            stop = min(start + step, len(self.queries))
-            elapsed, found = self._ask(start, stop)
-            labels += found
-            if stop - start == batch > 1:
-                batched.append(elapsed / batch)
-        answers = {"labels": labels, "milliseconds": times, "batch_milliseconds": batched, "setup_ms": setup}
-        return {
-            "answers": answers,
-            "bytes": round(float(np.median(sent))),
-            "rounds": self._rounds(),
-            "peak_rss_mb": round(peak_rss_mb(), 1),
-            "version": self.crypten.__version__,
-        }
+    def _report(self, setup: float) -> Report:
+        answers, sent = take_queries(self.request, self._ask, bytes_sent)
+        answers |= {"setup_ms": setup, "rounds": self._rounds(), "versions": {"crypten": self.crypten.__version__}}
+        return {"answers": answers, "bytes": sent}
 
     def _rounds(self) -> int:
         """Of one query, as CrypTen itself counts them."""

@@ -1,8 +1,8 @@
 """A peer's run as an errand: a folder with what it is asked, a program that does it, a file with what came out.
 
-The program may need another environment than ours (SPU does), and for a slow network it runs in a network namespace
-whose loopback the kernel delays (netem), because a peer's own transport cannot be shaped by :mod:`link.shape`.
-What is exchanged is JSON and NumPy arrays without pickles.
+The program may need another environment than ours (SPU and OpenFHE do), and for a slow network it runs in a network
+namespace whose loopback the kernel delays (netem), because a peer's own transport cannot be shaped by
+:mod:`link.shape`.  What is exchanged is JSON and NumPy arrays without pickles.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -31,12 +32,15 @@ class PeerError(RuntimeError):
 class Request(msgspec.Struct, frozen=True):
     """What a peer is asked; weights and queries (n, …) float32 are in ``arrays.npz``.
 
-    ``singles`` queries of one example are timed after ``warm_up``; ``batch`` more are asked together (0: none).
+    ``network`` is a public description in the words of the peer's kind (:mod:`bench.peers.workloads`); ``examples`` is
+    how many there are to be classified.  ``singles`` queries of one example are timed after ``warm_up``; ``batch`` more
+    are asked together (0: none).
     """
 
     network: str
     input_shape: list[int]
     classes: int
+    examples: int
     singles: int
     warm_up: int
     batch: int
@@ -46,7 +50,8 @@ class Request(msgspec.Struct, frozen=True):
 class Response(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What came out: classes in the order of the queries, milliseconds of every single query, bytes by party.
 
-    ``setup_ms``: from standing processes to a shared model.
+    ``setup_ms``: from standing processes to a shared model.  ``key_bytes``: key material sent in it, where there are
+    keys.  ``scores``: what Alice decrypted of each query, for the experimenter alone, where she learns scores.
     """
 
     labels: list[int]
@@ -58,10 +63,12 @@ class Response(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     rounds: int | None
     peak_rss_mb: float
     versions: dict[str, str]
+    key_bytes: int | None = None
+    scores: list[list[float]] | None = None
 
 
 def run(
-    command: Sequence[str], request: Request, arrays: Mapping[str, npt.NDArray[np.float32]], folder: Path, shape: Shape
+    command: Sequence[str], request: Request, arrays: Mapping[str, npt.NDArray[Any]], folder: Path, shape: Shape
 ) -> Response:
     """Have ``command`` (its last argument will be the folder) do ``request``.  Raises :class:`PeerError`."""
     errand = folder / f"errand-{secrets.token_hex(4)}"

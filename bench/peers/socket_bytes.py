@@ -12,6 +12,7 @@ import socket
 import struct
 
 _BYTES_SENT = 200  # offset of tcpi_bytes_sent in struct tcp_info, Linux 4.19 and later
+_NOT_SENT = 144  # offset of tcpi_notsent_bytes
 _ROOM = 512
 
 
@@ -20,7 +21,10 @@ class NotCounted(RuntimeError):
 
 
 def bytes_sent() -> int:
-    """Bytes sent on every TCP connection that is open in this process now.  Raises :class:`NotCounted`."""
+    """Bytes sent on every TCP connection that is open in this process now, those included that wait for the network.
+
+    Raises :class:`NotCounted`.
+    """
     return sum(_sent(number) for number in _sockets())
 
 
@@ -46,4 +50,5 @@ def _sent(number: int) -> int:
         return 0  # closed meanwhile
     if len(information) < _BYTES_SENT + 8:
         raise NotCounted("this kernel does not count the bytes of a connection: Linux 4.19 or later is needed")
-    return int(struct.unpack_from("<Q", information, _BYTES_SENT)[0])
+    waiting = struct.unpack_from("<I", information, _NOT_SENT)[0]
+    return int(struct.unpack_from("<Q", information, _BYTES_SENT)[0] + waiting)

@@ -1,7 +1,7 @@
 """SecretFlow SPU as its users run it: two processes over brpc, protocol SEMI2K, a network written in JAX.
 
 ``python spu_program.py FOLDER`` (:mod:`bench.peers.errand`) in an environment of its own that has ``spu``; this file
-and the module beside it need nothing else.  Rank 0 is Alice, rank 1 Bob.  SEMI2K's correlated randomness is made by
+and the modules beside it need nothing else.  Rank 0 is Alice, rank 1 Bob.  SEMI2K's correlated randomness is made by
 rank 0 ("trusted first party"), inside the query.
 
 Shares travel once more outside SPU's own link, through the pipes between the processes: the model's before the
@@ -13,7 +13,6 @@ from __future__ import annotations
 import json
 import math
 import multiprocessing
-import resource
 import socket
 import sys
 import time
@@ -23,70 +22,38 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from socket_bytes import bytes_sent  # type: ignore[import-not-found]  # this file is run by its path
 
-ALICE, BOB = 0, 1
+# These files are found beside this one, which is run by its path.
+from socket_bytes import bytes_sent  # type: ignore[import-not-found]
+from two_processes import (  # type: ignore[import-not-found]
+    ALICE,
+    BOB,
+    Report,
+    milliseconds_since,
+    read_request,
+    respond,
+    take_queries,
+)
+
 _PATIENCE = 120.0  # seconds
 
 
 def main(folder: Path) -> None:
     """Do what the folder asks and write ``response.json``."""
-    request = json.loads((folder / "request.json").read_text())
     ports = [_free_port() for _ in range(2)]
-    context = multiprocessing.get_context("spawn")
-    between = context.Pipe()
-    reports = []
-    processes = []
-    for rank in (ALICE, BOB):
-        ours, theirs = context.Pipe()
-        process = context.Process(target=_party, args=(rank, ports, str(folder), between[rank], theirs), daemon=True)
-        process.start()
-        theirs.close()
-        processes.append((process, ours))
-    for end in between:
-        end.close()
-    for _, pipe in processes:
-        reports.append(_hear(pipe, request["timeout"]))
-    for process, _ in processes:
-        process.kill()
-        process.join(10)
-    alice, bob = reports
-    response = {
-        **alice["answers"],
-        "bytes_alice": alice["bytes"],
-        "bytes_bob": bob["bytes"],
-        "rounds": None,
-        "peak_rss_mb": max(alice["peak_rss_mb"], bob["peak_rss_mb"]),
-        "versions": alice["versions"],
-    }
-    (folder / "response.json").write_text(json.dumps(response))
+    between = multiprocessing.get_context("spawn").Pipe()
+    respond(folder, "SPU", take_part, tuple((ports, between[rank]) for rank in (ALICE, BOB)))
+
+
+def take_part(rank: int, folder: Path, ports: list[int], other: Connection) -> Report:
+    """A party's whole part; ``other`` leads to the other one, besides SPU's own link."""
+    return _Party(rank, ports, folder, other).run()
 
 
 def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
-
-
-def _hear(pipe: Connection, timeout: float) -> dict[str, Any]:
-    if not pipe.poll(timeout):
-        raise SystemExit("a party of SPU said nothing in time")
-    try:
-        report = json.loads(pipe.recv_bytes())
-    except EOFError:
-        raise SystemExit("a party of SPU ended without a word") from None
-    if "error" in report:
-        raise SystemExit(f"a party of SPU failed: {report['error']}")
-    return report
-
-
-def _party(rank: int, ports: list[int], folder: str, other: Connection, pipe: Connection) -> None:
-    try:
-        report = _Party(rank, ports, Path(folder), other).run()
-    except Exception as error:
-        report = {"error": " ".join(f"{type(error).__name__}: {error}".split())[:300]}
-    pipe.send_bytes(json.dumps(report).encode())
-    pipe.poll(60)  # the other one may still need our end of the link
 
 
 class _Party:
@@ -97,10 +64,11 @@ class _Party:
         from spu import libspu
 
         self.spu, self.libspu, self.rank, self.other = spu, libspu, rank, other
-        self.request = json.loads((folder / "request.json").read_text())
+        self.request = read_request(folder)
         self.plan = json.loads(self.request["network"])
         with np.load(folder / "arrays.npz", allow_pickle=False) as arrays:
-            self.queries = arrays["queries"] if rank == ALICE else np.zeros_like(arrays["queries"])
+            shape = (self.request["examples"], *self.request["input_shape"])
+            self.queries = arrays["queries"] if rank == ALICE else np.zeros(shape, np.float32)
             self.names = sorted(name for name in arrays.files if name != "queries")
             self.weights = {name: arrays[name] if rank == BOB else np.zeros_like(arrays[name]) for name in self.names}
         config = libspu.RuntimeConfig(protocol=libspu.ProtocolKind.SEMI2K, field=libspu.FieldType.FM64)
@@ -113,38 +81,14 @@ class _Party:
         self.programs: dict[int, Any] = {}
         self.shared = 0
 
-    def run(self) -> dict[str, Any]:
+    def run(self) -> Report:
         started = time.perf_counter()
         for name in self.names:
             self._share(f"w{name}", self.weights[name], BOB)
-        setup = 1e3 * (time.perf_counter() - started)
-        singles, batch = self.request["singles"], self.request["batch"]
-        for _ in range(self.request["warm_up"]):
-            self._ask(0, 1)
-        labels: list[int] = []
-        times: list[float] = []
-        batched: list[float] = []
-        sent: list[int] = []
-        for number in range(singles):
-            before = bytes_sent() + self.shared
-            elapsed, found = self._ask(number, number + 1)
-            sent.append(bytes_sent() + self.shared - before)
-            times.append(elapsed)
-            labels += found
-        step = batch or 1
-        for start in range(singles, len(self.queries), step):
-            stop = min(start + step, len(self.queries))
-            self._compiled(stop - start)
-            elapsed, found = self._ask(start, stop)
-            labels += found
-            if stop - start == batch > 1:
-                batched.append(elapsed / batch)
-        return {
-            "answers": {"labels": labels, "milliseconds": times, "batch_milliseconds": batched, "setup_ms": setup},
-            "bytes": round(float(np.median(sent))),
-            "peak_rss_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6, 1),
-            "versions": {"spu": self.spu.__version__},
-        }
+        setup = milliseconds_since(started)
+        answers, sent = take_queries(self.request, self._ask, lambda: bytes_sent() + self.shared, self._compiled)
+        answers |= {"setup_ms": setup, "rounds": None, "versions": {"spu": self.spu.__version__}}
+        return {"answers": answers, "bytes": sent}
 
     def _ask(self, start: int, stop: int) -> tuple[float, list[int]]:
         """One query: milliseconds from features to classes, and the classes, at Alice."""
@@ -158,7 +102,7 @@ class _Party:
             self._send(own)
             return 0.0, []
         answer = self.io.reconstruct([own, self._receive()])
-        return 1e3 * (time.perf_counter() - started), [int(label) for label in np.asarray(answer).ravel()]
+        return milliseconds_since(started), [int(label) for label in np.asarray(answer).ravel()]
 
     def _meet(self) -> None:
         self.other.send_bytes(b".")

@@ -2,25 +2,34 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
+import json
 import os
 import socket
 import stat
 import sys
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
 
 import msgspec
 import numpy as np
 import pytest
 import torch
 
-from bench.peers import comparison, errand
+from bench.paradigms.he import cells as cryptonet_cells
+from bench.peers import comparison, diagonals, errand, framing, workloads
 from bench.peers.socket_bytes import bytes_sent
 from bench.table_networks import TableNetwork
+from he import PolynomialNetwork
 from link import LOOPBACK, SHAPES
+from models.mlp import MLP, Affine
 from mpc.fixed_point import DEFAULT_INPUT_LIMIT
 from mpc.fx_graph import trace
 
 REQUEST = errand.Request(
-    network="", input_shape=[1, 40], classes=8, singles=2, warm_up=1, batch=2, timeout=60.0
+    network="", input_shape=[1, 40], classes=8, examples=2, singles=2, warm_up=1, batch=2, timeout=60.0
 )  # fmt: skip
 RESPONSE = errand.Response([1], [1.0], [], 1.0, 2, 3, None, 4.0, {"system": "1"})
 
@@ -116,7 +125,9 @@ def network(queries=6):
     chosen = drawn[sure][:queries].numpy()
     assert len(chosen) == queries
     arrays = {f"{n}.{name}": np.asarray(value) for n, own in weights.items() for name, value in own.items()}
-    request = msgspec.structs.replace(REQUEST, network=msgspec.json.encode(plan).decode(), timeout=180.0)
+    request = msgspec.structs.replace(
+        REQUEST, network=msgspec.json.encode(plan).decode(), examples=queries, timeout=180.0
+    )
     return request, {"queries": chosen, **arrays}, top.indices[sure][:queries, 0].tolist()
 
 
@@ -151,6 +162,217 @@ def test_spu_answers_from_its_own_environment(tmp_path):
 
 def test_a_peer_that_is_not_there_says_what_to_do(monkeypatch):
     monkeypatch.delenv(comparison.SPU_PYTHON, raising=False)
+    monkeypatch.delenv(comparison.OPENFHE_PYTHON, raising=False)
     assert "pip install spu" in comparison.PEERS[1].missing()
+    assert "pip install openfhe" in comparison.PEERS[2].missing()
     monkeypatch.setenv(comparison.SPU_PYTHON, sys.executable)
     assert comparison.PEERS[1].missing() is None
+    assert comparison.PEERS[2].missing()
+
+
+def cryptonet(widths=(11, 13, 6, 3), polynomials=((0.3, 0.5, 0.2), (-0.1, 0.4, -0.3)), examples=7):
+    """A polynomial network, the same as matrices and biases, and examples in [-1, 1]."""
+    drawn = np.random.default_rng(5)
+    layers = [
+        Affine(drawn.normal(size=(after, before)) / np.sqrt(before), drawn.normal(size=after))
+        for before, after in itertools.pairwise(widths)
+    ]
+    return PolynomialNetwork(tuple(layers), polynomials), drawn.uniform(-1, 1, (examples, widths[0]))
+
+
+class Slots:
+    """Slots in the clear, with the keys that a plan asks for and no other; counts what would need a level."""
+
+    def __init__(self, stride, turns):
+        self.stride, self.turns, self.levels = stride, turns, 0
+
+    def turned(self, x, steps):
+        return [self.turn(x, step) if step else x for step in steps]
+
+    def turn(self, x, step):
+        assert step in self.turns
+        return np.roll(x, -step * self.stride)
+
+    def weigh(self, values, weights):
+        assert len(values) == len(weights)
+        return sum(value * weight for value, weight in zip(values, weights, strict=True))
+
+    def add(self, x, y):
+        return x + y
+
+    def shift(self, x, bias):
+        return x + bias
+
+    def rescale(self, x):
+        self.levels += 1
+        return x
+
+    def square(self, x):
+        return x * x
+
+
+@pytest.mark.parametrize("widths", [(11, 13, 6, 3), (88, 100, 50, 2), (88, 100, 50, 8), (3, 40, 2, 9), (5, 1, 1, 2)])
+@pytest.mark.parametrize("stride", [1, 8])
+def test_a_network_by_diagonals_gives_its_logits_in_the_clear(widths, stride):
+    plain, queries = cryptonet(widths, examples=min(stride, 7))
+    products = diagonals.products(widths)
+    width = diagonals.width(products)
+    matrices, biases = diagonals.complete_squares(
+        [layer.weight for layer in plain.layers], [layer.bias for layer in plain.layers], plain.polynomials
+    )
+    layers = [
+        diagonals.Layer(
+            product,
+            np.repeat(product.weights(matrix, width), stride, axis=1),
+            diagonals.spread(np.tile(bias, (stride, 1)), product.rows, width, stride),
+        )
+        for product, matrix, bias in zip(products, matrices, biases, strict=True)
+    ]
+    slots = Slots(stride, set().union(*(product.turns for product in products)))
+    x = diagonals.spread(queries, products[0].columns, width, stride)
+    logits = diagonals.evaluate(layers, x, slots).reshape(width, stride)[: widths[-1], : len(queries)].T
+    np.testing.assert_allclose(logits, plain.logits(queries), atol=1e-9)
+    assert slots.levels == diagonals.depth(products) == 5
+
+
+def test_a_wide_product_turns_the_input_little_and_folds_the_sum():
+    product = diagonals.Product(outputs=50, inputs=100)
+    assert (len(product.babies), list(product.giants), product.folds) == (8, list(range(0, 64, 8)), [64])
+    assert product.turns == {*range(1, 8), *range(8, 64, 8), 64}
+
+
+def test_only_squares_are_written_for_this_peer():
+    with pytest.raises(ValueError, match="degree 2"):
+        diagonals.complete_squares([np.ones((1, 1))] * 2, [np.ones(1)] * 2, [(0.0, 1.0, 0.0, 0.0, 1.0)])
+
+
+@contextlib.contextmanager
+def connected(patience=5.0):
+    with socket.create_server(("127.0.0.1", 0)) as listener, socket.create_connection(listener.getsockname()) as ours:
+        theirs, _ = listener.accept()
+        with theirs:
+            yield framing.Connection(ours, patience), framing.Connection(theirs, patience), theirs
+
+
+def test_a_message_arrives_whole():
+    with connected() as (alice, bob, raw):
+        payload = os.urandom(100_000)
+        alice.send(payload)
+        alice.send(b"")
+        assert (bob.receive(100_000), bob.receive(0)) == (payload, b"")
+        assert raw.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
+def test_a_message_is_bounded_in_size_and_time():
+    with connected(patience=0.2) as (alice, bob, _):
+        bob.send(bytes(11))
+        with pytest.raises(framing.FramingError, match="at most 10"):
+            alice.receive(10)
+    with connected(patience=0.2) as (alice, _, raw):
+        with pytest.raises(framing.FramingError, match="late"):
+            alice.receive(10)
+        raw.sendall((5).to_bytes(8, "big") + b"abc")
+        with pytest.raises(framing.FramingError, match="late"):
+            alice.receive(10)
+    with connected() as (alice, _, raw):
+        raw.sendall((1 << 40).to_bytes(8, "big") + b"abc")
+        raw.close()
+        with pytest.raises(framing.FramingError, match="closed"):
+            alice.receive(1 << 41)
+
+
+TWO_PARTIES = """
+sys.path.insert(0, {place!r})
+from two_processes import respond, take_queries, read_request
+
+def party(rank, folder, word):
+    {at_bob}
+    answers, sent = take_queries(read_request(folder), lambda start, stop: (1.5, list(range(start, stop))), lambda: 7)
+    return {{"answers": answers | {{"setup_ms": 1.0, "rounds": 1, "versions": {{word: "1"}}}}, "bytes": sent + rank}}
+
+if __name__ == "__main__":
+    respond(pathlib.Path(sys.argv[1]), "Testing", party, (("for alice",), ("for bob",)))
+"""
+
+
+def two_parties(tmp_path, at_bob, **changes):
+    script = tmp_path / "program.py"
+    text = TWO_PARTIES.format(place=str(Path(errand.__file__).parent), at_bob=at_bob)
+    script.write_text(f"import os, pathlib, sys, time\n{text}")
+    request = msgspec.structs.replace(REQUEST, **{"examples": 5, **changes})
+    return answer([sys.executable, str(script)], tmp_path, request=request)
+
+
+def test_two_parties_take_every_query_once(tmp_path):
+    response = two_parties(tmp_path, "pass")
+    assert response.labels == [0, 1, 2, 3, 4]
+    assert (response.milliseconds, response.batch_milliseconds) == ([1.5, 1.5], [0.75])
+    assert (response.bytes_alice, response.bytes_bob, response.versions) == (0, 1, {"for alice": "1"})
+    assert response.peak_rss_mb > 1
+
+
+@pytest.mark.parametrize(
+    ("at_bob", "reason"),
+    [
+        ("assert rank == 0, 'Bob\\n is out of memory'", "Testing failed: AssertionError: Bob is out of memory"),
+        ("rank and os._exit(1)", "ended without a word"),
+        ("time.sleep(60 * rank)", "no answer within"),
+    ],
+)
+def test_the_party_that_failed_says_why(tmp_path, at_bob, reason):
+    with pytest.raises(errand.PeerError, match=reason):
+        two_parties(tmp_path, at_bob, timeout=3.0 if "sleep" in at_bob else 60.0)
+
+
+def test_peers_are_asked_about_the_networks_they_evaluate(monkeypatch):
+    asked = []
+    bench = SimpleNamespace(say=lambda line: None)
+    monkeypatch.setattr(comparison, "PEERS", [replace(peer, missing=lambda: None) for peer in comparison.PEERS])
+    monkeypatch.setattr(comparison, "measure", lambda peer, cell, bench, net: asked.append((cell, net)))
+    assert len(list(comparison.compare_peers(bench, ["loopback"]))) == len(asked) == 5
+    assert [(cell.paradigm, cell.mode, cell.model) for cell, _ in asked] == [
+        ("mpc", "peer-crypten", "frames"),
+        ("mpc", "peer-crypten", "depinto"),
+        ("mpc", "peer-spu", "frames"),
+        ("mpc", "peer-spu", "depinto"),
+        ("he", "peer-openfhe", "mlp"),
+    ]
+    assert asked[-1][0].parameters == {"degree": 2, "peer": "OpenFHE CKKS"}
+    assert workloads.ENCRYPTION.parameters in [cell.parameters for cell in cryptonet_cells("quick")]
+
+
+def test_a_polynomial_network_is_described_by_its_shape_and_folded_layers():
+    module = MLP(hidden=(10, 5), classes=3, activation="poly2").eval()
+    description = workloads.describe_polynomials(module, (88,))
+    public = json.loads(description.shape)
+    assert public == {"widths": [88, 10, 5, 3], "polynomials": [list(PolynomialNetwork.of(module).polynomials[0])] * 2}
+    assert {name: value.shape for name, value in description.weights.items()} == {
+        "0.weight": (10, 88), "0.bias": (10,), "1.weight": (5, 10), "1.bias": (5,), "2.weight": (3, 5), "2.bias": (3,)
+    }  # fmt: skip
+    with pytest.raises(ValueError, match="88 features"):
+        workloads.describe_polynomials(module, (40,))
+
+
+@pytest.mark.slow
+def test_openfhe_answers_from_its_own_environment(tmp_path):
+    peer = comparison.PEERS[2]
+    if reason := peer.missing():
+        pytest.skip(reason)
+    plain, queries = cryptonet((88, 100, 50, 4), examples=5)
+    public = {"widths": plain.widths, "polynomials": plain.polynomials}
+    arrays = {"queries": queries.astype(np.float32)}
+    for number, layer in enumerate(plain.layers):
+        arrays |= {f"{number}.weight": layer.weight, f"{number}.bias": layer.bias}
+    request = msgspec.structs.replace(
+        REQUEST, network=json.dumps(public), input_shape=[88], classes=4, examples=5, timeout=240.0
+    )
+    response = errand.run(peer.command(), request, arrays, tmp_path, LOOPBACK)
+    wanted = plain.logits(arrays["queries"])
+    assert response.labels == wanted.argmax(axis=1).tolist()
+    np.testing.assert_allclose(response.scores, wanted, atol=1e-4)
+    assert (len(response.milliseconds), len(response.batch_milliseconds), response.rounds) == (2, 1, 1)
+    assert response.key_bytes > 1e7
+    assert response.bytes_alice > response.bytes_bob > 1e5
+    crowded = msgspec.structs.replace(request, batch=1 << 20)
+    with pytest.raises(errand.PeerError, match="fewer than the 1048576"):
+        errand.run(peer.command(), crowded, arrays, tmp_path, LOOPBACK)

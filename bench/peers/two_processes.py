@@ -1,0 +1,153 @@
+"""Alice and Bob of a peer as two processes, and the queries that they take together.
+
+Programs in other systems' environments import this module by its path: it needs the standard library and NumPy only,
+and Python 3.10.
+"""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import time
+from collections.abc import Callable, Mapping, Sequence
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+ALICE, BOB = 0, 1
+_PARTING = 60.0  # seconds a party that is done stays for the other
+
+#: What a party says when it is done: ``answers`` (what only Alice knows counts) and the ``bytes`` it sent for a query.
+Report = dict[str, Any]
+
+
+def respond(
+    folder: Path, system: str, party: Callable[..., Report], arguments: Sequence[tuple[Any, ...]] = ((), ())
+) -> None:
+    """Run ``party(rank, folder, *arguments[rank])`` in a process for each rank; write ``response.json``.
+
+    Ends the program with one line where a party fails, dies, or is silent for longer than the request allows.
+    """
+    request = read_request(folder)
+    context = multiprocessing.get_context("spawn")
+    processes, pipes = [], []
+    for rank in (ALICE, BOB):
+        ours, theirs = context.Pipe()
+        target = (party, rank, str(folder), arguments[rank], theirs)
+        process = context.Process(target=_run_party, args=target, daemon=True)
+        process.start()
+        theirs.close()
+        processes.append(process)
+        pipes.append(ours)
+    alice, bob = _hear_both(pipes, system, request["timeout"])
+    for pipe in pipes:
+        pipe.close()
+    for process in processes:
+        process.join(10)
+        process.kill()
+    response = {
+        **alice["answers"],
+        "bytes_alice": alice["bytes"],
+        "bytes_bob": bob["bytes"],
+        "peak_rss_mb": max(alice["peak_rss_mb"], bob["peak_rss_mb"]),
+    }
+    (folder / "response.json").write_text(json.dumps(response))
+
+
+def read_request(folder: Path) -> dict[str, Any]:
+    """What the folder asks (:class:`bench.peers.errand.Request`)."""
+    request: dict[str, Any] = json.loads((folder / "request.json").read_text())
+    return request
+
+
+def take_queries(
+    request: Mapping[str, Any],
+    ask: Callable[[int, int], tuple[float, list[int]]],
+    sent: Callable[[], int],
+    ready: Callable[[int], None] = lambda examples: None,
+) -> tuple[dict[str, Any], int]:
+    """A party's part in all queries: the warm-up, single ones, then batches.
+
+    Args:
+        request: how many of each kind, and in all.
+        ask: take examples from start to stop through the system; Alice's milliseconds and classes.
+        sent: bytes this party has sent so far.
+        ready: prepare for queries of so many examples, outside the time.
+
+    Returns:
+        ``labels``, ``milliseconds`` and ``batch_milliseconds``; the median bytes of a single query.
+    """
+    singles, batch = request["singles"], request["batch"]
+    for _ in range(request["warm_up"]):
+        ask(0, 1)
+    labels: list[int] = []
+    times: list[float] = []
+    batched: list[float] = []
+    bytes_sent: list[int] = []
+    for number in range(singles):
+        before = sent()
+        elapsed, found = ask(number, number + 1)
+        bytes_sent.append(sent() - before)
+        times.append(elapsed)
+        labels += found
+    step = batch or 1
+    for start in range(singles, request["examples"], step):
+        stop = min(start + step, request["examples"])
+        ready(stop - start)
+        elapsed, found = ask(start, stop)
+        labels += found
+        if stop - start == batch > 1:
+            batched.append(elapsed / batch)
+    answers: dict[str, Any] = {"labels": labels, "milliseconds": times, "batch_milliseconds": batched}
+    return answers, round(float(np.median(bytes_sent)))
+
+
+def milliseconds_since(started: float) -> float:
+    """Since a moment of :func:`time.perf_counter`."""
+    return 1e3 * (time.perf_counter() - started)
+
+
+def _run_party(
+    party: Callable[..., Report], rank: int, folder: str, arguments: tuple[Any, ...], pipe: Connection
+) -> None:
+    try:
+        report = {**party(rank, Path(folder), *arguments), "peak_rss_mb": round(_peak_rss_mb(), 1)}
+    except Exception as error:
+        report = {"error": " ".join(f"{type(error).__name__}: {error}".split())[:300]}
+    pipe.send_bytes(json.dumps(report).encode())
+    pipe.poll(_PARTING)  # the other one may still need our end of the link
+
+
+def _hear_both(pipes: Sequence[Connection], system: str, timeout: float) -> tuple[Report, Report]:
+    """Both reports, heard in the order they come, so that the one who failed first says why."""
+    until = time.monotonic() + timeout
+    reports: dict[int, Report] = {}
+    while len(reports) < len(pipes):
+        silent = [pipe for rank, pipe in enumerate(pipes) if rank not in reports]
+        speaking = wait(silent, until - time.monotonic())
+        if not speaking:
+            raise SystemExit(f"a party of {system} said nothing in time")
+        for rank, pipe in enumerate(pipes):
+            if pipe in speaking:
+                reports[rank] = _hear(pipe, system)
+    return reports[ALICE], reports[BOB]
+
+
+def _hear(pipe: Connection, system: str) -> Report:
+    try:
+        report: Report = json.loads(pipe.recv_bytes())
+    except EOFError:
+        raise SystemExit(f"a party of {system} ended without a word") from None
+    if "error" in report:
+        raise SystemExit(f"a party of {system} failed: {report['error']}")
+    return report
+
+
+def _peak_rss_mb() -> float:
+    """The kernel's own figure: ``ru_maxrss`` would count what the starting process held."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024 / 1e6
+    raise RuntimeError("this kernel does not say how much memory a process has used: Linux is needed")

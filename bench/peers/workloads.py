@@ -1,0 +1,101 @@
+"""What peers are asked: the networks of a paradigm, and how such a network is described to a program.
+
+A description holds what is public (the shape); weights travel apart from it and are Bob's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+from torch import nn
+
+import he
+from bench.experiment import Cell
+from bench.paradigms.he import recipe as cryptonet
+from bench.row import JSONValue
+from bench.workbench import Workbench
+from models.recipes import DEPINTO, FRAMES, FRAMES_QUICK, Recipe
+from mpc.fixed_point import DEFAULT_INPUT_LIMIT
+from mpc.fx_graph import trace
+
+
+@dataclass(frozen=True, eq=False)
+class Description:
+    """A network for a program: its public ``shape`` as JSON, its ``weights`` by ``layer.name``."""
+
+    shape: str
+    weights: Mapping[str, npt.NDArray[np.floating]]
+
+
+@dataclass(frozen=True)
+class Workload:
+    """The networks of a paradigm that a peer is asked to evaluate.
+
+    ``models`` and ``parameters`` are those of the paradigm's own rows.  ``describe`` takes a trained network and the
+    shape of one example.  ``batch`` clips are asked together.  ``keys_ahead``: what comes before the queries is the
+    offline phase of the paradigm's rows, as keys are made in it.
+    """
+
+    paradigm: str
+    models: tuple[str, ...]
+    parameters: Mapping[str, JSONValue]
+    recipe: Callable[[str, Workbench], Recipe]
+    describe: Callable[[nn.Module, Sequence[int]], Description]
+    batch: int
+    keys_ahead: bool
+
+    def cells(self, mode: str, peer: str) -> list[Cell]:
+        """The rows of a peer."""
+        return [Cell(self.paradigm, mode, model, {**self.parameters, "peer": peer}) for model in self.models]
+
+
+def describe_layers(module: nn.Module, shape: Sequence[int]) -> Description:
+    """Any network that ``mpc`` takes, as a :class:`mpc.plan.ModelPlan`."""
+    plan, weights = trace(module, tuple(shape), input_limit=DEFAULT_INPUT_LIMIT)
+    arrays = {
+        f"{number}.{name}": np.asarray(value, np.float32)
+        for number, tensors in weights.items()
+        for name, value in tensors.items()
+    }
+    return Description(msgspec.json.encode(plan).decode(), arrays)
+
+
+def describe_polynomials(module: nn.Module, shape: Sequence[int]) -> Description:
+    """A polynomial MLP: ``widths``, ``polynomials`` (constant term first); batch normalisation is in the matrices."""
+    network = he.PolynomialNetwork.of(module)
+    if tuple(shape) != (network.inputs,):
+        raise ValueError(f"the network takes {network.inputs} features, the clips have {tuple(shape)}")
+    arrays: dict[str, npt.NDArray[np.floating]] = {}
+    for number, layer in enumerate(network.layers):
+        arrays |= {f"{number}.weight": layer.weight, f"{number}.bias": layer.bias}
+    public = {"widths": network.widths, "polynomials": network.polynomials}
+    return Description(msgspec.json.encode(public).decode(), arrays)
+
+
+def _emotion_recipe(model: str, bench: Workbench) -> Recipe:
+    return {"depinto": DEPINTO, "frames": FRAMES_QUICK if bench.quick else FRAMES}[model]
+
+
+SECRET_SHARING = Workload(
+    paradigm="mpc",
+    models=("frames", "depinto"),
+    parameters={},
+    recipe=_emotion_recipe,
+    describe=describe_layers,
+    batch=16,
+    keys_ahead=False,
+)
+
+ENCRYPTION = Workload(
+    paradigm="he",
+    models=("mlp",),
+    parameters={"degree": 2},
+    recipe=lambda model, bench: cryptonet("poly2"),
+    describe=describe_polynomials,
+    batch=64,
+    keys_ahead=True,
+)
