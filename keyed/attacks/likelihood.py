@@ -24,7 +24,7 @@ from keyed.transform import blocks
 
 _SEGMENT = 16  # blocks
 _LOUDNESSES, _KINDS = 3, 3
-_FLOOR = 1e-9
+_FLOOR = 1e-4  # of the mean power: what lies 40 dB below says more of the recording than of the key
 _TRIED, _ROUNDS = 6, 12
 _AT_A_TIME = 64
 _REFINED = 100
