@@ -101,8 +101,7 @@ class _Alice(_Party):
             self.queries = arrays["queries"]
         started = time.perf_counter()
         self._make_keys()
-        self._send_keys()
-        key_bytes = bytes_sent()
+        key_bytes = self._send_keys()
         if self.link.receive(len(_READY)) != _READY:
             raise ValueError("Bob said something else than that he is ready")
         setup = milliseconds_since(started)
@@ -134,11 +133,14 @@ class _Alice(_Party):
         turns = sorted({turn for product in self.products for turn in product.turns})
         self.context.EvalRotateKeyGen(self.keys.secretKey, [turn * self.stride for turn in turns])
 
-    def _send_keys(self) -> None:
-        binary = self.openfhe.BINARY
+    def _send_keys(self) -> int:
+        """Give Bob what is public; how many bytes of it are keys."""
         self.link.send(self._serialised(self.context))
-        self.link.send(self.openfhe.SerializeEvalMultKeyString(binary))
-        self.link.send(self.openfhe.SerializeEvalAutomorphismKeyString(binary))
+        relinearisation = self.openfhe.SerializeEvalMultKeyString(self.openfhe.BINARY)
+        self.link.send(relinearisation)
+        rotations = self.openfhe.SerializeEvalAutomorphismKeyString(self.openfhe.BINARY)
+        self.link.send(rotations)
+        return len(relinearisation) + len(rotations)
 
     def _ask(self, start: int, stop: int) -> tuple[float, list[int]]:
         """One query: milliseconds from features to classes, and the classes."""
