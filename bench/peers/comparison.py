@@ -121,9 +121,13 @@ PEERS = (
 )
 
 
-def compare_peers(bench: Workbench, nets: Sequence[str]) -> Iterator[Row | Failure]:
-    """Rows of every peer that is installed, for the networks it evaluates, on each of ``nets``."""
-    for peer in PEERS:
+def compare_peers(bench: Workbench, paradigms: Sequence[str], nets: Sequence[str]) -> Iterator[Row | Failure]:
+    """Rows of every peer of ``paradigms`` that is installed, for the networks it evaluates, on each of ``nets``."""
+    peers = [peer for peer in PEERS if peer.workload.paradigm in paradigms]
+    if not peers:
+        known = " and ".join(dict.fromkeys(peer.workload.paradigm for peer in PEERS))
+        bench.say(f"there are no peers of {', '.join(paradigms)}: {known} have some")
+    for peer in peers:
         if reason := peer.missing():
             bench.say(f"{peer.name} is left out: {reason}")
             continue

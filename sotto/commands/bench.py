@@ -37,7 +37,10 @@ Nets = Annotated[
 ]
 Peers = Annotated[
     bool,
-    typer.Option("--peers", help="Add rows of other systems on the same clips and models, where they are installed."),
+    typer.Option(
+        "--peers",
+        help="Add rows of other systems for mpc and he, on the same clips and models, where they are installed.",
+    ),
 ]
 ShowScene = Annotated[
     bool,
@@ -101,13 +104,12 @@ def bench(
 def _outcomes(
     bench: Workbench, paradigm: list[str] | None, nets: list[str], made: _Made, *, with_peers: bool
 ) -> Iterator[Row | Failure]:
-    yield from compare(
-        bench, paradigm or usable(list(PARADIGMS), say), nets, show=made.show if made.with_scene else None
-    )
+    chosen = paradigm or usable(list(PARADIGMS), say)
+    yield from compare(bench, chosen, nets, show=made.show if made.with_scene else None)
     if with_peers:
         from bench.peers.comparison import compare_peers
 
-        yield from compare_peers(bench, nets)
+        yield from compare_peers(bench, chosen, nets)
 
 
 @dataclass

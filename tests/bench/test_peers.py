@@ -325,11 +325,11 @@ def test_the_party_that_failed_says_why(tmp_path, at_bob, reason):
 
 
 def test_peers_are_asked_about_the_networks_they_evaluate(monkeypatch):
-    asked = []
-    bench = SimpleNamespace(say=lambda line: None)
+    asked, said = [], []
+    bench = SimpleNamespace(say=said.append)
     monkeypatch.setattr(comparison, "PEERS", [replace(peer, missing=lambda: None) for peer in comparison.PEERS])
     monkeypatch.setattr(comparison, "measure", lambda peer, cell, bench, net: asked.append((cell, net)))
-    assert len(list(comparison.compare_peers(bench, ["loopback"]))) == len(asked) == 5
+    assert len(list(comparison.compare_peers(bench, ["mpc", "he"], ["loopback"]))) == len(asked) == 5
     assert [(cell.paradigm, cell.mode, cell.model) for cell, _ in asked] == [
         ("mpc", "peer-crypten", "frames"),
         ("mpc", "peer-crypten", "depinto"),
@@ -339,6 +339,10 @@ def test_peers_are_asked_about_the_networks_they_evaluate(monkeypatch):
     ]
     assert asked[-1][0].parameters == {"degree": 2, "peer": "OpenFHE CKKS"}
     assert workloads.ENCRYPTION.parameters in [cell.parameters for cell in cryptonet_cells("quick")]
+    assert len(list(comparison.compare_peers(bench, ["he"], ["loopback"]))) == 1
+    assert said == []
+    assert list(comparison.compare_peers(bench, ["keyed"], ["loopback"])) == []
+    assert said == ["there are no peers of keyed: mpc and he have some"]
 
 
 def test_a_polynomial_network_is_described_by_its_shape_and_folded_layers():
