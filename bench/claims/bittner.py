@@ -17,7 +17,7 @@ PAPER = Paper(
 def _latency(mode: str, at_most_ms: float) -> Item:
     def judge(rows: Sequence[Row]) -> Judgement:
         times = [
-            (f"{row.model} {row.online_ms.median:.3g} ms", row.online_ms.median)
+            (f"{_network(row)} {row.online_ms.median:.3g} ms", row.online_ms.median)
             for row in rows
             if row.mode == mode and row.parameters.get("net") == "loopback" and row.online_ms
         ]
@@ -42,6 +42,12 @@ def _latency(mode: str, at_most_ms: float) -> Item:
         judge=judge,
         corpora=("ravdess", "synthetic"),
     )
+
+
+def _network(row: Row) -> str:
+    """The network, and where it is one of several variants, which."""
+    variant = row.parameters.get("head")
+    return f"{row.model} ({variant})" if variant else row.model
 
 
 def _agreement(rows: Sequence[Row]) -> Judgement:
