@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import threadpoolctl
 import torch
 
 
@@ -15,7 +16,7 @@ def seeded(seed: int) -> Iterator[torch.Generator]:
     The same seed on the same machine gives the same weights.  Never for keys: those are drawn from ``secrets``.
     """
     threads = torch.get_num_threads()
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(), threadpoolctl.threadpool_limits(1):  # NumPy's libraries add up in another order, too
         torch.manual_seed(seed)
         torch.set_num_threads(1)
         try:

@@ -12,12 +12,18 @@ import numpy.typing as npt
 from keyed import Key
 
 
-def encrypt_in_a_loop(x: npt.NDArray[np.floating], key: Key) -> npt.NDArray[np.floating]:
-    """``x`` (rows, columns), a spectrogram or a waveform of one row, in whole blocks; a new array of the same dtype."""
+def encrypt_in_a_loop(
+    x: npt.NDArray[np.floating], key: Key, matrix: npt.NDArray[np.floating] | None = None
+) -> npt.NDArray[np.floating]:
+    """``x`` (rows, columns), a spectrogram or a waveform of one row, in whole blocks; a new array of the same dtype.
+
+    ``matrix`` is a ROM's, in that dtype, where it is at hand.
+    """
     encrypted = np.zeros_like(x)
     m = key.block_size
     height = m if key.dimension == 2 else 1
-    matrix = key.matrix().astype(x.dtype)
+    if matrix is None:
+        matrix = key.matrix().astype(x.dtype) if key.kind == "rom" else np.empty((0, 0), x.dtype)
     for i in range(0, x.shape[0], height):
         for j in range(0, x.shape[1], m):
             block = x[i : i + height, j : j + m].flatten()

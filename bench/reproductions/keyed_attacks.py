@@ -13,7 +13,7 @@ Each key is then used on all queries, and what comes out is heard by an unmodifi
 those without the clear speech get a query, and if they do not recover it at a correlation of 0.99, ten; on ROM with
 long blocks, ten at once.
 
-Every row is the mean over several keys, drawn anew in each run, with the standard deviation beside it (``…_sd``);
+Every row is the mean over several keys, drawn from the seed, with the standard deviation beside it (``…_sd``);
 ``key_exact`` is the share of keys that were found, and ``correlation_least`` the worst key's.  The waveforms of the
 digit strings are attacked by themselves; how well is ``correlation_strings``.
 
@@ -25,6 +25,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 
 import msgspec
 import numpy as np
@@ -35,6 +36,7 @@ from torch import Tensor
 
 import keyed
 from bench.plaintext import plaintext_row
+from bench.reproductions.drawn_keys import drawn_keys
 from bench.reproductions.likeness import intelligibility, log_spectral_distance, mean_of
 from bench.reproductions.request import Request
 from bench.row import Row
@@ -117,24 +119,25 @@ class Stage:
 
 def run(request: Request) -> list[Row]:
     """A row for each key type, block size and attacker."""
+    request.require_corpus("librispeech", "fsdd")
     stage = Stage.open(request)
     found = []
     for dimension, sizes in ((1, WAVEFORM_SIZES), (2, SPECTROGRAM_SIZES)):
         for size in sizes[request.preset]:
             for kind in keyed.KEY_TYPES:
-                for attacker, metrics in _over_keys(kind, size, dimension, stage).items():
+                for attacker, metrics in _over_keys(kind, size, dimension, stage, request.seed).items():
                     found.append(_row(kind, size, dimension, attacker, metrics, stage, request.seed))
                     request.say(f"{kind} {size}, dimension {dimension}, {attacker}: {_short(metrics)}")
     return found
 
 
-def _over_keys(kind: keyed.KeyType, size: int, dimension: int, stage: Stage) -> dict[str, Metrics]:
+def _over_keys(kind: keyed.KeyType, size: int, dimension: int, stage: Stage, seed: int) -> dict[str, Metrics]:
     """Figures of every attacker, over keys of one type and size."""
     each: dict[str, list[Metrics]] = {}
     speeches = [stage.utterances, stage.strings] if dimension == 1 else [stage.frames]
     inverters = [_learnt(kind, size, dimension, speech) for speech in speeches if size**dimension <= _SHORT]
-    for _ in range(_KEYS):
-        for attacker, metrics in _attacked(keyed.generate_key(kind, size, dimension), speeches, inverters, stage):
+    for key in islice(drawn_keys(kind, size, dimension, seed=seed, purpose="attacks"), _KEYS):
+        for attacker, metrics in _attacked(key, speeches, inverters, stage):
             each.setdefault(attacker, []).append(metrics)
     return {attacker: _summary(found) for attacker, found in each.items()}
 

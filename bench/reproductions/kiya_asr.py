@@ -25,5 +25,6 @@ _PUBLISHED = {
 
 def run(request: Request) -> list[Row]:
     """One row for each key type; espeak-ng's voices where no folder of recordings is named."""
+    request.require_corpus("fsdd")
     found = recognisers(request.data, preset=request.preset, seed=request.seed, say=request.say)
     return rows([each.task for each in found], "patch-ctc", request, _PUBLISHED)

@@ -36,6 +36,7 @@ _PUBLISHED = {
 
 def run(request: Request) -> list[Row]:
     """One row for each key type; espeak-ng's voices where no folder of recordings is named."""
+    request.require_corpus("librispeech")
     task = verification_task(request.data, preset=request.preset, seed=request.seed, say=request.say)
     found = rows([task], "speaker-embedding", request, _PUBLISHED)
     return [

@@ -8,6 +8,7 @@ paper), so M samples are twice as long for the recogniser.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import islice
 
 import msgspec
 import numpy as np
@@ -15,6 +16,7 @@ import torch
 
 import keyed
 from bench.plaintext import plaintext_row
+from bench.reproductions.drawn_keys import drawn_keys
 from bench.reproductions.request import Request
 from bench.row import Row
 from bench.speech_tasks import SpeechTask
@@ -35,6 +37,7 @@ _PUBLISHED: Mapping[str, Mapping[int, float]] = {
 
 def run(request: Request) -> list[Row]:
     """A row for each block size and key type."""
+    request.require_corpus("fsdd", "librispeech")
     heard = recognisers(request.data, preset=request.preset, seed=request.seed, say=request.say)
     verifier = verification_task(request.data, preset=request.preset, seed=request.seed, say=request.say)
     plain = {
@@ -61,7 +64,7 @@ def _row(
     plain: Mapping[str, float],
     request: Request,
 ) -> Row:
-    keys = [keyed.generate_key(kind, size) for _ in range(_KEYS[request.preset])]
+    keys = list(islice(drawn_keys(kind, size, seed=request.seed, purpose="block size"), _KEYS[request.preset]))
     words = [word_error_rate(each, key) for each in heard for key in keys]
     speakers = [verifier.measure(verifier.module, keyed.encrypt(verifier.inputs, key)) for key in keys]
     row = plaintext_row(

@@ -1,7 +1,9 @@
 """How the error rates scatter over many incorrect ROM keys: 1000 for a verifier, 100 for a recogniser, M = 3, 5, 10.
 
 Source: Niwa, Shiota, Kiya (extended paper), figures 9 to 11.  As there, the verifier is encrypted and gets queries
-under incorrect keys, and the recogniser is an unmodified one that gets encrypted waveforms.  The papers compare three
+under incorrect keys, and the recogniser is an unmodified one that gets encrypted waveforms (of the first fold of
+speakers).  For the keys of the lowest and of the highest error rates, a tenth each, it is drawn how far speech under
+them is from speech under the correct key (figure 10): ‖x K' − x K‖ / ‖x‖ over all queries.  The papers compare three
 networks of different quality; here one trained trunk stands behind filterbanks that read blocks of 3, 5 and 10, so that
 only M differs.
 
@@ -13,6 +15,7 @@ encrypted as well and both ways are compared.
 from __future__ import annotations
 
 import copy
+from itertools import islice
 from pathlib import Path
 
 import msgspec
@@ -24,6 +27,7 @@ from torch import nn
 
 import keyed
 from bench.plaintext import plaintext_row
+from bench.reproductions.drawn_keys import drawn_keys
 from bench.reproductions.kiya_block_size import word_error_rate
 from bench.reproductions.request import Request
 from bench.reproductions.violins import Violin, draw
@@ -31,6 +35,7 @@ from bench.results import write_whole
 from bench.row import Row
 from bench.speech_tasks.recognition import Recogniser, recognisers
 from bench.speech_tasks.verification import verification_task
+from keyed.transform import blocks
 
 DESCRIPTION = "error rates over many incorrect ROM keys (full: 1000 verifying, 100 recognising), violins (--data DIR)"
 
@@ -46,11 +51,14 @@ Rates = npt.NDArray[np.float64]
 def run(request: Request) -> list[Row]:
     """A row for each task and block size; the rates of all keys as a table and as violins in the output folder."""
     rows: list[Row] = []
+    request.require_corpus("librispeech", "fsdd")
     violins: dict[str, list[Violin]] = {"asv": [], "asr": []}
+    groups: list[Violin] = []
     for size in SIZES:
-        row, violin = _verifying(size, request)
+        row, violin, distances = _verifying(size, request)
         rows.append(row)
         violins["asv"].append(violin)
+        groups += groups_by_rate(size, violin.rates, distances)
     recogniser = recognisers(request.data, preset=request.preset, seed=request.seed, say=request.say, folds=1)[0]
     for size in SIZES:
         row, violin = _recognising(size, recogniser, request)
@@ -61,30 +69,60 @@ def run(request: Request) -> list[Row]:
         draw(violins[name], metric, request.out / f"wrong-keys-{name}.svg")
         _write_rates(violins[name], request.out / f"wrong-keys-{name}.csv")
         request.say(f"drawn: {request.out / f'wrong-keys-{name}.svg'}")
+    draw(
+        groups,
+        "distance of speech under both keys, of its norm",
+        request.out / "wrong-keys-distances.svg",
+    )
+    _write_rates(groups, request.out / "wrong-keys-distances.csv", "distance")
     return rows
 
 
-def _verifying(size: int, request: Request) -> tuple[Row, Violin]:
+def _verifying(size: int, request: Request) -> tuple[Row, Violin, Rates]:
+    """The row, the error rates, and how far each key takes speech from where the correct one does."""
     task = verification_task(
         request.data, preset=request.preset, seed=request.seed, say=request.say, block_size=size,
         seconds=_SECONDS, utterances=_UTTERANCES,
     )  # fmt: skip
     plain = 100 * task.measure(task.module, task.inputs)
-    key = keyed.generate_key("rom", size)
+    drawn = drawn_keys("rom", size, seed=request.seed, purpose="incorrect keys, verifying")
+    key = next(drawn)
     encrypted = keyed.encrypt_model(task.module, key)
+    power = block_power(task.inputs, size)
     rates, distances, apart = [], [], 0.0
-    for number in range(_KEYS[request.preset]["asv"]):
-        wrong = keyed.generate_key("rom", size)
+    for number, wrong in enumerate(islice(drawn, _KEYS[request.preset]["asv"])):
         outputs = task.outputs(under_wrong_key(encrypted, wrong), task.inputs)
         rates.append(100 * task.figure(outputs))
-        distances.append(float(np.linalg.norm(key.matrix() - wrong.matrix())))
+        distances.append(distance(power, key.matrix() - wrong.matrix()))
         if number < _COMPARED:
             real = task.outputs(encrypted, keyed.encrypt(task.inputs, wrong))
             apart = max(apart, float((real - outputs).abs().max() / real.abs().max()))
     near = float(spearmanr(distances, rates).statistic)
     more = {"folded_key_error": apart, "distance_rank_correlation": near}
     violin = Violin(f"M = {size}", np.array(rates), plain)
-    return _row("asv", "speaker-embedding", task.corpus, size, violin, len(task.inputs), more, request), violin
+    row = _row("asv", "speaker-embedding", task.corpus, size, violin, len(task.inputs), more, request)
+    return row, violin, np.array(distances)
+
+
+def block_power(speech: torch.Tensor, size: int) -> Rates:
+    """Mean of xᵀ x over the blocks x (1, M) of ``speech``, divided by the mean of x xᵀ: (M, M)."""
+    apart = blocks(speech, size, 1).reshape(-1, size).double()
+    power: Rates = (apart.T @ apart / apart.square().sum()).numpy()
+    return power
+
+
+def distance(power: Rates, difference: Rates) -> float:
+    """‖x D‖ / ‖x‖ over all blocks x of speech of that :func:`block_power`, for a ``difference`` D of keys (M, M)."""
+    return float(np.sqrt(np.trace(difference.T @ power @ difference)))
+
+
+def groups_by_rate(size: int, rates: Rates, distances: Rates) -> list[Violin]:
+    """Distances of the tenth of keys with the lowest error rates, and of that with the highest."""
+    order, tenth = np.argsort(rates, kind="stable"), max(2, len(rates) // 10)
+    return [
+        Violin(f"M = {size} {name}", distances[chosen])
+        for name, chosen in (("lowest", order[:tenth]), ("highest", order[-tenth:]))
+    ]
 
 
 def under_wrong_key(encrypted: nn.Module, wrong: keyed.Key) -> nn.Module:
@@ -98,7 +136,8 @@ def under_wrong_key(encrypted: nn.Module, wrong: keyed.Key) -> nn.Module:
 
 def _recognising(size: int, recogniser: Recogniser, request: Request) -> tuple[Row, Violin]:
     plain = 100 * recogniser.task.measure(recogniser.module, recogniser.task.inputs)
-    keys = (keyed.generate_key("rom", size) for _ in range(_KEYS[request.preset]["asr"]))
+    drawn = drawn_keys("rom", size, seed=request.seed, purpose="incorrect keys, recognising")
+    keys = islice(drawn, _KEYS[request.preset]["asr"])
     violin = Violin(f"M = {size}", np.array([100 * word_error_rate(recogniser, key) for key in keys]), plain)
     corpus, queries = recogniser.corpus, len(recogniser.strings)
     return _row("asr", "patch-ctc", corpus, size, violin, queries, {}, request), violin
@@ -146,7 +185,7 @@ def _spread(rates: Rates) -> dict[str, float]:
     return {"least": rates.min(), "p5": low, "median": middle, "p95": high, "most": rates.max()}
 
 
-def _write_rates(violins: list[Violin], path: Path) -> None:
-    lines = ["block size,rate in percent"]
+def _write_rates(violins: list[Violin], path: Path, what: str = "rate in percent") -> None:
+    lines = [f"block size,{what}"]
     lines += [f"{violin.label.removeprefix('M = ')},{rate:.4f}" for violin in violins for rate in violin.rates]
     write_whole(path, "\n".join(lines) + "\n")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from audio import CorpusError
 from bench.experiment import Say
 from bench.suite import open_workbench
 from bench.workbench import Workbench
@@ -25,6 +26,20 @@ class Request:
     say: Say
     skip_broken: bool = False
     runs: int | None = None
+
+    def require_corpus(self, *names: str) -> None:
+        """Refuse another corpus than the ones a reproduction is measured on, or one of them without its folder.
+
+        Raises:
+            CorpusError: one clear line.
+        """
+        if self.corpus == "synthetic":
+            return
+        if self.corpus not in names:
+            known = " or ".join(names)
+            raise CorpusError(f"this is not measured on {self.corpus}: --corpus takes {known}, or leave it out")
+        if self.data is None:
+            raise CorpusError(f"{self.corpus} is on disk: name its folder with --data DIR")
 
     def open_workbench(self, *, corpus: str | None = None, preset: str | None = None) -> Workbench:
         """The corpus that was asked for, or the one named here; ``preset`` where the one asked for does not matter.

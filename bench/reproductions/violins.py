@@ -16,25 +16,27 @@ from bench.results import write_whole
 
 @dataclass(frozen=True, eq=False)
 class Violin:
-    """``rates`` (keys,) and the rate without any key, in percent."""
+    """``rates`` (keys,), and the rate without any key where there is one."""
 
     label: str
     rates: npt.NDArray[np.float64]
-    plain: float
+    plain: float | None = None
 
 
 def draw(violins: Sequence[Violin], metric: str, path: Path) -> None:
     """Write the plot as SVG, whole or not at all."""
-    figure = Figure(figsize=(6, 4), layout="constrained")
+    figure = Figure(figsize=(max(6, 1.6 * len(violins)), 4), layout="constrained")
     axes = figure.subplots()
     places = range(1, len(violins) + 1)
     axes.violinplot([violin.rates for violin in violins], positions=places, showmedians=True, widths=0.8)
-    axes.plot(places, [violin.plain for violin in violins], "k*", markersize=11, label="plain model, plain speech")
+    plain = [(place, violin.plain) for place, violin in zip(places, violins, strict=True) if violin.plain is not None]
+    if plain:
+        axes.plot(*zip(*plain, strict=True), "k*", markersize=11, label="plain model, plain speech")
+        axes.legend(frameon=False)
     axes.set_xticks(places, [f"{violin.label}\n{len(violin.rates)} keys" for violin in violins])
     axes.set_ylabel(metric)
     axes.set_ylim(bottom=0)
     axes.grid(axis="y", linewidth=0.4)
-    axes.legend(frameon=False)
     buffer = io.StringIO()
     figure.savefig(buffer, format="svg", metadata={"Date": None})
     write_whole(path, buffer.getvalue())

@@ -134,7 +134,7 @@ def test_speed_compares_before_it_reports(made_up, monkeypatch):
     for row in rows:
         assert row.metrics["gb_per_s"] > 0
         assert row.metrics["loop_over_transform"] == pytest.approx(row.metrics["loop_ms"] / row.metrics["transform_ms"])
-    monkeypatch.setattr(kiya_speed, "encrypt_in_a_loop", lambda clip, key: clip)
+    monkeypatch.setattr(kiya_speed, "encrypt_in_a_loop", lambda clip, key, matrix: clip)
     with pytest.raises(ValueError, match="disagree"):
         kiya_speed.run(made_up[0])
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from itertools import islice, pairwise
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from audio import CorpusError
 from bench.claims import niwa
 from bench.claims.claim import Verdict
 from bench.reproductions import TARGETS, Request, kiya_block_size, kiya_wrong_keys
+from bench.reproductions.drawn_keys import drawn_keys
 from bench.reproductions.encryption_scenario import rows, scenario
 from bench.reproductions.kiya_asv import key_from_filterbank
 from bench.reproductions.kiya_block_size import word_error_rate
@@ -57,7 +59,7 @@ def _tasks():
 def test_the_correct_key_gives_the_plain_answer_and_others_do_not(name, kind):
     task = _tasks()[name]
     plain = task.outputs(task.module, task.inputs)
-    found = scenario(task, kind, plain)
+    found = scenario(task, kind, plain, 0)
     assert found.correct_key < 1e-10 * found.largest_output
     assert found.largest_error < 1e-10 * found.largest_output
     if kind == "flipping":
@@ -185,3 +187,33 @@ def test_on_people_the_correct_key_changes_nothing_and_incorrect_ones_do(target,
         assert metrics[f"{metric}_plain_model"] < 30
         if row.mode != "shuffling":
             assert metrics[f"{metric}_incorrect_key"] > metrics[f"{metric}_plain_model"]
+
+
+def test_drawn_keys_come_again_from_their_seed_and_differ_for_every_purpose():
+    def first(seed, purpose):
+        return list(islice(drawn_keys("shuffling", 3, seed=seed, purpose=purpose), 8))
+
+    assert first(0, "a") == first(0, "a")
+    assert first(0, "a") != first(1, "a")
+    assert first(0, "a") != first(0, "b")
+    assert all(one != other for one, other in pairwise(first(0, "a")))
+
+
+def test_the_distance_of_two_keys_is_that_of_speech_under_them():
+    speech = torch.randn(3, 40)
+    key, other = islice(drawn_keys("rom", 5, seed=0, purpose="test"), 2)
+    apart = (keyed.encrypt(speech, key) - keyed.encrypt(speech, other)).norm() / speech.norm()
+    power = kiya_wrong_keys.block_power(speech, 5)
+    found = kiya_wrong_keys.distance(power, key.matrix() - other.matrix())
+    assert found == pytest.approx(float(apart), rel=1e-5)
+    low, high = kiya_wrong_keys.groups_by_rate(5, np.array([3.0, 1.0, 2.0, 9.0]), np.array([30.0, 10.0, 20.0, 90.0]))
+    assert sorted(low.rates) == [10, 20]
+    assert sorted(high.rates) == [30, 90]
+
+
+@pytest.mark.parametrize("target", ["kiya-asv", "kiya-asr", "kiya-block-size", "kiya-wrong-keys", "keyed-attacks"])
+def test_another_corpus_than_the_tasks_own_is_refused(target, tmp_path):
+    for corpus, data, reason in (("esc10", tmp_path, "measured on esc10"), ("librispeech", None, "--data|measured on")):
+        with pytest.raises(CorpusError, match=reason) as refused:
+            TARGETS[target].run(Request(corpus, data, "quick", 0, tmp_path, lambda line: None))
+        assert "\n" not in str(refused.value)
