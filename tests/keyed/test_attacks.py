@@ -23,6 +23,7 @@ from keyed.attacks import (
 )
 from keyed.attacks.lining_up import solve_signs
 from keyed.attacks.moments import LAGS, Stationarity
+from keyed.attacks.second_order import right_way_up
 from keyed.transform import blocks
 
 SPEECH = Path(os.environ.get("SOTTO_DATA", "")) / "librispeech"
@@ -124,6 +125,15 @@ def test_rom_falls_to_stationarity(sounds, dimension, size, least):
     assert outcome.correlation > least
     assert outcome.correlation > outcome.correlation_encrypted + 0.2
     assert not outcome.key_exact or outcome.correlation > 0.999
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_the_skewness_of_spectrograms_shows_their_sign(sign):
+    drawn = torch.from_numpy(np.random.default_rng(0).gamma(1.0, size=(6, 16, 80))).float() - 1  # few large values
+    speech, public = drawn[:2], drawn[2:]
+    key = ROM.generate(4, 2, seed=1)
+    right = torch.from_numpy(key.matrix())
+    assert torch.equal(right_way_up(sign * right, encrypt(speech, key), public, 4), right)
 
 
 @pytest.mark.parametrize("kind", ["shuffling", "flipping"])  # every rotation of white noise is as good as any other
