@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from audio import CORPORA
+from audio import CORPORA, CorpusError
 from bench import results
 from bench.claims.claim import Item, Judgement, open_for
 from bench.experiment import Say
@@ -35,7 +35,14 @@ def review(
     ``data`` holds corpora each under its own name; where none of an item's is there, the built-in corpus serves, if it
     can be measured on that.  With ``reuse``, rows that an earlier review of the same corpus, preset and seed left in
     ``out`` are taken.  A reproduction that fails leaves its items open and says why; the others still run.
+
+    Raises:
+        CorpusError: ``data`` is no folder, or holds none of the corpora; one clear line.
     """
+    _require_corpora(items, data)
+    chosen = {item.target: corpus_for(item, data) for item in items}
+    for corpus in dict.fromkeys(name for name in chosen.values() if name not in (None, "none")):
+        say(f"on {corpus}: {', '.join(target for target, name in chosen.items() if name == corpus)}")
     measured: dict[str, tuple[Sequence[Row], str, str | None]] = {}
     for number, item in enumerate(items):
         if item.target not in measured:
@@ -43,6 +50,16 @@ def review(
             measured[item.target] = _measure(item, data, preset, seed, out, reuse, say)
         rows, corpus, fault = measured[item.target]
         yield Reviewed(item, rows, corpus, open_for(fault) if fault else item.judge(rows))
+
+
+def _require_corpora(items: Sequence[Item], data: Path | None) -> None:
+    if data is None:
+        return
+    if not data.is_dir():
+        raise CorpusError(f"{data} is no folder: --data takes the one that holds the corpora, each under its own name")
+    known = dict.fromkeys(name for item in items for name in item.corpora if name != "synthetic")
+    if known and not any((data / folder).is_dir() for name in known for folder in CORPORA[name].folders):
+        raise CorpusError(f"{data} holds none of {', '.join(known)}: leave --data out for the built-in corpus")
 
 
 def _measure(

@@ -20,7 +20,7 @@ from bench.sweeps.axes import SweepError
 Work = Callable[[str], str]
 
 _AHEAD = 3  # tasks under way for every worker
-_DASK = re.compile(r"dask://(?P<address>[A-Za-z0-9_.\-\[\]:]+:\d{1,5})?")
+_DASK = re.compile(r"dask://([A-Za-z0-9_.\-\[\]:]+:\d{1,5})?")
 
 
 class Executor(Protocol):
@@ -71,7 +71,7 @@ class Joblib:
 class Dask:
     """The workers of a cluster: the one at ``address``, or without one a LocalCluster of ``workers`` processes."""
 
-    def __init__(self, address: str | None, workers: int, *, timeout: float = 120.0) -> None:
+    def __init__(self, address: str | None, workers: int, *, timeout: float = 15.0) -> None:
         try:
             from distributed import Client, LocalCluster
         except ImportError:
@@ -83,7 +83,7 @@ class Dask:
             )
         try:
             self._client = Client(address if self._cluster is None else self._cluster, timeout=timeout)
-            self._client.wait_for_workers(workers if self._cluster else 1, timeout=timeout)
+            self._client.wait_for_workers(workers if self._cluster else 1, timeout=4 * timeout)
         except (OSError, TimeoutError) as error:
             self.close()
             raise SweepError(f"no Dask scheduler with workers answers at {address} ({type(error).__name__})") from None
@@ -108,13 +108,20 @@ class Dask:
                 each.close(timeout=10)
 
 
+def require_known(name: str) -> None:
+    """Refuse what is no executor, before anything is loaded for it.  Raises :class:`SweepError`."""
+    if name not in ("serial", "local") and not _DASK.fullmatch(name):
+        raise SweepError(
+            f"the executor {name[:60]} is none of serial, local, dask:// (a cluster here), dask://HOST:PORT"
+        )
+
+
 def executor(name: str, workers: int) -> Executor:
-    """``serial``, ``local`` or ``dask://[HOST:PORT]``.  Raises :class:`SweepError`."""
+    """``serial``, ``local`` or ``dask://[HOST:PORT]``, ready to work.  Raises :class:`SweepError`."""
+    require_known(name)
     if name == "serial":
         return Here()
     if name == "local":
         return Joblib(workers)
-    if found := _DASK.fullmatch(name):
-        address = found["address"]
-        return Dask(None if address is None else f"tcp://{address}", workers)
-    raise SweepError(f"the executor {name[:60]} is none of serial, local, dask:// (a cluster here), dask://HOST:PORT")
+    address = name.removeprefix("dask://")
+    return Dask(f"tcp://{address}" if address else None, workers)

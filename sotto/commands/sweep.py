@@ -64,6 +64,7 @@ def sweep(
     found = STUDIES[study]
     axes = found.axes(preset)
     results.require_writable(out_folder)
+    executors.require_known(executor)
     plan, bench = open_plan(study, vary or [], corpus, data, preset=preset, seed=seed, skip_broken=skip_broken, say=say)
     kept = Store(store or cache.root() / "sweeps")
     if dry_run:
@@ -72,8 +73,9 @@ def sweep(
         pace = "" if stored.pace is None else f", about {stored.pace * left / 3600:.2f} hours of one worker"
         out.print(f"{len(plan)} tasks, {len(plan) - left} done, {left} to do{pace}")
         return
-    found.prepare(bench)
+    say(f"workers: {executor}")
     with contextlib.closing(executors.executor(executor, workers)) as crew:
+        found.prepare(bench)
         outcome = run_sweep(plan, kept, crew, say)
     _finish(outcome, axes, out_folder, json)
 

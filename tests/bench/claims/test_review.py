@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from audio import CorpusError
 from bench.claims import review as reviewing
 from bench.claims.claim import Item, Judgement, Verdict
 from bench.claims.review import corpus_for, review
@@ -51,6 +52,23 @@ def test_the_nearest_corpus_at_hand_is_taken(tmp_path):
     assert corpus_for(item(), None) == "synthetic"
     assert corpus_for(item(corpora=("fsdd",)), tmp_path) is None
     assert corpus_for(item(corpora=()), None) == "none"
+
+
+def test_a_folder_without_any_corpus_is_refused_before_anything_is_measured(targets, tmp_path):
+    (tmp_path / "holiday").mkdir()
+    for wrong in (tmp_path / "nowhere", tmp_path / "holiday"):
+        with pytest.raises(CorpusError) as refused:
+            run([item()], tmp_path, data=wrong)
+        assert "\n" not in str(refused.value)
+    assert targets["good"].asked == []
+
+
+def test_it_says_first_what_is_measured_on_which_corpus(targets, tmp_path):
+    (tmp_path / "ravdess").mkdir()
+    said = []
+    items = [item(), item("bad", corpora=("synthetic",)), item("good", corpora=())]
+    next(review(items[:2], tmp_path, preset="quick", seed=0, out=tmp_path, reuse=False, say=said.append))
+    assert said[:2] == ["on ravdess: good", "on synthetic: bad"]
 
 
 def test_a_reproduction_runs_once_for_all_its_items(targets, tmp_path):

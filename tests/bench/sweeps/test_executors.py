@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bench.sweeps.axes import SweepError
-from bench.sweeps.executors import Dask, Here, Joblib, executor
+from bench.sweeps.executors import Dask, Here, Joblib, executor, require_known
 
 
 def process(task):
@@ -68,5 +68,7 @@ def test_names():
     assert executor("serial", 4).workers == 1
     assert executor("local", 4).workers == 4
     for wrong in ("threads", "dask:/x", "dask://host", "dask://host:port", "dask://a b:1", "dask://h:1/x", ""):
+        with pytest.raises(SweepError):
+            require_known(wrong)
         with pytest.raises(SweepError):
             executor(wrong, 1)
