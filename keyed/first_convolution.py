@@ -4,7 +4,8 @@ A key cancels only if the first thing a model computes from its input is one con
 kernel = stride = M, no padding, no dilation (Niwa, Shiota, Kiya, §III-B).  Three ways to find it, the surest first:
 
 1. with an example input the model is run and watched: works for every model, and is proof for that input;
-2. without one, the data is followed through the model by ``torch.fx``, where the model can be traced;
+2. without one, the data is followed through the model by ``torch.fx``, where the model can be traced (in evaluation
+   mode, as it is used);
 3. a model that cannot be traced (Hugging Face's and torchaudio's speech models branch on their data), or of which a
    trace does not show all (hooks, a ``forward`` of one object's own), is run and watched on a chirp in the shapes that
    speech models take; where it takes none of them, the caller must give an example.
@@ -18,7 +19,8 @@ import copy
 import inspect
 import math
 import operator
-from collections.abc import Iterator
+import textwrap
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import torch
@@ -40,13 +42,14 @@ def find_first_convolution(module: nn.Module, *, example: Tensor | None = None) 
     """Name (as in ``named_modules``; "" for the module itself) of the convolution that the input reaches first.
 
     Raises:
-        NotEligibleError: there is none, or something else reads the input too.
+        NotEligibleError: there is none, or something else reads the input too; the model cannot be copied, or does not
+            run on the example.
     """
     return first_convolution_and_input(module, example)[0]
 
 
 def first_convolution_and_input(module: nn.Module, example: Tensor | None) -> tuple[str, Tensor | None]:
-    """Also the input that the model was run on, with its batch axis; None where it was not run."""
+    """Also the input that a copy of the model was run on, with its batch axis; None where it was not run."""
     if isinstance(module, torch.jit.ScriptModule):
         raise NotEligibleError("a scripted model cannot be looked into: encrypt the model it was scripted from")
     inside = module._modules.get("_orig_mod")  # what torch.compile wraps
@@ -60,10 +63,27 @@ def first_convolution_and_input(module: nn.Module, example: Tensor | None) -> tu
             "this model has no Conv1d or Conv2d for a key to go into: train one whose first layer is a convolution "
             "with kernel = stride = M (a linear layer on blocks is one)"
         )
+    module = copied(module).eval()
     if example is not None:
-        return _watched(module, example), example
+        return _watched_on_the_example(module, example), example
     graph = None if _has_more_than_a_trace_shows(module) else _traced(module)
     return _watched_on_a_chirp(module) if graph is None else (_followed(module, graph), None)
+
+
+def copied(module: nn.Module) -> nn.Module:
+    """A deep copy; raises NotEligibleError where none can be made."""
+    try:
+        return copy.deepcopy(module)
+    except Exception as error:  # whatever a layer or attribute raises that does not like to be copied
+        raise NotEligibleError(
+            f"this model cannot be copied ({in_short(error)}): with weight norm in it, run it once under "
+            "torch.no_grad() before; else take out what copy.deepcopy does not take"
+        ) from error
+
+
+def in_short(error: Exception) -> str:
+    """An error of somebody else's code on a part of a line."""
+    return textwrap.shorten(f"{type(error).__name__}: {error}", 100, placeholder=" …")
 
 
 def _has_more_than_a_trace_shows(module: nn.Module) -> bool:
@@ -209,13 +229,28 @@ def _described(module: nn.Module, node: fx.Node) -> str:
     return f"the operation '{getattr(node.target, '__name__', node.target)}'"
 
 
+def _watched_on_the_example(module: nn.Module, example: Tensor) -> str:
+    floating = isinstance(example, Tensor) and example.is_floating_point() and example.numel() > 0
+    if not floating or not example.isfinite().all() or example.min() == example.max():
+        raise NotEligibleError(
+            "example= is a floating-point tensor with finite values, not all equal: pass a typical input with its "
+            "batch axis"
+        )
+    try:
+        return _watched(module, example)
+    except NotEligibleError:
+        raise
+    except Exception as error:  # whatever a forward method raises on an input it was not made for
+        raise NotEligibleError(
+            f"the model does not run on the example of shape {tuple(example.shape)} ({in_short(error)}): pass a "
+            "typical input with its batch axis"
+        ) from error
+
+
 def _watched_on_a_chirp(module: nn.Module) -> tuple[str, Tensor]:
     """Run the model on a chirp in the shapes that its convolutions could be given, until it takes one; name, chirp."""
     convolutions = [layer for _, layer in _leaves(module) if isinstance(layer, Convolution)]
-    for shape in dict.fromkeys(shape for layer in convolutions for shape in _shapes_for(layer)):
-        place = torch.arange(math.prod(shape), dtype=torch.float64)
-        chirp = (1 + place + 1e-5 * place**2).sin().reshape(shape)  # no number near its neighbours, from the first on
-        chirp = chirp.to(next(module.parameters()))
+    for chirp in chirps(convolutions, next(module.parameters())):
         try:
             return _watched(module, chirp), chirp
         except NotEligibleError:
@@ -225,6 +260,14 @@ def _watched_on_a_chirp(module: nn.Module) -> tuple[str, Tensor]:
     raise NotEligibleError(
         "this model can neither be traced nor run on inputs of the usual shapes: pass example=, a typical input"
     )
+
+
+def chirps(convolutions: Iterable[nn.Module], like: Tensor) -> Iterator[Tensor]:
+    """A chirp in each of the shapes that speech models with these convolutions take, dtype and device as ``like``."""
+    for shape in dict.fromkeys(shape for layer in convolutions for shape in _shapes_for(layer)):
+        place = torch.arange(math.prod(shape), dtype=torch.float64)
+        chirp = (1 + place + 1e-5 * place**2).sin().reshape(shape)  # no number near its neighbours, from the first on
+        yield chirp.to(like)
 
 
 def _shapes_for(layer: nn.Module) -> Iterator[tuple[int, ...]]:
@@ -241,7 +284,7 @@ def _shapes_for(layer: nn.Module) -> Iterator[tuple[int, ...]]:
 
 def _watched(module: nn.Module, example: Tensor) -> str:
     """Run a copy on ``example``; the first convolution must get the example itself, up to axes in front."""
-    watched = copy.deepcopy(module).eval()
+    watched = copied(module).eval()
     calls: list[tuple[str, Tensor]] = []
 
     def remember(name: str) -> Any:

@@ -1,4 +1,6 @@
 import copy
+import dataclasses
+import threading
 
 import pytest
 import torch
@@ -180,7 +182,7 @@ def test_the_example_finds_another_reader_of_the_input():
     with pytest.raises(NotEligibleError, match="read in 2 places"):
         encrypt_model(model, key)
     with pytest.raises(NotEligibleError, match="something besides the first convolution"):
-        encrypt_model(model, key, example=torch.ones(1, 1, 100))
+        encrypt_model(model, key, example=torch.randn(1, 1, 100))
 
 
 class Untraceable(nn.Module):
@@ -284,3 +286,146 @@ def test_random_numbers_in_evaluation_are_no_difference():
     state = torch.get_rng_state()
     encrypt_model(model, generate_key("rom", 10))
     assert torch.equal(state, torch.get_rng_state())
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_a_model_that_is_another_one_in_evaluation(training):
+    class Normalising(nn.Module):
+        def __init__(self, when):
+            super().__init__()
+            self.when, self.first = when, nn.Conv1d(1, 4, 10, 10)
+
+        def forward(self, x):
+            if self.training == self.when:
+                x = (x - x.mean()) * torch.hann_window(x.shape[-1])
+            return self.first(x)
+
+    key, x = generate_key("rom", 10), torch.randn(2, 1, 100)
+    with pytest.raises(NotEligibleError, match="read in 2 places"):
+        encrypt_model(Normalising(when=False).train(training), key)
+    model = Normalising(when=True).train(training)
+    encrypted = encrypt_model(model, key)
+    assert encrypted.training == model.training == training
+    with torch.no_grad():
+        torch.testing.assert_close(encrypted.eval()(encrypt(x, key)), model.eval()(x), rtol=0, atol=1e-5)
+
+
+def test_a_traced_model_has_to_agree_too():
+    class Asking(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first = nn.Conv1d(1, 4, 10, 10)
+
+        def forward(self, x):
+            if isinstance(x, torch.Tensor):  # not while it is traced
+                x = x.abs()
+            return self.first(x)
+
+    with pytest.raises(NotEligibleError, match="something besides the first convolution"):
+        encrypt_model(Asking(), generate_key("rom", 10, seed=1))
+
+
+def test_a_traced_model_for_one_length_only():
+    """It takes none of the usual shapes; what the trace shows is enough."""
+    model = nn.Sequential(nn.Conv1d(1, 8, 10, 10), nn.Linear(7, 4))
+    key, x = generate_key("rom", 10), torch.randn(2, 1, 70)
+    with torch.no_grad():
+        torch.testing.assert_close(encrypt_model(model, key)(encrypt(x, key)), model(x), rtol=0, atol=1e-5)
+
+
+@dataclasses.dataclass
+class Scores:
+    logits: torch.Tensor | None = None
+    length: int = 0
+
+
+def one_reader(m, x):
+    return m.second(m.first(x))
+
+
+def second_reader(m, x):
+    return one_reader(m, x) + x[..., 20::10]
+
+
+@pytest.mark.parametrize("returned", [Scores, lambda y: [{"a": (Scores(y, 3),)}]])
+def test_answers_in_dataclasses_are_compared(returned):
+    key = generate_key("rom", 10, seed=1)
+    with pytest.raises(NotEligibleError, match="something besides the first convolution"):
+        encrypt_model(Untraceable(lambda m, x: returned(second_reader(m, x))), key)
+    encrypt_model(Untraceable(lambda m, x: returned(one_reader(m, x))), key)
+
+
+@pytest.mark.parametrize(
+    "returned",
+    [
+        lambda y: y.argmax(1),
+        lambda y: Scores(None, len(y)),
+        lambda y: 0 * y,
+        lambda y: torch.nan * y,
+        lambda y: y[:0],
+        lambda y: None,
+        lambda y: float(y.sum()),
+    ],
+)
+def test_answers_that_cannot_be_compared(returned):
+    key = generate_key("rom", 10, seed=1)
+    for forward in (second_reader, one_reader):
+        with pytest.raises(NotEligibleError, match="nothing that can be compared"):
+            encrypt_model(Untraceable(lambda m, x, forward=forward: returned(forward(m, x))), key)
+
+
+def test_labels_of_a_traced_model_need_no_comparison():
+    class Labels(nn.Sequential):
+        def forward(self, x):
+            return super().forward(x).argmax(1)
+
+    encrypt_model(Labels(*small()), generate_key("rom", 10))
+
+
+def test_infinite_scores_are_left_out_of_the_comparison():
+    def masked(forward):
+        return Untraceable(lambda m, x: F.pad(forward(m, x), (0, 1), value=-torch.inf))
+
+    key = generate_key("rom", 10, seed=1)
+    encrypt_model(masked(one_reader), key)
+    with pytest.raises(NotEligibleError, match="something besides the first convolution"):
+        encrypt_model(masked(second_reader), key)
+
+
+@pytest.mark.parametrize(
+    ("forward", "reason"),
+    [
+        (lambda m, x: m.first(x)[:, : 1 + int(1e4 * x.abs().max()) % 7], "has another shape"),
+        (lambda m, x: m.first(x) if float(x.abs().max()) <= 1 else m.none, "does not run on an input"),
+    ],
+)
+def test_answers_of_other_shapes_and_failures(forward, reason):
+    """A chirp is at most 1 and an encrypted one is not; 0.9998 and 1.5, say, give other numbers of channels."""
+    with pytest.raises(NotEligibleError, match=f"{reason}.*something besides the first convolution") as caught:
+        encrypt_model(Untraceable(forward), generate_key("rom", 10, seed=1))
+    assert "\n" not in str(caught.value)
+
+
+def test_examples_that_show_nothing():
+    model, key = Untraceable(second_reader), generate_key("shuffling", 10)
+    with pytest.raises(NotEligibleError, match="not all equal"):
+        encrypt_model(model, key, example=torch.zeros(1, 1, 100))
+    with pytest.raises(NotEligibleError, match="leaves the blocks of the example as they are"):
+        encrypt_model(model, key, example=torch.arange(10.0).repeat_interleave(10).reshape(1, 1, 100))
+
+
+def test_a_model_that_does_not_run_on_whole_blocks():
+    """It takes 104 samples, of which the first convolution reads 100."""
+
+    def forward(m, x):
+        return one_reader(m, x) if x.shape[-1] % 10 else m.none
+
+    with pytest.raises(NotEligibleError, match="lengths that are multiples of 10"):
+        encrypt_model(Untraceable(forward), generate_key("rom", 10), example=torch.randn(1, 1, 104))
+
+
+def test_a_model_that_cannot_be_copied():
+    model = nn.Conv1d(1, 4, 10, 10)
+    model.lock = threading.Lock()
+    with pytest.raises(NotEligibleError, match="cannot be copied"):
+        encrypt_model(model, generate_key("rom", 10))

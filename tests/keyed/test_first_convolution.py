@@ -1,4 +1,5 @@
 import operator
+import threading
 
 import pytest
 import torch
@@ -101,6 +102,17 @@ def test_a_transposed_spectrogram_is_noticed():
         find_first_convolution(model, example=PLANE)
 
 
+def test_a_trace_is_of_the_model_in_evaluation():
+    """The caller's mode says nothing about how the model is used, and stays as it is."""
+    changed = Runs(lambda m, x, _: m.first(x if m.training else x * torch.hann_window(50)))
+    plain = Runs(lambda m, x, _: m.first(x * torch.hann_window(50) if m.training else x))
+    for mode in (True, False):
+        with pytest.raises(NotEligibleError, match="'mul' works on the input"):
+            find_first_convolution(changed.train(mode))
+        assert find_first_convolution(plain.train(mode)) == "first"
+        assert plain.training == changed.training == mode
+
+
 def untraceable(m, x, _):
     return m.first(x) if float(x.sum()) > -1e9 else x
 
@@ -161,3 +173,52 @@ def test_running_leaves_the_model_as_it_was():
 def test_shape_arithmetic_is_no_reading():
     model = Runs(lambda m, x, _: m.first(x).sum(2) / operator.floordiv(x.shape[-1], 10))
     assert find_first_convolution(model) == "first"
+
+
+@pytest.mark.parametrize("value", [0.0, 1.0, torch.nan, torch.inf])
+def test_an_example_that_shows_nothing(value):
+    """Equal numbers are the same in any order."""
+    model = Runs(lambda m, x, _: m.first(x.flip(-1)))
+    with pytest.raises(NotEligibleError, match="finite values, not all equal"):
+        find_first_convolution(model, example=torch.full((2, 1, 50), value))
+
+
+@pytest.mark.parametrize(
+    ("example", "reason"),
+    [
+        (torch.randint(5, (2, 1, 50)), "floating-point tensor"),
+        (torch.empty(0, 1, 50), "floating-point tensor"),
+        (WAVE.numpy(), "floating-point tensor"),
+        (WAVE[..., :9], r"does not run on the example of shape \(2, 1, 9\)"),
+        (WAVE.expand(2, 3, 50), r"does not run on the example of shape \(2, 3, 50\)"),
+        (WAVE.double(), "pass a typical input with its batch axis"),
+    ],
+)
+def test_an_example_that_the_model_does_not_take(example, reason):
+    with pytest.raises(NotEligibleError, match=reason) as caught:
+        find_first_convolution(Runs(untraceable), example=example)
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 300
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+@pytest.mark.parametrize("forward", [lambda m, x, _: m.late(m.first(x)), lambda m, x, _: m.late(untraceable(m, x, _))])
+@pytest.mark.parametrize("example", [None, WAVE])
+def test_a_model_that_cannot_be_copied(forward, example):
+    """Weight norm of the old style keeps a weight that deepcopy refuses, until it is computed without gradients."""
+    model = Runs(forward, late=nn.utils.weight_norm(nn.Conv1d(4, 4, 3)))
+    model(WAVE).sum().backward()
+    with pytest.raises(NotEligibleError, match="with weight norm in it, run it once under") as caught:
+        find_first_convolution(model, example=example)
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 300
+    with torch.no_grad():
+        model(WAVE)
+    assert find_first_convolution(model, example=example) == "first"
+
+
+def test_a_model_with_something_in_it_that_cannot_be_copied():
+    model = Runs(untraceable)
+    model.lock = threading.Lock()
+    with pytest.raises(NotEligibleError, match=r"cannot be copied \(TypeError: .*lock.*take out"):
+        find_first_convolution(model)
