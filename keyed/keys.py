@@ -13,9 +13,10 @@ from __future__ import annotations
 import hashlib
 import hmac
 import math
+import operator
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal, Self, get_args
+from typing import ClassVar, Literal, Self, SupportsIndex, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -53,7 +54,9 @@ class Key(ABC):
     salt: bytes = field(repr=False)
 
     def __post_init__(self) -> None:
-        check_block(self.kind, self.block_size, self.dimension)
+        block_size, dimension = check_block(self.kind, self.block_size, self.dimension)
+        object.__setattr__(self, "block_size", block_size)
+        object.__setattr__(self, "dimension", dimension)
         if len(self.salt) != SALT_BYTES:
             raise KeyedError(f"the salt of a key has {SALT_BYTES} bytes")
         values = np.array(self.values, copy=True, order="C")
@@ -68,7 +71,7 @@ class Key(ABC):
         With ``seed`` the same key every time (for experiments): it is then only as secret as the seed.  A seeded ROM
         repeats to rounding error where the linear algebra library differs; keep the key file rather than the seed.
         """
-        check_block(cls.kind, block_size, dimension)
+        block_size, dimension = check_block(cls.kind, block_size, dimension)
         stream = SecretStream(f"keyed 1 {cls.kind} {block_size} {dimension}", seed)
         salt = stream.bytes(SALT_BYTES)
         while True:
@@ -246,10 +249,21 @@ def generate_key(kind: str, block_size: int, dimension: int = 1, *, seed: Seed |
     return key_class(kind).generate(block_size, dimension, seed=seed)
 
 
-def check_block(kind: str, block_size: int, dimension: int) -> None:
-    """Raise KeyedError unless there can be a key of this type for blocks of this size."""
+def check_block(kind: str, block_size: SupportsIndex, dimension: SupportsIndex) -> tuple[int, int]:
+    """Both as int; raises KeyedError unless there can be a key of this type for blocks of this size."""
+    block_size, dimension = _whole("block size", block_size), _whole("dimension", dimension)
     if dimension not in (1, 2):
         raise KeyedError(f"the dimension of a key is 1 (waveforms) or 2 (spectrograms), not {dimension}")
     most = _MOST_ROM_NUMBERS if kind == "rom" else _MOST_NUMBERS
     if block_size < 2 or block_size**dimension > most:
         raise KeyedError(f"a {kind} key needs a block size of at least 2 and blocks of at most {most} numbers")
+    return block_size, dimension
+
+
+def _whole(name: str, number: SupportsIndex) -> int:
+    try:
+        if isinstance(number, bool):
+            raise TypeError
+        return int(operator.index(number))
+    except TypeError:
+        raise KeyedError(f"the {name} of a key is a whole number (int), not {type(number).__name__}") from None

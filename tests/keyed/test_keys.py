@@ -105,6 +105,21 @@ def test_sizes_out_of_range_are_refused(size, dimension):
         ROM.generate(size, dimension)
 
 
+@pytest.mark.parametrize(("size", "dimension"), [(3, True), (True, 1), (3.0, 1), ("3", 1), (None, 1), (3, 1.0)])
+def test_sizes_that_are_no_whole_numbers_are_refused(size, dimension):
+    for make in (generate_key, lambda _, *sizes: Flipping(*sizes, np.array([0, 0, 1], np.uint8), SALT)):
+        with pytest.raises(KeyedError, match=r"of a key is a whole number \(int\), not"):
+            make("flipping", size, dimension)
+
+
+@pytest.mark.parametrize("kind", KEY_TYPES)
+def test_sizes_in_numpys_integers_are_ints(kind):
+    key = generate_key(kind, np.int64(3), np.uint8(2), seed=1)
+    assert type(key.block_size) is type(key.dimension) is int
+    assert key == generate_key(kind, 3, 2, seed=1)
+    assert key.fingerprint == generate_key(kind, 3, 2, seed=1).fingerprint
+
+
 def test_unknown_type():
     with pytest.raises(KeyedError, match="use one of shuffling, flipping, rom"):
         generate_key("rot13", 10)
