@@ -87,7 +87,7 @@ def load_key(path: str | Path) -> Key:
 
 def _content(path: str | Path) -> bytes:
     try:
-        with Path(path).open("rb") as file:
+        with open(path, "rb", opener=_at_once) as file:
             status = os.fstat(file.fileno())
             if not stat.S_ISREG(status.st_mode) or status.st_size > _MOST_BYTES:
                 raise KeyFileError(f"{path}: is no key file")
@@ -96,6 +96,11 @@ def _content(path: str | Path) -> bytes:
             return file.read(_MOST_BYTES)
     except OSError as error:
         raise KeyFileError(f"{path}: cannot be read ({error.strerror})") from None
+
+
+def _at_once(path: str, flags: int) -> int:
+    """Open without waiting for somebody to write, as opening a named pipe would."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def _packed(key: Key) -> bytes:

@@ -243,8 +243,8 @@ def _read_certificate(path: Path) -> x509.Certificate:
 
 def _read(path: Path) -> bytes:
     try:
-        if path.stat().st_size > _MOST_BYTES:
-            raise AuthorityError(f"{path}: is too large for such a file")
+        if path.stat().st_size > _MOST_BYTES or not path.is_file():
+            raise AuthorityError(f"{path}: is no file that 'sotto keys' made")
         return path.read_bytes()
     except OSError as error:
         raise AuthorityError(f"{path}: cannot be read ({error.strerror}); 'sotto keys init' makes keys") from None

@@ -34,6 +34,12 @@ def test_round_trip(tmp_path, kind, size, dimension):
     assert found.values.dtype == key.values.dtype
 
 
+def test_sizes_in_numpys_integers(tmp_path):
+    key = generate_key("rom", np.int64(3), np.int32(1))
+    save_key(tmp_path / "k", key)
+    assert load_key(tmp_path / "k") == key
+
+
 def test_only_the_owner_may_read(written):
     assert stat.S_IMODE(written.stat().st_mode) == 0o600
 
@@ -78,6 +84,14 @@ def test_missing_and_not_a_file(tmp_path):
         load_key(tmp_path)
     with pytest.raises(KeyFileError, match="cannot be created"):
         save_key(tmp_path / "none" / "k", generate_key("flipping", 5))
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no named pipes")
+@pytest.mark.timeout(10)
+def test_a_named_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "k", 0o600)
+    with pytest.raises(KeyFileError, match="no key file"):
+        load_key(tmp_path / "k")
 
 
 @pytest.mark.parametrize(
