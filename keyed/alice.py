@@ -20,6 +20,7 @@ from keyed.messages import (
     HELLO,
     MOST_CLASSES,
     MOST_HELLO,
+    MOST_REPLY,
     QUERY,
     READY,
     REPLY,
@@ -79,7 +80,8 @@ class Alice:
         self.prepare(link)
         link.send(QUERY, encode(Query(Array.of(encrypted), self._reveal)))
         n = len(encrypted)
-        reply = decode(link.receive(REPLY, limit=4096 + n * (8 + 4 * MOST_CLASSES)), Reply)
+        each = 8 if self._reveal == "class" else 8 + 4 * MOST_CLASSES
+        reply = decode(link.receive(REPLY, limit=min(4096 + n * each, MOST_REPLY)), Reply)
         return self._checked(reply, n)
 
     def _encrypted(self, features: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

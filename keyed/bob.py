@@ -108,9 +108,10 @@ class Bob:
         try:
             with torch.inference_mode():
                 parts = [self._model(part) for part in speech.split(self._batch)]
-        except (RuntimeError, ValueError, IndexError):
-            raise FrameError(f"this model does not take speech of shape {tuple(speech.shape[1:])}") from None
-        logits: npt.NDArray[np.float32] = torch.cat(parts).float().numpy()
-        if logits.ndim != 2 or len(logits) != len(speech) or not 1 <= logits.shape[1] <= MOST_CLASSES:
+        except Exception as error:  # whatever a forward method raises on an input it was not made for
+            raise FrameError(f"this model does not take speech of shape {tuple(speech.shape[1:])}") from error
+        classes = {part.shape[1] if isinstance(part, Tensor) and part.dim() == 2 else 0 for part in parts}
+        if len(classes) != 1 or not 1 <= min(classes) <= MOST_CLASSES or sum(map(len, parts)) != len(speech):
             raise FrameError("this model is no classifier: it does not give one row of logits per example")
+        logits: npt.NDArray[np.float32] = torch.cat(parts).float().numpy()
         return logits

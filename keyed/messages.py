@@ -15,6 +15,7 @@ VERSION: Literal[1] = 1
 HELLO, READY, QUERY, REPLY = "keyed.hello", "keyed.ready", "keyed.query", "keyed.reply"
 MOST_HELLO = 1 << 10
 MOST_QUERY = 1 << 28
+MOST_REPLY = 1 << 28
 MOST_CLASSES = 1 << 16
 
 Reveal = Literal["class", "logits"]

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from keyed import KEY_TYPES, Alice, Bob, Key, encrypt, encrypt_model, generate_key, save_encrypted_model, save_key
-from keyed.messages import HELLO, QUERY, READY, REPLY, Hello, Query, Reply
-from link import Array, FrameError, LinkClosed, PeerError, connect, decode, encode, listen, pair
+from keyed.messages import HELLO, MOST_CLASSES, MOST_REPLY, QUERY, READY, REPLY, Hello, Query, Reply
+from link import Array, FrameError, Link, LinkClosed, PeerError, connect, decode, encode, listen, pair
 from models import ModelRecord
 from models.patch_cnn import SpectrogramPatchCNN, WavePatchCNN
 from models.training import predict
@@ -311,6 +311,73 @@ def test_a_model_that_is_no_classifier_is_reported():
         Alice(generate_key("rom", 10)).ask(np.ones((5, 1, 100), np.float32), mine)
     thread.join(timeout=10)
     assert len(raised) == 1
+
+
+class Returning(torch.nn.Module):
+    """A classifier whose logits go through the function given."""
+
+    def __init__(self, returned):
+        super().__init__()
+        self.returned, self.first = returned, torch.nn.Conv1d(1, 3, 10, 10)
+
+    def forward(self, x):
+        return self.returned(self.first(x).mean(2))
+
+
+@pytest.mark.parametrize(
+    "returned",
+    [
+        lambda y: (y, y),
+        lambda y: {"logits": y},
+        lambda y: None,
+        lambda y: y.sum(),
+        lambda y: y[0],
+        lambda y: y[:, :0],
+        lambda y: y[:1],
+        lambda y: y[:, : len(y)],  # batches of 2, 2 and 1
+    ],
+)
+def test_answers_that_are_no_rows_of_logits_are_reported(returned):
+    mine, his = pair()
+    thread, raised = in_thread(Bob(Returning(returned), batch=2), his)
+    with pytest.raises(PeerError, match="no classifier"):
+        Alice(generate_key("rom", 10)).ask(np.ones((5, 1, 100), np.float32), mine)
+    thread.join(timeout=10)
+    assert [type(error) for error in raised] == [FrameError]
+
+
+def test_any_failure_of_the_model_is_reported():
+    def fails(y):
+        raise AssertionError("expected more")
+
+    mine, his = pair()
+    thread, raised = in_thread(Bob(Returning(fails)), his)
+    with pytest.raises(PeerError, match="does not take speech of shape"):
+        Alice(generate_key("rom", 10)).ask(np.ones((5, 1, 100), np.float32), mine)
+    thread.join(timeout=10)
+    assert [type(error) for error in raised] == [FrameError]
+
+
+@pytest.mark.parametrize(
+    ("reveal", "examples", "most"),
+    [("class", 5, 4096 + 8 * 5), ("logits", 5, 4096 + 5 * (8 + 4 * MOST_CLASSES)), ("logits", 5000, MOST_REPLY)],
+)
+def test_alice_takes_no_more_than_a_reply_can_hold(monkeypatch, reveal, examples, most):
+    limits = {}
+
+    def receive(link, name, *, limit, timeout=None):
+        limits[name] = limit
+        if name == REPLY:
+            raise LinkClosed("enough")
+        return original(link, name, limit=limit, timeout=timeout)
+
+    original = Link.receive
+    monkeypatch.setattr(Link, "receive", receive)
+    mine, his = pair()
+    his.send(READY, b"\x81\xa7version\x01")
+    with pytest.raises(LinkClosed):
+        Alice(generate_key("rom", 10), reveal=reveal).ask(np.ones((examples, 10), np.float32), mine)
+    assert limits[REPLY] == most
 
 
 def test_nothing_printed_holds_secrets():
