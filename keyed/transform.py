@@ -74,6 +74,7 @@ def whole_blocks(x: Tensor, block_size: int, dimension: int, *, tail: Tail = "cr
     if tail not in ("crop", "pad"):
         raise ValueError(f"tail is 'crop' or 'pad', not {tail!r}")
     _require_content(x, dimension)
+    given = tuple(x.shape)
     for axis in range(-dimension, 0):
         size = x.shape[axis]
         remainder = size % block_size
@@ -85,7 +86,10 @@ def whole_blocks(x: Tensor, block_size: int, dimension: int, *, tail: Tail = "cr
             place = torch.arange(size + block_size - remainder, device=x.device) % (2 * size)
             x = x.index_select(axis, torch.where(place < size, place, 2 * size - 1 - place))
     if 0 in x.shape[-dimension:]:
-        raise WrongShapeError(f"speech of {tuple(x.shape)} is shorter than a block of {block_size}: use tail='pad'")
+        across = " × ".join([str(block_size)] * dimension)
+        raise WrongShapeError(
+            f"speech of {given} is shorter than a block of {across}: pad it to at least one block first"
+        )
     return x
 
 

@@ -139,6 +139,13 @@ def test_shapes_that_do_not_fit(shape, dimension, reason):
         encrypt(torch.zeros(shape), generate_key("flipping", 5, dimension))
 
 
+def test_the_shape_that_was_given_is_the_one_that_is_named():
+    with pytest.raises(WrongShapeError, match=r"speech of \(5,\) is shorter than a block of 10: pad it"):
+        encrypt(torch.zeros(5), generate_key("flipping", 10))
+    with pytest.raises(WrongShapeError, match=r"speech of \(2, 4, 9\) is shorter than a block of 5 × 5: pad it"):
+        encrypt(torch.zeros(2, 4, 9), generate_key("flipping", 5, 2))
+
+
 @pytest.mark.parametrize("kind", KEY_TYPES)
 @pytest.mark.parametrize("count", [1, 2, 7, 1009])
 def test_any_number_of_blocks(block_loop, kind, count):
