@@ -25,10 +25,13 @@ def test_one_thread_inside_for_torch_and_for_numpys_libraries_and_as_before_outs
 
 
 def test_the_state_comes_back_after_an_error_too():
+    @seeded(3)
+    def fail():
+        raise KeyError(torch.rand(5))
+
     state = torch.get_rng_state()
-    with pytest.raises(KeyError), seeded(3):
-        torch.rand(5)
-        raise KeyError
+    with pytest.raises(KeyError):
+        fail()
     assert torch.equal(torch.get_rng_state(), state)
 
 
