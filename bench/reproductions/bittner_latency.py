@@ -1,12 +1,9 @@
-"""Latency of private emotion recognition: every mode of `mpc` in one run, beside the paper and competing systems.
+"""Latency of private emotion recognition: every mode of `mpc` in one run, beside the paper.
 
 Source: Bittner, De Cock, Dowsley, "Private speech classification with secure multiparty computation", whose network is
 not stated; so two are measured, `frames` also with the pooled head of our recipe.  The modes' queries take turns:
 whatever else the machine does meanwhile slows all of them alike, and it is their ratios that carry over to another
 machine.  The processes of all modes stand during the run, one query runs at a time, one thread a party.
-
-The figures of MP-SPDZ and SPU are constants here: taken once, with those systems' own commands, on a two-core machine,
-all parties on loopback, everything in the time.
 """
 
 from __future__ import annotations
@@ -34,7 +31,7 @@ from models import Normalisation
 from models.recipes import DEPINTO, FRAMES_QUICK, Recipe
 from models.training import Schedule, predict, train
 
-DESCRIPTION = "latency of all mpc modes in one run, beside the paper and competing systems (full: lan and wan too)"
+DESCRIPTION = "latency of all mpc modes in one run, stock CrypTen among them, beside the paper (full: lan and wan too)"
 
 _REFERENCE = "crypten"
 _SINGLES = {"quick": {"loopback": 40}, "full": {"loopback": 100, "lan": 60, "wan": 30}}
@@ -42,19 +39,6 @@ _BATCH = 16
 _SCHEDULE = Schedule(epochs=25, batch=32, rate=1e-3, weight_decay=1e-2, average=0.98, patience=None)
 
 _PAPER: Mapping[str, float] = {"semi-honest": 300.0, "malicious": 1600.0}
-#: Milliseconds by mode and network.  Three or four parties of whom most are honest have an easier task than two.
-_PEERS: Mapping[str, Mapping[str, Mapping[str, float]]] = {
-    "semi-honest": {
-        "depinto": {"mp_spdz_replicated_ring_3_parties": 3.7, "mp_spdz_dealer_ring": 9.0, "spu_semi2k": 20.0},
-        "frames": {"mp_spdz_replicated_ring_3_parties": 26.0, "mp_spdz_dealer_ring": 36.0, "spu_semi2k": 190.0},
-    },
-    "malicious": {
-        "depinto": {"mp_spdz_rep4_ring_4_parties": 15.0, "mp_spdz_sy_rep_ring_3_parties": 77.0,
-                    "mp_spdz_spdz2k_online": 48.0},
-        "frames": {"mp_spdz_rep4_ring_4_parties": 114.0, "mp_spdz_sy_rep_ring_3_parties": 370.0,
-                   "mp_spdz_spdz2k_online": 209.0},
-    },
-}  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,7 +86,7 @@ def _measured(network: _Network, bench: Workbench, net: str, singles: int) -> li
 
 
 def _beside_the_others(row: Row, rows: Sequence[Row], relus: int) -> Row:
-    """``row`` with its ratio to CrypTen's in the same run, its totals, and what others reach on the same network."""
+    """``row`` with its ratio to CrypTen's in the same run, its totals, and the paper's figure."""
     metrics = {**row.metrics, "relus": float(relus)}
     reference = next(each for each in rows if each.mode == _REFERENCE)
     if row.online_ms and reference.online_ms and row is not reference:
@@ -114,11 +98,7 @@ def _beside_the_others(row: Row, rows: Sequence[Row], relus: int) -> Row:
         metrics["offline_bytes"] = sum(count or 0.0 for count in offline)
     if row.key_bytes is not None:
         metrics["key_bytes_per_relu"] = row.key_bytes / relus
-    published: dict[str, float | None] = {}
-    if row.mode in _PAPER:
-        published["online_ms"] = _PAPER[row.mode]
-    if row.parameters["net"] == "loopback" and row.parameters.get("head") != "pooled":
-        published |= {f"{name}_ms": value for name, value in _PEERS.get(row.mode, {}).get(row.model, {}).items()}
+    published: dict[str, float | None] = {"online_ms": _PAPER[row.mode]} if row.mode in _PAPER else {}
     return msgspec.structs.replace(row, metrics=metrics, published=published)
 
 
