@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bench.claims.claim import Item, Judgement, Paper, Verdict, by_share, open_for
+from bench.claims.claim import Item, Judgement, Paper, Verdict, open_for
 from bench.row import Row
 
 PAPER = Paper(
@@ -15,19 +15,24 @@ PAPER = Paper(
 
 
 def _latency(mode: str, at_most_ms: float) -> Item:
+    """Holds where offline and online time together stay below the paper's figure, for every network and link measured.
+
+    Where only online time does, and for most of them, it holds in part.  A row without offline time says nothing of
+    the whole.
+    """
+
     def judge(rows: Sequence[Row]) -> Judgement:
-        times = [
-            (f"{_network(row)} {row.online_ms.median:.3g} ms", row.online_ms.median)
-            for row in rows
-            if row.mode == mode and row.parameters.get("net") == "loopback" and row.online_ms
-        ]
-        if not times:
-            return open_for(f"no row of the mode {mode} on loopback")
-        shown = ", ".join(name for name, _ in times)
-        return by_share(
-            sum(time <= at_most_ms for _, time in times),
-            len(times),
-            f"median of one query, online, on loopback: {shown}; the paper's {at_most_ms:g} ms",
+        online = [row.online_ms.median for row in rows if row.mode == mode and row.online_ms]
+        if not online:
+            return open_for(f"no row of the mode {mode} was timed")
+        whole = [_whole(row) for row in rows if row.mode == mode and row.online_ms]
+        below = sum(time <= at_most_ms for time in online)
+        if all(time is not None and time <= at_most_ms for time in whole):
+            verdict = Verdict.HOLDS
+        else:
+            verdict = Verdict.PARTLY if 2 * below > len(online) else Verdict.FAILS
+        return Judgement(
+            verdict, f"median of one query, offline + online: {_shown(rows, mode)}; the paper's {at_most_ms:g} ms"
         )
 
     return Item(
@@ -36,12 +41,29 @@ def _latency(mode: str, at_most_ms: float) -> Item:
         target="bittner-latency",
         claim=f"A speech signal is classified in about {at_most_ms / 1000:g} s against {mode} parties.",
         differs=(
-            "The paper's network and machines are not in its abstract: two 1D-CNNs here, one machine. It has three or "
-            "four parties, most of them honest; here two parties and a dealer, whose offline work is reported apart."
+            "Not a race: the paper's network, link and machines are not in its abstract, and it has three or four"
+            " parties, most of them honest. Here: two 1D-CNNs, all on one machine, two parties and a trusted dealer,"
+            " whose work is the offline time."
         ),
         judge=judge,
         corpora=("ravdess", "synthetic"),
+        mode=mode,
     )
+
+
+def _whole(row: Row) -> float | None:
+    return row.offline_ms.median + row.online_ms.median if row.offline_ms and row.online_ms else None
+
+
+def _shown(rows: Sequence[Row], mode: str) -> str:
+    """The times of every network, by link."""
+    links: dict[str, list[str]] = {}
+    for row in rows:
+        if row.mode == mode and row.online_ms:
+            offline = f"{row.offline_ms.median:.3g}" if row.offline_ms else "unknown"
+            times = f"{_network(row)} {offline} + {row.online_ms.median:.3g} ms"
+            links.setdefault(str(row.parameters.get("net", "one process")), []).append(times)
+    return "; ".join(f"{link}: {', '.join(times)}" for link, times in links.items())
 
 
 def _network(row: Row) -> str:

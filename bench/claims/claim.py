@@ -44,7 +44,7 @@ class Item:
 
     ``target``: the reproduction.  ``claim``: what the paper says, in a sentence of ours.  ``differs``: corpus, split
     and whatever else is not the paper's.  ``corpora``: those it can be measured on, the nearest to the paper's first;
-    () where it needs none.
+    () where it needs none.  ``mode``: the one that the claim is about; None where it is about all.
     """
 
     paper: str
@@ -54,6 +54,11 @@ class Item:
     differs: str
     judge: Judge
     corpora: tuple[str, ...] = ()
+    mode: str | None = None
+
+    def own(self, rows: Sequence[Row]) -> list[Row]:
+        """Those of the reproduction's rows that the claim is about."""
+        return [row for row in rows if self.mode in (None, row.mode)]
 
 
 def open_for(reason: str) -> Judgement:

@@ -151,7 +151,7 @@ def _table_4(rows: Sequence[Row]) -> Judgement:
         1 + len(higher),
         f"with ReLU {100 * relu:.3g} %; degree 2 {100 * plain:.3g} % without and {100 * normal:.3g} % with"
         f" normalisation; higher degrees {', '.join(f'{100 * value:.3g} %' for value in higher)}"
-        + (f"; encrypted and plain networks agree on {100 * least:.4g} % of the clips or more" if agreements else ""),
+        + (f"; encrypted and plain networks agree on at least {100 * least:.4g} % of the clips" if agreements else ""),
     )
 
 
