@@ -63,6 +63,20 @@ def test_drawings_are_shown_and_details_open_by_keyboard(browser, address, watch
 
 
 @pytest.mark.timeout(900)
+def test_a_place_in_the_overview_leads_to_its_card(browser, address, watch):
+    page = browser.new_page()
+    wrong = watch(page)
+    page.goto(address)
+    page.locator("#overview tbody a").last.press("Enter")
+    last = page.locator("article").last
+    last.locator("h3").wait_for(state="visible")
+    page.wait_for_function("card => card.getBoundingClientRect().top < innerHeight", arg=last.element_handle())
+    assert page.url.endswith("#" + last.get_attribute("id"))
+    assert wrong == []
+    page.close()
+
+
+@pytest.mark.timeout(900)
 def test_a_reader_is_told_that_the_page_is_partial_and_gets_back_to_the_report(browser, address, watch):
     page = browser.new_page()
     wrong = watch(page)
