@@ -16,7 +16,9 @@ def report(
     results: Annotated[
         list[Path], typer.Argument(help="results.json files, or folders that hold one.", metavar="RESULTS…")
     ],
-    out_file: Annotated[Path, typer.Option("--out", help="Page to write.")] = Path("report.html"),
+    out_file: Annotated[Path, typer.Option("--out", help="Page to write, or the folder for report.html.")] = Path(
+        "report.html"
+    ),
 ) -> None:
     """Put the rows of several results into one page.
 
@@ -42,6 +44,8 @@ def report(
     if not rows:
         raise ResultsError(f"{', '.join(map(str, files))}: no row in any of them, run sotto bench first")
     seen = [path.with_name(scenes.SCENE_FILE) for path in files if path.with_name(scenes.SCENE_FILE).is_file()]
+    if out_file.is_dir() or not out_file.suffix:
+        out_file /= "report.html"
     try:
         out_file.parent.mkdir(parents=True, exist_ok=True)
         page.write(

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
 from audio.synthetic import NOTICE
-from bench.blanks import why
+from bench.blanks import null_fields, why
 from bench.row import Row
 from bench.table import NONE, attacks, milliseconds, percent
 from sotto.report.attack_words import best, sentences
@@ -31,31 +31,34 @@ class Column:
 VIEWS = {"overview": "Overview", "answers": "Answers", "cost": "Cost", "trust": "Trust and attacks", "all": "All"}
 
 COLUMNS = (
-    Column("corpus", "Corpus", "and split; no speaker is in two parts", "answers cost trust", text=True),
+    Column("corpus", "Corpus", "and how it was split; no speaker is in two parts", "answers cost trust", text=True),
     Column("net", "Network", "between the parties", "cost", text=True),
     Column("plain", "Plaintext accuracy", "of the model without privacy, on the clips asked", "answers"),
     Column("private", "Accuracy", "of the private answers, on the clips asked", "overview answers"),
     Column("agreement", "Agreement", "share of clips with the plaintext model's class", "overview answers"),
-    Column("clips", "Clips", "asked", "answers"),
+    Column("clips", "Clips", "that were asked", "answers"),
     Column("error", "Largest error", "of a score, against the plaintext model", "answers"),
     Column("online", "Online", "one query of one clip, from features to answer: median", "overview cost"),
     Column("p95", "95th percentile", "of the online time", "cost"),
     Column("offline", "Offline", "before the features: for each query (mpc) or once a session", "overview cost"),
     Column("batched", "Batched", "online time of a clip when many are asked together", "cost"),
     Column("bytes", "Bytes online", "that all parties sent for one query", "overview cost"),
-    Column("alice", "by Alice", "that Alice sent online for one query", "cost"),
-    Column("bob", "by Bob", "that Bob sent online for one query", "cost"),
-    Column("dealer", "by the dealer", "that the dealer sent online for one query", "cost"),
-    Column("rounds", "Rounds", "Alice's waits in one query", "cost"),
-    Column("keys", "Keys", "key material: see the notes", "cost"),
-    Column("memory", "Memory", "peak of the largest party's process", "cost"),
-    Column("adversary", "Protects against", "whom", "trust", text=True),
+    Column("alice", "by Alice", "bytes that Alice sent online for one query", "cost"),
+    Column("bob", "by Bob", "bytes that Bob sent online for one query", "cost"),
+    Column("dealer", "by the dealer", "bytes that the dealer sent online for one query", "cost"),
+    Column("rounds", "Rounds", "Alice's waits in one query", "overview cost"),
+    Column("keys", "Keys", "key material: of a session (he), handed over before (hashing, keyed), of a query (mpc)",
+           "overview cost"),
+    Column("memory", "Memory", "peak of the largest party's process", "overview cost"),
+    Column("adversary", "Protects against", "the party that learns no more than what leaks", "trust", text=True),
     Column("trusted", "Must be trusted", "besides Alice herself", "overview trust", text=True, wide=True),
     Column("bits", "Security bits", "computational / statistical", "trust"),
-    Column("leaks", "Leaks all the same", "to whom what", "trust", text=True, wide=True),
-    Column("attack", "Best attack", "of those that were run", "overview trust", text=True, wide=True),
-    Column("setting", "Setting", "what this row varies", "overview answers cost", text=True),
-)
+    Column("attack", "Best attack", "of those run: first what needs no more than the row's own adversary has, of these "
+           "what reached furthest", "overview trust", text=True, wide=True),
+    Column("leaks", "Leaks all the same", "to whom what", "overview trust", text=True, wide=True),
+)  # fmt: skip
+
+FEW = 50  # clips; an accuracy over fewer says little
 
 
 def peer_of(row: Row) -> str | None:
@@ -98,8 +101,8 @@ def record(number: int, row: Row) -> dict[str, Any]:
         "corpus": (None, f"{row.corpus}, {row.split}"),
         "net": (None, net_of(row)),
         "plain": (plain, percent(plain)),
-        "private": (row.accuracy_private, percent(row.accuracy_private)),
-        "agreement": (row.agreement, percent(row.agreement)),
+        "private": _of_asked(row.accuracy_private, row),
+        "agreement": _of_asked(row.agreement, row),
         "clips": (row.n_queries, f"{row.n_queries:,}"),
         "error": (row.max_abs_error, NONE if row.max_abs_error is None else f"{row.max_abs_error:.1e}"),
         "online": _time(online.median if online else None),
@@ -132,19 +135,31 @@ def record(number: int, row: Row) -> dict[str, Any]:
         "peer": peer_of(row),
         "corpus": f"{row.corpus}, {row.split}",
         "net": net_of(row),
+        "few": row.n_queries < FEW,
         "cells": cells,
-        "why": {key: reason for key, name in _FIELDS.items() if cells[key][0] is None and (reason := why(row, name))},
+        "why": {key: reasons for key, (_, words) in cells.items() if NONE in words and (reasons := _reasons(row, key))},
         "attacks": sentences(row) or attacks(row),
         "details": details(row),
     }
 
 
-#: Where the field that a blank cell stands for has another name.
-_FIELDS = {
-    "error": "max_abs_error", "online": "online_ms", "offline": "offline_ms", "batched": "per_query_ms_batched",
-    "dealer": "bytes.dealer", "keys": "key_bytes", "agreement": "agreement", "private": "accuracy_private",
-    "rounds": "rounds", "memory": "peak_rss_mb",
+#: The fields that a cell stands for.
+_FIELDS: Mapping[str, tuple[str, ...]] = {
+    "plain": ("accuracy_plain",), "private": ("accuracy_private",), "agreement": ("agreement",),
+    "error": ("max_abs_error",), "online": ("online_ms",), "p95": ("online_ms",), "offline": ("offline_ms",),
+    "batched": ("per_query_ms_batched",), "bytes": ("bytes",), "alice": ("bytes",), "bob": ("bytes",),
+    "dealer": ("bytes", "bytes.dealer"), "rounds": ("rounds",), "keys": ("key_bytes",), "memory": ("peak_rss_mb",),
+    "adversary": ("security",), "trusted": ("security",), "leaks": ("security",),
+    "bits": ("security", "security.computational_bits", "security.statistical_bits"),
 }  # fmt: skip
+
+
+def _reasons(row: Row, key: str) -> str:
+    """Why the cell ``key`` of ``row`` is blank; empty for one that is not."""
+    if key == "attack":
+        return "no attack was run"
+    nulls = null_fields(row)
+    return "; ".join(why(row, name) or "not measured in this run" for name in _FIELDS.get(key, ()) if name in nulls)
 
 
 def details(row: Row) -> list[tuple[str, list[tuple[str, str]]]]:
@@ -176,6 +191,12 @@ def net_of(row: Row) -> str:
 def records(rows: Sequence[Row]) -> list[dict[str, Any]]:
     """Every row for the page, in the order given."""
     return [record(number, row) for number, row in enumerate(rows)]
+
+
+def _of_asked(share: float | None, row: Row) -> tuple[float | None, str]:
+    """A share of the clips asked; how many, where these are few."""
+    few = f" of {row.n_queries:,}" if share is not None and row.n_queries < FEW else ""
+    return share, percent(share) + few
 
 
 def _time(value: float | None) -> tuple[float | None, str]:

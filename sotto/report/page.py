@@ -22,7 +22,7 @@ from bench.results import write_whole
 from bench.row import Row
 from bench.table import NONE
 from sotto.report import charting
-from sotto.report.figures import COLUMNS, VIEWS, records
+from sotto.report.figures import COLUMNS, FEW, VIEWS, records
 from sotto.report.papers import Reproduction, verdicts
 from sotto.report.scene import Scene
 
@@ -55,7 +55,8 @@ def render(
     judged: str | None = None,
 ) -> str:
     """The page as one string.  Everything that came from data is escaped.  ``judged`` links to the verdicts."""
-    listed = records(rows)
+    rank = {name: place for place, name in enumerate(_in_order((row.paradigm for row in rows), _ORDER))}
+    listed = records(sorted(rows, key=lambda row: rank[row.paradigm]))
     environment = _environment()
     scripts = [*map(asset, charting.LIBRARIES), asset("report.js")]
     style = asset("page.css") + asset("report.css")
@@ -64,9 +65,12 @@ def render(
         "nets": _in_order((each["net"] for each in listed), _NETS),
         "corpora": _in_order((each["corpus"] for each in listed), ()),
     }
+    columns = [(column.key, column.heading, column.meaning) for column in COLUMNS]
     return environment.get_template("report.html").render(
         rows=listed,
         columns=[column for column in COLUMNS if len(chosen.get(_ONE_VALUE.get(column.key, ""), "..")) > 1],
+        meanings=COLUMNS,
+        few=FEW,
         views=VIEWS,
         dash=NONE,
         notice=notice,
@@ -77,7 +81,7 @@ def render(
         machines=_in_order((_machine(row) for row in rows), ()),
         software=rows[0].software if rows else {},
         seeds=_in_order((row.seed for row in rows), ()),
-        data=_inert({"rows": listed, "plot": charting.CLASS_NAME, **chosen}),
+        data=_inert({"rows": listed, "columns": columns, "plot": charting.CLASS_NAME, **chosen}),
         scripts=[markup(script) for script in scripts],
         style=markup(style),
         licences=[asset(name) for name in charting.LICENCES],

@@ -1,6 +1,6 @@
 // The report's own script: sorting, filters, charts, tabs, details.  Text from data is only ever set as text.
 "use strict";
-const { rows, nets, corpora, paradigms, plot: className } = JSON.parse(document.getElementById("data").textContent);
+const { rows, columns, nets, corpora, paradigms, plot: className } = JSON.parse(document.getElementById("data").textContent);
 const table = document.getElementById("results"), body = table.tBodies[0], filters = document.getElementById("filters");
 const known = new Map(rows.map(row => [row.id, row]));
 const figure = (row, key) => row.cells[key][0];
@@ -84,8 +84,9 @@ const grouped = d3.format(",");
 const AXES = {
   online: { label: "online time of one query", type: "log", ...scale, tickFormat: v => v < 1000 ? `${v} ms` : `${grouped(v / 1000)} s` },
   bytes: { label: "bytes of one query, all parties", type: "log", ...scale, tickFormat: v => d3.format("~s")(v).replace(/(\D?)$/, " $1B") },
-  private: { label: "accuracy of the private answers", percent: true, ...scale, tickFormat: v => `${v} %` },
+  private: { label: "accuracy of the private answers", ...scale, tickFormat: v => `${Number(v.toFixed(1))} %` },
 };
+const place = (row, key) => key === "private" ? 100 * figure(row, key) : figure(row, key);
 const drawable = (row, key) => figure(row, key) > 0 || (figure(row, key) === 0 && AXES[key].type !== "log");
 
 // Puts into the box what ``chart`` draws at the width there is, or says why there is none.
@@ -99,24 +100,32 @@ function draw(id, ariaLabel, empty, chart) {
   box.append(svg);
 }
 
+// The ends of an axis: what the points span; a single value gets room on both sides.
+function span(points, key) {
+  const [least, most] = d3.extent(points, row => place(row, key));
+  if (AXES[key].type === "log") return d3.scaleLog().domain(least === most ? [least / 3, 3 * most] : [least, most]).nice().domain();
+  return d3.scaleLinear().domain(least === most ? [Math.max(0, least - 5), Math.min(100, most + 5)] : [least, most]).nice().domain();
+}
+
 function drawScatter(id, shown, x, y) {
   const points = shown.filter(row => drawable(row, x) && drawable(row, y)), more = y === "private";
-  const fronts = d3.groups(points, row => row.net + "\n" + row.corpus)
+  const faded = row => more && row.few;
+  const fronts = d3.groups(points.filter(row => !faded(row)), row => row.net + "\n" + row.corpus)
     .map(([, group]) => front(group, row => [figure(row, x), more ? -figure(row, y) : figure(row, y)]));
-  const at = { x: row => figure(row, x), y: row => figure(row, y) };
+  const at = { x: row => place(row, x), y: row => place(row, y) };
   const dashed = { className: "front", ariaHidden: true };
   draw(id, `${AXES[y].label} against ${AXES[x].label}: ${points.length} marks`,
     points.length ? "" : "No row that is left has both figures.", width => ({
       height: Math.min(400, Math.max(290, width * 0.62)), marginTop: 32, marginBottom: 40, marginLeft: 56, inset: 14, symbol,
-      x: { ...AXES[x], ...spaced(width) }, y: { ...AXES[y], tickSpacing: 50 },
+      x: { ...AXES[x], ...spaced(width), domain: span(points, x) }, y: { ...AXES[y], tickSpacing: 50, domain: span(points, y) },
       marks: [
         // Along the front, and out to the edges of the chart, behind which nothing better was measured.
         Plot.line(fronts.flat(), { ...at, z: row => row.net + "\n" + row.corpus, curve: "step-after", ...dashed }),
         Plot.ruleX(fronts.map(best => best[0]), { x: at.x, y1: more ? at.y : null, y2: more ? null : at.y, ...dashed }),
         Plot.ruleY(fronts.map(best => best.at(-1)), { y: at.y, x1: at.x, x2: null, ...dashed }),
         Plot.dot(points, { ...at, symbol: { value: "paradigm", scale: "symbol" }, r: fixed(row => row.peer ? 5.5 : 7),
-          fill: fixed(row => row.peer ? "var(--card)" : hue(row)), stroke: fixed(row => row.peer ? hue(row) : "var(--card)"), strokeWidth: 2, ariaHidden: true }),
-        ...(fronts.length === 1 && width > 480 ? names(fronts[0], points, at, more) : []),
+          opacity: fixed(row => faded(row) ? 0.35 : 1), fill: fixed(row => row.peer ? "var(--card)" : hue(row)), stroke: fixed(row => row.peer ? hue(row) : "var(--card)"), strokeWidth: 2, ariaHidden: true }),
+        ...(fronts.length === 1 && width > 480 ? names(fronts[0], at, more, d3.scaleLog(span(points, x), [70, width - 34]), width) : []),
         Plot.dot(points, { ...at, r: 12, fill: "transparent", stroke: "transparent", ...link }),
       ],
     }));
@@ -130,12 +139,14 @@ function front(points, cost) {
   })), row => cost(row)[0]);
 }
 
-// At most five rows, spread over the front, get their names written beside them, away from the nearer edge.
-function names(best, points, at, more) {
-  const step = Math.ceil(best.length / 5), along = d3.scaleLog(d3.extent(points, at.x), [0, 1]);
-  return d3.groups(best.filter((_, i) => i % step === 0), row => along(at.x(row)) > 0.6).map(([late, some]) =>
-    Plot.text(some, { ...at, text: title, textAnchor: late ? "end" : "start", dx: late ? -12 : 12, dy: more ? -12 : 14,
-      fill: "var(--ink)", stroke: "var(--card)", strokeWidth: 4, ariaHidden: true }));
+// At most five rows, spread over the front, get their names written beside them, on the side that has more room.
+function names(best, at, more, across, width) {
+  const step = Math.ceil(best.length / 5);
+  return best.filter((_, i) => i % step === 0).map(row => {
+    const left = across(at.x(row)), late = left > width / 2, room = (late ? left - 56 : width - left) - 24;
+    return Plot.text([row], { ...at, text: title, textAnchor: late ? "end" : "start", dx: late ? -12 : 12, dy: more ? -12 : 14,
+      lineWidth: room / 13, textOverflow: "ellipsis", fill: "var(--ink)", stroke: "var(--card)", strokeWidth: 4, ariaHidden: true });
+  });
 }
 
 function drawBars(id, shown) {
@@ -151,7 +162,7 @@ function drawBars(id, shown) {
     x: { ...AXES.online, ...spaced(width - 148) }, y: { domain, padding: 0.25, label: null, tickSize: 0, tickFormat: id => known.get(id)?.net },
     marks: [
       Plot.text(groups, { y: heading, text: group => setting(group[0]), frameAnchor: "left", dx: -72, dy: 4, fill: "var(--ink)",
-        fontWeight: 600, lineWidth: width / 13, textOverflow: "ellipsis" }),
+        fontWeight: 600, lineWidth: width / 14, textOverflow: "ellipsis" }),
       Plot.barX(measured, { x1: () => least, x2: online, y: "id", rx: 3, fill: fixed(row => row.peer ? "var(--card)" : tint(row)), stroke: fixed(tint), ...link }),
       Plot.text(measured, { x: online, y: "id", text: row => row.cells.online[1], textAnchor: "start", dx: 7, fill: "var(--ink)", ariaHidden: true }),
     ],
@@ -203,15 +214,16 @@ function goTo(row) {
 // -- details and tabs ----------------------------------------------------------------------------------------------
 
 const dialog = document.getElementById("details");
+const entry = (name, meaning, value, note) => [
+  make("dt", {}, name, ...(meaning ? [make("small", {}, meaning)] : [])), make("dd", {}, value, ...(note ? [make("small", {}, note)] : []))];
 function showDetails(row) {
   document.getElementById("details-title").textContent = title(row);
-  const sheet = dialog.querySelector(".body");
-  sheet.replaceChildren();
-  const groups = row.attacks.length ? [["What attackers reached", row.attacks.map(line => ["", line])], ...row.details] : row.details;
-  for (const [heading, lines] of groups) {
-    sheet.append(make("h3", {}, heading));
-    sheet.append(heading === "What attackers reached" ? make("ul", {}, ...lines.map(([, line]) => make("li", {}, line)))
-      : make("dl", {}, ...lines.flatMap(([name, value]) => [make("dt", {}, name), make("dd", {}, value)])));
+  const page = dialog.querySelector(".body");
+  const figures = columns.flatMap(([key, heading, meaning]) => entry(heading, meaning, row.cells[key][1], row.why[key]));
+  page.replaceChildren(make("h3", {}, "Figures"), make("dl", {}, ...figures));
+  if (row.attacks.length) page.append(make("h3", {}, "What attackers reached"), make("ul", {}, ...row.attacks.map(line => make("li", {}, line))));
+  for (const [heading, lines] of row.details) {
+    page.append(make("h3", {}, heading), make("dl", {}, ...lines.flatMap(([name, value]) => entry(name, "", value))));
   }
   dialog.showModal();
 }
@@ -237,6 +249,13 @@ tabs.forEach((tab, place) => {
   });
 });
 if (tabs.length) choose(tabs[0]);
+
+// A shadow at the right edge of the table says that there are more columns.
+const frame = document.getElementById("sheet");
+const cue = () => frame.toggleAttribute("data-rest", frame.scrollWidth - frame.clientWidth - frame.scrollLeft > 1);
+frame.addEventListener("scroll", cue, { passive: true });
+const watch = new ResizeObserver(cue);
+watch.observe(frame); watch.observe(table);
 
 table.tHead.addEventListener("click", event => { const head = event.target.closest("th"); if (head) sortBy(head); });
 body.addEventListener("click", event => {

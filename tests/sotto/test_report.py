@@ -19,7 +19,7 @@ from bench.row import Row, Security, Timing, Traffic
 from sotto import report
 from sotto.report import charting, scene
 from sotto.report.attack_words import best, sentences
-from sotto.report.figures import byte_words, identity, time_words
+from sotto.report.figures import COLUMNS, FEW, byte_words, identity, records, time_words
 from sotto.report.page import asset
 from sotto.report.papers import reproductions, verdicts
 from sotto.report.pictures import bytes_png, matrix_png, outline, wav
@@ -148,7 +148,7 @@ def test_data_cannot_become_markup():
     assert not [tag for tag in _Page(page).tags if tag[0] == "img" and not tag[1]["src"].startswith("data:image/png")]
     assert "<b>processor</b>" not in page
     block = re.search(r'<script type="application/json" id="data">(.*?)</script>', page, re.DOTALL)[1]
-    assert json.loads(block)["rows"][0]["mode"] == HOSTILE
+    assert json.loads(block)["rows"][-1]["mode"] == HOSTILE
 
 
 def test_a_corpus_notice_is_on_the_page(tmp_path):
@@ -156,22 +156,113 @@ def test_a_corpus_notice_is_on_the_page(tmp_path):
     assert "synthetic speech" in page
 
 
-def test_a_reader_is_told_the_worst_attack_first_and_unknown_ones_as_they_are():
-    tampered = msgspec.structs.replace(
-        ROW, metrics={"attack_wrong_class_accepted": 0.25, "attack_features_read": 1.0, "attack_refused": 0.5}
+def attacked(security=None, **metrics):
+    return msgspec.structs.replace(
+        ROW,
+        security=Security(security or "semi-honest Bob", "nobody", None, None, ""),
+        metrics={f"attack_{name}": value for name, value in metrics.items()},
     )
-    assert best(tampered) == "Bob reads Alice's features by trying seeds"
-    named = msgspec.structs.replace(ROW, metrics={"attack_speaker_named": 0.65, "attack_speaker_named_chance": 0.17})
-    assert best(named) == "Speaker named from 65 % of queries (chance 17 %)"
-    chosen = msgspec.structs.replace(ROW, metrics={"attack_chosen_key_exact": 1.0, "attack_chosen_blocks": 1.0})
-    assert best(chosen) == "The key from 1 block that the attacker had encrypted"
-    learnt = {"attack_inverter_correlation": 0.846, "attack_inverter_key_exact": 0.0}
-    assert sentences(msgspec.structs.replace(ROW, metrics=learnt)) == [
-        "speech recovered by a network that never saw the key, correlation 0.85",
-        "that network did not find the exact key",
+
+
+def test_the_best_attack_needs_no_more_than_the_adversary_has_and_reaches_furthest():
+    stolen = attacked(known_key_recovered=1.0, known_pairs=300.0, known_pairs_recovered=0.5, speaker_named=0.4)
+    assert sentences(stolen) == [
+        "speaker named from 40 % of queries",
+        "a stolen key opens 100 % of clips",
+        "300 known pairs of features and hashes open 50 % of clips",
+    ]
+    further = attacked(speech_auc=0.5, gender_auc=0.1, speaker_named=0.9, speaker_named_chance=0.8)
+    assert best(further) == "A woman is told from a man with AUC 0.10 (a guess has 0.5)"
+    assert sentences(further)[1] == "speaker named from 90 % of queries (chance 80 %)"
+    known = attacked(recovered_correlation=0.4, known_blocks_for_key=1.0, inverter_correlation=0.7)
+    assert best(known) == "Speech guessed by a network that never saw the key, correlation 0.70"
+    assert sentences(known)[-1] == "the key from 1 block known in the clear"
+    copied = attacked(copy_agrees_from_10000_logits=0.8, copy_agrees_from_10000_class=0.9, key_from_raw_decryption=1.0)
+    assert best(copied) == "A copy of Bob's model from 10,000 classes agrees on 90 %"
+    assert sentences(copied)[-1] == "Alice's secret key, were she to give out raw decryptions"
+
+
+def test_cheating_counts_for_more_where_the_row_protects_against_it():
+    reached = {"wrong_class_accepted": 0.25, "features_read": 1.0, "minutes_for_all_seeds": 9.7}
+    read = "Bob reads Alice's features by trying seeds; all are tried in 9.7 minutes"
+    accepted = "a cheating Bob's wrong class is accepted in 25 % of altered queries"
+    assert sentences(attacked(**reached)) == [read, accepted]
+    reached["features_read"] = 0.0
+    assert best(attacked("malicious Bob", **reached)).lower() == accepted.lower()
+    assert best(attacked(**reached)) == "Bob's search of seeds found nothing"
+
+
+def test_an_attack_that_failed_does_not_sound_like_one_that_worked():
+    none = attacked("malicious Alice or Bob", wrong_class_accepted=0.0, refused=1.0)
+    assert best(none) == "None of the altered queries was accepted"
+    counted = msgspec.structs.replace(none, metrics=none.metrics | {"cheats_tried": 1234.0})
+    assert best(counted) == "None of 1,234 altered queries was accepted"
+    failed = attacked(
+        key_from_raw_decryption=0.0, known_pairs_recovered=0.0, known_key_recovered=0.0, key_from_class=0.0
+    )
+    assert sentences(failed) == [
+        "the classes that Alice tells do not give her secret key away",
+        "raw decryptions did not give Alice's secret key away",
+        "known pairs of features and hashes open no clip",
+        "a stolen key opens no clip",
+    ]
+
+
+def test_attacks_are_told_with_what_belongs_to_them_and_unknown_ones_as_they_are():
+    assert best(attacked(speaker_named=0.65, speaker_named_chance=0.17)) == (
+        "Speaker named from 65 % of queries (chance 17 %)"
+    )
+    assert (
+        best(attacked(chosen_key_exact=1.0, chosen_blocks=1.0))
+        == "The key from 1 block that the attacker had encrypted"
+    )
+    assert best(attacked(chosen_key_exact=0.0)) == "Blocks that the attacker had encrypted did not give him the key"
+    assert sentences(attacked(inverter_correlation=0.846, inverter_key_exact=0.0)) == [
+        "speech guessed by a network that never saw the key, correlation 0.85, the exact key not found"
     ]
     assert best(ROW) == "extraction fidelity 0.9"
     assert best(msgspec.structs.replace(ROW, metrics={})) is None
+
+
+def test_a_share_of_few_clips_says_of_how_many():
+    cells, many = (records([msgspec.structs.replace(ROW, n_queries=count)])[0] for count in (FEW - 1, FEW))
+    assert cells["few"] is True
+    assert many["few"] is False
+    assert cells["cells"]["private"][1] == "50.0 % of 49"
+    assert cells["cells"]["agreement"][1] == "80.0 % of 49"
+    assert many["cells"]["private"][1] == "50.0 %"
+    assert "Faded: fewer than 50 clips" in report.render([ROW], None)
+    assert "Faded" not in report.render([msgspec.structs.replace(ROW, n_queries=FEW)], None)
+
+
+def test_the_reason_of_every_blank_is_known_to_the_page():
+    bare = msgspec.structs.replace(
+        ROW, metrics={}, accuracy_plain=None, online_ms=None, bytes=None, security=None, key_bytes=None, mode="packed"
+    )
+    found = records([bare, ROW])
+    for each in found:
+        blank = {key for key, (_, words) in each["cells"].items() if "–" in words}
+        assert set(each["why"]) == blank
+    assert found[0]["why"]["batched"] == "a ciphertext holds one query; mode batched holds thousands"
+    assert found[0]["why"]["attack"] == "no attack was run"
+    assert found[0]["why"]["alice"] == "not measured in this run"
+    assert found[1]["why"]["bits"] == "the security is computational only; answers are not flooded"
+
+
+def test_what_the_columns_mean_is_in_the_notes():
+    text = " ".join(_Page(report.render([ROW], None)).text)
+    for column in COLUMNS:
+        assert f"{column.heading} {column.meaning}" in re.sub(r"\s+", " ", text)
+
+
+def test_rows_of_a_paradigm_stand_together_in_the_order_given():
+    mixed = [msgspec.structs.replace(ROW, paradigm=name, model=str(place))
+             for place, name in enumerate(("other", "keyed", "mpc", "he", "mpc", "other", "keyed"))]  # fmt: skip
+    block = re.search(r'id="data">(.*?)</script>', report.render(mixed, None), re.DOTALL)[1]
+    listed = [(row["paradigm"], row["model"]) for row in json.loads(block)["rows"]]
+    assert listed == [
+        ("mpc", "2"), ("mpc", "4"), ("he", "3"), ("keyed", "1"), ("keyed", "6"), ("other", "0"), ("other", "5"),
+    ]  # fmt: skip
 
 
 def test_units_leave_three_digits():
@@ -207,6 +298,15 @@ def test_several_results_become_one_page_and_later_rows_replace_earlier_ones(tmp
     assert "2,000 ms" not in page
     assert "What each party sees" in page
     assert identity(ROW) == identity(again) != identity(wan)
+
+
+@pytest.mark.parametrize("folder", ["there", "new"])
+def test_a_folder_gets_the_page_as_report_html(tmp_path, folder):
+    results.write([ROW], tmp_path / "results")
+    (tmp_path / "there").mkdir()
+    done = _run(tmp_path / "results", "--out", tmp_path / folder)
+    assert done.exit_code == 0, done.output
+    assert (tmp_path / folder / "report.html").read_text(encoding="utf-8").lstrip().startswith("<!doctype html>")
 
 
 @pytest.mark.parametrize("content", [b"", b"[]", b"{}", b"\xff\xfe", b'[{"paradigm": 1}]', b"[" * 100_000])

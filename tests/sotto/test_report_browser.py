@@ -30,6 +30,7 @@ def rows():
                     ROW,
                     paradigm=paradigm,
                     mode=f"mode{number}",
+                    n_queries=96,
                     parameters={"net": net},
                     accuracy_private=0.4 + number / 10,
                     online_ms=Timing(9.0 * 11**number + late, 10.0 * 11**number + late),
@@ -106,9 +107,11 @@ def test_filters_leave_rows_and_marks_and_say_how_many(page):
 
 
 def test_views_change_the_columns(page):
-    assert heading(page, "Rounds").is_hidden()
+    assert heading(page, "Batched").is_hidden()
+    for name in ("Rounds", "Keys", "Memory", "Leaks all the same"):
+        assert heading(page, name).is_visible()
     page.select_option("[name=view]", "all")
-    assert heading(page, "Rounds").is_visible()
+    assert heading(page, "Batched").is_visible()
     assert page.locator("#results thead th:visible").count() == page.locator("#results thead th").count()
 
 
@@ -166,15 +169,81 @@ def _corners(page, chart):
     return [[float(x), float(y)] for x, y in zip(numbers[::2], numbers[1::2], strict=True)]
 
 
-def test_axes_have_the_units_of_the_figures(page):
-    def ticks(chart, axis):
-        texts = page.locator(f"#{chart} [aria-label='{axis}-axis tick label'] text").all_text_contents()
-        return [text for text in texts if text]
+def ticks(page, chart, axis):
+    texts = page.locator(f"#{chart} [aria-label='{axis}-axis tick label'] text").all_text_contents()
+    return [text for text in texts if text]
 
-    assert ticks("chart-accuracy", "x") == ["1 ms", "10 ms", "100 ms", "1 s", "10 s"]
-    assert {"40 %", "60 %"} <= set(ticks("chart-accuracy", "y"))
-    assert ticks("chart-bytes", "x")[0].endswith("kB")
-    assert ticks("chart-nets", "y") == ["loopback", "wan"] * 3
+
+def test_axes_have_the_units_of_the_figures(page):
+    assert ticks(page, "chart-accuracy", "x") == ["1 ms", "10 ms", "100 ms", "1 s", "10 s"]
+    assert {"40 %", "60 %"} <= set(ticks(page, "chart-accuracy", "y"))
+    assert ticks(page, "chart-bytes", "x")[0].endswith("kB")
+    assert ticks(page, "chart-nets", "y") == ["loopback", "wan"] * 3
+
+
+def opened(browser, watch, path, listed, **viewport):
+    page = browser.new_page(viewport={"width": 1280, "height": 900} | viewport)
+    wrong = watch(page)
+    page.goto(report.write(listed, path, None).as_uri())
+    return page, wrong
+
+
+def test_few_clips_are_faded_and_off_the_front_of_accuracy_alone(browser, tmp_path, watch):
+    best = msgspec.structs.replace(rows()[0], mode="few", accuracy_private=1.0, n_queries=6)
+    page, wrong = opened(browser, watch, tmp_path / "report.html", [*rows()[:3], best])
+    opacities = "dots => dots.map(dot => dot.getAttribute('opacity') || '1')"
+    shapes = "[aria-label=dot][aria-hidden] path"
+    assert sorted(page.eval_on_selector_all(f"#chart-accuracy {shapes}", opacities)) == ["0.35", "1", "1", "1"]
+    assert set(page.eval_on_selector_all(f"#chart-bytes {shapes}", opacities)) == {"1"}
+    assert len(_corners(page, "chart-accuracy")) == 5  # of three rows, as without it
+    assert page.text_content("td[data-key=private]:has-text('of 6')") == "100.0 % of 6"
+    page.uncheck("[name=paradigm][value=he]")
+    page.uncheck("[name=paradigm][value=keyed]")
+    page.fill("[name=words]", "few")
+    assert len(marks(page, "chart-accuracy")) == 1
+    assert page.locator("#chart-accuracy .front path").count() == 0
+    assert wrong == []
+    page.close()
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_a_single_row_has_round_axes_and_its_name_stays_in_the_card(browser, tmp_path, watch, width):
+    alone = msgspec.structs.replace(rows()[2], model="a model with a very long name " * 3, accuracy_private=0.703125)
+    page, wrong = opened(browser, watch, tmp_path / "report.html", [alone], width=width)
+    for chart in CHARTS:
+        card = page.locator(f"#{chart}").bounding_box()
+        for text in page.locator(f"#{chart} svg text").all():
+            box = text.bounding_box()
+            if box and box["width"]:
+                assert card["x"] <= box["x"], text.text_content()
+                assert box["x"] + box["width"] <= card["x"] + card["width"], text.text_content()
+    assert "70 %" in ticks(page, "chart-accuracy", "y")
+    assert len(ticks(page, "chart-accuracy", "y")) > 1
+    assert len(ticks(page, "chart-bytes", "x")) > 1
+    assert wrong == []
+    page.close()
+
+
+def test_a_wide_table_scrolls_in_its_own_frame_and_says_that_there_is_more(page):
+    page.set_viewport_size({"width": 800, "height": 900})
+    page.wait_for_selector("#sheet[data-rest]")
+    page.eval_on_selector("#sheet", "frame => frame.scrollLeft = frame.scrollWidth")
+    page.wait_for_selector("#sheet:not([data-rest])")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 800
+
+
+def test_the_head_of_the_table_stays_while_its_rows_scroll(browser, tmp_path, watch):
+    many = [msgspec.structs.replace(rows()[0], model=f"model {number}") for number in range(40)]
+    page, wrong = opened(browser, watch, tmp_path / "report.html", many)
+    frame = page.locator("#sheet").bounding_box()
+    assert frame["height"] < 900
+    page.eval_on_selector("#sheet", "frame => frame.scrollTop = 500")
+    head = page.locator("#results thead th").nth(2).bounding_box()
+    assert head["y"] == pytest.approx(page.locator("#sheet").bounding_box()["y"], abs=2)
+    solid = "bar => getComputedStyle(bar).backgroundColor === getComputedStyle(document.body).backgroundColor"
+    assert page.eval_on_selector(".bar", solid)
+    assert wrong == []
+    page.close()
 
 
 def test_a_chart_without_rows_says_so(page):
@@ -279,6 +348,9 @@ def test_the_details_of_a_marks_row_open_by_keyboard(page):
     page.keyboard.press("Enter")
     assert page.locator("dialog[open]").is_visible()
     assert "accuracy wrong key" in page.text_content("dialog")
+    told = page.inner_text("dialog")
+    assert "Alice's waits in one query" in told  # what a column means
+    assert "not measured in this run" in told  # why a figure is missing
     page.keyboard.press("Escape")
     assert page.locator("dialog[open]").count() == 0
 
@@ -331,7 +403,7 @@ def test_crafted_results_run_nothing(browser, tmp_path, watch):
     page.goto(path.as_uri())
     for choice in page.locator("#filters select:not([name=view])").all():
         choice.select_option("")
-    page.locator(".more").first.click()
+    page.locator(".more").last.click()
     assert "onerror" in page.text_content("dialog")
     assert page.title().startswith("Sotto")
     assert page.locator("img[src=x]").count() == 0
