@@ -18,6 +18,7 @@ from bench.simulation import Simulation, simulate
 from bench.suite import build, cells, usable
 from bench.workbench import Workbench
 from link import SHAPES
+from mpc.attacks import Verdict
 from sotto.commands.cheat import VERDICTS
 from sotto.report.figures import byte_words, time_words
 from sotto.report.seen import clip_shown, panel
@@ -159,7 +160,7 @@ class Engine:
             "cheat": str(outcome.cheat),
             "altered": outcome.altered or "nothing: the message was never reached",
             "verdict": outcome.verdict,
-            "words": VERDICTS[outcome.verdict],
+            "words": came_of(outcome.verdict, experiment.security.adversary),
             "said": outcome.said,
             "honest": classes[cheated.right],
             "taken": None if outcome.label is None else classes[outcome.label],
@@ -204,6 +205,13 @@ def exchanged(reports: Mapping[str, Report]) -> list[dict[str, Any]]:
     ]
 
 
+def came_of(verdict: Verdict, adversary: str) -> str:
+    """What came of a cheat; a right answer is luck where ``adversary``, as the row names it, does not cheat."""
+    if verdict == "harmless" and "malicious" not in adversary:
+        return "The right answer came out, by luck; nothing would have caught it."
+    return VERDICTS[verdict]
+
+
 def _places(experiment: Experiment, clip: Clip) -> list[str]:
     """What each party could alter in the query, as wishes."""
     known = cheating.places(experiment, experiment.query(clip))
@@ -214,4 +222,4 @@ def _plain(thing: msgspec.Struct) -> Any:
     return msgspec.to_builtins(thing)
 
 
-__all__ = ["Engine", "Refused", "Wish", "exchanged", "require_speech"]
+__all__ = ["Engine", "Refused", "Wish", "came_of", "exchanged", "require_speech"]

@@ -52,6 +52,20 @@ function refill() {
   fill($("model"), distinct(cells, "model"));
   $("cheating").hidden = $("paradigm").value !== "mpc";
   if ($("cheating").hidden) $("cheat").checked = false;
+  changed();
+  relist();
+}
+
+// What came of the choice before is no answer to this one, and what is still asked for it is dropped.
+function changed() {
+  latest++;
+  busy = false;
+  $("outcome").hidden = $("progress").hidden = true;
+  problem("");
+  ready();
+}
+
+function relist() {
   $("place").replaceChildren();
   $("place-label").hidden = true;
   if ($("cheat").checked) listPlaces();
@@ -60,9 +74,10 @@ function refill() {
 
 function ready() {
   const cheats = $("cheat").checked;
+  for (const id of ["paradigm", "mode", "model", "net", "sample", "cheat", "place"]) $(id).disabled = busy;
   $("go").disabled = !(clip || $("sample").value) || (cheats && !$("place").value) || busy;
   $("go").textContent = cheats ? "Ask, with a cheater" : "Ask privately";
-  $("net").disabled = cheats;
+  $("net").disabled ||= cheats;
 }
 
 // -- the clip ------------------------------------------------------------------------------------------------------
@@ -75,8 +90,8 @@ function take(blob, what) {
   if (listen.src) URL.revokeObjectURL(listen.src);
   listen.src = URL.createObjectURL(blob);
   listen.hidden = false;
-  problem("");
-  ready();
+  changed();
+  if ($("cheat").checked && !$("place").value) listPlaces();
 }
 
 async function upload(file) {
@@ -137,16 +152,17 @@ async function record() {
 
 // -- a run ---------------------------------------------------------------------------------------------------------
 
-let busy = false;
+let busy = false, latest = 0;  // requests are numbered: only what the latest one brings is shown
 
-async function start(cheat) {
+async function start(cheat, number) {
   const wish = new URLSearchParams({ paradigm: $("paradigm").value, mode: $("mode").value, model: $("model").value });
   if (!cheat) wish.set("net", $("net").value); else wish.set("cheat", cheat);
   if ($("sample").value) wish.set("sample", $("sample").value);
   const { id } = await call(`/api/runs?${wish}`, { method: "POST", body: $("sample").value ? undefined : clip });
-  for (let seen = 0; ;) {
+  for (let seen = 0; number === latest;) {
     const { events, done } = await call(`/api/runs/${id}?after=${seen}`);
     seen += events.length;
+    if (number !== latest) return;
     for (const event of events) {
       if (event.kind === "state") $("states").append(make("li", {}, event.text));
       else if (event.kind === "error") throw new Error(event.text);
@@ -156,12 +172,20 @@ async function start(cheat) {
   }
 }
 
+// What came of a request; null when it failed, undefined when another one has taken its place.
 async function run(cheat) {
+  const number = ++latest, focused = document.activeElement;
+  let result = null;
   busy = true; ready(); problem("");
   $("progress").hidden = false; $("states").replaceChildren();
-  try { return await start(cheat); }
-  catch (error) { problem(error.name === "TimeoutError" ? "The server gives no answer: is sotto demo still running?" : error.message); }
-  finally { busy = false; ready(); }
+  try { result = await start(cheat, number); }
+  catch (error) {
+    if (number === latest) problem(error.name === "TimeoutError" ? "The server gives no answer: is sotto demo still running?" : error.message);
+  }
+  if (number !== latest) return undefined;
+  busy = false; ready();
+  if (document.activeElement === document.body) focused?.focus({ preventScroll: true });  // it was disabled meanwhile
+  return result;
 }
 
 async function listPlaces() {
@@ -170,9 +194,11 @@ async function listPlaces() {
     return ready();
   }
   const found = await run("list");
+  if (found === undefined) return;
   if (!found) { $("cheat").checked = false; return ready(); }
   fill($("place"), found.places);
-  $("place").value = found.places.find(place => place.startsWith("bob:relu")) || found.places[0];
+  // What the second activation opens counts in every answer; the first one's may not.
+  $("place").value = ["bob:relu2.masked", "bob:relu", "bob:"].map(name => found.places.find(place => place.startsWith(name))).find(Boolean) ?? found.places[0];
   $("place-label").hidden = false;
   $("states").append(make("li", {}, `${found.places.length} messages could be altered`));
   ready();
@@ -199,7 +225,7 @@ function showAnswer(result) {
   const facts = make("dl", {}, ...result.cost.flatMap(([name, value]) => [make("dt", {}, name), make("dd", {}, value)]));
   $("verdict").replaceChildren(make("h3", {}, "The answer"), make("p", { class: "big", id: "answer" }, result.answer),
     make("p", { class: same ? "good" : "bad" }, same ? "The plaintext model says the same." : `The plaintext model says ${result.plain_answer}.`),
-    ...(result.notice ? [make("p", { class: "dim" }, result.notice)] : []), ...(result.truth ? [words(`The corpus says ${result.truth}.`)] : []), make("h3", {}, "What it cost"), facts,
+    ...(result.notice ? [make("p", { class: "dim" }, result.notice)] : []), ...(result.truth ? [words(`The corpus says ${result.truth}.`)] : []), make("h3", {}, "What it cost"), make("p", { class: "dim" }, "One first query; the report has medians."), facts,
     make("h3", {}, "Whom to trust"), words(`Protects against ${result.adversary}; trusted: ${result.trusted}.`),
     make("h3", {}, "What leaks all the same"), words(`${result.leaks}.`));
   const [found, of] = result.exposed;
@@ -258,9 +284,9 @@ function replay(parties, messages) {
 }
 
 function showCheat(result) {
-  const caught = ["caught", "refused", "harmless"].includes(result.verdict);
+  const tone = { caught: "good", refused: "good", harmless: "" }[result.verdict] ?? "bad";
   $("verdict").replaceChildren(make("h3", {}, "A party cheated"),
-    make("p", { class: `big ${caught ? "good" : "bad"}`, id: "answer" }, result.verdict), words(result.words),
+    make("p", { class: `big ${tone}`, id: "answer" }, result.verdict), words(result.words),
     make("dl", {}, ...[["altered", result.altered], ["the honest party said", result.said], ["answer of an honest session", result.honest], ["taken here", result.taken ?? "none"]]
       .flatMap(([name, value]) => [make("dt", {}, name), make("dd", {}, value)])));
   const lines = result.sent.map(([name, count, altered]) => make("tr", altered ? { class: "altered" } : {},
@@ -282,13 +308,13 @@ async function begin() {
   refill();
   for (const id of ["paradigm", "mode", "model"]) $(id).addEventListener("change", refill);
   $("sample").addEventListener("change", () => {
-    if ($("sample").value) { clip = null; $("clip-state").textContent = `A test clip of ${offer.corpus}.`; $("listen").hidden = true; problem(""); }
-    ready();
+    if ($("sample").value) { clip = null; $("clip-state").textContent = `A test clip of ${offer.corpus}.`; $("listen").hidden = true; }
+    changed();
   });
   $("file").addEventListener("change", () => { const [file] = $("file").files; if (file) upload(file).catch(error => problem(error.message)); });
   $("record").addEventListener("click", () => record().catch(() => problem("The microphone cannot be used: allow it, or upload a file.")));
-  $("cheat").addEventListener("change", () => { $("place-label").hidden = true; if ($("cheat").checked) listPlaces(); else ready(); });
-  $("place").addEventListener("change", ready);
+  $("cheat").addEventListener("change", () => { changed(); relist(); });
+  for (const id of ["place", "net"]) $(id).addEventListener("change", changed);
   $("ask").addEventListener("submit", ask);
 }
 begin().catch(error => problem(error.message));

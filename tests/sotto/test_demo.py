@@ -15,7 +15,7 @@ import soundfile
 
 from audio import BrokenClip, Clip
 from bench.control import Report, Seen
-from sotto.demo.engine import Engine, Wish, exchanged, require_speech
+from sotto.demo.engine import Engine, Wish, came_of, exchanged, require_speech
 from sotto.demo.runs import MOST_KEPT, MOST_WAITING, Busy, Runs
 from sotto.demo.server import MOST_UPLOAD, TOKEN_HEADER, Server
 
@@ -262,3 +262,15 @@ def test_lengths_are_those_of_the_decoded_sound():
     require_speech(Clip(id="x", samples=np.ones(16000, np.float32), rate=16000))
     with pytest.raises(BrokenClip, match="between"):
         require_speech(Clip(id="x", samples=np.ones(16000, np.float32), rate=1000))
+
+
+@pytest.mark.parametrize(
+    ("adversary", "verdict", "words"),
+    [
+        ("semi-honest Alice or Bob", "harmless", "by luck; nothing would have caught it"),
+        ("malicious Alice or Bob", "harmless", "Harmless: the right answer came out."),
+        ("semi-honest Alice or Bob", "accepted", "Alice took a wrong answer"),
+    ],
+)
+def test_a_right_answer_in_spite_of_a_cheat_is_luck_where_nothing_is_checked(adversary, verdict, words):
+    assert words in came_of(verdict, adversary)

@@ -9,10 +9,12 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 import soundfile
 
+from sotto.report.page import asset
 from tests.sotto.test_end_to_end import EMOTIONS, corpus  # noqa: F401  a fixture
 
 PATIENCE = 240_000  # milliseconds; a busy machine trains slowly
@@ -140,6 +142,138 @@ def test_without_the_token_the_page_says_what_to_open(chromium, address):
     page.goto(address.split("#")[0])
     page.wait_for_selector("#problem:not([hidden])")
     assert "sotto demo printed" in page.text_content("#problem")
+
+
+class Staged:
+    """The page before a server that answers a run when the test says so."""
+
+    def __init__(self, page):
+        self.page, self.wishes, self.held = page, [], []
+        page.route("http://demo.test/**", self._answer)
+
+    def _answer(self, route):
+        path = urlsplit(route.request.url)
+        if path.path == "/api/offer":
+            route.fulfill(json=OFFER)
+        elif path.path == "/api/runs":
+            self.wishes.append(dict(parse_qsl(path.query)))
+            route.fulfill(json={"id": f"run-{len(self.wishes)}"})
+        elif path.path.startswith("/api/runs/"):
+            self.held.append(route)
+        else:
+            name = path.path.strip("/") or "demo.html"
+            kinds = {"html": "text/html", "css": "text/css", "js": "text/javascript"}
+            route.fulfill(body=asset(name), content_type=f"{kinds[name.rpartition('.')[2]]}; charset=utf-8")
+
+    def waiting(self, count):
+        """Until so many requests for events are held."""
+        for _ in range(500):
+            if len(self.held) >= count:
+                return
+            self.page.wait_for_timeout(20)
+        pytest.fail(f"{len(self.held)} of {count} requests came")
+
+    def tell(self, place, **event):
+        self.held[place].fulfill(json={"events": [event], "done": True})
+
+
+@pytest.fixture
+def staged(chromium, watch):
+    context = chromium().new_context(reduced_motion="reduce")
+    found = Staged(context.new_page())
+    wrong = watch(found.page, allowed="http://demo.test/")
+    found.page.goto("http://demo.test/#token")
+    found.page.wait_for_selector("#paradigm option", state="attached")
+    found.page.select_option("#sample", "one")
+    yield found
+    assert wrong == []
+    context.close()
+
+
+OFFER = {
+    "cells": [{"paradigm": "mpc", "mode": mode, "model": "frames"} for mode in ("malicious", "semi-honest")]
+    + [{"paradigm": "hashing", "mode": "smh", "model": "svm"}],
+    "nets": ["loopback", "wan"], "samples": [{"id": "one", "truth": "calm", "speaker": "1"}], "classes": ["calm"],
+    "corpus": "a corpus", "notice": None, "least_seconds": 0.25, "most_seconds": 15.0,
+}  # fmt: skip
+ANSWERED = {
+    "kind": "answer", "title": "mpc malicious, frames", "answer": "calm", "plain_answer": "calm", "truth": "calm",
+    "notice": None, "cost": [["online", "12.0 ms"]], "exposed": [0, 12], "trusted": "a dealer", "adversary": "Bob",
+    "leaks": "the class", "alice": [], "bob": [], "parties": ["alice", "bob"],
+    "messages": [{"from": "alice", "to": "bob", "name": "mpc.query", "bytes": 10, "ms": 0.0, "online": True}],
+}  # fmt: skip
+CHEATED = {
+    "kind": "cheated", "title": "mpc semi-honest, frames", "cheat": "bob:relu1.masked:add", "altered": "a word",
+    "verdict": "harmless", "words": "by luck", "said": "nothing", "honest": "calm", "taken": "calm",
+    "sent": [["relu1.masked", 10, True]],
+}  # fmt: skip
+
+
+def test_an_answer_goes_when_the_choice_changes_and_its_cost_says_what_it_is(staged):
+    page = staged.page
+    for change in (("#mode", "semi-honest"), ("#net", "wan"), ("#paradigm", "hashing")):
+        page.click("#go")
+        staged.waiting(1)
+        staged.tell(0, **ANSWERED)
+        page.wait_for_selector("#outcome:not([hidden])")
+        assert "One first query; the report has medians." in page.text_content("#verdict")
+        page.select_option(*change)
+        assert page.is_hidden("#outcome")
+        assert page.is_hidden("#progress")
+        staged.held.clear()
+
+
+def test_nothing_can_be_chosen_while_a_request_runs_and_the_focus_comes_back(staged):
+    page = staged.page
+    page.focus("#cheat")
+    page.keyboard.press("Space")
+    staged.waiting(1)
+    for control in ("paradigm", "mode", "model", "net", "sample", "cheat", "go"):
+        assert page.is_disabled(f"#{control}"), control
+    staged.tell(0, kind="places", places=["bob:relu1.masked", "bob:relu1.sign", "bob:relu2.masked", "alice:input"])
+    page.wait_for_selector("#place-label:not([hidden])")
+    assert page.input_value("#place") == "bob:relu2.masked"
+    assert page.evaluate("document.activeElement.id") == "cheat"
+    for control in ("paradigm", "mode", "model", "sample", "cheat", "place", "go"):
+        assert page.is_enabled(f"#{control}"), control
+
+
+def test_what_an_earlier_request_brings_is_dropped(staged, speech, tmp_path):
+    page = staged.page
+    page.check("#cheat")
+    staged.waiting(1)
+    page.set_input_files("#file", speech)  # another clip: its places are asked for
+    staged.waiting(2)
+    staged.tell(0, kind="places", places=["bob:old"])
+    page.wait_for_timeout(200)
+    assert page.is_hidden("#place-label")
+    assert page.is_disabled("#mode")
+    staged.tell(1, kind="places", places=["bob:new"])
+    page.wait_for_selector("#place-label:not([hidden])")
+    assert page.input_value("#place") == "bob:new"
+    page.click("#go")
+    staged.waiting(3)
+    another = tmp_path / "another.wav"
+    another.write_bytes(speech.read_bytes())
+    page.set_input_files("#file", another)
+    page.wait_for_selector("#progress", state="hidden")
+    staged.tell(2, **CHEATED)
+    page.wait_for_timeout(200)
+    assert page.is_hidden("#outcome")
+
+
+def test_a_harmless_cheat_is_neither_praised_nor_blamed(staged):
+    page = staged.page
+    page.check("#cheat")
+    staged.waiting(1)
+    staged.tell(0, kind="places", places=["bob:relu1.masked"])
+    page.wait_for_selector("#place-label:not([hidden])")
+    for verdict, tone in (("harmless", ""), ("caught", "good"), ("accepted", "bad")):
+        page.click("#go")
+        staged.waiting(len(staged.wishes))
+        staged.tell(len(staged.wishes) - 1, **CHEATED | {"verdict": verdict})
+        page.wait_for_selector(f"#answer:has-text('{verdict}')")
+        assert page.get_attribute("#answer", "class").split()[1:] == tone.split()
 
 
 @pytest.mark.slow
