@@ -15,6 +15,7 @@ from typing import Any
 
 from link import LinkError
 from link.connection import is_loopback
+from serving.bounded_http import BoundedHTTPServer
 from serving.counters import Counters
 
 _REQUEST_SECONDS = 5.0
@@ -55,25 +56,11 @@ class Health:
         self._server.server_close()
 
 
-class _Server(socketserver.ThreadingMixIn, HTTPServer):
-    daemon_threads = True
+class _Server(BoundedHTTPServer):
     request_queue_size = 8
 
-    def __init__(self, *where: Any) -> None:
-        self._room = threading.BoundedSemaphore(_MOST_AT_ONCE)
-        super().__init__(*where)
-
-    def process_request(self, request: Any, client_address: Any) -> None:
-        if not self._room.acquire(blocking=False):
-            self.shutdown_request(request)
-            return
-        super().process_request(request, client_address)
-
-    def process_request_thread(self, request: Any, client_address: Any) -> None:
-        try:
-            super().process_request_thread(request, client_address)
-        finally:
-            self._room.release()
+    def __init__(self, address: Any, handler: type[BaseHTTPRequestHandler]) -> None:
+        super().__init__(address, handler, most=_MOST_AT_ONCE)
 
 
 class _UnixServer(_Server):

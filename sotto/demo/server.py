@@ -6,14 +6,14 @@ import hmac
 import json
 import re
 import secrets
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 import msgspec
 
+from serving.bounded_http import BoundedHTTPServer
 from sotto.demo.engine import Refused, Wish
 from sotto.demo.runs import Busy, Runs
 from sotto.report.page import asset
@@ -44,37 +44,23 @@ _RUN = re.compile(r"/api/runs/([A-Za-z0-9_-]{8,32})")
 _WAV, _FLAC = b"RIFF", b"fLaC"
 
 
-class Server(ThreadingHTTPServer):
+class Server(BoundedHTTPServer):
     """Listens on 127.0.0.1 alone.  ``address`` is what the visitor opens; the token is behind its ``#``.
 
     A browser sends what is behind the ``#`` to nobody, so the token is in no log and no Referer.
     """
 
-    daemon_threads = True
     allow_reuse_address = True
 
     def __init__(self, runs: Runs, offer: dict[str, Any], folder: Path, port: int = 0) -> None:
         self.runs, self.offer, self.folder = runs, offer, folder
         self.token = secrets.token_urlsafe(24)
-        self._places = threading.BoundedSemaphore(_MOST_CONNECTIONS)
-        super().__init__(("127.0.0.1", port), Handler)
+        super().__init__(("127.0.0.1", port), Handler, most=_MOST_CONNECTIONS)
         self.hosts = {f"{name}:{self.server_address[1]}" for name in ("127.0.0.1", "localhost")}
 
     @property
     def address(self) -> str:
         return f"http://127.0.0.1:{self.server_address[1]}/#{self.token}"
-
-    def process_request(self, request: Any, client_address: Any) -> None:
-        if not self._places.acquire(blocking=False):
-            self.shutdown_request(request)
-            return
-        super().process_request(request, client_address)
-
-    def process_request_thread(self, request: Any, client_address: Any) -> None:
-        try:
-            super().process_request_thread(request, client_address)
-        finally:
-            self._places.release()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A connection that broke off is nobody's business."""
