@@ -40,14 +40,16 @@ def review(
         CorpusError: ``data`` is no folder, or holds none of the corpora; one clear line.
     """
     _require_corpora(items, data)
-    chosen = {item.target: corpus_for(item, data) for item in items}
+    chosen: dict[str, str | None] = {}
+    for item in items:
+        chosen.setdefault(item.target, corpus_for(item, data))
     for corpus in dict.fromkeys(name for name in chosen.values() if name not in (None, "none")):
         say(f"on {corpus}: {', '.join(target for target, name in chosen.items() if name == corpus)}")
     measured: dict[str, tuple[Sequence[Row], str, str | None]] = {}
     for number, item in enumerate(items):
         if item.target not in measured:
             say(f"{number + 1} of {len(items)}: {item.target}")
-            measured[item.target] = _measure(item, data, preset, seed, out, reuse, say)
+            measured[item.target] = _measure(item, chosen[item.target], data, preset, seed, out, reuse, say)
         rows, corpus, fault = measured[item.target]
         yield Reviewed(item, rows, corpus, open_for(fault) if fault else item.judge(rows))
 
@@ -63,10 +65,9 @@ def _require_corpora(items: Sequence[Item], data: Path | None) -> None:
 
 
 def _measure(
-    item: Item, data: Path | None, preset: str, seed: int, out: Path, reuse: bool, say: Say
+    item: Item, corpus: str | None, data: Path | None, preset: str, seed: int, out: Path, reuse: bool, say: Say
 ) -> tuple[Sequence[Row], str, str | None]:
-    """Rows, the name of the corpus, and why there are none."""
-    corpus = corpus_for(item, data)
+    """Rows, the name of the corpus (None: none of the item's is at hand), and why there are none."""
     if corpus is None:
         return (), "none", f"needs one of the corpora {', '.join(item.corpora)}: give their folder with --data"
     folder = out / item.target

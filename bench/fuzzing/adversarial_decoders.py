@@ -16,10 +16,10 @@ from adversarial.errors import AdversarialError
 from adversarial.fingerprint import features_of, fingerprint
 from adversarial.messages import VERSION, Hello, Query, Ready, Reply
 from adversarial.sensor import Sensor
-from bench.fuzzing.decoder import Decoder, Decoders, Target
+from bench.fuzzing.decoder import Decoder, Decoders, Target, one_of
 from bench.fuzzing.hashing_decoders import file_target
 from bench.fuzzing.scripts import session_of
-from link import Array, FrameError, Link, LinkError, decode, encode
+from link import Array, Link, LinkError, encode
 from models import ModelError, ModelRecord
 
 _CLASSES = ("bark", "siren", "rain")
@@ -44,16 +44,7 @@ def _messages() -> Target:
     ]  # fmt: skip
 
     def read(data: bytes) -> None:
-        kinds: tuple[Any, ...] = (Hello, Ready, Query, Reply)
-        refused = FrameError("")
-        for kind in kinds:
-            try:
-                found = decode(data, kind)
-                break
-            except FrameError as error:
-                refused = error
-        else:
-            raise refused
+        found = one_of(data, (Hello, Ready, Query, Reply))
         if isinstance(found, Query):
             found.z.numpy(dtype=np.float16, shape=(None, 5))
         elif isinstance(found, Reply):

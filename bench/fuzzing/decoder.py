@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from link import FrameError
+from link import FrameError, decode
 
 
 @dataclass(frozen=True)
@@ -34,3 +35,14 @@ class Decoder:
 
 
 Decoders = Mapping[str, Decoder]
+
+
+def one_of(data: bytes, kinds: Sequence[type[Any]]) -> Any:
+    """The message in ``data``, of the first of ``kinds`` that takes it.  Raises the last one's FrameError."""
+    refused = FrameError("")
+    for kind in kinds:
+        try:
+            return decode(data, kind)
+        except FrameError as error:
+            refused = error
+    raise refused

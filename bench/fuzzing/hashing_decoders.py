@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 
 import hashing
-from bench.fuzzing.decoder import Decoder, Decoders, Target
+from bench.fuzzing.decoder import Decoder, Decoders, Target, one_of
 from bench.fuzzing.scripts import session_of
 from hashing.errors import HashingError
 from hashing.hash_set import HashSet
 from hashing.packing import PackedHashes
 from hashing.protocol import Hello, Query, Ready, Reply
-from link import Array, FrameError, Link, LinkError, decode, encode
+from link import Array, Link, LinkError, encode
 
 _INPUTS = 6
 
@@ -64,16 +64,7 @@ def _messages() -> Target:
     ]  # fmt: skip
 
     def read(data: bytes) -> None:
-        kinds: tuple[Any, ...] = (Hello, Ready, Query, Reply)
-        refused = FrameError("")
-        for kind in kinds:
-            try:
-                found = decode(data, kind)
-                break
-            except FrameError as error:
-                refused = error
-        else:
-            raise refused
+        found = one_of(data, (Hello, Ready, Query, Reply))
         if isinstance(found, Query):
             PackedHashes.from_bytes(found.hashes, count=found.count, k=3, symbols=key.parameters.symbols)
         elif isinstance(found, Reply):

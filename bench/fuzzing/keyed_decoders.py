@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 import keyed
-from bench.fuzzing.decoder import Decoder, Decoders, Target
+from bench.fuzzing.decoder import Decoder, Decoders, Target, one_of
 from bench.fuzzing.hashing_decoders import file_target
 from bench.fuzzing.scripts import session_of
 from keyed.errors import KeyedError
@@ -19,7 +19,7 @@ from keyed.key_file import load_key
 from keyed.keys import KeyType
 from keyed.messages import VERSION, Hello, Query, Ready, Reply
 from keyed.model_file import load_encrypted_model
-from link import Array, FrameError, Link, decode, encode
+from link import Array, Link, encode
 from models import ModelError, ModelRecord, load, save
 from models.mlp import MLP
 from models.normalisation import Normalisation
@@ -48,18 +48,7 @@ def _messages() -> Target:
         encode(Reply(Array.of(labels), Array.of(np.zeros((1, 4), np.float32)))),
     ]  # fmt: skip
 
-    def read(data: bytes) -> None:
-        kinds: tuple[Any, ...] = (Hello, Ready, Query, Reply)
-        refused = FrameError("")
-        for kind in kinds:
-            try:
-                decode(data, kind)
-                return
-            except FrameError as error:
-                refused = error
-        raise refused
-
-    return Target(seeds, read)
+    return Target(seeds, lambda data: one_of(data, (Hello, Ready, Query, Reply)))
 
 
 def _key_file(kind: KeyType) -> Target:

@@ -61,11 +61,12 @@ def scenario(task: SpeechTask, kind: str, plain: Tensor, seed: int) -> Scenario:
         without.append(task.measure(encrypted, task.inputs))
         correct.append(task.outputs(encrypted, keyed.encrypt(task.inputs, key)))
         wrong.append(task.measure(encrypted, keyed.encrypt(task.inputs, other)))
+    figure = task.figure(plain)
     return Scenario(
-        plain_model=task.figure(plain),
+        plain_model=figure,
         plain_query=float(np.mean(without)),
         plain_query_sd=float(np.std(without, ddof=1)),
-        correct_key=max((task.figure(outputs) for outputs in correct), key=lambda each: abs(each - task.figure(plain))),
+        correct_key=max((task.figure(outputs) for outputs in correct), key=lambda each: abs(each - figure)),
         incorrect_key=float(np.mean(wrong)),
         incorrect_sd=float(np.std(wrong, ddof=1)),
         largest_error=max(float((outputs - plain).abs().max()) for outputs in correct),
