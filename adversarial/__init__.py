@@ -10,7 +10,7 @@ Who must be trusted for what:
 
 * **whoever trained the sensor**, by Alice and by everybody who can be heard.  Nothing but the training decides what z
   holds, and weights do not show it: a sensor trained to carry speech to Bob looks like any other.  If Bob trains it,
-  Bob must be trusted, or the sensor examined by somebody who attacks it as :mod:`adversarial.attacks` does, on
+  Bob must be trusted, or the sensor examined by somebody who attacks it as :mod:`sotto.adversarial.attacks` does, on
   recordings of the place where it will listen.  Alice can then keep to that sensor by its fingerprint;
 * **Alice's device**, which hears everything in the clear;
 * **Bob** to run the classifier as agreed.  He is not trusted with speech: he is the attacker.  He sees z, knows the
@@ -30,7 +30,7 @@ What leaks:
   trained against them.  Whoever can choose what the sensor hears can look for such sounds, with the sensor's gradients
   at hand;
 * what was not trained against.  The training hides *whether* there is speech; who speaks, a woman or a man, what is
-  said are hidden only as far as that hides them too, and :mod:`adversarial.attacks` tries each.  The event is not
+  said are hidden only as far as that hides them too, and :mod:`sotto.adversarial.attacks` tries each.  The event is not
   hidden, and an event can be private;
 * when there is sound, how often, and that Alice's device is on.
 
@@ -41,13 +41,13 @@ Doors: :class:`Alice`, :class:`Bob`.  Mechanism, lowest first: ``spectrogram``, 
 ``model_file``, ``fingerprint``, ``messages``.
 """
 
-from adversarial.alice import Alice
-from adversarial.bob import Bob
-from adversarial.classifier import Classifier
-from adversarial.errors import AdversarialError, AttackError, WrongShapeError
-from adversarial.fingerprint import features_of, fingerprint
-from adversarial.model_file import load_classifier, load_sensor, save_classifier, save_sensor
-from adversarial.sensor import Sensor
+from sotto.adversarial.alice import Alice
+from sotto.adversarial.bob import Bob
+from sotto.adversarial.errors import AdversarialError, AttackError, WrongShapeError
+from sotto.adversarial.model_file import load_classifier, load_sensor, save_classifier, save_sensor
+from sotto.adversarial.sensor.classifier import Classifier
+from sotto.adversarial.sensor.fingerprint import features_of, fingerprint
+from sotto.adversarial.sensor.sensor import Sensor
 
 COMPUTATIONAL_BITS: None = None
 """No adversary is kept out by a computational assumption; what z tells can only be measured."""

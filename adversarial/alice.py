@@ -2,7 +2,7 @@
 
 She trusts whoever trained the sensor: mask and extractor decide alone what leaves, and she cannot tell by looking at
 the weights whether they hide anything.  Bob learns the representation, in the clear, and with it the answer and
-whatever else an attacker can read in it (:mod:`adversarial.attacks`).
+whatever else an attacker can read in it (:mod:`sotto.adversarial.attacks`).
 """
 
 from __future__ import annotations
@@ -14,9 +14,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from adversarial.errors import WrongShapeError
-from adversarial.fingerprint import fingerprint
-from adversarial.messages import (
+from sotto.adversarial.errors import WrongShapeError
+from sotto.adversarial.messages import (
     HELLO,
     MOST_CLASSES,
     MOST_HELLO,
@@ -30,9 +29,10 @@ from adversarial.messages import (
     Reply,
     Reveal,
 )
-from adversarial.model_file import load_sensor
-from adversarial.sensor import Sensor
-from link import Answer, Array, FrameError, Link, decode, encode
+from sotto.adversarial.model_file import load_sensor
+from sotto.adversarial.sensor.fingerprint import fingerprint
+from sotto.adversarial.sensor.sensor import Sensor
+from sotto.link import Answer, Array, FrameError, Link, decode, encode
 
 
 class Alice:
@@ -100,7 +100,7 @@ class Alice:
 
         Args:
             features: float32 (n, samples), segments prepared as the sensor expects them
-                (:func:`adversarial.segments.loudest`).
+                (:func:`sotto.adversarial.sounds.segments.loudest`).
 
         Raises:
             WrongShapeError: as :meth:`represent`; nothing has been sent then.

@@ -1,8 +1,8 @@
 """Bob has the classifier, and answers what event a representation is of.
 
 He is trusted to run the classifier, and with the representation itself, which he sees in the clear: he is the attacker
-of :mod:`adversarial.attacks`.  He is given neither the sound nor its spectrogram, and does not need the sensor; where
-he has it all the same, he can train his attackers on any recordings of his own.
+of :mod:`sotto.adversarial.attacks`.  He is given neither the sound nor its spectrogram, and does not need the sensor;
+where he has it all the same, he can train his attackers on any recordings of his own.
 """
 
 from __future__ import annotations
@@ -13,9 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from adversarial.classifier import Classifier
-from adversarial.fingerprint import sensor_named_by
-from adversarial.messages import (
+from sotto.adversarial.messages import (
     HELLO,
     MOST_HELLO,
     MOST_QUERY,
@@ -29,8 +27,10 @@ from adversarial.messages import (
     Reply,
     Reveal,
 )
-from adversarial.model_file import load_classifier
-from link import Array, FrameError, Link, RoundTrip, decode, encode
+from sotto.adversarial.model_file import load_classifier
+from sotto.adversarial.sensor.classifier import Classifier
+from sotto.adversarial.sensor.fingerprint import sensor_named_by
+from sotto.link import Array, FrameError, Link, RoundTrip, decode, encode
 
 
 class Bob:

@@ -10,7 +10,7 @@ from typing import Literal
 
 import msgspec
 
-from link import Array
+from sotto.link import Array
 
 VERSION: Literal[1] = 1
 HELLO, READY, QUERY, REPLY = "adversarial.hello", "adversarial.ready", "adversarial.query", "adversarial.reply"

@@ -1,18 +1,18 @@
 """Files of trained sensors and classifiers: one for Alice, one for Bob.
 
-Model files as everywhere in the project (:mod:`models.weights`: safetensors and a record, sizes checked before anything
-is allocated, no code in them).  Each role loads with its own function and refuses the other's file, so that Bob cannot
-be handed the whole network by mistake.
+Model files as everywhere in the project (:mod:`sotto.models.weights`: safetensors and a record, sizes checked before
+anything is allocated, no code in them).  Each role loads with its own function and refuses the other's file, so that
+Bob cannot be handed the whole network by mistake.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from adversarial.classifier import Classifier
-from adversarial.sensor import Sensor
-from models.architectures import ModelError, register
-from models.weights import ModelRecord, load, save
+from sotto.adversarial.sensor.classifier import Classifier
+from sotto.adversarial.sensor.sensor import Sensor
+from sotto.models.architectures import ModelError, register
+from sotto.models.weights import ModelRecord, load, save
 
 register("sensor", Sensor)
 register("event-classifier", Classifier)
@@ -28,7 +28,7 @@ def save_sensor(path: str | Path, sensor: Sensor, record: ModelRecord) -> None:
 
 
 def load_sensor(path: str | Path) -> tuple[Sensor, ModelRecord]:
-    """A sensor in evaluation mode.  Raises :class:`models.ModelError` for any file that does not hold one."""
+    """A sensor in evaluation mode.  Raises :class:`sotto.models.ModelError` for any file that does not hold one."""
     module, record = load(path)
     if not isinstance(module, Sensor):
         raise ModelError(f"{path}: holds a {record.architecture}, but Alice needs a sensor")
@@ -45,7 +45,7 @@ def save_classifier(path: str | Path, classifier: Classifier, record: ModelRecor
 
 
 def load_classifier(path: str | Path) -> tuple[Classifier, ModelRecord]:
-    """A classifier in evaluation mode.  Raises :class:`models.ModelError` for any file that does not hold one."""
+    """A classifier in evaluation mode.  Raises :class:`sotto.models.ModelError` for any file that does not hold one."""
     module, record = load(path)
     if not isinstance(module, Classifier):
         raise ModelError(f"{path}: holds a {record.architecture}, but Bob needs an event-classifier")

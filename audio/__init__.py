@@ -1,17 +1,17 @@
 """Speech and sound: corpora of labelled clips, splits that keep speakers apart, and cached features.
 
 Nothing here is secret from the machine it runs on: Alice uses it on her own recordings, Bob on what he trains with.
-The cache (`audio.cache`) holds features of the recordings it has seen, unencrypted, in the user's cache folder;
+The cache (`sotto.audio.cache`) holds features of the recordings it has seen, unencrypted, in the user's cache folder;
 whoever can read that folder learns them. Set SOTTO_CACHE to keep it elsewhere, delete the folder to forget it.
 """
 
-from audio.checking import Check, check
-from audio.clip import LABELS, Clip
-from audio.corpora import CORPORA, load_corpus
-from audio.corpus import Corpus, Trial
-from audio.errors import BrokenClip, CorpusError, MissingLabel, SplitError, WrongFolder
-from audio.features import extract
-from audio.reading import read
+from sotto.audio.checking import Check, check
+from sotto.audio.clip import LABELS, Clip
+from sotto.audio.corpora import CORPORA, load_corpus
+from sotto.audio.corpus import Corpus, Trial
+from sotto.audio.errors import BrokenClip, CorpusError, MissingLabel, SplitError, WrongFolder
+from sotto.audio.features import extract
+from sotto.audio.reading import read
 
 __all__ = [
     "CORPORA",

@@ -6,11 +6,11 @@ import logging
 from collections import Counter
 from dataclasses import dataclass
 
-from audio.clip import Clip
-from audio.corpus import Corpus
-from audio.errors import BrokenClip
-from audio.parallel import spread
-from audio.reading import content_digest, decode
+from sotto.audio.clip import Clip
+from sotto.audio.corpus import Corpus
+from sotto.audio.errors import BrokenClip
+from sotto.audio.parallel import spread
+from sotto.audio.reading import content_digest, decode
 
 _log = logging.getLogger("sotto")
 

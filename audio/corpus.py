@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from audio.clip import LABELS, Clip
-from audio.errors import CorpusError, MissingLabel
+from sotto.audio.clip import LABELS, Clip
+from sotto.audio.errors import CorpusError, MissingLabel
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ import numpy as np
 import soundfile
 import soxr
 
-from audio.clip import Clip
-from audio.errors import BrokenClip
+from sotto.audio.clip import Clip
+from sotto.audio.errors import BrokenClip
 
 _SHORT_CHUNK = re.compile(r"^data : (\d+) \(should be (\d+)\)", re.MULTILINE)
 _STREAMED = {0, 0x7FFFFFFF, 0xFFFFFFFF}

@@ -12,8 +12,8 @@ from itertools import combinations, pairwise
 
 import numpy as np
 
-from audio.corpus import Corpus
-from audio.errors import SplitError
+from sotto.audio.corpus import Corpus
+from sotto.audio.errors import SplitError
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from bench.row import Row
+from sotto.bench.row import Row
 
 _REASONS: dict[tuple[str, str], str] = {
     ("he/tenseal", "per_query_ms_batched"): "a ckks_vector holds one query; batches are answered one by one",

@@ -14,8 +14,8 @@ from typing import get_args
 import numpy as np
 import numpy.typing as npt
 
-from bench.experiment import Experiment
-from mpc.attacks import KINDS, Adversary, Cheat, Kind, Outcome, Party, Place
+from sotto.bench.experiment import Experiment
+from sotto.mpc.attacks import KINDS, Adversary, Cheat, Kind, Outcome, Party, Place
 
 
 class CheatError(ValueError):

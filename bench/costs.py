@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from bench.parties import Asked, Phase
-from bench.row import Timing, Traffic
+from sotto.bench.parties.parties import Asked, Phase
+from sotto.bench.row import Timing, Traffic
 
 
 def timing(phases: Sequence[Phase]) -> Timing | None:

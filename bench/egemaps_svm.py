@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from audio import Clip, read
-from audio.features import EGeMAPS
-from audio.splits import Split
-from bench.workbench import Workbench
-from models import Normalisation
-from models.svm import SVM, train_svm
+from sotto.audio import Clip, read
+from sotto.audio.features import EGeMAPS
+from sotto.audio.splits import Split
+from sotto.bench.workbench import Workbench
+from sotto.models import Normalisation
+from sotto.models.svm.svm import SVM, train_svm
 
 SPEC = EGeMAPS()
 _CLIP = 3.0  # standard deviations; beyond them a functional says more about a bad pitch track than about the speaker

@@ -9,13 +9,13 @@ import numpy as np
 import numpy.typing as npt
 from torch import nn
 
-from audio import Clip, read
-from audio.features import FeatureSpec
-from bench.workbench import Workbench
-from models import ModelRecord, Normalisation, save
-from models.fitting import fit
-from models.recipes import Recipe
-from models.training import predict
+from sotto.audio import Clip, read
+from sotto.audio.features import FeatureSpec
+from sotto.bench.workbench import Workbench
+from sotto.models import ModelRecord, Normalisation, save
+from sotto.models.learning.fitting import fit
+from sotto.models.learning.recipes import Recipe
+from sotto.models.learning.training import predict
 
 IDENTITY = Normalisation(np.zeros(1, np.float32), np.ones(1, np.float32))
 

@@ -19,14 +19,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from audio import Clip
-from bench import costs
-from bench.control import Report
-from bench.machine import machine, software
-from bench.parties import Asked, Parties, Phase
-from bench.party import Part
-from bench.row import JSONValue, Row, Security
-from link import SHAPES
+from sotto.audio import Clip
+from sotto.bench import costs
+from sotto.bench.machine import machine, software
+from sotto.bench.parties.control import Report
+from sotto.bench.parties.parties import Asked, Parties, Phase
+from sotto.bench.parties.party import Part
+from sotto.bench.row import JSONValue, Row, Security
+from sotto.link import SHAPES
 
 Say = Callable[[str], None]
 Attack = Callable[[], Mapping[str, float]]
@@ -174,7 +174,7 @@ class _Run:
 def run(experiment: Experiment, *, corpus: str, split: str, seed: int, net: str, say: Say) -> Row:
     """Run the parties and the attackers of one experiment and return its row.
 
-    Raises :class:`bench.parties.PartyError` when a party fails.
+    Raises :class:`sotto.bench.parties.parties.PartyError` when a party fails.
     """
     return run_side_by_side([experiment], corpus=corpus, split=split, seed=seed, net=net, say=say)[0]
 

@@ -9,7 +9,7 @@ from importlib import metadata
 
 import psutil
 
-from bench.row import JSONValue
+from sotto.bench.row import JSONValue
 
 _PACKAGES = ("sotto", "torch", "crypten", "tenseal", "scikit-learn", "numpy", "opensmile", "librosa")
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from bench.machine import machine, software
-from bench.row import JSONValue, Row
+from sotto.bench.machine import machine, software
+from sotto.bench.row import JSONValue, Row
 
 
 def plaintext_row(

@@ -1,7 +1,8 @@
 """Train what a service needs and write each party's folder: exactly what that party may hold, and nothing else.
 
 The experimenter who runs this sees everything; afterwards ``bob/`` goes to Bob's machine and ``alice/`` to Alice's
-(:mod:`serving.folders`).  Keys are drawn here for ``hashing`` and ``keyed``, where whoever trains holds the key too.
+(:mod:`sotto.serving.folders`).  Keys are drawn here for ``hashing`` and ``keyed``, where whoever trains holds the key
+too.
 """
 
 from __future__ import annotations
@@ -12,18 +13,18 @@ from pathlib import Path
 
 import numpy as np
 
-import keyed
-from bench.emotion_models import EmotionModel, emotion_model
-from bench.paradigms import adversarial as sensor_experiments
-from bench.paradigms import hashing as hash_experiments
-from bench.paradigms import he as encrypted_experiments
-from bench.workbench import Workbench
-from models import save
-from models.recipes import DEPINTO, FRAMES, FRAMES_QUICK, SPECTROGRAM_PATCH, WAVE_PATCH
-from serving import doors
-from serving.doors import Offer
-from serving.folders import KEY_FILE, MODEL_FILE, SENSOR_FILE, write_calibration
-from serving.terms import FrontEnd, Reveal, write_terms
+from sotto import keyed
+from sotto.bench.emotion_models import EmotionModel, emotion_model
+from sotto.bench.paradigms import adversarial as sensor_experiments
+from sotto.bench.paradigms import hashing as hash_experiments
+from sotto.bench.paradigms import he as encrypted_experiments
+from sotto.bench.workbench import Workbench
+from sotto.models import save
+from sotto.models.learning.recipes import DEPINTO, FRAMES, FRAMES_QUICK, SPECTROGRAM_PATCH, WAVE_PATCH
+from sotto.serving import doors
+from sotto.serving.doors import Offer
+from sotto.serving.folders import KEY_FILE, MODEL_FILE, SENSOR_FILE, write_calibration
+from sotto.serving.terms import FrontEnd, Reveal, write_terms
 
 
 class PreparationError(ValueError):

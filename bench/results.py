@@ -15,7 +15,7 @@ from typing import Any
 import jsonschema
 import msgspec
 
-from bench.row import Row
+from sotto.bench.row import Row
 
 SCHEMA_FILE = "results.schema.json"
 
@@ -27,7 +27,7 @@ class ResultsError(ValueError):
 @cache
 def stored_schema() -> dict[str, Any]:
     """The JSON Schema that ships with the package."""
-    return json.loads((resources.files("bench") / SCHEMA_FILE).read_text())
+    return json.loads((resources.files("sotto.bench") / SCHEMA_FILE).read_text())
 
 
 def to_json(rows: Sequence[Row]) -> str:

@@ -2,7 +2,7 @@
 
 Every command that measures prints and writes lists of these rows; the JSON Schema beside this file is generated from
 the classes here, and every file is checked against it when it is written.  ``null`` means not applicable;
-:mod:`bench.blanks` says why, cell by cell.
+:mod:`sotto.bench.blanks` says why, cell by cell.
 """
 
 from __future__ import annotations

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from audio import Clip
-from bench.control import Count, Report, Seen
-from bench.experiment import Experiment
-from bench.parties import Parties, Phase
-from link import SHAPES
+from sotto.audio import Clip
+from sotto.bench.experiment import Experiment
+from sotto.bench.parties.control import Count, Report, Seen
+from sotto.bench.parties.parties import Parties, Phase
+from sotto.link import SHAPES
 
 _KEEP = 4 << 20  # bytes of each message kept, enough for every query here; keys may be longer
 
@@ -37,7 +37,8 @@ class Simulation:
 
 
 def simulate(experiment: Experiment, clip: Clip, net: str) -> Simulation:
-    """Run the parties of ``experiment`` as processes on one clip.  Raises :class:`bench.parties.PartyError`."""
+    """Run the parties of ``experiment`` as processes on one clip.  Raises
+    :class:`sotto.bench.parties.parties.PartyError`."""
     query = experiment.query(clip)
     with Parties([experiment.parts], SHAPES[net], experiment.plan.timeout, keep_payloads=_KEEP) as parties:
         prepared = parties.prepare()

@@ -10,12 +10,12 @@ import weakref
 
 import numpy as np
 
-from adversarial.made_up_sounds import CLASSES, NOTICE, made_up_events
-from adversarial.material import Material, Part, divide, made_up_material, open_material
-from adversarial.segments import Events, Speech, most_energetic
-from audio import Clip, CorpusError, read
-from audio.parallel import spread
-from bench.workbench import Workbench
+from sotto.adversarial.sounds.divided_sounds import Material, Part, divide, made_up_material, open_material
+from sotto.adversarial.sounds.made_up_sounds import CLASSES, NOTICE, made_up_events
+from sotto.adversarial.sounds.segments import Events, Speech, most_energetic
+from sotto.audio import Clip, CorpusError, read
+from sotto.audio.parallel import spread
+from sotto.bench.workbench import Workbench
 
 RECORDED = ("fsd50k", "urbansound8k")
 _EVENTS_EACH = 36

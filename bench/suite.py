@@ -8,12 +8,12 @@ from pathlib import Path
 
 import msgspec
 
-from audio import BrokenClip, CorpusError, load_corpus
-from audio.splits import default_split
-from bench.experiment import Cell, Experiment, Say, run
-from bench.paradigms import PARADIGMS
-from bench.row import Row
-from bench.workbench import Workbench
+from sotto.audio import BrokenClip, CorpusError, load_corpus
+from sotto.audio.splits import default_split
+from sotto.bench.experiment import Cell, Experiment, Say, run
+from sotto.bench.paradigms import PARADIGMS
+from sotto.bench.row import Row
+from sotto.bench.workbench import Workbench
 
 PRESETS = ("quick", "full")
 
@@ -28,7 +28,8 @@ def open_workbench(
     skip_broken: bool = False,
     label: str = "emotion",
 ) -> Workbench:
-    """Load a corpus, choose its split and make the workbench.  Raises :class:`audio.CorpusError`, one clear line."""
+    """Load a corpus, choose its split and make the workbench.  Raises :class:`sotto.audio.CorpusError`, one clear
+    line."""
     try:
         loaded = load_corpus(corpus, data, skip_broken=skip_broken)
     except BrokenClip as error:

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from rich.table import Table
 
-from bench.blanks import blanks
-from bench.row import Row
+from sotto.bench.blanks import blanks
+from sotto.bench.row import Row
 
 NONE = "–"
 

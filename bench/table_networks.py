@@ -18,10 +18,10 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-import mpc
-from bench.party import Part
-from link import Link
-from mpc.plan import Shape
+from sotto import mpc
+from sotto.bench.parties.party import Part
+from sotto.link import Link
+from sotto.mpc.graph.plan import Shape
 
 INPUT_SHAPES: Mapping[str, Shape] = {"depinto": (1, 40), "frames": (40, 188)}
 _CHANNELS = {"depinto": (64,), "frames": (64, 64, 128)}

@@ -1,8 +1,8 @@
 """What every experiment of a run shares: corpus, split, features, and a folder for the run's own files.
 
-Features and trained models are cached by the content they depend on (:mod:`audio.features`, :mod:`models.fitting`), so
-that an interrupted run resumes and a second one says what it reused.  All of it is the experimenter's: a party's
-process sees only the files its job names.
+Features and trained models are cached by the content they depend on (:mod:`sotto.audio.features`,
+:mod:`sotto.models.learning.fitting`), so that an interrupted run resumes and a second one says what it reused.  All of
+it is the experimenter's: a party's process sees only the files its job names.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from audio import Corpus, extract
-from audio.features import FeatureSpec
-from audio.splits import Split
-from bench.experiment import Say
+from sotto.audio import Corpus, extract
+from sotto.audio.features import FeatureSpec
+from sotto.audio.splits import Split
+from sotto.bench.experiment import Say
 
 
 @dataclass(eq=False)

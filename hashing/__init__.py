@@ -10,10 +10,10 @@ answer wrongly, and Alice would not notice.
 
 *What Bob learns.* The class of each query; M symbols per utterance; how far apart any two utterances under one key are,
 while they are closer than the privacy threshold (:func:`leakage` gives the share of such pairs; it counts pairs and is
-no security level); through that, which hashes are of one speaker (:func:`hashing.attacks.linkability`), and what
+no security level); through that, which hashes are of one speaker (:func:`sotto.hashing.attacks.linkability`), and what
 resembles a training utterance he has labels for. **Known pairs**: if Bob also knows the features behind a few hundred
 hashes, his own training material or a corpus that can be had, he learns the key from them and opens further hashes
-(:func:`hashing.attacks.known_pairs_attack`). So features of hashed utterances must be as secret as the key.
+(:func:`sotto.hashing.attacks.known_pairs_attack`). So features of hashed utterances must be as secret as the key.
 
 *What Alice learns.* The class and, if Bob agrees, the decision values. Bob's machine stays with Bob.
 
@@ -26,24 +26,24 @@ neither holds. No reduction to a hard problem is known, so this package states n
 computational nor statistical. ``docs/hashing.md`` has what each attack reaches.
 
 *What breaks it.* The key, stolen or learnt from known pairs. Whoever has it and a hash, or Bob's machine, which
-contains training hashes, gets the features back almost exactly (:func:`hashing.attacks.known_key_attack`). In joint
-learning every party has the key: the server must keep each party's hashes from the others. The key has no forward
+contains training hashes, gets the features back almost exactly (:func:`sotto.hashing.attacks.known_key_attack`). In
+joint learning every party has the key: the server must keep each party's hashes from the others. The key has no forward
 secrecy: replace it and all training hashes together. A seeded key is as secret as its seed.
 """
 
-from hashing.alice import Alice
-from hashing.bob import Bob
-from hashing.discriminant import DiscriminantFeatures
-from hashing.distance import distance_blocks, hamming_distances
-from hashing.errors import HashFileError, HashingError, KeyFileError
-from hashing.hash_set import HashSet, join, train_hamming_svc, training_hashes
-from hashing.kernel import hamming_kernel
-from hashing.key import HashKey
-from hashing.leakage import PAPER_THRESHOLDS, delta_for_leakage, leakage, privacy_threshold
-from hashing.modular_hash import SecureModularHash, modular_hash
-from hashing.packing import PackedHashes, bytes_per_hash, pack
-from hashing.parameters import HashParameters
-from hashing.svc import HammingSVC
+from sotto.hashing.alice import Alice
+from sotto.hashing.bob import Bob
+from sotto.hashing.classification.discriminant import DiscriminantFeatures
+from sotto.hashing.classification.hash_set import HashSet, join, train_hamming_svc, training_hashes
+from sotto.hashing.classification.kernel import hamming_kernel
+from sotto.hashing.classification.svc import HammingSVC
+from sotto.hashing.errors import HashFileError, HashingError, KeyFileError
+from sotto.hashing.smh.distance import distance_blocks, hamming_distances
+from sotto.hashing.smh.key import HashKey
+from sotto.hashing.smh.leakage import PAPER_THRESHOLDS, delta_for_leakage, leakage, privacy_threshold
+from sotto.hashing.smh.modular_hash import SecureModularHash, modular_hash
+from sotto.hashing.smh.packing import PackedHashes, bytes_per_hash, pack
+from sotto.hashing.smh.parameters import HashParameters
 
 __all__ = [
     "PAPER_THRESHOLDS",

@@ -8,11 +8,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from hashing.errors import HashingError
-from hashing.key import HashKey
-from hashing.modular_hash import modular_hash
-from hashing.packing import pack
-from hashing.protocol import (
+from sotto.hashing.errors import HashingError
+from sotto.hashing.protocol import (
     ANSWER,
     HELLO,
     MOST_CLASSES,
@@ -27,7 +24,10 @@ from hashing.protocol import (
     Reveal,
     reply_limit,
 )
-from link import Answer, FrameError, Link, decode, encode
+from sotto.hashing.smh.key import HashKey
+from sotto.hashing.smh.modular_hash import modular_hash
+from sotto.hashing.smh.packing import pack
+from sotto.link import Answer, FrameError, Link, decode, encode
 
 
 class Alice:

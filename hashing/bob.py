@@ -6,9 +6,9 @@ import hmac
 import weakref
 from pathlib import Path
 
-from hashing.errors import HashingError
-from hashing.packing import PackedHashes
-from hashing.protocol import (
+from sotto.hashing.classification.svc import HammingSVC
+from sotto.hashing.errors import HashingError
+from sotto.hashing.protocol import (
     ANSWER,
     HELLO,
     HELLO_LIMIT,
@@ -22,8 +22,8 @@ from hashing.protocol import (
     Reveal,
     query_limit,
 )
-from hashing.svc import HammingSVC
-from link import Array, FrameError, Link, LinkClosed, decode, encode
+from sotto.hashing.smh.packing import PackedHashes
+from sotto.link import Array, FrameError, Link, LinkClosed, decode, encode
 
 
 class Bob:

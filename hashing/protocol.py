@@ -14,8 +14,8 @@ from typing import Literal
 
 import msgspec
 
-from hashing.packing import bytes_per_hash
-from link import Array
+from sotto.hashing.smh.packing import bytes_per_hash
+from sotto.link import Array
 
 Reveal = Literal["class", "logits"]
 
@@ -47,7 +47,7 @@ class Ready(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Query(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """``count`` hashes in wire form (:meth:`hashing.packing.PackedHashes.to_bytes`)."""
+    """``count`` hashes in wire form (:meth:`sotto.hashing.smh.packing.PackedHashes.to_bytes`)."""
 
     version: Literal[1]
     count: int

@@ -20,7 +20,7 @@ import numpy.typing as npt
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from hashing.errors import HashFileError, KeyFileError
+from sotto.hashing.errors import HashFileError, KeyFileError
 
 R = TypeVar("R")
 Tensors = dict[str, npt.NDArray[Any]]

@@ -12,16 +12,16 @@ how many of them there are.  Security is computational, 128 bits against known a
 (Homomorphic Encryption Standard); Alice checks the parameters he asks for.  His context has no secret key.
 
 **Alice** owns the features and learns the logits of each query, hence what logits say about the model: with enough
-queries she can train a copy of it (:mod:`he.attacks.extraction`).  ``reveal="class"`` is what her program passes on,
-not a limit on what she could decrypt.
+queries she can train a copy of it (:mod:`sotto.he.attacks.extraction`).  ``reveal="class"`` is what her program passes
+on, not a limit on what she could decrypt.
 
 What is not protected:
 
 * *Correctness.*  Bob is trusted to evaluate the model that he described (semi-honest).  A malicious Bob can return
   anything, for instance a constant, and nothing here proves that he did not.
 * *Published decryptions* (IND-CPA^D; Li, Micciancio, EUROCRYPT 2021).  A raw decryption carries the noise of its
-  ciphertext, and whoever holds both recovers the secret key (:mod:`he.attacks.raw_decryption` does it).  Neither SEAL
-  nor TenSEAL prevents that.  So Alice gives out the class, or logits rounded to 1/64 (large ones in proportion),
+  ciphertext, and whoever holds both recovers the secret key (:mod:`sotto.he.attacks.raw_decryption` does it).  Neither
+  SEAL nor TenSEAL prevents that.  So Alice gives out the class, or logits rounded to 1/64 (large ones in proportion),
   twice the largest error.  A rounded value still says something about the noise when it lies near a boundary,
   so treat rounded logits, and to a lesser degree labels, as hers to keep from Bob.  Fresh keys for every session
   bound what can add up.
@@ -30,11 +30,12 @@ What is not protected:
   classes included, is a decryption oracle, and so is whether she accepted an answer.  Her limits (16 classes, a least
   scale, the size of keys) make that slower, not impossible.  Tell Bob nothing that you decrypted.
 * *The model, from the ciphertexts' noise* (circuit privacy).  The noise of an answer depends on Bob's weights, so a
-  malicious Alice may learn more than the logits say, unless he floods it (``flooding_bits``, :mod:`he.flooding`).
+  malicious Alice may learn more than the logits say, unless he floods it (``flooding_bits``,
+  :mod:`sotto.he.planning.flooding`).
 * *Overflow* in models without a proved bound (``Description.proved`` is false): values of a query unlike the
   calibration features can wrap around.  Alice refuses logits above the declared bound, and in modes packed and batched
-  answers that contradict themselves (:mod:`he.overflow`), as wrapped ones do; in mode tenseal she sees no more than the
-  bound, and a wrapped answer below it passes.
+  answers that contradict themselves (:mod:`sotto.he.planning.overflow`), as wrapped ones do; in mode tenseal she sees
+  no more than the bound, and a wrapped answer below it passes.
 * *Metadata*: number and time of queries, the public description (widths of input and output, depth, bounds).
 
 * *The shape of the model, roughly*.  The chain tells its depth, the rotations its widths rounded up to powers of two.
@@ -47,14 +48,14 @@ mode ``tenseal``: ``ranges``, ``slots``, ``parameters``, ``noise``, ``planning``
 ``session_secrets``.
 """
 
-from he.alice import Alice
-from he.bob import Bob
-from he.network import ModelRefused, PolynomialNetwork
-from he.noise import LOGIT_STEP
-from he.parameters import Parameters, ParametersRefused
-from he.planning import MAX_LOGIT_ERROR, Plan, plan
-from he.scheduling import ScaledPlan, schedule_for
-from he.wire import BatchedDescription, Description, PackedDescription
+from sotto.he.alice import Alice
+from sotto.he.bob import Bob
+from sotto.he.network.network import ModelRefused, PolynomialNetwork
+from sotto.he.network.parameters import Parameters, ParametersRefused
+from sotto.he.planning.noise import LOGIT_STEP
+from sotto.he.planning.planning import MAX_LOGIT_ERROR, Plan, plan
+from sotto.he.planning.scheduling import ScaledPlan, schedule_for
+from sotto.he.wire import BatchedDescription, Description, PackedDescription
 
 __all__ = [
     "LOGIT_STEP",

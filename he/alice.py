@@ -14,9 +14,9 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from he.noise import LARGE_LOGIT, LOGIT_STEP
-from he.session_secrets import Secrets, make_secrets
-from he.wire import (
+from sotto.he.planning.noise import LARGE_LOGIT, LOGIT_STEP
+from sotto.he.session_secrets import Secrets, make_secrets
+from sotto.he.wire import (
     KEY_LIMIT,
     MAX_PART,
     VERSION,
@@ -29,7 +29,7 @@ from he.wire import (
     receive_small,
     send_keys,
 )
-from link import Answer, FrameError, Link, encode
+from sotto.link import Answer, FrameError, Link, encode
 
 log = logging.getLogger("sotto")
 
@@ -56,7 +56,7 @@ class Alice:
         Args:
             reveal: ``"class"`` for labels only, the safe default; ``"logits"`` also gives rounded scores. Raw
                 decryptions are never given out: their low digits are the encryption's noise, from which whoever
-                holds the ciphertext recovers the secret key (:mod:`he.attacks.raw_decryption`).
+                holds the ciphertext recovers the secret key (:mod:`sotto.he.attacks.raw_decryption`).
             timeout: seconds Bob may take for one vector or one batch, or for loading the keys; None for what the
                 link gives any message.
             threads: threads of TenSEAL in mode ``"tenseal"``, None for all cores; the other modes use one.
@@ -146,7 +146,7 @@ class Alice:
 
 
 def _messages(ciphertexts: Iterator[bytes], last: bool) -> Iterator[Query]:
-    """The messages of a batch, at most :data:`he.wire.MAX_PART` ciphertexts each."""
+    """The messages of a batch, at most :data:`sotto.he.wire.MAX_PART` ciphertexts each."""
     part = tuple(itertools.islice(ciphertexts, MAX_PART))
     while part:
         following = tuple(itertools.islice(ciphertexts, MAX_PART))

@@ -1,7 +1,7 @@
 """Bob: evaluates his network on ciphertexts he cannot read.
 
 He holds the weights in the clear and Alice's public material.  He is not protected from what the answers say about
-his model (:mod:`he.attacks.extraction`), nor, unless he floods them, from what the noise of a ciphertext may say.
+his model (:mod:`sotto.he.attacks.extraction`), nor, unless he floods them, from what the noise of a ciphertext may say.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ from typing import Protocol, get_args
 import numpy.typing as npt
 from torch import nn
 
-from he.batched_evaluator import BatchedModel
-from he.flooding import MAX_STATISTICAL_BITS
-from he.network import ModelRefused, PolynomialNetwork
-from he.packed_evaluator import PackedModel
-from he.planning import Plan, plan
-from he.scheduling import ScaledPlan, schedule_for
-from he.tenseal_evaluator import TensealModel
-from he.wire import (
+from sotto.he.evaluation.batched_evaluator import BatchedModel
+from sotto.he.evaluation.packed_evaluator import PackedModel
+from sotto.he.evaluation.tenseal_evaluator import TensealModel
+from sotto.he.network.network import ModelRefused, PolynomialNetwork
+from sotto.he.planning.flooding import MAX_STATISTICAL_BITS
+from sotto.he.planning.planning import Plan, plan
+from sotto.he.planning.scheduling import ScaledPlan, schedule_for
+from sotto.he.wire import (
     MAX_CLASSES,
     MAX_INPUTS,
     VERSION,
@@ -32,7 +32,7 @@ from he.wire import (
     query_limit,
     receive_keys,
 )
-from link import FrameError, Link, LinkClosed, decode, encode
+from sotto.link import FrameError, Link, LinkClosed, decode, encode
 
 
 class Evaluator(Protocol):
@@ -77,14 +77,14 @@ class Bob:
     ) -> None:
         """
         Args:
-            module: a trained :class:`models.mlp.MLP` with polynomial activations.
+            module: a trained :class:`sotto.models.networks.mlp.MLP` with polynomial activations.
             calibration: features (n, inputs) in [-1, 1] like those to come, usually the training set; with them
                 the precision of the logits is estimated, and models without a provable bound can be served.
             mode: how to evaluate; ``"packed"`` for single queries, ``"batched"`` for thousands at once, ``"tenseal"``
                 for the public ``ckks_vector`` interface, a reference far slower than the others.
             largest_ring: largest ring degree the parameters may use.
             flooding_bits: flood answers with noise that hides their own to so many statistical bits
-                (:mod:`he.flooding`); 0 for none. Needs larger parameters, and not mode ``"tenseal"``.
+                (:mod:`sotto.he.planning.flooding`); 0 for none. Needs larger parameters, and not mode ``"tenseal"``.
             timeout: seconds Alice may take to make her keys, and to send each piece of them; None for what the link
                 gives any message.
             threads: threads of TenSEAL, None for all cores; the other modes use one.

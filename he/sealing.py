@@ -17,7 +17,7 @@ from typing import Any
 
 import tenseal.sealapi as seal
 
-from link import FrameError
+from sotto.link import FrameError
 
 
 def dumped(saveable: Any) -> bytes:
@@ -43,7 +43,7 @@ def loaded(empty: Any, context: seal.SEALContext, data: bytes, what: str) -> Any
 
 
 def load_ciphertext(context: seal.SEALContext, data: bytes, *, level: int, scale: float) -> seal.Ciphertext:
-    """A two-part ciphertext from the peer over ``level`` primes at ``scale``, else :class:`link.FrameError`."""
+    """A two-part ciphertext from the peer over ``level`` primes at ``scale``, else :class:`sotto.link.FrameError`."""
     ciphertext = loaded(seal.Ciphertext(), context, data, "ciphertexts")
     same = math.isclose(float(ciphertext.scale), scale, rel_tol=1e-9)
     if ciphertext.size() != 2 or ciphertext.coeff_modulus_size() != level or not same or not ciphertext.is_ntt_form():

@@ -13,14 +13,14 @@ import numpy.typing as npt
 import tenseal as ts
 import tenseal.sealapi as seal
 
-from he.contexts import load_vector, public_material, secret_context
-from he.evaluation_keys import SecretKeys
-from he.network import Floats
-from he.overflow import SPARE_SLOTS, batched_logits, packed_logits
-from he.schedule import seal_context
-from he.sealing import load_ciphertext
-from he.wire import KEY_LIMIT, MAX_PART, AnyDescription, BatchedDescription, Description, PackedDescription
-from link import FrameError
+from sotto.he.evaluation.contexts import load_vector, public_material, secret_context
+from sotto.he.evaluation.evaluation_keys import SecretKeys
+from sotto.he.network.network import Floats
+from sotto.he.network.schedule import seal_context
+from sotto.he.planning.overflow import SPARE_SLOTS, batched_logits, packed_logits
+from sotto.he.sealing import load_ciphertext
+from sotto.he.wire import KEY_LIMIT, MAX_PART, AnyDescription, BatchedDescription, Description, PackedDescription
+from sotto.link import FrameError
 
 
 class Secrets(Protocol):
@@ -39,11 +39,12 @@ class Secrets(Protocol):
         """How many answers come for a batch of ``count`` vectors."""
 
     def decrypt(self, replies: Sequence[bytes], count: int) -> Floats:
-        """The logits (count, classes) in the answers; :class:`link.FrameError` for malformed ones."""
+        """The logits (count, classes) in the answers; :class:`sotto.link.FrameError` for malformed ones."""
 
 
 def make_secrets(description: AnyDescription, threads: int | None, key_limit: int = KEY_LIMIT) -> Secrets:
-    """Fresh keys for what Bob described; :class:`link.FrameError` if it is weak, malformed or asks for too many."""
+    """Fresh keys for what Bob described; :class:`sotto.link.FrameError` if it is weak, malformed or asks for too
+    many."""
     if description.key_bytes > key_limit:
         raise FrameError(
             f"Bob asks for up to {description.key_bytes / 1e6:.0f} MB of keys, the limit is {key_limit / 1e6:.0f} MB:"

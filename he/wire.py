@@ -14,7 +14,8 @@ In mode ``batched`` a batch is one ciphertext for each input, over several ``he.
 ciphertext for each class.
 
 Every field that sets a size is checked before anything of that size is allocated.  The ciphertexts and keys inside
-are the libraries' serialisation, loaded by :mod:`he.contexts` and :mod:`he.sealing`, which check what came out.
+are the libraries' serialisation, loaded by :mod:`sotto.he.evaluation.contexts` and :mod:`sotto.he.sealing`, which check
+what came out.
 """
 
 from __future__ import annotations
@@ -23,10 +24,10 @@ from typing import Final, Literal, TypeVar
 
 import msgspec
 
-from he.packing import InputLayout
-from he.parameters import MAX_LEVELS, Parameters, ParametersRefused
-from he.schedule import Modulus
-from link import FrameError, Link, decode, encode
+from sotto.he.network.packing import InputLayout
+from sotto.he.network.parameters import MAX_LEVELS, Parameters, ParametersRefused
+from sotto.he.network.schedule import Modulus
+from sotto.link import FrameError, Link, decode, encode
 
 VERSION: Final[Literal[1]] = 1
 MAX_PART = 16  # ciphertexts of one query message
@@ -55,7 +56,7 @@ class Hello(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Description(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="mode", tag="tenseal"):
-    """What Bob publishes about his model; ``proved`` and the bounds as in :class:`he.planning.Plan`."""
+    """What Bob publishes about his model; ``proved`` and the bounds as in :class:`sotto.he.planning.planning.Plan`."""
 
     version: Literal[1]
     inputs: int
@@ -69,7 +70,7 @@ class Description(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_f
     logit_bound: float
 
     def parameters(self) -> Parameters:
-        """The parameter set, checked.  Raises :class:`link.FrameError` for one that is weak or malformed."""
+        """The parameter set, checked.  Raises :class:`sotto.link.FrameError` for one that is weak or malformed."""
         _check_model(self.inputs, self.classes, self.logit_bound)
         if len(self.base) > MAX_LEVELS:
             raise FrameError("Bob asks for unacceptable parameters: a chain of too many primes")
@@ -88,7 +89,8 @@ class Description(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_f
 
 
 class PackedDescription(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="mode", tag="packed"):
-    """The same in mode ``packed``: the chain, where features go and where logits come out (:mod:`he.packing`)."""
+    """The same in mode ``packed``: the chain, where features go and where logits come out
+    (:mod:`sotto.he.network.packing`)."""
 
     version: Literal[1]
     inputs: int
@@ -109,7 +111,7 @@ class PackedDescription(msgspec.Struct, frozen=True, forbid_unknown_fields=True,
     logit_bound: float
 
     def modulus(self) -> Modulus:
-        """The chain, everything checked.  Raises :class:`link.FrameError` for what is weak or malformed."""
+        """The chain, everything checked.  Raises :class:`sotto.link.FrameError` for what is weak or malformed."""
         _check_model(self.inputs, self.classes, self.logit_bound)
         modulus = _modulus(self.ring_degree, self.chain, self.input_bits, self.answer_primes, self.answer_scale)
         slots = modulus.slots
@@ -152,7 +154,7 @@ class BatchedDescription(msgspec.Struct, frozen=True, forbid_unknown_fields=True
     logit_bound: float
 
     def modulus(self) -> Modulus:
-        """The chain, everything checked.  Raises :class:`link.FrameError` for what is weak or malformed."""
+        """The chain, everything checked.  Raises :class:`sotto.link.FrameError` for what is weak or malformed."""
         _check_model(self.inputs, self.classes, self.logit_bound)
         return _modulus(self.ring_degree, self.chain, self.input_bits, self.answer_primes, self.answer_scale)
 
@@ -249,7 +251,7 @@ def query_limit(query_bytes: int) -> int:
 
 
 def open_query(data: bytes | bytearray, query_bytes: int) -> Query:
-    """A query whose ciphertexts have at most ``query_bytes``, else :class:`link.FrameError`."""
+    """A query whose ciphertexts have at most ``query_bytes``, else :class:`sotto.link.FrameError`."""
     query = decode(data, Query)
     if not 1 <= len(query.ciphertexts) <= MAX_PART:
         raise FrameError(f"a query message holds 1 to {MAX_PART} ciphertexts")

@@ -30,22 +30,23 @@ and the same for every block:
   Shuffling keys are found exactly and ROM is undone nearly completely within seconds, for the block sizes that models
   use; on spectrograms Flipping is found exactly and ROM undone to a large part.
 
-All of these attacks are run in :mod:`keyed.attacks`.  Where speech must stay secret from Bob, use ``mpc`` or ``he``.
+All of these attacks are run in :mod:`sotto.keyed.attacks`.  Where speech must stay secret from Bob, use ``mpc`` or
+``he``.
 
 Doors: :class:`Alice`, :class:`Bob`; for the model owner :func:`generate_key`, :func:`save_key` and
 :func:`save_encrypted_model`.  Mechanism, lowest first: ``keys``, ``key_file``, ``transform`` (with the
 rule for lengths that are no multiple of M), ``first_convolution``, ``encrypt_model``, ``model_file``, ``messages``.
 """
 
-from keyed.alice import Alice
-from keyed.bob import Bob
-from keyed.encrypt_model import encrypt_model
-from keyed.errors import KeyedError, KeyFileError, NotEligibleError, WrongShapeError
-from keyed.first_convolution import find_first_convolution
-from keyed.key_file import load_key, save_key
-from keyed.keys import KEY_TYPES, ROM, Flipping, Key, KeyType, Shuffling, generate_key
-from keyed.model_file import load_encrypted_model, save_encrypted_model
-from keyed.transform import decrypt, encrypt, whole_blocks
+from sotto.keyed.alice import Alice
+from sotto.keyed.bob import Bob
+from sotto.keyed.encrypt_model import encrypt_model
+from sotto.keyed.errors import KeyedError, KeyFileError, NotEligibleError, WrongShapeError
+from sotto.keyed.first_convolution import find_first_convolution
+from sotto.keyed.key_file import load_key, save_key
+from sotto.keyed.keys import KEY_TYPES, ROM, Flipping, Key, KeyType, Shuffling, generate_key
+from sotto.keyed.model_file import load_encrypted_model, save_encrypted_model
+from sotto.keyed.transform import decrypt, encrypt, whole_blocks
 
 COMPUTATIONAL_BITS: None = None
 """No adversary that looks at the queries is kept out by a computational assumption."""

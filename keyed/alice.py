@@ -1,7 +1,7 @@
 """Alice has the speech and a key from the model owner; she sends encrypted speech and gets the answers.
 
 She trusts the model owner with the key, and the provider (Bob) to run the model as agreed.  Bob learns the answers, the
-encrypted speech, and everything that the transform leaves visible (:mod:`keyed.attacks`).
+encrypted speech, and everything that the transform leaves visible (:mod:`sotto.keyed.attacks`).
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from keyed.errors import WrongShapeError
-from keyed.key_file import load_key
-from keyed.keys import Key
-from keyed.messages import (
+from sotto.keyed.errors import WrongShapeError
+from sotto.keyed.key_file import load_key
+from sotto.keyed.keys import Key
+from sotto.keyed.messages import (
     HELLO,
     MOST_CLASSES,
     MOST_HELLO,
@@ -31,8 +31,8 @@ from keyed.messages import (
     Reply,
     Reveal,
 )
-from keyed.transform import encrypt
-from link import Answer, Array, FrameError, Link, decode, encode
+from sotto.keyed.transform import encrypt
+from sotto.link import Answer, Array, FrameError, Link, decode, encode
 
 
 class Alice:

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from keyed.messages import (
+from sotto.keyed.messages import (
     HELLO,
     MOST_CLASSES,
     MOST_HELLO,
@@ -28,8 +28,8 @@ from keyed.messages import (
     Reply,
     Reveal,
 )
-from keyed.model_file import load_encrypted_model
-from link import Array, FrameError, Link, RoundTrip, decode, encode
+from sotto.keyed.model_file import load_encrypted_model
+from sotto.link import Array, FrameError, Link, RoundTrip, decode, encode
 
 
 class Bob:

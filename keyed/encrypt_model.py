@@ -4,7 +4,7 @@ The model owner does this, after training, where the key is; the copy goes to th
 becomes e' = e K, and x'·e' = x K Kᵀ eᵀ = x·e (Niwa, Shiota, Kiya, §III-B, eq. 16 to 22): kernels are transformed
 exactly as speech blocks are.  Biases and all other layers stay as they are, **in the clear**: this is to hide speech
 from the provider, not the model, and a provider who knows the plain kernel (of a published model, say) computes the key
-from it (:mod:`keyed.attacks.known_plaintext`).
+from it (:mod:`sotto.keyed.attacks.known_plaintext`).
 
 For the same input in the same shape, Flipping gives bit-identical outputs; Shuffling and ROM differ by rounding, since
 the terms of each sum are added in another order.
@@ -20,11 +20,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.lazy import LazyModuleMixin
 
-from keyed.errors import NotEligibleError
-from keyed.first_convolution import Convolution, chirps, copied, first_convolution_and_input, in_short
-from keyed.keys import Key
-from keyed.transform import encrypt, whole_blocks
-from models.seeding import seeded
+from sotto.keyed.errors import NotEligibleError
+from sotto.keyed.first_convolution import Convolution, chirps, copied, first_convolution_and_input, in_short
+from sotto.keyed.keys import Key
+from sotto.keyed.transform import encrypt, whole_blocks
+from sotto.models.learning.seeding import seeded
 
 _LARGEST_DIFFERENCE = 0.01  # of the largest output; rounding stays far below, another reader of the input far above
 _LARGEST_IN_HALF_PRECISION = 0.1
@@ -41,8 +41,8 @@ def encrypt_model(module: nn.Module, key: Key, *, example: Tensor | None = None)
             stride = the key's block size; any channels, groups, dtype, bias.
         example: a typical input with its batch axis, which the model is run on to find the convolution; needed for
             models that ``torch.fx`` cannot trace and that take none of the usual shapes
-            (:mod:`keyed.first_convolution`).  The encrypted copy has to agree with the model on the input that the
-            model was run on; where it was traced, on a chirp, if it takes one of a usual shape.
+            (:mod:`sotto.keyed.first_convolution`).  The encrypted copy has to agree with the model on the input that
+            the model was run on; where it was traced, on a chirp, if it takes one of a usual shape.
 
     Raises:
         NotEligibleError: the model cannot be encrypted with this key: why, and what would make it eligible.

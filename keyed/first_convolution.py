@@ -26,8 +26,8 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 
-from keyed.errors import NotEligibleError
-from models.seeding import seeded
+from sotto.keyed.errors import NotEligibleError
+from sotto.models.learning.seeding import seeded
 
 Convolution = nn.Conv1d | nn.Conv2d
 _TRANSPARENT = (nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d)  # these leave data alone in evaluation mode

@@ -16,9 +16,9 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from keyed.errors import KeyedError, KeyFileError
-from keyed.keys import Key, KeyType, check_block, key_class
-from link import FrameError, decode, encode
+from sotto.keyed.errors import KeyedError, KeyFileError
+from sotto.keyed.keys import Key, KeyType, check_block, key_class
+from sotto.link import FrameError, decode, encode
 
 _MOST_BYTES = (128 << 20) + 4096
 

@@ -5,7 +5,7 @@ A key acts on one block at a time: M samples of a waveform (dimension 1), or M m
 provider must never have it.  As row vectors, x' = x K with K orthogonal in all three cases.
 
 Source: Niwa, Shiota, Kiya, secret-key speech privacy, §III-A and Algorithms 2, 4, 6; key space §III-C.  The papers
-draw keys with a statistical generator; here they come from :mod:`link.secret_stream`.
+draw keys with a statistical generator; here they come from :mod:`sotto.link.secret_stream`.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from typing import ClassVar, Literal, Self, SupportsIndex, get_args
 import numpy as np
 import numpy.typing as npt
 
-from keyed.errors import KeyedError
-from link.secret_stream import SecretStream, Seed
+from sotto.keyed.errors import KeyedError
+from sotto.link.secret_stream import SecretStream, Seed
 
 KeyType = Literal["shuffling", "flipping", "rom"]
 KEY_TYPES: tuple[KeyType, ...] = get_args(KeyType)
@@ -87,7 +87,7 @@ class Key(ABC):
     @property
     @abstractmethod
     def space_bits(self) -> float:
-        """log₂ of how many keys there are (§III-C).  No security level: see :mod:`keyed.attacks`."""
+        """log₂ of how many keys there are (§III-C).  No security level: see :mod:`sotto.keyed.attacks`."""
 
     @property
     def fingerprint(self) -> str:

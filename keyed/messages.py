@@ -9,7 +9,7 @@ from typing import Literal
 
 import msgspec
 
-from link import Array
+from sotto.link import Array
 
 VERSION: Literal[1] = 1
 HELLO, READY, QUERY, REPLY = "keyed.hello", "keyed.ready", "keyed.query", "keyed.reply"

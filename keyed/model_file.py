@@ -1,6 +1,6 @@
 """Files of encrypted models: what the model owner hands to the provider.
 
-A model file of :mod:`models.weights` whose first convolution is encrypted and whose record names the key by its
+A model file of :mod:`sotto.models.weights` whose first convolution is encrypted and whose record names the key by its
 fingerprint.  The key itself is never in it.
 """
 
@@ -11,10 +11,10 @@ from pathlib import Path
 import msgspec
 from torch import Tensor, nn
 
-from keyed.encrypt_model import encrypt_model
-from keyed.errors import NotEligibleError
-from keyed.keys import Key
-from models.weights import ModelRecord, load, save
+from sotto.keyed.encrypt_model import encrypt_model
+from sotto.keyed.errors import NotEligibleError
+from sotto.keyed.keys import Key
+from sotto.models.weights import ModelRecord, load, save
 
 
 def save_encrypted_model(
@@ -23,8 +23,8 @@ def save_encrypted_model(
     """Encrypt the plain ``module`` under ``key``, write it to ``path``, and return the encrypted copy.
 
     Raises:
-        NotEligibleError: see :func:`keyed.encrypt_model`; or the record says that the module is encrypted already.
-        ModelError: the record does not describe the module.
+        NotEligibleError: see :func:`sotto.keyed.encrypt_model`; or the record says that the module is encrypted
+        already. ModelError: the record does not describe the module.
     """
     if record.encrypted_for:
         raise NotEligibleError("this model is encrypted already: start from the plain one")

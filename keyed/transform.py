@@ -16,7 +16,7 @@ Source: Niwa, Shiota, Kiya, §III-A, Algorithms 1, 3, 5.
   key), so this is for storing speech rather than for queries.
 
 Equal blocks stay equal and every block keeps its energy: this hides from the ear, not from an attacker
-(:mod:`keyed.attacks`).
+(:mod:`sotto.keyed.attacks`).
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from keyed.errors import WrongShapeError
-from keyed.keys import Flipping, Key, Shuffling
+from sotto.keyed.errors import WrongShapeError
+from sotto.keyed.keys import Flipping, Key, Shuffling
 
 Tail = Literal["crop", "pad"]
 _FULL = (torch.float32, torch.float64)

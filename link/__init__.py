@@ -9,16 +9,16 @@ Between machines links must be TLS 1.3 with certificates on both sides, and plai
 sizes or timing, nor that one side gave up.
 """
 
-from link.answer import Answer
-from link.connection import Listener, connect, listen, pair
-from link.errors import CertificateRefused, FrameError, LinkClosed, LinkError, LinkTimeout, PeerError
-from link.identity import ROLES, Identity, Role, require_role
-from link.link import DEFAULT_TIMEOUT, Link
-from link.messages import Array, decode, encode
-from link.round_trip import RoundTrip
-from link.shape import LOOPBACK, SHAPES, Shape
-from link.tls import client_context, server_context
-from link.traffic import Direction, Observer, Traffic
+from sotto.link.answer import Answer
+from sotto.link.connection import Listener, connect, listen, pair
+from sotto.link.errors import CertificateRefused, FrameError, LinkClosed, LinkError, LinkTimeout, PeerError
+from sotto.link.identity import ROLES, Identity, Role, require_role
+from sotto.link.link import DEFAULT_TIMEOUT, Link
+from sotto.link.messages import Array, decode, encode
+from sotto.link.round_trip import RoundTrip
+from sotto.link.shape import LOOPBACK, SHAPES, Shape
+from sotto.link.tls import client_context, server_context
+from sotto.link.traffic import Direction, Observer, Traffic
 
 __all__ = [
     "DEFAULT_TIMEOUT",

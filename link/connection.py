@@ -9,10 +9,10 @@ import time
 from types import TracebackType
 from typing import Self
 
-from link.errors import LinkClosed, LinkError, LinkTimeout
-from link.identity import Role, identity_of, require_role
-from link.link import DEFAULT_TIMEOUT, Link
-from link.shape import LOOPBACK, Shape
+from sotto.link.errors import LinkClosed, LinkError, LinkTimeout
+from sotto.link.identity import Role, identity_of, require_role
+from sotto.link.link import DEFAULT_TIMEOUT, Link
+from sotto.link.shape import LOOPBACK, Shape
 
 
 def pair(*, timeout: float = DEFAULT_TIMEOUT, shape: Shape = LOOPBACK) -> tuple[Link, Link]:

@@ -3,8 +3,8 @@
     magic 2 | version 1 | name length 1 | payload length 8 | deliver-at 8 | name | payload        (big endian)
 
 ``name`` is short ASCII ("he.keys"), so that a transcript reads without a decoder and a test can point at one message.
-``deliver-at`` is zero except on a shaped link (see :mod:`link.shape`).  The lengths are read, and compared with what
-the receiver is willing to take, before anything is allocated.
+``deliver-at`` is zero except on a shaped link (see :mod:`sotto.link.shape`).  The lengths are read, and compared with
+what the receiver is willing to take, before anything is allocated.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from __future__ import annotations
 import struct
 from typing import NamedTuple
 
-from link.errors import FrameError
+from sotto.link.errors import FrameError
 
 MAGIC = b"So"
 VERSION = 1

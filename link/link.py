@@ -3,7 +3,7 @@
 Trust: the peer is not trusted.  A frame is taken only under the name and up to the size its receiver asked for, checked
 before allocation; every wait ends at a deadline.  A link on which something went wrong is over: what arrives later
 could belong to an earlier question, so it is never handed out.  Secrecy and the peer's identity are TLS's business
-(:mod:`link.tls`); a plain link is for one machine.  A link belongs to one thread.
+(:mod:`sotto.link.tls`); a plain link is for one machine.  A link belongs to one thread.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import Self
 
-from link.errors import CertificateRefused, FrameError, LinkClosed, LinkError, LinkTimeout, PeerError
-from link.frames import ERROR_NAME, HEADER, MAX_ERROR, pack_prefix, parse_header, printable
-from link.identity import Identity
-from link.shape import LOOPBACK, Pacer, Shape
-from link.traffic import Observer, Traffic
+from sotto.link.errors import CertificateRefused, FrameError, LinkClosed, LinkError, LinkTimeout, PeerError
+from sotto.link.frames import ERROR_NAME, HEADER, MAX_ERROR, pack_prefix, parse_header, printable
+from sotto.link.identity import Identity
+from sotto.link.shape import LOOPBACK, Pacer, Shape
+from sotto.link.traffic import Observer, Traffic
 
 DEFAULT_TIMEOUT = 60.0
 _JOIN_BELOW = 1 << 16  # a smaller payload is copied behind its header: one system call instead of two

@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from link.errors import FrameError
+from sotto.link.errors import FrameError
 
 T = TypeVar("T")
 

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from weakref import WeakSet
 
-from link.errors import FrameError, LinkClosed
-from link.link import Link
+from sotto.link.errors import FrameError, LinkClosed
+from sotto.link.link import Link
 
 Reaction = Callable[[bytearray], bytes]
 

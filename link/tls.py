@@ -9,7 +9,7 @@ from __future__ import annotations
 import ssl
 from pathlib import Path
 
-from link.errors import LinkError
+from sotto.link.errors import LinkError
 
 
 def server_context(certificate: Path, key: Path, authority: Path) -> ssl.SSLContext:
@@ -22,7 +22,7 @@ def server_context(certificate: Path, key: Path, authority: Path) -> ssl.SSLCont
 def client_context(certificate: Path, key: Path, authority: Path, *, by_role: bool = False) -> ssl.SSLContext:
     """Context of the connecting side; it also checks that the server's certificate names the host it asked for.
 
-    ``by_role``: the caller asks for a role instead (:mod:`link.identity`), and any host may have it.
+    ``by_role``: the caller asks for a role instead (:mod:`sotto.link.identity`), and any host may have it.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = not by_role

@@ -2,13 +2,13 @@
 
 Nothing here is private. A paradigm takes a trained module from here, and every private prediction is compared
 with the prediction of the same module in the clear. Model files are safetensors with a JSON record
-(:mod:`models.weights`); they hold no code.
+(:mod:`sotto.models.weights`); they hold no code.
 """
 
-from models.architectures import ModelError, build, names
-from models.emotion_cnn import Depinto, Frames
-from models.normalisation import Normalisation
-from models.weights import ModelRecord, load, save
+from sotto.models.architectures import ModelError, build, names
+from sotto.models.networks.emotion_cnn import Depinto, Frames
+from sotto.models.normalisation import Normalisation
+from sotto.models.weights import ModelRecord, load, save
 
 __all__ = [
     "Depinto",

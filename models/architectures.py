@@ -12,15 +12,15 @@ from torch import nn
 Argument = bool | int | float | str | tuple[int, ...] | None
 
 _ARCHITECTURES: dict[str, tuple[str, str]] = {
-    "depinto": ("models.emotion_cnn", "Depinto"),
-    "frames": ("models.emotion_cnn", "Frames"),
-    "mlp": ("models.mlp", "MLP"),
-    "wave-patch-cnn": ("models.patch_cnn", "WavePatchCNN"),
-    "spectrogram-patch-cnn": ("models.patch_cnn", "SpectrogramPatchCNN"),
-    "svm": ("models.svm", "SVM"),
-    "speaker-embedding": ("models.speaker_embedding", "SpeakerEmbedding"),
-    "patch-ctc": ("models.ctc", "PatchCTC"),
-    "convmixer": ("models.convmixer", "ConvMixer"),
+    "depinto": ("sotto.models.networks.emotion_cnn", "Depinto"),
+    "frames": ("sotto.models.networks.emotion_cnn", "Frames"),
+    "mlp": ("sotto.models.networks.mlp", "MLP"),
+    "wave-patch-cnn": ("sotto.models.networks.patch_cnn", "WavePatchCNN"),
+    "spectrogram-patch-cnn": ("sotto.models.networks.patch_cnn", "SpectrogramPatchCNN"),
+    "svm": ("sotto.models.svm.svm", "SVM"),
+    "speaker-embedding": ("sotto.models.networks.speaker_embedding", "SpeakerEmbedding"),
+    "patch-ctc": ("sotto.models.networks.ctc", "PatchCTC"),
+    "convmixer": ("sotto.models.networks.convmixer", "ConvMixer"),
 }
 
 

@@ -1,7 +1,7 @@
 """Model files: safetensors weights with a record of what they are and where they came from.
 
 A model file holds numbers and one JSON record, never code: loading it cannot run anything that is not
-already in :mod:`models.architectures`. Whoever loads a file trusts its author for the *behaviour* of the model
+already in :mod:`sotto.models.architectures`. Whoever loads a file trusts its author for the *behaviour* of the model
 only. Sizes are checked before anything is allocated: the network is first laid out without storage and compared
 with the shapes in the file, so an oversized or mismatched file is refused for the price of its header.
 
@@ -22,8 +22,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import nn
 
-from models.architectures import Argument, ModelError, architecture, build
-from models.normalisation import Kind, Normalisation
+from sotto.models.architectures import Argument, ModelError, architecture, build
+from sotto.models.normalisation import Kind, Normalisation
 
 METADATA_KEY = "sotto.model"
 MAX_BYTES = 512 * 2**20
@@ -39,7 +39,7 @@ class ModelRecord(msgspec.Struct, frozen=True, kw_only=True):
     """What a saved model is: everything needed to use it and to judge its scores.
 
     Attributes:
-        architecture: a name in :mod:`models.architectures`.
+        architecture: a name in :mod:`sotto.models.architectures`.
         arguments: keyword arguments of its constructor.
         classes: the label of each output, in order.
         features: record of the feature specification the model expects (kind and parameters).

@@ -22,7 +22,8 @@ everything.  The link between Alice and Bob, and theirs to him, must be private;
 Alice learns the class index of each example and nothing else (``reveal="logits"``: the logits too, if Bob agrees; asked
 for one example again and again they tell more than their 16 fractional bits, because roundings differ).  Bob and the
 dealer learn no answer.  Public: the shapes of the layers, the number of examples, the declared input range, sizes and
-timing of messages; in our two modes also, for each value, the power of two that bounds it (:mod:`mpc.ranges`).
+timing of messages; in our two modes also, for each value, the power of two that bounds it
+(:mod:`sotto.mpc.graph.ranges`).
 
 No mode hides what the answers themselves say: many answers let Alice copy Bob's network.  Whoever refuses to go on ends
 the session (abort, without fairness).
@@ -34,7 +35,7 @@ Adversary: one of Alice and Bob, actively corrupted: he sends what he likes, whe
 colluding.  64-bit ring, s = 64: a wrong opening is accepted with probability below 2^-57 per check; 125-bit
 computational security (seeds of comparison keys), 127 bits for the tags of comparison bits.  A failed check raises
 :class:`CheatingDetected`, which names the check, ends the session and leaves the answer masked.
-:mod:`mpc.attacks.sweep` cheats at every message of a query.
+:mod:`sotto.mpc.attacks.sweep` cheats at every message of a query.
 
 A cheating party can still choose its input (Alice features, in or out of the declared range; Bob weights, also ones
 whose values leave the ranges he declared, which makes the answer wrong) and refuse to continue.  An Alice who leaves
@@ -56,21 +57,22 @@ Mode ``crypten``
 * *Masks can be searched.*  Shares come from torch's Mersenne Twister.  We seed it from the operating system with
   64 bits, and torch keeps 32 of them; so a semi-honest Bob who stores one query reads Alice's features, and Alice
   reads the weights of his first layer, after at most 2^32 trials: minutes on one core, run by
-  :mod:`mpc.attacks.seed_search`.  The computational security level is 32 bits.
+  :mod:`sotto.mpc.attacks.seed_search`.  The computational security level is 32 bits.
 * *Nothing is authenticated*, as above.  CrypTen's ``active_security`` flag does not change that and is not used.
 * *Truncation is probabilistic.*  Each division of a product by 2^16 goes wrong with probability |x| · 2^16 / 2^64,
-  x being the word after it, and then the answer is garbage.  :mod:`mpc.fixed_point` keeps wires in range; a network
-  of 10^4 products around 1 loses about one query in 4 · 10^5.
+  x being the word after it, and then the answer is garbage.  :mod:`sotto.mpc.graph.fixed_point` keeps wires in range; a
+  network of 10^4 products around 1 loses about one query in 4 · 10^5.
 
 A process holds one such session at a time, because CrypTen keeps its state in module globals.  CrypTen is optional:
 without it this package imports and our modes work; making a party of this mode raises :class:`CryptenMissing`, which
 says what to install.
 """
 
-from mpc.alice import Alice
-from mpc.bob import Bob
-from mpc.dealer import Dealer
-from mpc.errors import (
+from sotto.mpc.alice import Alice
+from sotto.mpc.bob import Bob
+from sotto.mpc.dealer import Dealer
+from sotto.mpc.dealing.stock import Stock
+from sotto.mpc.errors import (
     CheatingDetected,
     CryptenMissing,
     InputRefused,
@@ -81,9 +83,8 @@ from mpc.errors import (
     SessionBusy,
     StockError,
 )
-from mpc.messages import Mode, Reveal, Terms
-from mpc.plan import ModelPlan
-from mpc.stock import Stock
+from sotto.mpc.graph.plan import ModelPlan
+from sotto.mpc.messages import Mode, Reveal, Terms
 
 __all__ = [
     "Alice",

@@ -6,12 +6,12 @@ from typing import get_args
 
 import numpy.typing as npt
 
-from link import Answer, Link, LinkError, decode, encode
-from mpc.errors import InputRefused, PlanError, ProtocolError, reason
-from mpc.fixed_point import checked_features
-from mpc.messages import PLAN_BYTES, VERSION, Hello, Mode, Query, Reveal
-from mpc.plan import ModelPlan
-from mpc.sessions import Session, open_session, require_mode
+from sotto.link import Answer, Link, LinkError, decode, encode
+from sotto.mpc.errors import InputRefused, PlanError, ProtocolError, reason
+from sotto.mpc.graph.fixed_point import checked_features
+from sotto.mpc.graph.plan import ModelPlan
+from sotto.mpc.messages import PLAN_BYTES, VERSION, Hello, Mode, Query, Reveal
+from sotto.mpc.modes import Session, open_session, require_mode
 
 
 class Alice:
@@ -41,7 +41,8 @@ class Alice:
     def prepare(self, link: Link) -> None:
         """Set up with Bob and the dealer, once per ``link``; returns when Bob has confirmed.
 
-        Raises :class:`link.LinkError`, :class:`mpc.PlanError` for a plan that does not hold, :class:`mpc.SessionBusy`.
+        Raises :class:`sotto.link.LinkError`, :class:`sotto.mpc.PlanError` for a plan that does not hold,
+        :class:`sotto.mpc.SessionBusy`.
         """
         if self._session and self._session.peer is link:
             return
@@ -79,8 +80,9 @@ class Alice:
     def ask(self, features: npt.ArrayLike, link: Link) -> Answer:
         """The answer for ``features``, float32 (n, *input_shape), n ≥ 1, within the plan's input limit.
 
-        Raises :class:`mpc.InputRefused` before anything is sent, :class:`mpc.ProtocolError` when the outcome is no
-        class (the session goes on), :class:`link.LinkError` (the session is over; prepare again on new links).
+        Raises :class:`sotto.mpc.InputRefused` before anything is sent, :class:`sotto.mpc.ProtocolError` when the
+        outcome is no class (the session goes on), :class:`sotto.link.LinkError` (the session is over; prepare again on
+        new links).
         """
         self.prepare(link)
         session, plan = self._current()

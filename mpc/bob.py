@@ -7,15 +7,15 @@ from typing import Self, get_args
 
 from torch import nn
 
-from link import FrameError, Link, LinkClosed, decode, encode
-from mpc.errors import ModelRefused, PlanError, reason
-from mpc.fixed_point import DEFAULT_INPUT_LIMIT, require_range
-from mpc.fx_graph import trace
-from mpc.messages import HELLO_BYTES, QUERY_BYTES, Hello, Mode, Query, Reveal, Terms, require_same
-from mpc.plan import Shape
-from mpc.program import compile_program
-from mpc.ranges import value_ranges
-from mpc.sessions import Session, open_session, require_mode
+from sotto.link import FrameError, Link, LinkClosed, decode, encode
+from sotto.mpc.errors import ModelRefused, PlanError, reason
+from sotto.mpc.graph.capture import trace
+from sotto.mpc.graph.fixed_point import DEFAULT_INPUT_LIMIT, require_range
+from sotto.mpc.graph.plan import Shape
+from sotto.mpc.graph.program import compile_program
+from sotto.mpc.graph.ranges import value_ranges
+from sotto.mpc.messages import HELLO_BYTES, QUERY_BYTES, Hello, Mode, Query, Reveal, Terms, require_same
+from sotto.mpc.modes import Session, open_session, require_mode
 
 
 class Bob:
@@ -61,13 +61,14 @@ class Bob:
         return other
 
     def terms(self, reveal: Reveal = "class") -> Terms:
-        """What the dealer must know to make bundles ahead of time (:meth:`mpc.Stock.fill`): public, no weight in it."""
+        """What the dealer must know to make bundles ahead of time (:meth:`sotto.mpc.Stock.fill`): public, no weight in
+        it."""
         return Terms(self._plan, value_ranges(self._plan, self._weights), reveal)
 
     def answer(self, link: Link) -> bool:
         """Handle Alice's set-up messages and one query; False when she closed before a query.
 
-        Raises :class:`link.LinkError`, :class:`mpc.SessionBusy`.  Alice is told why first.
+        Raises :class:`sotto.link.LinkError`, :class:`sotto.mpc.SessionBusy`.  Alice is told why first.
         """
         try:
             while True:

@@ -3,10 +3,10 @@ neither."""
 
 from __future__ import annotations
 
-from link import Link
-from mpc.messages import Mode
-from mpc.sessions import dealing_of, open_supply, require_mode
-from mpc.stock import Stock
+from sotto.link import Link
+from sotto.mpc.dealing.stock import Stock
+from sotto.mpc.messages import Mode
+from sotto.mpc.modes import dealing_of, open_supply, require_mode
 
 
 class Dealer:
@@ -26,5 +26,5 @@ class Dealer:
         return f"<mpc.Dealer mode={self._mode}>"
 
     def serve(self, alice_link: Link, bob_link: Link) -> None:
-        """Serve until Alice closes her link.  Raises :class:`link.LinkError`."""
+        """Serve until Alice closes her link.  Raises :class:`sotto.link.LinkError`."""
         open_supply(self._mode, self._idle, self._stock).serve(alice_link, bob_link)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from link import LinkError
+from sotto.link import LinkError
 
 
 class MpcError(Exception):
-    """Base of every error of this package; catching it and :class:`link.LinkError` catches them all."""
+    """Base of every error of this package; catching it and :class:`sotto.link.LinkError` catches them all."""
 
 
 class CryptenMissing(MpcError, ImportError):

@@ -1,12 +1,12 @@
 """What Alice and Bob say around the protocol itself: msgpack under these schemas, each with a size limit.
 
 Alice → Bob     mpc.hello     Hello       which release, mode and kind of answer
-Bob → Alice     mpc.plan      ModelPlan   the public shapes (:mod:`mpc.plan`)
+Bob → Alice     mpc.plan      ModelPlan   the public shapes (:mod:`sotto.mpc.graph.plan`)
 Bob → Alice     mpc.ready     empty       the weights are shared
 Alice → Bob     mpc.query     Query       how many examples follow; then the mode's own messages
 each → dealer   dealer.join   Join        who is here
 
-and in the modes on masked words (:mod:`mpc.masked_session`):
+and in the modes on masked words (:mod:`sotto.mpc.protocols.masked_session`):
 
 Bob → Alice     mpc.ranges    RangesMessage
 Alice → Bob     mpc.provision Query       prepare a query of so many examples
@@ -20,9 +20,9 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
-from link import FrameError, decode
-from link.frames import printable
-from mpc.plan import MAX_LAYERS, ModelPlan
+from sotto.link import FrameError, decode
+from sotto.link.frames import printable
+from sotto.mpc.graph.plan import MAX_LAYERS, ModelPlan
 
 VERSION = 1
 
@@ -60,7 +60,7 @@ class Join(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class RangesMessage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """For each value of the plan a b with |value| < 2^b (:mod:`mpc.ranges`)."""
+    """For each value of the plan a b with |value| < 2^b (:mod:`sotto.mpc.graph.ranges`)."""
 
     bits: tuple[int, ...]
 

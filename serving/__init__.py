@@ -2,14 +2,17 @@
 
 A service (Bob or the dealer) is three kinds of process:
 
-* the **supervisor** (:mod:`serving.supervisor`) listens, replaces the host on reload, counts, writes the journal; it
+* the **supervisor** (:mod:`sotto.serving.service.supervisor`) listens, replaces the host on reload, counts, writes the
+journal; it
   reads nothing that a client sent;
-* the **host** (:mod:`serving.host`) holds the loaded model and reads the first message of each client: TLS 1.3,
+* the **host** (:mod:`sotto.serving.service.host`) holds the loaded model and reads the first message of each client:
+TLS 1.3,
   certificate, handshake, limits;
-* a **session** (:mod:`serving.sessions`), forked from the host for each client, runs the paradigm's door with a bound
+* a **session** (:mod:`sotto.serving.service.sessions`), forked from the host for each client, runs the paradigm's door
+with a bound
   on its memory.  What one client makes go wrong ends in its session.
 
-Alice (:mod:`serving.asking`) opens a session, and after a failure a new one.
+Alice (:mod:`sotto.serving.asking`) opens a session, and after a failure a new one.
 
 Trust: whoever holds the authority's key can pose as anybody.  A certificate has one role; no role can act as another.
 Without certificates only this machine is served, and any account of it may connect.  A service sees who asks, when, and

@@ -17,15 +17,15 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from link import LOOPBACK, Answer, Link, LinkClosed, LinkError, Role, Shape, connect, encode
-from serving.doors import AliceDoor, DoorError, Front, Own, Paradigm, paradigm
-from serving.handshake import HELLO, WELCOME, WELCOME_BYTES, Hello, Refused, new_session, read_welcome
-from serving.keys import client_tls
-from serving.sessions import Address
-from serving.terms import Reveal, Terms
+from sotto.link import LOOPBACK, Answer, Link, LinkClosed, LinkError, Role, Shape, connect, encode
+from sotto.serving.doors import AliceDoor, DoorError, Front, Own, Paradigm, paradigm
+from sotto.serving.handshake import HELLO, WELCOME, WELCOME_BYTES, Hello, Refused, new_session, read_welcome
+from sotto.serving.keys import client_tls
+from sotto.serving.service.sessions import Address
+from sotto.serving.terms import Reveal, Terms
 
 if TYPE_CHECKING:
-    from audio import Clip
+    from sotto.audio import Clip
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class Opened:
 
 @contextlib.contextmanager
 def opened(wish: Wish) -> Iterator[Opened]:
-    """Links of a new session.  Raises :class:`link.LinkError`, one line; the service was told the same one."""
+    """Links of a new session.  Raises :class:`sotto.link.LinkError`, one line; the service was told the same one."""
     tls = client_tls(wish.keys)
     session = new_session()
     with contextlib.ExitStack() as stack:
@@ -150,7 +150,8 @@ class Session:
             provision(self._links.bob, examples)
 
     def ask(self, features: npt.NDArray[np.float32]) -> Answer:
-        """The answer for features (n, …).  Raises the paradigm's errors and :class:`link.LinkError`, one line each."""
+        """The answer for features (n, …).  Raises the paradigm's errors and :class:`sotto.link.LinkError`, one line
+        each."""
         answer = self._door.ask(features, self._links.bob)
         if self.classes and not ((answer.labels >= 0) & (answer.labels < len(self.classes))).all():
             raise LinkError("bob answered with a class that he has not named: do not use this service")

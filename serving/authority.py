@@ -4,9 +4,9 @@
     DIR/bob/          certificate.pem, key.pem, authority.pem      goes to Bob's machine, and alike for the others
 
 Folders have mode 0700, keys 0600; no key is ever overwritten.  A certificate holds ``sotto:role/bob`` among its subject
-alternative names (:mod:`link.identity`) and the use that the role has: Alice connects, the dealer listens, Bob does
-both.  So TLS itself refuses an Alice who listens.  There is no revocation list: a service refuses names that it is told
-to (``--deny``), and a certificate ends with its validity.
+alternative names (:mod:`sotto.link.identity`) and the use that the role has: Alice connects, the dealer listens, Bob
+does both.  So TLS itself refuses an Alice who listens.  There is no revocation list: a service refuses names that it is
+told to (``--deny``), and a certificate ends with its validity.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from link import ROLES, Role
-from link.identity import NAME_PATTERN, ROLE_URI
-from serving.keys import AUTHORITY, CERTIFICATE, KEY
+from sotto.link import ROLES, Role
+from sotto.link.identity import NAME_PATTERN, ROLE_URI
+from sotto.serving.keys import AUTHORITY, CERTIFICATE, KEY
 
 AUTHORITY_FOLDER, AUTHORITY_KEY = "authority", "authority.key"
 AUTHORITY_DAYS = 3650

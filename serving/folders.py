@@ -17,8 +17,8 @@ import numpy.typing as npt
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from serving.doors import DoorError
-from serving.terms import FRONT_FILE, FrontEnd, read_front
+from sotto.serving.doors import DoorError
+from sotto.serving.terms import FRONT_FILE, FrontEnd, read_front
 
 MODEL_FILE, CALIBRATION_FILE, KEY_FILE, SENSOR_FILE = (
     "model.safetensors",

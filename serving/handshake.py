@@ -15,9 +15,9 @@ import secrets
 
 import msgspec
 
-from link import FrameError, Identity, LinkError, Role, decode
-from link.frames import printable
-from serving.terms import Reveal, Terms, TermsError
+from sotto.link import FrameError, Identity, LinkError, Role, decode
+from sotto.link.frames import printable
+from sotto.serving.terms import Reveal, Terms, TermsError
 
 VERSION = 1
 HELLO, WELCOME = "session.hello", "session.welcome"
@@ -69,7 +69,7 @@ def new_session() -> bytes:
 
 
 def read_hello(payload: bytes | bytearray) -> Hello:
-    """Raises :class:`link.FrameError` for another version, or for what is no hello."""
+    """Raises :class:`sotto.link.FrameError` for another version, or for what is no hello."""
     _require_version(decode(payload, _Versioned).version, "the client")
     hello = decode(payload, Hello)
     if len(hello.session) != SESSION_BYTES:
@@ -78,7 +78,7 @@ def read_hello(payload: bytes | bytearray) -> Hello:
 
 
 def read_welcome(payload: bytes | bytearray, who: str) -> Welcome:
-    """Raises :class:`link.FrameError` for another version, for what is no welcome, or for impossible terms."""
+    """Raises :class:`sotto.link.FrameError` for another version, for what is no welcome, or for impossible terms."""
     _require_version(decode(payload, _Versioned).version, who)
     welcome = decode(payload, Welcome)
     try:

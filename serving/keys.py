@@ -5,18 +5,19 @@ from __future__ import annotations
 import ssl
 from pathlib import Path
 
-from link import client_context, server_context
+from sotto.link import client_context, server_context
 
 CERTIFICATE, KEY, AUTHORITY = "certificate.pem", "key.pem", "authority.pem"
 
 
 def server_tls(folder: Path | None) -> ssl.SSLContext | None:
-    """TLS of a listening party; None without a folder, which is for loopback alone.  Raises :class:`link.LinkError`."""
+    """TLS of a listening party; None without a folder, which is for loopback alone.  Raises
+    :class:`sotto.link.LinkError`."""
     return server_context(*_files(folder)) if folder else None
 
 
 def client_tls(folder: Path | None) -> ssl.SSLContext | None:
-    """TLS of a connecting party, which asks the other side for its role.  Raises :class:`link.LinkError`."""
+    """TLS of a connecting party, which asks the other side for its role.  Raises :class:`sotto.link.LinkError`."""
     return client_context(*_files(folder), by_role=True) if folder else None
 
 

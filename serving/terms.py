@@ -19,13 +19,13 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from link import Array, FrameError
-from link.frames import printable
+from sotto.link import Array, FrameError
+from sotto.link.frames import printable
 
 if TYPE_CHECKING:  # hosts and dealers load neither, nor the libraries behind them, unless they need them
-    from audio import Clip
-    from audio.features import FeatureSpec
-    from models import ModelRecord, Normalisation
+    from sotto.audio import Clip
+    from sotto.audio.features import FeatureSpec
+    from sotto.models import ModelRecord, Normalisation
 
 MOST_CLASSES = 1 << 10
 MOST_INPUTS = 1 << 22  # numbers in one example
@@ -41,7 +41,7 @@ class TermsError(ValueError):
 
 
 class Statistics(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Public statistics of features (:class:`models.Normalisation`)."""
+    """Public statistics of features (:class:`sotto.models.Normalisation`)."""
 
     kind: Literal["standard", "range"]
     clip: float | None
@@ -64,7 +64,7 @@ class FrontEnd(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def spec(self) -> FeatureSpec:
         """The feature.  Raises :class:`TermsError` for an unknown or an oversized one."""
-        from audio.features import from_record
+        from sotto.audio.features import from_record
 
         try:
             spec = from_record(self.features)
@@ -77,7 +77,7 @@ class FrontEnd(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def compute(self, clip: Clip) -> npt.NDArray[np.float32]:
         """One recording as the door takes it (1, …) float32.  Raises :class:`TermsError`, ``audio.BrokenClip``."""
-        from audio import read
+        from sotto.audio import read
 
         spec = self.spec()
         features = spec.compute(read(clip, spec.sample_rate))[None].astype(np.float32)
@@ -145,8 +145,8 @@ def statistics_of(normalisation: Normalisation | None) -> Statistics | None:
 
 
 def normalisation_of(statistics: Statistics) -> Normalisation:
-    """Raises ``ValueError`` or :class:`link.FrameError` for statistics that are none."""
-    from models import Normalisation
+    """Raises ``ValueError`` or :class:`sotto.link.FrameError` for statistics that are none."""
+    from sotto.models import Normalisation
 
     axes = len(statistics.mean.shape)
     mean, scale = (part.numpy(dtype=np.float32, shape=(None,) * axes) for part in (statistics.mean, statistics.scale))

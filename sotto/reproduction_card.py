@@ -6,10 +6,10 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from bench.claims.claim import Item
-from bench.claims.review import Reviewed
-from bench.row import JSONValue, Row
-from bench.table import NONE
+from sotto.bench.claims.claim import Item
+from sotto.bench.review import Reviewed
+from sotto.bench.row import JSONValue, Row
+from sotto.bench.table import NONE
 
 _MOST_FIGURES = 200  # of one card; all of them are in the reproduction's results.json
 

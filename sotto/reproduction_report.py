@@ -8,9 +8,9 @@ from pathlib import Path
 
 import jinja2
 
-from bench.claims import ITEMS, PAPERS, Paper
-from bench.claims.review import Reviewed
-from bench.results import write_whole
+from sotto.bench.paper_claims import ITEMS, PAPERS, Paper
+from sotto.bench.results import write_whole
+from sotto.bench.review import Reviewed
 from sotto.report.page import asset, markup, policy
 from sotto.report.papers import report_of
 from sotto.reproduction_card import Card, card

@@ -21,16 +21,16 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from adversarial.attacks import gender, reconstruction, speaker_identification, speech_detection
-from adversarial.attacks.detection import Detection
-from adversarial.attacks.identification import Identification, identify
-from adversarial.attacks.reconstruction import Reconstruction
-from adversarial.attacks.speaker_identification import Linking
-from adversarial.errors import AttackError
-from adversarial.material import Material, Part
-from adversarial.segments import Events, Segments, Speech, join, mix_pairs
-from adversarial.sensor import Sensor
-from adversarial.spectrogram import Spectrogram
+from sotto.adversarial.attacks import gender, reconstruction, speaker_identification, speech_detection
+from sotto.adversarial.attacks.detection import Detection
+from sotto.adversarial.attacks.identification import Identification, identify
+from sotto.adversarial.attacks.reconstruction import Reconstruction
+from sotto.adversarial.attacks.speaker_identification import Linking
+from sotto.adversarial.errors import AttackError
+from sotto.adversarial.sensor.sensor import Sensor
+from sotto.adversarial.sensor.spectrogram import Spectrogram
+from sotto.adversarial.sounds.divided_sounds import Material, Part
+from sotto.adversarial.sounds.segments import Events, Segments, Speech, join, mix_pairs
 
 Floats = npt.NDArray[np.float32]
 View = Callable[[Floats], Floats]

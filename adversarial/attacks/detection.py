@@ -1,9 +1,9 @@
 """Attackers who want a yes or a no out of z, trained to win.
 
 The attacker is the paper's (section 3.4): a new classifier trained on the representations of the finished extractor,
-here one of each architecture of :mod:`adversarial.attacks.classifiers`, and all of them voting.  Which one he uses is
-decided by cross-validation on his own clips, never on those he is judged by: he is as strong as a real one, and not
-lucky.
+here one of each architecture of :mod:`sotto.adversarial.attacks.classifiers`, and all of them voting.  Which one he
+uses is decided by cross-validation on his own clips, never on those he is judged by: he is as strong as a real one, and
+not lucky.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ import numpy.typing as npt
 from sklearn.metrics import roc_auc_score, roc_curve
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
-from adversarial.attacks.classifiers import ARCHITECTURES, FEWEST, Floats, fitting, fresh, scores
-from adversarial.errors import AttackError
+from sotto.adversarial.attacks.classifiers import ARCHITECTURES, FEWEST, Floats, fitting, fresh, scores
+from sotto.adversarial.errors import AttackError
 
 VOTE = "vote"
 """The name of the attacker that averages all architectures."""

@@ -1,7 +1,8 @@
 """Attackers who want a name out of z: one of many values, with examples of each (who speaks, what is said).
 
-Closed set: every value that is probed was enrolled, with other clips.  As in :mod:`adversarial.attacks.detection`,
-several architectures are trained from scratch and cross-validation on the enrolled clips chooses one.
+Closed set: every value that is probed was enrolled, with other clips.  As in
+:mod:`sotto.adversarial.attacks.detection`, several architectures are trained from scratch and cross-validation on the
+enrolled clips chooses one.
 """
 
 from __future__ import annotations
@@ -13,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.model_selection import StratifiedKFold
 
-from adversarial.attacks.classifiers import FEWEST, Floats, fitting, fresh
-from adversarial.errors import AttackError
+from sotto.adversarial.attacks.classifiers import FEWEST, Floats, fitting, fresh
+from sotto.adversarial.errors import AttackError
 
 ARCHITECTURES = ("logistic-strict", "logistic", "linear-discriminant", "svm", "neighbours", "trees", "wide-network")
 _FOLDS = 3

@@ -32,9 +32,9 @@ from sklearn.neural_network import MLPRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from adversarial.attacks.classifiers import fitting
-from adversarial.errors import AttackError
-from adversarial.spectrogram import Spectrogram
+from sotto.adversarial.attacks.classifiers import fitting
+from sotto.adversarial.errors import AttackError
+from sotto.adversarial.sensor.spectrogram import Spectrogram
 
 Floats = npt.NDArray[np.float32]
 

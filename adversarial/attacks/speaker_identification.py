@@ -1,8 +1,8 @@
 """Speaker identification: does somebody who sees z of a clip with speech know who speaks?
 
 Two attackers.  One has heard the speakers before (:func:`attack`, closed set).  The other has not, and only wants to
-link clips of one person (:func:`link`, open set): he learns from other speakers in which directions of z people differ,
-and compares two clips along them.
+link clips of one person (:func:`sotto.link`, open set): he learns from other speakers in which directions of z people
+differ, and compares two clips along them.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from sklearn.metrics import roc_auc_score, roc_curve
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from adversarial.attacks.identification import Identification, identify
-from adversarial.errors import AttackError
+from sotto.adversarial.attacks.identification import Identification, identify
+from sotto.adversarial.errors import AttackError
 
 _DIRECTIONS = 20
 
@@ -39,7 +39,7 @@ def attack(
         seed: of the folds, the initial weights and the trees.
 
     Raises:
-        AttackError: as :func:`adversarial.attacks.identification.identify`.
+        AttackError: as :func:`sotto.adversarial.attacks.identification.identify`.
     """
     return identify(z_enrolled, speakers_enrolled, z_probes, speakers_probes, seed=seed)
 

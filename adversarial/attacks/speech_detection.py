@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy.typing as npt
 
-from adversarial.attacks.detection import Detection, detect
+from sotto.adversarial.attacks.detection import Detection, detect
 
 
 def attack(

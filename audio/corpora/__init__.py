@@ -7,9 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from audio import synthetic
-from audio.checking import check
-from audio.corpora import (
+from sotto.audio import synthetic
+from sotto.audio.checking import check
+from sotto.audio.corpora import (
     emodb,
     esc50,
     fsd50k,
@@ -21,10 +21,10 @@ from audio.corpora import (
     urbansound8k,
     voxceleb1,
 )
-from audio.corpora.faults import Faults
-from audio.corpora.folder import resolve
-from audio.corpus import Corpus
-from audio.errors import CorpusError
+from sotto.audio.corpora.folder import resolve
+from sotto.audio.corpus import Corpus
+from sotto.audio.errors import CorpusError
+from sotto.audio.faults import Faults
 
 _log = logging.getLogger("sotto")
 

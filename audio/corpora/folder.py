@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from audio.errors import CorpusError, WrongFolder
+from sotto.audio.errors import CorpusError, WrongFolder
 
 AUDIO_SUFFIXES = {".wav", ".flac"}
 

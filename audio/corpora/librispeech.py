@@ -9,11 +9,11 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from audio.clip import Clip
-from audio.corpora.faults import Faults
-from audio.corpora.folder import audio_files, nothing_found
-from audio.corpus import Corpus
-from audio.errors import CorpusError, MissingLabel
+from sotto.audio.clip import Clip
+from sotto.audio.corpora.folder import audio_files, nothing_found
+from sotto.audio.corpus import Corpus
+from sotto.audio.errors import CorpusError, MissingLabel
+from sotto.audio.faults import Faults
 
 _NAME = re.compile(r"^(\d+)-(\d+)-(\d+)$")
 _PART = re.compile(r"^(train|dev|test)-(clean|other)")

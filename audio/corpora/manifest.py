@@ -13,11 +13,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from audio.clip import LABELS, Clip
-from audio.corpora.faults import Faults
-from audio.corpora.folder import table_rows
-from audio.corpus import Corpus
-from audio.errors import CorpusError, MissingLabel, WrongFolder
+from sotto.audio.clip import LABELS, Clip
+from sotto.audio.corpora.folder import table_rows
+from sotto.audio.corpus import Corpus
+from sotto.audio.errors import CorpusError, MissingLabel, WrongFolder
+from sotto.audio.faults import Faults
 
 NAMES = ("manifest.csv", "manifest.tsv")
 

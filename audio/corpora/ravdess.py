@@ -13,12 +13,12 @@ import re
 from collections import Counter
 from pathlib import Path
 
-from audio.clip import Clip
-from audio.corpora.faults import Faults
-from audio.corpora.folder import audio_files, nothing_found
-from audio.corpus import Corpus
-from audio.errors import MissingLabel
-from audio.reading import content_digest
+from sotto.audio.clip import Clip
+from sotto.audio.corpora.folder import audio_files, nothing_found
+from sotto.audio.corpus import Corpus
+from sotto.audio.errors import MissingLabel
+from sotto.audio.faults import Faults
+from sotto.audio.reading import content_digest
 
 EMOTIONS = ("neutral", "calm", "happy", "sad", "angry", "fearful", "disgust", "surprised")
 INTENSITIES = ("normal", "strong")

@@ -20,11 +20,11 @@ from pathlib import Path
 
 import soundfile
 
-from audio.clip import Clip
-from audio.corpora.faults import Faults
-from audio.corpora.folder import audio_files, nothing_found, table_rows
-from audio.corpus import Corpus
-from audio.errors import BrokenClip, CorpusError, MissingLabel
+from sotto.audio.clip import Clip
+from sotto.audio.corpora.folder import audio_files, nothing_found, table_rows
+from sotto.audio.corpus import Corpus
+from sotto.audio.errors import BrokenClip, CorpusError, MissingLabel
+from sotto.audio.faults import Faults
 
 ROOMS = {1: "living", 2: "living", 3: "living", 4: "living", 6: "living", 7: "living", 8: "living",
          9: "bedroom", 10: "bedroom", 11: "wcroom", 12: "hall", 13: "bathroom"}  # fmt: skip

@@ -10,11 +10,11 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from audio.clip import Clip
-from audio.corpora.faults import Faults
-from audio.corpora.folder import audio_files, nothing_found, table_rows
-from audio.corpus import Corpus, Trial
-from audio.errors import CorpusError, MissingLabel
+from sotto.audio.clip import Clip
+from sotto.audio.corpora.folder import audio_files, nothing_found, table_rows
+from sotto.audio.corpus import Corpus, Trial
+from sotto.audio.errors import CorpusError, MissingLabel
+from sotto.audio.faults import Faults
 
 TRIAL_LISTS = ("veri_test2.txt", "veri_test.txt")
 

@@ -4,13 +4,13 @@ extract(corpus, MFCC(40, frames=188))      float32 (n, 40, 188)
 extract(corpus, EGeMAPS())                 float32 (n, 88)
 """
 
-from audio.features.egemaps import EGeMAPS
-from audio.features.extraction import extract, extract_each, extract_sound
-from audio.features.logmel import LogMel
-from audio.features.mfcc import MFCC, MeanMFCC
-from audio.features.spec import FeatureSpec, from_record
-from audio.features.stft import STFT
-from audio.features.waveform import Waveform
+from sotto.audio.features.egemaps import EGeMAPS
+from sotto.audio.features.extraction import extract, extract_each, extract_sound
+from sotto.audio.features.logmel import LogMel
+from sotto.audio.features.mfcc import MFCC, MeanMFCC
+from sotto.audio.features.spec import FeatureSpec, from_record
+from sotto.audio.features.stft import STFT
+from sotto.audio.features.waveform import Waveform
 
 __all__ = [
     "MFCC",

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from audio.features.spec import FeatureSpec, whole
+from sotto.audio.features.spec import FeatureSpec, whole
 
 
 @dataclass(frozen=True, kw_only=True)

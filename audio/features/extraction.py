@@ -9,13 +9,13 @@ from functools import partial
 
 import numpy as np
 
-from audio.cache import ArrayCache, key_of
-from audio.clip import Clip
-from audio.corpus import Corpus
-from audio.errors import BrokenClip
-from audio.features.spec import FeatureSpec
-from audio.parallel import spread
-from audio.reading import content_digest, read
+from sotto.audio.cache import ArrayCache, key_of
+from sotto.audio.clip import Clip
+from sotto.audio.corpus import Corpus
+from sotto.audio.errors import BrokenClip
+from sotto.audio.features.spec import FeatureSpec
+from sotto.audio.parallel import spread
+from sotto.audio.reading import content_digest, read
 
 _log = logging.getLogger("sotto")
 

@@ -7,8 +7,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from audio.features.mel import FrontEnd, check_frames, normalise, to_length
-from audio.features.spec import fit_length
+from sotto.audio.features.mel import FrontEnd, check_frames, normalise, to_length
+from sotto.audio.features.spec import fit_length
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,7 +10,7 @@ from typing import ClassVar
 import librosa
 import numpy as np
 
-from audio.features.spec import FeatureSpec, fit_length, require, whole
+from sotto.audio.features.spec import FeatureSpec, fit_length, require, whole
 
 NORMALISATIONS = ("none", "mean", "mean_variance")
 PADDINGS = ("zero", "silence", "repeat")

@@ -8,8 +8,8 @@ from typing import ClassVar
 import numpy as np
 from scipy.fft import dct
 
-from audio.features.mel import FrontEnd, check_frames, normalise, to_length
-from audio.features.spec import fit_length, require, whole
+from sotto.audio.features.mel import FrontEnd, check_frames, normalise, to_length
+from sotto.audio.features.spec import fit_length, require, whole
 
 
 def cepstrum(decibels: np.ndarray, coefficients: int, lifter: int) -> np.ndarray:

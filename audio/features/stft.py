@@ -7,8 +7,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from audio.features.mel import PADDINGS, to_length, transform
-from audio.features.spec import FeatureSpec, fit_length, require, whole
+from sotto.audio.features.mel import PADDINGS, to_length, transform
+from sotto.audio.features.spec import FeatureSpec, fit_length, require, whole
 
 SCALES = ("magnitude", "power", "log")
 

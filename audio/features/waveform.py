@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from audio.features.spec import FeatureSpec, fit_length, require, whole
+from sotto.audio.features.spec import FeatureSpec, fit_length, require, whole
 
 SCALINGS = ("none", "peak", "rms")
 

@@ -5,8 +5,8 @@ It exists so that everything runs without a recording and without a download. Em
 must stand beside every score on it. `making.make` speaks one into a folder of your choice.
 """
 
-from audio.synthetic.emotions import EMOTIONS, SENTENCES
-from audio.synthetic.stored import NOTICE, built_in, load
-from audio.synthetic.voices import VOICES, Voice
+from sotto.audio.synthetic.emotions import EMOTIONS, SENTENCES
+from sotto.audio.synthetic.stored import NOTICE, built_in, load
+from sotto.audio.synthetic.voices import VOICES, Voice
 
 __all__ = ["EMOTIONS", "NOTICE", "SENTENCES", "VOICES", "Voice", "built_in", "load"]

@@ -18,15 +18,23 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from audio.cache import partial_path
-from audio.errors import CorpusError
-from audio.parallel import spread
-from audio.synthetic.emotions import EMOTIONS, SENTENCES, Expression, Temperament, act
-from audio.synthetic.espeak import RATE as ESPEAK_RATE
-from audio.synthetic.espeak import EspeakError, Utterance, speak
-from audio.synthetic.recipe import RECIPE, digest, recipe
-from audio.synthetic.voice_quality import breathe, put_in_room, roughen, scale_tract, set_level, tilt_spectrum, tremble
-from audio.synthetic.voices import VOICES, Voice
+from sotto.audio.cache import partial_path
+from sotto.audio.errors import CorpusError
+from sotto.audio.parallel import spread
+from sotto.audio.synthetic.emotions import EMOTIONS, SENTENCES, Expression, Temperament, act
+from sotto.audio.synthetic.espeak import RATE as ESPEAK_RATE
+from sotto.audio.synthetic.espeak import EspeakError, Utterance, speak
+from sotto.audio.synthetic.recipe import RECIPE, digest, recipe
+from sotto.audio.synthetic.voice_quality import (
+    breathe,
+    put_in_room,
+    roughen,
+    scale_tract,
+    set_level,
+    tilt_spectrum,
+    tremble,
+)
+from sotto.audio.synthetic.voices import VOICES, Voice
 
 _log = logging.getLogger("sotto")
 

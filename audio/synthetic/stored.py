@@ -8,12 +8,12 @@ from pathlib import Path, PurePosixPath
 
 import msgspec
 
-from audio import cache
-from audio.clip import Clip
-from audio.corpora.faults import Faults
-from audio.corpus import Corpus
-from audio.errors import BrokenClip, CorpusError, WrongFolder
-from audio.synthetic.recipe import FORMAT, digest, recipe
+from sotto.audio import cache
+from sotto.audio.clip import Clip
+from sotto.audio.corpus import Corpus
+from sotto.audio.errors import BrokenClip, CorpusError, WrongFolder
+from sotto.audio.faults import Faults
+from sotto.audio.synthetic.recipe import FORMAT, digest, recipe
 
 _log = logging.getLogger("sotto")
 
@@ -56,7 +56,9 @@ def built_in(seed: int = 0, *, jobs: int | None = None, progress: bool = True) -
         else:
             _log.info("synthetic: reused the cached corpus of %d clips", len(corpus))
             return corpus
-    from audio.synthetic.making import make  # here, because the signal processing is slow to import and rarely needed
+    from sotto.audio.synthetic.making import (
+        make,  # here, because the signal processing is slow to import and rarely needed
+    )
 
     make(folder, seed, jobs=jobs, progress=progress)
     return load(folder, Faults())

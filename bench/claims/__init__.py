@@ -1,18 +1,1 @@
-"""What the papers say, and whether it holds here: one item for each table, figure and headline figure.
-
-An item names the reproduction that measures it, says where corpus or split differ from the paper's, and judges the
-rows.  A judgement is computed from figures in the rows, which its sentence repeats; nothing is judged by hand.
-``sotto reproduce all`` runs every reproduction and writes the report.
-"""
-
-from __future__ import annotations
-
-from collections.abc import Mapping
-
-from bench.claims import bittner, dias, luong, niwa
-from bench.claims.claim import Item, Judgement, Paper, Verdict
-
-PAPERS: Mapping[str, Paper] = {module.PAPER.key: module.PAPER for module in (bittner, dias, niwa, luong)}
-ITEMS: tuple[Item, ...] = (*bittner.ITEMS, *dias.ITEMS, *niwa.ITEMS, *luong.ITEMS)
-
-__all__ = ["ITEMS", "PAPERS", "Item", "Judgement", "Paper", "Verdict"]
+"""What a paper claims, and how it is judged: verdicts computed from rows."""

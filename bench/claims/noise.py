@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bench.claims.claim import Judgement, Verdict
-from bench.row import Row
+from sotto.bench.claims.claim import Judgement, Verdict
+from sotto.bench.row import Row
 
 
 @dataclass(frozen=True)

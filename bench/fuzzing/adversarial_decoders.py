@@ -1,4 +1,4 @@
-"""Decoders of :mod:`adversarial`: messages, each party's model file, and whole sessions."""
+"""Decoders of :mod:`sotto.adversarial`: messages, each party's model file, and whole sessions."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from typing import Any
 import numpy as np
 import torch
 
-import adversarial
-from adversarial.classifier import Classifier
-from adversarial.errors import AdversarialError
-from adversarial.fingerprint import features_of, fingerprint
-from adversarial.messages import VERSION, Hello, Query, Ready, Reply
-from adversarial.sensor import Sensor
-from bench.fuzzing.decoder import Decoder, Decoders, Target, one_of
-from bench.fuzzing.hashing_decoders import file_target
-from bench.fuzzing.scripts import session_of
-from link import Array, Link, LinkError, encode
-from models import ModelError, ModelRecord
+from sotto import adversarial
+from sotto.adversarial.errors import AdversarialError
+from sotto.adversarial.messages import VERSION, Hello, Query, Ready, Reply
+from sotto.adversarial.sensor.classifier import Classifier
+from sotto.adversarial.sensor.fingerprint import features_of, fingerprint
+from sotto.adversarial.sensor.sensor import Sensor
+from sotto.bench.fuzzing.decoder import Decoder, Decoders, Target, one_of
+from sotto.bench.fuzzing.hashing_decoders import file_target
+from sotto.bench.fuzzing.scripts import session_of
+from sotto.link import Array, Link, LinkError, encode
+from sotto.models import ModelError, ModelRecord
 
 _CLASSES = ("bark", "siren", "rain")
 _SENSOR: dict[str, Any] = {

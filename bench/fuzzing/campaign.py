@@ -18,7 +18,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from bench.fuzzing.process import CURRENT_BYTES, REGISTRY
+from sotto.bench.fuzzing.process import CURRENT_BYTES, REGISTRY
 
 _SILENT = 180.0  # seconds a process may take beyond its time, its setting up included, before it counts as hanging
 _MOST_RESTARTS = 5

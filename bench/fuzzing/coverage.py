@@ -1,7 +1,7 @@
 """The engine that looks for new paths through a decoder: atheris, Google's libFuzzer for Python.
 
-Half of its inputs come from :mod:`bench.fuzzing.mutation`, which knows the structure; what reaches code that nothing
-reached before is kept and bent further.  Python code is watched, the C++ libraries' is not.
+Half of its inputs come from :mod:`sotto.bench.fuzzing.mutation`, which knows the structure; what reaches code that
+nothing reached before is kept and bent further.  Python code is watched, the C++ libraries' is not.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ import tempfile
 import time
 from typing import Any
 
-from bench.fuzzing.decoder import Target
-from bench.fuzzing.mutation import mutated
+from sotto.bench.fuzzing.decoder import Target
+from sotto.bench.fuzzing.mutation import mutated
 
 _PACKAGES = ("link", "mpc", "he", "hashing", "keyed", "models", "serving", "adversarial")
 
@@ -47,7 +47,7 @@ def explore(trial: Any, target: Target, seconds: float, seed: int) -> None:
     """Let libFuzzer choose inputs for ``seconds``.  It ends the process itself."""
     atheris = importlib.import_module("atheris")  # only developers have it
 
-    from bench.fuzzing.process import tell
+    from sotto.bench.fuzzing.process import tell
 
     told = time.monotonic()
 

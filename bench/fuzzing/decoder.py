@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from link import FrameError, decode
+from sotto.link import FrameError, decode
 
 
 @dataclass(frozen=True)

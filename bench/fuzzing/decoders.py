@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bench.fuzzing import (
+from sotto.bench.fuzzing import (
     adversarial_decoders,
     hashing_decoders,
     he_decoders,
@@ -11,7 +11,7 @@ from bench.fuzzing import (
     mpc_decoders,
     serving_decoders,
 )
-from bench.fuzzing.decoder import Decoders
+from sotto.bench.fuzzing.decoder import Decoders
 
 DECODERS: Decoders = {
     **link_decoders.DECODERS,

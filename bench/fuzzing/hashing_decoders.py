@@ -1,4 +1,4 @@
-"""Decoders of :mod:`hashing`: messages, key files, classifier files and training hashes."""
+"""Decoders of :mod:`sotto.hashing`: messages, key files, classifier files and training hashes."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import Any
 
 import numpy as np
 
-import hashing
-from bench.fuzzing.decoder import Decoder, Decoders, Target, one_of
-from bench.fuzzing.scripts import session_of
-from hashing.errors import HashingError
-from hashing.hash_set import HashSet
-from hashing.packing import PackedHashes
-from hashing.protocol import Hello, Query, Ready, Reply
-from link import Array, Link, LinkError, encode
+from sotto import hashing
+from sotto.bench.fuzzing.decoder import Decoder, Decoders, Target, one_of
+from sotto.bench.fuzzing.scripts import session_of
+from sotto.hashing.classification.hash_set import HashSet
+from sotto.hashing.errors import HashingError
+from sotto.hashing.protocol import Hello, Query, Ready, Reply
+from sotto.hashing.smh.packing import PackedHashes
+from sotto.link import Array, Link, LinkError, encode
 
 _INPUTS = 6
 

@@ -1,4 +1,4 @@
-"""Decoders of :mod:`he`: messages, and the C++ libraries' ciphertexts and keys.
+"""Decoders of :mod:`sotto.he`: messages, and the C++ libraries' ciphertexts and keys.
 
 Keys are megabytes and are checked by SEAL coefficient by coefficient, so fewer of them are tried in a second.  Beside
 bent valid inputs there are valid ones of the wrong kind: of other parameters, or with a secret key inside.
@@ -15,16 +15,16 @@ import numpy as np
 import tenseal as ts
 import torch
 
-import he
-from bench.fuzzing.decoder import Decoder, Decoders, Target
-from bench.fuzzing.scripts import honest, play
-from he.contexts import load_vector, public_context, public_material, secret_context
-from he.evaluation_keys import SecretKeys, load_keys
-from he.parameters import Parameters
-from he.schedule import Modulus, seal_context
-from he.sealing import load_ciphertext
-from he.session_secrets import make_secrets
-from he.wire import (
+from sotto import he
+from sotto.bench.fuzzing.decoder import Decoder, Decoders, Target
+from sotto.bench.fuzzing.scripts import honest, play
+from sotto.he.evaluation.contexts import load_vector, public_context, public_material, secret_context
+from sotto.he.evaluation.evaluation_keys import SecretKeys, load_keys
+from sotto.he.network.parameters import Parameters
+from sotto.he.network.schedule import Modulus, seal_context
+from sotto.he.sealing import load_ciphertext
+from sotto.he.session_secrets import make_secrets
+from sotto.he.wire import (
     VERSION,
     AnyDescription,
     Description,
@@ -37,8 +37,8 @@ from he.wire import (
     Reply,
     open_query,
 )
-from link import FrameError, Link, LinkError, decode, encode
-from models.mlp import MLP
+from sotto.link import FrameError, Link, LinkError, decode, encode
+from sotto.models.networks.mlp import MLP
 
 _MODES: tuple[Mode, ...] = get_args(Mode)
 _SMALL = Modulus(8192, (40, 40))

@@ -1,4 +1,4 @@
-"""Decoders of :mod:`keyed` and of the model files that every paradigm loads."""
+"""Decoders of :mod:`sotto.keyed` and of the model files that every paradigm loads."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from typing import Any
 import numpy as np
 import torch
 
-import keyed
-from bench.fuzzing.decoder import Decoder, Decoders, Target, one_of
-from bench.fuzzing.hashing_decoders import file_target
-from bench.fuzzing.scripts import session_of
-from keyed.errors import KeyedError
-from keyed.key_file import load_key
-from keyed.keys import KeyType
-from keyed.messages import VERSION, Hello, Query, Ready, Reply
-from keyed.model_file import load_encrypted_model
-from link import Array, Link, encode
-from models import ModelError, ModelRecord, load, save
-from models.mlp import MLP
-from models.normalisation import Normalisation
-from models.patch_cnn import WavePatchCNN
+from sotto import keyed
+from sotto.bench.fuzzing.decoder import Decoder, Decoders, Target, one_of
+from sotto.bench.fuzzing.hashing_decoders import file_target
+from sotto.bench.fuzzing.scripts import session_of
+from sotto.keyed.errors import KeyedError
+from sotto.keyed.key_file import load_key
+from sotto.keyed.keys import KeyType
+from sotto.keyed.messages import VERSION, Hello, Query, Ready, Reply
+from sotto.keyed.model_file import load_encrypted_model
+from sotto.link import Array, Link, encode
+from sotto.models import ModelError, ModelRecord, load, save
+from sotto.models.networks.mlp import MLP
+from sotto.models.networks.patch_cnn import WavePatchCNN
+from sotto.models.normalisation import Normalisation
 
 _ARGUMENTS: dict[str, Any] = {"classes": 4, "channels": 4, "width": 6, "block_size": 10}
 _CLASSES = ("a", "b", "c", "d")

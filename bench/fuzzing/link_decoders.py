@@ -1,12 +1,12 @@
-"""Decoders of :mod:`link`: what any peer of any paradigm can reach first."""
+"""Decoders of :mod:`sotto.link`: what any peer of any paradigm can reach first."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from bench.fuzzing.decoder import Decoder, Decoders, Target
-from link import Array, LinkError, decode, encode, pair
-from link.frames import ERROR_NAME, pack_prefix
+from sotto.bench.fuzzing.decoder import Decoder, Decoders, Target
+from sotto.link import Array, LinkError, decode, encode, pair
+from sotto.link.frames import ERROR_NAME, pack_prefix
 
 _LIMITS = {"query": 4096, "he.keys": 1 << 20}
 

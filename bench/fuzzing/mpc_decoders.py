@@ -1,4 +1,4 @@
-"""Decoders of :mod:`mpc`: messages, correlated randomness, the dealer's stock on disk, and whole sessions."""
+"""Decoders of :mod:`sotto.mpc`: messages, correlated randomness, the dealer's stock on disk, and whole sessions."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ import numpy as np
 import torch
 from torch import nn
 
-import mpc
-from bench.fuzzing.decoder import Decoder, Decoders, Target
-from bench.fuzzing.scripts import honest, play
-from link import FrameError, Link, LinkError, decode, encode, pair
-from mpc import malicious_material, material
-from mpc.comparison import unpack
-from mpc.errors import MpcError, PlanError
-from mpc.messages import VERSION, Hello, Join, Mode, Query, RangesMessage, Terms, require_party, require_same
-from mpc.plan import ModelPlan
-from mpc.program import Program, compile_program
-from mpc.stock import Stock
+from sotto import mpc
+from sotto.bench.fuzzing.decoder import Decoder, Decoders, Target
+from sotto.bench.fuzzing.scripts import honest, play
+from sotto.link import FrameError, Link, LinkError, decode, encode, pair
+from sotto.mpc.dealing.stock import Stock
+from sotto.mpc.errors import MpcError, PlanError
+from sotto.mpc.fss.comparison import unpack
+from sotto.mpc.graph.plan import ModelPlan
+from sotto.mpc.graph.program import Program, compile_program
+from sotto.mpc.messages import VERSION, Hello, Join, Mode, Query, RangesMessage, Terms, require_party, require_same
+from sotto.mpc.protocols import malicious_preprocessing, semi_honest_preprocessing
 
 OURS: tuple[Mode, ...] = ("semi-honest", "malicious")
 _SHAPE = (3, 6)
@@ -104,19 +104,21 @@ def _terms_message() -> Target:
 def _bundle(mode: Mode, party: int) -> Target:
     program = _program()
     if mode == "semi-honest":
-        masks = material.weight_masks(program, secrets.token_bytes(material.SEED_BYTES))
-        pairs = [material.make_bundle(program, examples, 0, masks) for examples in (1, 2)]
-        read = material.read_bundle
+        masks = semi_honest_preprocessing.weight_masks(
+            program, secrets.token_bytes(semi_honest_preprocessing.SEED_BYTES)
+        )
+        pairs = [semi_honest_preprocessing.make_bundle(program, examples, 0, masks) for examples in (1, 2)]
+        read = semi_honest_preprocessing.read_bundle
         return Target([each[party] for each in pairs], lambda data: read(program, 1, party, data))
-    secret = malicious_material.SessionSecret.of(secrets.token_bytes(32))
-    opening, masks = malicious_material.deal_session(program, secret)
-    bundles = [malicious_material.make_bundle(program, examples, 0, secret, masks)[party] for examples in (1, 2)]
+    secret = malicious_preprocessing.SessionSecret.of(secrets.token_bytes(32))
+    opening, masks = malicious_preprocessing.deal_session(program, secret)
+    bundles = [malicious_preprocessing.make_bundle(program, examples, 0, secret, masks)[party] for examples in (1, 2)]
 
     def read_either(data: bytes) -> None:
         try:
-            malicious_material.read_bundle(program, 1, party, data)
+            malicious_preprocessing.read_bundle(program, 1, party, data)
         except FrameError:
-            malicious_material.read_session(program, party, data)
+            malicious_preprocessing.read_session(program, party, data)
 
     return Target([*bundles, opening[party]], read_either)
 

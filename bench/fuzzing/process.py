@@ -1,4 +1,4 @@
-"""One decoder in a process of its own, which reports how it fared; run as ``python -m bench.fuzzing.process``.
+"""One decoder in a process of its own, which reports how it fared; run as ``python -m sotto.bench.fuzzing.process``.
 
 The process limits its address space, so that an allocation out of proportion fails here and shows as an error that
 nobody declared.  The input at hand lies in a file, so that it can be named when the process dies on it.  A report is
@@ -19,8 +19,8 @@ import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from bench.fuzzing.decoder import Target
-from bench.fuzzing.mutation import mutated
+from sotto.bench.fuzzing.decoder import Target
+from sotto.bench.fuzzing.mutation import mutated
 
 REGISTRY = "bench.fuzzing.decoders"  # the module whose DECODERS are meant
 MOST_ADDRESS_MB = 2048  # beyond what stood before the first input
@@ -163,7 +163,7 @@ def main() -> None:
     parser.add_argument("--current", type=Path)
     given = parser.parse_args()
     if given.engine == "coverage":
-        from bench.fuzzing.coverage import instrument
+        from sotto.bench.fuzzing.coverage import instrument
 
         instrument()
     decoder = importlib.import_module(given.registry).DECODERS[given.decoder]
@@ -175,7 +175,7 @@ def main() -> None:
     limit_memory()
     trial = Trial(target, Report(given.decoder, given.engine), decoder.growth_mb, current)
     if given.engine == "coverage":
-        from bench.fuzzing.coverage import explore
+        from sotto.bench.fuzzing.coverage import explore
 
         explore(trial, target, given.seconds, given.seed)
     else:

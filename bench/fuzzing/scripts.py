@@ -1,8 +1,8 @@
 """Whole sessions against a party that follows the protocol and peers that only follow a script.
 
 A script is what the party received in an honest session, link by link: (name, payload, bytes announced beyond the
-payload).  Bent by :mod:`bench.fuzzing.mutation` it becomes messages that are oversize, cut short, replayed, out of
-order, left out, or another role's.  The peers send theirs without listening and close, so nobody waits long.
+payload).  Bent by :mod:`sotto.bench.fuzzing.mutation` it becomes messages that are oversize, cut short, replayed, out
+of order, left out, or another role's.  The peers send theirs without listening and close, so nobody waits long.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from typing import Any
 
 import msgspec
 
-from bench.fuzzing.decoder import Target
-from link import FrameError, Link, LinkError, pair
-from link.frames import HEADER, MAGIC, VERSION
+from sotto.bench.fuzzing.decoder import Target
+from sotto.link import FrameError, Link, LinkError, pair
+from sotto.link.frames import HEADER, MAGIC, VERSION
 
 Message = tuple[str, bytes, int]
 Script = dict[str, list[Message]]

@@ -1,4 +1,5 @@
-"""Decoders of :mod:`serving`: what a stranger reaches before any session, and the files that parties are handed."""
+"""Decoders of :mod:`sotto.serving`: what a stranger reaches before any session, and the files that parties are
+handed."""
 
 from __future__ import annotations
 
@@ -11,17 +12,17 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from bench.fuzzing.decoder import Decoder, Decoders, Target
-from bench.fuzzing.link_decoders import frame
-from link import LinkError, encode
-from models import Normalisation
-from models.recipes import DEPINTO
-from serving.arrivals import Arrival
-from serving.doors import DoorError
-from serving.folders import calibration_beside, write_calibration
-from serving.handshake import HELLO, SESSION_BYTES, VERSION, Hello, Welcome, read_hello, read_welcome, require_fit
-from serving.reports import Ended, read_reports
-from serving.terms import FrontEnd, Terms, TermsError, read_front, read_terms, statistics_of, write_terms
+from sotto.bench.fuzzing.decoder import Decoder, Decoders, Target
+from sotto.bench.fuzzing.link_decoders import frame
+from sotto.link import LinkError, encode
+from sotto.models import Normalisation
+from sotto.models.learning.recipes import DEPINTO
+from sotto.serving.doors import DoorError
+from sotto.serving.folders import calibration_beside, write_calibration
+from sotto.serving.handshake import HELLO, SESSION_BYTES, VERSION, Hello, Welcome, read_hello, read_welcome, require_fit
+from sotto.serving.service.arrivals import Arrival
+from sotto.serving.service.reports import Ended, read_reports
+from sotto.serving.terms import FrontEnd, Terms, TermsError, read_front, read_terms, statistics_of, write_terms
 
 
 def _terms() -> Terms:

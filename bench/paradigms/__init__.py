@@ -11,8 +11,8 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Protocol, cast
 
 if TYPE_CHECKING:
-    from bench.experiment import Cell, Experiment
-    from bench.workbench import Workbench
+    from sotto.bench.experiment import Cell, Experiment
+    from sotto.bench.workbench import Workbench
 
 NAMES = ("mpc", "he", "hashing", "keyed", "adversarial")
 
@@ -38,7 +38,7 @@ class _Paradigms(Mapping[str, Paradigm]):
     def __getitem__(self, name: str) -> Paradigm:
         if name not in NAMES:
             raise KeyError(name)
-        return cast(Paradigm, importlib.import_module(f"bench.paradigms.{name}"))
+        return cast(Paradigm, importlib.import_module(f"sotto.bench.paradigms.{name}"))
 
     def __iter__(self) -> Iterator[str]:
         return iter(NAMES)

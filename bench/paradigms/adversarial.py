@@ -12,21 +12,21 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-import adversarial
-from adversarial.attacks.attacker import Attacker, representation, summary
-from adversarial.attacks.reconstruction import intelligibility
-from adversarial.material import Material
-from adversarial.recipe import Column, Preset, Recipe, recipe
-from adversarial.segments import Segments, most_energetic
-from adversarial.training import Trained, train
-from audio import BrokenClip, Clip, Corpus, cache, read
-from bench.experiment import Attack, Cell, Experiment, Plan, Say, Task
-from bench.party import Part
-from bench.row import Security
-from bench.sound_events import sound_events
-from bench.workbench import Workbench
-from link import Link
-from models.weights import ModelRecord
+from sotto import adversarial
+from sotto.adversarial.attacks.attacker import Attacker, representation, summary
+from sotto.adversarial.attacks.reconstruction import intelligibility
+from sotto.adversarial.learning.recipe import Column, Preset, Recipe, recipe
+from sotto.adversarial.learning.training import Trained, train
+from sotto.adversarial.sounds.divided_sounds import Material
+from sotto.adversarial.sounds.segments import Segments, most_energetic
+from sotto.audio import BrokenClip, Clip, Corpus, cache, read
+from sotto.bench.experiment import Attack, Cell, Experiment, Plan, Say, Task
+from sotto.bench.parties.party import Part
+from sotto.bench.row import Security
+from sotto.bench.sound_events import sound_events
+from sotto.bench.workbench import Workbench
+from sotto.link import Link
+from sotto.models.weights import ModelRecord
 
 ATTACKS = {
     "adversarial-speech-detection": "Bob trains a dozen classifiers to tell from z whether somebody spoke",

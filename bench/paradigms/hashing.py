@@ -10,18 +10,18 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-import hashing
-from audio import Clip
-from bench.egemaps_svm import SPEC, egemaps_svm
-from bench.experiment import Cell, Experiment, Plan
-from bench.party import Part
-from bench.row import Security
-from bench.workbench import Workbench
-from hashing.attacks import known_key_attack, known_pairs_attack, linkability
-from link import Array, Link
-from models.svm import SVM, train_svm
-from models.training import predict
-from serving.terms import FrontEnd, statistics_of
+from sotto import hashing
+from sotto.audio import Clip
+from sotto.bench.egemaps_svm import SPEC, egemaps_svm
+from sotto.bench.experiment import Cell, Experiment, Plan
+from sotto.bench.parties.party import Part
+from sotto.bench.row import Security
+from sotto.bench.workbench import Workbench
+from sotto.hashing.attacks import known_key_attack, known_pairs_attack, linkability
+from sotto.link import Array, Link
+from sotto.models.learning.training import predict
+from sotto.models.svm.svm import SVM, train_svm
+from sotto.serving.terms import FrontEnd, statistics_of
 
 ATTACKS = {
     "hashing-linkability": "Bob names the speaker of a hash from enrolled hashes under the same key",

@@ -7,20 +7,20 @@ from typing import Any, Literal
 
 import numpy as np
 
-import he
-from audio.features import EGeMAPS
-from bench.emotion_models import EmotionModel, emotion_model
-from bench.experiment import Cell, Experiment, Plan
-from bench.party import Part
-from bench.row import Security
-from bench.workbench import Workbench
-from he.attacks import extract_model, recover_key
-from he.attacks.raw_decryption import RING_DEGREE
-from he.wire import Mode
-from link import Link
-from models import load
-from models.recipes import Recipe
-from models.training import Schedule
+from sotto import he
+from sotto.audio.features import EGeMAPS
+from sotto.bench.emotion_models import EmotionModel, emotion_model
+from sotto.bench.experiment import Cell, Experiment, Plan
+from sotto.bench.parties.party import Part
+from sotto.bench.row import Security
+from sotto.bench.workbench import Workbench
+from sotto.he.attacks import extract_model, recover_key
+from sotto.he.attacks.raw_decryption import RING_DEGREE
+from sotto.he.wire import Mode
+from sotto.link import Link
+from sotto.models import load
+from sotto.models.learning.recipes import Recipe
+from sotto.models.learning.training import Schedule
 
 ATTACKS = {
     "he-extraction": "a curious Alice trains a copy of Bob's model on the logits she was given",
@@ -103,7 +103,7 @@ def _plan(mode: str, bench: Workbench) -> Plan:
 
 
 def _bound_is_proved(emotion: EmotionModel, bench: Workbench, mode: str) -> bool:
-    """Whether no input can overflow, or only none like the training clips (:mod:`he.planning`)."""
+    """Whether no input can overflow, or only none like the training clips (:mod:`sotto.he.planning.planning`)."""
     network, calibration = he.PolynomialNetwork.of(emotion.module), bench.part(emotion.queries, "train")
     if mode == "tenseal":
         return he.plan(network, calibration).proved

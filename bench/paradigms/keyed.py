@@ -10,13 +10,13 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-import keyed
-from bench.emotion_models import EmotionModel, emotion_model
-from bench.experiment import Cell, Experiment, Plan
-from bench.party import Part
-from bench.row import Security
-from bench.workbench import Workbench
-from keyed.attacks import (
+from sotto import keyed
+from sotto.bench.emotion_models import EmotionModel, emotion_model
+from sotto.bench.experiment import Cell, Experiment, Plan
+from sotto.bench.parties.party import Part
+from sotto.bench.row import Security
+from sotto.bench.workbench import Workbench
+from sotto.keyed.attacks import (
     blocks_until_exact,
     chosen_blocks,
     chosen_speech,
@@ -26,9 +26,9 @@ from keyed.attacks import (
     keys_from_chosen,
     train_inverter,
 )
-from link import Link
-from models.recipes import SPECTROGRAM_PATCH, WAVE_PATCH, Recipe
-from models.training import predict
+from sotto.link import Link
+from sotto.models.learning.recipes import SPECTROGRAM_PATCH, WAVE_PATCH, Recipe
+from sotto.models.learning.training import predict
 
 ATTACKS = {
     "keyed-second-order": "ROM: Bob turns encrypted queries until they are as stationary, and as likely, as speech is",

@@ -8,19 +8,19 @@ from typing import Any, get_args
 
 import numpy as np
 
-import mpc
-from bench.emotion_models import EmotionModel, emotion_model
-from bench.experiment import Cell, Experiment, Plan
-from bench.party import Part
-from bench.row import Security
-from bench.workbench import Workbench
-from link import Link
-from models import load
-from models.recipes import DEPINTO, FRAMES, FRAMES_QUICK
-from mpc import sessions
-from mpc.attacks import cheating_parties, recover_features, run_parties, tamper
-from mpc.attacks.seed_search import SEED_BITS
-from mpc.crypten_torch import CryptenMissing, load_crypten
+from sotto import mpc
+from sotto.bench.emotion_models import EmotionModel, emotion_model
+from sotto.bench.experiment import Cell, Experiment, Plan
+from sotto.bench.parties.party import Part
+from sotto.bench.row import Security
+from sotto.bench.workbench import Workbench
+from sotto.link import Link
+from sotto.models import load
+from sotto.models.learning.recipes import DEPINTO, FRAMES, FRAMES_QUICK
+from sotto.mpc import modes as mpc_modes
+from sotto.mpc.attacks import cheating_parties, recover_features, run_parties, tamper
+from sotto.mpc.attacks.seed_search import SEED_BITS
+from sotto.mpc.crypten.torch_shim import CryptenMissing, load_crypten
 
 log = logging.getLogger("sotto")
 
@@ -85,7 +85,7 @@ def build(cell: Cell, bench: Workbench) -> Experiment:
     """Train the network and set up Alice, Bob and the dealer."""
     recipe = {"depinto": DEPINTO, "frames": FRAMES_QUICK if bench.quick else FRAMES}[cell.model]
     emotion = emotion_model(recipe, bench)
-    mode = sessions.require_mode(cell.mode)
+    mode = mpc_modes.require_mode(cell.mode)
     attacks = {"mpc-tamper": lambda: _tamper(emotion, bench, mode)}
     if (mode, cell.model) == _SEED_SEARCH:
         attacks["mpc-seed-search"] = lambda: _search_seed(emotion, bench)

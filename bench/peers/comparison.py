@@ -16,17 +16,17 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from bench.emotion_models import EmotionModel, emotion_model
-from bench.experiment import Cell
-from bench.machine import machine, software
-from bench.paradigms import he as cryptonet
-from bench.peers.errand import PeerError, Request, Response, own_python, run, shapable
-from bench.peers.workloads import ENCRYPTION, SECRET_SHARING, Workload
-from bench.row import JSONValue, Row, Security, Timing, Traffic
-from bench.suite import Failure
-from bench.workbench import Workbench
-from link import SHAPES
-from mpc.crypten_torch import CryptenMissing, load_crypten
+from sotto.bench.emotion_models import EmotionModel, emotion_model
+from sotto.bench.experiment import Cell
+from sotto.bench.machine import machine, software
+from sotto.bench.paradigms import he as cryptonet
+from sotto.bench.peers.errand import PeerError, Request, Response, own_python, run, shapable
+from sotto.bench.peers.workloads import ENCRYPTION, SECRET_SHARING, Workload
+from sotto.bench.row import JSONValue, Row, Security, Timing, Traffic
+from sotto.bench.suite import Failure
+from sotto.bench.workbench import Workbench
+from sotto.link import SHAPES
+from sotto.mpc.crypten.torch_shim import CryptenMissing, load_crypten
 
 SPU_PYTHON, OPENFHE_PYTHON = "SOTTO_SPU_PYTHON", "SOTTO_OPENFHE_PYTHON"
 _SINGLES = {"quick": 20, "full": 50}
@@ -83,7 +83,7 @@ PEERS = (
             statistical_bits=None,
             leaks="to Alice the class and, if she looks, everything; masks of 32-bit strength; cheating goes unnoticed",
         ),
-        lambda: own_python("bench.peers.crypten_program"),
+        lambda: own_python("sotto.bench.peers.crypten_program"),
         _crypten_missing,
     ),
     Peer(
@@ -144,7 +144,7 @@ def compare_peers(bench: Workbench, paradigms: Sequence[str], nets: Sequence[str
 
 
 def measure(peer: Peer, cell: Cell, bench: Workbench, net: str) -> Row:
-    """One row.  Raises :class:`bench.peers.errand.PeerError`."""
+    """One row.  Raises :class:`sotto.bench.peers.errand.PeerError`."""
     emotion = emotion_model(peer.workload.recipe(cell.model, bench), bench)
     order = np.random.default_rng(bench.seed).permutation(len(bench.split.test))[: _CLIPS[bench.preset]]
     queries = bench.part(emotion.queries, "test")[order]

@@ -1,11 +1,12 @@
 """Stock CrypTen 0.4.1 as its users run it: two processes, torch.distributed with gloo, its default triple provider.
 
-``python -m bench.peers.crypten_program FOLDER`` (:mod:`bench.peers.errand`).  Rank 0 is Alice, rank 1 Bob.  The default
-provider ("trusted first party") makes all correlated randomness at rank 0 and sends the other party's share inside the
-query: **whoever is rank 0 can open everything**, so here Bob's model is protected from Alice by her good will alone.
+``python -m sotto.bench.peers.crypten_program FOLDER`` (:mod:`sotto.bench.peers.errand`).  Rank 0 is Alice, rank 1 Bob.
+The default provider ("trusted first party") makes all correlated randomness at rank 0 and sends the other party's share
+inside the query: **whoever is rank 0 can open everything**, so here Bob's model is protected from Alice by her good
+will alone.
 
-The network is one of ``crypten.nn`` modules (:mod:`mpc.crypten_model`), because CrypTen's own converter needs an ONNX
-exporter that current PyTorch no longer has.
+The network is one of ``crypten.nn`` modules (:mod:`sotto.mpc.crypten.model`), because CrypTen's own converter needs an
+ONNX exporter that current PyTorch no longer has.
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ from typing import Any
 
 import numpy as np
 
-from bench.peers.socket_bytes import bytes_sent
-from bench.peers.two_processes import ALICE, BOB, Report, milliseconds_since, read_request, respond, take_queries
+from sotto.bench.peers.socket_bytes import bytes_sent
+from sotto.bench.peers.two_processes import ALICE, BOB, Report, milliseconds_since, read_request, respond, take_queries
 
 
 def main(folder: Path) -> None:
@@ -43,7 +44,7 @@ class _Party:
         )  # fmt: skip
         import torch
 
-        from mpc.crypten_torch import load_crypten
+        from sotto.mpc.crypten.torch_shim import load_crypten
 
         torch.set_num_threads(1)
         self.torch, self.crypten, self.rank = torch, load_crypten(), rank
@@ -68,8 +69,8 @@ class _Party:
         """The network with Bob's weights; Alice, who knows its public shape only, has zeros."""
         import msgspec
 
-        from mpc.crypten_model import Network
-        from mpc.plan import ModelPlan
+        from sotto.mpc.crypten.model import Network
+        from sotto.mpc.graph.plan import ModelPlan
 
         plan = msgspec.json.decode(self.request["network"], type=ModelPlan)
         if self.weights is None:

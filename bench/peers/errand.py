@@ -2,7 +2,7 @@
 
 The program may need another environment than ours (SPU and OpenFHE do), and for a slow network it runs in a network
 namespace whose loopback the kernel delays (netem), because a peer's own transport cannot be shaped by
-:mod:`link.shape`.  What is exchanged is JSON and NumPy arrays without pickles.
+:mod:`sotto.link.shape`.  What is exchanged is JSON and NumPy arrays without pickles.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from link import Shape
+from sotto.link import Shape
 
 REQUEST, ARRAYS, RESPONSE = "request.json", "arrays.npz", "response.json"
 
@@ -32,9 +32,9 @@ class PeerError(RuntimeError):
 class Request(msgspec.Struct, frozen=True):
     """What a peer is asked; weights and queries (n, …) float32 are in ``arrays.npz``.
 
-    ``network`` is a public description in the words of the peer's kind (:mod:`bench.peers.workloads`); ``examples`` is
-    how many there are to be classified.  ``singles`` queries of one example are timed after ``warm_up``; ``batch`` more
-    are asked together (0: none).
+    ``network`` is a public description in the words of the peer's kind (:mod:`sotto.bench.peers.workloads`);
+    ``examples`` is how many there are to be classified.  ``singles`` queries of one example are timed after
+    ``warm_up``; ``batch`` more are asked together (0: none).
     """
 
     network: str

@@ -1,8 +1,8 @@
 """SecretFlow SPU as its users run it: two processes over brpc, protocol SEMI2K, a network written in JAX.
 
-``python spu_program.py FOLDER`` (:mod:`bench.peers.errand`) in an environment of its own that has ``spu``; this file
-and the modules beside it need nothing else.  Rank 0 is Alice, rank 1 Bob.  SEMI2K's correlated randomness is made by
-rank 0 ("trusted first party"), inside the query.
+``python spu_program.py FOLDER`` (:mod:`sotto.bench.peers.errand`) in an environment of its own that has ``spu``; this
+file and the modules beside it need nothing else.  Rank 0 is Alice, rank 1 Bob.  SEMI2K's correlated randomness is made
+by rank 0 ("trusted first party"), inside the query.
 
 Shares travel once more outside SPU's own link, through the pipes between the processes: the model's before the
 queries, the features' in the query; Alice's part of that is counted into her bytes.
@@ -206,7 +206,8 @@ _LAYERS: Mapping[str, Callable[[Any, Mapping[str, Any], Mapping[str, Any]], Any]
 
 
 def _logits(plan: Mapping[str, Any], x: Any, weights: Mapping[str, Any]) -> Any:
-    """The layers of a plan (:mod:`mpc.plan`) in JAX; a chain only, and the kinds that the emotion networks have."""
+    """The layers of a plan (:mod:`sotto.mpc.graph.plan`) in JAX; a chain only, and the kinds that the emotion networks
+    have."""
     for number, layer in enumerate(plan["layers"]):
         kind = layer["type"]
         if kind not in _LAYERS or layer["source"] != number:

@@ -57,7 +57,7 @@ def respond(
 
 
 def read_request(folder: Path) -> dict[str, Any]:
-    """What the folder asks (:class:`bench.peers.errand.Request`)."""
+    """What the folder asks (:class:`sotto.bench.peers.errand.Request`)."""
     request: dict[str, Any] = json.loads((folder / "request.json").read_text())
     return request
 

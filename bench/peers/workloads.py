@@ -13,14 +13,14 @@ import numpy as np
 import numpy.typing as npt
 from torch import nn
 
-import he
-from bench.experiment import Cell
-from bench.paradigms.he import recipe as cryptonet
-from bench.row import JSONValue
-from bench.workbench import Workbench
-from models.recipes import DEPINTO, FRAMES, FRAMES_QUICK, Recipe
-from mpc.fixed_point import DEFAULT_INPUT_LIMIT
-from mpc.fx_graph import trace
+from sotto import he
+from sotto.bench.experiment import Cell
+from sotto.bench.paradigms.he import recipe as cryptonet
+from sotto.bench.row import JSONValue
+from sotto.bench.workbench import Workbench
+from sotto.models.learning.recipes import DEPINTO, FRAMES, FRAMES_QUICK, Recipe
+from sotto.mpc.graph.capture import trace
+from sotto.mpc.graph.fixed_point import DEFAULT_INPUT_LIMIT
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +54,7 @@ class Workload:
 
 
 def describe_layers(module: nn.Module, shape: Sequence[int]) -> Description:
-    """Any network that ``mpc`` takes, as a :class:`mpc.plan.ModelPlan`."""
+    """Any network that ``mpc`` takes, as a :class:`sotto.mpc.graph.plan.ModelPlan`."""
     plan, weights = trace(module, tuple(shape), input_limit=DEFAULT_INPUT_LIMIT)
     arrays = {
         f"{number}.{name}": np.asarray(value, np.float32)

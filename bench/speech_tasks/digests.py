@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 
-from audio import Corpus
-from audio.reading import content_digest
+from sotto.audio import Corpus
+from sotto.audio.reading import content_digest
 
 
 def clips_digest(corpus: Corpus, positions: Iterable[int]) -> str:

@@ -19,19 +19,27 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from audio import Corpus, load_corpus
-from audio.features import LogMel
-from audio.splits import Split, speaker_folds
-from bench.experiment import Say
-from bench.speech_tasks.digests import clips_digest
-from bench.speech_tasks.spoken_digits import RATE, DigitString, Take, compose, recorded_takes, spelled, synthetic_takes
-from bench.speech_tasks.task import SpeechTask
-from models.architectures import Argument, build
-from models.augmentation import mask
-from models.ctc import BLANK, best_path
-from models.kept import kept
-from models.seeding import seeded
-from models.weights import ModelRecord
+from sotto.audio import Corpus, load_corpus
+from sotto.audio.features import LogMel
+from sotto.audio.splits import Split, speaker_folds
+from sotto.bench.experiment import Say
+from sotto.bench.speech_tasks.digests import clips_digest
+from sotto.bench.speech_tasks.spoken_digits import (
+    RATE,
+    DigitString,
+    Take,
+    compose,
+    recorded_takes,
+    spelled,
+    synthetic_takes,
+)
+from sotto.bench.speech_tasks.task import SpeechTask
+from sotto.models.architectures import Argument, build
+from sotto.models.learning.augmentation import mask
+from sotto.models.learning.cached_model import kept
+from sotto.models.learning.seeding import seeded
+from sotto.models.networks.ctc import BLANK, best_path
+from sotto.models.weights import ModelRecord
 
 BLOCK_SIZE = 3
 FEATURES = LogMel(

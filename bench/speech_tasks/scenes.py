@@ -14,18 +14,18 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from audio import Corpus, CorpusError, extract, load_corpus
-from audio.features import LogMel
-from audio.splits import Split, published_folds
-from bench.experiment import Say
-from bench.speech_tasks.digests import clips_digest
-from bench.speech_tasks.task import SpeechTask
-from models.architectures import Argument, build
-from models.kept import kept
-from models.normalisation import Normalisation
-from models.perturbation import Perturbation, Perturbed
-from models.training import Schedule, train
-from models.weights import ModelRecord
+from sotto.audio import Corpus, CorpusError, extract, load_corpus
+from sotto.audio.features import LogMel
+from sotto.audio.splits import Split, published_folds
+from sotto.bench.experiment import Say
+from sotto.bench.speech_tasks.digests import clips_digest
+from sotto.bench.speech_tasks.task import SpeechTask
+from sotto.models.architectures import Argument, build
+from sotto.models.learning.cached_model import kept
+from sotto.models.learning.perturbation import Perturbation, Perturbed
+from sotto.models.learning.training import Schedule, train
+from sotto.models.normalisation import Normalisation
+from sotto.models.weights import ModelRecord
 
 BLOCK_SIZE = 8
 CORPORA = ("esc10", "urbansound8k")

@@ -15,12 +15,12 @@ import numpy as np
 import numpy.typing as npt
 import soxr
 
-from audio import Corpus, read
-from audio.corpora.fsdd import WORDS
-from audio.synthetic import VOICES
-from audio.synthetic.espeak import RATE as ESPEAK_RATE
-from audio.synthetic.espeak import Utterance, speak
-from audio.synthetic.voice_quality import scale_tract
+from sotto.audio import Corpus, read
+from sotto.audio.corpora.fsdd import WORDS
+from sotto.audio.synthetic import VOICES
+from sotto.audio.synthetic.espeak import RATE as ESPEAK_RATE
+from sotto.audio.synthetic.espeak import Utterance, speak
+from sotto.audio.synthetic.voice_quality import scale_tract
 
 RATE = 8000
 """Samples per second of takes and strings: FSDD's own."""

@@ -17,16 +17,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from audio import Clip, Corpus, CorpusError, load_corpus, read
-from bench.experiment import Say
-from bench.speech_tasks.digests import clips_digest
-from bench.speech_tasks.task import SpeechTask
-from models.architectures import Argument
-from models.kept import kept
-from models.seeding import seeded
-from models.speaker_embedding import RATE, SpeakerEmbedding
-from models.speaker_training import SpeakerSchedule, train_embeddings
-from models.weights import ModelRecord
+from sotto.audio import Clip, Corpus, CorpusError, load_corpus, read
+from sotto.bench.experiment import Say
+from sotto.bench.speech_tasks.digests import clips_digest
+from sotto.bench.speech_tasks.task import SpeechTask
+from sotto.models.architectures import Argument
+from sotto.models.learning.cached_model import kept
+from sotto.models.learning.seeding import seeded
+from sotto.models.learning.speaker_training import SpeakerSchedule, train_embeddings
+from sotto.models.networks.speaker_embedding import RATE, SpeakerEmbedding
+from sotto.models.weights import ModelRecord
 
 BLOCK_SIZE = 10
 SECONDS = 8.0

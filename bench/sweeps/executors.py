@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import Protocol
 
-from bench.sweeps.axes import SweepError
+from sotto.bench.sweeps.studies.axes import SweepError
 
 Work = Callable[[str], str]
 

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 import msgspec
 
-from audio import Corpus
-from audio.reading import content_digest
-from bench.row import JSONValue
+from sotto.audio import Corpus
+from sotto.audio.reading import content_digest
+from sotto.bench.row import JSONValue
 
 
 class Setting(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

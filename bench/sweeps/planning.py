@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench.experiment import Say
-from bench.suite import open_workbench
-from bench.sweeps.axes import read_grid
-from bench.sweeps.plan import Plan, Setting, corpus_digest
-from bench.sweeps.source import source_digest
-from bench.sweeps.studies import STUDIES
-from bench.workbench import Workbench
+from sotto.bench.experiment import Say
+from sotto.bench.suite import open_workbench
+from sotto.bench.sweeps.plan import Plan, Setting, corpus_digest
+from sotto.bench.sweeps.source import source_digest
+from sotto.bench.sweeps.studies import STUDIES
+from sotto.bench.sweeps.studies.axes import read_grid
+from sotto.bench.workbench import Workbench
 
 
 def open_plan(

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from bench.experiment import Say
-from bench.row import Row
-from bench.sweeps.executors import Executor
-from bench.sweeps.plan import Plan, Task
-from bench.sweeps.store import Store
-from bench.sweeps.work import Result, work
+from sotto.bench.experiment import Say
+from sotto.bench.row import Row
+from sotto.bench.sweeps.executors import Executor
+from sotto.bench.sweeps.plan import Plan, Task
+from sotto.bench.sweeps.store import Store
+from sotto.bench.sweeps.work import Result, work
 
 
 @dataclass

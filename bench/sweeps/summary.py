@@ -8,8 +8,8 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from bench.row import JSONValue, Row
-from bench.sweeps.axes import Axis
+from sotto.bench.row import JSONValue, Row
+from sotto.bench.sweeps.studies.axes import Axis
 
 
 @dataclass(frozen=True)

@@ -12,13 +12,13 @@ from pathlib import Path
 import msgspec
 import threadpoolctl
 
-from bench.row import Row
-from bench.suite import open_workbench
-from bench.sweeps.axes import SweepError
-from bench.sweeps.plan import Setting, Task, corpus_digest
-from bench.sweeps.source import source_digest
-from bench.sweeps.studies import STUDIES
-from bench.workbench import Workbench
+from sotto.bench.row import Row
+from sotto.bench.suite import open_workbench
+from sotto.bench.sweeps.plan import Setting, Task, corpus_digest
+from sotto.bench.sweeps.source import source_digest
+from sotto.bench.sweeps.studies import STUDIES
+from sotto.bench.sweeps.studies.axes import SweepError
+from sotto.bench.workbench import Workbench
 
 
 class Result(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

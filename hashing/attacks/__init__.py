@@ -5,9 +5,9 @@
 * :func:`linkability`: hashes under one key tell who speaks.
 """
 
-from hashing.attacks.known_key import KnownKeyResult, Recovery, known_key_attack, least_squares, recover_features
-from hashing.attacks.known_pairs import KnownPairsResult, known_pairs_attack
-from hashing.attacks.linkability import Identification, LinkabilityResult, linkability
+from sotto.hashing.attacks.known_key import KnownKeyResult, Recovery, known_key_attack, least_squares, recover_features
+from sotto.hashing.attacks.known_pairs import KnownPairsResult, known_pairs_attack
+from sotto.hashing.attacks.linkability import Identification, LinkabilityResult, linkability
 
 __all__ = [
     "Identification",

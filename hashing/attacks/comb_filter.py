@@ -6,7 +6,8 @@ cuts out its parts; mean and covariance of what is left are the next belief (ass
 that can be predicted to within a period say most and should come first; those that cannot are nearly free of content.
 
 Both attacks on hashes are this one computation: with the key known, the features are the unknown vector
-(:mod:`hashing.attacks.known_key`); with features known, a row of the key is (:mod:`hashing.attacks.known_pairs`).
+(:mod:`sotto.hashing.attacks.known_key`); with features known, a row of the key is
+(:mod:`sotto.hashing.attacks.known_pairs`).
 """
 
 from __future__ import annotations

@@ -2,9 +2,9 @@
 
 Each symbol says that aᵢ·x + wᵢ lies in a cell of width Δ, modulo kΔ. The attacker has speech of other people, hence a
 mean and covariance of the features, and takes the measurements one after the other
-(:mod:`hashing.attacks.comb_filter`). Those he can predict best come first, so the wrapping is resolved early. Where the
-result does not explain the hash he starts again from the utterance of his own whose hash is nearest, at the distance
-the Hamming distance tells, then from the second nearest, and so on. Of this and of plain least squares
+(:mod:`sotto.hashing.attacks.comb_filter`). Those he can predict best come first, so the wrapping is resolved early.
+Where the result does not explain the hash he starts again from the utterance of his own whose hash is nearest, at the
+distance the Hamming distance tells, then from the second nearest, and so on. Of this and of plain least squares
 (:func:`least_squares`) he keeps what explains more symbols.
 """
 
@@ -16,14 +16,14 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
-from hashing.attacks.comb_filter import Floats, filtered, gaussian
-from hashing.distance import hamming_distances
-from hashing.errors import HashingError
-from hashing.key import HashKey
-from hashing.modular_hash import modular_hash
-from hashing.packing import pack
-from hashing.parameters import HashParameters
-from hashing.theory import euclidean_distance
+from sotto.hashing.attacks.comb_filter import Floats, filtered, gaussian
+from sotto.hashing.errors import HashingError
+from sotto.hashing.smh.distance import hamming_distances
+from sotto.hashing.smh.key import HashKey
+from sotto.hashing.smh.modular_hash import modular_hash
+from sotto.hashing.smh.packing import pack
+from sotto.hashing.smh.parameters import HashParameters
+from sotto.hashing.smh.theory import euclidean_distance
 
 Symbols = npt.NDArray[np.generic]
 

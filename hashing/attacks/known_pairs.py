@@ -5,9 +5,9 @@ this place. Two attackers:
 
 * :func:`learn_measurements` learns the key. A row aᵢ is an unknown Gaussian vector and every known pair measures it
   once: aᵢ·x + wᵢ lies in the cell that the symbol names, modulo kΔ. That is the attack with a known key with the parts
-  exchanged, and the same filter solves it (:mod:`hashing.attacks.comb_filter`). Only differences to one of the known
-  utterances are measured, so the unknown dither is confined to one cell from the start; pairs near it come first, while
-  the row is still uncertain. A key so learnt opens further hashes.
+  exchanged, and the same filter solves it (:mod:`sotto.hashing.attacks.comb_filter`). Only differences to one of the
+  known utterances are measured, so the unknown dither is confined to one cell from the start; pairs near it come first,
+  while the row is still uncertain. A key so learnt opens further hashes.
 * :func:`regress_features` needs no model of the hash: kernel ridge regression from Hamming distances to features.
 """
 
@@ -18,14 +18,14 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from hashing.attacks.comb_filter import Floats, filtered
-from hashing.attacks.known_key import Measurements, Recovery, Symbols, recover
-from hashing.distance import hamming_distances
-from hashing.errors import HashingError
-from hashing.key import HashKey
-from hashing.modular_hash import modular_hash
-from hashing.packing import pack
-from hashing.parameters import HashParameters
+from sotto.hashing.attacks.comb_filter import Floats, filtered
+from sotto.hashing.attacks.known_key import Measurements, Recovery, Symbols, recover
+from sotto.hashing.errors import HashingError
+from sotto.hashing.smh.distance import hamming_distances
+from sotto.hashing.smh.key import HashKey
+from sotto.hashing.smh.modular_hash import modular_hash
+from sotto.hashing.smh.packing import pack
+from sotto.hashing.smh.parameters import HashParameters
 
 _ROWS_AT_ONCE = 352  # rows of the key learnt together: 352 · 89² numbers are 22 MB
 _SPREAD, _PENALTY = 1.0, 0.1  # of the regression: γ in units of one over the mean distance, and ridge

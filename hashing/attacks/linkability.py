@@ -16,11 +16,11 @@ import numpy.typing as npt
 from scipy.spatial.distance import cdist
 from sklearn.svm import SVC
 
-from hashing.distance import hamming_distances
-from hashing.errors import HashingError
-from hashing.key import HashKey
-from hashing.modular_hash import modular_hash
-from hashing.packing import pack
+from sotto.hashing.errors import HashingError
+from sotto.hashing.smh.distance import hamming_distances
+from sotto.hashing.smh.key import HashKey
+from sotto.hashing.smh.modular_hash import modular_hash
+from sotto.hashing.smh.packing import pack
 
 Floats = npt.NDArray[np.float64]
 

@@ -4,7 +4,7 @@
 * :func:`extract_model`: Alice, who decrypts the logits of every query, trains a copy of Bob's model.
 """
 
-from he.attacks.extraction import Extraction, extract_model
-from he.attacks.raw_decryption import Published, RawDecryption, recover_key
+from sotto.he.attacks.extraction import Extraction, extract_model
+from sotto.he.attacks.raw_decryption import Published, RawDecryption, recover_key
 
 __all__ = ["Extraction", "Published", "RawDecryption", "extract_model", "recover_key"]

@@ -26,8 +26,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from he.network import PolynomialNetwork
-from models.mlp import MLP
+from sotto.he.network.network import PolynomialNetwork
+from sotto.models.networks.mlp import MLP
 
 Answers = Literal["logits", "class"]
 

@@ -21,8 +21,8 @@ import numpy.typing as npt
 import tenseal as ts
 import tenseal.sealapi as seal
 
-from he.attacks.negacyclic import Residues, coefficients, slots
-from he.noise import LOGIT_STEP
+from sotto.he.attacks.negacyclic import Residues, coefficients, slots
+from sotto.he.planning.noise import LOGIT_STEP
 
 Published = Literal["raw", "rounded", "class"]
 

@@ -2,30 +2,31 @@
 
 The provider has the encrypted model, hence the block size and the key type, and sees every query.
 
-* :mod:`~keyed.attacks.visible`: what shows without an attack (energy of every block, repeats);
-* :mod:`~keyed.attacks.known_plaintext`: pairs of plain and encrypted blocks, or a public model's kernel;
-* :mod:`~keyed.attacks.chosen_plaintext`: Alice is made to encrypt a clip of the attacker's; the fewest blocks it takes;
-* from encrypted queries and public speech of other people alone: :mod:`~keyed.attacks.second_order` for ROM (in
-  waveforms ended by :mod:`~keyed.attacks.likelihood`), :mod:`~keyed.attacks.signs` for Flipping,
-  :mod:`~keyed.attacks.jigsaw` for Shuffling; or for any of them a network trained on speech under other keys,
-  :mod:`~keyed.attacks.inverter`.
+* :mod:`~sotto.keyed.attacks.visible`: what shows without an attack (energy of every block, repeats);
+* :mod:`~sotto.keyed.attacks.known_plaintext`: pairs of plain and encrypted blocks, or a public model's kernel;
+* :mod:`~sotto.keyed.attacks.chosen_plaintext`: Alice is made to encrypt a clip of the attacker's; the fewest blocks it
+takes;
+* from encrypted queries and public speech of other people alone: :mod:`~sotto.keyed.attacks.second_order` for ROM (in
+  waveforms ended by :mod:`~sotto.keyed.attacks.likelihood`), :mod:`~sotto.keyed.attacks.signs` for Flipping,
+  :mod:`~sotto.keyed.attacks.jigsaw` for Shuffling; or for any of them a network trained on speech under other keys,
+  :mod:`~sotto.keyed.attacks.inverter`.
 
 :func:`guess_key` runs the ciphertext-only search for the type at hand; :func:`judge` says how well an attack went.
 """
 
 from torch import Tensor
 
-from keyed.attacks.chosen_plaintext import chosen_blocks, chosen_speech, keys_from_chosen
-from keyed.attacks.inverter import Inverter, train_inverter
-from keyed.attacks.jigsaw import shuffling_from_statistics
-from keyed.attacks.known_plaintext import blocks_until_exact, key_from_kernels, key_from_pairs
-from keyed.attacks.moments import Moments
-from keyed.attacks.outcome import Outcome, correlation, judge
-from keyed.attacks.second_order import rom_from_statistics
-from keyed.attacks.signs import flipping_from_statistics
-from keyed.attacks.visible import Visible, what_shows
-from keyed.keys import Key
-from keyed.transform import blocks, encrypt
+from sotto.keyed.attacks.chosen_plaintext import chosen_blocks, chosen_speech, keys_from_chosen
+from sotto.keyed.attacks.inverter import Inverter, train_inverter
+from sotto.keyed.attacks.jigsaw import shuffling_from_statistics
+from sotto.keyed.attacks.known_plaintext import blocks_until_exact, key_from_kernels, key_from_pairs
+from sotto.keyed.attacks.moments import Moments
+from sotto.keyed.attacks.outcome import Outcome, correlation, judge
+from sotto.keyed.attacks.second_order import rom_from_statistics
+from sotto.keyed.attacks.signs import flipping_from_statistics
+from sotto.keyed.attacks.visible import Visible, what_shows
+from sotto.keyed.keys import Key
+from sotto.keyed.transform import blocks, encrypt
 
 
 def guess_key(encrypted: Tensor, public: Tensor, like: Key, *, starts: int = 512) -> Key | None:

@@ -18,10 +18,10 @@ import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor, nn
 
-from keyed.attacks.lining_up import orthogonal
-from keyed.errors import KeyedError
-from keyed.keys import ROM, SALT_BYTES, Flipping, Key, KeyType, Shuffling
-from keyed.transform import blocks
+from sotto.keyed.attacks.lining_up import orthogonal
+from sotto.keyed.errors import KeyedError
+from sotto.keyed.keys import ROM, SALT_BYTES, Flipping, Key, KeyType, Shuffling
+from sotto.keyed.transform import blocks
 
 _LAGS = 2
 _BATCH, _WIDTH, _RATE = 64, 384, 1e-3

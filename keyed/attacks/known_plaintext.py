@@ -14,10 +14,10 @@ import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor, nn
 
-from keyed.errors import KeyedError
-from keyed.first_convolution import find_first_convolution
-from keyed.keys import ROM, SALT_BYTES, Flipping, Key, KeyType, Shuffling
-from keyed.transform import blocks, encrypt
+from sotto.keyed.errors import KeyedError
+from sotto.keyed.first_convolution import find_first_convolution
+from sotto.keyed.keys import ROM, SALT_BYTES, Flipping, Key, KeyType, Shuffling
+from sotto.keyed.transform import blocks, encrypt
 
 _NO_SALT = bytes(SALT_BYTES)
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from keyed.transform import blocks
+from sotto.keyed.transform import blocks
 
 LAGS = 4
 

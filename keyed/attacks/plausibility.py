@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from keyed.attacks.moments import Moments, Stationarity
+from sotto.keyed.attacks.moments import Moments, Stationarity
 
 _PUBLIC = 0.05
 

@@ -7,8 +7,9 @@ between them.  Rotated blocks do not have this, and hardly any rotation but the 
    settled by the covariances between successive blocks; and from random rotations;
 2. refines each until the decrypted speech is as stationary as it gets, by alternating projections;
 3. keeps the one that comes nearest: how near tells the attacker, without plain speech, whether he has succeeded;
-4. in waveforms, makes the speech as likely as it gets (:mod:`keyed.attacks.likelihood`), faint frequencies included;
-5. in several waveforms, does so with single ones and with all together, since the search sometimes goes astray; keeps
+4. in waveforms, makes the speech as likely as it gets (:mod:`sotto.keyed.attacks.likelihood`), faint frequencies
+included; 5. in several waveforms, does so with single ones and with all together, since the search sometimes goes
+astray; keeps
    the result that is likeliest in all, and refines it on all, each by itself.
 
 The sign of the whole stays open in waveforms, where it cannot be heard; in spectrograms their skewness shows it.
@@ -19,13 +20,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from keyed.attacks.bands import bands_settled
-from keyed.attacks.likelihood import Spectra, likeliest, refined
-from keyed.attacks.lining_up import lined_up, orthogonal
-from keyed.attacks.moments import Moments
-from keyed.attacks.plausibility import Judge, decrypted
-from keyed.keys import ROM, SALT_BYTES
-from keyed.transform import blocks
+from sotto.keyed.attacks.bands import bands_settled
+from sotto.keyed.attacks.likelihood import Spectra, likeliest, refined
+from sotto.keyed.attacks.lining_up import lined_up, orthogonal
+from sotto.keyed.attacks.moments import Moments
+from sotto.keyed.attacks.plausibility import Judge, decrypted
+from sotto.keyed.keys import ROM, SALT_BYTES
+from sotto.keyed.transform import blocks
 
 _BATCH = 32
 _LINED_UP = 16

@@ -12,11 +12,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from keyed.attacks.lining_up import solve_signs
-from keyed.attacks.moments import Moments
-from keyed.attacks.plausibility import Judge
-from keyed.errors import KeyedError
-from keyed.keys import SALT_BYTES, Flipping
+from sotto.keyed.attacks.lining_up import solve_signs
+from sotto.keyed.attacks.moments import Moments
+from sotto.keyed.attacks.plausibility import Judge
+from sotto.keyed.errors import KeyedError
+from sotto.keyed.keys import SALT_BYTES, Flipping
 
 _SHARPNESS = (1, 3, 9)
 

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from keyed.attacks.outcome import correlation
-from keyed.keys import Key
-from keyed.transform import blocks, encrypt
+from sotto.keyed.attacks.outcome import correlation
+from sotto.keyed.keys import Key
+from sotto.keyed.transform import blocks, encrypt
 
 
 @dataclass(frozen=True)

@@ -5,17 +5,18 @@ cheats.
   generator, and with it Alice's features or Bob's first weights, from one query.  CrypTen masks with torch's
   Mersenne Twister, whose seeding keeps 32 bits of the seed, so 2^32 trials are the whole of the work.  This breaks
   mode ``crypten`` against semi-honest parties, today, on one core.
-* :mod:`mpc.attacks.sweep` — a party behind a link that lies (:mod:`mpc.attacks.cheats`) alters, drops, repeats or
+* :mod:`sotto.mpc.attacks.sweep` — a party behind a link that lies (:mod:`sotto.mpc.attacks.cheats`) alters, drops,
+repeats or
   delays any message of a session.  In modes ``crypten`` and ``semi-honest`` Alice then accepts wrong classes, because
   nothing is authenticated; in mode ``malicious`` the honest party stops.
 
-All run against the unmodified :class:`mpc.Alice`, :class:`mpc.Bob` and :class:`mpc.Dealer`.
+All run against the unmodified :class:`sotto.mpc.Alice`, :class:`sotto.mpc.Bob` and :class:`sotto.mpc.Dealer`.
 """
 
-from mpc.attacks.cheats import KINDS, Cheat, Kind, Party, Place
-from mpc.attacks.parties import Run, run_parties
-from mpc.attacks.seed_search import Recovered, recover_features, recover_weights, search_seed
-from mpc.attacks.sweep import Adversary, Outcome, Sweep, Verdict, cheating_parties, every_cheat, tamper
+from sotto.mpc.attacks.cheats import KINDS, Cheat, Kind, Party, Place
+from sotto.mpc.attacks.parties import Run, run_parties
+from sotto.mpc.attacks.seed_search import Recovered, recover_features, recover_weights, search_seed
+from sotto.mpc.attacks.sweep import Adversary, Outcome, Sweep, Verdict, cheating_parties, every_cheat, tamper
 
 __all__ = [
     "KINDS",

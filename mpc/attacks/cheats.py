@@ -1,8 +1,9 @@
 """A party that departs from the protocol: everything it sends can be altered, message by message.
 
-:class:`mpc.Alice` or :class:`mpc.Bob` runs behind a link that lies, deaf to its own checks (:func:`shameless`) and
-without a word when it gives up, so whatever ends the session is the victim's doing.  A *place* names a message of the
-session, ``relu2.sign`` or, where a name comes up more than once, ``crypten.all_reduce#3``; a *kind* says what is done:
+:class:`sotto.mpc.Alice` or :class:`sotto.mpc.Bob` runs behind a link that lies, deaf to its own checks
+(:func:`shameless`) and without a word when it gives up, so whatever ends the session is the victim's doing.  A *place*
+names a message of the session, ``relu2.sign`` or, where a name comes up more than once, ``crypten.all_reduce#3``; a
+*kind* says what is done:
 
     add           adds to one word                      consistent    the same, and the cheater goes on as if it were so
     flip          flips one bit                         random        replaces everything by random bytes
@@ -25,9 +26,9 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 from unittest.mock import patch
 
-from link import Link
-from link.frames import HEADER
-from mpc.malicious import MaliciousEvaluation
+from sotto.link import Link
+from sotto.link.frames import HEADER
+from sotto.mpc.protocols.malicious import MaliciousEvaluation
 
 Party = Literal["alice", "bob"]
 Kind = Literal[
@@ -81,7 +82,7 @@ class Lies:
 
 
 class LyingLink:
-    """A :class:`link.Link` whose owner cheats as ``lies`` says; in everything else the link it stands for."""
+    """A :class:`sotto.link.Link` whose owner cheats as ``lies`` says; in everything else the link it stands for."""
 
     def __init__(self, inner: Link, lies: Lies) -> None:
         self._inner = inner

@@ -16,14 +16,14 @@ import numpy as np
 import numpy.typing as npt
 from torch import nn, set_num_threads
 
-from link import Answer, Link, connect, listen
-from mpc.alice import Alice
-from mpc.attacks.cheats import Party
-from mpc.bob import Bob
-from mpc.dealer import Dealer
-from mpc.errors import MpcError, ProtocolError
-from mpc.messages import Mode, Reveal
-from mpc.plan import Shape
+from sotto.link import Answer, Link, connect, listen
+from sotto.mpc.alice import Alice
+from sotto.mpc.attacks.cheats import Party
+from sotto.mpc.bob import Bob
+from sotto.mpc.dealer import Dealer
+from sotto.mpc.errors import MpcError, ProtocolError
+from sotto.mpc.graph.plan import Shape
+from sotto.mpc.messages import Mode, Reveal
 
 #: One message as a party saw it: "sent" or "received", its name, its payload.
 Message = tuple[str, str, bytes]
@@ -31,7 +31,7 @@ Message = tuple[str, str, bytes]
 
 @dataclass(frozen=True)
 class Run:
-    """What came out: per batch an :class:`link.Answer`, or why Alice took none; and each party's transcripts."""
+    """What came out: per batch an :class:`sotto.link.Answer`, or why Alice took none; and each party's transcripts."""
 
     answers: list[Answer | str]
     transcripts: dict[Party, dict[Literal["peer", "dealer"], list[Message]]] = field(repr=False)
@@ -62,7 +62,8 @@ def run_parties(
 ) -> Run:
     """Ask Bob's ``module`` about every batch, features float32 (n, *input_shape), in one session of three processes.
 
-    The transcripts hold the set-up and the first ``recorded`` queries.  Raises :class:`mpc.MpcError` if a party fails.
+    The transcripts hold the set-up and the first ``recorded`` queries.  Raises :class:`sotto.mpc.MpcError` if a party
+    fails.
     """
     arrays = [np.asarray(batch, np.float32) for batch in batches]
     setting = _Setting(module, input_shape, arrays, mode, reveal, recorded, timeout)
@@ -166,7 +167,7 @@ def _context() -> Any:
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([__name__, "mpc.crypten_session", "mpc.crypten_supply"])
+    context.set_forkserver_preload([__name__, "sotto.mpc.crypten.session", "sotto.mpc.crypten.supply"])
     return context
 
 

@@ -26,11 +26,11 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from mpc.attacks.parties import Message, Party, Run
-from mpc.crypten_torch import load_crypten
-from mpc.errors import MpcError
-from mpc.fixed_point import FRACTION_BITS
-from mpc.plan import Shape
+from sotto.mpc.attacks.parties import Message, Party, Run
+from sotto.mpc.crypten.torch_shim import load_crypten
+from sotto.mpc.errors import MpcError
+from sotto.mpc.graph.fixed_point import FRACTION_BITS
+from sotto.mpc.graph.plan import Shape
 
 SEED_BITS = 32
 _LANES = 4096

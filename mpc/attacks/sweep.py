@@ -3,7 +3,7 @@
 Three processes on this machine, the unmodified doors, real links.  Without a cheat the session gives the right class
 and the places at which each party speaks; then every cheat is tried in a fresh session:
 
-    caught      a check of the honest party failed (:class:`mpc.CheatingDetected`)
+    caught      a check of the honest party failed (:class:`sotto.mpc.CheatingDetected`)
     refused     the honest party stopped at a message that was malformed, out of order, never came, or that the dealer
                 did not take
     harmless    the right class came out
@@ -31,15 +31,15 @@ import numpy as np
 import numpy.typing as npt
 from torch import nn
 
-from link import Link, LinkError, Listener, connect, listen
-from mpc.alice import Alice
-from mpc.attacks.cheats import KINDS, Cheat, Kind, Lies, LyingLink, Party, Place, shameless
-from mpc.attacks.parties import hear, process_of
-from mpc.bob import Bob
-from mpc.dealer import Dealer
-from mpc.errors import CheatingDetected, MpcError
-from mpc.messages import Mode
-from mpc.plan import Shape
+from sotto.link import Link, LinkError, Listener, connect, listen
+from sotto.mpc.alice import Alice
+from sotto.mpc.attacks.cheats import KINDS, Cheat, Kind, Lies, LyingLink, Party, Place, shameless
+from sotto.mpc.attacks.parties import hear, process_of
+from sotto.mpc.bob import Bob
+from sotto.mpc.dealer import Dealer
+from sotto.mpc.errors import CheatingDetected, MpcError
+from sotto.mpc.graph.plan import Shape
+from sotto.mpc.messages import Mode
 
 _LOOK_SECONDS = 0.5
 _START_SECONDS = 120.0  # three interpreters and torch
@@ -148,7 +148,8 @@ class Adversary:
     _timeout: float
 
     def honest(self) -> Sweep:
-        """One session without a cheat: the right class and the places.  Raises :class:`mpc.MpcError` if it fails."""
+        """One session without a cheat: the right class and the places.  Raises :class:`sotto.mpc.MpcError` if it
+        fails."""
         alice, bob = self._session(None)
         if alice.error or bob.error or alice.label is None:
             raise MpcError(f"the honest session failed: {alice.error or bob.error}")
@@ -165,7 +166,8 @@ class Adversary:
         return Outcome(cheat, cheater.altered, verdict, said, alice.label, honest.milliseconds, cheater.places)
 
     def sweep(self, cheats: Sequence[Cheat], before: Sweep) -> Iterator[Outcome]:
-        """Each cheat in turn.  Raises :class:`mpc.MpcError` when an honest session in between does not go as before."""
+        """Each cheat in turn.  Raises :class:`sotto.mpc.MpcError` when an honest session in between does not go as
+        before."""
         for number, cheat in enumerate(cheats, 1):
             yield self.attempt(cheat, before.right)
             if (number % _CONTROL_EVERY == 0 or number == len(cheats)) and self.honest().right != before.right:

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Protocol, cast
 import numpy as np
 import numpy.typing as npt
 
-from link import Answer, Link
-from serving.terms import FrontEnd, Reveal, Terms
+from sotto.link import Answer, Link
+from sotto.serving.terms import FrontEnd, Reveal, Terms
 
 if TYPE_CHECKING:
-    from audio import Clip
+    from sotto.audio import Clip
 
 NAMES = ("mpc", "he", "hashing", "keyed", "adversarial")
 
@@ -68,7 +68,7 @@ class Hosted(Protocol):
 
 @dataclass(frozen=True)
 class Offer:
-    """What Bob is started with: a model file or a folder of :mod:`serving.folders`; an empty mode is the first.
+    """What Bob is started with: a model file or a folder of :mod:`sotto.serving.folders`; an empty mode is the first.
 
     ``idle_seconds``: how long a client that has a session may be silent.
     """
@@ -113,7 +113,7 @@ def paradigm(name: str) -> Paradigm:
     """The module of a paradigm.  Raises :class:`DoorError` for a name that is none."""
     if name not in NAMES:
         raise DoorError(f"'{name[:40]}' is no paradigm: choose one of {', '.join(NAMES)}")
-    return cast(Paradigm, importlib.import_module(f"serving.doors.{name}"))
+    return cast(Paradigm, importlib.import_module(f"sotto.serving.doors.{name}"))
 
 
 def require_mode(modes: tuple[str, ...], mode: str) -> str:

@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-import adversarial
-from adversarial.fingerprint import sensor_named_by
-from adversarial.segments import most_energetic
-from audio import read
-from link import Link
-from serving.doors import DoorError, Hosted, Offer, Own, require_mode
-from serving.folders import SENSOR_FILE, model_file, own_file
-from serving.terms import Terms
+from sotto import adversarial
+from sotto.adversarial.sensor.fingerprint import sensor_named_by
+from sotto.adversarial.sounds.segments import most_energetic
+from sotto.audio import read
+from sotto.link import Link
+from sotto.serving.doors import DoorError, Hosted, Offer, Own, require_mode
+from sotto.serving.folders import SENSOR_FILE, model_file, own_file
+from sotto.serving.terms import Terms
 
 if TYPE_CHECKING:
-    from audio import Clip
+    from sotto.audio import Clip
 
 MODES = ("representation",)
 NEEDS_DEALER = False

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import hashing
-from link import Link
-from serving.doors import DoorError, Hosted, Offer, Own, require_mode
-from serving.folders import KEY_FILE, model_file, own_file, own_front
-from serving.terms import FrontEnd, Terms
+from sotto import hashing
+from sotto.link import Link
+from sotto.serving.doors import DoorError, Hosted, Offer, Own, require_mode
+from sotto.serving.folders import KEY_FILE, model_file, own_file, own_front
+from sotto.serving.terms import FrontEnd, Terms
 
 MODES = ("smh",)
 NEEDS_DEALER = False

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import cast
 
-import he
-from he.wire import Mode
-from link import Link
-from models import load
-from serving.doors import Hosted, Offer, Own, published_front, require_mode
-from serving.folders import calibration_beside, model_file
-from serving.terms import FrontEnd, Terms
+from sotto import he
+from sotto.he.wire import Mode
+from sotto.link import Link
+from sotto.models import load
+from sotto.serving.doors import Hosted, Offer, Own, published_front, require_mode
+from sotto.serving.folders import calibration_beside, model_file
+from sotto.serving.terms import FrontEnd, Terms
 
 MODES = ("packed", "batched", "tenseal")
 NEEDS_DEALER = False

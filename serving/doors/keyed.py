@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import keyed
-from link import Link
-from serving.doors import Hosted, Offer, Own, require_mode
-from serving.folders import KEY_FILE, model_file, own_file, own_front
-from serving.terms import FrontEnd, Terms
+from sotto import keyed
+from sotto.link import Link
+from sotto.serving.doors import Hosted, Offer, Own, require_mode
+from sotto.serving.folders import KEY_FILE, model_file, own_file, own_front
+from sotto.serving.terms import FrontEnd, Terms
 
 MODES = ("encrypted",)
 NEEDS_DEALER = False

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import cast
 
-import mpc
-from link import Link
-from models import load
-from mpc import dcf, sessions
-from mpc.fixed_point import DEFAULT_INPUT_LIMIT, FRACTION_BITS
-from mpc.program import WORD_BITS
-from serving.doors import Hosted, Offer, Own, published_front, require_mode
-from serving.folders import model_file
-from serving.terms import FrontEnd, Terms
+from sotto import mpc
+from sotto.link import Link
+from sotto.models import load
+from sotto.mpc import modes
+from sotto.mpc.fss import dcf
+from sotto.mpc.graph.fixed_point import DEFAULT_INPUT_LIMIT, FRACTION_BITS
+from sotto.mpc.graph.program import WORD_BITS
+from sotto.serving.doors import Hosted, Offer, Own, published_front, require_mode
+from sotto.serving.folders import model_file
+from sotto.serving.terms import FrontEnd, Terms
 
 MODES = ("malicious", "semi-honest", "crypten")
 NEEDS_DEALER = True
@@ -23,7 +24,7 @@ class _Hosted:
     needs_dealer = True
 
     def __init__(self, offer: Offer) -> None:
-        mode = sessions.require_mode(require_mode(MODES, offer.mode))
+        mode = modes.require_mode(require_mode(MODES, offer.mode))
         module, record = load(model_file(offer.model))
         front = FrontEnd.of(record)
         shape = tuple(int(length or 0) for length in front.spec().shape)

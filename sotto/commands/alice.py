@@ -11,19 +11,19 @@ from typing import Annotated, cast
 
 import typer
 
-from audio import Clip
-from link import LinkError
-from mpc import ProtocolError
-from serving import asking
-from serving.asking import Wish
-from serving.doors import Own
-from serving.terms import Reveal as RevealKind
-from serving.terms import read_terms
+from sotto.audio import Clip
 from sotto.commands.options import Json
 from sotto.commands.party_options import Dealer, Keys, Mode, Reveal, Token, address, read_token, require_keys
 from sotto.configuration import Config
 from sotto.console import escape, out, say
+from sotto.link import LinkError
+from sotto.mpc import ProtocolError
 from sotto.recordings import require_speech
+from sotto.serving import asking
+from sotto.serving.asking import Wish
+from sotto.serving.doors import Own
+from sotto.serving.terms import Reveal as RevealKind
+from sotto.serving.terms import read_terms
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 8.0
 

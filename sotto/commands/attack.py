@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from bench.suite import attackable, build, open_workbench, require
+from sotto.bench.suite import attackable, build, open_workbench, require
 from sotto.commands.options import CorpusName, Data, Json, PresetName, Seed, SkipBroken
 from sotto.console import escape, out, say
 

@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bench import results
-from bench.experiment import Experiment
-from bench.paradigms import PARADIGMS
-from bench.row import Row
-from bench.suite import Failure, compare, open_workbench, require, usable
-from bench.table import footnotes, tables
-from bench.workbench import Workbench
-from link import SHAPES
+from sotto.bench import results
+from sotto.bench.experiment import Experiment
+from sotto.bench.paradigms import PARADIGMS
+from sotto.bench.row import Row
+from sotto.bench.suite import Failure, compare, open_workbench, require, usable
+from sotto.bench.table import footnotes, tables
+from sotto.bench.workbench import Workbench
 from sotto.commands.options import CorpusName, Data, Json, Out, ParadigmNames, PresetName, Seed, SkipBroken, one_of
 from sotto.console import err, escape, out, say
+from sotto.link import SHAPES
 
 if TYPE_CHECKING:
     from sotto.report.scene import Scene
@@ -107,7 +107,7 @@ def _outcomes(
     chosen = paradigm or usable(list(PARADIGMS), say)
     yield from compare(bench, chosen, nets, show=made.show if made.with_scene else None)
     if with_peers:
-        from bench.peers.comparison import compare_peers
+        from sotto.bench.peers.comparison import compare_peers
 
         yield from compare_peers(bench, chosen, nets)
 
@@ -130,7 +130,7 @@ class _Made:
 
     def show(self, experiment: Experiment) -> None:
         """Ask about one clip and keep what each party saw."""
-        from bench.simulation import simulate
+        from sotto.bench.simulation import simulate
         from sotto.report.scene import with_panel
         from sotto.report.seen import asked_clip, empty_scene, panel
 

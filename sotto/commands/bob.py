@@ -8,11 +8,6 @@ from typing import Annotated, cast
 
 import typer
 
-from serving import doors
-from serving.doors import Offer
-from serving.limits import Limits
-from serving.sessions import Orders
-from serving.terms import Reveal as RevealKind
 from sotto.commands.party_options import (
     Dealer,
     Deny,
@@ -39,6 +34,11 @@ from sotto.commands.party_options import (
 )
 from sotto.commands.service import load_model, run_service
 from sotto.configuration import Config
+from sotto.serving import doors
+from sotto.serving.doors import Offer
+from sotto.serving.limits import Limits
+from sotto.serving.service.sessions import Orders
+from sotto.serving.terms import Reveal as RevealKind
 
 
 def bob(

@@ -13,8 +13,8 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-import audio
-from audio import CORPORA, load_corpus
+from sotto import audio
+from sotto.audio import CORPORA, load_corpus
 from sotto.commands.options import Data, Json, SkipBroken, one_of
 from sotto.console import escape, out
 

@@ -8,9 +8,6 @@ from typing import Annotated
 
 import typer
 
-from serving.doors import paradigm
-from serving.limits import Limits
-from serving.sessions import Orders
 from sotto.commands.options import one_of
 from sotto.commands.party_options import (
     Deny,
@@ -34,6 +31,9 @@ from sotto.commands.party_options import (
 )
 from sotto.commands.service import load_dealing, run_service
 from sotto.configuration import Config
+from sotto.serving.doors import paradigm
+from sotto.serving.limits import Limits
+from sotto.serving.service.sessions import Orders
 
 _MODES = ("malicious", "semi-honest", "crypten")
 

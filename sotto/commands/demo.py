@@ -27,7 +27,7 @@ def demo(
     The models are trained on the corpus' training speakers, or taken from the cache.  Only this machine can open the
     page, and only with the token in its address.  Ctrl-C ends it; uploaded clips are deleted after their run.
     """
-    from bench.suite import open_workbench
+    from sotto.bench.suite import open_workbench
     from sotto.demo.engine import Engine
     from sotto.demo.runs import Runs
     from sotto.demo.server import Server

@@ -11,11 +11,11 @@ from typing import Annotated, cast
 import typer
 from rich.table import Table
 
-from link import ROLES, Role
-from serving import authority
-from serving.authority import Shown
 from sotto.commands.options import Json, one_of
 from sotto.console import escape, out
+from sotto.link import ROLES, Role
+from sotto.serving import authority
+from sotto.serving.authority import Shown
 
 app = typer.Typer(help="Certificates for Alice, Bob and the dealer.", no_args_is_help=True)
 

@@ -8,10 +8,10 @@ from typing import Annotated, Any
 
 import typer
 
-from audio import CORPORA
-from bench.paradigms import PARADIGMS
-from bench.suite import PRESETS
-from link import SHAPES
+from sotto.audio import CORPORA
+from sotto.bench.paradigms import PARADIGMS
+from sotto.bench.suite import PRESETS
+from sotto.link import SHAPES
 
 
 def one_of(names: Sequence[str], what: str) -> Callable[[Any], Any]:

@@ -7,11 +7,11 @@ from typing import Annotated
 
 import typer
 
-from link.connection import is_loopback
-from link.identity import NAME_PATTERN
-from serving.doors import NAMES
-from serving.sessions import Address
 from sotto.commands.options import one_of
+from sotto.link.connection import is_loopback
+from sotto.link.identity import NAME_PATTERN
+from sotto.serving.doors import NAMES
+from sotto.serving.service.sessions import Address
 
 _MOST_TOKEN = 1024
 

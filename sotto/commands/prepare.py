@@ -9,12 +9,12 @@ from typing import Annotated, cast
 
 import typer
 
-from bench import preparing
-from bench.suite import open_workbench, require
-from serving.terms import Reveal as RevealKind
+from sotto.bench import preparing
+from sotto.bench.suite import open_workbench, require
 from sotto.commands.options import CorpusName, Data, Json, PresetName, Seed, SkipBroken, one_of
 from sotto.commands.party_options import Mode, Reveal
 from sotto.console import escape, out, say
+from sotto.serving.terms import Reveal as RevealKind
 
 _PREPARED = tuple(preparing.PREPARED)
 

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from bench.results import ResultsError, read
-from bench.row import Row
+from sotto.bench.results import ResultsError, read
+from sotto.bench.row import Row
 from sotto.console import err
 
 

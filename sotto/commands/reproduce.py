@@ -9,11 +9,11 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from audio.synthetic import NOTICE
-from bench import results
-from bench.reproductions import TARGETS, Request
-from bench.row import Row
-from bench.table import NONE, setting
+from sotto.audio.synthetic import NOTICE
+from sotto.bench import results
+from sotto.bench.row import Row
+from sotto.bench.table import NONE, setting
+from sotto.bench.targets import TARGETS, Request
 from sotto.commands.options import CorpusName, Data, Json, Out, PresetName, Seed, SkipBroken
 from sotto.commands.reproduce_all import reproduce_all
 from sotto.console import escape, out, say

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from rich.table import Table
 
-from bench import results
-from bench.claims import ITEMS, PAPERS
-from bench.claims.review import Reviewed, review
 from sotto import reproduction_report
+from sotto.bench import results
+from sotto.bench.paper_claims import ITEMS, PAPERS
+from sotto.bench.review import Reviewed, review
 from sotto.console import err, escape, out, say
 
 

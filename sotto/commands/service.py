@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import cast
 
-from serving.counters import Counters
-from serving.dealing import Dealing
-from serving.doors import Hosted, Offer, paradigm
-from serving.health import serve_health
-from serving.journal import Format, Journal
-from serving.sessions import Address, Orders
-from serving.supervisor import Supervisor
+from sotto.serving.doors import Hosted, Offer, paradigm
+from sotto.serving.service.counters import Counters
+from sotto.serving.service.dealing import Dealing
+from sotto.serving.service.health import serve_health
+from sotto.serving.service.journal import Format, Journal
+from sotto.serving.service.sessions import Address, Orders
+from sotto.serving.service.supervisor import Supervisor
 
 
 def load_model(offer: Offer) -> Hosted:

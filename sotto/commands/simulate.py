@@ -11,15 +11,15 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from audio import Clip
-from bench.experiment import Experiment
-from bench.paradigms import PARADIGMS
-from bench.simulation import Simulation, exposed, summary
-from bench.simulation import simulate as run_simulation
-from bench.suite import build, cells, open_workbench, require
-from bench.table import megabytes, milliseconds
-from bench.workbench import Workbench
-from sotto.commands.cheat import show_cheat
+from sotto.audio import Clip
+from sotto.bench.experiment import Experiment
+from sotto.bench.paradigms import PARADIGMS
+from sotto.bench.simulation import Simulation, exposed, summary
+from sotto.bench.simulation import simulate as run_simulation
+from sotto.bench.suite import build, cells, open_workbench, require
+from sotto.bench.table import megabytes, milliseconds
+from sotto.bench.workbench import Workbench
+from sotto.cheat import show_cheat
 from sotto.commands.options import CorpusName, Data, Json, Net, Seed, SkipBroken, one_of
 from sotto.console import escape, out, say
 from sotto.recordings import require_speech

@@ -12,15 +12,15 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from audio import cache
-from bench import results
-from bench.sweeps import executors, summary
-from bench.sweeps.axes import Axis
-from bench.sweeps.planning import open_plan
-from bench.sweeps.running import Outcome, look_up, run_sweep
-from bench.sweeps.store import Store
-from bench.sweeps.studies import STUDIES
-from bench.sweeps.summary import Group
+from sotto.audio import cache
+from sotto.bench import results
+from sotto.bench.sweeps import executors, summary
+from sotto.bench.sweeps.planning import open_plan
+from sotto.bench.sweeps.running import Outcome, look_up, run_sweep
+from sotto.bench.sweeps.store import Store
+from sotto.bench.sweeps.studies import STUDIES
+from sotto.bench.sweeps.studies.axes import Axis
+from sotto.bench.sweeps.summary import Group
 from sotto.commands.options import CorpusName, Data, Json, Out, PresetName, Seed, SkipBroken
 from sotto.console import err, escape, out, say
 

@@ -9,12 +9,12 @@ from typing import Annotated
 
 import typer
 
-from bench.suite import open_workbench
-from models import save
-from models.fitting import fit
-from models.recipes import RECIPES
+from sotto.bench.suite import open_workbench
 from sotto.commands.options import CorpusName, Data, Json, Seed, SkipBroken, one_of
 from sotto.console import escape, out, say
+from sotto.models import save
+from sotto.models.learning.fitting import fit
+from sotto.models.learning.recipes import RECIPES
 
 
 def train(

@@ -9,17 +9,17 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from audio import BrokenClip, Clip, read
-from bench import cheating
-from bench.control import Report
-from bench.experiment import Cell, Experiment
-from bench.paradigms import PARADIGMS
-from bench.simulation import Simulation, simulate
-from bench.suite import build, cells, usable
-from bench.workbench import Workbench
-from link import SHAPES
-from mpc.attacks import Verdict
-from sotto.commands.cheat import VERDICTS
+from sotto.audio import BrokenClip, Clip, read
+from sotto.bench import cheating
+from sotto.bench.experiment import Cell, Experiment
+from sotto.bench.paradigms import PARADIGMS
+from sotto.bench.parties.control import Report
+from sotto.bench.simulation import Simulation, simulate
+from sotto.bench.suite import build, cells, usable
+from sotto.bench.workbench import Workbench
+from sotto.cheat import VERDICTS
+from sotto.link import SHAPES
+from sotto.mpc.attacks import Verdict
 from sotto.report.figures import byte_words, time_words
 from sotto.report.seen import clip_shown, panel
 
@@ -169,7 +169,7 @@ class Engine:
 
 
 def require_speech(clip: Clip) -> None:
-    """Raise :class:`audio.BrokenClip` for a clip that is no sound, silent, or outside the accepted lengths."""
+    """Raise :class:`sotto.audio.BrokenClip` for a clip that is no sound, silent, or outside the accepted lengths."""
     samples = read(clip, _RATE)
     seconds = samples.size / _RATE
     if not LEAST_SECONDS <= seconds <= MOST_SECONDS + 0.05:

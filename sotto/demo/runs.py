@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from audio import Clip
+from sotto.audio import Clip
 from sotto.demo.engine import Engine, Wish
 
 MOST_WAITING = 4

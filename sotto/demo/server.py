@@ -13,10 +13,10 @@ from urllib.parse import parse_qsl, urlsplit
 
 import msgspec
 
-from serving.bounded_http import BoundedHTTPServer
 from sotto.demo.engine import Refused, Wish
 from sotto.demo.runs import Busy, Runs
 from sotto.report.page import asset
+from sotto.serving.service.bounded_http import BoundedHTTPServer
 
 MOST_UPLOAD = 8 << 20  # bytes: fifteen seconds of two channels in 24 bits and some more
 PATIENCE = 10.0  # seconds that one request for events waits

@@ -8,10 +8,10 @@ from typing import Any
 
 import msgspec
 
-from audio.synthetic import NOTICE
-from bench.blanks import null_fields, why
-from bench.row import Row
-from bench.table import NONE, attacks, milliseconds, percent
+from sotto.audio.synthetic import NOTICE
+from sotto.bench.blanks import null_fields, why
+from sotto.bench.row import Row
+from sotto.bench.table import NONE, attacks, milliseconds, percent
 from sotto.report.attack_words import best, sentences
 
 

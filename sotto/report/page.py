@@ -17,10 +17,10 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from bench.blanks import blanks
-from bench.results import write_whole
-from bench.row import Row
-from bench.table import NONE
+from sotto.bench.blanks import blanks
+from sotto.bench.results import write_whole
+from sotto.bench.row import Row
+from sotto.bench.table import NONE
 from sotto.report import charting
 from sotto.report.figures import COLUMNS, FEW, VIEWS, records
 from sotto.report.papers import Reproduction, verdicts

@@ -10,13 +10,13 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from audio import Clip, read
-from bench.control import Seen
-from bench.experiment import Experiment
-from bench.simulation import Simulation, exposed, summary
-from bench.workbench import Workbench
-from link import FrameError
-from link.messages import Array
+from sotto.audio import Clip, read
+from sotto.bench.experiment import Experiment
+from sotto.bench.parties.control import Seen
+from sotto.bench.simulation import Simulation, exposed, summary
+from sotto.bench.workbench import Workbench
+from sotto.link import FrameError
+from sotto.link.messages import Array
 from sotto.report.pictures import bytes_png, matrix_png, outline, wav
 from sotto.report.scene import Line, Panel, Scene, Shown
 
@@ -28,8 +28,8 @@ _FAIR = 1 << 14  # bytes from which the entropy of a sample says something
 
 
 def clip_shown(clip: Clip) -> list[Shown]:
-    """The clip as Alice has it: sound and waveform, then its spectrogram.  Raises :class:`audio.BrokenClip`."""
-    from audio.features import LogMel
+    """The clip as Alice has it: sound and waveform, then its spectrogram.  Raises :class:`sotto.audio.BrokenClip`."""
+    from sotto.audio.features import LogMel
 
     samples = read(clip, _RATE)
     heard = Shown(

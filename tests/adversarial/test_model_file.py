@@ -6,10 +6,10 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from adversarial import Classifier, Sensor, load_classifier, load_sensor, save_classifier, save_sensor
-from models import ModelError, ModelRecord
-from models.architectures import register
-from models.weights import METADATA_KEY
+from sotto.adversarial import Classifier, Sensor, load_classifier, load_sensor, save_classifier, save_sensor
+from sotto.models import ModelError, ModelRecord
+from sotto.models.architectures import register
+from sotto.models.weights import METADATA_KEY
 
 ARGUMENTS = {"rate": 16_000, "mask": "continuous", "separation": (2, 4), "extractor": (2, 4), "floor": 0.1}
 SENSOR = ModelRecord(architecture="sensor", arguments=ARGUMENTS, classes=("bark", "shot"))

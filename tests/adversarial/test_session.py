@@ -8,16 +8,16 @@ import numpy as np
 import pytest
 import torch
 
-from adversarial.alice import Alice
-from adversarial.bob import Bob
-from adversarial.classifier import Classifier
-from adversarial.errors import WrongShapeError
-from adversarial.fingerprint import features_of, fingerprint
-from adversarial.messages import HELLO, QUERY, READY, REPLY, Hello, Query, Ready, Reply
-from adversarial.model_file import save_classifier, save_sensor
-from adversarial.sensor import Sensor
-from link import Array, FrameError, LinkClosed, PeerError, connect, decode, encode, listen, pair
-from models import ModelRecord
+from sotto.adversarial.alice import Alice
+from sotto.adversarial.bob import Bob
+from sotto.adversarial.errors import WrongShapeError
+from sotto.adversarial.messages import HELLO, QUERY, READY, REPLY, Hello, Query, Ready, Reply
+from sotto.adversarial.model_file import save_classifier, save_sensor
+from sotto.adversarial.sensor.classifier import Classifier
+from sotto.adversarial.sensor.fingerprint import features_of, fingerprint
+from sotto.adversarial.sensor.sensor import Sensor
+from sotto.link import Array, FrameError, LinkClosed, PeerError, connect, decode, encode, listen, pair
+from sotto.models import ModelRecord
 
 SIZES = {"rate": 8000, "separation": (4, 8), "extractor": (8, 16), "dimensions": 12}
 CLASSES = ("bark", "horn", "siren")

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from safetensors.numpy import save_file
 
-from audio import cache
-from audio.cache import ArrayCache, key_of, partial_path
+from sotto.audio import cache
+from sotto.audio.cache import ArrayCache, key_of, partial_path
 
 KEY = key_of({"a": 1})
 
@@ -118,7 +118,7 @@ WRITER = """
 import itertools, sys
 import numpy as np
 from pathlib import Path
-from audio.cache import ArrayCache, key_of
+from sotto.audio.cache import ArrayCache, key_of
 store = ArrayCache("features", Path(sys.argv[1]))
 for i in itertools.count():
     store.store(key_of({"i": i % 50}), np.full(20000, i % 50, np.float32))

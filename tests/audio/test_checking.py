@@ -1,6 +1,6 @@
 import pytest
 
-from audio import BrokenClip, Clip, Corpus, check
+from sotto.audio import BrokenClip, Clip, Corpus, check
 
 
 def test_a_check_finds_broken_clips_copies_rates_and_length(tmp_path, record):

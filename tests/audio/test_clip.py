@@ -3,7 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from audio import Clip
+from sotto.audio import Clip
 
 
 def test_a_clip_is_a_file_or_samples_but_not_both_or_neither():

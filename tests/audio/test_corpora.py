@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from audio import CORPORA, BrokenClip, Corpus, CorpusError, MissingLabel, Trial, WrongFolder, load_corpus, read
-from audio.splits import default_split, published_folds, published_split, speaker_folds
+from sotto.audio import CORPORA, BrokenClip, Corpus, CorpusError, MissingLabel, Trial, WrongFolder, load_corpus, read
+from sotto.audio.splits import default_split, published_folds, published_split, speaker_folds
 
 
 def lines(path: Path, *rows: str) -> Path:

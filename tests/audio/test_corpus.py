@@ -3,7 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from audio import Clip, Corpus, CorpusError, MissingLabel, Trial
+from sotto.audio import Clip, Corpus, CorpusError, MissingLabel, Trial
 
 
 def corpus(**more) -> Corpus:

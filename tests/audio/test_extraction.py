@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_limits
 
-from audio import BrokenClip, Clip, Corpus, cache
-from audio.features import MFCC, EGeMAPS, MeanMFCC, Waveform, extract, extract_each, extract_sound
-from audio.reading import read
+from sotto.audio import BrokenClip, Clip, Corpus, cache
+from sotto.audio.features import MFCC, EGeMAPS, MeanMFCC, Waveform, extract, extract_each, extract_sound
+from sotto.audio.reading import read
 
 
 @pytest.fixture
@@ -62,7 +62,7 @@ def test_other_parameters_other_content_and_other_libraries_are_not_reused(corpu
     assert corpus[3].path is not None
     record(corpus[3].path, seed=99)
     extract(corpus, MeanMFCC(20))
-    monkeypatch.setattr("audio.features.spec.version", lambda _: "0.0.0")
+    monkeypatch.setattr("sotto.audio.features.spec.version", lambda _: "0.0.0")
     extract(corpus, MeanMFCC(20))
     assert messages(caplog) == [
         "test: computed mean-mfcc features of 12 clips",
@@ -129,8 +129,8 @@ import signal
 import sys
 from pathlib import Path
 signal.signal(signal.SIGINT, signal.default_int_handler)  # what runs the tests may have had it ignored
-from audio import Clip, Corpus
-from audio.features import EGeMAPS, extract
+from sotto.audio import Clip, Corpus
+from sotto.audio.features import EGeMAPS, extract
 clips = tuple(Clip(id=p.stem, path=p) for p in sorted(Path(sys.argv[1]).glob("*.wav")))
 extract(Corpus("test", clips), EGeMAPS(), jobs=int(sys.argv[2]), progress=False)
 """

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from audio.features import MFCC, STFT, EGeMAPS, LogMel, MeanMFCC, Waveform, from_record
-from audio.features.spec import fit_length
+from sotto.audio.features import MFCC, STFT, EGeMAPS, LogMel, MeanMFCC, Waveform, from_record
+from sotto.audio.features.spec import fit_length
 
 ALL = [MFCC(), MFCC(20, frames=None, normalisation="mean"), MeanMFCC(), LogMel(), STFT(), EGeMAPS(), Waveform(1.0)]
 

@@ -5,7 +5,7 @@ import sys
 import psutil
 import pytest
 
-from audio.parallel import spread
+from sotto.audio.parallel import spread
 
 
 def double(x: int) -> int:
@@ -61,7 +61,7 @@ def test_the_bar_is_on_standard_error_and_only_for_slow_work(capsys):
 
 BUSY = """
 import os, time
-from audio.parallel import spread
+from sotto.audio.parallel import spread
 
 def linger(_):
     print(os.getpid(), flush=True)

@@ -4,8 +4,8 @@ import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audio import BrokenClip, Clip, read
-from audio.reading import content_digest
+from sotto.audio import BrokenClip, Clip, read
+from sotto.audio.reading import content_digest
 
 
 def sine(frequency: float, rate: int, seconds: float = 0.5) -> np.ndarray:

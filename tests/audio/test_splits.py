@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audio import Clip, Corpus, MissingLabel, SplitError
-from audio.splits import (
+from sotto.audio import Clip, Corpus, MissingLabel, SplitError
+from sotto.audio.splits import (
     Split,
     default_split,
     fold_split,

@@ -10,14 +10,22 @@ import numpy as np
 import pytest
 import soundfile
 
-from audio import BrokenClip, CorpusError, WrongFolder, cache, load_corpus, read
-from audio.corpora.faults import Faults
-from audio.splits import speaker_folds
-from audio.synthetic import EMOTIONS, NOTICE, SENTENCES, VOICES, built_in, load, making
-from audio.synthetic.emotions import EXPRESSIONS, Temperament, act
-from audio.synthetic.espeak import EspeakError, Utterance, speak
-from audio.synthetic.making import make
-from audio.synthetic.voice_quality import breathe, put_in_room, roughen, scale_tract, set_level, tilt_spectrum, tremble
+from sotto.audio import BrokenClip, CorpusError, WrongFolder, cache, load_corpus, read
+from sotto.audio.faults import Faults
+from sotto.audio.splits import speaker_folds
+from sotto.audio.synthetic import EMOTIONS, NOTICE, SENTENCES, VOICES, built_in, load, making
+from sotto.audio.synthetic.emotions import EXPRESSIONS, Temperament, act
+from sotto.audio.synthetic.espeak import EspeakError, Utterance, speak
+from sotto.audio.synthetic.making import make
+from sotto.audio.synthetic.voice_quality import (
+    breathe,
+    put_in_room,
+    roughen,
+    scale_tract,
+    set_level,
+    tilt_spectrum,
+    tremble,
+)
 
 PLAIN = Utterance(SENTENCES[0], speed=165, pitch=45, range=45)
 
@@ -45,7 +53,7 @@ def test_there_are_24_different_voices_half_of_them_women():
 
 
 def test_emotions_are_named_as_in_ravdess():
-    from audio.corpora.ravdess import EMOTIONS as RAVDESS
+    from sotto.audio.corpora.ravdess import EMOTIONS as RAVDESS
 
     assert EMOTIONS == RAVDESS
     assert set(EXPRESSIONS) == set(EMOTIONS)
@@ -242,7 +250,7 @@ def test_a_folder_without_a_manifest_says_what_to_do(tmp_path):
         load_corpus("synthetic", tmp_path)
 
 
-MAKER = "from audio.synthetic import built_in; built_in(jobs=1, progress=False)"
+MAKER = "from sotto.audio.synthetic import built_in; built_in(jobs=1, progress=False)"
 
 
 def test_a_maker_that_is_killed_leaves_no_corpus(tmp_path):

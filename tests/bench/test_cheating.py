@@ -2,8 +2,8 @@
 
 import pytest
 
-from bench.cheating import CheatError, find, parsed
-from mpc.attacks import KINDS, Place
+from sotto.bench.cheating import CheatError, find, parsed
+from sotto.mpc.attacks import KINDS, Place
 
 KNOWN = {
     "alice": [Place("mpc.hello", 40, False), Place("mpc.query", 11, True), Place("input", 320, True)],

@@ -7,10 +7,10 @@ import time
 import numpy as np
 import pytest
 
-from bench.experiment import Cell, Experiment, Plan, run, run_side_by_side
-from bench.party import Part
-from bench.row import Security
-from link import Answer, LinkClosed
+from sotto.bench.experiment import Cell, Experiment, Plan, run, run_side_by_side
+from sotto.bench.parties.party import Part
+from sotto.bench.row import Security
+from sotto.link import Answer, LinkClosed
 
 HEADER = 20
 CLIPS, FEATURES = 40, 3

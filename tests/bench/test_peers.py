@@ -18,15 +18,15 @@ import numpy as np
 import pytest
 import torch
 
-from bench.paradigms.he import cells as cryptonet_cells
-from bench.peers import comparison, diagonals, errand, framing, workloads
-from bench.peers.socket_bytes import bytes_sent
-from bench.table_networks import TableNetwork
-from he import PolynomialNetwork
-from link import LOOPBACK, SHAPES
-from models.mlp import MLP, Affine
-from mpc.fixed_point import DEFAULT_INPUT_LIMIT
-from mpc.fx_graph import trace
+from sotto.bench.paradigms.he import cells as cryptonet_cells
+from sotto.bench.peers import comparison, diagonals, errand, framing, workloads
+from sotto.bench.peers.socket_bytes import bytes_sent
+from sotto.bench.table_networks import TableNetwork
+from sotto.he import PolynomialNetwork
+from sotto.link import LOOPBACK, SHAPES
+from sotto.models.networks.mlp import MLP, Affine
+from sotto.mpc.graph.capture import trace
+from sotto.mpc.graph.fixed_point import DEFAULT_INPUT_LIMIT
 
 REQUEST = errand.Request(
     network="", input_shape=[1, 40], classes=8, examples=2, singles=2, warm_up=1, batch=2, timeout=60.0

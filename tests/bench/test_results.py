@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench import results
-from bench.blanks import blanks, null_fields, why
-from bench.row import Row, Security, Timing, Traffic, json_schema
-from bench.table import attacks, footnotes, setting, tables
+from sotto.bench import results
+from sotto.bench.blanks import blanks, null_fields, why
+from sotto.bench.row import Row, Security, Timing, Traffic, json_schema
+from sotto.bench.table import attacks, footnotes, setting, tables
 
 ROW = Row(
     paradigm="mpc",

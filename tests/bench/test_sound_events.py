@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
-from adversarial.made_up_sounds import CLASSES, made_up_speech
-from audio import Clip, Corpus
-from audio.splits import speaker_split
-from bench.experiment import Cell, run
-from bench.paradigms import PARADIGMS
-from bench.sound_events import sound_events
-from bench.workbench import Workbench
+from sotto.adversarial.sounds.made_up_sounds import CLASSES, made_up_speech
+from sotto.audio import Clip, Corpus
+from sotto.audio.splits import speaker_split
+from sotto.bench.experiment import Cell, run
+from sotto.bench.paradigms import PARADIGMS
+from sotto.bench.sound_events import sound_events
+from sotto.bench.workbench import Workbench
 
 RATE = 16000
 

@@ -10,16 +10,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
-from audio import Clip, Corpus, CorpusError
-from audio.corpora.fsdd import WORDS
-from bench.speech_tasks import recognition, scenes, verification
-from bench.speech_tasks.recognition import FEATURES, Recogniser, Training, log_mel, recognisers
-from bench.speech_tasks.scenes import scene_tasks
-from bench.speech_tasks.spoken_digits import RATE, Take, compose, spelled, synthetic_takes
-from bench.speech_tasks.verification import equal_error_rate, queries, same_speaker, similarities, verification_task
-from models.ctc import PatchCTC
-from models.speaker_training import SpeakerSchedule
-from models.training import Schedule
+from sotto.audio import Clip, Corpus, CorpusError
+from sotto.audio.corpora.fsdd import WORDS
+from sotto.bench.speech_tasks import recognition, scenes, verification
+from sotto.bench.speech_tasks.recognition import FEATURES, Recogniser, Training, log_mel, recognisers
+from sotto.bench.speech_tasks.scenes import scene_tasks
+from sotto.bench.speech_tasks.spoken_digits import RATE, Take, compose, spelled, synthetic_takes
+from sotto.bench.speech_tasks.verification import (
+    equal_error_rate,
+    queries,
+    same_speaker,
+    similarities,
+    verification_task,
+)
+from sotto.models.learning.speaker_training import SpeakerSchedule
+from sotto.models.learning.training import Schedule
+from sotto.models.networks.ctc import PatchCTC
 
 
 def _silent(line):

@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
-from bench.paradigms import NAMES, PARADIGMS
-from bench.suite import attackable, cells
+from sotto.bench.paradigms import NAMES, PARADIGMS
+from sotto.bench.suite import attackable, cells
 
 
 @pytest.mark.parametrize("preset", ["quick", "full"])
@@ -34,8 +34,8 @@ WITHOUT_CRYPTEN = """
 import logging, sys
 logging.basicConfig(level=logging.INFO, stream=sys.stdout, format="%(message)s")
 sys.modules["crypten"] = None  # what an import finds when it is not installed
-from bench.paradigms import PARADIGMS
-from bench.suite import require, usable
+from sotto.bench.paradigms import PARADIGMS
+from sotto.bench.suite import require, usable
 print(usable(["mpc", "he", "hashing", "keyed"], print))
 require(["mpc"])
 print({cell.mode for cell in PARADIGMS["mpc"].cells("quick")})

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import torch
 
-from models import ModelRecord, save
-from models.architectures import build
-from models.recipes import DEPINTO
+from sotto.models import ModelRecord, save
+from sotto.models.architectures import build
+from sotto.models.learning.recipes import DEPINTO
 
 CLASSES = ("calm", "angry", "sad")
 FEATURES = (40,)

@@ -15,8 +15,8 @@ FILL = """
 import resource, sys
 from pathlib import Path
 import torch, mpc
-from link import pair
-from mpc.errors import StockError
+from sotto.link import pair
+from sotto.mpc.errors import StockError
 
 folder, limit = Path(sys.argv[1]), int(sys.argv[2])
 torch.manual_seed(0)
@@ -86,7 +86,7 @@ time.time_ns = lambda: _time_ns() + random.choice((-3, 0, 3)) * 10**17
 ASK = """
 import threading, time
 import numpy as np, torch, mpc
-from link import connect, listen
+from sotto.link import connect, listen
 
 assert abs(time.time() - time.time()) > 1e6 or any(abs(time.time() - time.time()) > 1e6 for _ in range(100))
 torch.manual_seed(0)
@@ -130,7 +130,7 @@ def test_a_clock_that_jumps_by_years_changes_nothing(tmp_path):
 
 def test_no_deadline_is_reckoned_by_the_calendars_clock():
     """Only what is shown to people may be: the journal's time, and when a service started."""
-    shown = {"serving/counters.py", "serving/journal.py", "serving/authority.py"}
+    shown = {"serving/service/counters.py", "serving/service/journal.py", "serving/authority.py"}
     for package in ("link", "mpc", "he", "hashing", "keyed", "adversarial", "serving"):
         for path in sorted((ROOT / package).rglob("*.py")):
             calls = {

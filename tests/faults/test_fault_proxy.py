@@ -8,8 +8,8 @@ import time
 
 import pytest
 
-from bench.fault_proxy import Break, Ledger, Proxy
-from link import LinkClosed, LinkError, LinkTimeout, connect, listen
+from sotto.bench.operations.fault_proxy import Break, Ledger, Proxy
+from sotto.link import LinkClosed, LinkError, LinkTimeout, connect, listen
 
 
 @pytest.fixture

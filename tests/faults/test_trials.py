@@ -7,15 +7,15 @@ import importlib
 import numpy as np
 import pytest
 
-from bench import asker
-from bench.asker import Asker
-from bench.fault_proxy import Break, Ledger
-from bench.fault_trials import Trials
-from bench.services import Deployment
-from link import LinkError, encode
-from link.frames import pack_prefix
-from mpc.messages import VERSION, Hello, Query
-from serving import asking
+from sotto.bench.operations import asker
+from sotto.bench.operations.asker import Asker
+from sotto.bench.operations.fault_proxy import Break, Ledger
+from sotto.bench.operations.fault_trials import Trials
+from sotto.bench.operations.services import Deployment
+from sotto.link import LinkError, encode
+from sotto.link.frames import pack_prefix
+from sotto.mpc.messages import VERSION, Hello, Query
+from sotto.serving import asking
 from tests.faults.service_folders import FEATURES, mpc_folders
 
 PATIENCE = 60.0  # of every wait; nothing stalls here, and the machine may be busy with other tests
@@ -31,7 +31,11 @@ def standing(tmp_path_factory):
         pytest.MonkeyPatch.context() as patched,
         Deployment("mpc", "malicious", bob, alice, patience=PATIENCE, ledger=ledger) as deployment,
     ):
-        patched.setattr(asker, "_PRELOAD", ("bench.asker", "serving.doors.mpc", "mpc.malicious_session"))
+        patched.setattr(
+            asker,
+            "_PRELOAD",
+            ("sotto.bench.operations.asker", "sotto.serving.doors.mpc", "sotto.mpc.protocols.malicious_session"),
+        )
         features = np.random.default_rng(0).normal(size=(1, *FEATURES)).astype(np.float32)
         yield deployment, Trials(deployment, features, DEADLINE, seed=1), ledger, features
 
@@ -114,9 +118,9 @@ def test_whoever_abuses_a_session_ends_that_session_alone(standing, names):
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("name", ["faults", "throughput", "soak"])
 def test_the_reproductions_run(name, tmp_path):
-    from bench.reproductions.request import Request  # with every paradigm's libraries
+    from sotto.bench.request import Request  # with every paradigm's libraries
 
-    reproduction = importlib.import_module(f"bench.reproductions.{name}")
+    reproduction = importlib.import_module(f"sotto.bench.reproductions.{name}")
     rows = reproduction.run(Request("synthetic", None, "quick", 0, tmp_path, print))
     assert {row.paradigm for row in rows} == {"mpc", "he", "hashing", "keyed", "adversarial"}
     if name == "faults":

@@ -7,18 +7,18 @@ import random
 import msgspec
 import pytest
 
-from bench.fuzzing.campaign import campaign
-from bench.fuzzing.coverage import available
-from bench.fuzzing.decoder import Target
-from bench.fuzzing.decoders import DECODERS
-from bench.fuzzing.mutation import mutated
-from bench.fuzzing.process import Report, Trial
-from link import FrameError
+from sotto.bench.fuzzing.campaign import campaign
+from sotto.bench.fuzzing.coverage import available
+from sotto.bench.fuzzing.decoder import Target
+from sotto.bench.fuzzing.decoders import DECODERS
+from sotto.bench.fuzzing.mutation import mutated
+from sotto.bench.fuzzing.process import Report, Trial
+from sotto.link import FrameError
 
 PLANTED = """
 import ctypes, time
-from bench.fuzzing.decoder import Decoder, Target
-from link import FrameError
+from sotto.bench.fuzzing.decoder import Decoder, Target
+from sotto.link import FrameError
 
 def crash(data):
     if len(data) != 20:

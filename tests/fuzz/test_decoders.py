@@ -9,8 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bench.fuzzing.decoders import DECODERS
-from bench.fuzzing.mutation import mutated
+from sotto.bench.fuzzing.decoders import DECODERS
+from sotto.bench.fuzzing.mutation import mutated
 
 #: Decoders that read megabytes or make keys for every input: the campaign tries them in its own processes.
 HEAVY = ("he.keys", "he.description", "he.query", "he.answer", "he.session", "he.ciphertext.tenseal", "mpc.stock")

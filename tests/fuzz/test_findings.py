@@ -13,21 +13,20 @@ import tenseal as ts
 import tenseal.sealapi as seal
 from safetensors.numpy import save_file
 
-import hashing
-import keyed
-from bench.fuzzing.mpc_decoders import DECODERS as MPC
-from hashing.errors import KeyFileError as HashKeyFileError
-from he.contexts import load_vector, secret_context
-from he.parameters import Parameters
-from he.sealing import dumped, loaded
-from keyed.errors import KeyFileError
-from link import Array, FrameError
-from models import ModelError, ModelRecord, load, save
-from models.architectures import build
-from models.mlp import MLP
-from models.recipes import DEPINTO
-from serving.reports import read_reports
-from serving.terms import FrontEnd, TermsError
+from sotto import hashing, keyed
+from sotto.bench.fuzzing.mpc_decoders import DECODERS as MPC
+from sotto.hashing.errors import KeyFileError as HashKeyFileError
+from sotto.he.evaluation.contexts import load_vector, secret_context
+from sotto.he.network.parameters import Parameters
+from sotto.he.sealing import dumped, loaded
+from sotto.keyed.errors import KeyFileError
+from sotto.link import Array, FrameError
+from sotto.models import ModelError, ModelRecord, load, save
+from sotto.models.architectures import build
+from sotto.models.learning.recipes import DEPINTO
+from sotto.models.networks.mlp import MLP
+from sotto.serving.service.reports import read_reports
+from sotto.serving.terms import FrontEnd, TermsError
 
 
 def test_a_masked_input_that_is_no_whole_number_of_words_is_refused():

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from hashing import HashKey, HashParameters
+from sotto.hashing import HashKey, HashParameters
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,11 @@ import msgspec
 import numpy as np
 import pytest
 
-from hashing import Alice, Bob, HammingSVC, HashingError, HashKey, pack, training_hashes
-from hashing.modular_hash import modular_hash
-from hashing.packing import bytes_per_hash
-from hashing.protocol import ANSWER, HELLO, QUERY, READY, Hello, Query, Ready, Reply
-from link import Array, FrameError, LinkError, PeerError, connect, encode, listen, pair
+from sotto.hashing import Alice, Bob, HammingSVC, HashingError, HashKey, pack, training_hashes
+from sotto.hashing.protocol import ANSWER, HELLO, QUERY, READY, Hello, Query, Ready, Reply
+from sotto.hashing.smh.modular_hash import modular_hash
+from sotto.hashing.smh.packing import bytes_per_hash
+from sotto.link import Array, FrameError, LinkError, PeerError, connect, encode, listen, pair
 
 CLASSES = ("calm", "sad", "angry")
 

@@ -6,8 +6,8 @@ from sklearn.model_selection import GridSearchCV, GroupKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
-from audio.features import EGeMAPS
-from hashing import DiscriminantFeatures, HammingSVC, SecureModularHash
+from sotto.audio.features import EGeMAPS
+from sotto.hashing import DiscriminantFeatures, HammingSVC, SecureModularHash
 
 SPEC = EGeMAPS()
 

@@ -7,21 +7,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hashing import (
+from sotto.hashing import (
     DiscriminantFeatures,
     HashKey,
     HashParameters,
     HashSet,
     delta_for_leakage,
-    leakage,
-    modular_hash,
     pack,
     train_hamming_svc,
     training_hashes,
 )
-from hashing.attacks import known_key_attack, known_pairs_attack, linkability
-from models import Normalisation
-from models.svm import train_svm
+from sotto.hashing.attacks import known_key_attack, known_pairs_attack, linkability
+from sotto.hashing.smh import leakage, modular_hash
+from sotto.models import Normalisation
+from sotto.models.svm.svm import train_svm
 
 DATA = os.environ.get("SOTTO_DATA")
 PAPERS_LEAKAGE = 0.2769  # of the cell k = 3, Δ = 2 in its table 1
@@ -43,9 +42,9 @@ class Ravdess:
 
 @pytest.fixture(scope="module")
 def ravdess() -> Ravdess:
-    from audio import load_corpus
-    from audio.features import EGeMAPS, extract
-    from audio.splits import speaker_split
+    from sotto.audio import load_corpus
+    from sotto.audio.features import EGeMAPS, extract
+    from sotto.audio.splits import speaker_split
 
     corpus = load_corpus("ravdess", Path(DATA) / "ravdess")
     classes, speakers = corpus.classes("emotion"), np.array(corpus.labels("speaker"))

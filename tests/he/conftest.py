@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from he.contexts import public_context, public_material, secret_context
-from he.network import PolynomialNetwork
-from he.planning import plan
-from models.mlp import MLP, Affine
+from sotto.he.evaluation.contexts import public_context, public_material, secret_context
+from sotto.he.network.network import PolynomialNetwork
+from sotto.he.planning.planning import plan
+from sotto.models.networks.mlp import MLP, Affine
 
 
 def _module(seed: int = 0, widths: tuple[int, ...] = (6, 5, 4, 3), degree: int = 2) -> MLP:

@@ -7,11 +7,11 @@ import itertools
 import numpy as np
 import pytest
 
-from he.attacks import extract_model, recover_key
-from he.attacks.negacyclic import coefficients, smallest_root
-from he.attacks.raw_decryption import RING_DEGREE
-from he.network import PolynomialNetwork
-from models.mlp import Affine
+from sotto.he.attacks import extract_model, recover_key
+from sotto.he.attacks.negacyclic import coefficients, smallest_root
+from sotto.he.attacks.raw_decryption import RING_DEGREE
+from sotto.he.network.network import PolynomialNetwork
+from sotto.models.networks.mlp import Affine
 
 WEIGHTS = np.array([[1.0, -0.5], [0.3, 0.8], [-0.7, 0.2]])
 

@@ -14,16 +14,16 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from he import Alice, Bob, PolynomialNetwork
-from he.evaluation_keys import PublicMaterial, SecretKeys, load_keys
-from he.flooding import FLOOD
-from he.planning import MAX_LOGIT_ERROR
-from he.schedule import Modulus, seal_context
-from he.sealing import dumped, galois_elements, load_ciphertext, loaded, parms_ids
-from he.session_secrets import make_secrets
-from he.wire import VERSION, Hello, Published, Query, Ready, Reply, receive_keys
-from link import FrameError, PeerError, connect, decode, encode, listen, pair
-from models.mlp import MLP
+from sotto.he import Alice, Bob, PolynomialNetwork
+from sotto.he.evaluation.evaluation_keys import PublicMaterial, SecretKeys, load_keys
+from sotto.he.network.schedule import Modulus, seal_context
+from sotto.he.planning.flooding import FLOOD
+from sotto.he.planning.planning import MAX_LOGIT_ERROR
+from sotto.he.sealing import dumped, galois_elements, load_ciphertext, loaded, parms_ids
+from sotto.he.session_secrets import make_secrets
+from sotto.he.wire import VERSION, Hello, Published, Query, Ready, Reply, receive_keys
+from sotto.link import FrameError, PeerError, connect, decode, encode, listen, pair
+from sotto.models.networks.mlp import MLP
 
 MODES = ("packed", "batched")
 SMALL = Modulus(8192, (40, 40))

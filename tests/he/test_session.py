@@ -13,13 +13,13 @@ import pytest
 import tenseal as ts
 import torch
 
-from he import LOGIT_STEP, MAX_LOGIT_ERROR, Alice, Bob, ModelRefused
-from he.alice import rounded
-from he.contexts import public_context, secret_context
-from he.network import PolynomialNetwork
-from he.wire import MAX_PART, VERSION, Description, Hello, Published, Query, Ready, Reply, receive_keys, send_keys
-from link import FrameError, LinkClosed, LinkTimeout, PeerError, connect, encode, listen, pair
-from models.mlp import MLP
+from sotto.he import LOGIT_STEP, MAX_LOGIT_ERROR, Alice, Bob, ModelRefused
+from sotto.he.alice import rounded
+from sotto.he.evaluation.contexts import public_context, secret_context
+from sotto.he.network.network import PolynomialNetwork
+from sotto.he.wire import MAX_PART, VERSION, Description, Hello, Published, Query, Ready, Reply, receive_keys, send_keys
+from sotto.link import FrameError, LinkClosed, LinkTimeout, PeerError, connect, encode, listen, pair
+from sotto.models.networks.mlp import MLP
 
 
 def build(seed: int = 0, widths: tuple[int, ...] = (6, 5, 4, 3)) -> MLP:

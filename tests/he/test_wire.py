@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from he.parameters import MAX_CHAIN_BITS, Parameters
-from he.wire import (
+from sotto.he.network.parameters import MAX_CHAIN_BITS, Parameters
+from sotto.he.wire import (
     MAX_PART,
     PIECE,
     VERSION,
@@ -26,7 +26,7 @@ from he.wire import (
     receive_reply,
     send_keys,
 )
-from link import FrameError, decode, encode, pair
+from sotto.link import FrameError, decode, encode, pair
 
 PARAMETERS = Parameters(8192, (50,), 5, 26, 38)
 DESCRIPTION = Description(VERSION, 88, 8, 8192, (50,), 5, 26, 38, True, 1e6)

@@ -1,6 +1,6 @@
 import pytest
 
-from bench.reproductions.block_loop import encrypt_in_a_loop
+from sotto.bench.papers.niwa.sounds.block_loop import encrypt_in_a_loop
 
 
 @pytest.fixture(scope="session")

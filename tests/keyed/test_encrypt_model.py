@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional as F
 
-from keyed import KEY_TYPES, NotEligibleError, encrypt, encrypt_model, generate_key
-from models.patch_cnn import SpectrogramPatchCNN, WavePatchCNN
+from sotto.keyed import KEY_TYPES, NotEligibleError, encrypt, encrypt_model, generate_key
+from sotto.models.networks.patch_cnn import SpectrogramPatchCNN, WavePatchCNN
 
 
 @st.composite

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from keyed import NotEligibleError, find_first_convolution
+from sotto.keyed import NotEligibleError, find_first_convolution
 
 
 class Runs(nn.Module):

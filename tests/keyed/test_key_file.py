@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from keyed import KEY_TYPES, KeyFileError, generate_key, load_key, save_key
+from sotto.keyed import KEY_TYPES, KeyFileError, generate_key, load_key, save_key
 
 
 @pytest.fixture

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from keyed import KEY_TYPES, ROM, Flipping, KeyedError, Shuffling, generate_key
-from keyed.keys import Key
-from link.secret_stream import SecretStream
+from sotto.keyed import KEY_TYPES, ROM, Flipping, KeyedError, Shuffling, generate_key
+from sotto.keyed.keys import Key
+from sotto.link.secret_stream import SecretStream
 
 SALT = bytes(32)
 kinds = st.sampled_from(KEY_TYPES)

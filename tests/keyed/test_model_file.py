@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from keyed import (
+from sotto.keyed import (
     KEY_TYPES,
     NotEligibleError,
     encrypt,
@@ -9,8 +9,8 @@ from keyed import (
     load_encrypted_model,
     save_encrypted_model,
 )
-from models import ModelError, ModelRecord, load, save
-from models.patch_cnn import WavePatchCNN
+from sotto.models import ModelError, ModelRecord, load, save
+from sotto.models.networks.patch_cnn import WavePatchCNN
 
 SMALL = {"classes": 3, "block_size": 10, "channels": 4, "width": 4}
 

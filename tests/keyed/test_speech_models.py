@@ -5,7 +5,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from keyed import KEY_TYPES, NotEligibleError, encrypt, encrypt_model, generate_key
+from sotto.keyed import KEY_TYPES, NotEligibleError, encrypt, encrypt_model, generate_key
 
 WAVE = torch.sin(torch.arange(2 * 4003, dtype=torch.float32).square() * 1e-4).reshape(2, 4003)
 PLANE = torch.sin(torch.arange(2 * 65 * 51, dtype=torch.float32).square() * 1e-4).reshape(2, 1, 65, 51)

@@ -4,7 +4,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from keyed import KEY_TYPES, WrongShapeError, decrypt, encrypt, generate_key, whole_blocks
+from sotto.keyed import KEY_TYPES, WrongShapeError, decrypt, encrypt, generate_key, whole_blocks
 
 kinds = st.sampled_from(KEY_TYPES)
 

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from link import LinkError, LinkTimeout, client_context, connect, listen, server_context
+from sotto.link import LinkError, LinkTimeout, client_context, connect, listen, server_context
 
 
 def test_without_tls_only_this_machine_is_reached():

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from link import FrameError, LinkClosed, LinkTimeout, PeerError, connect, listen, pair
-from link.frames import HEADER, MAGIC, VERSION
+from sotto.link import FrameError, LinkClosed, LinkTimeout, PeerError, connect, listen, pair
+from sotto.link.frames import HEADER, MAGIC, VERSION
 
 
 @settings(max_examples=50, deadline=None)

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from link import SHAPES, LinkClosed, Shape, connect, listen
+from sotto.link import SHAPES, LinkClosed, Shape, connect, listen
 
 ROOT = Path(__file__).parent.parent.parent
 NAMESPACE = f"sotto-netem-{os.getpid()}"

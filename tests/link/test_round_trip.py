@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from link import FrameError, PeerError, RoundTrip, pair
+from sotto.link import FrameError, PeerError, RoundTrip, pair
 
 
 def refuse(payload: bytearray) -> bytes:

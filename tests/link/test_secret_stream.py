@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from link.secret_stream import SecretStream
+from sotto.link.secret_stream import SecretStream
 
 
 def test_a_seed_repeats_and_its_type_and_label_count():

@@ -7,8 +7,8 @@ import time
 
 import pytest
 
-from link import SHAPES, FrameError, LinkTimeout, Shape, pair
-from link.shape import Pacer
+from sotto.link import SHAPES, FrameError, LinkTimeout, Shape, pair
+from sotto.link.shape import Pacer
 
 
 def _round_trip(shape: Shape, size: int) -> float:

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from models import Normalisation
+from sotto.models import Normalisation
 
 finite = st.floats(-1e3, 1e3, width=32)
 tables = hnp.arrays(np.float32, hnp.array_shapes(min_dims=2, max_dims=2, min_side=2, max_side=20), elements=finite)

@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
-from models import Depinto, Frames, ModelError, ModelRecord, Normalisation, load, save
-from models.weights import MAX_BYTES, METADATA_KEY
+from sotto.models import Depinto, Frames, ModelError, ModelRecord, Normalisation, load, save
+from sotto.models.weights import MAX_BYTES, METADATA_KEY
 
 CLASSES = ("calm", "angry", "sad")
 
@@ -84,7 +84,7 @@ def test_interrupted_save_keeps_the_old_file(tmp_path, monkeypatch):
     def interrupted(*_arguments, **_options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("models.weights.save_file", interrupted)
+    monkeypatch.setattr("sotto.models.weights.save_file", interrupted)
     with pytest.raises(KeyboardInterrupt):
         save(path, Depinto(3), record())
     assert path.read_bytes() == old

@@ -9,9 +9,9 @@ import sys
 import torch
 import torch.nn.functional as F
 
-from link import connect, listen
-from mpc.crypten_tensor import ALICE, BOB, Party
-from mpc.crypten_torch import load_crypten
+from sotto.link import connect, listen
+from sotto.mpc.crypten.torch_shim import load_crypten
+from sotto.mpc.crypten_api.tensor import ALICE, BOB, Party
 
 crypten = load_crypten()
 nn = crypten.nn

@@ -10,8 +10,8 @@ import torch
 from malicious_parties import Altered, Trio, observed
 from networks import tiny
 
-from link import LinkError
-from mpc.errors import MpcError
+from sotto.link import LinkError
+from sotto.mpc.errors import MpcError
 
 PATIENCE = 10.0
 EXAMPLE = np.array([[1.0, 2.0, -1.0, 0.5]], np.float32)

@@ -10,11 +10,12 @@ import threading
 
 import numpy as np
 
-import mpc
-from link import pair
-from mpc.authenticated import Authenticated
-from mpc.fx_graph import trace
-from mpc.malicious_material import (
+from sotto import mpc
+from sotto.link import pair
+from sotto.mpc.graph.capture import trace
+from sotto.mpc.graph.program import compile_program
+from sotto.mpc.graph.ranges import value_ranges
+from sotto.mpc.protocols.malicious_preprocessing import (
     SessionSecret,
     bundle_bytes,
     deal_session,
@@ -23,8 +24,7 @@ from mpc.malicious_material import (
     read_session,
     session_bytes,
 )
-from mpc.program import compile_program
-from mpc.ranges import value_ranges
+from sotto.mpc.sharing.authenticated import Authenticated
 
 MODE = "malicious"
 MODULUS = 1 << 128

@@ -8,8 +8,8 @@ import sys
 import torch
 from networks import INPUT_SHAPES, build
 
-import mpc
-from link import connect, listen
+from sotto import mpc
+from sotto.link import connect, listen
 
 MODE = "malicious"
 

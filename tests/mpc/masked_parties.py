@@ -10,17 +10,18 @@ import threading
 import numpy as np
 import torch
 
-import mpc
-from link import pair
-from mpc import local, ring
-from mpc import plan as layers
-from mpc.fixed_point import FRACTION_BITS
-from mpc.fx_graph import trace
-from mpc.material import bundle_bytes, make_bundle, read_bundle, weight_masks
-from mpc.plain import layer_output
-from mpc.program import Compare, Product, Truncate, compile_program
-from mpc.ranges import value_ranges
-from mpc.semi_honest import AliceEvaluation, BobEvaluation, weight_words
+from sotto import mpc
+from sotto.link import pair
+from sotto.mpc.graph import linear_steps
+from sotto.mpc.graph import plan as layers
+from sotto.mpc.graph.capture import trace
+from sotto.mpc.graph.fixed_point import FRACTION_BITS
+from sotto.mpc.graph.plain import layer_output
+from sotto.mpc.graph.program import Compare, Product, Truncate, compile_program
+from sotto.mpc.graph.ranges import value_ranges
+from sotto.mpc.protocols.semi_honest import AliceEvaluation, BobEvaluation, weight_words
+from sotto.mpc.protocols.semi_honest_preprocessing import bundle_bytes, make_bundle, read_bundle, weight_masks
+from sotto.mpc.sharing import ring
 
 ULP = 2.0**-FRACTION_BITS
 MODE = "semi-honest"
@@ -135,7 +136,7 @@ def in_clear(program, words, weights):
         elif isinstance(step, Truncate):
             registers[step.out] = (sources[0].view(np.int64) >> step.cut).view(np.uint64)
         else:
-            out, constant = local.apply(step, sources), local.constant(step)
+            out, constant = linear_steps.apply(step, sources), linear_steps.constant(step)
             registers[step.out] = out if constant is None else out + constant
     return registers
 

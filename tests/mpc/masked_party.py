@@ -12,8 +12,8 @@ import masked_networks
 import numpy as np
 import torch
 
-import mpc
-from link import connect, listen
+from sotto import mpc
+from sotto.link import connect, listen
 
 MODE = "semi-honest"
 

@@ -3,10 +3,10 @@
 import torch
 from torch import Tensor, nn
 
-from models.emotion_cnn import Depinto, Frames
-from mpc.fx_graph import trace
-from mpc.messages import Terms
-from mpc.ranges import value_ranges
+from sotto.models.networks.emotion_cnn import Depinto, Frames
+from sotto.mpc.graph.capture import trace
+from sotto.mpc.graph.ranges import value_ranges
+from sotto.mpc.messages import Terms
 
 
 class Mixed(nn.Module):

@@ -19,8 +19,8 @@ from pathlib import Path
 
 from networks import tiny_terms
 
-import mpc
-from link import Link, LinkError, connect
+from sotto import mpc
+from sotto.link import Link, LinkError, connect
 
 MODE = "semi-honest"
 

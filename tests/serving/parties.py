@@ -8,14 +8,14 @@ import os
 import time
 from functools import partial
 
-from link import LinkClosed, encode, listen
-from serving.asking import Wish, opened
-from serving.handshake import Hello, new_session
-from serving.hosting import HostProcess
-from serving.limits import Limits
-from serving.reports import Loaded
-from serving.sessions import Orders
-from serving.terms import Terms
+from sotto.link import LinkClosed, encode, listen
+from sotto.serving.asking import Wish, opened
+from sotto.serving.handshake import Hello, new_session
+from sotto.serving.limits import Limits
+from sotto.serving.service.hosting import HostProcess
+from sotto.serving.service.reports import Loaded
+from sotto.serving.service.sessions import Orders
+from sotto.serving.terms import Terms
 
 TERMS = Terms(paradigm="echo", mode="plain", classes=("no", "yes"), parameters={"word bits": 64})
 

@@ -7,12 +7,12 @@ import sys
 from functools import partial
 from pathlib import Path
 
-from serving.counters import Counters
-from serving.health import serve_health
-from serving.journal import Journal
-from serving.limits import Limits
-from serving.sessions import Orders
-from serving.supervisor import ServiceFailed, Supervisor
+from sotto.serving.limits import Limits
+from sotto.serving.service.counters import Counters
+from sotto.serving.service.health import serve_health
+from sotto.serving.service.journal import Journal
+from sotto.serving.service.sessions import Orders
+from sotto.serving.service.supervisor import ServiceFailed, Supervisor
 from tests.serving.parties import EchoFile
 
 

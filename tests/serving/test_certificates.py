@@ -9,12 +9,12 @@ import ssl
 
 import pytest
 
-from link import CertificateRefused, LinkClosed, LinkError, PeerError, client_context, connect
-from serving import authority
-from serving.authority import AuthorityError
-from serving.handshake import HELLO, new_session
-from serving.keys import client_tls, server_tls
-from serving.reports import TurnedAway
+from sotto.link import CertificateRefused, LinkClosed, LinkError, PeerError, client_context, connect
+from sotto.serving import authority
+from sotto.serving.authority import AuthorityError
+from sotto.serving.handshake import HELLO, new_session
+from sotto.serving.keys import client_tls, server_tls
+from sotto.serving.service.reports import TurnedAway
 from tests.serving.parties import EchoDealer, ask, dealing_pair, hello, host, report_of, session
 
 

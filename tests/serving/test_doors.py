@@ -8,18 +8,16 @@ import numpy as np
 import pytest
 import torch
 
-import adversarial
-import hashing
-import keyed
-from audio import Clip
-from audio.features import EGeMAPS, MeanMFCC, Waveform
-from models import ModelRecord, Normalisation, build, save
-from models.training import predict
-from serving import asking
-from serving.dealing import Dealing
-from serving.doors import DoorError, Offer, Own, paradigm
-from serving.folders import KEY_FILE, MODEL_FILE, SENSOR_FILE, write_calibration
-from serving.terms import FrontEnd, read_terms, write_terms
+from sotto import adversarial, hashing, keyed
+from sotto.audio import Clip
+from sotto.audio.features import EGeMAPS, MeanMFCC, Waveform
+from sotto.models import ModelRecord, Normalisation, build, save
+from sotto.models.learning.training import predict
+from sotto.serving import asking
+from sotto.serving.doors import DoorError, Offer, Own, paradigm
+from sotto.serving.folders import KEY_FILE, MODEL_FILE, SENSOR_FILE, write_calibration
+from sotto.serving.service.dealing import Dealing
+from sotto.serving.terms import FrontEnd, read_terms, write_terms
 from tests.serving.parties import host, wish
 
 CLASSES = ("calm", "angry", "happy")

@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audio import Clip
-from audio.features import MFCC, EGeMAPS
-from hashing import DiscriminantFeatures
-from link import Array, FrameError, LinkError, encode
-from models import Normalisation
-from serving.handshake import Hello, Refused, Welcome, new_session, read_hello, read_welcome, require_fit
-from serving.terms import (
+from sotto.audio import Clip
+from sotto.audio.features import MFCC, EGeMAPS
+from sotto.hashing import DiscriminantFeatures
+from sotto.link import Array, FrameError, LinkError, encode
+from sotto.models import Normalisation
+from sotto.serving.handshake import Hello, Refused, Welcome, new_session, read_hello, read_welcome, require_fit
+from sotto.serving.terms import (
     FrontEnd,
     Terms,
     TermsError,
@@ -105,7 +105,7 @@ def test_terms_and_front_ends_survive_their_files(tmp_path):
 
 
 def test_the_directions_of_hashing_are_a_front_end(monkeypatch):
-    from bench.paradigms.hashing import with_directions
+    from sotto.bench.paradigms.hashing import with_directions
 
     generator = np.random.default_rng(1)
     rows, labels = generator.normal(size=(60, 88)), generator.integers(0, 3, 60)

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from audio import BrokenClip, Clip
-from bench.control import Report, Seen
+from sotto.audio import BrokenClip, Clip
+from sotto.bench.parties.control import Report, Seen
 from sotto.demo.engine import Engine, Wish, came_of, exchanged, require_speech
 from sotto.demo.runs import MOST_KEPT, MOST_WAITING, Busy, Runs
 from sotto.demo.server import MOST_UPLOAD, TOKEN_HEADER, Server

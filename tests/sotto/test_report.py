@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from bench import results
-from bench.row import Row, Security, Timing, Traffic
 from sotto import report
+from sotto.bench import results
+from sotto.bench.row import Row, Security, Timing, Traffic
 from sotto.report import charting, scene
 from sotto.report.attack_words import best, sentences
 from sotto.report.figures import COLUMNS, FEW, byte_words, identity, records, time_words

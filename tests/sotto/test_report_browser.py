@@ -7,8 +7,8 @@ import re
 import msgspec
 import pytest
 
-from bench.row import Timing
 from sotto import report
+from sotto.bench.row import Timing
 from tests.sotto.test_report import ROW, hostile_row, scene_of
 
 WIDTHS = {"desktop": (1360, 900), "phone": (390, 844)}

@@ -6,11 +6,11 @@ from html.parser import HTMLParser
 import msgspec
 import pytest
 
-from bench.claims import ITEMS, PAPERS
-from bench.claims.claim import Item, Judgement, Verdict
-from bench.claims.review import Reviewed
-from bench.plaintext import plaintext_row
 from sotto import reproduction_report
+from sotto.bench.claims.claim import Item, Judgement, Verdict
+from sotto.bench.paper_claims import ITEMS, PAPERS
+from sotto.bench.plaintext import plaintext_row
+from sotto.bench.review import Reviewed
 from sotto.reproduction_card import card
 
 HOSTILE = "<script>alert(1)</script>\"' onload=x"

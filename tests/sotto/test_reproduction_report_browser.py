@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from bench.claims.claim import Verdict
 from sotto import reproduction_report
+from sotto.bench.claims.claim import Verdict
 from tests.sotto.test_report_browser import WIDTHS
 from tests.sotto.test_reproduction_report import reviewed
 

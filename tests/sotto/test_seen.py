@@ -9,11 +9,11 @@ import pytest
 import torch
 from scipy.signal import lfilter
 
-import keyed
-from bench.control import Seen
-from bench.paradigms.keyed import _reconstruct
-from keyed.messages import QUERY, Query
-from link import Array, encode
+from sotto import keyed
+from sotto.bench.paradigms.keyed import _reconstruct
+from sotto.bench.parties.control import Seen
+from sotto.keyed.messages import QUERY, Query
+from sotto.link import Array, encode
 from sotto.report.seen import received, reconstructed
 
 

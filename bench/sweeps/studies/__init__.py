@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol
 
-from bench.row import JSONValue, Row
-from bench.sweeps.axes import Axis
-from bench.sweeps.studies import comparison, hash_keys, transform_keys
-from bench.workbench import Workbench
+from sotto.bench.row import JSONValue, Row
+from sotto.bench.sweeps.studies import comparison, hash_keys, transform_keys
+from sotto.bench.sweeps.studies.axes import Axis
+from sotto.bench.workbench import Workbench
 
 
 class Study(Protocol):

@@ -10,13 +10,13 @@ from collections.abc import Mapping
 
 import msgspec
 
-from bench.experiment import run as run_experiment
-from bench.paradigms import PARADIGMS
-from bench.row import JSONValue, Row
-from bench.suite import build, cells
-from bench.sweeps.axes import Axis
-from bench.workbench import Workbench
-from link import SHAPES
+from sotto.bench.experiment import run as run_experiment
+from sotto.bench.paradigms import PARADIGMS
+from sotto.bench.row import JSONValue, Row
+from sotto.bench.suite import build, cells
+from sotto.bench.sweeps.studies.axes import Axis
+from sotto.bench.workbench import Workbench
+from sotto.link import SHAPES
 
 DESCRIPTION = "whole experiments: every cell of the comparison, with its processes, over networks and repetitions"
 MODULES: tuple[str, ...] = ("adversarial", "bench", "hashing", "he", "keyed", "link", "mpc")

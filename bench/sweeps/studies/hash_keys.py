@@ -8,10 +8,10 @@ from typing import cast
 
 import numpy as np
 
-import hashing
-from audio.features import EGeMAPS
-from bench.reproductions.hash_attacks import known_key_metrics, known_pairs_metrics, some, speaker_metrics
-from bench.reproductions.hash_study import (
+from sotto import hashing
+from sotto.audio.features import EGeMAPS
+from sotto.bench.papers.dias.hash_attacks import known_key_metrics, known_pairs_metrics, some, speaker_metrics
+from sotto.bench.papers.dias.hash_study import (
     MPC,
     SCALINGS,
     Fold,
@@ -24,13 +24,18 @@ from bench.reproductions.hash_study import (
     split_name,
     tasks,
 )
-from bench.row import JSONValue, Row
-from bench.sweeps.axes import Axis, SweepError
-from bench.workbench import Workbench
-from hashing.parameters import DITHERS, Dither
+from sotto.bench.row import JSONValue, Row
+from sotto.bench.sweeps.studies.axes import Axis, SweepError
+from sotto.bench.workbench import Workbench
+from sotto.hashing.smh.parameters import DITHERS, Dither
 
 DESCRIPTION = "secure modular hashing: accuracy, leakage and attacks over keys, k, delta and folds"
-MODULES: tuple[str, ...] = ("hashing", "bench.reproductions.hash_study", "bench.reproductions.hash_attacks", __name__)
+MODULES: tuple[str, ...] = (
+    "hashing",
+    "sotto.bench.papers.dias.hash_study",
+    "sotto.bench.papers.dias.hash_attacks",
+    __name__,
+)
 
 _VICTIMS, _PAIRS = 12, 300  # utterances attacked, and known
 

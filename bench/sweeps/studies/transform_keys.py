@@ -11,19 +11,19 @@ import msgspec
 import numpy as np
 import torch
 
-import keyed
-from audio.splits import speaker_folds
-from bench.emotion_models import EmotionModel, emotion_model
-from bench.plaintext import plaintext_row
-from bench.row import JSONValue, Row
-from bench.sweeps.axes import Axis, SweepError
-from bench.workbench import Workbench
-from keyed.attacks import blocks_until_exact, decrypt_without_key
-from models.recipes import SPECTROGRAM_PATCH, WAVE_PATCH, Recipe
-from models.training import predict
+from sotto import keyed
+from sotto.audio.splits import speaker_folds
+from sotto.bench.emotion_models import EmotionModel, emotion_model
+from sotto.bench.plaintext import plaintext_row
+from sotto.bench.row import JSONValue, Row
+from sotto.bench.sweeps.studies.axes import Axis, SweepError
+from sotto.bench.workbench import Workbench
+from sotto.keyed.attacks import blocks_until_exact, decrypt_without_key
+from sotto.models.learning.recipes import SPECTROGRAM_PATCH, WAVE_PATCH, Recipe
+from sotto.models.learning.training import predict
 
 DESCRIPTION = "secret-key transforms: accuracy with the right and with a wrong key, and attacks, over keys and folds"
-MODULES: tuple[str, ...] = ("keyed", "bench.emotion_models", __name__)
+MODULES: tuple[str, ...] = ("keyed", "sotto.bench.emotion_models", __name__)
 
 _RECIPES: Mapping[str, tuple[Recipe, int]] = {
     "wave-patch": (WAVE_PATCH, 1),

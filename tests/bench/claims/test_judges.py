@@ -5,10 +5,10 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from bench.claims import ITEMS, PAPERS, Verdict
-from bench.plaintext import plaintext_row
-from bench.reproductions import TARGETS
-from bench.row import Timing
+from sotto.bench.paper_claims import ITEMS, PAPERS, Verdict
+from sotto.bench.plaintext import plaintext_row
+from sotto.bench.row import Timing
+from sotto.bench.targets import TARGETS
 
 
 def row(mode="paper", metrics=None, published=None, parameters=None, **fields):

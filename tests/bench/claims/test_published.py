@@ -5,27 +5,17 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from bench.claims import ITEMS, Verdict
-from bench.plaintext import plaintext_row
-from bench.reproductions import (
-    bittner_latency,
-    dias_table1,
-    dias_table2,
-    dias_table3,
-    dias_table4,
-    kiya_asc,
-    kiya_asr,
-    kiya_asv,
-    kiya_block_size,
-    kiya_key_space,
-    kiya_wrong_keys,
-    rdal_table2,
-)
-from bench.reproductions.encryption_scenario import COLUMNS
-from bench.reproductions.hash_study import PAPER_DELTAS
-from bench.row import Timing
-from keyed import generate_key
-from models.polynomial import TABLE_3
+from sotto.bench.paper_claims import ITEMS, Verdict
+from sotto.bench.papers.bittner import bittner_latency
+from sotto.bench.papers.dias import dias_table1, dias_table2, dias_table3, dias_table4
+from sotto.bench.papers.dias.hash_study import PAPER_DELTAS
+from sotto.bench.papers.luong import rdal_table2
+from sotto.bench.papers.niwa import kiya_asc, kiya_asr, kiya_asv, kiya_block_size, kiya_key_space, kiya_wrong_keys
+from sotto.bench.papers.niwa.encryption_scenario import COLUMNS
+from sotto.bench.plaintext import plaintext_row
+from sotto.bench.row import Timing
+from sotto.keyed import generate_key
+from sotto.models.networks.polynomial import TABLE_3
 
 EXEMPT = {
     "abstract, accuracy": "the abstract prints no accuracy",

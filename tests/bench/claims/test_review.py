@@ -2,11 +2,11 @@ from __future__ import annotations
 
 import pytest
 
-from audio import CorpusError
-from bench.claims import review as reviewing
-from bench.claims.claim import Item, Judgement, Verdict
-from bench.claims.review import corpus_for, review
-from bench.plaintext import plaintext_row
+from sotto.audio import CorpusError
+from sotto.bench import review as reviewing
+from sotto.bench.claims.claim import Item, Judgement, Verdict
+from sotto.bench.plaintext import plaintext_row
+from sotto.bench.review import corpus_for, review
 
 
 class Target:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.sweeps.axes import Axis, SweepError, read_grid
+from sotto.bench.sweeps.studies.axes import Axis, SweepError, read_grid
 
 AXES = {
     "k": Axis((2, 3), "whole numbers"),

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.sweeps.axes import SweepError
-from bench.sweeps.executors import Dask, Here, Joblib, executor, require_known
+from sotto.bench.sweeps.executors import Dask, Here, Joblib, executor, require_known
+from sotto.bench.sweeps.studies.axes import SweepError
 
 
 def process(task):

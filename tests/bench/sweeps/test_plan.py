@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import msgspec
 
-from bench.sweeps.plan import Plan, Setting, corpus_digest
+from sotto.bench.sweeps.plan import Plan, Setting, corpus_digest
 
 SETTING = Setting("hashing", "manifest", "/here", "quick", 0, False, "corpus", "source")
 
@@ -32,7 +32,7 @@ def test_an_address_covers_all_but_where_the_corpus_lies():
 def test_the_corpus_digest_changes_with_one_label_or_one_sample(voices):
     import dataclasses
 
-    from audio import load_corpus
+    from sotto.audio import load_corpus
 
     corpus = load_corpus("manifest", voices)
     first = corpus.clips[0]

@@ -12,9 +12,9 @@ import time
 import msgspec
 import pytest
 
-from bench.sweeps.executors import Here
-from bench.sweeps.running import look_up, run_sweep
-from bench.sweeps.store import Store
+from sotto.bench.sweeps.executors import Here
+from sotto.bench.sweeps.running import look_up, run_sweep
+from sotto.bench.sweeps.store import Store
 
 
 def silent(line):

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from bench.sweeps.source import source_digest
+from sotto.bench.sweeps.source import source_digest
 
 
 @pytest.fixture

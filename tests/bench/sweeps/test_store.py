@@ -3,8 +3,8 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from bench.plaintext import plaintext_row
-from bench.sweeps.store import Store
+from sotto.bench.plaintext import plaintext_row
+from sotto.bench.sweeps.store import Store
 
 ADDRESS, OTHER = "ab" * 16, "abcd" * 8
 

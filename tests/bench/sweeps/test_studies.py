@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from bench.sweeps.axes import read_grid
-from bench.sweeps.executors import Here
-from bench.sweeps.running import run_sweep
-from bench.sweeps.store import Store
-from bench.sweeps.studies import STUDIES
+from sotto.bench.sweeps.executors import Here
+from sotto.bench.sweeps.running import run_sweep
+from sotto.bench.sweeps.store import Store
+from sotto.bench.sweeps.studies import STUDIES
+from sotto.bench.sweeps.studies.axes import read_grid
 
 
 @pytest.mark.parametrize("name", STUDIES)
@@ -30,8 +30,8 @@ def test_cells_of_the_comparison_can_be_named():
 
 
 def test_the_right_key_answers_like_the_plain_model_and_a_key_has_its_seed(plan, tmp_path, monkeypatch):
-    from bench.sweeps.studies import transform_keys
-    from models.recipes import WAVE_PATCH
+    from sotto.bench.sweeps.studies import transform_keys
+    from sotto.models.learning.recipes import WAVE_PATCH
 
     brief = replace(WAVE_PATCH, schedule=replace(WAVE_PATCH.schedule, epochs=1))
     monkeypatch.setattr(transform_keys, "_RECIPES", {"wave-patch": (brief, 1)})

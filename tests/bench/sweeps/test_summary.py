@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.plaintext import plaintext_row
-from bench.sweeps.axes import Axis
-from bench.sweeps.summary import Spread, groups, to_csv
+from sotto.bench.plaintext import plaintext_row
+from sotto.bench.sweeps.studies.axes import Axis
+from sotto.bench.sweeps.summary import Spread, groups, to_csv
 
 AXES = {"k": Axis((2,), "k"), "key": Axis((0,), "key", repeats=True)}
 

@@ -1,0 +1,1 @@
+"""Training the sensor against its adversary."""

@@ -1,0 +1,1 @@
+"""What runs at Alice's: from sound to the representation that she sends, and Bob's classifier of it."""

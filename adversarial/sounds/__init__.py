@@ -1,0 +1,1 @@
+"""The sounds that sensors are trained and tested on."""

@@ -1,0 +1,1 @@
+"""Services under load and under faults."""

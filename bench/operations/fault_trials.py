@@ -1,0 +1,217 @@
+"""One fault at a random moment of a session between real processes, and whether everybody behaved.
+
+After a fault whoever is left must end with a clear error within the deadline, no session's process may stay, and the
+next question, in a session of its own, must get the right answer.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Literal, get_args
+
+import numpy as np
+import numpy.typing as npt
+import psutil
+
+from sotto.bench.operations.asker import Asker
+from sotto.bench.operations.fault_proxy import Break, Kind, Way
+from sotto.bench.operations.services import Deployment, Service, ServiceError
+
+#: Who is hit: a party's process in the session, its host (which holds the model and all sessions), all of a service
+#: (which is then started again), or a link.
+Victim = Literal[
+    "alice", "bob", "dealer", "bob's host", "dealer's host", "dealer's service",
+    "alice-bob", "alice-dealer", "bob-dealer",
+]  # fmt: skip
+LINKS: tuple[Victim, ...] = ("alice-bob", "alice-dealer", "bob-dealer")
+_KINDS: tuple[Kind, ...] = get_args(Kind)
+_WAYS: tuple[Way, ...] = get_args(Way)
+_RESTART_SECONDS = 300.0
+_RETRIES = 2  # a machine under load may be slower than the deadline; a retry is what `sotto alice --retries` does
+_QUERIES_WATCHED = 3  # of a whole session, to know how long one takes
+
+
+def victims_of(with_dealer: bool) -> tuple[Victim, ...]:
+    """Everybody and everything that can be hit in a session with a dealer, or without."""
+    return get_args(Victim) if with_dealer else ("alice", "bob", "bob's host", "alice-bob")
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What came of one fault.
+
+    ``alice``: how she ended ("" is well: the fault came too late for her); ``said``: her error.  ``seconds``: from the
+    fault to the last end.  ``hung``: who did not end in time.  ``unclear``: an end without a clear line.  ``right``:
+    whether all answers before were right, and the next session's, for which she may try ``retries`` times more.
+    """
+
+    victim: str
+    fault: str
+    alice: str
+    said: str
+    seconds: float
+    hung: str
+    unclear: str
+    right: bool
+    next_seconds: float
+    retries: int
+
+
+@dataclass(frozen=True)
+class Usual:
+    """A whole session without faults: its length from Alice's first step, and bytes of each link by way."""
+
+    label: int
+    seconds: float
+    bytes: dict[tuple[str, Way], int]
+
+
+class Trials:
+    """Faults in one deployment.  ``deadline``: seconds within which everybody has to be gone after one."""
+
+    def __init__(self, deployment: Deployment, features: npt.NDArray[np.float32], deadline: float, seed: int) -> None:
+        self._deployment = deployment
+        self._features = features
+        self._deadline = deadline
+        self._draw = random.Random(seed)  # noqa: S311  which moments are tried can be repeated
+        self.usual = self._watch()
+
+    def run(self, victim: Victim) -> Trial:
+        """One trial."""
+        return self._break_link(victim) if victim in LINKS else self._kill(victim)
+
+    def ask_once(self, seconds: float) -> Asker:
+        """A session of its own with one query."""
+        asker = Asker(self._deployment.wish(), self._deployment.own, self._features, queries=1)
+        asker.await_end(seconds)
+        asker.kill()
+        return asker
+
+    def _watch(self) -> Usual:
+        asker = self.ask_once(_RESTART_SECONDS)  # whatever is slow the first time
+        if asker.ended or not asker.answers:
+            raise ServiceError(f"alice gets no answer without any fault: {asker.said}")
+        started = time.monotonic()
+        asker = Asker(self._deployment.wish(), self._deployment.own, self._features, queries=_QUERIES_WATCHED)
+        if not asker.await_end(_RESTART_SECONDS) or asker.ended:
+            raise ServiceError(f"alice gets no answers without any fault: {asker.said}")
+        seconds = time.monotonic() - started
+        asker.kill()
+        moved = {(name, way): proxy.last[way] for name, proxy in self._deployment.proxies.items() for way in _WAYS}
+        self._settle()
+        return Usual(asker.answers[0][0], seconds, moved)
+
+    def _kill(self, victim: Victim) -> Trial:
+        moment = self._draw.uniform(0.0, self.usual.seconds)
+        asker = Asker(self._deployment.wish(), self._deployment.own, self._features)
+        time.sleep(moment)
+        restart: Callable[[], None] | None = None
+        if victim == "alice":
+            asker.process.kill()
+        elif victim == "dealer's service" and self._deployment.dealer:
+            self._deployment.dealer.kill()
+            restart = self._deployment.dealer.start
+        else:
+            service = self._service(victim)
+            targets = [service.host] if victim.endswith("host") else self._session_of(service, asker)
+            before = len(service.events)
+            for process in targets:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    if process is not None:
+                        process.kill()
+            if victim.endswith("host"):
+                asker.stop()  # sessions are processes of their own: hers goes on and may end well
+                restart = partial(self._await_restart, service, before)
+        return self._aftermath(victim, "kill", asker, restart)
+
+    def _service(self, victim: Victim) -> Service:
+        service = self._deployment.dealer if victim.startswith("dealer") else self._deployment.bob
+        if service is None:
+            raise ServiceError("there is no dealer here")
+        return service
+
+    @staticmethod
+    def _session_of(service: Service, asker: Asker) -> Sequence[psutil.Process]:
+        """The session's process, which may be a moment away; nothing when she ended before there was one."""
+        deadline = time.monotonic() + _RESTART_SECONDS
+        while not (found := service.sessions) and asker.ended is None and time.monotonic() < deadline:
+            asker.hear(0.02)
+        return found
+
+    @staticmethod
+    def _await_restart(service: Service, before: int) -> None:
+        service.await_event("service.serving", after=before, seconds=_RESTART_SECONDS)
+
+    def _break_link(self, victim: Victim) -> Trial:
+        way = self._draw.choice(_WAYS)
+        most = max(1, self.usual.bytes[victim, way])
+        what = Break(self._draw.choice(_KINDS), way, self._draw.randrange(most))
+        proxy = self._deployment.proxies[victim]
+        proxy.plan(what)
+        asker = Asker(self._deployment.wish(), self._deployment.own, self._features)
+        ends = time.monotonic() + self.usual.seconds + self._deadline
+        while not proxy.broke.is_set() and asker.ended is None and time.monotonic() < ends:
+            asker.hear(0.01)
+        proxy.plan(None)
+        return self._aftermath(victim, what.kind, asker, None)
+
+    def _aftermath(self, victim: Victim, fault: str, asker: Asker, restart: Callable[[], None] | None) -> Trial:
+        """Wait for everybody's end, then ask again."""
+        started = time.monotonic()
+        hung, unclear = [], ""
+        if not asker.await_end(self._deadline):
+            hung.append("alice")
+        for service in self._deployment.services:
+            try:
+                service.await_idle(max(0.1, self._deadline - (time.monotonic() - started)))
+            except ServiceError:
+                hung.append(service.arguments[0])
+        seconds = time.monotonic() - started
+        if asker.ended is not None and victim != "alice":
+            unclear = _unclear(asker)
+        answers = list(asker.answers)
+        asker.kill()
+        if restart:
+            restart()
+        self._settle()
+        began = time.monotonic()
+        after, retries = self.ask_once(_RESTART_SECONDS), 0
+        while after.ended and retries < _RETRIES:
+            after, retries = self.ask_once(_RESTART_SECONDS), retries + 1
+        right = all(label == self.usual.label for label, _ in [*answers, *after.answers])
+        if after.ended or not after.answers:
+            right, unclear = False, unclear or f"the next session failed: {after.said}"
+        self._settle()
+        return Trial(
+            victim, fault, asker.ended or "", asker.said, seconds, ", ".join(hung), unclear, right,
+            time.monotonic() - began, retries,
+        )  # fmt: skip
+
+    def _settle(self) -> None:
+        """Let everything of the last session end; what stays is broken off so that trials are apart."""
+        for proxy in self._deployment.proxies.values():
+            proxy.plan(None)
+        for service in self._deployment.services:
+            try:
+                service.await_idle(2.0)
+            except ServiceError:
+                for proxy in self._deployment.proxies.values():
+                    proxy.cut_all()
+                service.await_idle(self._deadline)
+
+
+def _unclear(asker: Asker) -> str:
+    """Why her end is none that a user could understand, "" when it is."""
+    if asker.ended == "":
+        return ""
+    if asker.ended == "killed":
+        return "her process died"
+    if not asker.said or "\n" in asker.said or len(asker.said) > 600 or "internal error" in asker.said:
+        return f"{asker.ended}: {asker.said[:200]!r}"
+    known = ("Link", "Peer", "Frame", "Refused", "Protocol", "Cheating", "Plan", "Handshake", "Terms", "Door")
+    return "" if str(asker.ended).startswith(known) else f"{asker.ended}: {asker.said[:200]}"

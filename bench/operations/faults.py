@@ -1,0 +1,154 @@
+"""Faults between real processes: any party killed at a random moment, any link cut, stalled or half-closed.
+
+Services are `sotto bob` and `sotto dealer`, Alice asks in a process of her own.  A trial is one fault in one session;
+afterwards everybody has to be gone in time with a clear line, and the next session must give the right answer.  In
+`mpc` a ledger over all trials counts what the dealer dealt, digest by digest; in mode ``malicious`` the dealer deals
+from a stock on disk, which has to survive his being killed.  ``trials.csv`` grows trial by trial, over runs too.
+"""
+
+from __future__ import annotations
+
+import csv
+import itertools
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import msgspec
+
+from sotto import mpc
+from sotto.bench.operations.fault_proxy import Ledger
+from sotto.bench.operations.fault_trials import Trial, Trials, Victim, victims_of
+from sotto.bench.operations.service_cells import Cell, Prepared, prepared
+from sotto.bench.operations.services import Deployment, ServiceError
+from sotto.bench.plaintext import plaintext_row
+from sotto.bench.request import Request
+from sotto.bench.row import Row
+from sotto.models import load
+from sotto.mpc.messages import Mode, Terms
+from sotto.serving.doors import paradigm
+from sotto.serving.folders import model_file
+
+DESCRIPTION = "faults between real processes, 200 and more: who hangs, who says why, what is dealt twice, what is next"
+
+_TRIALS = {"quick": 6, "full": 42}  # in each cell, and one of each that takes a service down
+_TRIALS_SLOW = {"quick": 4, "full": 8}
+_RARE = ("bob's host", "dealer's host", "dealer's service")
+_STOCKED: Mode = "malicious"  # the mode whose dealer deals from a stock on disk
+_PATIENCE = 12.0
+_DEADLINE = 120.0  # generous to a machine that others use too; what it took is in the rows
+
+
+def run(request: Request) -> list[Row]:
+    """A row for each paradigm, mode and victim."""
+    rows: list[Row] = []
+    request.out.mkdir(parents=True, exist_ok=True)
+    for each in prepared(request):
+        ledger, done = Ledger(), list[Trial]()
+        for trial in _trials(each, ledger, request):
+            done.append(trial)
+            dealt = f"; {ledger.deliveries} dealt so far, {ledger.repeated} twice" if ledger.deliveries else ""
+            request.say(
+                f"{each.cell} {trial.victim} {trial.fault}: {verdict(trial)} after {trial.seconds:.1f} s{dealt}"
+            )
+            _keep(request.out / "trials.csv", each.cell, trial, ledger)
+        for name in dict.fromkeys(trial.victim for trial in done):
+            rows.append(_row(each.cell, name, [trial for trial in done if trial.victim == name], ledger, request))
+    return rows
+
+
+def _trials(each: Prepared, ledger: Ledger, request: Request) -> Iterator[Trial]:
+    """All trials of a cell.  A service that does not come back is a trial that hung, and the rest get new services."""
+    terms = _dealt_terms(each) if each.cell.mode == _STOCKED else None
+    stock = each.bob.parent / "stock" if terms else None
+    left, seed = _planned(each, (_TRIALS_SLOW if each.cell.slow else _TRIALS)[request.preset]), request.seed
+    while left:
+        with Deployment(
+            each.cell.paradigm, each.cell.mode, each.bob, each.alice, patience=_PATIENCE, stock=stock, ledger=ledger
+        ) as deployment:
+            trials = Trials(deployment, each.features, _DEADLINE, seed)
+            while left:
+                victim = left.pop(0)
+                if stock and terms:
+                    fill(terms, stock)
+                try:
+                    yield trials.run(victim)
+                except ServiceError as error:
+                    seed += 1
+                    yield Trial(victim, "no recovery", "", str(error), _DEADLINE, "a service", "", True, 0.0, 0)
+                    break
+
+
+def fill(terms: Terms, stock: Path) -> None:
+    """Put dealings on the dealer's disk, of two queries each, if fewer than two wait there."""
+    shelf = mpc.Stock(stock)
+    while shelf.ready(terms, _STOCKED) < 2:
+        shelf.fill(terms, _STOCKED, count=2)
+
+
+def _dealt_terms(each: Prepared) -> Terms:
+    """What the dealer deals for: public shapes."""
+    module, _ = load(model_file(each.bob))
+    return mpc.Bob(module, None, input_shape=each.features.shape[1:], mode=_STOCKED).terms("class")
+
+
+def _planned(each: Prepared, count: int) -> list[Victim]:
+    """So many, each victim in turn; then once those that take a service down."""
+    victims = victims_of(paradigm(each.cell.paradigm).NEEDS_DEALER)
+    often = [victim for victim in victims if victim not in _RARE]
+    rare = [victim for victim in victims if victim in _RARE]
+    return [*itertools.islice(itertools.cycle(often), count), *rare]
+
+
+def verdict(trial: Trial) -> str:
+    """In a few words."""
+    if trial.hung:
+        return f"{trial.hung} hung"
+    if trial.unclear:
+        return f"no clear end: {trial.unclear}"
+    if not trial.right:
+        return "a wrong answer"
+    return "all ended" if trial.alice else "all answered"
+
+
+def _row(cell: Cell, victim: str, trials: Sequence[Trial], ledger: Ledger, request: Request) -> Row:
+    met = [trial for trial in trials if trial.alice]
+    metrics: dict[str, float | None] = {
+        "trials": float(len(trials)),
+        "ended_with_error": float(len(met)),
+        "ended_well": float(len(trials) - len(met)),
+        "hung": float(sum(bool(trial.hung) for trial in trials)),
+        "unclear": float(sum(bool(trial.unclear) for trial in trials)),
+        "wrong": float(sum(not trial.right for trial in trials)),
+        "retries": float(sum(trial.retries for trial in trials)),
+        "slowest_end_ms": max(trial.seconds for trial in trials) * 1e3,
+        "next_session_ms": sorted(trial.next_seconds for trial in trials)[len(trials) // 2] * 1e3,
+    }
+    if ledger.deliveries:
+        metrics["dealt_in_all_trials"] = float(ledger.deliveries)
+        metrics["dealt_twice"] = float(ledger.repeated)
+    row = plaintext_row(
+        mode=cell.mode, model=victim, corpus="synthetic" if request.data is None else request.corpus, split="none",
+        seed=request.seed, n_queries=len(trials), parameters={"victim": victim}, accuracy=None, metrics=metrics,
+        published={},
+    )  # fmt: skip
+    return msgspec.structs.replace(row, paradigm=cell.paradigm)
+
+
+_COLUMNS = (
+    "paradigm", "mode", "victim", "fault", "verdict", "alice", "said", "seconds", "next_seconds", "retries", "right",
+    "hung", "unclear", "dealt_so_far", "dealt_twice",
+)  # fmt: skip
+
+
+def _keep(path: Path, cell: Cell, trial: Trial, ledger: Ledger) -> None:
+    """Add a line; what earlier runs found stays."""
+    begun = path.exists()
+    with path.open("a", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        if not begun:
+            writer.writerow(_COLUMNS)
+        writer.writerow(
+            [cell.paradigm, cell.mode, trial.victim, trial.fault, verdict(trial), trial.alice, trial.said,
+             f"{trial.seconds:.3f}", f"{trial.next_seconds:.3f}", trial.retries, trial.right, trial.hung,
+             trial.unclear, ledger.deliveries, ledger.repeated]
+        )  # fmt: skip

@@ -1,0 +1,1 @@
+"""Bittner, De Cock, Dowsley: latency and correctness of private speech classification."""

@@ -1,0 +1,1 @@
+"""Dias, Abad, Trancoso: Secure Modular Hashing and the cryptonet."""

@@ -1,0 +1,194 @@
+"""What the measurements of Secure Modular Hashing share: two tasks, speaker folds, three ways to scale features.
+
+The paper (Dias, Abad, Trancoso, §3) tells neutral from angry on a corpus that cannot be had; here that is done on the
+emotional speech that is at hand, with all of its classes beside. Every speaker is tested by machines that never heard
+them. No parties are started: a hash is the same wherever it is computed, and what a query costs is measured by
+``sotto bench``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from sotto import hashing
+from sotto.audio.features import EGeMAPS
+from sotto.audio.splits import speaker_folds
+from sotto.bench.plaintext import plaintext_row
+from sotto.bench.request import Request
+from sotto.bench.row import JSONValue, Row, Security
+from sotto.bench.workbench import Workbench
+from sotto.models import Normalisation
+from sotto.models.svm.svm import train_svm
+
+Floats = npt.NDArray[np.float64]
+Labels = npt.NDArray[np.int64]
+Scaling = Literal["range", "standard", "discriminant"]
+SCALINGS: tuple[Scaling, ...] = get_args(Scaling)
+
+PAPER_DELTAS = (2.0, 2.5, 3.0, 3.5)
+PAPER_KS = (2, 3, 5, 10)
+MPC = 32
+
+_CLIP = 3.0  # standard deviations, as for the plaintext machine
+_SEARCH_COSTS, _SEARCH_SPREADS, _SEARCH_FOLDS = (1.0, 3.0, 10.0), (0.2, 0.4, 0.8, 1.6), 3
+
+SECURITY = Security(
+    adversary="semi-honest server without the key and without features of any hashed utterance",
+    trusted="everyone who holds the shared key",
+    computational_bits=None,
+    statistical_bits=None,
+    leaks="the distances among close hashes, who speaks; with the key or some hundred known pairs, the features",
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Fold:
+    """Features that were scaled by the training speakers' statistics, float64: (n, L) to learn from, (m, L) to test."""
+
+    train: Floats
+    test: Floats
+    train_labels: Labels
+    test_labels: Labels
+    train_speakers: npt.NDArray[np.str_]
+    test_speakers: npt.NDArray[np.str_]
+    test_sentences: npt.NDArray[np.str_]
+
+    @property
+    def both(self) -> Floats:
+        """Training features, then test features."""
+        return np.concatenate([self.train, self.test])
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """Clips of some classes: raw functionals (n, 88), labels 0 … C - 1, who speaks, and folds as (train, test)."""
+
+    name: str
+    classes: tuple[str, ...]
+    raw: npt.NDArray[np.float32]
+    labels: Labels
+    speakers: npt.NDArray[np.str_]
+    sentences: npt.NDArray[np.str_]
+    folds: Sequence[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]]
+
+    def scaled(
+        self, scaling: Scaling, learnt: npt.NDArray[np.int64], parts: Sequence[npt.NDArray[np.int64]]
+    ) -> list[Floats]:
+        """The features of ``parts``, scaled by what the clips ``learnt`` say: in [-1, 1] over them (``range``, the
+        paper's), standardised and clipped (``standard``), or that with class directions first (``discriminant``)."""
+        if scaling == "range":
+            normalisation = Normalisation.range(self.raw[learnt])
+        else:
+            normalisation = Normalisation.standard(self.raw[learnt], clip=_CLIP)
+        features = [normalisation.transform(self.raw[part]).astype(np.float64) for part in parts]
+        if scaling == "discriminant":
+            directions = hashing.DiscriminantFeatures()
+            directions.fit(normalisation.transform(self.raw[learnt]), self.labels[learnt])
+            features = [directions.transform(part) for part in features]
+        return features
+
+    def fold(self, number: int, scaling: Scaling) -> Fold:
+        """One fold's features, scaled by its training part."""
+        train, test = self.folds[number]
+        a, b = self.scaled(scaling, train, (train, test))
+        return Fold(
+            a, b, self.labels[train], self.labels[test], self.speakers[train], self.speakers[test], self.sentences[test]
+        )
+
+
+def open_study(request: Request) -> tuple[Workbench, list[Task]]:
+    """The corpus of a request, and its tasks: neutral against angry where both are acted, and all classes."""
+    bench = request.open_workbench()
+    return bench, tasks(bench)
+
+
+def tasks(bench: Workbench) -> list[Task]:
+    """Neutral against angry, where the corpus has both; last, all classes."""
+    found = [_task(bench, f"{len(bench.classes)} classes", bench.classes)]
+    pair = ("neutral", "angry")
+    if set(pair) <= set(bench.classes):
+        found.insert(0, _task(bench, "neutral or angry", pair))
+    return found
+
+
+def _task(bench: Workbench, name: str, classes: tuple[str, ...]) -> Task:
+    emotions = [bench.classes[i] for i in bench.targets]
+    chosen = np.array([i for i, emotion in enumerate(emotions) if emotion in classes])
+    place = {int(clip): i for i, clip in enumerate(chosen)}
+    folds = []
+    for split in speaker_folds(bench.corpus, 3 if bench.quick else 6, bench.seed, validation=0):
+        parts = [np.array([place[i] for i in part if i in place]) for part in (split.train, split.test)]
+        folds.append((parts[0], parts[1]))
+    clips = [bench.corpus[int(i)] for i in chosen]
+    return Task(
+        name,
+        classes,
+        bench.features(EGeMAPS())[chosen],
+        np.array([classes.index(emotions[i]) for i in chosen], np.int64),
+        np.array([bench.speakers[i] for i in chosen]),
+        np.array([clip.sentence or "" for clip in clips]),
+        folds,
+    )
+
+
+def plaintext_answers(fold: Fold) -> Labels:
+    """What the RBF machine on the plain features answers; C and γ searched on held-out speakers."""
+    svm, _ = train_svm(fold.train, fold.train_labels, fold.train_speakers, folds=_SEARCH_FOLDS)
+    return svm.predict(fold.test)
+
+
+def search_machine(fold: Fold, key: hashing.HashKey) -> tuple[float, float]:
+    """C and γ for hashes under keys like ``key``, searched on held-out speakers of the training part."""
+    names = [str(label) for label in range(int(fold.train_labels.max()) + 1)]
+    training = hashing.training_hashes(
+        key, fold.train, fold.train_labels, classes=names, speakers=list(fold.train_speakers)
+    )
+    _, search = hashing.train_hamming_svc(training, costs=_SEARCH_COSTS, spreads=_SEARCH_SPREADS, folds=_SEARCH_FOLDS)
+    return search.cost, search.gamma
+
+
+def hashed_answers(fold: Fold, key: hashing.HashKey, machine: tuple[float, float]) -> Labels:
+    """What the machine on hashes, with (C, γ), answers."""
+    k = key.parameters.k
+    train, test = (hashing.pack(hashing.modular_hash(part, key), k) for part in (fold.train, fold.test))
+    answers: Labels = hashing.HammingSVC(*machine).fit(train, fold.train_labels).predict(test)
+    return answers
+
+
+def hash_row(
+    *,
+    mode: str,
+    bench: Workbench,
+    split: str,
+    clips: int,
+    parameters: Mapping[str, JSONValue],
+    plain: float | None,
+    hashed: float | None,
+    metrics: Mapping[str, float | None],
+    published: Mapping[str, float | None] | None = None,
+) -> Row:
+    """A row of paradigm ``hashing`` that no parties ran: its costs are null."""
+    row = plaintext_row(
+        mode=mode,
+        model="svm",
+        corpus=bench.corpus.name,
+        split=split,
+        seed=bench.seed,
+        n_queries=clips,
+        parameters=parameters,
+        accuracy=plain,
+        metrics=metrics,
+        published=published or {},
+    )
+    return msgspec.structs.replace(row, paradigm="hashing", accuracy_private=hashed, security=SECURITY)
+
+
+def split_name(task: Task) -> str:
+    """How the clips were split."""
+    return f"speakers, {len(task.folds)} folds"

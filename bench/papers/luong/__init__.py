@@ -1,0 +1,1 @@
+"""Luong, Tran, Gharib, Drossos, Virtanen: RDAL-M."""

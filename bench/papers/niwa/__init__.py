@@ -1,0 +1,1 @@
+"""Niwa, Shiota, Kiya: secret-key transforms of speech."""

@@ -1,0 +1,1 @@
+"""Sounds and pictures of the secret-key transforms, and the papers' own loops and attacks."""

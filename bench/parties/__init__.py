@@ -1,0 +1,1 @@
+"""Parties as processes, driven query by query."""

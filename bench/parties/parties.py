@@ -1,0 +1,339 @@
+"""Alice, Bob and, where there is one, the dealer as operating-system processes, driven query by query.
+
+Bob and the dealer are hosts and sessions of :mod:`sotto.serving`, as ``sotto bob`` and ``sotto dealer`` run them.
+Alice and the hosts are started afresh (never forked), each gets its own orders only and talks to the others over real
+links; this process, which plays the experimenter and knows everything, stays out of their traffic.  Every wait ends: at
+the timeout, or when a process dies.
+"""
+
+from __future__ import annotations
+
+import functools
+import multiprocessing
+import secrets
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection, wait
+from types import TracebackType
+from typing import Any, Literal, Self, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from sotto.bench.parties import party
+from sotto.bench.parties.control import (
+    Answered,
+    Ask,
+    Connect,
+    Count,
+    CountNow,
+    EndSession,
+    Failed,
+    Message,
+    Prepare,
+    Prepared,
+    Provision,
+    Provisioned,
+    Ready,
+    Report,
+    difference,
+    hear,
+    tell,
+)
+from sotto.bench.parties.party import HostedPart, Measured, Orders, Part
+from sotto.link import LOOPBACK, Array, Shape, listen
+from sotto.serving.limits import Limits
+from sotto.serving.service import sessions as serving_sessions
+from sotto.serving.service.hosting import HostProcess, one_thread_each
+from sotto.serving.service.reports import HostFailed, Loaded
+
+T = TypeVar("T")
+P = TypeVar("P", Prepared, Provisioned, Answered)
+
+
+class PartyError(RuntimeError):
+    """A party's process failed or died; the message is one line per party that said why."""
+
+
+@dataclass(frozen=True)
+class Phase:
+    """One step as Alice waited for it, and what each party used meanwhile, by role."""
+
+    milliseconds: float
+    counts: Mapping[str, Count]
+
+    @property
+    def bytes(self) -> int:
+        """All that anyone sent."""
+        return sum(count.sent for count in self.counts.values())
+
+
+@dataclass(frozen=True)
+class Asked:
+    """An answered query: labels (n,) int64 and, where they were asked for, scores (n, classes) float32.
+
+    ``offline`` is what was prepared for this query alone before Alice's features came in; None where nothing was.
+    """
+
+    labels: npt.NDArray[np.int64]
+    scores: npt.NDArray[np.float32] | None
+    online: Phase
+    offline: Phase | None
+
+
+@dataclass
+class _Alice:
+    process: Any
+    pipe: Connection
+
+
+@dataclass
+class _Service:
+    """Bob or the dealer: a host that serves one part, its port, and the pipe on which its sessions report."""
+
+    part: Part
+    host: HostProcess
+    port: int
+    pipe: Connection
+
+
+@dataclass
+class Parties:
+    """A running set of parties.  Use as a context manager; :meth:`finish` gives every party's report.
+
+    ``sessions``: for each session that Alice will open, with its own links and set-up, the part of every role; all
+    sessions have the same roles.  ``timeout``: seconds any single wait may take, in the parties and here.
+    ``keep_payloads``: bytes of each message kept for a transcript.
+    """
+
+    sessions: Sequence[Mapping[str, Part]]
+    shape: Shape = LOOPBACK
+    timeout: float = 120.0
+    keep_payloads: int = 0
+    _token: bytes = field(default_factory=lambda: secrets.token_bytes(16), repr=False)
+    _alice: _Alice | None = None
+    _services: dict[str, _Service] = field(default_factory=dict)
+    _reports: dict[str, Report] = field(default_factory=dict)
+    _opened: int = 0
+    _provisions: bool = False
+
+    def __enter__(self) -> Self:
+        try:
+            self._alice = self._start_alice()
+            self._serve(self.sessions[0])
+        except BaseException:
+            self._stop()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop()
+
+    @property
+    def roles(self) -> tuple[str, ...]:
+        return tuple(self.sessions[0])
+
+    @property
+    def provisions(self) -> bool:
+        """Whether the open session prepares each query ahead."""
+        return self._provisions
+
+    def prepare(self) -> Phase:
+        """Open a session and do all that comes before its first query."""
+        self._serve(self.sessions[self._opened])
+        self._opened += 1
+        self._order(Connect({role: service.port for role, service in self._services.items()}), Ready)
+        prepared, phase = self._phase(Prepare(), Prepared)
+        self._provisions = prepared.provisions
+        return phase
+
+    def ask(self, features: npt.NDArray[np.float32]) -> Asked:
+        """One query of a batch, ``features`` (n, …) float32, prepared ahead where the paradigm does that."""
+        offline = None
+        if self._provisions:
+            _, offline = self._phase(Provision(len(features)), Provisioned)
+        answered, online = self._phase(Ask(Array.of(features)), Answered)
+        scores = answered.scores
+        return Asked(
+            answered.labels.numpy(dtype="int64", shape=(len(features),)),
+            None if scores is None else scores.numpy(dtype="float32", shape=(len(features), None)),
+            online,
+            offline if offline and offline.bytes else None,
+        )
+
+    def end_session(self) -> None:
+        """Close the session's links, and take the reports of those who served it."""
+        self._tell("alice", EndSession())
+        for role in self._services:
+            report = self._expect(role, Report)
+            before = self._reports.get(role)
+            if before:
+                report = Report(
+                    max(before.peak_rss_mb, report.peak_rss_mb), before.seen + report.seen, before.notes + report.notes
+                )
+            self._reports[role] = report
+
+    def finish(self) -> dict[str, Report]:
+        """Wait until Alice has ended of herself, and return what each party reports."""
+        return {"alice": self._expect("alice", Report), **self._reports}
+
+    def _serve(self, parts: Mapping[str, Part]) -> None:
+        """Have everybody but Alice host his part of a session."""
+        if any(service.part is not parts[role] for role, service in self._services.items()):
+            for role in list(self._services):
+                self._end_service(role)
+        kinds: tuple[Literal["dealer", "bob"], ...] = ("dealer", "bob")  # Bob has to know where the dealer is
+        for kind in kinds:
+            if kind in parts and kind not in self._services:
+                self._services[kind] = self._start_service(kind, parts[kind])
+        for role, service in self._services.items():
+            if not service.host.loaded:
+                self._await_loaded(role, service)
+
+    def _start_service(self, role: Literal["bob", "dealer"], part: Part) -> _Service:
+        ours, theirs = multiprocessing.Pipe()
+        dealer = self._services.get("dealer")
+        with listen() as listener:
+            port = listener.address[1]
+            orders = serving_sessions.Orders(
+                role=role,
+                load=functools.partial(HostedPart, part, role == "bob" and "dealer" in self.roles),
+                dealer=("127.0.0.1", dealer.port) if dealer and role == "bob" else None,
+                limits=Limits(
+                    sessions=1,
+                    arrival_seconds=self.timeout,
+                    wait_seconds=self.timeout,
+                    idle_seconds=self.timeout,
+                    message_seconds=self.timeout,
+                    session_mb=1 << 20,  # as much as there is: what it takes is measured
+                ),
+                token=self._token,
+                shape=self.shape,
+                progress=False,
+                probe=Measured(theirs, self.keep_payloads),
+            )
+            host = HostProcess(orders, listener.detach())
+        theirs.close()
+        return _Service(part, host, port, ours)
+
+    def _await_loaded(self, role: str, service: _Service) -> None:
+        deadline = time.monotonic() + self.timeout + 30
+        while not service.host.loaded:
+            if not wait([service.host.reports], timeout=max(0.0, deadline - time.monotonic())):
+                raise PartyError(f"{role} did not start within {self.timeout + 30:g} s: raise --timeout")
+            try:
+                report = service.host.hear()
+            except EOFError:
+                raise PartyError(f"{role}: its process ended with code {service.host.exit_code}") from None
+            if isinstance(report, HostFailed):
+                error = PartyError(f"{role}: {report.reason}")
+                error.add_note(f"--- in {role}'s process ---\n{report.trace}")
+                raise error
+            service.host.loaded = isinstance(report, Loaded)
+
+    def _end_service(self, role: str) -> None:
+        service = self._services.pop(role)
+        service.host.stop()
+        service.pipe.close()
+
+    def _start_alice(self) -> _Alice:
+        orders = Orders(
+            sessions=tuple(parts["alice"] for parts in self.sessions),
+            shape=self.shape,
+            timeout=self.timeout,
+            token=self._token,
+            keep_payloads=self.keep_payloads,
+        )
+        context = multiprocessing.get_context("spawn")
+        ours, theirs = context.Pipe()
+        process = context.Process(target=party.run_alice, args=(orders, theirs), name="sotto-alice", daemon=True)
+        with one_thread_each():
+            process.start()
+        theirs.close()
+        return _Alice(process, ours)
+
+    def _pipe(self, role: str) -> Connection:
+        if role == "alice":
+            if self._alice is None:
+                raise PartyError("the parties have not been started: use them as a context manager")
+            return self._alice.pipe
+        return self._services[role].pipe
+
+    def _order(self, message: Message, answer: type[T]) -> T:
+        self._tell("alice", message)
+        return self._expect("alice", answer)
+
+    def _phase(self, message: Message, answer: type[P]) -> tuple[P, Phase]:
+        """One of Alice's steps, and what every party used for it."""
+        before = self._counts()
+        done = self._order(message, answer)
+        after = self._counts()
+        counts = {role: difference(after[role], before[role]) for role in before}
+        return done, Phase(done.milliseconds, {"alice": done.traffic, **counts})
+
+    def _counts(self) -> dict[str, Count]:
+        """What Bob and the dealer have used so far; Alice, who may be at work, counts herself."""
+        others = [role for role in self.roles if role != "alice"]
+        for role in others:
+            self._tell(role, CountNow())
+        return {role: self._expect(role, Count) for role in others}
+
+    def _tell(self, role: str, message: Message) -> None:
+        try:
+            tell(self._pipe(role), message)
+        except OSError:
+            raise self._failure() from None
+
+    def _expect(self, role: str, kind: type[T]) -> T:
+        pipe = self._pipe(role)
+        # A party ends its own waits at the timeout and says why; the margin lets it.
+        if not wait([pipe], timeout=self.timeout + 30):
+            raise PartyError(
+                f"{role} did not report within {self.timeout + 30:g} s: raise --timeout if it is only slow"
+            )
+        try:
+            message = hear(pipe)
+        except (EOFError, OSError):
+            raise self._failure() from None
+        if isinstance(message, Failed):
+            raise self._failure({role: message})
+        if not isinstance(message, kind):
+            raise PartyError(f"{role} reported {type(message).__name__} out of turn")
+        return message
+
+    def _failure(self, said: dict[str, Failed] | None = None) -> PartyError:
+        """One error out of what every party says; the others get a moment to say it."""
+        reasons = dict(said or {})
+        deadline = time.monotonic() + 3
+        for role in ("alice", *self._services):
+            while role not in reasons and self._pipe(role).poll(max(0.0, deadline - time.monotonic())):
+                try:
+                    message = hear(self._pipe(role))
+                except (EOFError, OSError):
+                    break
+                if isinstance(message, Failed):
+                    reasons[role] = message
+        lines = [f"{role}: {failed.reason}" for role, failed in reasons.items()]
+        if self._alice and "alice" not in reasons:
+            self._alice.process.join(0.2)
+            if self._alice.process.exitcode not in (None, 0):
+                lines.append(f"alice: its process ended with code {self._alice.process.exitcode}")
+        error = PartyError("; ".join(lines) or "a party's process ended without saying why")
+        for role, failed in reasons.items():
+            if failed.trace:
+                error.add_note(f"--- in {role}'s process ---\n{failed.trace}")
+        return error
+
+    def _stop(self) -> None:
+        if self._alice:
+            self._alice.pipe.close()
+            self._alice.process.join(5)
+            for end in (self._alice.process.terminate, self._alice.process.kill):
+                if self._alice.process.is_alive():
+                    end()
+                    self._alice.process.join(3)
+        for role in list(self._services):
+            self._end_service(role)

@@ -1,0 +1,1 @@
+"""Classifying hashes: kernel, support vector machine, training hashes."""

@@ -1,0 +1,1 @@
+"""Secure Modular Hashing itself: key, hash, packing, distances, and what they leak."""

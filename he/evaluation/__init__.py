@@ -1,0 +1,1 @@
+"""Evaluating on ciphertexts: three evaluators, their ciphertexts and keys."""

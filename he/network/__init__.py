@@ -1,0 +1,1 @@
+"""The network as a circuit: layers, packing, program, modulus chain, parameter sets."""

@@ -1,0 +1,1 @@
+"""Choosing parameters: ranges, noise, overflow, precision, flooding."""

@@ -1,0 +1,1 @@
+"""Training: recipes, augmentation, seeded loops, cross-validation, cached models."""

@@ -1,0 +1,193 @@
+"""From a corpus and a speaker-disjoint split to a trained, scored and cached model.
+
+A fitted model is kept in the cache folder under a name that covers the recipe, the split, the seed and the content of
+every clip, so that an interrupted experiment continues where it stopped. The cache holds models of the recordings it
+has seen, unencrypted; whoever may not have a model must not read that folder.
+"""
+
+import hashlib
+import logging
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from sotto.audio import cache
+from sotto.audio.corpus import Corpus
+from sotto.audio.features import MFCC, Waveform, extract
+from sotto.audio.reading import content_digest
+from sotto.audio.splits import Split
+from sotto.models.architectures import Argument, ModelError, build
+from sotto.models.learning.augmentation import Augmentation, Variations, VariedCepstra
+from sotto.models.learning.evaluation import accuracy, unweighted_average_recall
+from sotto.models.learning.perturbation import Perturbation, Perturbed
+from sotto.models.learning.recipes import Recipe
+from sotto.models.learning.training import Examples, Fixed, predict, train
+from sotto.models.normalisation import Normalisation
+from sotto.models.weights import ModelRecord, load, save
+
+REVISION = 1
+"""Raised when the same recipe begins to give another model, so that models of older code are not reused."""
+
+_log = logging.getLogger("sotto")
+
+
+def fit(
+    corpus: Corpus,
+    split: Split,
+    recipe: Recipe,
+    *,
+    label: str = "emotion",
+    seed: int = 0,
+    jobs: int | None = None,
+    progress: bool = True,
+    cached: bool = True,
+    variations: Callable[[], Variations] | None = None,
+) -> tuple[nn.Module, ModelRecord]:
+    """Train ``recipe`` on the training speakers of ``split`` and score it on its test speakers.
+
+    Args:
+        corpus: every clip has a speaker and ``label``.
+        split: speaker-disjoint, checked again here. Recipes without early stopping train on its validation
+            speakers too; the test speakers are only ever scored.
+        recipe: see :mod:`sotto.models.learning.recipes`.
+        label: what to classify.
+        seed: of the training run.
+        jobs: processes for feature extraction.
+        progress: show bars on standard error.
+        cached: return the model of an earlier run with the same recipe, split, seed and clips, if there is one.
+        variations: the augmented frames, when the caller shares them between splits.
+
+    Returns:
+        The network in evaluation mode and its record; ``scores`` has ``accuracy`` and ``uar`` on the test
+        speakers, ``test_clips``, and ``training_seconds``.
+
+    Raises:
+        CorpusError: the corpus lacks a label, a clip cannot be read, or the split shares a speaker.
+        ModelError: the recipe does not fit the corpus.
+    """
+    split.check(corpus)
+    path = cache.root() / "models" / f"{recipe.name}-{_key(corpus, split, recipe, label, seed)}.safetensors"
+    if cached and (found := _earlier(path)) is not None:
+        _log.info("%s: reused the %s model of %s, seed %d", corpus.name, recipe.name, split.name, seed)
+        return found
+    module, record = _fitted(corpus, split, recipe, label, seed, jobs, progress, variations)
+    if cached:
+        _keep(path, module, record)
+    return module, record
+
+
+def _fitted(
+    corpus: Corpus,
+    split: Split,
+    recipe: Recipe,
+    label: str,
+    seed: int,
+    jobs: int | None,
+    progress: bool,
+    variations: Callable[[], Variations] | None,
+) -> tuple[nn.Module, ModelRecord]:
+    features = extract(corpus, recipe.features, jobs=jobs, progress=progress)
+    classes = corpus.classes(label)
+    targets = corpus.targets(label, classes)
+    arguments: dict[str, Argument] = {"classes": len(classes), **recipe.arguments}
+    early = recipe.schedule.patience is not None
+    training = list(split.train) + ([] if early else list(split.validation))
+    normalisation = _statistics(recipe, features[training])
+    plain = normalisation.transform(features)
+    examples: Examples = Fixed(plain)
+    if isinstance(recipe.augmentation, Perturbation):
+        examples = Perturbed(plain, recipe.augmentation)
+    elif recipe.augmentation is not None:
+        frames = variations() if variations is not None else varied(corpus, recipe, jobs, progress)
+        examples = VariedCepstra(features, frames, normalisation)
+    begun = time.perf_counter()
+    module = train(
+        partial(build, recipe.architecture, arguments),
+        examples,
+        targets,
+        speakers=corpus.labels("speaker"),
+        training=training,
+        validation=split.validation if early else (),
+        schedule=recipe.schedule,
+        seed=seed,
+        progress=progress,
+        label=f"{corpus.name} {recipe.name} {split.name}",
+    ).module
+    seconds = time.perf_counter() - begun
+    test = list(split.test)
+    record = ModelRecord(
+        architecture=recipe.architecture,
+        arguments=arguments,
+        classes=classes,
+        features=recipe.features.to_record(),
+        normalisation=normalisation,
+        corpus=corpus.name,
+        split=split.name,
+        seed=seed,
+        scores={**_scores(targets[test], predict(module, plain[test]).argmax(1)), "training_seconds": seconds},
+    )
+    return module, record
+
+
+def _scores(targets: NDArray[np.int64], predicted: NDArray[np.int64]) -> dict[str, float]:
+    return {
+        "accuracy": accuracy(targets, predicted),
+        "uar": unweighted_average_recall(targets, predicted),
+        "test_clips": float(len(targets)),
+    }
+
+
+def varied(corpus: Corpus, recipe: Recipe, jobs: int | None = None, progress: bool = True) -> Variations:
+    """The augmented frames of ``corpus`` that ``recipe`` trains on; raises ModelError when it has none."""
+    if not isinstance(recipe.augmentation, Augmentation) or not isinstance(recipe.features, MFCC):
+        raise ModelError(f"recipe {recipe.name} does not train on varied frames")
+    return Variations(corpus, recipe.features, recipe.augmentation, jobs=jobs, progress=progress)
+
+
+def _statistics(recipe: Recipe, features: NDArray[np.float32]) -> Normalisation:
+    # One mean and scale for all samples of a waveform; per coefficient otherwise.
+    axes = (0, 1) if isinstance(recipe.features, Waveform) else None
+    if recipe.normalisation == "range":
+        return Normalisation.range(features, axes=axes, clip=1.0)
+    return Normalisation.standard(features, axes=axes)
+
+
+def _key(corpus: Corpus, split: Split, recipe: Recipe, label: str, seed: int) -> str:
+    clips = hashlib.blake2b(digest_size=16)
+    for clip, value, speaker in zip(corpus, corpus.labels(label), corpus.labels("speaker"), strict=True):
+        clips.update(f"{clip.id}\0{content_digest(clip)}\0{value}\0{speaker}\n".encode())
+    parts = {"train": split.train, "validation": split.validation, "test": split.test}
+    return cache.key_of(
+        {
+            "clips": clips.hexdigest(),
+            "split": {"name": split.name, **{name: list(part) for name, part in parts.items()}},
+            "recipe": recipe.to_record(),
+            "label": label,
+            "seed": seed,
+            "revision": REVISION,
+            "torch": torch.__version__,
+        }
+    )
+
+
+def _earlier(path: Path) -> tuple[nn.Module, ModelRecord] | None:
+    if not path.exists():
+        return None
+    try:
+        return load(path)
+    except ModelError as error:
+        _log.warning("cache: %s; it is trained again", error)
+        return None
+
+
+def _keep(path: Path, module: nn.Module, record: ModelRecord) -> None:
+    try:
+        save(path, module, record)
+    except OSError as error:
+        _log.warning("cache: cannot write %s (%s); going on without it", path, error.strerror or error)

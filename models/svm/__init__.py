@@ -1,0 +1,1 @@
+"""The support vector machine on plain features."""

@@ -1,0 +1,1 @@
+"""Stock CrypTen over our own links: the reference row."""

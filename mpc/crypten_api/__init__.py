@@ -1,0 +1,1 @@
+"""CrypTen's interface on our gates: unchanged `crypten.nn` programs in our modes."""

@@ -1,0 +1,1 @@
+"""The dealer: what it serves, and what it has in stock."""

@@ -1,0 +1,132 @@
+"""The dealer's loop in our own modes: one program per session, one bundle per request, each number once.
+
+Bundles come from the dealer's stock (:mod:`sotto.mpc.dealing.stock`) where it has some for the session's terms, fresh
+ones otherwise.
+"""
+
+from __future__ import annotations
+
+import secrets
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from sotto.link import FrameError, Link, LinkClosed, decode
+from sotto.mpc.errors import PlanError, reason
+from sotto.mpc.graph.program import Program, compile_program
+from sotto.mpc.messages import JOIN_BYTES, QUERY_BYTES, TERMS_BYTES, Mode, Query, Terms, require_party
+
+if TYPE_CHECKING:
+    from sotto.mpc.dealing.stock import Stock, StockedDealing
+
+SECRET_BYTES = 32
+
+
+class Dealing(ABC):
+    """What the dealer makes for one session out of its ``secret``, 32 bytes; bundles are fresh each time."""
+
+    def __init__(self, program: Program, secret: bytes) -> None:
+        self._program = program
+        self._secret = secret
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}>"
+
+    @abstractmethod
+    def openings(self) -> tuple[bytes | None, bytes | None]:
+        """What Alice and Bob are sent once per session, before any bundle; None: nothing."""
+
+    @abstractmethod
+    def bundle(self, examples: int, number: int) -> tuple[bytes, bytes]:
+        """Bundle ``number`` for Alice and for Bob."""
+
+
+class BundleSupply:
+    """Serves any number of sessions of one Alice and one Bob, one after the other."""
+
+    def __init__(self, mode: Mode, dealing: type[Dealing], idle_timeout: float, stock: Stock | None = None) -> None:
+        self._mode = mode
+        self._stock = stock
+        self._dealing = dealing
+        self._idle = idle_timeout
+
+    def serve(self, alice: Link, bob: Link) -> None:
+        """Serve until Alice closes her link.  Raises :class:`sotto.link.LinkError` after telling both parties why."""
+        session: _Session | None = None
+        try:
+            while True:
+                limits = {"dealer.join": JOIN_BYTES} | ({"dealer.request": QUERY_BYTES} if session else {})
+                try:
+                    name, payload = alice.receive_any(limits, timeout=self._idle)
+                except LinkClosed:
+                    return
+                if name == "dealer.join":
+                    if session:
+                        session.close()
+                    session = None
+                    session = self._join(payload, alice, bob)
+                elif session:
+                    session.serve(decode(payload, Query).examples)
+        except Exception as error:
+            for link in (alice, bob):
+                link.fail(reason(error))
+            raise
+        finally:
+            if session:
+                session.close()
+
+    def _join(self, payload: bytearray, alice: Link, bob: Link) -> _Session:
+        require_party(payload, 0, self._mode)
+        require_party(bob.receive("dealer.join", limit=JOIN_BYTES), 1, self._mode)
+        terms = alice.receive("dealer.terms", limit=TERMS_BYTES)
+        if terms != bob.receive("dealer.terms", limit=TERMS_BYTES):
+            raise FrameError("alice and bob told the dealer of different networks: open new links and prepare again")
+        agreed = decode(terms, Terms)
+        try:
+            program = compile_program(agreed.plan, agreed.ranges, agreed.reveal)
+        except PlanError as error:
+            raise FrameError(str(error)) from None
+        stocked = self._stock.claim(agreed, self._mode) if self._stock else None
+        try:
+            secret = stocked.secret if stocked else secrets.token_bytes(SECRET_BYTES)
+            return _Session(program, self._dealing(program, secret), stocked, alice, bob)
+        except BaseException:
+            if stocked:
+                stocked.close()
+            raise
+
+
+class _Session:
+    """Numbers the bundles of one session: first those in stock, then fresh ones."""
+
+    def __init__(
+        self, program: Program, dealing: Dealing, stocked: StockedDealing | None, alice: Link, bob: Link
+    ) -> None:
+        self._program = program
+        self._dealing = dealing
+        self._stocked = stocked
+        self._links = (alice, bob)
+        self._next = stocked.count if stocked else 0
+        for link, opening in zip(self._links, dealing.openings(), strict=True):
+            if opening is not None:
+                link.send("dealer.session", opening)
+
+    def serve(self, examples: int) -> None:
+        """Make and send the next bundle."""
+        if not 1 <= examples <= self._program.part:
+            raise FrameError(
+                f"alice asked the dealer for a bundle of {examples} examples, 1 to {self._program.part} fit"
+            )
+        pair: Sequence[bytes | memoryview] | None = self._stocked.take(examples) if self._stocked else None
+        if pair is None:
+            number, self._next = self._next, self._next + 1
+            pair = self._dealing.bundle(examples, number)
+        for link, data in zip(self._links, pair, strict=True):
+            link.send("dealer.bundle", data)
+        if self._stocked:
+            self._stocked.discard()
+
+    def close(self) -> None:
+        """What is left in stock fits no other session: destroy it."""
+        if self._stocked:
+            self._stocked.close()

@@ -1,0 +1,1 @@
+"""Function secret sharing: distributed comparison functions, and the gates that evaluate them."""

@@ -1,0 +1,169 @@
+"""The comparison keys of :mod:`sotto.mpc.fss.dcf` in NumPy and OpenSSL's AES: the definition, and the path of any
+processor.
+
+:mod:`sotto.mpc.fss.dcf_kernel` computes the same words bit for bit and is tested against this module.  Inputs are those
+of
+:mod:`sotto.mpc.fss.dcf`, already checked.  Source: Boyle et al. 2021 (ePrint 2020/1392), figure 1, with XOR in place of
+addition.
+
+A block is two 64-bit words, the low one first; "bit 0" is the lowest bit of the low word.  A seed is a block whose
+three lowest bits are clear: that is where the child (0 left, 1 right) and the purpose of a block are written before it
+goes through AES, and where the control bits are found in what comes out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+
+Words = npt.NDArray[np.uint64]
+
+LEAF_BITS = 7  # a block has one output bit for each of 2^7 points, so the last seven levels need no tree
+_ONE = np.uint64(1)
+SEED_MASK = np.array([2**64 - 8, 2**64 - 1], np.uint64)
+
+_BIT_LEAF = 2
+_TAG_VALUE = np.uint64(2)
+_TAG_LEAF = 4
+
+
+def bit_planes(width: int) -> int:
+    """How many planes the corrections of bit keys have: one for each level of the tree, and the final one."""
+    return max(0, width - LEAF_BITS) + 1
+
+
+def tag_planes(width: int) -> int:
+    """How many planes the corrections of tag keys have: a seed's and a value's for each level, and the final one."""
+    return 2 * width + 1
+
+
+def generate_bits(alpha: Words, width: int, roots: Words, key: bytes) -> Words:
+    expand = _expansion(key)
+    depth = bit_planes(width) - 1
+    corrections = np.empty((depth + 1, alpha.size, 2), np.uint64)
+    seeds, control, value = *_start(roots), np.zeros_like(alpha)
+    for level in range(depth):
+        keep = _bit(alpha, width - 1 - level)
+        kept, lost = expand(_low(seeds, keep)), expand(_low(seeds, keep ^ _ONE))
+        kept_sum, lost_sum = kept[0] ^ kept[1], lost[0] ^ lost[1]
+        value_correction = _bit(lost_sum[:, 0], 1) ^ value ^ keep
+        value ^= _bit(kept_sum[:, 0], 1) ^ value_correction
+        correction = _control_correction(kept_sum, lost_sum, keep)
+        seeds, control = _next(kept, control, correction, keep)
+        corrections[level] = _low(correction, value_correction << np.uint64(2))
+    leaves = expand(_low(seeds, _BIT_LEAF))
+    below = _ones_below(alpha & _index_mask(width, depth))
+    corrections[depth] = leaves[0] ^ leaves[1] ^ _all_or_none(value)[:, None] ^ below
+    return corrections
+
+
+def evaluate_bits(
+    party: int, points: Words, width: int, root: Words, corrections: Words, key: bytes
+) -> npt.NDArray[np.uint8]:
+    expand = _expansion(key)
+    depth = bit_planes(width) - 1
+    seed, control, value = root & SEED_MASK, np.full_like(points, party), np.zeros_like(points)
+    for level in range(depth):
+        step = _bit(points, width - 1 - level)
+        child = expand(_low(seed, step))
+        correction = corrections[level]
+        value ^= _bit(child[:, 0], 1) ^ control & _bit(correction[:, 0], 2)
+        seed, control = _next(child, control, correction, step)
+    leaf = expand(_low(seed, _BIT_LEAF)) ^ corrections[depth] & _all_or_none(control)[:, None]
+    index = points & _index_mask(width, depth)
+    word = np.where(index < 64, leaf[:, 0], leaf[:, 1])
+    return (value ^ _bit(word, index & np.uint64(63))).astype(np.uint8)
+
+
+def generate_tags(alpha: Words, width: int, roots: Words, key: bytes, payload: Words) -> Words:
+    expand = _expansion(key)
+    corrections = np.empty((tag_planes(width), alpha.size, 2), np.uint64)
+    seeds, control = _start(roots)
+    value = np.zeros((alpha.size, 2), np.uint64)
+    for level in range(width):
+        keep = _bit(alpha, width - 1 - level)
+        kept, lost = expand(_low(seeds, keep)), expand(_low(seeds, keep ^ _ONE))
+        kept_value = np.bitwise_xor.reduce(expand(_low(seeds, keep | _TAG_VALUE)))
+        lost_value = np.bitwise_xor.reduce(expand(_low(seeds, keep ^ _ONE | _TAG_VALUE)))
+        value_correction = lost_value ^ value ^ payload & _all_or_none(keep)[:, None]
+        value ^= kept_value ^ value_correction
+        correction = _control_correction(kept[0] ^ kept[1], lost[0] ^ lost[1], keep)
+        seeds, control = _next(kept, control, correction, keep)
+        corrections[2 * level], corrections[2 * level + 1] = correction, value_correction
+    leaves = expand(_low(seeds, _TAG_LEAF))
+    corrections[2 * width] = leaves[0] ^ leaves[1] ^ value
+    return corrections
+
+
+def evaluate_tags(party: int, points: Words, width: int, root: Words, corrections: Words, key: bytes) -> Words:
+    expand = _expansion(key)
+    seed, control = root & SEED_MASK, np.full_like(points, party)
+    share = np.zeros_like(seed)
+    for level in range(width):
+        step = _bit(points, width - 1 - level)
+        child, value = expand(_low(seed, step)), expand(_low(seed, step | _TAG_VALUE))
+        share ^= value ^ corrections[2 * level + 1] & _all_or_none(control)[:, None]
+        seed, control = _next(child, control, corrections[2 * level], step)
+    leaf = expand(_low(seed, _TAG_LEAF))
+    return share ^ leaf ^ corrections[2 * width] & _all_or_none(control)[:, None]
+
+
+def _expansion(key: bytes) -> Callable[[Words], Words]:
+    """Matyas, Meyer and Oseas 1985: x -> AES_key(x) xor x, of every block (…, 2)."""
+    # ECB is the bare permutation, and that is what the construction is made of.
+    cipher = Cipher(algorithms.AES(key), modes.ECB()).encryptor()  # noqa: S305
+
+    def expand(blocks: Words) -> Words:
+        encrypted = np.frombuffer(cipher.update(blocks.astype("<u8").tobytes()), "<u8").astype(np.uint64, copy=False)
+        return encrypted.reshape(blocks.shape) ^ blocks
+
+    return expand
+
+
+def _start(roots: Words) -> tuple[Words, Words]:
+    """Both parties' seeds (2, N, 2) and control bits (2, N) at the root: party 1 starts with t = 1."""
+    control = np.zeros(roots.shape[:2], np.uint64)
+    control[1] = 1
+    return roots & SEED_MASK, control
+
+
+def _control_correction(kept_sum: Words, lost_sum: Words, keep: Words) -> Words:
+    """The correction of seed and control bits: off the path to alpha both parties continue alike, on it they differ."""
+    keep_bit, lose_bit = _bit(kept_sum[:, 0], 0) ^ _ONE, _bit(lost_sum[:, 0], 0)
+    return _low(lost_sum & SEED_MASK, (keep_bit << keep) | (lose_bit << (keep ^ _ONE)))
+
+
+def _next(child: Words, control: Words, correction: Words, step: Words) -> tuple[Words, Words]:
+    """Seed and control bit of the ``child`` taken (…, N, 2), corrected where the parent's control bit is set."""
+    seed = (child ^ correction & _all_or_none(control)[..., None]) & SEED_MASK
+    return seed, _bit(child[..., 0], 0) ^ control & _bit(correction[..., 0], step)
+
+
+def _low(blocks: Words, bits: Words | int) -> Words:
+    """The blocks with ``bits`` written over clear low bits."""
+    marked = blocks.copy()
+    marked[..., 0] |= np.asarray(bits, np.uint64)
+    return marked
+
+
+def _bit(words: Words, position: Words | int) -> Words:
+    return words >> np.asarray(position, np.uint64) & _ONE
+
+
+def _all_or_none(bits: Words) -> Words:
+    return np.uint64(0) - bits
+
+
+def _index_mask(width: int, depth: int) -> np.uint64:
+    """The part of a point that says which bit of the leaf is its own."""
+    return np.uint64(2 ** (width - depth) - 1)
+
+
+def _ones_below(count: Words) -> Words:
+    """Blocks (N, 2) in which the bits 0 … ``count`` - 1 are set; ``count`` < 128."""
+    ones = (_ONE << (count & np.uint64(63))) - _ONE
+    low = count < 64
+    return np.stack([np.where(low, ones, np.uint64(2**64 - 1)), np.where(low, np.uint64(0), ones)], axis=-1)

@@ -1,0 +1,80 @@
+"""What fits into CrypTen's fixed point: 64-bit words with 16 fractional bits.
+
+A product carries 32 fractional bits until it is cut back to 16, so a value v is held as v · 2^32 for a moment
+and |v| must stay below 2^31 or the ring wraps.  Bob works out, from his weights and the public input limit, the
+largest value that any wire can take, and refuses a network that could come near; Alice refuses inputs beyond
+the limit.
+
+CrypTen's two-party truncation divides each share by itself.  The result is off by one unit in the last place at
+most, except with probability |x| · 2^16 / 2^64 per element, x being the word after truncation (v · 2^16): then
+it is off by 2^48 units, and the answer is garbage.  For |v| < 16 that is below 4e-9 an element.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+
+from sotto.mpc.errors import InputRefused, ModelRefused, PlanError
+from sotto.mpc.graph import plan as layers
+from sotto.mpc.graph.plan import Weights
+
+FRACTION_BITS = 16
+DEFAULT_INPUT_LIMIT = 128.0
+LARGEST_VALUE = 2.0**30  # one bit below the ring's edge for a value with 32 fractional bits
+
+
+def checked_features(features: npt.ArrayLike, plan: layers.ModelPlan) -> npt.NDArray[np.float32]:
+    """``features`` as float32 (n, *input_shape).  Raises :class:`InputRefused`; never quotes a value."""
+    try:
+        with np.errstate(over="ignore"):
+            values = np.asarray(features, dtype=np.float32)
+    except (TypeError, ValueError):
+        raise InputRefused("the features are no array of numbers") from None
+    if values.ndim == 0 or values.shape[1:] != plan.input_shape:
+        wanted = " × ".join(map(str, ("n", *plan.input_shape)))
+        raise InputRefused(f"this network takes features of shape {wanted}, not {' × '.join(map(str, values.shape))}")
+    try:
+        plan.require_batch(len(values))
+    except PlanError as error:
+        raise InputRefused(str(error)) from None
+    if not np.isfinite(values).all():
+        raise InputRefused("the features hold NaN or infinity: check the recording and the normalisation")
+    if np.abs(values).max() > plan.input_limit:
+        raise InputRefused(
+            f"the features leave the range ±{plan.input_limit:g} this network is declared for: normalise them"
+        )
+    return values
+
+
+def require_range(plan: layers.ModelPlan, weights: Weights) -> None:
+    """Raise :class:`ModelRefused` when some input within the limit could overflow the fixed point in some layer."""
+    shapes = plan.shapes()
+    bounds = [float(plan.input_limit)]
+    for number, layer in enumerate(plan.layers):
+        own = weights.get(number, {})
+        elements = max(math.prod(shapes[source]) for source in layer.sources)
+        bounds.append(_bound(layer, [bounds[source] for source in layer.sources], elements, own))
+        if not bounds[-1] < LARGEST_VALUE:
+            raise ModelRefused(
+                f"layer {number} ({type(layer).__name__}) can reach {bounds[-1]:.3g} for inputs within "
+                f"±{plan.input_limit:g}, beyond the fixed point: lower input_limit or scale the weights down"
+            )
+
+
+def _bound(layer: layers.Layer, inputs: list[float], elements: int, own: dict[str, npt.NDArray[np.float32]]) -> float:
+    """Largest absolute value of ``layer``'s output for inputs of ``elements`` elements within ``inputs``."""
+    if isinstance(layer, layers.Convolution | layers.Linear):
+        rows = np.abs(own["weight"].astype(np.float64)).reshape(len(own["weight"]), -1).sum(axis=1)
+        bias = np.abs(own["bias"].astype(np.float64)) if "bias" in own else 0.0
+        return float((rows * inputs[0] + bias).max())
+    if isinstance(layer, layers.ChannelAffine):
+        return float((np.abs(own["scale"]) * inputs[0] + np.abs(own["shift"])).max())
+    if isinstance(layer, layers.AveragePool | layers.AdaptiveAveragePool | layers.Mean):
+        # The sum comes before the division; it carries 16 fractional bits, not a product's 32.
+        return max(inputs[0], inputs[0] * elements / 2**FRACTION_BITS)
+    if isinstance(layer, layers.Add):
+        return sum(inputs)
+    return max(inputs)

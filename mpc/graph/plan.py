@@ -1,0 +1,287 @@
+"""The public half of Bob's network: which layers, of which shapes, in which order.  No weight is in it.
+
+Bob makes a plan from his module (:mod:`sotto.mpc.graph.capture`) and sends it; Alice believes nothing of it:
+:meth:`ModelPlan.shapes` works every shape out again and refuses what does not fit together or is too large,
+before anything is allocated. Values are numbered: value 0 is the input, value i + 1 the output of layer i, and
+a layer may use any earlier value.  All shapes are those of one example; the batch is an extra first axis
+everywhere.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TypeAlias
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from sotto.mpc.errors import PlanError
+
+Shape: TypeAlias = tuple[int, ...]
+
+#: Bob's tensors: layer number -> parameter name -> float32 array.  Never part of a plan.
+Weights: TypeAlias = dict[int, dict[str, npt.NDArray[np.float32]]]
+
+MAX_LAYERS = 512
+MAX_DIMENSIONS = 6
+MAX_PLACES = 1 << 12  # of adaptive pooling along an axis; its windows are laid one by one
+MAX_ELEMENTS = 1 << 26  # of one tensor, the batch included: 512 MiB as 64-bit words
+
+
+class _Layer(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag=True):
+    source: int
+
+    @property
+    def sources(self) -> tuple[int, ...]:
+        return (self.source,)
+
+    @property
+    def parameters(self) -> dict[str, Shape]:
+        """Names and shapes of the layer's secret tensors."""
+        return {}
+
+    def output(self, inputs: Sequence[Shape]) -> Shape:
+        """Shape of the layer's output; raises :class:`PlanError` when the inputs do not fit."""
+        return inputs[0]
+
+    @property
+    def spread(self) -> int:
+        """How many elements are held at once for one element of the output."""
+        return 1
+
+
+class Convolution(_Layer, frozen=True, forbid_unknown_fields=True):
+    """Convolution over one or two axes: input (in_channels, …), output (out_channels, …)."""
+
+    in_channels: int
+    out_channels: int
+    kernel: Shape
+    stride: Shape
+    padding: Shape
+    dilation: Shape
+    groups: int
+    bias: bool
+
+    @property
+    def parameters(self) -> dict[str, Shape]:
+        weight = (self.out_channels, self.in_channels // self.groups, *self.kernel)
+        return {"weight": weight} | ({"bias": (self.out_channels,)} if self.bias else {})
+
+    def output(self, inputs: Sequence[Shape]) -> Shape:
+        _require(self.groups > 0 and self.in_channels % self.groups == 0, "groups do not divide the input channels")
+        _require(self.out_channels > 0 and self.out_channels % self.groups == 0, "groups do not divide the channels")
+        _require(inputs[0][:1] == (self.in_channels,), "a convolution's input has other channels")
+        return (self.out_channels, *_slide(inputs[0][1:], self.kernel, self.stride, self.padding, self.dilation))
+
+
+class Linear(_Layer, frozen=True, forbid_unknown_fields=True):
+    """Affine map of the last axis: (…, inputs) to (…, outputs)."""
+
+    inputs: int
+    outputs: int
+    bias: bool
+
+    @property
+    def parameters(self) -> dict[str, Shape]:
+        return {"weight": (self.outputs, self.inputs)} | ({"bias": (self.outputs,)} if self.bias else {})
+
+    def output(self, inputs: Sequence[Shape]) -> Shape:
+        _require(inputs[0][-1:] == (self.inputs,), "a linear layer's input has another width")
+        _require(self.outputs > 0, "a linear layer has no outputs")
+        return (*inputs[0][:-1], self.outputs)
+
+
+class ChannelAffine(_Layer, frozen=True, forbid_unknown_fields=True):
+    """Secret scale and shift per channel: a batch norm that stands alone and could not be folded into a layer."""
+
+    channels: int
+
+    @property
+    def parameters(self) -> dict[str, Shape]:
+        return {"scale": (self.channels,), "shift": (self.channels,)}
+
+    def output(self, inputs: Sequence[Shape]) -> Shape:
+        _require(inputs[0][:1] == (self.channels,), "a batch norm's input has other channels")
+        return inputs[0]
+
+
+class ReLU(_Layer, frozen=True, forbid_unknown_fields=True):
+    """max(x, 0) of every element."""
+
+
+class Reshape(_Layer, frozen=True, forbid_unknown_fields=True):
+    """The same elements in the same order under another shape: flatten, view, squeeze, unsqueeze."""
+
+    shape: Shape
+
+    def output(self, inputs: Sequence[Shape]) -> Shape:
+        _require(math.prod(self.shape) == math.prod(inputs[0]), "a reshape changes the number of elements")
+        return self.shape
+
+
+class Mean(_Layer, frozen=True, forbid_unknown_fields=True):
+    """Mean over ``axes`` of the example, counted from 0; the axes stay with length 1 where ``keep`` is set."""
+
+    axes: Shape
+    keep: bool
+
+    def output(self, inputs: Sequence[Shape]) -> Shape:
+        (shape,) = inputs
+        _require(bool(self.axes) and len(set(self.axes)) == len(self.axes), "a mean names no axis, or one twice")
+        _require(all(0 <= axis < len(shape) for axis in self.axes), "a mean names an axis that is not there")
+        if self.keep:
+            return tuple(1 if axis in self.axes else length for axis, length in enumerate(shape))
+        return tuple(length for axis, length in enumerate(shape) if axis not in self.axes)
+
+
+class _Pool(_Layer, frozen=True, forbid_unknown_fields=True):
+    kernel: Shape
+    stride: Shape
+    padding: Shape
+
+    def output(self, inputs: Sequence[Shape]) -> Shape:
+        _require(len(inputs[0]) == 1 + len(self.kernel), "a pooling layer's input has another number of axes")
+        _require(
+            all(2 * p <= k for p, k in zip(self.padding, self.kernel, strict=False)), "a pooling layer pads too much"
+        )
+        ones = (1,) * len(self.kernel)
+        return (inputs[0][0], *_slide(inputs[0][1:], self.kernel, self.stride, self.padding, ones))
+
+
+class AveragePool(_Pool, frozen=True, forbid_unknown_fields=True):
+    """Mean of a sliding window over one or two axes; padding counts as zeros in the mean."""
+
+
+class MaxPool(_Pool, frozen=True, forbid_unknown_fields=True):
+    """Largest element of a sliding window over one or two axes, without padding."""
+
+    def output(self, inputs: Sequence[Shape]) -> Shape:
+        _require(not any(self.padding), "a max pooling layer pads")
+        return super().output(inputs)
+
+    @property
+    def spread(self) -> int:
+        return math.prod(self.kernel)
+
+
+class AdaptiveAveragePool(_Layer, frozen=True, forbid_unknown_fields=True):
+    """Means of ``size`` windows that may overlap, over one or two axes."""
+
+    size: Shape
+
+    def output(self, inputs: Sequence[Shape]) -> Shape:
+        _require(len(self.size) in (1, 2) and len(inputs[0]) == 1 + len(self.size), "adaptive pooling: other axes")
+        _require(max(self.size) <= MAX_PLACES, f"adaptive pooling to more than {MAX_PLACES} places along an axis")
+        _require(
+            all(0 < out <= length for out, length in zip(self.size, inputs[0][1:], strict=True)),
+            "adaptive pooling to more places than there are",
+        )
+        return (inputs[0][0], *self.size)
+
+
+class Add(_Layer, frozen=True, forbid_unknown_fields=True):
+    """Sum of two values of one shape: a residual connection."""
+
+    other: int
+
+    @property
+    def sources(self) -> tuple[int, ...]:
+        return (self.source, self.other)
+
+    def output(self, inputs: Sequence[Shape]) -> Shape:
+        _require(inputs[0] == inputs[1], "a sum adds values of two shapes")
+        return inputs[0]
+
+
+class Concat(_Layer, frozen=True, forbid_unknown_fields=True):
+    """Several values side by side along one ``axis`` of the example."""
+
+    others: tuple[int, ...]
+    axis: int
+
+    @property
+    def sources(self) -> tuple[int, ...]:
+        return (self.source, *self.others)
+
+    def output(self, inputs: Sequence[Shape]) -> Shape:
+        first = inputs[0]
+        _require(0 <= self.axis < len(first), "a concatenation names an axis that is not there")
+        for shape in inputs:
+            same = len(shape) == len(first) and all(
+                a == b for axis, (a, b) in enumerate(zip(shape, first, strict=True)) if axis != self.axis
+            )
+            _require(same, "a concatenation's values differ in another axis")
+        length = sum(shape[self.axis] for shape in inputs)
+        return (*first[: self.axis], length, *first[self.axis + 1 :])
+
+
+Layer: TypeAlias = (
+    Convolution | Linear | ChannelAffine | ReLU | Reshape | Mean | AveragePool | MaxPool | AdaptiveAveragePool
+    | Add | Concat
+)  # fmt: skip
+
+
+class ModelPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Input shape of one example, the largest absolute input value Alice may use, and the layers; the last one's
+    output is the logits, one per class."""
+
+    input_shape: Shape
+    input_limit: float
+    layers: tuple[Layer, ...]
+
+    @property
+    def classes(self) -> int:
+        """Number of logits.  Raises :class:`PlanError` like :meth:`shapes`."""
+        return self.shapes()[-1][0]
+
+    def shapes(self) -> tuple[Shape, ...]:
+        """Shape of every value, the input's first.  Raises :class:`PlanError` for a plan that does not hold."""
+        _require(0 < len(self.layers) <= MAX_LAYERS, f"a plan has 1 to {MAX_LAYERS} layers")
+        _require(math.isfinite(self.input_limit) and self.input_limit > 0, "the input limit is no positive number")
+        values = [_checked(self.input_shape)]
+        parameters = 0
+        for number, layer in enumerate(self.layers):
+            try:
+                _require(all(0 <= source < len(values) for source in layer.sources), "it uses a value not yet there")
+                values.append(_checked(layer.output([values[source] for source in layer.sources])))
+                _require(layer.spread * math.prod(values[-1]) <= MAX_ELEMENTS, "its windows hold too many elements")
+                parameters += sum(math.prod(_checked(shape)) for shape in layer.parameters.values())
+                _require(parameters <= MAX_ELEMENTS, f"the network has more than {MAX_ELEMENTS} weights")
+            except PlanError as error:
+                raise PlanError(f"layer {number} ({type(layer).__name__}): {error}") from None
+        _require(len(values[-1]) == 1, "the last layer gives no vector of logits")
+        return tuple(values)
+
+    def require_batch(self, examples: int) -> None:
+        """Raise :class:`PlanError` unless a batch of ``examples`` fits into memory, whatever the layer."""
+        spreads = (1, *(layer.spread for layer in self.layers))
+        largest = max(spread * math.prod(shape) for spread, shape in zip(spreads, self.shapes(), strict=True))
+        most = MAX_ELEMENTS // largest
+        _require(1 <= examples <= most, f"a query of this network holds 1 to {most} examples, not {examples}")
+
+
+def _slide(lengths: Shape, kernel: Shape, stride: Shape, padding: Shape, dilation: Shape) -> Shape:
+    axes = len(kernel)
+    _require(axes in (1, 2), "only windows over one or two axes are known")
+    _require(len(lengths) == len(stride) == len(padding) == len(dilation) == axes, "a sliding window has other axes")
+    _require(min(*kernel, *stride, *dilation) > 0 and min(padding) >= 0, "a sliding window has no size")
+    result = tuple(
+        (length + 2 * p - d * (k - 1) - 1) // s + 1
+        for length, k, s, p, d in zip(lengths, kernel, stride, padding, dilation, strict=True)
+    )
+    _require(min(result) > 0, "a sliding window is longer than its input")
+    return result
+
+
+def _checked(shape: Shape) -> Shape:
+    _require(0 < len(shape) <= MAX_DIMENSIONS, f"a value has 1 to {MAX_DIMENSIONS} axes")
+    _require(all(length > 0 for length in shape), "a value has an empty axis")
+    _require(math.prod(shape) <= MAX_ELEMENTS, f"a value has more than {MAX_ELEMENTS} elements")
+    return shape
+
+
+def _require(condition: bool, otherwise: str) -> None:
+    if not condition:
+        raise PlanError(otherwise)

@@ -1,0 +1,1 @@
+"""The protocols of our modes: what is dealt, what is opened, what is checked."""

@@ -1,0 +1,264 @@
+"""One query in mode ``malicious``: the semi-honest gates on authenticated shares, checked before anything is revealed.
+
+Both parties do the same work.  A product of the public Delta_x = x + lambda and the shared W = Delta_W - [lambda_W] is
+
+    [y] = [W] * Delta_x - Delta_W * [lambda] + [lambda_W * lambda] + [bias]
+
+of which all but the first term is done offline.  What crosses the link, each a share of a masked value or bit:
+
+    offline   both            coin.commitment   binds each to its half of the joint coins
+    online    Alice -> Bob    input             x + lambda, the mask known to her alone
+              both            <product>.input, <gate>.masked, <gate>.sign, output.masked
+    check     both            check.coins       the halves of the coins, and a digest of all bit tags
+              both            check.commitment  to sigma_i of :mod:`sotto.mpc.protocols.opening_check`, then check.tags:
+              sigma_i
+    output    Bob -> Alice    output            his half of the output's mask, with a one-time authenticator
+
+The opened output is masked for both, Bob's half is sent only when his check has passed, and Alice takes the answer
+only when hers has: a failed check raises :class:`sotto.mpc.CheatingDetected` and leaves the answer masked.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import math
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.poly1305 import Poly1305
+
+from sotto.link import FrameError, Link
+from sotto.mpc.errors import CheatingDetected
+from sotto.mpc.fss import comparison, dcf
+from sotto.mpc.graph import linear_steps
+from sotto.mpc.graph.plan import Linear
+from sotto.mpc.graph.program import WORD_BITS, Compare, Product, Program, Step, Truncate
+from sotto.mpc.protocols import authenticated_gates
+from sotto.mpc.protocols.malicious_preprocessing import TAG_BYTES, Bundle
+from sotto.mpc.protocols.opening_check import SIGMA_BYTES, Held, OpeningLog, passes
+from sotto.mpc.sharing import authenticated, uint128
+from sotto.mpc.sharing.authenticated import Authenticated, Keys
+from sotto.mpc.sharing.commitment import NONCE_BYTES, commit, digest, opened
+from sotto.mpc.sharing.ring import WORD_BYTES, Words
+from sotto.mpc.sharing.uint128 import Planes
+
+ALICE, BOB = 0, 1
+_SEED_BYTES = 32
+_ONE = np.uint64(1)
+
+
+@dataclass(frozen=True, repr=False)
+class Network:
+    """What a party holds of the weights for the whole session, by register: Delta_W, and shares of W and the bias."""
+
+    opened: Mapping[int, Words]
+    weights: Mapping[int, Authenticated]
+    biases: Mapping[int, Authenticated]
+
+
+class MaliciousEvaluation:
+    """One party's side of one query: made offline from a bundle, run once."""
+
+    def __init__(self, program: Program, bundle: Bundle, link: Link, keys: Keys, network: Network) -> None:
+        self._program = program
+        self._bundle = bundle
+        self._link = link
+        self._keys = keys
+        self._network = network
+        self._place = bundle.number.to_bytes(8, "little") + bundle.key  # the key is drawn anew for every bundle
+        self._used = False
+        self._log = OpeningLog()
+        self._bit_tags = hashlib.sha256()
+        self._public: dict[int, Words] = {}
+        self._shares: dict[int, Authenticated] = {}
+        self._products: dict[int, authenticated.Product] = {}
+        self._offline = {step.out: self._known_part(step) for step in program.products}
+        self._coin = commit(secrets.token_bytes(_SEED_BYTES), keys.party, b"coin" + self._place)
+        self._their_coin = self._swap("coin.commitment", self._coin.commitment)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {self._bundle.examples} examples>"
+
+    def run(self, inputs: Words | None) -> Words | None:
+        """The online phase.  Alice gives her words (n, *input_shape) and gets the output's, the index at the top."""
+        if self._used:
+            raise RuntimeError("this bundle was used already: one bundle serves one query")
+        self._used = True
+        self._public[0] = self._masked_input(inputs)
+        for step in self._program.steps:
+            if isinstance(step, Product):
+                self._products[step.out] = self._product(step)
+            elif isinstance(step, Compare):
+                self._shares[step.out] = _shaped(self._compare(step), step)
+            elif isinstance(step, Truncate):
+                self._shares[step.out] = _shaped(self._truncate(step), step)
+            elif step.out in self._program.masked:
+                self._public[step.out] = self._public[step.sources[0]].reshape(-1, *step.shape)
+            else:
+                self._shares[step.out] = self._local(step)
+        masked = self._open("output.masked", self._masked_output())
+        self._check()
+        return self._reveal(masked)
+
+    # -- offline --------------------------------------------------------------------------------------------------
+
+    def _known_part(self, step: Product) -> Authenticated:
+        """What a product's share holds besides [W] * Delta_x."""
+        share, bias = self._bundle.products[step.out], self._network.biases[step.out]
+        masked = Authenticated(uint128.public_product(step.layer, self._network.opened[step.out], share.mask.planes))
+        return share.output - masked + Authenticated(_per_channel(bias.planes, step, share.output.planes.shape))
+
+    # -- online ---------------------------------------------------------------------------------------------------
+
+    def _masked_input(self, inputs: Words | None) -> Words:
+        shape = (self._bundle.examples, *self._program.plan.input_shape)
+        if inputs is None:
+            return self._words(self._link.receive("input", limit=WORD_BYTES * self._bundle.input.words.size), shape)
+        if self._bundle.input_clear is None:
+            raise TypeError("Bob has no inputs")
+        masked = inputs + self._bundle.input_clear
+        self._link.send("input", masked.tobytes())
+        return masked
+
+    def _share(self, register: int) -> Authenticated:
+        """The share of a register; of a masked one or a product it is made when it is first needed."""
+        if register in self._products and register not in self._shares:
+            self._shares[register] = self._products[register].full()
+        if register not in self._shares:
+            mask = Authenticated(self._bundle.input.planes.reshape(4, *self._public[register].shape))
+            self._shares[register] = self._keys.constant(self._public[register]) - mask
+        return self._shares[register]
+
+    def _local(self, step: Step) -> Authenticated:
+        share: Authenticated = linear_steps.apply(step, [self._share(source) for source in step.sources])
+        constant = linear_steps.constant(step)
+        return share if constant is None else share + self._keys.constant(constant, share.shape)
+
+    def _product(self, step: Product) -> authenticated.Product:
+        source = step.sources[0]
+        if source in self._program.masked:
+            given = self._public[source]
+        else:
+            given = self._open(f"{step.name}.input", self._share(source) + self._bundle.products[step.out].mask)
+        return authenticated.Product(step.layer, self._network.weights[step.out], given, self._offline[step.out])
+
+    def _masked(self, step: Compare | Truncate) -> Words:
+        """c = y + r (N,) of a gate, opened."""
+        source, r = step.sources[0], self._bundle.gates[step.out].r
+        if source not in self._products or source in self._shares:
+            return self._open(f"{step.name}.masked", _row(self._share(source)) + r)
+        product = self._products[source]
+        offset = Authenticated(r.planes.reshape(product.added.planes.shape))
+        return self._open(f"{step.name}.masked", replace(product, added=product.added + offset)).ravel()
+
+    def _compare(self, step: Compare) -> Authenticated:
+        gate, c = self._bundle.gates[step.out], self._masked(step)
+        return authenticated_gates.selected(step, self._keys, c, self._signs(step, c), gate.r, gate.words)
+
+    def _truncate(self, step: Truncate) -> Authenticated:
+        return authenticated_gates.truncated(step, self._keys, self._masked(step), self._bundle.gates[step.out].words)
+
+    def _signs(self, step: Compare, c: Words) -> comparison.Bits:
+        """The opened bits v (N,); what proves them goes into the digest of bit tags."""
+        gate = self._bundle.gates[step.out]
+        if gate.e is None or gate.root is None or gate.corrections is None:
+            raise TypeError("the bundle holds no key for this comparison")
+        points = comparison.compared(step, c)
+        key = self._bundle.key
+        tags = dcf.evaluate_tags(self._keys.party, points, step.depth, gate.root, gate.corrections, key) ^ gate.e
+        own = (tags[:, 0] & _ONE).astype(np.uint8)
+        bits = own ^ comparison.unpack(self._swap(f"{step.name}.sign", comparison.pack(own)), len(own))
+        proof = tags ^ (-bits.astype(np.int64)).view(np.uint64)[:, None] & self._keys.delta
+        self._bit_tags.update(proof.tobytes())
+        return bits
+
+    def _open(self, name: str, held: Held) -> Words:
+        own = held.opening
+        return self._log.add(held, self._words(self._swap(name, own.tobytes()), own.shape))
+
+    def _masked_output(self) -> Authenticated:
+        share, bits = self._share(self._program.output), self._program.index_bits
+        if bits is not None:
+            share = share * (1 << (WORD_BITS - bits))
+        first, second = self._bundle.output.masks
+        return share + first + second
+
+    # -- check and output -----------------------------------------------------------------------------------------
+
+    def _check(self) -> None:
+        """Raise :class:`CheatingDetected` unless every opening and every bit of the query was what was held."""
+        party, place = self._keys.party, self._place
+        proof = self._bit_tags.digest()
+        payload = self._coin.opening + digest(b"bits", party, place, proof)
+        received = self._swap("check.coins", payload)
+        theirs = opened(self._their_coin, received[: NONCE_BYTES + _SEED_BYTES], 1 - party, b"coin" + place)
+        self.require(theirs is not None, "the coins are not those committed to")
+        expected = digest(b"bits", 1 - party, place, proof)
+        self.require(hmac.compare_digest(expected, bytes(received[-len(expected) :])), "a comparison's bit is wrong")
+        halves = [self._coin.opening[NONCE_BYTES:], theirs or b""]
+        coins = digest(b"coins", 0, place, b"".join(halves if party == 0 else halves[::-1]))
+        self._check_openings(coins)
+
+    def _check_openings(self, coins: bytes) -> None:
+        party, place = self._keys.party, b"sigma" + self._place
+        sigma = self._log.sigma(self._keys, coins)
+        bound = commit(sigma.to_bytes(SIGMA_BYTES, "little"), party, place)
+        commitment = self._swap("check.commitment", bound.commitment)
+        value = opened(commitment, self._swap("check.tags", bound.opening), 1 - party, place)
+        self.require(value is not None, "the tags are not those committed to")
+        self.require(passes(sigma, int.from_bytes(value or b"", "little")), "an opened word is not the one held")
+
+    def _reveal(self, masked: Words) -> Words | None:
+        """Open the output to Alice alone."""
+        output = self._bundle.output
+        if self._keys.party == BOB:
+            self._link.send("output", output.clear.tobytes() + output.tag)
+            return None
+        size = output.clear.size * WORD_BYTES
+        received = self._exactly(self._link.receive("output", limit=size + TAG_BYTES), size + TAG_BYTES, "output")
+        try:
+            Poly1305.verify_tag(output.key, bytes(received[:size]), bytes(received[size:]))
+        except InvalidSignature:
+            self.require(False, "the output's mask is not the dealer's")
+        return masked - output.clear - self._words(received[:size], output.clear.shape)
+
+    def require(self, holds: bool, otherwise: str) -> None:
+        """Raise :class:`CheatingDetected` for a check that fails."""
+        if not holds:
+            who = self._link.peer
+            raise CheatingDetected(f"{who} departed from the protocol: {otherwise}; the answer stays masked")
+
+    # -- messages -------------------------------------------------------------------------------------------------
+
+    def _swap(self, name: str, payload: bytes) -> bytearray:
+        return self._exactly(self._link.exchange(name, payload, limit=len(payload)), len(payload), name)
+
+    def _exactly(self, received: bytearray, size: int, name: str) -> bytearray:
+        if len(received) != size:
+            raise FrameError(f"{self._link.peer} sent another number of bytes of '{name}' than the network has")
+        return received
+
+    def _words(self, received: bytearray, shape: tuple[int, ...]) -> Words:
+        if len(received) != WORD_BYTES * math.prod(shape):
+            raise FrameError(f"{self._link.peer} sent another number of words than the network has")
+        return np.frombuffer(received, np.uint64).reshape(shape)
+
+
+def _per_channel(bias: Planes, step: Product, shape: tuple[int, ...]) -> Planes:
+    """Planes (4,), or (4, channels), at every place of ``shape`` (4, n, *out)."""
+    before, after = (len(shape) - 2, 0) if isinstance(step.layer, Linear) else (1, len(step.shape) - 1)
+    if bias.ndim == 1:
+        return np.broadcast_to(bias.reshape(4, *(1,) * (len(shape) - 1)), shape)
+    return np.broadcast_to(bias.reshape(4, *(1,) * before, -1, *(1,) * after), shape)
+
+
+def _row(share: Authenticated) -> Authenticated:
+    return Authenticated(share.planes.reshape(4, -1))
+
+
+def _shaped(share: Authenticated, step: Step) -> Authenticated:
+    return Authenticated(share.planes.reshape(4, -1, *step.shape))

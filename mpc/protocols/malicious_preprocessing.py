@@ -1,0 +1,317 @@
+"""The correlated randomness of one query in mode ``malicious``: authenticated shares, keys with tags, an output mask.
+
+As in :mod:`sotto.mpc.protocols.semi_honest_preprocessing` Alice's part is a seed and the keys' correction words (and
+the two masks she must know in clear); Bob's holds the corrections that make his shares fit to hers.  The dealer draws
+and the parties read in one order, which :class:`Deal` and :class:`Hand` share: a *random* value is the sum of both
+parties' streams, so that only its tag needs a correction; a *derived* value needs two.
+
+    input         lambda, in clear to Alice
+    product       lambda of its input, unless that is the masked input itself;  lambda_W * lambda
+    comparison    r; the words of :func:`sotto.mpc.fss.comparison.correlated`; e as bits with tags; two keys with tags
+    truncation    r; its words
+    output        lambda_a in clear to Alice, lambda_b in clear to Bob with a one-time authenticator for Alice
+"""
+
+from __future__ import annotations
+
+import math
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from cryptography.hazmat.primitives.poly1305 import Poly1305
+
+from sotto.link import FrameError
+from sotto.mpc.fss import comparison, dcf
+from sotto.mpc.graph.plan import Shape
+from sotto.mpc.graph.program import Compare, Product, Program, Step, Truncate
+from sotto.mpc.protocols.semi_honest_preprocessing import KEY_BYTES, SEED_BYTES, Reader, Stream, weight_shape
+from sotto.mpc.sharing import ring, uint128
+from sotto.mpc.sharing.authenticated import Authenticated, Keys
+from sotto.mpc.sharing.ring import WORD_BYTES, Words
+from sotto.mpc.sharing.uint128 import Planes
+
+TAG_BYTES = 16
+_MAC_KEY_BYTES = 32
+_HEAD = WORD_BYTES + SEED_BYTES + KEY_BYTES
+
+
+class Deal:
+    """The dealer's hand in the making: both parties' streams, and what must be sent beside the seeds."""
+
+    def __init__(self, alpha: int, seeds: tuple[bytes, bytes], purpose: str) -> None:
+        self.alice, self.bob = (Stream(seed, purpose) for seed in seeds)
+        self._alpha = uint128.of_integer(alpha)
+        self.for_alice: list[Words] = []
+        self.for_bob: list[Words] = []
+
+    def random(self, *shape: int) -> Words:
+        """A uniform value of which nobody else knows more than his share; its words."""
+        first, second = self.alice.words(4, *shape), self.bob.words(2, *shape)
+        value = uint128.add(first[:2], second)
+        self._tag(value, first[2:])
+        return value[0]
+
+    def derived(self, words: Words) -> None:
+        """Shares of ``words``."""
+        first, value = self.alice.words(4, *words.shape), uint128.of_words(words)
+        self.for_bob.append(uint128.subtract(value, first[:2]))
+        self._tag(value, first[2:])
+
+    def _tag(self, value: Planes, first: Planes) -> None:
+        alpha = np.broadcast_to(self._alpha.reshape(2, *(1,) * (value.ndim - 1)), value.shape)
+        tag = uint128.scale(value, alpha[0])
+        tag[1:] += value[:1] * alpha[1:]  # alpha has up to 65 bits
+        self.for_bob.append(uint128.subtract(tag, first))
+
+
+class Hand:
+    """One party's side of a :class:`Deal`: its stream, and for Bob the corrections in order."""
+
+    def __init__(self, party: int, seed: bytes, purpose: str, corrections: Reader) -> None:
+        self.party = party
+        self.stream = Stream(seed, purpose)
+        self._corrections = corrections
+
+    def random(self, *shape: int) -> Authenticated:
+        if self.party == 0:
+            return Authenticated(self.stream.words(4, *shape))
+        return Authenticated(np.concatenate([self.stream.words(2, *shape), self._corrections.take(2, *shape)]))
+
+    def derived(self, *shape: int) -> Authenticated:
+        if self.party == 0:
+            return Authenticated(self.stream.words(4, *shape))
+        value = self._corrections.take(2, *shape)
+        return Authenticated(np.concatenate([value, self._corrections.take(2, *shape)]))
+
+
+@dataclass(frozen=True, repr=False)
+class SessionSecret:
+    """What the dealer holds for a session: keys of both parties, and the seeds of the shares of the weights' masks."""
+
+    keys: tuple[Keys, Keys]
+    seeds: tuple[bytes, bytes]
+
+    @classmethod
+    def of(cls, secret: bytes) -> SessionSecret:
+        stream = Stream(secret, "malicious session")
+        alphas, deltas = stream.words(2), stream.words(2, 2)
+        deltas = deltas.copy()
+        deltas[1, 0] = deltas[1, 0] & ~np.uint64(1) | (~deltas[0, 0] & np.uint64(1))  # the key's lowest bit is 1
+        keys = (Keys(0, int(alphas[0]), deltas[0]), Keys(1, int(alphas[1]), deltas[1]))
+        seeds = tuple(stream.words(SEED_BYTES // WORD_BYTES).tobytes() for _ in range(2))
+        return cls(keys, (seeds[0], seeds[1]))
+
+    @property
+    def alpha(self) -> int:
+        return self.keys[0].alpha + self.keys[1].alpha
+
+    @property
+    def delta(self) -> Words:
+        return self.keys[0].delta ^ self.keys[1].delta
+
+
+@dataclass(frozen=True, repr=False)
+class WeightShares:
+    """A party's shares of the masks of weights and biases by register; Bob also has them in ``clear``."""
+
+    weights: Mapping[int, Authenticated]
+    biases: Mapping[int, Authenticated]
+    clear: tuple[dict[int, Words], dict[int, Words]] | None
+
+
+def session_bytes(program: Program, party: int) -> int:
+    """Size of what a party is sent once per session."""
+    words = sum(math.prod(weight_shape(step)) + math.prod(bias_shape(step)) for step in program.products)
+    return SEED_BYTES + 3 * WORD_BYTES + (words * 3 * WORD_BYTES if party else 0)
+
+
+def deal_session(program: Program, secret: SessionSecret) -> tuple[tuple[bytes, bytes], dict[int, Words]]:
+    """What Alice and Bob are sent, and the masks of the weights by register."""
+    deal = Deal(secret.alpha, secret.seeds, "weights")
+    masks, clear = {}, []
+    for step in program.products:
+        masks[step.out] = deal.random(*weight_shape(step))
+        clear += [masks[step.out], deal.random(*bias_shape(step))]
+    heads = [
+        seed + keys.alpha.to_bytes(WORD_BYTES, "little") + keys.delta.tobytes()
+        for seed, keys in zip(secret.seeds, secret.keys, strict=True)
+    ]
+    return (heads[0], heads[1] + _joined(deal.for_bob) + _joined(clear)), masks
+
+
+def read_session(program: Program, party: int, data: bytes | bytearray) -> tuple[Keys, WeightShares]:
+    """A party's keys and shares out of what the dealer sent.  Raises :class:`FrameError` for another size."""
+    if len(data) != session_bytes(program, party):
+        raise FrameError("the dealer's keys do not fit the network: start all three with one model and release")
+    body = memoryview(data)
+    alpha = int.from_bytes(body[SEED_BYTES : SEED_BYTES + WORD_BYTES], "little")
+    reader = Reader(body[SEED_BYTES + WORD_BYTES :])
+    keys = Keys(party, alpha, reader.take(2))
+    hand = Hand(party, bytes(body[:SEED_BYTES]), "weights", reader)
+    weights, biases = {}, {}
+    for step in program.products:
+        weights[step.out] = hand.random(*weight_shape(step))
+        biases[step.out] = hand.random(*bias_shape(step))
+    if not party:
+        return keys, WeightShares(weights, biases, None)
+    clear: tuple[dict[int, Words], dict[int, Words]] = ({}, {})
+    for step in program.products:
+        clear[0][step.out], clear[1][step.out] = reader.take(*weight_shape(step)), reader.take(*bias_shape(step))
+    return keys, WeightShares(weights, biases, clear)
+
+
+@dataclass(frozen=True, repr=False)
+class ProductShare:
+    """``mask`` of the product's input and ``output``, lambda_W times it."""
+
+    mask: Authenticated
+    output: Authenticated
+
+
+@dataclass(frozen=True, repr=False)
+class GateShare:
+    """``r`` (N,), ``words`` (rows, N) and, to compare, ``e`` (N, 2) with tags and the key of tags."""
+
+    r: Authenticated
+    words: Authenticated
+    e: Words | None = None
+    root: Words | None = None
+    corrections: Words | None = None
+
+
+@dataclass(frozen=True, repr=False)
+class OutputShare:
+    """The output's two masks; ``clear`` is the own one; Bob's ``tag`` proves his to Alice, who has the ``key``."""
+
+    masks: tuple[Authenticated, Authenticated]
+    clear: Words
+    key: bytes
+    tag: bytes
+
+
+@dataclass(frozen=True, repr=False)
+class Bundle:
+    """One party's part of the randomness of one query.  ``input_clear`` is Alice's."""
+
+    number: int
+    examples: int
+    key: bytes
+    input: Authenticated
+    input_clear: Words | None
+    products: Mapping[int, ProductShare]
+    gates: Mapping[int, GateShare]
+    output: OutputShare
+
+
+def bundle_bytes(program: Program, examples: int, party: int) -> int:
+    """Exact size of a bundle on the wire."""
+    public, corrections = 0, 0
+    inputs, outputs = examples * math.prod(program.plan.input_shape), examples * math.prod(program.output_shape)
+    for step in program.steps:
+        count = _count(step, examples)
+        if isinstance(step, Product):
+            fresh = step.sources[0] not in program.masked
+            corrections += 4 * count + (2 * examples * math.prod(step.input_shape) if fresh else 0)
+        elif isinstance(step, Compare | Truncate):
+            corrections += 2 * count + 4 * comparison.rows(step) * count
+        if isinstance(step, Compare):
+            public += dcf.tag_planes(step.depth) * count * 2
+            corrections += 2 * count
+    if party:
+        private = (corrections + 2 * inputs + 4 * outputs + outputs) * WORD_BYTES + TAG_BYTES
+    else:
+        private = (inputs + outputs) * WORD_BYTES
+    return _HEAD + public * WORD_BYTES + private
+
+
+def make_bundle(
+    program: Program, examples: int, number: int, secret: SessionSecret, masks: Mapping[int, Words]
+) -> tuple[bytes, bytes]:
+    """A fresh bundle as bytes for Alice and for Bob; ``masks`` are the weights' of :func:`deal_session`."""
+    seeds = (secrets.token_bytes(SEED_BYTES), secrets.token_bytes(SEED_BYTES))
+    key = secrets.token_bytes(KEY_BYTES)
+    own = Stream(secrets.token_bytes(SEED_BYTES), "dealer")
+    deal = Deal(secret.alpha, seeds, f"bundle {number}")
+    public: list[Words] = []
+    given = deal.random(examples, *program.plan.input_shape)
+    deal.for_alice.append(given)
+    for step in program.steps:
+        count = _count(step, examples)
+        if isinstance(step, Product):
+            fresh = step.sources[0] not in program.masked
+            mask = deal.random(examples, *step.input_shape) if fresh else given.reshape(examples, *step.input_shape)
+            deal.derived(ring.product(step.layer, masks[step.out], mask))
+        elif isinstance(step, Truncate):
+            deal.derived(comparison.correlated(step, deal.random(count)))
+        elif isinstance(step, Compare):
+            r, e = deal.random(count), own.bits(count)
+            deal.derived(comparison.correlated(step, r, e))
+            tags = e.astype(np.uint64)[:, None] * secret.delta
+            deal.for_bob.append(tags ^ deal.alice.words(count, 2))
+            roots = np.stack([deal.alice.words(count, 2), deal.bob.words(count, 2)])
+            public.append(dcf.generate_tags(comparison.compared(step, r), step.depth, roots, key, secret.delta))
+    shape = (examples, *program.output_shape)
+    deal.for_alice.append(deal.random(*shape))
+    bobs = deal.random(*shape)
+    authenticator = deal.alice.words(_MAC_KEY_BYTES // WORD_BYTES).tobytes()
+    tag = Poly1305.generate_tag(authenticator, bobs.tobytes())
+    head, keys = number.to_bytes(WORD_BYTES, "little"), key + _joined(public)
+    return (
+        head + seeds[0] + keys + _joined(deal.for_alice),
+        head + seeds[1] + keys + _joined(deal.for_bob) + bobs.tobytes() + tag,
+    )
+
+
+def read_bundle(program: Program, examples: int, party: int, data: bytes | bytearray) -> Bundle:
+    """A party's shares out of what the dealer sent.  Raises :class:`FrameError` for another size."""
+    if len(data) != bundle_bytes(program, examples, party):
+        raise FrameError("the dealer's bundle does not fit the network: start all three with one model and release")
+    number = int.from_bytes(data[:WORD_BYTES], "little")
+    body = memoryview(data)[WORD_BYTES:]
+    seed, key = bytes(body[:SEED_BYTES]), bytes(body[SEED_BYTES : SEED_BYTES + KEY_BYTES])
+    tag, body = (bytes(body[-TAG_BYTES:]), body[:-TAG_BYTES]) if party else (b"", body)
+    reader = Reader(body[SEED_BYTES + KEY_BYTES :])
+    keys = {step.out: reader.take(dcf.tag_planes(step.depth), _count(step, examples), 2) for step in program.compares}
+    shape = (examples, *program.plan.input_shape)
+    input_clear = None if party else reader.take(*shape)
+    hand = Hand(party, seed, f"bundle {number}", reader)
+    given = hand.random(*shape)
+    products, gates = {}, {}
+    for step in program.steps:
+        count = _count(step, examples)
+        if isinstance(step, Product):
+            products[step.out] = _product_share(program, step, examples, hand, given)
+        elif isinstance(step, Truncate):
+            r = hand.random(count)
+            gates[step.out] = GateShare(r, hand.derived(comparison.rows(step), count))
+        elif isinstance(step, Compare):
+            r, words = hand.random(count), hand.derived(comparison.rows(step), count)
+            e = reader.take(count, 2) if party else hand.stream.words(count, 2)
+            gates[step.out] = GateShare(r, words, e, hand.stream.words(count, 2), keys[step.out])
+    out = (examples, *program.output_shape)
+    output_masks = hand.random(*out), hand.random(*out)
+    authenticator = b"" if party else hand.stream.words(_MAC_KEY_BYTES // WORD_BYTES).tobytes()
+    output = OutputShare(output_masks, reader.take(*out), authenticator, tag)
+    return Bundle(number, examples, key, given, input_clear, products, gates, output)
+
+
+def _product_share(program: Program, step: Product, examples: int, hand: Hand, given: Authenticated) -> ProductShare:
+    shape = (examples, *step.input_shape)
+    masked = step.sources[0] in program.masked
+    mask = Authenticated(given.planes.reshape(4, *shape)) if masked else hand.random(*shape)
+    return ProductShare(mask, hand.derived(examples, *step.shape))
+
+
+def _joined(arrays: list[Words]) -> bytes:
+    return b"".join(array.tobytes() for array in arrays)
+
+
+def _count(step: Step, examples: int) -> int:
+    return examples * math.prod(step.shape)
+
+
+def bias_shape(step: Product) -> Shape:
+    parameters = step.layer.parameters
+    return parameters.get("bias", parameters.get("shift", ()))

@@ -1,0 +1,182 @@
+"""What a session on masked words does in either of our modes: agree on the program, fetch bundles ahead, answer.
+
+    Bob -> Alice      mpc.ranges        the ranges of all values, from which both make the same program
+    each -> dealer    dealer.join       who is here; then dealer.terms: the plan, the ranges, what is revealed
+
+and for each query, ahead of it (offline):
+
+    Alice -> Bob      mpc.provision     for how many examples
+    Alice -> dealer   dealer.request    the same, for each part of the query
+    dealer -> both    dealer.bundle     the correlated randomness of one part
+    Bob -> Alice      mpc.stocked       ready
+
+A bundle leaves the stock before its first use, so nothing is used twice.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections import defaultdict, deque
+from collections.abc import Iterable, Sequence
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from sotto.link import Answer, FrameError, Link, decode, encode
+from sotto.mpc.errors import InputRefused, PlanError, ProtocolError
+from sotto.mpc.fss import dcf
+from sotto.mpc.graph.plan import ModelPlan, Shape, Weights
+from sotto.mpc.graph.program import WORD_BITS, Program, compile_program
+from sotto.mpc.graph.ranges import value_ranges
+from sotto.mpc.messages import RANGES_BYTES, TERMS_BYTES, VERSION, Join, Mode, Query, RangesMessage, Reveal, Terms
+from sotto.mpc.sharing import ring
+from sotto.mpc.sharing.ring import WORD_BYTES, Words
+
+ALICE, BOB = 0, 1
+_MOST_WEIGHTS = 1 << 24  # each takes up to 100 bytes of masks and shares at a party
+_MOST_BYTES = 1 << 32  # of bundles that wait for their queries, at a party
+
+
+class Evaluation(Protocol):
+    """One part of a query, prepared.  Alice's run takes her words and returns the opened output; Bob's, nothing."""
+
+    def run(self, inputs: Words | None) -> Words | None: ...
+
+
+class MaskedSession(ABC):
+    """Party ``rank``'s side.  ``weights`` is Bob's alone; Alice passes None."""
+
+    mode: Mode
+
+    def __init__(
+        self, rank: int, peer: Link, dealer: Link, plan: ModelPlan, weights: Weights | None, reveal: Reveal
+    ) -> None:
+        self.peer = peer
+        self._rank = rank
+        self._dealer = dealer
+        self._stock: defaultdict[int, deque[deque[Evaluation]]] = defaultdict(deque)
+        self._waiting = 0  # bytes of bundles in stock
+        dcf.warm_up()  # no query waits for a compiler
+        self._program = self._agree(plan, weights, reveal)
+        self._set_up(weights)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} over {self.peer!r}>"
+
+    @abstractmethod
+    def _set_up(self, weights: Weights | None) -> None:
+        """Once per session: open the masked weights."""
+
+    @abstractmethod
+    def _prepare(self, examples: int) -> Evaluation:
+        """Take the next bundle from the dealer and do everything that does not depend on the query."""
+
+    @abstractmethod
+    def _bundle_bytes(self, examples: int, rank: int) -> int:
+        """Size of party ``rank``'s bundle for a part of a query."""
+
+    def _agree(self, plan: ModelPlan, weights: Weights | None, reveal: Reveal) -> Program:
+        if weights is None:
+            ranges = decode(self.peer.receive("mpc.ranges", limit=RANGES_BYTES), RangesMessage).bits
+        else:
+            ranges = value_ranges(plan, weights)
+            self.peer.send("mpc.ranges", encode(RangesMessage(ranges)))
+        program = compile_program(plan, ranges, reveal)
+        if program.weights > _MOST_WEIGHTS:
+            raise PlanError(f"the network has {program.weights} weights, a session holds {_MOST_WEIGHTS}")
+        self._dealer.send("dealer.join", encode(Join(VERSION, self.mode, 1 if self._rank else 0)))
+        terms = encode(Terms(plan, ranges, reveal))
+        if len(terms) > TERMS_BYTES:
+            raise PlanError("the network has too many layers for one message")
+        self._dealer.send("dealer.terms", terms)
+        return program
+
+    def _send_weights(self, opened: Iterable[Words]) -> None:
+        """Bob: open his masked tensors to Alice, in the order of :meth:`_receive_weights`."""
+        self.peer.send("mpc.weights", b"".join(words.tobytes() for words in opened))
+
+    def _receive_weights(self, shapes: Sequence[Shape]) -> list[Words]:
+        """Alice: Bob's masked tensors of these shapes.  Raises :class:`FrameError` for another size."""
+        counts = [math.prod(shape) for shape in shapes]
+        payload = self.peer.receive("mpc.weights", limit=WORD_BYTES * sum(counts))
+        if len(payload) != WORD_BYTES * sum(counts):
+            raise FrameError("bob sent other weights than his plan has")
+        parts = np.split(np.frombuffer(payload, np.uint64), np.cumsum(counts)[:-1])
+        return [part.reshape(shape) for part, shape in zip(parts, shapes, strict=False)]
+
+    def provision(self, examples: int) -> None:
+        """Alice: have what a query of ``examples`` needs, fetching it now if nothing is in stock."""
+        if self._stock[examples]:
+            return
+        size = self._bytes(examples)
+        if self._waiting + size > _MOST_BYTES:
+            raise InputRefused(
+                f"a query of {examples} examples needs {size >> 20} MB of correlated randomness, "
+                f"{_MOST_BYTES >> 20} MB may wait at once: ask fewer at a time"
+            )
+        self.peer.send("mpc.provision", encode(Query(examples)))
+        parts: deque[Evaluation] = deque()
+        for part in self._program.parts(examples):
+            self._dealer.send("dealer.request", encode(Query(part)))
+            parts.append(self._prepare(part))
+        self.peer.receive("mpc.stocked", limit=0)
+        self._put(examples, parts)
+
+    def accept_provision(self, examples: int) -> None:
+        """Bob: the same, when Alice has announced it."""
+        if self._waiting + self._bytes(examples) > _MOST_BYTES:
+            raise FrameError(f"alice wants more than {_MOST_BYTES >> 20} MB prepared ahead: ask fewer at a time")
+        self._put(examples, deque(self._prepare(part) for part in self._program.parts(examples)))
+        self.peer.send("mpc.stocked", b"")
+
+    def _bytes(self, examples: int) -> int:
+        """Bytes of bundles that a query of ``examples`` takes at Bob, whose are the larger ones."""
+        parts = self._program.parts(examples)
+        return self._bundle_bytes(parts[0], BOB) * (len(parts) - 1) + self._bundle_bytes(parts[-1], BOB)
+
+    def _put(self, examples: int, parts: deque[Evaluation]) -> None:
+        self._stock[examples].append(parts)
+        self._waiting += self._bytes(examples)
+
+    def ask(self, features: npt.NDArray[np.float32]) -> Answer:
+        """Alice's side of a query: features float32 (n, *input_shape)."""
+        words = ring.encode(features)
+        prepared, opened = self._take(len(words)), []
+        for part in self._program.parts(len(words)):
+            result = prepared.popleft().run(words[:part])
+            if result is None:
+                raise ProtocolError("the answer was opened to the other party: only Alice may ask")
+            opened.append(result)
+            words = words[part:]
+        return self._answer(np.concatenate(opened))
+
+    def answer(self, examples: int) -> None:
+        """Bob's side of a query of ``examples`` examples; he learns nothing."""
+        prepared = self._take(examples)
+        while prepared:
+            prepared.popleft().run(None)
+
+    def _take(self, examples: int) -> deque[Evaluation]:
+        if not self._stock[examples]:
+            raise FrameError(f"nothing was prepared for a query of {examples} examples: provision first")
+        self._waiting -= self._bytes(examples)
+        return self._stock[examples].popleft()
+
+    def _answer(self, output: Words) -> Answer:
+        """The answer that the opened output register stands for."""
+        program = self._program
+        after = program.formats[program.output]
+        if program.index_bits is None:
+            scores = ring.decode(output, after.fraction, after.divisor).astype(np.float32)
+            return Answer(scores.argmax(axis=1).astype(np.int64), scores)
+        index = program.classes - 1 - (output[:, 0] >> np.uint64(WORD_BITS - program.index_bits)).astype(np.int64)
+        if (index < 0).any():
+            raise ProtocolError("the answer is no class: the other party departed from the protocol; ask again")
+        return Answer(index)
+
+    def close(self) -> None:
+        """Forget what was prepared; harmless when closed already.  Links stay open."""
+        self._stock.clear()
+        self._waiting = 0

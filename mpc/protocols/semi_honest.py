@@ -1,0 +1,226 @@
+"""One query in mode ``semi-honest``: a program run on masked words, by Alice and by Bob.
+
+A register is held as two words that add up to it modulo 2^64, one with Alice, one with Bob.  A product W x needs no
+triple, because Bob knows W: Alice sends x_0 + lambda, her own mask; Bob multiplies Delta = x + lambda by W; and of
+W lambda both hold shares since the offline phase (Delta_W = W + lambda_W is opened to Alice once per session, so
+W lambda = Delta_W lambda - lambda_W lambda is hers to compute, up to shares of the last term, the dealer's).  Alice's
+share of a product therefore does not depend on the query.  What follows from such *static* shares she tells Bob
+offline, and a gate that reads a product costs one message from Bob, one exchange of bits, and her next masked word.
+
+What crosses the link during a query, every word uniform and used once:
+
+    Alice -> Bob    <product>.input      x_0 + lambda
+    Bob -> Alice    <gate>.masked        c = y + r              (both ways, a share each, where y is not static)
+    both            <gate>.sign          shares of one bit per comparison
+    Bob -> Alice    output               his share of the answer, the index's bits only
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+
+from sotto.link import FrameError, Link
+from sotto.mpc.fss import comparison, dcf
+from sotto.mpc.fss.comparison import Bits
+from sotto.mpc.graph import linear_steps
+from sotto.mpc.graph.plan import Weights
+from sotto.mpc.graph.program import WORD_BITS, Compare, Product, Program, Step, Truncate
+from sotto.mpc.protocols.semi_honest_preprocessing import Bundle
+from sotto.mpc.sharing import ring
+from sotto.mpc.sharing.ring import WORD_BYTES, Words
+
+_NUMBER_BYTES = 8
+
+
+class Evaluation(ABC):
+    """One party's side of one query: made offline from a bundle, run once."""
+
+    party: int
+
+    def __init__(self, program: Program, bundle: Bundle, link: Link) -> None:
+        self._program = program
+        self._bundle = bundle
+        self._link = link
+        self._shares: dict[int, Words] = {}
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {self._bundle.examples} examples>"
+
+    def _run(self, inputs: Words) -> Words:
+        """All steps; this party's share of the output register (n, *shape), the index's bits at the top."""
+        shares = self._shares
+        if 0 in shares:
+            raise RuntimeError("this bundle was used already: one bundle serves one query")
+        shares[0] = inputs
+        for step in self._program.steps:
+            if isinstance(step, Product):
+                self._product(step, shares[step.sources[0]])
+            elif isinstance(step, Compare):
+                shares[step.out] = self._compare(step).reshape(-1, *step.shape)
+            elif isinstance(step, Truncate):
+                shares[step.out] = self._truncate(step).reshape(-1, *step.shape)
+            elif step.out not in shares:
+                shares[step.out] = self._local(step)
+        output = shares[self._program.output]
+        bits = self._program.index_bits
+        return output if bits is None else output << np.uint64(WORD_BITS - bits)
+
+    def _local(self, step: Step) -> Words:
+        return linear_steps.apply(step, [self._shares[source] for source in step.sources])
+
+    def _compare(self, step: Compare) -> Words:
+        share = self._bundle.gates[step.out]
+        opened = self._open(step)
+        return comparison.selected(step, self.party, opened, self._signs(step, opened), share.r, share.words)
+
+    def _truncate(self, step: Truncate) -> Words:
+        return comparison.truncated(step, self.party, self._open(step), self._bundle.gates[step.out].words)
+
+    def _signs(self, step: Compare, opened: Words) -> Bits:
+        """The opened bits v (N,) of a comparison at the opened words."""
+        share = self._bundle.gates[step.out]
+        if share.e is None or share.root is None or share.corrections is None:
+            raise TypeError("the bundle holds no key for this comparison")
+        points = comparison.compared(step, opened)
+        own = dcf.evaluate_bits(self.party, points, step.depth, share.root, share.corrections, self._bundle.key)
+        bits = own ^ share.e
+        return bits ^ comparison.unpack(self._exchange(f"{step.name}.sign", comparison.pack(bits)), len(bits))
+
+    def _exchange(self, name: str, payload: bytes) -> bytearray:
+        received = self._link.exchange(name, payload, limit=len(payload))
+        if len(received) != len(payload):
+            raise FrameError(f"{self._link.peer} sent another number of bytes of '{name}' than the network has")
+        return received
+
+    def _receive(self, name: str, count: int) -> Words:
+        received = self._link.receive(name, limit=count * WORD_BYTES)
+        if len(received) != count * WORD_BYTES:
+            raise FrameError(f"{self._link.peer} sent another number of words of '{name}' than the network has")
+        return np.frombuffer(received, np.uint64)
+
+    @abstractmethod
+    def _product(self, step: Product, share: Words) -> None:
+        """Open the input of ``step`` to Bob; its output's share."""
+
+    @abstractmethod
+    def _open(self, step: Compare | Truncate) -> Words:
+        """c = y + r (N,) of a gate."""
+
+
+class AliceEvaluation(Evaluation):
+    """Alice's side.  ``opened_weights``: Delta_W of each product by register."""
+
+    party = 0
+
+    def __init__(self, program: Program, bundle: Bundle, link: Link, opened_weights: Mapping[int, Words]) -> None:
+        super().__init__(program, bundle, link)
+        masked = []
+        for step in program.steps:
+            if isinstance(step, Product):
+                share = bundle.products[step.out]
+                if share.mask is None:
+                    raise TypeError("Alice's bundle holds no masks: is it Bob's?")
+                self._shares[step.out] = share.output - ring.product(step.layer, opened_weights[step.out], share.mask)
+            elif isinstance(step, Compare | Truncate):
+                if step.sources[0] in program.static:
+                    masked.append(self._shares[step.sources[0]].ravel() + bundle.gates[step.out].r)
+            elif step.out in program.static:
+                self._shares[step.out] = self._local(step)
+        words = np.concatenate(masked) if masked else np.empty(0, np.uint64)
+        link.send("mpc.masked", bundle.number.to_bytes(_NUMBER_BYTES, "little") + words.tobytes())
+
+    def run(self, inputs: Words | None) -> Words:
+        """The online phase: inputs (n, *input_shape) to the output register (n, *shape), opened to Alice."""
+        if inputs is None:
+            raise TypeError("Alice asks with her inputs")
+        own = self._run(inputs)
+        theirs = self._receive("output", own.size)
+        return own + theirs.reshape(own.shape)
+
+    def _product(self, step: Product, share: Words) -> None:
+        mask = self._bundle.products[step.out].mask
+        self._link.send(f"{step.name}.input", (share + mask).data)  # type: ignore[operator]
+
+    def _open(self, step: Compare | Truncate) -> Words:
+        name, source = f"{step.name}.masked", step.sources[0]
+        if source in self._program.static:
+            return self._receive(name, self._shares[source].size)
+        own = self._shares[source].ravel() + self._bundle.gates[step.out].r
+        return own + np.frombuffer(self._exchange(name, own.tobytes()), np.uint64)
+
+
+class BobEvaluation(Evaluation):
+    """Bob's side.  ``weights`` are his products' words by register, ``biases`` what they add."""
+
+    party = 1
+
+    def __init__(
+        self,
+        program: Program,
+        bundle: Bundle,
+        link: Link,
+        weights: Mapping[int, Words],
+        biases: Mapping[int, Words | None],
+    ) -> None:
+        super().__init__(program, bundle, link)
+        self._weights = weights
+        self._added: dict[int, Words] = {}  # what is added to a product, or to a gate's input, known offline
+        for step in program.products:
+            bias, share = biases[step.out], bundle.products[step.out].output
+            self._added[step.out] = share if bias is None else share + bias
+        self._receive_masked()
+
+    def _receive_masked(self) -> None:
+        """Alice's shares of the gates' openings that do not depend on the query."""
+        program, bundle = self._program, self._bundle
+        gates = [step for step in _gates(program) if step.sources[0] in program.static]
+        counts = [len(bundle.gates[step.out].r) for step in gates]
+        size = _NUMBER_BYTES + WORD_BYTES * sum(counts)
+        payload = self._link.receive("mpc.masked", limit=size)
+        if len(payload) != size or int.from_bytes(payload[:_NUMBER_BYTES], "little") != bundle.number:
+            raise FrameError("alice prepared another bundle than the dealer sent: open new links and prepare again")
+        words = np.frombuffer(memoryview(payload)[_NUMBER_BYTES:], np.uint64)
+        for step, count, end in zip(gates, counts, np.cumsum(counts), strict=True):
+            self._added[step.out] = words[end - count : end] + bundle.gates[step.out].r
+
+    def run(self, inputs: Words | None = None) -> None:
+        """The online phase; Bob has no inputs and learns nothing."""
+        inputs = np.zeros((self._bundle.examples, *self._program.plan.input_shape), np.uint64)
+        self._link.send("output", self._run(inputs).tobytes())
+
+    def _local(self, step: Step) -> Words:
+        share = super()._local(step)
+        constant = linear_steps.constant(step)
+        return share if constant is None else share + constant
+
+    def _product(self, step: Product, share: Words) -> None:
+        opened = share + self._receive(f"{step.name}.input", share.size).reshape(share.shape)
+        self._shares[step.out] = ring.product(step.layer, self._weights[step.out], opened) + self._added[step.out]
+
+    def _open(self, step: Compare | Truncate) -> Words:
+        name, share = f"{step.name}.masked", self._shares[step.sources[0]].ravel()
+        if step.sources[0] in self._program.static:
+            opened = share + self._added[step.out]
+            self._link.send(name, opened.data)
+            return opened
+        own = share + self._bundle.gates[step.out].r
+        return own + np.frombuffer(self._exchange(name, own.tobytes()), np.uint64)
+
+
+def weight_words(program: Program, weights: Weights) -> tuple[dict[int, Words], dict[int, Words | None]]:
+    """Bob's weights and biases as words, by the register of their product."""
+    multipliers: dict[int, Words] = {}
+    biases: dict[int, Words | None] = {}
+    for step in program.products:
+        own = weights[step.number]
+        fraction = program.formats[step.out].fraction
+        multipliers[step.out] = ring.weight_of(own, step.fraction, step.divisor)
+        biases[step.out] = ring.bias_of(step.layer, own, fraction, len(step.shape) + 1)
+    return multipliers, biases
+
+
+def _gates(program: Program) -> Iterable[Compare | Truncate]:
+    return (step for step in program.steps if isinstance(step, Compare | Truncate))

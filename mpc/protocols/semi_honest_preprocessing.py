@@ -1,0 +1,179 @@
+"""The correlated randomness of one query in mode ``semi-honest``: how the dealer makes it and a party reads it.
+
+A *bundle* belongs to a program and a number of examples and serves one query, once.  Alice is sent a 32-byte seed and
+the comparison keys' correction words; everything else of hers comes out of the seed.  Bob is sent a seed of his own,
+the same correction words, and the corrections that make his words fit to hers.  The layout follows from the program
+alone, so a bundle of any other size is refused.
+
+    product       lambda (Alice), lambda_W * lambda = s_0 + s_1          lambda_W: Bob's, once per session
+    comparison    r = r_0 + r_1; shares of the words of :func:`sotto.mpc.fss.comparison.correlated`; the bit e; two keys
+    truncation    r = r_0 + r_1; shares of its words
+"""
+
+from __future__ import annotations
+
+import math
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from sotto.link import FrameError
+from sotto.link.secret_stream import SecretStream
+from sotto.mpc.fss import comparison, dcf
+from sotto.mpc.fss.comparison import Bits
+from sotto.mpc.graph.plan import Shape
+from sotto.mpc.graph.program import Compare, Product, Program, Step, Truncate
+from sotto.mpc.sharing import ring
+from sotto.mpc.sharing.ring import WORD_BYTES, Words
+
+SEED_BYTES = 32
+KEY_BYTES = 16
+
+
+class Stream:
+    """Uniform words and bits from a seed, in the order in which they are asked for."""
+
+    def __init__(self, seed: bytes, purpose: str) -> None:
+        self._stream = SecretStream(f"mpc {purpose}", seed)
+
+    def words(self, *shape: int) -> Words:
+        return np.frombuffer(self._stream.bytes(WORD_BYTES * math.prod(shape)), np.uint64).reshape(shape)
+
+    def bits(self, count: int) -> Bits:
+        return self._stream.bits(count)
+
+
+@dataclass(frozen=True, repr=False)
+class ProductShare:
+    """Of a product: ``output`` (n, *out) is the share of lambda_W * lambda; ``mask`` (n, *in) is lambda, Alice's."""
+
+    output: Words
+    mask: Words | None
+
+
+@dataclass(frozen=True, repr=False)
+class GateShare:
+    """Of a gate over N elements: ``r`` (N,), ``words`` (rows, N) and, to compare, ``e`` (N,) and the key."""
+
+    r: Words
+    words: Words
+    e: Bits | None = None
+    root: Words | None = None
+    corrections: Words | None = None
+
+
+@dataclass(frozen=True, repr=False)
+class Bundle:
+    """One party's part: shares by the register that a step writes.  ``key``: the public key of the comparisons' AES."""
+
+    number: int
+    examples: int
+    key: bytes
+    products: Mapping[int, ProductShare]
+    gates: Mapping[int, GateShare]
+
+
+def weight_masks(program: Program, seed: bytes) -> dict[int, Words]:
+    """lambda_W of every product, by its register; Bob and the dealer draw them from the session's seed."""
+    stream = Stream(seed, "weight masks")
+    return {step.out: stream.words(*weight_shape(step)) for step in program.products}
+
+
+def bundle_bytes(program: Program, examples: int, party: int) -> int:
+    """Exact size of a bundle on the wire."""
+    public, private = KEY_BYTES, 0
+    for step in program.steps:
+        count = _count(step, examples)
+        if isinstance(step, Product):
+            private += count * WORD_BYTES
+        elif isinstance(step, Compare | Truncate):
+            private += comparison.rows(step) * count * WORD_BYTES
+        if isinstance(step, Compare):
+            public += dcf.bit_planes(step.depth) * count * 2 * WORD_BYTES
+    return WORD_BYTES + SEED_BYTES + public + (private if party else 0)
+
+
+def make_bundle(program: Program, examples: int, number: int, masks: Mapping[int, Words]) -> tuple[bytes, bytes]:
+    """A fresh bundle as bytes for Alice and for Bob; ``masks`` are the session's :func:`weight_masks`."""
+    seeds = [secrets.token_bytes(SEED_BYTES) for _ in range(2)]
+    alice, bob = (Stream(seed, f"bundle {number}") for seed in seeds)
+    key = secrets.token_bytes(KEY_BYTES)
+    public: list[Words] = []
+    private: list[Words] = []
+    for step in program.steps:
+        count = _count(step, examples)
+        if isinstance(step, Product):
+            mask = alice.words(examples, *step.input_shape)
+            private.append(ring.product(step.layer, masks[step.out], mask) - alice.words(examples, *step.shape))
+        elif isinstance(step, Truncate):
+            r = alice.words(count) + bob.words(count)
+            private.append(comparison.correlated(step, r) - alice.words(comparison.rows(step), count))
+        elif isinstance(step, Compare):
+            (r, words, e, roots) = _compare_secret(step, count, alice, bob)
+            private.append(comparison.correlated(step, r, e) - words)
+            public.append(dcf.generate_bits(comparison.compared(step, r), step.depth, roots, key))
+    head = number.to_bytes(WORD_BYTES, "little")
+    shared = [key, *(array.tobytes() for array in public)]
+    return (
+        b"".join([head, seeds[0], *shared]),
+        b"".join([head, seeds[1], *shared, *(array.tobytes() for array in private)]),
+    )
+
+
+def _compare_secret(step: Compare, count: int, alice: Stream, bob: Stream) -> tuple[Words, Words, Bits, Words]:
+    """r, Alice's words, e and both roots, drawn as the parties draw them."""
+    r0, e0, root0 = alice.words(count), alice.bits(count), alice.words(count, 2)
+    words = alice.words(comparison.rows(step), count)
+    r1, e1, root1 = bob.words(count), bob.bits(count), bob.words(count, 2)
+    return r0 + r1, words, e0 ^ e1, np.stack([root0, root1])
+
+
+def read_bundle(program: Program, examples: int, party: int, data: bytes | bytearray) -> Bundle:
+    """A party's shares out of what the dealer sent.  Raises :class:`FrameError` for another size."""
+    if len(data) != bundle_bytes(program, examples, party):
+        raise FrameError("the dealer's bundle does not fit the network: start all three with one model and release")
+    number = int.from_bytes(data[:WORD_BYTES], "little")
+    body = memoryview(data)[WORD_BYTES:]
+    own = Stream(bytes(body[:SEED_BYTES]), f"bundle {number}")
+    key = bytes(body[SEED_BYTES : SEED_BYTES + KEY_BYTES])
+    public = Reader(body[SEED_BYTES + KEY_BYTES :])
+    keys = {step.out: public.take(dcf.bit_planes(step.depth), _count(step, examples), 2) for step in program.compares}
+    private = public  # what is left is Bob's alone
+    products: dict[int, ProductShare] = {}
+    gates: dict[int, GateShare] = {}
+    for step in program.steps:
+        count = _count(step, examples)
+        if isinstance(step, Product):
+            mask = None if party else own.words(examples, *step.input_shape)
+            output = (private.take if party else own.words)(examples, *step.shape)
+            products[step.out] = ProductShare(output, mask)
+        elif isinstance(step, Truncate):
+            r = own.words(count)
+            gates[step.out] = GateShare(r, (private.take if party else own.words)(comparison.rows(step), count))
+        elif isinstance(step, Compare):
+            r, e, root = own.words(count), own.bits(count), own.words(count, 2)
+            words = (private.take if party else own.words)(comparison.rows(step), count)
+            gates[step.out] = GateShare(r, words, e, root, keys[step.out])
+    return Bundle(number, examples, key, products, gates)
+
+
+class Reader:
+    """Takes arrays of words off the front of a message."""
+
+    def __init__(self, data: memoryview) -> None:
+        self._words = np.frombuffer(data, np.uint64)
+
+    def take(self, *shape: int) -> Words:
+        taken, self._words = np.split(self._words, [math.prod(shape)])
+        return taken.reshape(shape)
+
+
+def _count(step: Step, examples: int) -> int:
+    return examples * math.prod(step.shape)
+
+
+def weight_shape(step: Product) -> Shape:
+    parameters = step.layer.parameters
+    return parameters["weight"] if "weight" in parameters else parameters["scale"]

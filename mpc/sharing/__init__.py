@@ -1,0 +1,1 @@
+"""Secret shares: the ring, wide words, authenticated shares, commitments."""

@@ -1,0 +1,1 @@
+"""A service: its host, its sessions' processes, its limits, its health."""

@@ -1,0 +1,84 @@
+"""Who gets a session: the checks of a client's first message, its limits, and who belongs together at the dealer."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict, deque
+from collections.abc import Collection, Iterable
+from typing import Any
+
+from sotto.link.frames import printable
+from sotto.serving.handshake import Hello, Refused, require_fit, require_token
+from sotto.serving.service.arrivals import Arrival
+from sotto.serving.service.sessions import Orders
+
+_MOST_CLIENTS = 4096  # whose starts are remembered
+
+
+class Admission:
+    """The rules of one service.  ``hosted`` is what it serves."""
+
+    def __init__(self, orders: Orders, hosted: Any) -> None:
+        self._orders = orders
+        self._limits = orders.limits
+        self._hosted = hosted
+        self._starts: defaultdict[str, deque[float]] = defaultdict(deque)
+
+    def check(self, arrival: Arrival, hello: Hello, waiting: Collection[Arrival]) -> None:
+        """Raise :class:`Refused` unless the client may have a session, or wait for one."""
+        require_token(hello, self._orders.token)
+        client = arrival.client
+        if client in self._orders.denied:
+            raise Refused("this certificate is not served here any more: ask whoever runs the service")
+        if self._orders.role == "dealer":
+            self._check_party(hello)
+        elif hello.role != "alice":
+            raise Refused(f"bob serves alice, not {hello.role}")
+        else:
+            require_fit(hello, self._hosted.terms)
+        self._require_rate(client)
+        if sum(other.client == client for other in waiting) >= self._limits.per_client:
+            raise Refused(f"{self._limits.per_client} of this client's sessions wait already: try again later")
+
+    def why_it_waited(self, arrival: Arrival, running: int) -> str:
+        """What a client is told whose time to wait is over."""
+        seconds = self._limits.wait_seconds
+        if self._orders.role == "dealer" and arrival.hello and running < self._limits.sessions:
+            other = "bob" if arrival.hello.role == "alice" else "alice"
+            return f"{other} did not come to the dealer within {seconds:g} s: do both use the same dealer and names?"
+        return f"no place became free within {seconds:g} s: try again later"
+
+    def _check_party(self, hello: Hello) -> None:
+        if hello.role not in ("alice", "bob"):
+            raise Refused("the dealer serves alice and bob")
+        # An Alice who takes Bob's mode does not know it yet; what is dealt is in his.
+        if hello.mode not in self._hosted.modes and (hello.mode or hello.role == "bob"):
+            served = ", ".join(self._hosted.modes)
+            raise Refused(f"the dealer does not serve mode '{printable(hello.mode, 40)}': {served}")
+
+    def _require_rate(self, client: str) -> None:
+        starts, now = self._starts[client], time.monotonic()
+        while starts and starts[0] < now - 60:
+            starts.popleft()
+        if len(starts) >= self._limits.starts_per_minute:
+            raise Refused(f"{self._limits.starts_per_minute} sessions a minute are allowed to one client: slow down")
+        starts.append(now)
+        if len(self._starts) > _MOST_CLIENTS:
+            for name in [name for name, times in self._starts.items() if not times or times[-1] < now - 60]:
+                del self._starts[name]
+
+
+def partner(arrival: Arrival, waiting: Iterable[Arrival]) -> Arrival | None:
+    """At the dealer: the other party of a client's session, when it waits and each names the other."""
+    hello = arrival.hello
+    for other in waiting:
+        theirs = other.hello
+        if hello is None or theirs is None or theirs.session != hello.session or theirs.role == hello.role:
+            continue
+        alices, bobs = (hello, theirs) if hello.role == "alice" else (theirs, hello)
+        if alices.mode not in ("", bobs.mode):
+            continue
+        names = [(hello.peer, other.identity), (theirs.peer, arrival.identity)]
+        if all(identity is None or identity.name == name for name, identity in names):
+            return other
+    return None

@@ -1,0 +1,114 @@
+"""The health endpoint: ``/health`` says whether the service takes clients, ``/metrics`` its counters.
+
+Plain HTTP for the machine's own monitoring: on loopback or on a unix socket only, since it has no authentication.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import socketserver
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any
+
+from sotto.link import LinkError
+from sotto.link.connection import is_loopback
+from sotto.serving.service.bounded_http import BoundedHTTPServer
+from sotto.serving.service.counters import Counters
+
+_REQUEST_SECONDS = 5.0
+_MOST_AT_ONCE = 16  # requests; who comes beyond that is hung up on
+
+
+def serve_health(address: str, counters: Counters) -> Health:
+    """Serve at ``HOST:PORT`` or ``unix:PATH`` from a thread of its own.  Raises :class:`sotto.link.LinkError`."""
+    try:
+        if address.startswith("unix:"):
+            return Health(_UnixServer(address.removeprefix("unix:"), _handler(counters)))
+        host, _, port = address.rpartition(":")
+        if not is_loopback(host.strip("[]")):
+            raise LinkError(
+                f"the health endpoint is for this machine alone: use 127.0.0.1:{port or 'PORT'} or unix:PATH"
+            )
+        return Health(_Server((host.strip("[]"), int(port)), _handler(counters)))
+    except (OSError, ValueError, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or "no HOST:PORT or unix:PATH"
+        raise LinkError(f"no health endpoint at {address} ({reason}): choose another address") from None
+
+
+class Health:
+    """A running endpoint."""
+
+    def __init__(self, server: HTTPServer) -> None:
+        self._server = server
+        threading.Thread(target=server.serve_forever, name="health", daemon=True).start()
+
+    @property
+    def address(self) -> str:
+        """Where it is: ``HOST:PORT``, or the path of its socket."""
+        where = self._server.server_address
+        return f"{where[0]!s}:{where[1]!s}" if isinstance(where, tuple) else str(where)
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
+class _Server(BoundedHTTPServer):
+    request_queue_size = 8
+
+    def __init__(self, address: Any, handler: type[BaseHTTPRequestHandler]) -> None:
+        super().__init__(address, handler, most=_MOST_AT_ONCE)
+
+
+class _UnixServer(_Server):
+    address_family = socket.AF_UNIX
+
+    def __init__(self, path: str, handler: type[BaseHTTPRequestHandler]) -> None:
+        self._path = Path(path)
+        if self._path.is_socket():
+            self._path.unlink()  # of a service that died
+        super().__init__(path, handler)
+        self._path.chmod(0o600)
+
+    def server_bind(self) -> None:
+        socketserver.TCPServer.server_bind(self)  # HTTPServer would look up the name of the host
+        self.server_name, self.server_port = "localhost", 0
+
+    def server_close(self) -> None:
+        super().server_close()
+        with contextlib.suppress(OSError):
+            self._path.unlink()
+
+
+def _handler(counters: Counters) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        timeout = _REQUEST_SECONDS
+        server_version, sys_version = "sotto", ""
+
+        def do_GET(self) -> None:
+            if self.path == "/metrics":
+                self._send(200, counters.text(), "text/plain; version=0.0.4")
+            elif self.path == "/health":
+                up = bool(counters.get("up"))
+                self._send(200 if up else 503, "serving\n" if up else "not serving\n", "text/plain")
+            else:
+                self._send(404, "there is /health and /metrics\n", "text/plain")
+
+        def _send(self, code: int, text: str, kind: str) -> None:
+            data = text.encode()
+            self.send_response(code)
+            self.send_header("Content-Type", f"{kind}; charset=utf-8")
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data)
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Say nothing: monitoring asks all day."""
+
+        def address_string(self) -> str:
+            return "local"
+
+    return Handler

@@ -1,0 +1,112 @@
+"""Starting a host process, and what there is to say to it; used by the services and by experiments alike."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import signal
+import socket
+import time
+from collections.abc import Iterator
+from multiprocessing import resource_tracker
+from multiprocessing.connection import Connection
+from typing import Any
+
+from sotto.serving.service.host import run_host
+from sotto.serving.service.reports import Drain, HostReport, Retire, hear_host, tell
+from sotto.serving.service.sessions import Orders
+
+_THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
+
+
+class HostProcess:
+    """A host in a process of its own, started afresh (never forked); its sessions are forked from it.
+
+    ``reports`` is readable when the host has something to say, and at its end.
+    """
+
+    def __init__(self, orders: Orders, listener: socket.socket) -> None:
+        context = multiprocessing.get_context("spawn")
+        self.reports: Connection
+        self.reports, theirs = context.Pipe()
+        self.loaded = False
+        self._process: Any = context.Process(
+            target=run_host, args=(orders, listener, theirs), name=f"sotto-{orders.role}", daemon=True
+        )
+        with one_thread_each(), _deaf_to_the_terminal():
+            self._process.start()
+        theirs.close()
+
+    @property
+    def exit_code(self) -> int | None:
+        """None while it runs."""
+        code: int | None = self._process.exitcode
+        return code
+
+    def hear(self) -> HostReport:
+        """Its next report.  Raises ``EOFError`` when it has ended."""
+        try:
+            return hear_host(self.reports)
+        except OSError:
+            raise EOFError from None
+
+    def retire(self) -> None:
+        """Take nobody new; sessions go on."""
+        self._order(Retire())
+
+    def drain(self, seconds: float) -> None:
+        """Take nobody new, let sessions finish their queries, end after ``seconds`` at the latest."""
+        self._order(Drain(seconds))
+
+    def kill(self) -> None:
+        """End a host that does not serve yet."""
+        self._process.kill()
+
+    def stop(self, seconds: float = 10.0) -> None:
+        """End it now, sessions and all; harmless when it has ended already."""
+        self.drain(0.0)
+        with contextlib.suppress(OSError):
+            self.reports.close()
+        if not self._ended_within(seconds):
+            self._process.kill()
+            self._ended_within(3.0)
+
+    def _ended_within(self, seconds: float) -> bool:
+        # Not join(), which waits for everybody who holds the host's pipes: sessions may outlive a host that was killed.
+        deadline = time.monotonic() + seconds
+        while self._process.is_alive():
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.01)
+        return True
+
+    def _order(self, order: Retire | Drain) -> None:
+        with contextlib.suppress(OSError):
+            tell(self.reports, order)
+
+
+@contextlib.contextmanager
+def _deaf_to_the_terminal() -> Iterator[None]:
+    """Processes started inside never see Ctrl-C, not even while they load: who started them tells them to end."""
+    resource_tracker.ensure_running()  # which would let the signals in again
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGHUP})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextlib.contextmanager
+def one_thread_each() -> Iterator[None]:
+    """Processes started inside use one thread each: sessions are what runs side by side, and a fork needs it."""
+    before = {name: os.environ.get(name) for name in _THREAD_VARIABLES}
+    os.environ.update(dict.fromkeys(_THREAD_VARIABLES, "1"))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value

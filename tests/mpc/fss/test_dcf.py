@@ -1,0 +1,226 @@
+"""The comparison keys, as the protocol uses them: right at every point, and nothing to see in one of the two."""
+
+from __future__ import annotations
+
+import secrets
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sotto.mpc.fss import dcf, dcf_reference
+
+FULL = 2**64 - 1
+
+
+@pytest.fixture(params=["this processor's", "reference"])
+def _backend(request, monkeypatch):
+    if request.param == "reference":
+        monkeypatch.setattr(dcf, "_backend", lambda: dcf_reference)
+
+
+def uniform(*shape):
+    return np.frombuffer(secrets.token_bytes(8 * int(np.prod(shape))), np.uint64).reshape(shape)
+
+
+def compared_bits(alpha, points, width):
+    roots, key = uniform(2, alpha.size, 2), secrets.token_bytes(16)
+    corrections = dcf.generate_bits(alpha, width, roots, key)
+    assert corrections.shape == (dcf.bit_planes(width), alpha.size, 2)
+    first, second = (dcf.evaluate_bits(i, points, width, roots[i], corrections, key) for i in (0, 1))
+    assert first.dtype == np.uint8
+    assert first.max(initial=0) <= 1
+    return first ^ second
+
+
+def compared_tags(alpha, points, width, payload):
+    roots, key = uniform(2, alpha.size, 2), secrets.token_bytes(16)
+    corrections = dcf.generate_tags(alpha, width, roots, key, payload)
+    assert corrections.shape == (dcf.tag_planes(width), alpha.size, 2)
+    first, second = (dcf.evaluate_tags(i, points, width, roots[i], corrections, key) for i in (0, 1))
+    return first ^ second
+
+
+@pytest.mark.usefixtures("_backend")
+@pytest.mark.parametrize("width", range(10))
+def test_every_point_against_every_alpha(width):
+    size = 2**width
+    alpha = np.repeat(np.arange(size, dtype=np.uint64), size)
+    points = np.tile(np.arange(size, dtype=np.uint64), size)
+    payload = uniform(2)
+    np.testing.assert_array_equal(compared_bits(alpha, points, width), points < alpha)
+    expected = np.where((points < alpha)[:, None], payload, np.uint64(0))
+    np.testing.assert_array_equal(compared_tags(alpha, points, width, payload), expected)
+
+
+@pytest.mark.parametrize("width", range(64))
+@settings(max_examples=6, deadline=None)
+@given(data=st.data())
+def test_points_around_alpha_at_every_width(width, data):
+    top = 2**width - 1
+    alpha = data.draw(st.integers(0, top))
+    points = [0, top, alpha, max(alpha - 1, 0), min(alpha + 1, top), data.draw(st.integers(0, top))]
+    points += [alpha ^ (1 << bit) for bit in range(width)]  # leaves the way to alpha at each level
+    payload = uniform(2)
+    expected = np.array([point < alpha for point in points])
+    lanes, points = np.full(len(points), alpha, np.uint64), np.array(points, np.uint64)
+    np.testing.assert_array_equal(compared_bits(lanes, points, width), expected)
+    np.testing.assert_array_equal(
+        compared_tags(lanes, points, width, payload), np.where(expected[:, None], payload, np.uint64(0))
+    )
+
+
+@pytest.mark.usefixtures("_backend")
+@pytest.mark.parametrize("width", [0, 5, 7, 8, 40, 63])
+def test_bits_above_the_width_are_ignored(width):
+    alpha, points = uniform(50), uniform(50)
+    mask = np.uint64(2**width - 1)
+    expected = (points & mask) < (alpha & mask)
+    np.testing.assert_array_equal(compared_bits(alpha, points, width), expected)
+    payload = np.array([1, 0], np.uint64)
+    np.testing.assert_array_equal(compared_tags(alpha, points, width, payload)[:, 0], expected)
+
+
+@pytest.mark.usefixtures("_backend")
+def test_the_cipher_is_aes_128():
+    """FIPS 197, appendix B.  Its input ends a leaf's way: the mark of a leaf is in its low bits already."""
+    key = bytes.fromhex("2b7e151628aed2a6abf7158809cf4f3c")
+    block = bytes.fromhex("3243f6a8885a308d313198a2e0370734")
+    root = np.broadcast_to(np.frombuffer(block, "<u8"), (128, 2))
+    points, none = np.arange(128, dtype=np.uint64), np.zeros((1, 128, 2), np.uint64)
+    leaf = np.packbits(dcf.evaluate_bits(0, points, 7, root, none, key), bitorder="little").tobytes()
+    encrypted = bytes(a ^ b for a, b in zip(leaf, block, strict=True))
+    assert encrypted.hex() == "3925841d02dc09fbdc118597196a0b32"
+
+
+@pytest.mark.usefixtures("_backend")
+def test_the_low_bits_of_a_root_do_not_matter():
+    alpha, roots, key = uniform(9), uniform(2, 9, 2), secrets.token_bytes(16)
+    others = roots ^ np.array([5, 0], np.uint64)
+    np.testing.assert_array_equal(dcf.generate_bits(alpha, 30, roots, key), dcf.generate_bits(alpha, 30, others, key))
+    payload = uniform(2)
+    np.testing.assert_array_equal(
+        dcf.generate_tags(alpha, 30, roots, key, payload), dcf.generate_tags(alpha, 30, others, key, payload)
+    )
+
+
+def _chi_squared_of_bytes(array):
+    counts = np.bincount(np.frombuffer(array.tobytes(), np.uint8), minlength=256)
+    expected = counts.sum() / 256
+    return ((counts - expected) ** 2 / expected).sum()
+
+
+# 255 degrees of freedom: mean 255, standard deviation 23; beyond 450 once in 10^11 runs of uniform bytes.
+UNIFORM_BELOW = 450
+
+
+@pytest.mark.parametrize("alpha", [0, 1, 2**20 - 1, 0xABCDE])
+def test_corrections_and_one_partys_shares_look_uniform_whatever_alpha(alpha):
+    lanes, width, key = 4000, 20, secrets.token_bytes(16)
+    alphas, roots = np.full(lanes, alpha, np.uint64), uniform(2, lanes, 2)
+    corrections = dcf.generate_bits(alphas, width, roots, key)
+    for plane in corrections:
+        assert _chi_squared_of_bytes(plane) < UNIFORM_BELOW
+    for point in (0, alpha, 2**width - 1):
+        points = np.full(lanes, point, np.uint64)
+        for party in (0, 1):
+            ones = dcf.evaluate_bits(party, points, width, roots[party], corrections, key).sum()
+            assert abs(int(ones) - lanes / 2) < 7 * np.sqrt(lanes) / 2
+
+
+@pytest.mark.parametrize("payload", [(0, 0), (1, 0), (FULL, FULL)])
+def test_tag_corrections_and_shares_look_uniform_whatever_the_payload(payload):
+    lanes, width, key = 4000, 8, secrets.token_bytes(16)
+    alphas, roots = np.full(lanes, 0x5A, np.uint64), uniform(2, lanes, 2)
+    corrections = dcf.generate_tags(alphas, width, roots, key, np.array(payload, np.uint64))
+    for plane in (*corrections[1::2], corrections[-1]):
+        assert _chi_squared_of_bytes(plane) < UNIFORM_BELOW
+    for plane in corrections[:-1:2]:
+        blocks = plane.view(np.uint8).reshape(lanes, 16)
+        assert _chi_squared_of_bytes(blocks[:, 1:]) < UNIFORM_BELOW
+        assert not (blocks[:, 0] & 4).any()  # the third bit has no use here and says nothing
+    for point in (0x59, 0x5A):
+        points = np.full(lanes, point, np.uint64)
+        for party in (0, 1):
+            shares = dcf.evaluate_tags(party, points, width, roots[party], corrections, key)
+            assert _chi_squared_of_bytes(shares) < UNIFORM_BELOW
+
+
+@pytest.mark.usefixtures("_backend")
+def test_views_read_only_memory_and_odd_addresses_are_accepted():
+    lanes, width, key = 11, 25, secrets.token_bytes(16)
+    alpha, roots = uniform(lanes), uniform(2, lanes, 2)
+    corrections = dcf.generate_bits(alpha, width, roots, key)
+    wire = b"\0" + corrections.tobytes()
+    received = np.frombuffer(wire, np.uint64, corrections.size, offset=1).reshape(corrections.shape)
+    strided = np.repeat(alpha, 2)[::2]
+    for party in (0, 1):
+        np.testing.assert_array_equal(
+            dcf.evaluate_bits(party, strided, width, roots[party], received, key),
+            dcf.evaluate_bits(party, alpha, width, roots[party].copy(), corrections, key),
+        )
+
+
+@pytest.mark.usefixtures("_backend")
+@pytest.mark.parametrize("width", [0, 7, 30])
+def test_no_lanes_give_no_shares(width):
+    none = np.zeros(0, np.uint64)
+    assert compared_bits(none, none, width).shape == (0,)
+    assert compared_tags(none, none, width, uniform(2)).shape == (0, 2)
+
+
+LANES, WIDTH = 5, 12
+GOOD = {
+    "party": 1,
+    "points": np.zeros(LANES, np.uint64),
+    "width": WIDTH,
+    "root": np.zeros((LANES, 2), np.uint64),
+    "corrections": np.zeros((dcf.bit_planes(WIDTH), LANES, 2), np.uint64),
+    "key": bytes(16),
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("party", 2),
+        ("party", -1),
+        ("party", None),
+        ("width", -1),
+        ("width", 64),
+        ("width", 12.0),
+        ("width", WIDTH + 1),
+        ("key", bytes(15)),
+        ("key", "sixteen letters!"),
+        ("points", [0] * LANES),
+        ("points", np.zeros(LANES, np.int64)),
+        ("points", np.zeros(LANES, ">u8")),
+        ("points", np.zeros((LANES, 1), np.uint64)),
+        ("points", np.zeros(LANES + 1, np.uint64)),
+        ("root", np.zeros((LANES, 3), np.uint64)),
+        ("root", np.zeros((LANES - 1, 2), np.uint64)),
+        ("corrections", np.zeros((dcf.bit_planes(WIDTH) - 1, LANES, 2), np.uint64)),
+        ("corrections", np.zeros((dcf.bit_planes(WIDTH), LANES - 1, 2), np.uint64)),
+        ("corrections", np.zeros(0, np.uint64)),
+    ],
+)
+def test_what_does_not_fit_is_refused_in_one_line(name, value):
+    dcf.evaluate_bits(**GOOD)
+    with pytest.raises(ValueError, match=r"\A[^\n]+\Z"):
+        dcf.evaluate_bits(**{**GOOD, name: value})
+    tags = {**GOOD, "corrections": np.zeros((dcf.tag_planes(WIDTH), LANES, 2), np.uint64)}
+    dcf.evaluate_tags(**tags)
+    if name != "corrections":
+        with pytest.raises(ValueError, match=r"\A[^\n]+\Z"):
+            dcf.evaluate_tags(**{**tags, name: value})
+
+
+def test_generation_refuses_what_does_not_fit():
+    alpha, roots, key = uniform(3), uniform(2, 3, 2), bytes(16)
+    with pytest.raises(ValueError, match="roots: give a uint64 array of shape"):
+        dcf.generate_bits(alpha, 9, roots[0], key)
+    with pytest.raises(ValueError, match="payload: give a uint64 array of shape"):
+        dcf.generate_tags(alpha, 9, roots, key, uniform(3))
+    with pytest.raises(ValueError, match="alpha: give a one-dimensional uint64 array"):
+        dcf.generate_tags(5, 9, roots, key, uniform(2))

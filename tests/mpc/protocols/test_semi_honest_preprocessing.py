@@ -1,0 +1,135 @@
+"""Bundles: of exactly one size, nothing but seeds and corrections, never the same twice, and useless to one party."""
+
+import masked_networks as networks
+import masked_parties as parties
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sotto.link import FrameError
+from sotto.mpc.fss import comparison, dcf
+from sotto.mpc.graph.program import Compare, Product, Truncate
+from sotto.mpc.protocols.semi_honest_preprocessing import (
+    KEY_BYTES,
+    SEED_BYTES,
+    Stream,
+    bundle_bytes,
+    make_bundle,
+    read_bundle,
+    weight_masks,
+)
+from sotto.mpc.sharing import ring
+
+NAMES = ("residual", "mixed", "two linears", "norm first", "one class")
+SECRET = bytes(range(32))
+
+
+def program_of(name, reveal="class"):
+    return parties.compiled(*networks.build(name), reveal=reveal)[0]
+
+
+@pytest.mark.parametrize("reveal", ["class", "logits"])
+@pytest.mark.parametrize("name", NAMES)
+def test_both_parties_shares_fit_together(name, reveal):
+    program = program_of(name, reveal)
+    masks = weight_masks(program, SECRET)
+    sent = make_bundle(program, 3, 9, masks)
+    assert [len(data) for data in sent] == [bundle_bytes(program, 3, party) for party in (0, 1)]
+    alice, bob = (read_bundle(program, 3, party, data) for party, data in enumerate(sent))
+    assert (alice.number, bob.number) == (9, 9)
+    assert alice.key == bob.key
+    for step in program.steps:
+        if isinstance(step, Product):
+            hers, his = alice.products[step.out], bob.products[step.out]
+            assert his.mask is None
+            assert (hers.output + his.output == ring.product(step.layer, masks[step.out], hers.mask)).all()
+        elif isinstance(step, Truncate | Compare):
+            hers, his = alice.gates[step.out], bob.gates[step.out]
+            r, words = hers.r + his.r, hers.words + his.words
+            e = hers.e ^ his.e if isinstance(step, Compare) else None
+            assert (words == comparison.correlated(step, r, e)).all()
+            if e is not None:
+                assert (hers.corrections == his.corrections).all()
+                point = np.random.default_rng(1).integers(0, 1 << 64, len(r), np.uint64)
+                bits = [
+                    dcf.evaluate_bits(party, point, step.depth, share.root, share.corrections, alice.key)
+                    for party, share in enumerate((hers, his))
+                ]
+                low = np.uint64((1 << step.depth) - 1)
+                assert ((bits[0] ^ bits[1]) == ((point & low) < comparison.compared(step, r))).all()
+
+
+def test_alices_bundle_is_a_seed_and_public_corrections():
+    program = program_of("two linears", "logits")  # no comparison: nothing but the seed
+    alice, bob = make_bundle(program, 100, 0, weight_masks(program, SECRET))
+    assert len(alice) == 8 + SEED_BYTES + KEY_BYTES
+    assert len(bob) > 100 * 8
+    program = program_of("residual")
+    public = sum(dcf.bit_planes(step.depth) * int(np.prod(step.shape)) * 16 for step in program.compares)
+    assert bundle_bytes(program, 1, 0) == 8 + SEED_BYTES + KEY_BYTES + public
+
+
+def test_no_two_bundles_share_a_secret_not_even_under_one_number():
+    program = program_of("residual")
+    masks = weight_masks(program, SECRET)
+    bundles = [read_bundle(program, 1, 0, make_bundle(program, 1, number, masks)[0]) for number in (0, 0, 1)]
+    assert len({bundle.key for bundle in bundles}) == 3
+    for register in bundles[0].gates:
+        assert len({bundle.gates[register].r.tobytes() for bundle in bundles}) == 3
+    for register in bundles[0].products:
+        assert len({bundle.products[register].mask.tobytes() for bundle in bundles}) == 3
+
+
+def test_no_word_of_a_bundle_is_used_for_two_things():
+    program = program_of("mixed")
+    masks = weight_masks(program, SECRET)
+    sent = make_bundle(program, 4, 0, masks)
+    for party, data in enumerate(sent):
+        bundle = read_bundle(program, 4, party, data)
+        words = [array for share in bundle.products.values() for array in (share.output, share.mask)]
+        words += [array for gate in bundle.gates.values() for array in (gate.r, gate.words, gate.root)]
+        flat = np.concatenate([array.ravel() for array in words if array is not None])
+        assert len(np.unique(flat)) == len(flat)
+    assert len(np.unique(np.concatenate([mask.ravel() for mask in masks.values()]))) == sum(
+        map(np.size, masks.values())
+    )
+
+
+def test_weight_masks_come_from_the_sessions_secret_alone():
+    program = program_of("residual")
+    first, same, other = (weight_masks(program, secret) for secret in (SECRET, SECRET, bytes(32)))
+    for register in first:
+        assert (first[register] == same[register]).all()
+        assert not (first[register] == other[register]).any()
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(-64, 64).filter(bool), st.sampled_from([0, 1]))
+def test_a_bundle_of_any_other_size_is_refused(change, party):
+    program = program_of("residual")
+    data = make_bundle(program, 1, 0, weight_masks(program, SECRET))[party]
+    damaged = data[:change] if change < 0 else data + bytes(change)
+    with pytest.raises(FrameError, match="does not fit the network") as refused:
+        read_bundle(program, 1, party, damaged)
+    assert "\n" not in str(refused.value)
+
+
+def test_bundles_of_other_batches_parties_and_networks_are_refused():
+    program = program_of("residual")
+    data = make_bundle(program, 2, 0, weight_masks(program, SECRET))[1]
+    for other, examples, party in ((program, 1, 1), (program, 3, 1), (program, 2, 0), (program_of("mixed"), 2, 1)):
+        with pytest.raises(FrameError):
+            read_bundle(other, examples, party, data)
+    with pytest.raises(FrameError):
+        read_bundle(program, 2, 1, b"")
+
+
+def test_streams_of_two_purposes_or_seeds_have_nothing_in_common():
+    streams = [Stream(SECRET, "one"), Stream(SECRET, "other"), Stream(bytes(32), "one"), Stream(SECRET, "one")]
+    drawn = [stream.words(2, 3) for stream in streams]
+    assert drawn[0].shape == (2, 3)
+    assert (drawn[0] == drawn[3]).all()
+    assert len(np.unique(np.concatenate([each.ravel() for each in drawn[:3]]))) == 18
+    assert set(Stream(SECRET, "bits").bits(500).tolist()) == {0, 1}
+    assert Stream(SECRET, "none").words(0).size == 0
