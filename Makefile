@@ -21,7 +21,12 @@ lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
+# mypy knows no package-dir: links give it the folders under their import names.
+PACKAGES := $(patsubst %/__init__.py,%,$(filter-out sotto/% tests/%,$(wildcard */__init__.py)))
 types: $(READY)
+	rm -rf build/types && mkdir -p build/types/sotto
+	for each in $(notdir $(wildcard sotto/*)); do ln -s ../../../sotto/$$each build/types/sotto/$$each; done
+	for each in $(PACKAGES); do ln -s ../../../$$each build/types/sotto/$$each; done
 	$(BIN)/mypy
 
 format: $(READY)

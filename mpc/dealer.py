@@ -5,8 +5,9 @@ from __future__ import annotations
 
 from sotto.link import Link
 from sotto.mpc.dealing.stock import Stock
+from sotto.mpc.dealing.supply import BundleSupply
 from sotto.mpc.messages import Mode
-from sotto.mpc.modes import dealing_of, open_supply, require_mode
+from sotto.mpc.modes import dealing_of, require_mode
 
 
 class Dealer:
@@ -27,4 +28,10 @@ class Dealer:
 
     def serve(self, alice_link: Link, bob_link: Link) -> None:
         """Serve until Alice closes her link.  Raises :class:`sotto.link.LinkError`."""
-        open_supply(self._mode, self._idle, self._stock).serve(alice_link, bob_link)
+        if self._mode == "crypten":
+            from sotto.mpc.crypten.supply import CryptenSupply  # CrypTen may be missing: only who uses it needs it
+
+            CryptenSupply(self._idle).serve(alice_link, bob_link)
+        else:
+            supply = BundleSupply(self._mode, dealing_of(self._mode), self._idle, self._stock)
+            supply.serve(alice_link, bob_link)

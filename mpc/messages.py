@@ -22,12 +22,11 @@ import msgspec
 
 from sotto.link import FrameError, decode
 from sotto.link.frames import printable
-from sotto.mpc.graph.plan import MAX_LAYERS, ModelPlan
+from sotto.mpc.graph.plan import MAX_LAYERS, ModelPlan, Reveal
 
 VERSION = 1
 
 Mode: TypeAlias = Literal["crypten", "semi-honest", "malicious"]
-Reveal: TypeAlias = Literal["class", "logits"]
 
 HELLO_BYTES = 256
 PLAN_BYTES = 1 << 18

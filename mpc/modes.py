@@ -1,26 +1,22 @@
-"""How the doors reach a mode: what a session can do, and where each mode's sessions are made.
+"""The modes: which sessions Alice and Bob open in each, and what the dealer makes for it.
 
 A session is one set-up between Alice and Bob (and the dealer): masks agreed, weights shared.  It answers any number of
-queries.  A new mode is one entry in each function here and its own files; :mod:`sotto.mpc.alice`, :mod:`sotto.mpc.bob`
-and
-:mod:`sotto.mpc.dealer` stay as they are.
+queries.  A new mode is one entry in each function here and its own files; :mod:`sotto.mpc.alice` and
+:mod:`sotto.mpc.bob` stay as they are.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol, get_args
+from typing import Protocol, get_args
 
 import numpy as np
 import numpy.typing as npt
 
 from sotto.link import Answer, Link
 from sotto.mpc.crypten.torch_shim import load_crypten
-from sotto.mpc.dealing.supply import BundleSupply, Dealing
 from sotto.mpc.graph.plan import ModelPlan, Weights
 from sotto.mpc.messages import Mode, Reveal
-
-if TYPE_CHECKING:
-    from sotto.mpc.dealing.stock import Stock
+from sotto.mpc.protocols.dealing import Dealing
 
 
 class Session(Protocol):
@@ -41,12 +37,6 @@ class Session(Protocol):
     def answer(self, examples: int) -> None: ...
 
     def close(self) -> None: ...
-
-
-class Supply(Protocol):
-    """The dealer's side of a set-up: serves until Alice closes her link."""
-
-    def serve(self, alice: Link, bob: Link) -> None: ...
 
 
 def require_mode(mode: str) -> Mode:
@@ -74,15 +64,6 @@ def open_session(
     from sotto.mpc.protocols.semi_honest_session import SemiHonestSession
 
     return SemiHonestSession(rank, peer, dealer, plan, weights, reveal)
-
-
-def open_supply(mode: Mode, idle_timeout: float, stock: Stock | None = None) -> Supply:
-    """The dealer's side of ``mode``; it waits ``idle_timeout`` seconds for the next request before it gives up."""
-    if mode != "crypten":
-        return BundleSupply(mode, dealing_of(mode), idle_timeout, stock)
-    from sotto.mpc.crypten.supply import CryptenSupply
-
-    return CryptenSupply(idle_timeout)
 
 
 def dealing_of(mode: Mode) -> type[Dealing]:

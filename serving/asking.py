@@ -18,7 +18,8 @@ import numpy as np
 import numpy.typing as npt
 
 from sotto.link import LOOPBACK, Answer, Link, LinkClosed, LinkError, Role, Shape, connect, encode
-from sotto.serving.doors import AliceDoor, DoorError, Front, Own, Paradigm, paradigm
+from sotto.serving.doors import AliceDoor, Front, Own, Paradigm, paradigm
+from sotto.serving.errors import DoorError
 from sotto.serving.handshake import HELLO, WELCOME, WELCOME_BYTES, Hello, Refused, new_session, read_welcome
 from sotto.serving.keys import client_tls
 from sotto.serving.service.sessions import Address

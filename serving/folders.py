@@ -17,7 +17,7 @@ import numpy.typing as npt
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from sotto.serving.doors import DoorError
+from sotto.serving.errors import DoorError
 from sotto.serving.terms import FRONT_FILE, FrontEnd, read_front
 
 MODEL_FILE, CALIBRATION_FILE, KEY_FILE, SENSOR_FILE = (

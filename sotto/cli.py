@@ -14,10 +14,10 @@ import typer
 from typer.core import TyperGroup
 from typer.main import get_command, get_group
 
+import sotto
 from sotto.configuration import settings_of
-from sotto.console import err, escape, listen_to_packages
+from sotto.console import err, escape, listen_to_packages, out
 
-_PACKAGES = ("adversarial", "audio", "bench", "he", "hashing", "keyed", "link", "models", "mpc", "serving")
 _COMMANDS = (
     "bench",
     "simulate",
@@ -73,9 +73,18 @@ app = typer.Typer(
 )
 
 
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        out.print(f"sotto {sotto.__version__}")
+        raise typer.Exit
+
+
 @app.callback()
 def _options(
     debug: Annotated[bool, typer.Option("--debug", help="Show the whole traceback when a command fails.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version and exit.", callback=_show_version, is_eager=True)
+    ] = False,
 ) -> None:
     """Private speech inference between Alice, who has speech, and Bob, who has a model."""
 
@@ -101,7 +110,7 @@ def main() -> None:
 def one_line(error: Exception) -> str:
     """An error as one line; its kind is named only where its text alone would not be understood."""
     text = " ".join(str(error).split())
-    known = type(error).__module__.split(".")[0] in _PACKAGES
+    known = type(error).__module__.startswith("sotto.")
     return text if known and text else f"{type(error).__name__}: {text or 'no further detail'} (--debug shows where)"
 
 

@@ -1,8 +1,9 @@
-"""The floor plan holds: imports point downwards only, and paradigms do not know one another."""
+"""The floor plan holds: imports point downwards only, between packages, rooms and files; paradigms know no other."""
 
 from __future__ import annotations
 
 import ast
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -18,24 +19,65 @@ BELOW = {
     "bench": {"serving", "models", "audio", "link", *PARADIGMS},
     "sotto": {"bench", "serving", "models", "audio", "link", *PARADIGMS},
 }
+FILES = {path for package in BELOW for path in (ROOT / package).rglob("*.py")}
 
 
-def _imported(path: Path) -> set[str]:
-    found = set()
+def _name(path: Path) -> str:
+    """The import name of a file."""
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    parts = parts if parts[0] == "sotto" else ("sotto", *parts)
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+NAMES = {_name(path): path for path in FILES}
+
+
+def _imports(path: Path) -> set[Path]:
+    """The files of ours that a file imports, inside functions too."""
+    found: set[Path] = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
-            found |= {alias.name.split(".")[0] for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            found.add(node.module.split(".")[0])
-    return found & BELOW.keys()
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, f"{path}: imports are absolute"
+            module = node.module or ""
+            names = [f"{module}.{a.name}" if f"{module}.{a.name}" in NAMES else module for a in node.names]
+        else:
+            continue
+        found |= {NAMES[name] for name in names if name in NAMES}
+    return found - {path}
+
+
+IMPORTS = {path: _imports(path) for path in FILES}
+
+
+def _package(path: Path) -> str:
+    return path.relative_to(ROOT).parts[0]
+
+
+def _room(path: Path) -> Path:
+    """The folder of a file; a file that stands in a package itself is a room of its own."""
+    return path if path.parent.parent == ROOT else path.parent
 
 
 @pytest.mark.parametrize("package", sorted(BELOW))
 def test_a_package_imports_only_what_is_below_it(package):
-    files = sorted((ROOT / package).rglob("*.py"))
+    files = [path for path in FILES if _package(path) == package]
     assert files
     for path in files:
-        assert _imported(path) - {package} <= BELOW[package], path
+        own = {NAMES["sotto"]} if package == "sotto" else set()
+        assert {_package(other) for other in IMPORTS[path] - own} - {package} <= BELOW[package], path
+
+
+def test_no_files_import_one_another_in_a_circle():
+    TopologicalSorter(IMPORTS).prepare()  # raises CycleError, which names the circle
+
+
+def test_no_folders_import_one_another_in_a_circle():
+    rooms: dict[Path, set[Path]] = {}
+    for path, others in IMPORTS.items():
+        rooms.setdefault(_room(path), set()).update(_room(other) for other in others)
+    TopologicalSorter({room: others - {room} for room, others in rooms.items()}).prepare()
 
 
 @pytest.mark.parametrize("package", ["mpc", "he", "hashing", "keyed", "link", "serving"])

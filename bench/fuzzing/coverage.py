@@ -17,7 +17,9 @@ from typing import Any
 from sotto.bench.fuzzing.decoder import Target
 from sotto.bench.fuzzing.mutation import mutated
 
-_PACKAGES = ("link", "mpc", "he", "hashing", "keyed", "models", "serving", "adversarial")
+_PACKAGES = tuple(
+    f"sotto.{name}." for name in ("link", "mpc", "he", "hashing", "keyed", "models", "serving", "adversarial")
+)
 
 
 def available() -> bool:
@@ -30,7 +32,7 @@ def instrument() -> None:
     atheris = importlib.import_module("atheris")  # only developers have it
 
     for name, module in list(sys.modules.items()):
-        if name.split(".")[0] in _PACKAGES:
+        if f"{name}.".startswith(_PACKAGES):
             _instrument_module(module, atheris)
 
 
@@ -47,8 +49,6 @@ def explore(trial: Any, target: Target, seconds: float, seed: int) -> None:
     """Let libFuzzer choose inputs for ``seconds``.  It ends the process itself."""
     atheris = importlib.import_module("atheris")  # only developers have it
 
-    from sotto.bench.fuzzing.process import tell
-
     told = time.monotonic()
 
     def one(data: bytes) -> None:
@@ -56,7 +56,7 @@ def explore(trial: Any, target: Target, seconds: float, seed: int) -> None:
         trial.attempt(data)
         if time.monotonic() - told > 1:
             told = time.monotonic()
-            tell(trial)
+            trial.tell()
 
     def bend(data: bytes, most: int, number: int) -> bytes:
         draw = random.Random(number)  # noqa: S311  an experiment that can be repeated

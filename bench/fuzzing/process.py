@@ -22,7 +22,7 @@ from pathlib import Path
 from sotto.bench.fuzzing.decoder import Target
 from sotto.bench.fuzzing.mutation import mutated
 
-REGISTRY = "bench.fuzzing.decoders"  # the module whose DECODERS are meant
+REGISTRY = "sotto.bench.fuzzing.decoders"  # the module whose DECODERS are meant
 MOST_ADDRESS_MB = 2048  # beyond what stood before the first input
 CURRENT_BYTES = 1 << 26
 _SLOW_SECONDS = 5.0
@@ -101,6 +101,11 @@ class Trial:
         if self.report.growth_mb > self._allowed:
             self.report.note(f"memory grew by more than {self._allowed} MB")
 
+    def tell(self) -> None:
+        """Print the report so far."""
+        self.weigh()
+        print(json.dumps(asdict(self.report)), flush=True)
+
 
 def limit_memory(most_mb: int = MOST_ADDRESS_MB) -> None:
     """Allow so much more address space than is in use."""
@@ -142,14 +147,8 @@ def _mutate(trial: Trial, target: Target, seconds: float, seed: int) -> None:
         trial.attempt(mutated(target.seeds, draw))
         if time.monotonic() - told > 1:
             told = time.monotonic()
-            tell(trial)
-    tell(trial)
-
-
-def tell(trial: Trial) -> None:
-    """The report so far."""
-    trial.weigh()
-    print(json.dumps(asdict(trial.report)), flush=True)
+            trial.tell()
+    trial.tell()
 
 
 def main() -> None:

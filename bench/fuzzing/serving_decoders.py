@@ -17,7 +17,7 @@ from sotto.bench.fuzzing.link_decoders import frame
 from sotto.link import LinkError, encode
 from sotto.models import Normalisation
 from sotto.models.learning.recipes import DEPINTO
-from sotto.serving.doors import DoorError
+from sotto.serving.errors import DoorError
 from sotto.serving.folders import calibration_beside, write_calibration
 from sotto.serving.handshake import HELLO, SESSION_BYTES, VERSION, Hello, Welcome, read_hello, read_welcome, require_fit
 from sotto.serving.service.arrivals import Arrival

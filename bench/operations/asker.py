@@ -22,10 +22,12 @@ from sotto.serving.doors import Own
 from sotto.serving.service.hosting import one_thread_each
 
 _PRELOAD = (
-    "__main__", "sotto.bench.operations.asker", "sotto.serving.doors.mpc", "sotto.serving.doors.he", "sotto.serving.doors.hashing", "sotto.serving.doors.keyed",
-    "sotto.serving.doors.adversarial",
-    "sotto.mpc.protocols.semi_honest_session", "sotto.mpc.protocols.malicious_session",
-)  # fmt: skip
+    "__main__",
+    "sotto.bench.operations.asker",
+    *(f"sotto.serving.doors.{name}" for name in ("mpc", "he", "hashing", "keyed", "adversarial")),
+    "sotto.mpc.protocols.semi_honest_session",
+    "sotto.mpc.protocols.malicious_session",
+)
 
 
 class Asker:

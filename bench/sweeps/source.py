@@ -14,7 +14,7 @@ from pathlib import Path
 
 from sotto.bench.machine import software
 
-_UNDER_EVERY_STUDY = ("audio", "models")
+_UNDER_EVERY_STUDY = ("sotto.audio", "sotto.models")
 
 
 @cache

@@ -29,7 +29,8 @@ from sotto.he.planning.noise import logit_error, unit_noise
 from sotto.he.planning.ranges import Peak, headroom_bits, worst_case
 from sotto.he.planning.slots import simulate
 
-#: Largest error of a logit that a plan accepts (six deviations of the estimate, see :func:`sotto.he.planning.noise.logit_error`).
+#: Largest error of a logit that a plan accepts: six deviations of the estimate
+#: (:func:`sotto.he.planning.noise.logit_error`).
 MAX_LOGIT_ERROR = 7.5e-3
 
 MARGIN = 256.0

@@ -48,11 +48,11 @@ from sotto.mpc.dealing.sealed_folder import (
     sync,
     try_lock,
 )
-from sotto.mpc.dealing.supply import SECRET_BYTES
 from sotto.mpc.errors import StockError
 from sotto.mpc.graph.program import compile_program
 from sotto.mpc.messages import VERSION, Mode, Terms
 from sotto.mpc.modes import dealing_of
+from sotto.mpc.protocols.dealing import SECRET_BYTES
 
 _MOST_BUNDLES = 1 << 16
 _MOST_CONTENTS_BYTES = 1 << 21

@@ -7,38 +7,14 @@ ones otherwise.
 from __future__ import annotations
 
 import secrets
-from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from sotto.link import FrameError, Link, LinkClosed, decode
+from sotto.mpc.dealing.stock import Stock, StockedDealing
 from sotto.mpc.errors import PlanError, reason
 from sotto.mpc.graph.program import Program, compile_program
 from sotto.mpc.messages import JOIN_BYTES, QUERY_BYTES, TERMS_BYTES, Mode, Query, Terms, require_party
-
-if TYPE_CHECKING:
-    from sotto.mpc.dealing.stock import Stock, StockedDealing
-
-SECRET_BYTES = 32
-
-
-class Dealing(ABC):
-    """What the dealer makes for one session out of its ``secret``, 32 bytes; bundles are fresh each time."""
-
-    def __init__(self, program: Program, secret: bytes) -> None:
-        self._program = program
-        self._secret = secret
-
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__}>"
-
-    @abstractmethod
-    def openings(self) -> tuple[bytes | None, bytes | None]:
-        """What Alice and Bob are sent once per session, before any bundle; None: nothing."""
-
-    @abstractmethod
-    def bundle(self, examples: int, number: int) -> tuple[bytes, bytes]:
-        """Bundle ``number`` for Alice and for Bob."""
+from sotto.mpc.protocols.dealing import SECRET_BYTES, Dealing
 
 
 class BundleSupply:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 import msgspec
 import numpy as np
@@ -20,6 +20,9 @@ import numpy.typing as npt
 from sotto.mpc.errors import PlanError
 
 Shape: TypeAlias = tuple[int, ...]
+
+#: What Alice learns of each example.
+Reveal: TypeAlias = Literal["class", "logits"]
 
 #: Bob's tensors: layer number -> parameter name -> float32 array.  Never part of a plan.
 Weights: TypeAlias = dict[int, dict[str, npt.NDArray[np.float32]]]

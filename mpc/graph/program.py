@@ -21,9 +21,8 @@ from functools import cached_property
 from sotto.mpc.errors import PlanError
 from sotto.mpc.graph import plan as layers
 from sotto.mpc.graph.fixed_point import FRACTION_BITS
-from sotto.mpc.graph.plan import MAX_ELEMENTS, ModelPlan, Shape
+from sotto.mpc.graph.plan import MAX_ELEMENTS, ModelPlan, Reveal, Shape
 from sotto.mpc.graph.ranges import Ranges, require_ranges
-from sotto.mpc.messages import Reveal
 
 WORD_BITS = 64
 MAX_WIDTH = 62  # the gate's truncation needs |word| < 2^62 (see mpc.comparison)

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from sotto.mpc.dealing.supply import Dealing
 from sotto.mpc.graph.plan import Weights
 from sotto.mpc.graph.program import Program
 from sotto.mpc.messages import Mode
+from sotto.mpc.protocols.dealing import Dealing
 from sotto.mpc.protocols.malicious import MaliciousEvaluation, Network
 from sotto.mpc.protocols.malicious_preprocessing import (
     SessionSecret,

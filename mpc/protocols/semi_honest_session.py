@@ -8,10 +8,10 @@ Bob -> Alice      mpc.weights       Delta_W = W + lambda_W of all products, once
 from __future__ import annotations
 
 from sotto.link import FrameError
-from sotto.mpc.dealing.supply import Dealing
 from sotto.mpc.graph.plan import Weights
 from sotto.mpc.graph.program import Program
 from sotto.mpc.messages import Mode
+from sotto.mpc.protocols.dealing import Dealing
 from sotto.mpc.protocols.masked_session import ALICE, Evaluation, MaskedSession
 from sotto.mpc.protocols.semi_honest import AliceEvaluation, BobEvaluation, weight_words
 from sotto.mpc.protocols.semi_honest_preprocessing import (

@@ -16,16 +16,13 @@ import numpy as np
 import numpy.typing as npt
 
 from sotto.link import Answer, Link
+from sotto.serving.errors import DoorError
 from sotto.serving.terms import FrontEnd, Reveal, Terms
 
 if TYPE_CHECKING:
     from sotto.audio import Clip
 
 NAMES = ("mpc", "he", "hashing", "keyed", "adversarial")
-
-
-class DoorError(ValueError):
-    """A paradigm cannot be served or asked like this; the message says what to do."""
 
 
 class BobDoor(Protocol):

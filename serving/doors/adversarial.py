@@ -14,7 +14,8 @@ from sotto.adversarial.sensor.fingerprint import sensor_named_by
 from sotto.adversarial.sounds.segments import most_energetic
 from sotto.audio import read
 from sotto.link import Link
-from sotto.serving.doors import DoorError, Hosted, Offer, Own, require_mode
+from sotto.serving.doors import Hosted, Offer, Own, require_mode
+from sotto.serving.errors import DoorError
 from sotto.serving.folders import SENSOR_FILE, model_file, own_file
 from sotto.serving.terms import Terms
 

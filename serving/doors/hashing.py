@@ -6,7 +6,8 @@ from collections.abc import Mapping
 
 from sotto import hashing
 from sotto.link import Link
-from sotto.serving.doors import DoorError, Hosted, Offer, Own, require_mode
+from sotto.serving.doors import Hosted, Offer, Own, require_mode
+from sotto.serving.errors import DoorError
 from sotto.serving.folders import KEY_FILE, model_file, own_file, own_front
 from sotto.serving.terms import FrontEnd, Terms
 

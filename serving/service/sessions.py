@@ -35,8 +35,6 @@ from sotto.serving.keys import client_tls
 from sotto.serving.limits import Limits
 from sotto.serving.service.reports import Answered, Ended, report
 
-_PACKAGES = ("adversarial", "audio", "he", "hashing", "keyed", "link", "models", "mpc", "serving")
-
 Address = tuple[str, int]
 
 
@@ -279,7 +277,7 @@ def reason_of(error: BaseException) -> str:
     """One line about an error for a log: our own texts, which hold no secret, and of others only the kind."""
     if isinstance(error, MemoryError):
         return "the session needs more memory than the limit session_mb allows"
-    if isinstance(error, PeerError) or type(error).__module__.split(".")[0] in _PACKAGES:
+    if isinstance(error, PeerError) or type(error).__module__.startswith("sotto."):
         return " ".join(str(error).split())[:500] or type(error).__name__
     return f"internal error ({type(error).__name__})"
 

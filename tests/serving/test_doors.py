@@ -14,7 +14,8 @@ from sotto.audio.features import EGeMAPS, MeanMFCC, Waveform
 from sotto.models import ModelRecord, Normalisation, build, save
 from sotto.models.learning.training import predict
 from sotto.serving import asking
-from sotto.serving.doors import DoorError, Offer, Own, paradigm
+from sotto.serving.doors import Offer, Own, paradigm
+from sotto.serving.errors import DoorError
 from sotto.serving.folders import KEY_FILE, MODEL_FILE, SENSOR_FILE, write_calibration
 from sotto.serving.service.dealing import Dealing
 from sotto.serving.terms import FrontEnd, read_terms, write_terms

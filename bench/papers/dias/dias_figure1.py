@@ -19,6 +19,7 @@ from sotto.bench.papers.dias.hash_study import PAPER_KS, Floats
 from sotto.bench.plaintext import plaintext_row
 from sotto.bench.request import Request
 from sotto.bench.row import Row
+from sotto.hashing.smh.parameters import Dither
 from sotto.hashing.smh.theory import (
     euclidean_distance,
     expected_distance,
@@ -79,7 +80,7 @@ def _curve(k: int, distances: Floats, keys: int, seed: int) -> _Curve:
     )
 
 
-def _parameters(k: int, dither: hashing.smh.parameters.Dither) -> hashing.HashParameters:
+def _parameters(k: int, dither: Dither) -> hashing.HashParameters:
     return hashing.HashParameters(_INPUTS, k, _DELTA, _MPC, dither)
 
 

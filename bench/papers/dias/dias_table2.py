@@ -36,6 +36,7 @@ from sotto.bench.papers.dias.hash_study import (
 from sotto.bench.request import Request
 from sotto.bench.row import Row
 from sotto.bench.workbench import Workbench
+from sotto.hashing.smh.parameters import Dither
 from sotto.hashing.smh.theory import resolution_threshold
 
 DESCRIPTION = "accuracy on hashes for delta and k beside the paper's Table 2, and a better compromise"
@@ -58,7 +59,7 @@ class _Setting:
     scaling: Scaling
     k: int
     delta: float | None
-    dither: hashing.smh.parameters.Dither = "full"
+    dither: Dither = "full"
 
     def __str__(self) -> str:
         chosen = f"delta = {self.delta:g}" if self.delta else f"{100 * _SHARE:.0f} % to leak"

@@ -19,7 +19,9 @@ from sotto.bench.workbench import Workbench
 from sotto.link import SHAPES
 
 DESCRIPTION = "whole experiments: every cell of the comparison, with its processes, over networks and repetitions"
-MODULES: tuple[str, ...] = ("adversarial", "bench", "hashing", "he", "keyed", "link", "mpc")
+MODULES: tuple[str, ...] = tuple(
+    f"sotto.{name}" for name in ("adversarial", "bench", "hashing", "he", "keyed", "link", "mpc")
+)
 
 
 def axes(preset: str) -> Mapping[str, Axis]:

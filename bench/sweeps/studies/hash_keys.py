@@ -31,7 +31,7 @@ from sotto.hashing.smh.parameters import DITHERS, Dither
 
 DESCRIPTION = "secure modular hashing: accuracy, leakage and attacks over keys, k, delta and folds"
 MODULES: tuple[str, ...] = (
-    "hashing",
+    "sotto.hashing",
     "sotto.bench.papers.dias.hash_study",
     "sotto.bench.papers.dias.hash_attacks",
     __name__,

@@ -23,7 +23,7 @@ from sotto.models.learning.recipes import SPECTROGRAM_PATCH, WAVE_PATCH, Recipe
 from sotto.models.learning.training import predict
 
 DESCRIPTION = "secret-key transforms: accuracy with the right and with a wrong key, and attacks, over keys and folds"
-MODULES: tuple[str, ...] = ("keyed", "sotto.bench.emotion_models", __name__)
+MODULES: tuple[str, ...] = ("sotto.keyed", "sotto.bench.emotion_models", __name__)
 
 _RECIPES: Mapping[str, tuple[Recipe, int]] = {
     "wave-patch": (WAVE_PATCH, 1),

@@ -1,0 +1,28 @@
+"""What the dealer makes for one session: the base of each mode's own."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+from sotto.mpc.graph.program import Program
+
+SECRET_BYTES = 32
+
+
+class Dealing(ABC):
+    """What the dealer makes for one session out of its ``secret``, 32 bytes; bundles are fresh each time."""
+
+    def __init__(self, program: Program, secret: bytes) -> None:
+        self._program = program
+        self._secret = secret
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}>"
+
+    @abstractmethod
+    def openings(self) -> tuple[bytes | None, bytes | None]:
+        """What Alice and Bob are sent once per session, before any bundle; None: nothing."""
+
+    @abstractmethod
+    def bundle(self, examples: int, number: int) -> tuple[bytes, bytes]:
+        """Bundle ``number`` for Alice and for Bob."""

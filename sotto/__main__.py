@@ -1,0 +1,5 @@
+"""``python -m sotto``: the command line."""
+
+from sotto.cli import main
+
+main()
