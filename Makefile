@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 READY := $(VENV)/.ready
 ARGS ?=
 
-.PHONY: bench test test-slow lint types format docs setup constraints clean
+.PHONY: bench test test-slow lint types format docs links setup constraints clean
 
 bench: $(READY)  ## the comparison on the built-in synthetic corpus, five to ten minutes the first time: results/
 	$(BIN)/sotto bench --out results $(ARGS)
@@ -21,20 +21,22 @@ lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-# mypy knows no package-dir: links give it the folders under their import names.
-PACKAGES := $(patsubst %/__init__.py,%,$(filter-out sotto/% tests/%,$(wildcard */__init__.py)))
-types: $(READY)
-	rm -rf build/types && mkdir -p build/types/sotto
-	for each in $(notdir $(wildcard sotto/*)); do ln -s ../../../sotto/$$each build/types/sotto/$$each; done
-	for each in $(PACKAGES); do ln -s ../../../$$each build/types/sotto/$$each; done
+types: $(READY) links
 	$(BIN)/mypy
 
 format: $(READY)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-docs: $(READY)  ## the documentation as a site: build/site
+docs: $(READY) links  ## the documentation as a site: build/site
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+# mypy and mkdocstrings know no package-dir: links give them the folders under their import names, build/links/sotto.
+PACKAGES := $(patsubst %/__init__.py,%,$(filter-out sotto/% tests/%,$(wildcard */__init__.py)))
+links:
+	rm -rf build/links && mkdir -p build/links/sotto
+	for each in $(notdir $(wildcard sotto/*)); do ln -s ../../../sotto/$$each build/links/sotto/$$each; done
+	for each in $(PACKAGES); do ln -s ../../../$$each build/links/sotto/$$each; done
 
 setup: $(READY)  ## install only
 

@@ -14,6 +14,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.mark.timeout(600)
 def test_the_site_builds_without_a_warning(tmp_path):
+    subprocess.run(["make", "--silent", "links"], cwd=ROOT, check=True, timeout=60)
     done = subprocess.run(
         [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path / "site")],
         capture_output=True,

@@ -13,12 +13,13 @@ from sotto.hashing import (
     HashParameters,
     HashSet,
     delta_for_leakage,
+    leakage,
+    modular_hash,
     pack,
     train_hamming_svc,
     training_hashes,
 )
 from sotto.hashing.attacks import known_key_attack, known_pairs_attack, linkability
-from sotto.hashing.smh import leakage, modular_hash
 from sotto.models import Normalisation
 from sotto.models.svm.svm import train_svm
 

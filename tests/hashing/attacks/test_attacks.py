@@ -1,9 +1,8 @@
 import numpy as np
 import pytest
 
-from sotto.hashing import HashingError, HashKey, HashParameters
+from sotto.hashing import HashingError, HashKey, HashParameters, modular_hash
 from sotto.hashing.attacks import Recovery, known_key_attack, least_squares, linkability, recover_features
-from sotto.hashing.smh import modular_hash
 
 
 def attacked(material, **parameters):

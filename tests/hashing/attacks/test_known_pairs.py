@@ -1,10 +1,9 @@
 import numpy as np
 import pytest
 
-from sotto.hashing import HashingError, HashKey, HashParameters
+from sotto.hashing import HashingError, HashKey, HashParameters, modular_hash
 from sotto.hashing.attacks import known_pairs_attack
 from sotto.hashing.attacks.known_pairs import _from_near_to_far, learn_measurements
-from sotto.hashing.smh import modular_hash
 
 
 def attacked(material, pairs, seed=2, **parameters):

@@ -9,8 +9,8 @@ from sotto.hashing import (
     HashKey,
     HashParameters,
     delta_for_leakage,
+    modular_hash,
 )
-from sotto.hashing.smh import modular_hash
 
 
 @parametrize_with_checks([DiscriminantFeatures(), DiscriminantFeatures(weight=0.0)])

@@ -7,10 +7,10 @@ from sotto.hashing import (
     HashKey,
     HashSet,
     join,
+    modular_hash,
     train_hamming_svc,
     training_hashes,
 )
-from sotto.hashing.smh import modular_hash
 
 CLASSES = ("calm", "sad", "angry")
 

@@ -6,8 +6,7 @@ from scipy.spatial.distance import cdist
 from sklearn.svm import SVC
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from sotto.hashing import HammingSVC, HashFileError, HashingError, pack
-from sotto.hashing.smh import modular_hash
+from sotto.hashing import HammingSVC, HashFileError, HashingError, modular_hash, pack
 from sotto.hashing.tensor_file import _RECORD
 
 

@@ -2,8 +2,7 @@ import numpy as np
 import pytest
 from scipy.spatial.distance import pdist
 
-from sotto.hashing import HashingError, HashKey, HashParameters, delta_for_leakage, pack
-from sotto.hashing.smh import leakage, modular_hash
+from sotto.hashing import HashingError, HashKey, HashParameters, delta_for_leakage, leakage, modular_hash, pack
 from sotto.hashing.smh.leakage import expected_leakage, information_above, privacy_threshold
 
 

@@ -12,8 +12,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from sotto.hashing import HammingSVC, HashingError, HashKey, HashParameters, SecureModularHash
-from sotto.hashing.smh import modular_hash
+from sotto.hashing import HammingSVC, HashingError, HashKey, HashParameters, SecureModularHash, modular_hash
 
 REASON = "a secret key is neither pickled nor the same at every fit"
 

@@ -5,8 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sotto.hashing import HashingError, HashKey, HashParameters
-from sotto.hashing.smh import modular_hash
+from sotto.hashing import HashingError, HashKey, HashParameters, modular_hash
 from sotto.hashing.smh.theory import (
     euclidean_distance,
     expected_distance,

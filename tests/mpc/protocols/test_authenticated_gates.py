@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
+from gate_values import edges, one_gate, range_of, require_relu, require_truncation, samples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from malicious_parties import Dealt, words_of
-from test_comparison import edges, one_gate, range_of, require_relu, require_truncation, samples
 
 from sotto.mpc.fss import comparison, dcf
 from sotto.mpc.graph.program import Compare, Truncate

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from malicious_parties import MASK, MODULUS, integers_of, planes_of, shared, uniform, value_of
-from test_wide import affines, convolutions, linears, words
-from test_wide import product as product_of
+from word_layers import affines, convolutions, linears, words
+from word_layers import product as product_of
 
 from sotto.mpc.protocols.malicious_preprocessing import SessionSecret
 from sotto.mpc.sharing import uint128
