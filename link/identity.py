@@ -52,3 +52,14 @@ def require_role(identity: Identity | None, *roles: Role) -> Identity:
     if identity.role not in roles:
         raise LinkError(f"the certificate is that of {identity}, {wanted} is needed: use the right folder of keys")
     return identity
+
+
+def require_name(identity: Identity | None, name: str | None, where: str) -> Identity | None:
+    """``identity`` when it has ``name``; None asks for no name.  Raises :class:`LinkError`, one line.
+
+    ``where``: the peer's address, for the message.
+    """
+    if name is not None and (identity is None or identity.name != name):
+        given = f"{identity.role} '{identity.name}'" if identity else "without a certificate"
+        raise LinkError(f"{where} is {given}, not '{name}': check the address")
+    return identity

@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sotto.link import LOOPBACK, Answer, Link, LinkClosed, LinkError, Role, Shape, connect, encode
+from sotto.link.identity import require_name
 from sotto.serving.doors import AliceDoor, Front, Own, Paradigm, paradigm
 from sotto.serving.errors import DoorError
 from sotto.serving.handshake import HELLO, WELCOME, WELCOME_BYTES, Hello, Refused, new_session, read_welcome
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 class Wish:
     """What Alice wants and where.  An empty ``mode`` is Bob's; ``terms``: those she insists on, None for Bob's.
 
-    ``bob_name``: the name that Bob's certificate must have, None for any Bob of the authority.
+    ``bob_name``, ``dealer_name``: the names that their certificates must have, None for any of the authority's.
     ``opening_seconds``: how long a place, and the dealer's pairing, may take; ``seconds``: any other wait.
     """
 
@@ -45,6 +46,7 @@ class Wish:
     keys: Path | None = None
     terms: Terms | None = None
     bob_name: str | None = None
+    dealer_name: str | None = None
     seconds: float = 60.0
     opening_seconds: float = 60.0
     shape: Shape = LOOPBACK
@@ -68,8 +70,6 @@ def opened(wish: Wish) -> Iterator[Opened]:
     with contextlib.ExitStack() as stack:
         bob = _connect(wish, wish.bob, "bob", tls, stack)
         name = bob.identity.name if bob.identity else ""
-        if wish.bob_name is not None and name != wish.bob_name:
-            raise LinkError(f"{wish.bob[0]}:{wish.bob[1]} is bob '{name}', not '{wish.bob_name}': check the address")
         hello = Hello(
             role="alice",
             paradigm=wish.paradigm,
@@ -108,7 +108,9 @@ def _connect(wish: Wish, address: Address, role: Role, tls: ssl.SSLContext | Non
     link = connect(
         *address, timeout=wish.seconds, shape=wish.shape, tls=tls, server_name=role, peer=role, role=role
     )  # fmt: skip
-    return stack.enter_context(link)
+    stack.enter_context(link)
+    require_name(link.identity, wish.bob_name if role == "bob" else wish.dealer_name, f"{address[0]}:{address[1]}")
+    return link
 
 
 def _agreed(wish: Wish, bob: Link, terms: Terms) -> Terms:

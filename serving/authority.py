@@ -1,35 +1,41 @@
 """A private certificate authority for a few parties: keys on P-256, certificates that give one role and one name each.
 
-    DIR/authority/    authority.pem, authority.key      stays with whoever runs the whole; never copied
-    DIR/bob/          certificate.pem, key.pem, authority.pem      goes to Bob's machine, and alike for the others
+    DIR/authority/    authority.pem, authority.key    stays with whoever runs the authority; never copied
+    DIR/bob/          certificate.pem, authority.pem  of each party that it knows; key.pem too where it made the key
+
+**Whoever holds authority.key can pose as anybody, the dealer included**, and so read what Alice asks.  A party that
+makes its own key (:mod:`sotto.serving.requests`) lets nobody else have that; a party whose key was made here
+(:func:`create`,
+:func:`issue`) shares it with this machine, which is meant for parties on one machine.
 
 Folders have mode 0700, keys 0600; no key is ever overwritten.  A certificate holds ``sotto:role/bob`` among its subject
 alternative names (:mod:`sotto.link.identity`) and the use that the role has: Alice connects, the dealer listens, Bob
-does both.  So TLS itself refuses an Alice who listens.  There is no revocation list: a service refuses names that it is
-told to (``--deny``), and a certificate ends with its validity.
+does both.  So TLS itself refuses an Alice who listens.  One name has one key: a second request under a name that is
+taken is refused, so that a party pinned by its name stays that party.  There is no revocation list: a service refuses
+names that it is told to (``--deny``), and a certificate ends with its validity.
 """
 
 from __future__ import annotations
 
 import datetime
 import os
-from dataclasses import dataclass
 from pathlib import Path
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from sotto.link import ROLES, Role
-from sotto.link.identity import NAME_PATTERN, ROLE_URI
+from sotto.link.identity import ROLE_URI
+from sotto.serving import key_files
+from sotto.serving.key_files import AuthorityError, Shown
 from sotto.serving.keys import AUTHORITY, CERTIFICATE, KEY
+from sotto.serving.requests import Requested
 
 AUTHORITY_FOLDER, AUTHORITY_KEY = "authority", "authority.key"
 AUTHORITY_DAYS = 3650
 PARTY_DAYS = 397
-_MOST_BYTES = 1 << 16
 _USES = {
     "alice": [ExtendedKeyUsageOID.CLIENT_AUTH],
     "bob": [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH],
@@ -37,40 +43,16 @@ _USES = {
 }
 
 
-class AuthorityError(ValueError):
-    """Keys or certificates that cannot be made or used; the message says what to do."""
-
-
-@dataclass(frozen=True)
-class Shown:
-    """What a certificate says."""
-
-    name: str
-    role: str
-    begins: datetime.datetime
-    ends: datetime.datetime
-    fingerprint: str
-    path: Path
-
-    @property
-    def days_left(self) -> int:
-        """Whole days until it ends, negative after."""
-        return (self.ends - _now()).days
-
-
-def create(folder: Path, *, days: int = PARTY_DAYS) -> list[Shown]:
-    """A new authority in ``folder`` with one certificate for each role.
+def found(folder: Path) -> str:
+    """A new authority in ``folder``, of no party yet; the fingerprint of its key.
 
     Raises :class:`AuthorityError` when an authority is there already (it is left alone), or ``folder`` is not writable.
     """
     home = folder / AUTHORITY_FOLDER
     if home.exists():
-        raise AuthorityError(f"{home}: is there already and is never overwritten; 'sotto keys issue' adds certificates")
-    for role in ROLES:
-        if (folder / role).exists():
-            raise AuthorityError(f"{folder / role}: is there already and is never overwritten; choose another folder")
-    _make_folder(folder)
-    _make_folder(home)
+        raise AuthorityError(f"{home}: is there already and is never overwritten; 'sotto keys sign' adds certificates")
+    key_files.make_folder(folder)
+    key_files.make_folder(home)
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"Sotto authority {os.urandom(4).hex()}")])
     certificate = (
@@ -80,74 +62,107 @@ def create(folder: Path, *, days: int = PARTY_DAYS) -> list[Shown]:
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
         .sign(key, hashes.SHA256())
     )
-    _write_new(home / AUTHORITY_KEY, _pem(key))
-    _write_new(home / AUTHORITY, certificate.public_bytes(serialization.Encoding.PEM))
+    key_files.write_new(home / AUTHORITY_KEY, key_files.pem(key))
+    key_files.write_new(home / AUTHORITY, certificate.public_bytes(serialization.Encoding.PEM))
+    return key_files.fingerprint_of(key.public_key())
+
+
+def create(folder: Path, *, days: int = PARTY_DAYS) -> list[Shown]:
+    """A new authority in ``folder`` with one key and certificate for each role: every private key is then here.
+
+    Raises :class:`AuthorityError` as :func:`found` does, and when a party's folder is there already.
+    """
+    for role in ROLES:
+        if (folder / role).exists():
+            raise AuthorityError(f"{folder / role}: is there already and is never overwritten; choose another folder")
+    found(folder)
     return [issue(folder, role, role, days=days) for role in ROLES]
 
 
 def issue(folder: Path, name: str, role: Role, *, days: int = PARTY_DAYS) -> Shown:
     """A key and a certificate in ``folder``/``name``.  Raises :class:`AuthorityError`."""
-    if not NAME_PATTERN.fullmatch(name) or name == AUTHORITY_FOLDER:
-        raise AuthorityError(f"'{name[:70]}' is no name: use small letters, digits, '.', '_' and '-', at most 63")
-    if role not in ROLES:
-        raise AuthorityError(f"'{role}' is no role: choose one of {', '.join(ROLES)}")
+    _require_party(name, role)
     authority_key, authority = _load_authority(folder)
     home = folder / name
     if home.exists():
         raise AuthorityError(f"{home}: is there already and is never overwritten; 'sotto keys renew' prolongs it")
-    _make_folder(home)
     key = ec.generate_private_key(ec.SECP256R1())
     certificate = _certificate(name, role, key.public_key(), authority_key, authority, days)
-    _write_new(home / KEY, _pem(key))
-    _write_new(home / CERTIFICATE, certificate.public_bytes(serialization.Encoding.PEM))
-    _write_new(home / AUTHORITY, authority.public_bytes(serialization.Encoding.PEM))
-    return show(home)
+    key_files.make_folder(home)
+    key_files.write_new(home / KEY, key_files.pem(key))
+    key_files.write_new(home / CERTIFICATE, certificate.public_bytes(serialization.Encoding.PEM))
+    key_files.write_new(home / AUTHORITY, authority.public_bytes(serialization.Encoding.PEM))
+    return key_files.show(home)
+
+
+def sign(folder: Path, requested: Requested, role: Role, *, days: int = PARTY_DAYS) -> Shown:
+    """A certificate in ``folder``/NAME for the key of a request, with ``role``: what the authority grants.
+
+    ``requested`` comes from :func:`sotto.serving.requests.read`, which verifies that its maker holds the key.  The same
+    key under the same name and role gets another certificate, which is how a party renews.  Raises
+    :class:`AuthorityError`, when the request asks for another role for instance, or its name belongs to another key.
+    """
+    _require_party(requested.name, role)
+    if requested.role != role:
+        raise AuthorityError(f"{requested.path}: asks for the role {requested.role}, not {role}: nothing was signed")
+    authority_key, authority = _load_authority(folder)
+    if requested.public == authority_key.public_key():
+        raise AuthorityError(f"{requested.path}: is made with the authority's own key; a party needs one of its own")
+    home = folder / requested.name
+    if home.exists():
+        before = _issued(home, authority)
+        if before.role != role or _public_key(before.path) != requested.public:
+            raise AuthorityError(
+                f"{home}: is {before.role} '{requested.name}', with another key or role; ask under another name, "
+                "or move that folder away once its certificate is over or denied"
+            )
+    certificate = _certificate(requested.name, role, requested.public, authority_key, authority, days)
+    key_files.make_folder(home)
+    key_files.replace(home / CERTIFICATE, certificate.public_bytes(serialization.Encoding.PEM))
+    key_files.replace(home / AUTHORITY, authority.public_bytes(serialization.Encoding.PEM))
+    return key_files.show(home)
 
 
 def renew(folder: Path, name: str, *, days: int = PARTY_DAYS) -> Shown:
     """A new certificate for the key that ``name`` has, in place of the old one.  Raises :class:`AuthorityError`."""
     authority_key, authority = _load_authority(folder)
-    before = show(folder / name)
-    try:  # its name and role are taken over, so they must be this authority's word and not somebody's who edited it
-        _read_certificate(before.path).verify_directly_issued_by(authority)
-    except (ValueError, TypeError, InvalidSignature):
-        raise AuthorityError(f"{before.path}: was not issued by this authority; 'sotto keys issue' adds one") from None
-    public = _public_key(before.path)
-    role = next(known for known in ROLES if known == before.role)
-    certificate = _certificate(before.name, role, public, authority_key, authority, days)
-    partial = before.path.with_name(f".{CERTIFICATE}.{os.urandom(4).hex()}")
-    _write_new(partial, certificate.public_bytes(serialization.Encoding.PEM))
-    partial.replace(before.path)
-    return show(folder / name)
-
-
-def show(folder: Path) -> Shown:
-    """What the certificate in a party's folder says.  Raises :class:`AuthorityError`."""
-    path = folder / CERTIFICATE
-    certificate = _read_certificate(path)
-    try:
-        alternative = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-        uris = alternative.get_values_for_type(x509.UniformResourceIdentifier)
-        (role,) = (uri.removeprefix(ROLE_URI) for uri in uris if uri.startswith(ROLE_URI))
-        (name,) = (str(each.value) for each in certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME))
-    except (x509.ExtensionNotFound, ValueError):
-        raise AuthorityError(f"{path}: is no certificate of 'sotto keys'") from None
-    if role not in ROLES or not NAME_PATTERN.fullmatch(name):
-        raise AuthorityError(f"{path}: is no certificate of 'sotto keys'")
-    digest = certificate.fingerprint(hashes.SHA256()).hex()
-    return Shown(name, role, certificate.not_valid_before_utc, certificate.not_valid_after_utc, digest, path)
+    before = _issued(folder / name, authority)
+    certificate = _certificate(before.name, before.role, _public_key(before.path), authority_key, authority, days)
+    key_files.replace(before.path, certificate.public_bytes(serialization.Encoding.PEM))
+    return key_files.show(folder / name)
 
 
 def show_all(folder: Path) -> list[Shown]:
     """Every certificate in ``folder``, a party's or an authority's.  Raises :class:`AuthorityError`."""
     if (folder / CERTIFICATE).is_file():
-        return [show(folder)]
-    if not folder.is_dir():
-        raise AuthorityError(f"{folder}: there are no keys; 'sotto keys init' makes them")
+        return [key_files.show(folder)]
     homes = sorted(path.parent for path in folder.glob(f"*/{CERTIFICATE}"))
     if not homes:
-        raise AuthorityError(f"{folder}: there are no keys; 'sotto keys init' makes them")
-    return [show(home) for home in homes]
+        raise AuthorityError(f"{folder}: there are no certificates; 'sotto keys' makes them")
+    return [key_files.show(home) for home in homes]
+
+
+def fingerprint(folder: Path) -> str:
+    """SHA-256 of the authority's public key, 64 hexadecimal digits, for parties to compare.
+
+    Raises :class:`AuthorityError`.
+    """
+    return key_files.fingerprint_of(_load_authority(folder)[0].public_key())
+
+
+def _require_party(name: str, role: str) -> None:
+    key_files.require_name(name)
+    key_files.require_role(role)
+    if name == AUTHORITY_FOLDER:
+        raise AuthorityError(f"'{name}' is no name for a party: it is the authority's")
+
+
+def _issued(home: Path, authority: x509.Certificate) -> Shown:
+    """What this authority issued: its name and role are taken over, so they must not be somebody's who edited it."""
+    before = key_files.show(home)
+    if not key_files.is_issued_by(key_files.read_certificate(before.path), authority):
+        raise AuthorityError(f"{before.path}: was not issued by this authority; 'sotto keys issue' adds one")
+    return before
 
 
 def _certificate(
@@ -177,7 +192,7 @@ def _certificate(
 def _builder(
     subject: x509.Name, issuer: x509.Name, public: ec.EllipticCurvePublicKey, days: int
 ) -> x509.CertificateBuilder:
-    now = _now()
+    now = key_files.now()
     return (
         x509.CertificateBuilder()
         .subject_name(subject)
@@ -205,78 +220,13 @@ def _key_usage(*, signs_certificates: bool) -> x509.KeyUsage:
 
 def _load_authority(folder: Path) -> tuple[ec.EllipticCurvePrivateKey, x509.Certificate]:
     home = folder / AUTHORITY_FOLDER
-    path = home / AUTHORITY_KEY
-    certificate = _read_certificate(home / AUTHORITY)
-    content = _read(path)
-    if path.stat().st_mode & 0o077:
-        raise AuthorityError(f"{path}: other users may open this key; run chmod 600 on it")
-    try:
-        key = serialization.load_pem_private_key(content, password=None)
-    except (ValueError, TypeError):
-        raise AuthorityError(f"{path}: is no private key of 'sotto keys'") from None
-    if not isinstance(key, ec.EllipticCurvePrivateKey):
-        raise AuthorityError(f"{path}: is no private key of 'sotto keys'")
-    try:
-        certificate.verify_directly_issued_by(certificate)
-        same = certificate.public_key() == key.public_key()
-    except (ValueError, TypeError, InvalidSignature):
-        same = False
-    if not same:
+    if not home.is_dir():
+        raise AuthorityError(f"{home}: there is no authority; 'sotto keys init' makes one")
+    certificate, key = key_files.read_certificate(home / AUTHORITY), key_files.read_key(home / AUTHORITY_KEY)
+    if not key_files.is_issued_by(certificate, certificate) or _public_key(home / AUTHORITY) != key.public_key():
         raise AuthorityError(f"{home}: key and certificate do not belong together")
     return key, certificate
 
 
 def _public_key(path: Path) -> ec.EllipticCurvePublicKey:
-    public = _read_certificate(path).public_key()
-    if not isinstance(public, ec.EllipticCurvePublicKey):
-        raise AuthorityError(f"{path}: is no certificate of 'sotto keys'")
-    return public
-
-
-def _read_certificate(path: Path) -> x509.Certificate:
-    content = _read(path)
-    try:
-        return x509.load_pem_x509_certificate(content)
-    except ValueError:
-        raise AuthorityError(f"{path}: is no certificate") from None
-
-
-def _read(path: Path) -> bytes:
-    try:
-        if path.stat().st_size > _MOST_BYTES or not path.is_file():
-            raise AuthorityError(f"{path}: is no file that 'sotto keys' made")
-        return path.read_bytes()
-    except OSError as error:
-        raise AuthorityError(f"{path}: cannot be read ({error.strerror}); 'sotto keys init' makes keys") from None
-
-
-def _pem(key: ec.EllipticCurvePrivateKey) -> bytes:
-    return key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-
-
-def _make_folder(path: Path) -> None:
-    try:
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as error:
-        raise AuthorityError(f"{path}: cannot be made ({error.strerror})") from None
-    if path.stat().st_mode & 0o077:
-        raise AuthorityError(f"{path}: other users may open this folder; run chmod 700 on it or choose another")
-
-
-def _write_new(path: Path, content: bytes) -> None:
-    try:
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-    except FileExistsError:
-        raise AuthorityError(f"{path}: is there already and is never overwritten") from None
-    except OSError as error:
-        raise AuthorityError(f"{path}: cannot be written ({error.strerror})") from None
-
-
-def _now() -> datetime.datetime:
-    return datetime.datetime.now(datetime.UTC)
+    return key_files.public_key_of(key_files.read_certificate(path), path)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from sotto.link import client_context, server_context
 
-CERTIFICATE, KEY, AUTHORITY = "certificate.pem", "key.pem", "authority.pem"
+CERTIFICATE, KEY, AUTHORITY, REQUEST = "certificate.pem", "key.pem", "authority.pem", "request.pem"
 
 
 def server_tls(folder: Path | None) -> ssl.SSLContext | None:

@@ -17,6 +17,7 @@ from sotto.bench.fuzzing.link_decoders import frame
 from sotto.link import LinkError, encode
 from sotto.models import Normalisation
 from sotto.models.learning.recipes import DEPINTO
+from sotto.serving import authority, key_files, requests
 from sotto.serving.errors import DoorError
 from sotto.serving.folders import calibration_beside, write_calibration
 from sotto.serving.handshake import HELLO, SESSION_BYTES, VERSION, Hello, Welcome, read_hello, read_welcome, require_fit
@@ -115,9 +116,29 @@ def _reports() -> Target:
     return Target(seeds, read, ())
 
 
+def _requests() -> Target:
+    """What a party sends an authority, and what the authority sends back."""
+    folder = Path(tempfile.mkdtemp(prefix="sotto-fuzz-"))
+    authority.found(folder / "keys")
+    asked = requests.make(folder / "own", "clinic-7", "alice")
+    issued = authority.sign(folder / "keys", asked, "alice")
+    seeds = [asked.path.read_bytes(), issued.path.read_bytes()]
+
+    def read(data: bytes) -> None:
+        (folder / "request.pem").write_bytes(data)
+        (folder / "certificate.pem").write_bytes(data)
+        try:
+            requests.read(folder / "request.pem")
+        except key_files.AuthorityError:
+            key_files.show(folder)
+
+    return Target(seeds, read, (key_files.AuthorityError,))
+
+
 DECODERS: Decoders = {
     "serving.handshake": Decoder("any client; the service", _handshake),
     "serving.arrival": Decoder("any stranger", _arrival),
     "serving.files": Decoder("whoever prepared the folder", _files),
+    "serving.requests": Decoder("a party; the authority", _requests),
     "serving.reports": Decoder("a session's process", _reports),
 }

@@ -1,7 +1,7 @@
 """A stretch of network of our own between two parties: it forwards bytes, and breaks as it is told.
 
-For links without TLS it also reads along: names of messages and digests of what the dealer sent, so that
-:class:`Ledger` can say whether correlated randomness was ever delivered twice.
+For links without TLS it also reads along: names of messages and the beginning of what the dealer sent, so that
+:class:`Ledger` can say whether correlated randomness was ever delivered twice, in part too.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ Way = Literal["onward", "back"]
 Kind = Literal["cut", "stall", "half-close"]
 
 _CHUNK = 1 << 16
+_MARK = 40  # bytes that tell one delivery from another: all that the dealer deals begins with a number or a fresh seed
+_DERIVED = frozenset({"dealer.correction"})
 _RESET = struct.pack("ii", 1, 0)  # linger for no time: closing sends a reset
 
 
@@ -41,29 +43,38 @@ class Break:
 
 @dataclass
 class Ledger:
-    """What the dealer dealt, over any number of sessions and restarts, by role of the receiver."""
+    """What the dealer dealt, over any number of sessions and restarts: receiver, message, and how it begins.
 
-    dealt: dict[str, Counter[bytes]] = field(default_factory=dict)
-    names: Counter[str] = field(default_factory=Counter)
+    Everything called ``dealer.…`` that reaches a party is a delivery, whatever the mode, but for the answers that mode
+    ``crypten`` derives from seeds it dealt before.  A delivery counts once its first 40 bytes have passed, or all of a
+    shorter one: of a bundle that a broken link cut, its receiver knows the seed.
+    """
+
+    dealt: Counter[tuple[str, str, bytes]] = field(default_factory=Counter)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def note(self, receiver: str, name: str, digest: bytes | None) -> None:
-        with self._lock:
-            self.names[name] += 1
-            if digest is not None:
-                self.dealt.setdefault(receiver, Counter())[digest] += 1
+    def note(self, receiver: str, name: str, mark: bytes) -> None:
+        if name.startswith("dealer.") and name not in _DERIVED:
+            with self._lock:
+                self.dealt[receiver, name, hashlib.sha256(mark).digest()] += 1
 
     @property
     def deliveries(self) -> int:
-        """Bundles and seeds that reached anybody."""
+        """Secrets of sessions, bundles and seeds that reached anybody."""
         with self._lock:
-            return sum(sum(counts.values()) for counts in self.dealt.values())
+            return self.dealt.total()
 
     @property
     def repeated(self) -> int:
-        """How many of them somebody had been sent before."""
+        """How many of them their receiver had been sent before."""
         with self._lock:
-            return sum(sum(counts.values()) - len(counts) for counts in self.dealt.values())
+            return self.dealt.total() - len(self.dealt)
+
+    @property
+    def names(self) -> set[str]:
+        """The messages in which something was dealt."""
+        with self._lock:
+            return {name for _, name, _ in self.dealt}
 
 
 class Proxy:
@@ -137,9 +148,9 @@ class Proxy:
         for sock in (client, server):
             sock.close()
 
-    def note(self, name: str, digest: bytes | None) -> None:
+    def note(self, name: str, mark: bytes) -> None:
         if self._ledger:
-            self._ledger.note(self._receiver, name, digest)
+            self._ledger.note(self._receiver, name, mark)
 
 
 class _Connection:
@@ -219,16 +230,15 @@ def _gone(sock: socket.socket) -> bool:
 
 
 class _Scanner:
-    """Reads frames along as they go back, and notes what the dealer dealt."""
-
-    _DEALT = ("dealer.bundle", "dealer.seed")
+    """Reads frames along as they go back, and notes how each begins."""
 
     def __init__(self, proxy: Proxy) -> None:
         self._proxy = proxy
         self._head = bytearray()
         self._name = ""
         self._left = 0
-        self._digest = hashlib.sha256()
+        self._mark = bytearray()
+        self._unread = 0
         self._lost = False
 
     def feed(self, data: bytes) -> None:
@@ -236,11 +246,9 @@ class _Scanner:
         while view and not self._lost:
             if self._left:
                 taken = view[: self._left]
-                self._digest.update(taken)
                 self._left -= len(taken)
                 view = view[len(taken) :]
-                if not self._left:
-                    self._end()
+                self._read(taken)
                 continue
             self._head += view[:1]
             view = view[1:]
@@ -256,13 +264,19 @@ class _Scanner:
         elif len(self._head) == HEADER.size + name_length:
             self._name = self._head[HEADER.size :].decode("ascii", "replace")
             self._head.clear()
-            self._left = payload
-            self._digest = hashlib.sha256()
+            self._left, self._unread = payload, min(payload, _MARK)
+            self._mark.clear()
             if not payload:
-                self._end()
+                self._proxy.note(self._name, b"")
 
-    def _end(self) -> None:
-        self._proxy.note(self._name, self._digest.digest() if self._name in self._DEALT else None)
+    def _read(self, payload: memoryview) -> None:
+        """Some more of a payload: note the message as soon as it can be told from others."""
+        if not self._unread:
+            return
+        self._mark += payload[: self._unread]
+        self._unread -= min(self._unread, len(payload))
+        if not self._unread:
+            self._proxy.note(self._name, bytes(self._mark))
 
 
 def _reset(sock: socket.socket) -> None:

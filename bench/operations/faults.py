@@ -2,8 +2,9 @@
 
 Services are `sotto bob` and `sotto dealer`, Alice asks in a process of her own.  A trial is one fault in one session;
 afterwards everybody has to be gone in time with a clear line, and the next session must give the right answer.  In
-`mpc` a ledger over all trials counts what the dealer dealt, digest by digest; in mode ``malicious`` the dealer deals
-from a stock on disk, which has to survive his being killed.  ``trials.csv`` grows trial by trial, over runs too.
+`mpc` a ledger over all trials counts what the dealer dealt, secrets of sessions and bundles one by one; in mode
+``malicious`` the dealer deals from a stock on disk, which has to survive his being killed.  ``trials.csv`` grows trial
+by trial, over runs too.
 """
 
 from __future__ import annotations
@@ -51,6 +52,8 @@ def run(request: Request) -> list[Row]:
                 f"{each.cell} {trial.victim} {trial.fault}: {verdict(trial)} after {trial.seconds:.1f} s{dealt}"
             )
             _keep(request.out / "trials.csv", each.cell, trial, ledger)
+        if paradigm(each.cell.paradigm).NEEDS_DEALER and not ledger.deliveries:
+            raise ServiceError(f"{each.cell}: the ledger saw nothing dealt, so it cannot say what was dealt twice")
         for name in dict.fromkeys(trial.victim for trial in done):
             rows.append(_row(each.cell, name, [trial for trial in done if trial.victim == name], ledger, request))
     return rows

@@ -19,6 +19,7 @@ from types import FrameType
 from typing import Literal, NoReturn, Protocol
 
 from sotto.link import LOOPBACK, Link, LinkError, PeerError, Shape, connect, encode
+from sotto.link.identity import require_name
 from sotto.serving.doors import Hosted
 from sotto.serving.handshake import (
     HELLO,
@@ -75,7 +76,8 @@ class Orders:
     """All that one service is told.
 
     ``load`` makes what it serves, in its host process.  ``keys``: folder of its keys, None on loopback alone.
-    ``dealer``: where Bob finds him.  ``token``: what clients must show besides.  ``denied``: names of certificates that
+    ``dealer``: where Bob finds him; ``dealer_name``: the name that the dealer's certificate must have, None for any of
+    the authority's.  ``token``: what clients must show besides.  ``denied``: names of certificates that
     are not served.  ``progress``: whether every single query is reported.
     """
 
@@ -83,6 +85,7 @@ class Orders:
     load: Callable[[], Hosted | DealerHosted]
     keys: Path | None = None
     dealer: Address | None = None
+    dealer_name: str | None = None
     limits: Limits = field(default_factory=Limits)
     token: bytes = field(default=b"", repr=False)
     shape: Shape = LOOPBACK
@@ -255,6 +258,7 @@ def _join_dealer(dealer: Address, mode: str, hello: Hello, peer: str, orders: Or
         *dealer, timeout=seconds, shape=orders.shape, tls=tls, server_name="dealer", peer="dealer", role="dealer"
     )
     try:
+        require_name(link.identity, orders.dealer_name, f"{dealer[0]}:{dealer[1]}")
         own = Hello(
             role="bob",
             paradigm=hello.paradigm,

@@ -13,7 +13,18 @@ import typer
 
 from sotto.audio import Clip
 from sotto.commands.options import Json
-from sotto.commands.party_options import Dealer, Keys, Mode, Reveal, Token, address, read_token, require_keys
+from sotto.commands.party_options import (
+    Dealer,
+    DealerName,
+    Keys,
+    Mode,
+    Reveal,
+    Token,
+    address,
+    read_token,
+    require_keys,
+    require_name,
+)
 from sotto.configuration import Config
 from sotto.console import escape, out, say
 from sotto.link import LinkError
@@ -45,6 +56,7 @@ def alice(
     bob_name: Annotated[
         str | None, typer.Option("--bob-name", help="Name that Bob's certificate must have.", show_default="any")
     ] = None,
+    dealer_name: DealerName = None,
     token_file: Token = None,
     timeout: Annotated[float, typer.Option("--timeout", min=0.1, help="Seconds any single wait may take.")] = 60.0,
     retries: Annotated[int, typer.Option("--retries", min=0, help="New sessions after one that failed.")] = 0,
@@ -74,7 +86,8 @@ def alice(
         dealer=dealer_at,
         keys=keys,
         terms=terms,
-        bob_name=bob_name,
+        bob_name=require_name(bob_name, keys, "--bob-name"),
+        dealer_name=require_name(dealer_name, keys, "--dealer-name"),
         seconds=timeout,
         opening_seconds=max(timeout, 45.0),
         token=read_token(token_file),

@@ -10,6 +10,7 @@ import typer
 
 from sotto.commands.party_options import (
     Dealer,
+    DealerName,
     Deny,
     DrainSeconds,
     HealthAt,
@@ -31,6 +32,7 @@ from sotto.commands.party_options import (
     denied,
     read_token,
     require_keys,
+    require_name,
 )
 from sotto.commands.service import load_model, run_service
 from sotto.configuration import Config
@@ -48,6 +50,7 @@ def bob(
     reveal: Reveal = "class",
     listen: Annotated[str, typer.Option("--listen", help="Where Alice connects to, HOST:PORT.")] = "127.0.0.1:7100",
     dealer: Dealer = None,
+    dealer_name: DealerName = None,
     keys: Keys = None,
     token_file: Token = None,
     deny: Deny = None,
@@ -85,6 +88,7 @@ def bob(
         load=partial(load_model, offer),
         keys=keys.absolute() if keys else None,
         dealer=dealer_at,
+        dealer_name=require_name(dealer_name, keys, "--dealer-name"),
         limits=Limits(
             sessions=max_sessions,
             per_client=max_per_client,

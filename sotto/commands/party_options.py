@@ -29,7 +29,8 @@ def require_keys(host: str, keys: Path | None, option: str) -> None:
     """Without certificates only this machine: wrong usage is told before anything is loaded."""
     if keys is None and not is_loopback(host):
         raise typer.BadParameter(
-            f"{host} is not this machine alone: make certificates with 'sotto keys init' and give --keys",
+            f"{host} is not this machine alone: get a certificate ('sotto keys request', or 'sotto keys init' for all "
+            "parties at once) and give --keys",
             param_hint=option,
         )
 
@@ -40,6 +41,15 @@ def denied(names: list[str] | None) -> frozenset[str]:
         if not NAME_PATTERN.fullmatch(name):
             raise typer.BadParameter(f"'{name[:70]}' is no name in a certificate", param_hint="--deny")
     return frozenset(names or ())
+
+
+def require_name(name: str | None, keys: Path | None, option: str) -> str | None:
+    """``name`` when a certificate can have it and there are certificates.  Raises ``typer.BadParameter``."""
+    if name is not None and not NAME_PATTERN.fullmatch(name):
+        raise typer.BadParameter(f"'{name[:70]}' is no name in a certificate", param_hint=option)
+    if name is not None and keys is None:
+        raise typer.BadParameter("only certificates have names: give --keys too", param_hint=option)
+    return name
 
 
 def read_token(path: Path | None) -> bytes:
@@ -67,6 +77,9 @@ Token = Annotated[
 ]
 Dealer = Annotated[
     str | None, typer.Option("--dealer", help="Where the dealer is, HOST:PORT (mpc only).", show_default=False)
+]
+DealerName = Annotated[
+    str | None, typer.Option("--dealer-name", help="Name that the dealer's certificate must have.", show_default="any")
 ]
 ParadigmName = Annotated[
     str, typer.Option("--paradigm", help=f"One of {', '.join(NAMES)}.", callback=one_of(NAMES, "a paradigm"))

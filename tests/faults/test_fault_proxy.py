@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import secrets
 import socket
 import threading
 import time
 
 import pytest
 
-from sotto.bench.operations.fault_proxy import Break, Ledger, Proxy
+from sotto.bench.operations.fault_proxy import Break, Ledger, Proxy, _Scanner
 from sotto.link import LinkClosed, LinkError, LinkTimeout, connect, listen
+from sotto.link.frames import pack_prefix
 
 
 @pytest.fixture
@@ -106,5 +108,34 @@ def test_the_ledger_knows_a_bundle_that_was_dealt_twice(echo):
     other = Proxy(echo, receiver="bob", ledger=ledger)
     talk(other.address, b"third")  # each party gets its own share of a bundle once
     assert (ledger.deliveries, ledger.repeated) == (5, 1)
+    assert ledger.names == {"dealer.bundle"}
     proxy.close()
     other.close()
+
+
+def test_a_bundle_of_which_a_cut_link_let_the_seed_pass_counts_as_dealt(echo):
+    ledger = Ledger()
+    proxy = Proxy(echo, receiver="alice", ledger=ledger)
+    bundle = secrets.token_bytes(200_000)
+    proxy.plan(Break("cut", "back", 1000))
+    with pytest.raises(LinkClosed):
+        talk(proxy.address, bundle, timeout=30)
+    assert (ledger.deliveries, ledger.repeated) == (1, 0)
+    talk(proxy.address, bundle)
+    assert (ledger.deliveries, ledger.repeated) == (2, 1)
+    proxy.close()
+
+
+@pytest.mark.parametrize("size", [1, 39, 40, 41])
+def test_pieces_of_any_length_are_read_as_the_whole(size):
+    """What a read of the network returns has nothing to do with where messages begin."""
+    ledger = Ledger()
+    proxy = Proxy(("127.0.0.1", 1), receiver="bob", ledger=ledger)
+    scanner = _Scanner(proxy)
+    messages = [("dealer.session", bytes(32)), ("dealer.bundle", bytes(100)), ("dealer.correction", bytes(8))] * 2
+    stream = b"".join(pack_prefix(name, len(payload)) + payload for name, payload in messages)
+    for start in range(0, len(stream), size):
+        scanner.feed(stream[start : start + size])
+    assert (ledger.deliveries, ledger.repeated) == (4, 2)
+    assert ledger.names == {"dealer.session", "dealer.bundle"}
+    proxy.close()

@@ -6,16 +6,17 @@ import contextlib
 import datetime
 import socket
 import ssl
+from functools import partial
 
 import pytest
 
 from sotto.link import CertificateRefused, LinkClosed, LinkError, PeerError, client_context, connect
-from sotto.serving import authority
-from sotto.serving.authority import AuthorityError
+from sotto.serving import authority, key_files
 from sotto.serving.handshake import HELLO, new_session
+from sotto.serving.key_files import AuthorityError
 from sotto.serving.keys import client_tls, server_tls
 from sotto.serving.service.reports import TurnedAway
-from tests.serving.parties import EchoDealer, ask, dealing_pair, hello, host, report_of, session
+from tests.serving.parties import Echo, EchoDealer, ask, dealing_pair, hello, host, report_of, session
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +49,7 @@ def test_keys_are_for_their_owner_alone_and_never_overwritten(keys):
 
 def test_a_renewed_certificate_keeps_name_role_and_key(keys):
     key = (keys / "alice" / "key.pem").read_bytes()
-    before = authority.show(keys / "alice")
+    before = key_files.show(keys / "alice")
     after = authority.renew(keys, "alice", days=500)
     assert (after.name, after.role) == ("alice", "alice")
     assert after.ends > before.ends
@@ -139,6 +140,19 @@ def test_alice_takes_no_dealer_for_bob_and_no_bob_of_another_name(keys, services
         pass
 
 
+def test_who_names_the_dealer_takes_no_other_one(keys, services):
+    """Neither Alice, whom Bob could otherwise send to a dealer of his own, nor Bob."""
+    _, dealer_at, _, bob_at = services
+    with session(bob_at, dealer=dealer_at, keys=keys / "alice", dealer_name="dealer") as links:
+        assert ask(links, b"a") == b"a dealt to ['alice', 'bob']"
+    line = "is dealer 'dealer', not 'dealer-2'"
+    with pytest.raises(LinkError, match=line), _asked(bob_at, keys, dealer=dealer_at, dealer_name="dealer-2"):
+        pass
+    choosy = host(partial(Echo, True), dealer=dealer_at, keys=keys / "bob", dealer_name="dealer-2")
+    with choosy as (_, at), pytest.raises(LinkError, match=line), _asked(at, keys, dealer=dealer_at):
+        pass
+
+
 def _asked(address, keys, **changes):
     return session(address, keys=keys / "alice", **changes)
 
@@ -169,7 +183,7 @@ def test_old_tls_is_refused(keys, services):
 
 def test_a_certificate_that_is_over_is_refused_on_both_sides(keys, services, monkeypatch):
     long_ago = datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=30)
-    monkeypatch.setattr(authority, "_now", lambda: long_ago)
+    monkeypatch.setattr(key_files, "now", lambda: long_ago)
     authority.issue(keys, "late", "alice", days=1)
     with pytest.raises(CertificateRefused, match="expired"), session(services[3], keys=keys / "late"):
         pass

@@ -31,10 +31,13 @@ def started(monkeypatch):
     return caught
 
 
-def sotto(*arguments, **environment):
-    done = CliRunner().invoke(
-        cli.app, [str(each) for each in arguments], env={"COLUMNS": "400", "TERMINAL_WIDTH": "400", **environment}
-    )
+def invoke(*arguments, answer=None, **environment):
+    environment = {"COLUMNS": "400", "TERMINAL_WIDTH": "400", **environment}
+    return CliRunner().invoke(cli.app, [str(each) for each in arguments], input=answer, env=environment)
+
+
+def sotto(*arguments, **settings):
+    done = invoke(*arguments, **settings)
     return done.exit_code, " ".join(re.sub(r"[│╭╮╰╯─]", " ", done.output).split())
 
 
@@ -92,6 +95,11 @@ def test_a_slip_in_a_file_is_told(started, tmp_path, content, line):
         (["bob", "m", "--paradigm", "he", "--mode", "malicious"], "has modes packed"),
         (["bob", "m", "--paradigm", "runes"], "a paradigm is one of"),
         (["bob", "m", "--paradigm", "keyed", "--deny", "Mallory"], "is no name in a certificate"),
+        (["bob", "m", "--dealer", "127.0.0.1:7200", "--dealer-name", "d"], "only certificates have names"),
+        (
+            ["bob", "m", "--dealer", "127.0.0.1:7200", "--dealer-name", "D", "--keys", "k"],
+            "is no name in a certificate",
+        ),
         (["dealer", "--listen", "192.0.2.1:7200"], "sotto keys init"),
         (["dealer", "--mode", "honest"], "a mode is one of"),
         (["alice", "/no/such.wav"], "is not a file"),
@@ -108,7 +116,19 @@ def test_wrong_usage_is_told_before_anything_is_loaded(started, arguments, line)
 
 @pytest.mark.parametrize(
     "command",
-    ["prepare", "bob", "alice", "dealer", "keys init", "keys issue", "keys renew", "keys show"],
+    [
+        "prepare",
+        "bob",
+        "alice",
+        "dealer",
+        "keys init",
+        "keys request",
+        "keys sign",
+        "keys install",
+        "keys issue",
+        "keys renew",
+        "keys show",
+    ],
 )
 def test_every_command_has_help_with_an_example(command):
     code, said = sotto(*command.split(), "--help")
@@ -140,6 +160,33 @@ def test_keys_are_made_shown_issued_and_renewed(tmp_path):
         "alice": "alice", "bob": "bob", "dealer": "dealer", "clinic-7": "alice",
     }  # fmt: skip
     assert shown["clinic-7"]["days_left"] == 29
+
+
+def test_a_party_makes_its_own_key_and_the_authority_never_has_it(tmp_path):
+    ca, own = tmp_path / "ca", tmp_path / "own"
+    authority = json.loads(invoke("keys", "init", ca, "--authority-only", "--json").stdout)["key_sha256"]
+    asked = json.loads(invoke("keys", "request", "clinic-7", "--role", "alice", "--out", own, "--json").stdout)
+    arguments = ("keys", "sign", own / "request.pem", "--ca", ca, "--role")
+    assert sotto(*arguments, "dealer", "--fingerprint", asked["key_sha256"])[0] == 1
+    assert sotto(*arguments, "alice", "--fingerprint", "0" * 64)[0] == 1
+    assert sotto(*arguments, "alice", answer="n\n")[0] == 1
+    assert not (ca / "clinic-7").exists()
+    code, said = sotto(*arguments, "alice", answer="y\n")
+    assert code == 0
+    assert asked["key_sha256"] in said
+    assert sotto("keys", "install", ca / "clinic-7", "--into", own, "--fingerprint", "0" * 64)[0] == 1
+    assert not (own / "certificate.pem").exists()
+    assert sotto("keys", "install", ca / "clinic-7", "--into", own, "--fingerprint", authority.upper())[0] == 0
+    assert sotto("keys", "renew", "clinic-7", "--dir", ca, "--days", "500")[0] == 0
+    assert sotto("keys", "install", ca / "clinic-7", "--into", own)[0] == 0  # this authority is trusted by now
+    (shown,) = json.loads(sotto("keys", "show", own, "--json")[1])
+    assert (shown["role"], shown["days_left"]) == ("alice", 499)
+    assert not (ca / "clinic-7" / "key.pem").exists()
+
+
+def test_who_makes_every_key_in_one_place_is_told_what_that_means(tmp_path):
+    for arguments in (["init", tmp_path / "keys"], ["issue", "more", "--role", "alice", "--dir", tmp_path / "keys"]):
+        assert "can pose as anybody, the dealer included" in " ".join(sotto("keys", *arguments)[1].split())
 
 
 def test_alice_hears_that_nobody_listens(tmp_path):

@@ -1,0 +1,141 @@
+"""A party's own key: it makes the key where it will use it, asks an authority for a certificate, installs the answer.
+
+    party       DIR/key.pem, DIR/request.pem          :func:`make`; the key never leaves DIR
+    authority   checks the request and signs          :func:`sotto.serving.authority.sign`
+    party       DIR/certificate.pem, authority.pem    :func:`install`
+
+A request is signed with its key (PKCS #10), which proves to the authority that whoever made it holds the key.  It does
+not prove who that is: the two compare the key's fingerprint over a channel that they trust, and the authority's at the
+first installation.  From then on the folder takes certificates of that authority alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from sotto.link import Role
+from sotto.link.identity import ROLE_URI
+from sotto.serving import key_files
+from sotto.serving.key_files import MALFORMED, AuthorityError, Shown
+from sotto.serving.keys import AUTHORITY, CERTIFICATE, KEY, REQUEST
+
+
+@dataclass(frozen=True)
+class Requested:
+    """What a party asks for.  ``fingerprint``: SHA-256 of its public key, 64 hexadecimal digits."""
+
+    name: str
+    role: Role
+    fingerprint: str
+    path: Path
+    public: ec.EllipticCurvePublicKey = field(repr=False)
+
+
+def make(folder: Path, name: str, role: Role) -> Requested:
+    """A key and a request in ``folder``; a key that is there is used again, for a renewal.
+
+    Raises :class:`AuthorityError`, when the folder is another party's for instance.
+    """
+    key_files.require_name(name)
+    key_files.require_role(role)
+    key_files.make_folder(folder)
+    path, known = folder / KEY, expected_in(folder)
+    if known and known != (name, role):
+        raise AuthorityError(f"{folder}: belongs to {known[1]} '{known[0]}'; choose another folder")
+    if known and not path.exists():
+        raise AuthorityError(f"{path}: is missing; choose another folder for a new key")
+    if not path.exists():
+        key_files.write_new(path, key_files.pem(ec.generate_private_key(ec.SECP256R1())))
+    key = key_files.read_key(path)
+    request = (
+        x509.CertificateSigningRequestBuilder()
+        .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]))
+        .add_extension(
+            x509.SubjectAlternativeName([x509.UniformResourceIdentifier(f"{ROLE_URI}{role}")]), critical=False
+        )
+        .sign(key, hashes.SHA256())
+    )
+    key_files.replace(folder / REQUEST, request.public_bytes(serialization.Encoding.PEM))
+    return read(folder / REQUEST)
+
+
+def read(path: Path) -> Requested:
+    """A request whose signature its own key made, for one name and one role.  Raises :class:`AuthorityError`."""
+    content = key_files.read(path)
+    complaint = f"{path}: is no request of 'sotto keys request'"
+    try:
+        request = x509.load_pem_x509_csr(content)
+        extensions, sound = request.extensions, request.is_signature_valid
+    except MALFORMED:
+        raise AuthorityError(complaint) from None
+    if not sound:
+        raise AuthorityError(f"{path}: is not signed with the key it names; make it again")
+    if len(extensions) != 1 or len(list(request.subject)) != 1:  # nothing is granted that was not read
+        raise AuthorityError(complaint)
+    name, role = key_files.names_of(request, complaint)
+    alternative = extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    if len(list(alternative)) != 1:
+        raise AuthorityError(complaint)
+    public = key_files.public_key_of(request, path)
+    return Requested(name, role, key_files.fingerprint_of(public), path, public)
+
+
+def authority_in(source: Path) -> str:
+    """Fingerprint of the key of the authority that a folder from it names.  Raises :class:`AuthorityError`."""
+    path = source / AUTHORITY
+    return key_files.fingerprint_of(key_files.public_key_of(key_files.read_certificate(path), path))
+
+
+def trusted_in(folder: Path) -> str | None:
+    """Fingerprint of the key of the authority that a party's folder trusts already."""
+    return authority_in(folder) if (folder / AUTHORITY).exists() else None
+
+
+def install(source: Path, folder: Path) -> Shown:
+    """Take the certificate and the authority in ``source`` over into ``folder``, which holds the key.
+
+    Nothing is written unless all fits: the certificate belongs to the key, has the name and role that were asked for,
+    is valid now and issued by that authority, and the authority is the one that the folder trusts, where it trusts one.
+    Raises :class:`AuthorityError`.
+    """
+    shown, certificate = key_files.show(source), key_files.read_certificate(source / CERTIFICATE)
+    authority = key_files.read_certificate(source / AUTHORITY)
+    wanted = expected_in(folder)
+    if wanted is None:
+        raise AuthorityError(f"{folder}: nothing was asked for here; 'sotto keys request' makes a key and a request")
+    if (shown.name, shown.role) != wanted:
+        raise AuthorityError(
+            f"{shown.path}: is for {shown.role} '{shown.name}', {wanted[1]} '{wanted[0]}' was asked for: ask again"
+        )
+    if key_files.public_key_of(certificate, shown.path) != key_files.read_key(folder / KEY).public_key():
+        raise AuthorityError(f"{shown.path}: belongs to another key than {folder / KEY}: somebody changed the request")
+    if trusted_in(folder) not in (None, authority_in(source)):
+        raise AuthorityError(
+            f"{source / AUTHORITY}: is another authority than {folder / AUTHORITY}, which this party trusts; "
+            "to change it, make a request in a new folder"
+        )
+    if not key_files.is_issued_by(certificate, authority):
+        raise AuthorityError(f"{source}: the certificate was not issued by the authority beside it")
+    if not shown.begins <= key_files.now() < shown.ends:
+        raise AuthorityError(f"{shown.path}: is valid from {shown.begins:%Y-%m-%d} to {shown.ends:%Y-%m-%d}, not now")
+    encoding = serialization.Encoding.PEM
+    key_files.replace(folder / AUTHORITY, authority.public_bytes(encoding))
+    key_files.replace(folder / CERTIFICATE, certificate.public_bytes(encoding))
+    return key_files.show(folder)
+
+
+def expected_in(folder: Path) -> tuple[str, Role] | None:
+    """Name and role of the party whose folder this is, by its certificate or else its request."""
+    if (folder / CERTIFICATE).exists():
+        shown = key_files.show(folder)
+        return shown.name, shown.role
+    if (folder / REQUEST).exists():
+        requested = read(folder / REQUEST)
+        return requested.name, requested.role
+    return None
