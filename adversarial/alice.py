@@ -100,7 +100,7 @@ class Alice:
 
         Args:
             features: float32 (n, samples), segments prepared as the sensor expects them
-                (:func:`sotto.adversarial.sounds.segments.loudest`).
+                (:func:`sotto.adversarial.sounds.segments.most_energetic`).
 
         Raises:
             WrongShapeError: as :meth:`represent`; nothing has been sent then.

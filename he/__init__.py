@@ -7,9 +7,11 @@ query, as TenSEAL's users would write it and a hundred times slower than packed.
 the scheme is Cheon, Kim, Kim, Song, "Homomorphic encryption for arithmetic of approximate numbers", as implemented
 by SEAL and TenSEAL.)
 
-**Bob** owns the model.  He learns nothing about Alice's features: what he sees is her public keys, ciphertexts, and
-how many of them there are.  Security is computational, 128 bits against known attacks on ring learning with errors
-(Homomorphic Encryption Standard); Alice checks the parameters he asks for.  His context has no secret key.
+**Bob** owns the model.  What he sees of Alice's features is her public keys and ciphertexts, how many there are, and
+when they come.  While he follows the protocol they tell him nothing more, and nothing of the answer, which he learns if
+Alice acts on it where he sees it; for a Bob who deviates see below.  Security is computational, 128 bits against known
+attacks on ring learning with errors (Homomorphic Encryption Standard); Alice checks the parameters he asks for.  His
+context has no secret key.
 
 **Alice** owns the features and learns the logits of each query, hence what logits say about the model: with enough
 queries she can train a copy of it (:mod:`sotto.he.attacks.extraction`).  ``reveal="class"`` is what her program passes

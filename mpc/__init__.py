@@ -7,7 +7,7 @@ hands out the correlated randomness that lets them multiply and compare.  Source
 ==============  ==========================================================  =======================================
 mode            protocol                                                    holds against
 ==============  ==========================================================  =======================================
-``malicious``   authenticated shares (SPDZ2k), tagged comparison bits, one  one of Alice and Bob doing anything
+``malicious``   authenticated shares (SPDZ2k), tagged comparison bits, one  one of Alice and Bob deviating at will
                 check before the output
 ``semi-honest`` masked wires, comparisons by function secret sharing        one of Alice and Bob reading along
 ``crypten``     CrypTen 0.4.1 (Knott et al. 2021) over our own links        nobody with an afternoon; a reference row
@@ -20,9 +20,10 @@ Trusted: **the dealer**, who sees no input and no output and must side with neit
 everything.  The link between Alice and Bob, and theirs to him, must be private; between machines use TLS.
 
 Alice learns the class index of each example and nothing else (``reveal="logits"``: the logits too, if Bob agrees; asked
-for one example again and again they tell more than their 16 fractional bits, because roundings differ).  Bob and the
-dealer learn no answer.  Public: the shapes of the layers, the number of examples, the declared input range, sizes and
-timing of messages; in our two modes also, for each value, the power of two that bounds it
+for one example again and again they tell more than their 16 fractional bits, because roundings differ).  What Bob and
+the dealer receive says nothing of an answer, as far as the mode holds; Bob learns one if Alice acts on it where he sees
+it.  Public, to both: the shapes of the layers, the number of queries and examples, the declared input range, sizes and
+timing of messages, and that a session ended; in our two modes also, for each value, the power of two that bounds it
 (:mod:`sotto.mpc.graph.ranges`).
 
 No mode hides what the answers themselves say: many answers let Alice copy Bob's network.  Whoever refuses to go on ends
@@ -31,16 +32,17 @@ the session (abort, without fairness).
 Mode ``malicious``
 ------------------
 
-Adversary: one of Alice and Bob, actively corrupted: he sends what he likes, when he likes.  Dealer honest and not
-colluding.  64-bit ring, s = 64: a wrong opening is accepted with probability below 2^-57 per check; 125-bit
+Adversary: one of Alice and Bob, actively corrupted: it deviates arbitrarily from the protocol, choice of its input and
+stopping excepted.  Dealer honest and not colluding; between machines, so is whoever certifies who the dealer is.
+64-bit ring, s = 64: a wrong opening is accepted with probability below 2^-57 per check; 125-bit
 computational security (seeds of comparison keys), 127 bits for the tags of comparison bits.  A failed check raises
 :class:`CheatingDetected`, which names the check, ends the session and leaves the answer masked.
 :mod:`sotto.mpc.attacks.sweep` cheats at every message of a query.
 
-A cheating party can still choose its input (Alice features, in or out of the declared range; Bob weights, also ones
-whose values leave the ranges he declared, which makes the answer wrong) and refuse to continue.  An Alice who leaves
-the range is told a class that another function of Bob's weights gives.  Each part of a long query is checked before
-*its* answers are opened; a later part may still fail.
+A cheating party can still choose its input (Alice features, in or out of the declared range; Bob weights, of another
+model than he describes, also ones whose values leave the ranges he declared, which makes the answer wrong)
+and refuse to continue.  An Alice who leaves the range is told a class that another function of Bob's weights gives.
+Each part of a long query is checked before *its* answers are opened; a later part may still fail.
 
 Mode ``semi-honest``
 --------------------

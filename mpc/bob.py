@@ -1,4 +1,4 @@
-"""Bob: the owner of the weights.  He learns nothing about Alice's features, the answer included."""
+"""Bob: the owner of the weights.  Of Alice's features and of the answer he receives masked words alone."""
 
 from __future__ import annotations
 

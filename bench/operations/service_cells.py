@@ -64,7 +64,10 @@ class Prepared:
 
 
 def chosen() -> tuple[Cell, ...]:
-    """All cells, or those that ``SOTTO_CELLS`` names.  Raises :class:`PreparationError` for a name that is none."""
+    """All cells, or those that ``SOTTO_CELLS`` names.
+
+    Raises :class:`sotto.bench.preparing.PreparationError` for a name that is none.
+    """
     names = [name.strip() for name in os.environ.get("SOTTO_CELLS", "").split(",") if name.strip()]
     known = {str(cell): cell for cell in CELLS}
     for name in names:

@@ -205,7 +205,7 @@ class _Bob(_Party):
 
 
 class _Ciphertexts:
-    """OpenFHE's ciphertexts as :class:`diagonals.Arithmetic`."""
+    """OpenFHE's ciphertexts as :class:`sotto.bench.peers.diagonals.Arithmetic`."""
 
     def __init__(self, context: Any, stride: int) -> None:
         self.context, self.stride = context, stride

@@ -99,7 +99,7 @@ class CryptenSession:
         return Answer(labels)
 
     def answer(self, examples: int) -> None:
-        """Bob's side of a query of ``examples`` examples; he learns nothing."""
+        """Bob's side of a query of ``examples`` examples; what he receives is masked."""
         self._evaluate(torch.zeros(examples, *self._plan.input_shape))
 
     def _evaluate(self, features: torch.Tensor) -> Any:

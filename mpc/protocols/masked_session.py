@@ -153,7 +153,7 @@ class MaskedSession(ABC):
         return self._answer(np.concatenate(opened))
 
     def answer(self, examples: int) -> None:
-        """Bob's side of a query of ``examples`` examples; he learns nothing."""
+        """Bob's side of a query of ``examples`` examples; what he receives is masked."""
         prepared = self._take(examples)
         while prepared:
             prepared.popleft().run(None)

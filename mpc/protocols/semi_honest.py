@@ -187,7 +187,7 @@ class BobEvaluation(Evaluation):
             self._added[step.out] = words[end - count : end] + bundle.gates[step.out].r
 
     def run(self, inputs: Words | None = None) -> None:
-        """The online phase; Bob has no inputs and learns nothing."""
+        """The online phase; Bob has no inputs, and what he receives is masked."""
         inputs = np.zeros((self._bundle.examples, *self._program.plan.input_shape), np.uint64)
         self._link.send("output", self._run(inputs).tobytes())
 

@@ -1,6 +1,7 @@
 """What a service writes down: one line for each event, as text or as JSON; no secret, no query, no answer, no audio.
 
-Clients are named by their certificates, sessions by a running number.  Free text comes from :func:`reason_of` alone.
+Clients are named by their certificates, sessions by a running number.  Free text comes from
+:func:`sotto.serving.service.sessions.reason_of` alone.
 """
 
 from __future__ import annotations

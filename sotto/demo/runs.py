@@ -62,7 +62,10 @@ class Runs:
         threading.Thread(target=self._work, name="runs", daemon=True).start()
 
     def add(self, wish: Wish, store: Callable[[], Path | None]) -> Run:
-        """Queue a wish; ``store`` keeps its upload once there is room.  Raises :class:`Busy`, :class:`Refused`."""
+        """Queue a wish; ``store`` keeps its upload once there is room.  Raises :class:`Busy`.
+
+        Raises :class:`sotto.demo.engine.Refused` for a wish that cannot be met.
+        """
         self._engine.check(wish)
         with self._lock:
             if len(self._waiting) >= MOST_WAITING or self._stopping:
