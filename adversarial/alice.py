@@ -32,7 +32,7 @@ from sotto.adversarial.messages import (
 from sotto.adversarial.model_file import load_sensor
 from sotto.adversarial.sensor.fingerprint import fingerprint
 from sotto.adversarial.sensor.sensor import Sensor
-from sotto.link import Answer, Array, FrameError, Link, decode, encode
+from sotto.link import Answer, Array, FrameError, Link, decode, encode, transaction
 
 
 class Alice:
@@ -66,8 +66,10 @@ class Alice:
         """
         if link in self._prepared:
             return
-        link.send(HELLO, encode(Hello(VERSION, self._fingerprint, self._sensor.dimensions)))
-        ready = decode(link.receive(READY, limit=MOST_HELLO), Ready)
+        with transaction(link):
+            link.send(HELLO, encode(Hello(VERSION, self._fingerprint, self._sensor.dimensions)))
+            received = link.receive(READY, limit=MOST_HELLO)
+        ready = decode(received, Ready)
         if not 1 <= ready.classes <= MOST_CLASSES:
             raise FrameError("the peer's classifier has an impossible number of classes")
         self._prepared[link] = ready
@@ -108,10 +110,11 @@ class Alice:
         """
         z = self.represent(features)
         self.prepare(link)
-        link.send(QUERY, encode(Query(Array.of(z), self._reveal)))
         n, classes = len(z), self._prepared[link].classes
-        reply = decode(link.receive(REPLY, limit=4096 + n * (8 + 4 * classes)), Reply)
-        return self._checked(reply, n, classes)
+        with transaction(link):
+            link.send(QUERY, encode(Query(Array.of(z), self._reveal)))
+            reply = link.receive(REPLY, limit=4096 + n * (8 + 4 * classes))
+        return self._checked(decode(reply, Reply), n, classes)
 
     def _checked(self, reply: Reply, n: int, classes: int) -> Answer:
         labels = reply.labels.numpy(dtype=np.int64, shape=(n,))

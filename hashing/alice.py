@@ -27,7 +27,7 @@ from sotto.hashing.protocol import (
 from sotto.hashing.smh.key import HashKey
 from sotto.hashing.smh.modular_hash import modular_hash
 from sotto.hashing.smh.packing import pack
-from sotto.link import Answer, FrameError, Link, decode, encode
+from sotto.link import Answer, FrameError, Link, decode, encode, transaction
 
 
 class Alice:
@@ -78,16 +78,21 @@ class Alice:
         if len(symbols) > ready.most:
             raise HashingError(f"Bob takes {ready.most} hashes in one query, not {len(symbols)}: ask in parts")
         hashes = pack(symbols, self._key.parameters.k)
-        link.send(QUERY, encode(Query(1, len(hashes), hashes.to_bytes())))
-        limit = reply_limit(len(hashes), len(ready.classes), self._reveal)
-        return self._read(decode(link.receive(ANSWER, limit=limit), Reply), len(hashes), len(ready.classes))
+        query = encode(Query(1, len(hashes), hashes.to_bytes()))
+        with transaction(link):
+            link.send(QUERY, query)
+            reply = link.receive(ANSWER, limit=reply_limit(len(hashes), len(ready.classes), self._reveal))
+        return self._read(decode(reply, Reply), len(hashes), len(ready.classes))
 
     def _session(self, link: Link) -> Ready:
         if self._ready is not None and self._link is not None and self._link() is link:
             return self._ready
         parameters = self._key.parameters
-        link.send(HELLO, encode(Hello(1, parameters.k, parameters.symbols, self._key.fingerprint, self._reveal)))
-        ready = decode(link.receive(READY, limit=READY_LIMIT), Ready)
+        hello = Hello(1, parameters.k, parameters.symbols, self._key.fingerprint, self._reveal)
+        with transaction(link):
+            link.send(HELLO, encode(hello))
+            received = link.receive(READY, limit=READY_LIMIT)
+        ready = decode(received, Ready)
         if not 2 <= len(ready.classes) <= MOST_CLASSES or not 1 <= ready.most <= MOST_HASHES:
             raise FrameError(f"Bob announced fewer than 2 or more than {MOST_CLASSES} classes, or no room for a query")
         self._ready, self._link = ready, weakref.ref(link)

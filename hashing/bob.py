@@ -23,7 +23,7 @@ from sotto.hashing.protocol import (
     query_limit,
 )
 from sotto.hashing.smh.packing import PackedHashes
-from sotto.link import Array, FrameError, Link, LinkClosed, decode, encode
+from sotto.link import Array, FrameError, Link, LinkClosed, decode, encode, fault_of_peer, transaction
 
 
 class Bob:
@@ -81,17 +81,17 @@ class Bob:
                 name, payload = link.receive_any(limits)
             except LinkClosed:
                 return False
-            except FrameError as error:
-                link.fail(str(error))
+            except BaseException as error:
+                link.fail(fault_of_peer(error))
                 raise
-            try:
-                if name == QUERY:
-                    self._classify(link, decode(payload, Query))
-                    return True
-                self._greet(link, decode(payload, Hello))
-            except (HashingError, FrameError) as error:
-                link.fail(str(error))
-                raise FrameError(str(error)) from None
+            with transaction(link, reason=fault_of_peer):
+                try:
+                    if name == QUERY:
+                        self._classify(link, decode(payload, Query))
+                        return True
+                    self._greet(link, decode(payload, Hello))
+                except HashingError as error:
+                    raise FrameError(str(error)) from None
 
     def serve(self, link: Link) -> None:
         """Answer queries until Alice closes."""

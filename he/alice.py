@@ -29,7 +29,7 @@ from sotto.he.wire import (
     receive_small,
     send_keys,
 )
-from sotto.link import Answer, FrameError, Link, encode
+from sotto.link import Answer, FrameError, Link, encode, fault_of_peer, transaction
 
 log = logging.getLogger("sotto")
 
@@ -84,15 +84,12 @@ class Alice:
         """
         if self._link is link:
             return
-        link.send("he.hello", encode(Hello(VERSION)))
-        try:
+        with transaction(link, reason=fault_of_peer):
+            link.send("he.hello", encode(Hello(VERSION)))
             description = receive_small(link, "he.model", Published, self.timeout).model
             secrets = make_secrets(description, self._threads, self._key_limit)
-        except FrameError as error:
-            link.fail(str(error))
-            raise
-        send_keys(link, secrets.public_material())
-        receive_small(link, "he.ready", Ready, self.timeout)
+            send_keys(link, secrets.public_material())
+            receive_small(link, "he.ready", Ready, self.timeout)
         self.description, self._secrets, self._link = description, secrets, link
 
     def ask(self, features: npt.ArrayLike, link: Link) -> Answer:
@@ -110,7 +107,11 @@ class Alice:
         if self.description is None or self._secrets is None:
             raise RuntimeError("Alice has no session: prepare() did not finish")
         vectors = self._within_range(features, self.description.inputs)
-        logits = self._logits(vectors, link, self.description, self._secrets)
+        with transaction(link):
+            logits, refused = self._logits(vectors, link, self.description, self._secrets)
+        if refused:
+            raise refused
+        _check_bound(logits, self.description.logit_bound)
         labels = logits.argmax(axis=1).astype(np.int64)
         if self.reveal == "class":
             return Answer(labels)
@@ -118,20 +119,25 @@ class Alice:
 
     def _logits(
         self, vectors: npt.NDArray[np.float64], link: Link, description: AnyDescription, secrets: Secrets
-    ) -> npt.NDArray[np.float64]:
-        """Send the vectors batch by batch and decrypt what comes back: (n, classes)."""
+    ) -> tuple[npt.NDArray[np.float64], FrameError | None]:
+        """Send the vectors batch by batch and decrypt what comes back: (n, classes), and what cannot be decrypted.
+
+        All are sent whatever comes back: Bob does not see what Alice thinks of his answers.
+        """
         logits = np.empty((len(vectors), description.classes))
+        refused = None
         for start in range(0, len(vectors), secrets.rows):
             batch = vectors[start : start + secrets.rows]
             last = start + secrets.rows >= len(vectors)
             for message in _messages(secrets.encrypt(batch), last):
                 link.send("he.query", encode(message))
-            # All of them first: one that is refused below must leave none behind for the next question.
             count = secrets.replies(len(batch))
             replies = [receive_reply(link, secrets.reply_bytes, self.timeout) for _ in range(count)]
-            logits[start : start + len(batch)] = secrets.decrypt(replies, len(batch))
-        _check_bound(logits, description.logit_bound)
-        return logits
+            try:
+                logits[start : start + len(batch)] = secrets.decrypt(replies, len(batch))
+            except FrameError as error:
+                refused = error
+        return logits, refused
 
     def _within_range(self, features: npt.ArrayLike, inputs: int) -> npt.NDArray[np.float64]:
         vectors = np.asarray(features, np.float32)

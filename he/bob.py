@@ -32,7 +32,7 @@ from sotto.he.wire import (
     query_limit,
     receive_keys,
 )
-from sotto.link import FrameError, Link, LinkClosed, decode, encode
+from sotto.link import FrameError, Link, LinkClosed, decode, encode, fault_of_peer, transaction
 
 
 class Evaluator(Protocol):
@@ -150,8 +150,9 @@ class Bob:
         """
         try:
             return self._answer(link)
-        except FrameError as error:
-            link.fail(str(error))
+        except BaseException as error:
+            self._session = None
+            link.fail(fault_of_peer(error))
             raise
 
     def serve(self, link: Link) -> None:
@@ -169,15 +170,16 @@ class Bob:
                 if begun:
                     raise
                 return False
-            if name == "he.hello":
-                if begun:
-                    raise FrameError("Alice opened a session in the middle of a query")
-                decode(payload, Hello)
-                self._open(link)
-            else:
-                begun = True
-                if self._evaluate(link, payload):
-                    return True
+            with transaction(link, reason=fault_of_peer):
+                if name == "he.hello":
+                    if begun:
+                        raise FrameError("Alice opened a session in the middle of a query")
+                    decode(payload, Hello)
+                    self._open(link)
+                else:
+                    begun = True
+                    if self._evaluate(link, payload):
+                        return True
 
     def _open(self, link: Link) -> None:
         self._session = None

@@ -32,7 +32,7 @@ from sotto.keyed.messages import (
     Reveal,
 )
 from sotto.keyed.transform import encrypt
-from sotto.link import Answer, Array, FrameError, Link, decode, encode
+from sotto.link import Answer, Array, FrameError, Link, decode, encode, transaction
 
 
 class Alice:
@@ -61,8 +61,10 @@ class Alice:
         """
         if link in self._prepared:
             return
-        link.send(HELLO, encode(Hello(VERSION, self._key.fingerprint)))
-        decode(link.receive(READY, limit=MOST_HELLO), Ready)
+        with transaction(link):
+            link.send(HELLO, encode(Hello(VERSION, self._key.fingerprint)))
+            received = link.receive(READY, limit=MOST_HELLO)
+        decode(received, Ready)
         self._prepared.add(link)
 
     def ask(self, features: npt.NDArray[np.float32], link: Link) -> Answer:
@@ -78,11 +80,12 @@ class Alice:
         """
         encrypted = self._encrypted(features)
         self.prepare(link)
-        link.send(QUERY, encode(Query(Array.of(encrypted), self._reveal)))
         n = len(encrypted)
         each = 8 if self._reveal == "class" else 8 + 4 * MOST_CLASSES
-        reply = decode(link.receive(REPLY, limit=min(4096 + n * each, MOST_REPLY)), Reply)
-        return self._checked(reply, n)
+        with transaction(link):
+            link.send(QUERY, encode(Query(Array.of(encrypted), self._reveal)))
+            reply = link.receive(REPLY, limit=min(4096 + n * each, MOST_REPLY))
+        return self._checked(decode(reply, Reply), n)
 
     def _encrypted(self, features: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         if features.dtype != np.float32 or features.ndim <= self._key.dimension or not len(features):

@@ -1,7 +1,8 @@
 """Framed, counted messages between parties: inside one process, over TCP on one machine, over TLS 1.3 between machines.
 
 Threat model: the peer may send anything at any time.  A message is accepted only under the name and size its receiver
-asked for, sizes are checked before allocation, every wait has a deadline, and nothing received is ever unpickled.
+asked for, sizes are checked before allocation, every wait has a deadline, and nothing received is ever unpickled.  A
+question that is given up, by an interrupt too, ends its link on both sides: no late answer is taken for the next one.
 
 On one machine links are plain TCP on loopback, readable by the machine's administrator, and any account of that machine
 may connect to a port before the intended peer does: callers check who it is (the harness with a token), or use TLS.
@@ -19,6 +20,7 @@ from sotto.link.round_trip import RoundTrip
 from sotto.link.shape import LOOPBACK, SHAPES, Shape
 from sotto.link.tls import client_context, server_context
 from sotto.link.traffic import Direction, Observer, Traffic
+from sotto.link.transaction import fault_of_peer, transaction
 
 __all__ = [
     "DEFAULT_TIMEOUT",
@@ -46,8 +48,10 @@ __all__ = [
     "connect",
     "decode",
     "encode",
+    "fault_of_peer",
     "listen",
     "pair",
     "require_role",
     "server_context",
+    "transaction",
 ]

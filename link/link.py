@@ -2,8 +2,10 @@
 
 Trust: the peer is not trusted.  A frame is taken only under the name and up to the size its receiver asked for, checked
 before allocation; every wait ends at a deadline.  A link on which something went wrong is over: what arrives later
-could belong to an earlier question, so it is never handed out.  Secrecy and the peer's identity are TLS's business
-(:mod:`sotto.link.tls`); a plain link is for one machine.  A link belongs to one thread.
+could belong to an earlier question, so it is never handed out.  That holds for an interrupt at any instruction, because
+a link is marked as over before each message and sound again after it; what goes for several messages together is
+:func:`sotto.link.transaction`.  Secrecy and the peer's identity are TLS's business (:mod:`sotto.link.tls`); a plain
+link is for one machine.  A link belongs to one thread.
 """
 
 from __future__ import annotations
@@ -53,7 +55,11 @@ class Link:
         self._ahead_start = self._ahead_end = 0
         self._outgoing: list[memoryview] = []
         self._pacer = Pacer(shape)
-        self._closed = self._spoiled = False
+        self._closed = False
+        self._spoiled = False  # also while a message is on its way
+        self._unfinished = False  # a transaction has begun
+        self._torn = False  # how much of a frame went out is not known
+        self._told = False  # the peer knows, or cannot be told
         self.timeout = timeout
         self.peer = peer
         self.identity = identity
@@ -76,20 +82,44 @@ class Link:
         self._flush(name, self._deadline(timeout))
 
     def fail(self, reason: str) -> None:
-        """Tell the peer in one line why this side gives up; its next receive raises :class:`PeerError`.
+        """End the link and tell the peer in one line why; its next receive raises :class:`PeerError`.
 
-        Best effort and bounded to two seconds: the peer may be the reason.  Never pass secrets.
+        Best effort and bounded to two seconds: the peer may be the reason.  A peer that cannot be told, because a
+        frame was cut in the middle, finds the connection closed.  Only the first reason is told.  Never pass secrets.
         """
-        with contextlib.suppress(LinkError):
-            self._spoiled = False  # what went wrong here is what the peer is told
-            self.send(ERROR_NAME, printable(reason).encode()[:MAX_ERROR], timeout=2.0)
         self._spoiled = True
+        if self._told or self._closed:
+            return
+        self._told = True
+        if not self._torn:
+            with contextlib.suppress(LinkError):
+                self._append(ERROR_NAME, printable(reason).encode()[:MAX_ERROR])
+                self._drain(ERROR_NAME, self._deadline(2.0))
+                return
+        with contextlib.suppress(OSError):
+            self._sock.shutdown(socket.SHUT_RDWR)
+
+    def begin(self) -> None:
+        """Begin messages that belong together, see :func:`sotto.link.transaction`.  Raises :class:`LinkClosed`."""
+        self._require_sound()
+        if self._unfinished:
+            raise LinkClosed(f"the link to {self.peer} is over after an error: open a new one")
+        self._unfinished = True
+
+    def commit(self) -> None:
+        """All messages that belong together have been sent and received."""
+        self._unfinished = False
 
     def _queue(self, name: str, payload: bytes | bytearray | memoryview) -> None:
+        """The link is over from here until :meth:`_flush` has come to its end."""
         self._require_sound()
+        self._append(name, payload)
+
+    def _append(self, name: str, payload: bytes | bytearray | memoryview) -> None:
         view = memoryview(payload).cast("B")
         size = HEADER.size + len(name) + view.nbytes
         prefix = pack_prefix(name, view.nbytes, self._pacer.deliver_at(size))
+        self._spoiled = True
         if view.nbytes < _JOIN_BELOW:
             self._outgoing.append(memoryview(prefix + view))
         else:
@@ -99,20 +129,21 @@ class Link:
             self.observer("sent", name, view)
 
     def _flush(self, name: str, deadline: float) -> None:
-        try:
-            while self._outgoing:
-                if not self._push():
-                    self._wait(select.POLLOUT, deadline, f"could not send '{name}' to {self.peer}")
-        except LinkError:
-            self._spoiled = True
-            self._outgoing.clear()
-            raise
+        self._drain(name, deadline)
+        self._spoiled = False
+
+    def _drain(self, name: str, deadline: float) -> None:
+        while self._outgoing:
+            if not self._push():
+                self._wait(select.POLLOUT, deadline, f"could not send '{name}' to {self.peer}")
 
     def _push(self) -> bool:
         """Write what the socket takes now; False when it takes nothing."""
+        self._torn = True
         try:
             written = self._sock.send(self._outgoing[0])
         except (BlockingIOError, ssl.SSLWantWriteError, ssl.SSLWantReadError):
+            self._torn = False
             return False
         except OSError:
             # The peer may have said why before it left; what it said is still to be read.
@@ -122,6 +153,7 @@ class Link:
             self._outgoing.pop(0)
         else:
             self._outgoing[0] = self._outgoing[0][written:]
+        self._torn = False
         return True
 
     def _last_words(self) -> LinkError:
@@ -148,7 +180,11 @@ class Link:
 
     def receive_any(self, limits: Mapping[str, int], *, timeout: float | None = None) -> tuple[str, bytearray]:
         """The next message when it is one of ``limits`` (name → most bytes): its name and payload."""
-        return self._receive(limits, self._deadline(timeout))
+        self._require_sound()
+        self._spoiled = True  # until the message is here in one piece
+        message = self._take(limits, self._deadline(timeout))
+        self._spoiled = False
+        return message
 
     def exchange(
         self, name: str, payload: bytes | bytearray | memoryview, *, limit: int, timeout: float | None = None
@@ -159,17 +195,9 @@ class Link:
         """
         deadline = self._deadline(timeout)
         self._queue(name, payload)
-        _, received = self._receive({name: limit}, deadline)
+        _, received = self._take({name: limit}, deadline)
         self._flush(name, deadline)
         return received
-
-    def _receive(self, limits: Mapping[str, int], deadline: float) -> tuple[str, bytearray]:
-        self._require_sound()
-        try:
-            return self._take(limits, deadline)
-        except LinkError:
-            self._spoiled = True
-            raise
 
     def _take(self, limits: Mapping[str, int], deadline: float, *, keep_other: bool = False) -> tuple[str, bytearray]:
         awaited = " or ".join(f"'{name}'" for name in limits) or "a message"
@@ -177,6 +205,7 @@ class Link:
         header = parse_header(prefix)
         name = self._read(header.name_length, deadline, awaited).decode("ascii", "replace")
         if name == ERROR_NAME:
+            self._told = True  # who has given up needs no answer
             reason = self._read(min(header.payload_length, MAX_ERROR), deadline, awaited)
             raise PeerError(f"{self.peer} gave up: {printable(reason.decode('utf-8', 'replace'))}")
         if name not in limits and not keep_other:

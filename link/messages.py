@@ -43,6 +43,9 @@ class Array(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     shape: tuple[int, ...]
     data: bytes
 
+    def __repr__(self) -> str:
+        return f"<Array {self.dtype} {self.shape}>"
+
     @classmethod
     def of(cls, array: npt.ArrayLike) -> Array:
         """Pack a NumPy array of one of the plain numeric dtypes."""

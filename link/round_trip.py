@@ -6,8 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from weakref import WeakSet
 
-from sotto.link.errors import FrameError, LinkClosed
+from sotto.link.errors import LinkClosed
 from sotto.link.link import Link
+from sotto.link.transaction import fault_of_peer, transaction
 
 Reaction = Callable[[bytearray], bytes]
 
@@ -33,20 +34,19 @@ class RoundTrip:
         Raises:
             FrameError: she sent something that is neither; she has been told.
         """
-        try:
-            while True:
-                limits = dict([self.hello, self.query] if link in self._greeted else [self.hello])
-                try:
-                    name, payload = link.receive_any(limits)
-                except LinkClosed:
-                    return False
+        while True:
+            limits = dict([self.hello, self.query] if link in self._greeted else [self.hello])
+            try:
+                name, payload = link.receive_any(limits)
+            except LinkClosed:
+                return False
+            except BaseException as error:
+                link.fail(fault_of_peer(error))
+                raise
+            with transaction(link, reason=fault_of_peer):
                 if name == self.query[0]:
-                    break
+                    link.send(self.reply, self.answer(payload))
+                    return True
                 ready = self.greet(payload)
                 self._greeted.add(link)
                 link.send(self.ready, ready)
-            link.send(self.reply, self.answer(payload))
-        except FrameError as error:
-            link.fail(str(error))
-            raise
-        return True

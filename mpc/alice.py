@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import get_args
 
 import numpy.typing as npt
 
-from sotto.link import Answer, Link, LinkError, decode, encode
-from sotto.mpc.errors import InputRefused, PlanError, ProtocolError, reason
+from sotto.link import Answer, Link, LinkError, decode, encode, transaction
+from sotto.mpc.errors import InputRefused, PlanError, reason
 from sotto.mpc.graph.fixed_point import checked_features
 from sotto.mpc.graph.plan import ModelPlan
 from sotto.mpc.messages import PLAN_BYTES, VERSION, Hello, Mode, Query, Reveal
-from sotto.mpc.modes import Session, open_session, require_mode
+from sotto.mpc.modes import Session, closed_by_errors, open_session, require_mode
 
 
 class Alice:
@@ -47,16 +49,14 @@ class Alice:
         if self._session and self._session.peer is link:
             return
         self.close()
-        try:
+        with transaction(link, reason=reason):
             link.send("mpc.hello", encode(Hello(VERSION, self._mode, self._reveal)))
             plan = decode(link.receive("mpc.plan", limit=PLAN_BYTES), ModelPlan)
             plan.shapes()
-            self._session = open_session(self._mode, 0, link, self._dealer, plan, None, self._reveal)
-            self._plan = plan
-            link.receive("mpc.ready", limit=0)
-        except Exception as error:
-            self._give_up(link, error)
-            raise
+            session = open_session(self._mode, 0, link, self._dealer, plan, None, self._reveal)
+            with closed_by_errors(session):
+                link.receive("mpc.ready", limit=0)
+        self._plan, self._session = plan, session
 
     def provision(self, link: Link, examples: int = 1) -> None:
         """Fetch ahead what a query of ``examples`` needs from the dealer: the offline phase.
@@ -69,13 +69,9 @@ class Alice:
             plan.require_batch(examples)
         except PlanError as error:
             raise InputRefused(str(error)) from None
-        try:
+        session.require_room(examples)
+        with self._whole(link) as session:
             session.provision(examples)
-        except InputRefused:
-            raise  # nothing was sent
-        except Exception as error:
-            self._give_up(link, error)
-            raise
 
     def ask(self, features: npt.ArrayLike, link: Link) -> Answer:
         """The answer for ``features``, float32 (n, *input_shape), n ≥ 1, within the plan's input limit.
@@ -87,15 +83,12 @@ class Alice:
         self.prepare(link)
         session, plan = self._current()
         values = checked_features(features, plan)
-        try:
+        session.require_room(len(values))
+        with self._whole(link) as session:
             session.provision(len(values))
             link.send("mpc.query", encode(Query(len(values))))
-            return session.ask(values)
-        except (InputRefused, ProtocolError):
-            raise  # nothing was sent; or Bob is not told, whom it would teach whether his lie was noticed
-        except Exception as error:
-            self._give_up(link, error)
-            raise
+            opened = session.ask(values)
+        return session.read(opened)  # Bob is not told how it ends: it would teach him whether his lie was noticed
 
     def close(self) -> None:
         """End the session; the links stay open.  Harmless when there is none."""
@@ -108,6 +101,15 @@ class Alice:
             raise LinkError("the session is over: open new links and prepare again")
         return self._session, self._plan
 
-    def _give_up(self, link: Link, error: Exception) -> None:
-        self.close()
-        link.fail(reason(error))
+    @contextlib.contextmanager
+    def _whole(self, link: Link) -> Iterator[Session]:
+        """The session for one piece of work: spent first, alive again only when the work has come to its end.
+
+        Whatever leaves the block early, an interrupt at any instruction too, leaves no session to ask again with keys
+        that the other party may have seen, and ends the link to Bob.
+        """
+        session, _ = self._current()
+        self._session = None
+        with transaction(link, reason=reason), closed_by_errors(session):
+            yield session
+        self._session = session

@@ -7,7 +7,7 @@ from typing import Self, get_args
 
 from torch import nn
 
-from sotto.link import FrameError, Link, LinkClosed, decode, encode
+from sotto.link import FrameError, Link, LinkClosed, decode, encode, transaction
 from sotto.mpc.errors import ModelRefused, PlanError, reason
 from sotto.mpc.graph.capture import trace
 from sotto.mpc.graph.fixed_point import DEFAULT_INPUT_LIMIT, require_range
@@ -15,7 +15,7 @@ from sotto.mpc.graph.plan import Shape
 from sotto.mpc.graph.program import compile_program
 from sotto.mpc.graph.ranges import value_ranges
 from sotto.mpc.messages import HELLO_BYTES, QUERY_BYTES, Hello, Mode, Query, Reveal, Terms, require_same
-from sotto.mpc.modes import Session, open_session, require_mode
+from sotto.mpc.modes import Session, closed_by_errors, open_session, require_mode
 
 
 class Bob:
@@ -70,23 +70,19 @@ class Bob:
 
         Raises :class:`sotto.link.LinkError`, :class:`sotto.mpc.SessionBusy`.  Alice is told why first.
         """
+        limits = {"mpc.hello": HELLO_BYTES, "mpc.query": QUERY_BYTES, "mpc.provision": QUERY_BYTES}
         try:
             while True:
                 try:
-                    limits = {"mpc.hello": HELLO_BYTES, "mpc.query": QUERY_BYTES, "mpc.provision": QUERY_BYTES}
                     name, payload = link.receive_any(limits, timeout=self._idle)
                 except LinkClosed:
                     self.close()
                     return False
-                if name == "mpc.hello":
-                    self._prepare(decode(payload, Hello), link)
-                    continue
-                session, examples = self._announced(payload, link)
+                with transaction(link, reason=reason):
+                    self._react(name, payload, link)
                 if name == "mpc.query":
-                    session.answer(examples)
                     return True
-                session.accept_provision(examples)
-        except Exception as error:
+        except BaseException as error:
             self.close()
             link.fail(reason(error))
             raise
@@ -110,8 +106,23 @@ class Bob:
             raise ValueError("this Bob has no link to the dealer: use with_dealer")
         self.close()
         link.send("mpc.plan", encode(self._plan))
-        self._session = open_session(self._mode, 1, link, self._dealer, self._plan, self._weights, hello.reveal)
-        link.send("mpc.ready", b"")
+        session = open_session(self._mode, 1, link, self._dealer, self._plan, self._weights, hello.reveal)
+        with closed_by_errors(session):
+            link.send("mpc.ready", b"")
+        self._session = session
+
+    def _react(self, name: str, payload: bytearray, link: Link) -> None:
+        """Set up, prepare or answer; the session is spent first and alive again only when that has come to its end."""
+        if name == "mpc.hello":
+            return self._prepare(decode(payload, Hello), link)
+        session, examples = self._announced(payload, link)
+        self._session = None
+        with closed_by_errors(session):
+            if name == "mpc.query":
+                session.answer(examples)
+            else:
+                session.accept_provision(examples)
+        self._session = session
 
     def _announced(self, payload: bytearray, link: Link) -> tuple[Session, int]:
         """The session, and for how many examples Alice speaks."""

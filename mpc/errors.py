@@ -41,6 +41,6 @@ class CheatingDetected(MpcError, RuntimeError):
     """The other party departed from the protocol and was caught; the message names the check.  Nothing was revealed."""
 
 
-def reason(error: Exception) -> str:
+def reason(error: BaseException) -> str:
     """What a peer may be told about ``error``: our own texts, which hold no secret, and of others only the kind."""
     return str(error) if isinstance(error, (MpcError, LinkError)) else f"internal error ({type(error).__name__})"

@@ -24,7 +24,7 @@ from sotto.link import FrameError, decode
 from sotto.link.frames import printable
 from sotto.mpc.graph.plan import MAX_LAYERS, ModelPlan, Reveal
 
-VERSION = 1
+VERSION = 2
 
 Mode: TypeAlias = Literal["crypten", "semi-honest", "malicious"]
 

@@ -7,7 +7,9 @@ queries.  A new mode is one entry in each function here and its own files; :mod:
 
 from __future__ import annotations
 
-from typing import Protocol, get_args
+import contextlib
+from collections.abc import Iterator
+from typing import Any, Protocol, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -22,21 +24,36 @@ from sotto.mpc.protocols.dealing import Dealing
 class Session(Protocol):
     """One party's side of a set-up.
 
-    Alice calls ``provision`` ahead of a query of so many examples and ``ask``; Bob calls ``accept_provision`` and
-    ``answer`` with the number of examples that she announced.
+    Alice calls ``provision`` ahead of a query of so many examples, ``ask``, and ``read`` when the query has come to its
+    end; Bob calls ``accept_provision`` and ``answer`` with the number of examples that she announced.  A call that
+    raises leaves a session that must be closed.
     """
 
     peer: Link
+
+    def require_room(self, examples: int) -> None: ...
 
     def provision(self, examples: int) -> None: ...
 
     def accept_provision(self, examples: int) -> None: ...
 
-    def ask(self, features: npt.NDArray[np.float32]) -> Answer: ...
+    def ask(self, features: npt.NDArray[np.float32]) -> npt.NDArray[Any]: ...
+
+    def read(self, opened: npt.NDArray[Any]) -> Answer: ...
 
     def answer(self, examples: int) -> None: ...
 
     def close(self) -> None: ...
+
+
+@contextlib.contextmanager
+def closed_by_errors(session: Session) -> Iterator[None]:
+    """Close ``session`` when anything at all leaves the block early."""
+    try:
+        yield
+    except BaseException:
+        session.close()
+        raise
 
 
 def require_mode(mode: str) -> Mode:

@@ -35,7 +35,7 @@ Value = TypeVar("Value")
 DEPTH = {2: 1, 4: 2, 6: 3}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Activation:
     """A folded activation: the constants of the forms in the module's docstring."""
 

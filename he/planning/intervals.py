@@ -22,7 +22,7 @@ _IDENTITY = Polynomial([0.0, 1.0])
 _ROUNDING = 1 + 1e-9
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Box:
     """``p`` of a real value in [low, high], slot by slot; with ``imaginary`` parts, [low, high] of those beside it."""
 

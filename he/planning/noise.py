@@ -40,7 +40,7 @@ LARGE_LOGIT = 64.0
 LOGIT_STEP = 2.0**-6
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Noisy:
     """Values (n, units) and the variance of their error, same shape."""
 

@@ -40,7 +40,7 @@ class Peak:
         return (1 - mixed) * self.own + mixed * max(self.own, self.other)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Range:
     """A value inside an activation: the polynomial ``p`` of its input, which lies in [low, high] per unit."""
 

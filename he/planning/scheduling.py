@@ -152,7 +152,7 @@ def _best(
     return None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class _Peaks:
     """The magnitude at every point of the program, and of the logits."""
 

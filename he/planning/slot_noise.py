@@ -22,7 +22,7 @@ from sotto.he.network.schedule import Schedule
 from sotto.he.planning.noise import SIGMA
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class NoisyUnits:
     """Values (n, units) real or complex, variance of a real part's error (broadcasts to it), ciphertext parts."""
 

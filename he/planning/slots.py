@@ -18,7 +18,7 @@ from sotto.he.network.network import Floats
 from sotto.he.planning.ranges import Peak
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Filled:
     """Slot values (n, slots) and the levels consumed so far."""
 

@@ -16,12 +16,12 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from sotto.link import Answer, Link, encode
+from sotto.link import Answer, Link, encode, transaction
 from sotto.mpc.crypten.communicator import LinkCommunicator
 from sotto.mpc.crypten.model import Network, secure_argmax
 from sotto.mpc.crypten.torch_shim import load_crypten
 from sotto.mpc.crypten.triples import TripleClient
-from sotto.mpc.errors import ProtocolError, SessionBusy
+from sotto.mpc.errors import ProtocolError, SessionBusy, reason
 from sotto.mpc.graph.plan import ModelPlan, Weights
 from sotto.mpc.messages import VERSION, Join, Reveal
 
@@ -49,8 +49,9 @@ class CryptenSession:
         # A party that is dropped without close() frees the process for the next one.
         self._close = weakref.finalize(self, self._cleanup.close)
         try:
-            dealer.send("dealer.join", encode(Join(VERSION, "crypten", 0 if rank == ALICE else 1)))
-            self._install(rank, peer, dealer)
+            with transaction(dealer, reason=reason):
+                dealer.send("dealer.join", encode(Join(VERSION, "crypten", 0 if rank == ALICE else 1)))
+                self._install(rank, peer, dealer)
             self._network = Network(plan, weights)
             with crypten.no_grad():
                 self._network.encrypt(src=BOB)
@@ -79,21 +80,27 @@ class CryptenSession:
         )
         _seed_generators()
 
+    def require_room(self, examples: int) -> None:
+        """Nothing, as :meth:`provision`."""
+
     def provision(self, examples: int) -> None:
         """Nothing: stock CrypTen asks the dealer inside the query."""
 
     def accept_provision(self, examples: int) -> None:
         """Nothing, as above."""
 
-    def ask(self, features: npt.NDArray[np.float32]) -> Answer:
-        """Alice's side of a query: features float32 (n, *input_shape)."""
+    def ask(self, features: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Alice's side of a query: features float32 (n, *input_shape) to the opened classes (n,) or logits."""
         opened = self._evaluate(torch.from_numpy(np.array(features, np.float32)))
         if opened is None:
             raise ProtocolError("the answer was opened to the other party: only Alice may ask")
+        return np.asarray(opened.numpy(), np.float32)
+
+    def read(self, opened: npt.NDArray[np.float32]) -> Answer:
+        """The answer that what was opened stands for."""
         if self._reveal == "logits":
-            scores = opened.numpy().astype(np.float32)
-            return Answer(scores.argmax(axis=1).astype(np.int64), scores)
-        labels = opened.round().numpy().astype(np.int64)
+            return Answer(opened.argmax(axis=1).astype(np.int64), opened)
+        labels = opened.round().astype(np.int64)
         if ((labels < 0) | (labels >= self._plan.classes)).any():
             raise ProtocolError("the answer is no class: a truncation went wrong or Bob cheated; ask again")
         return Answer(labels)

@@ -30,7 +30,7 @@ class CryptenSupply:
                     server = TripleServer((alice, bob))
                 elif server:
                     alice.send("dealer.correction", server.correction(payload))
-        except Exception as error:
+        except BaseException as error:
             for link in (alice, bob):
                 link.fail(reason(error))
             raise

@@ -21,9 +21,10 @@ import msgspec
 import numpy as np
 import torch
 
-from sotto.link import FrameError, Link, decode, encode
+from sotto.link import FrameError, Link, decode, encode, transaction
 from sotto.mpc.crypten.communicator import WORD_BYTES, tensor_of, words_of
 from sotto.mpc.crypten.torch_shim import load_crypten
+from sotto.mpc.errors import reason
 from sotto.mpc.graph.plan import MAX_DIMENSIONS, MAX_ELEMENTS, Convolution, Shape
 
 crypten = load_crypten()
@@ -79,8 +80,9 @@ class TripleClient:
         asked = {"function": func_name, "shapes": shapes, "operation": operation, "options": options or None}
         request = msgspec.convert(asked, Request)
         shape = _result_shape(request)
-        self._dealer.send("dealer.request", encode(request))
-        payload = self._dealer.receive("dealer.correction", limit=WORD_BYTES * math.prod(shape))
+        with transaction(self._dealer, reason=reason):
+            self._dealer.send("dealer.request", encode(request))
+            payload = self._dealer.receive("dealer.correction", limit=WORD_BYTES * math.prod(shape))
         return tensor_of(payload, shape)
 
 

@@ -25,7 +25,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from sotto.mpc.errors import StockError
 
 KEY_BYTES = 32
-FORMAT = b"sotto mpc stock 1\0"
+FORMAT = b"sotto mpc stock 2\0"
 MOST_FILE_BYTES = (1 << 31) - 1024  # what AES-GCM of this library takes at once
 
 _NONCE_BYTES, _TAG_BYTES = 12, 16

@@ -66,6 +66,9 @@ class _Contents(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     secret: bytes
     bundles: tuple[tuple[int, int, int], ...]
 
+    def __repr__(self) -> str:
+        return f"<contents of a dealing of {len(self.bundles)} bundles>"
+
 
 class Stock:
     """A folder of dealings; several dealers of one account may share it.

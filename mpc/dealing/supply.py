@@ -43,7 +43,7 @@ class BundleSupply:
                     session = self._join(payload, alice, bob)
                 elif session:
                     session.serve(decode(payload, Query).examples)
-        except Exception as error:
+        except BaseException as error:
             for link in (alice, bob):
                 link.fail(reason(error))
             raise

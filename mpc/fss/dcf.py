@@ -9,9 +9,20 @@ show a root**.  Roots must be uniform and independent of everything else; the th
 
 Source: Boyle et al. 2021, "Function secret sharing for mixed-mode and fixed-point secure computation" (ePrint
 2020/1392), figure 1, over the group of XOR.  The generator is AES-128 as Matyas, Meyer and Oseas use it,
-s -> AES_key(s) xor s, under one public ``key`` per call: draw a fresh one for each bundle of randomness, so that
-work done against one bundle is worth nothing against the next.  Seeds have 125 free bits; against N keys made under the
-same AES key, a search that hits one of them takes about 2^125 / N evaluations.
+s -> AES_k(s) xor s.  ``k`` is new for each ``gate`` and each 256 lanes of it, computed from one public ``key``: draw a
+fresh one for each bundle of randomness, and give each call under it another ``gate``.
+
+How many bits that is.  A seed has 125 free bits.  A party can compute, from its own root and the corrections, what 125
+bits of the expansion of each of the other's seeds on the way to alpha must be; a seed found there gives all below it
+away, and alpha.  In the ideal-cipher model a trial is one block under one k, and hits one of the T such seeds that are
+expanded under this k with probability at most T / 2^125, whichever it is, so Q trials succeed with at most Q T / 2^125.
+(A tweak xored to the blocks under one fixed k would not help: a trial then stands for a different seed in every lane,
+and meets all targets of a table at once.)  T is at most 511 lanes, the last key of a call having up to twice as many,
+of 64 seeds: below 2^15, hence :data:`COMPUTATIONAL_BITS` = 110, however many gates, bundles and sessions there are.
+Under one k for a bundle T would be 2^21 for a large one, and the figure 104.  Beside the search: that AES_k(s) xor s is
+no random function, and that seeds collide, shows with probability below 2^-91 for each k.  Source of the attack on many
+targets and of re-keying against it: Guo, Katz, Wang, Weng and Yu 2020, "Better concrete security for half-gates
+garbling (in the multi-instance setting)" (ePrint 2019/1168); the bound above is counted for the trees here.
 
 A party expands only the child on its way, one AES block a level for bits and two for tags, and bit keys stop seven
 levels early: the leaf's 128 bits answer for 128 points.  Nothing branches or indexes memory on a secret.  Where the
@@ -20,7 +31,8 @@ processor has AES instructions :mod:`sotto.mpc.fss.dcf_kernel` does the work, el
 
 Shapes: ``alpha`` and ``points`` (N,), ``root`` (N, 2), ``roots`` (2, N, 2) with party 0's first, corrections (planes,
 N, 2), all uint64, any N from 0.  Of ``alpha`` and ``points`` the low ``width`` bits count, 0 <= width <= 63; the rest
-is ignored.  ``key`` is 16 bytes.  Anything else raises :class:`ValueError`.  Read-only arrays are welcome.
+is ignored.  ``key`` is 16 bytes, ``gate`` a number below 2^64.  Anything else raises :class:`ValueError`.  Read-only
+arrays are welcome.
 """
 
 from __future__ import annotations
@@ -33,12 +45,15 @@ import numpy.typing as npt
 
 from sotto.mpc.fss import dcf_reference
 from sotto.mpc.fss.dcf_kernel import Kernel
-from sotto.mpc.fss.dcf_reference import Words, bit_planes, tag_planes
+from sotto.mpc.fss.dcf_reference import LANES_PER_KEY, Words, bit_planes, tag_planes
 from sotto.mpc.fss.machine_code import aes_blocks
 
 __all__ = ["bit_planes", "evaluate_bits", "evaluate_tags", "generate_bits", "generate_tags", "tag_planes", "warm_up"]
 
 MAX_WIDTH = 63
+
+#: Of security, see above: free bits of a seed, less those of the number of seeds under one AES key.
+COMPUTATIONAL_BITS = 125 - (2 * LANES_PER_KEY * (MAX_WIDTH + 1) - 1).bit_length()
 
 
 def warm_up() -> None:
@@ -48,43 +63,45 @@ def warm_up() -> None:
         backend.warm_up()
 
 
-def generate_bits(alpha: Words, width: int, roots: Words, key: bytes) -> Words:
+def generate_bits(alpha: Words, width: int, roots: Words, key: bytes, gate: int) -> Words:
     """Corrections (:func:`bit_planes`, N, 2) with which two roots become keys for the bit [x < alpha]."""
-    _check(width, key)
+    _check(width, key, gate)
     alpha = _lanes("alpha", alpha)
     roots = _words("roots", roots, (2, alpha.size, 2))
-    return _backend().generate_bits(alpha, width, roots, key)
+    return _backend().generate_bits(alpha, width, roots, key, gate)
 
 
 def evaluate_bits(
-    party: int, points: Words, width: int, root: Words, corrections: Words, key: bytes
+    party: int, points: Words, width: int, root: Words, corrections: Words, key: bytes, gate: int
 ) -> npt.NDArray[np.uint8]:
     """Party 0's or 1's XOR shares (N,), uint8, of the bits [points < alpha]."""
     _check_party(party)
-    _check(width, key)
+    _check(width, key, gate)
     points = _lanes("points", points)
     root = _words("root", root, (points.size, 2))
     corrections = _words("corrections", corrections, (bit_planes(width), points.size, 2))
-    return _backend().evaluate_bits(party, points, width, root, corrections, key)
+    return _backend().evaluate_bits(party, points, width, root, corrections, key, gate)
 
 
-def generate_tags(alpha: Words, width: int, roots: Words, key: bytes, payload: Words) -> Words:
+def generate_tags(alpha: Words, width: int, roots: Words, key: bytes, gate: int, payload: Words) -> Words:
     """Corrections (:func:`tag_planes`, N, 2) for the block ``payload`` (2,), uint64, where x < alpha, else zero."""
-    _check(width, key)
+    _check(width, key, gate)
     alpha = _lanes("alpha", alpha)
     roots = _words("roots", roots, (2, alpha.size, 2))
     payload = _words("payload", payload, (2,))
-    return _backend().generate_tags(alpha, width, roots, key, payload)
+    return _backend().generate_tags(alpha, width, roots, key, gate, payload)
 
 
-def evaluate_tags(party: int, points: Words, width: int, root: Words, corrections: Words, key: bytes) -> Words:
+def evaluate_tags(
+    party: int, points: Words, width: int, root: Words, corrections: Words, key: bytes, gate: int
+) -> Words:
     """Party 0's or 1's XOR shares (N, 2), uint64, of the payload where points < alpha and of zero elsewhere."""
     _check_party(party)
-    _check(width, key)
+    _check(width, key, gate)
     points = _lanes("points", points)
     root = _words("root", root, (points.size, 2))
     corrections = _words("corrections", corrections, (tag_planes(width), points.size, 2))
-    return _backend().evaluate_tags(party, points, width, root, corrections, key)
+    return _backend().evaluate_tags(party, points, width, root, corrections, key, gate)
 
 
 @cache
@@ -98,11 +115,13 @@ def _check_party(party: int) -> None:
         raise ValueError("party is 0 or 1")
 
 
-def _check(width: int, key: bytes) -> None:
+def _check(width: int, key: bytes, gate: int) -> None:
     if not isinstance(width, int) or not 0 <= width <= MAX_WIDTH:
         raise ValueError(f"width is a number of bits from 0 to {MAX_WIDTH}")
     if not isinstance(key, bytes) or len(key) != 16:
         raise ValueError("key is the 16 bytes of an AES-128 key")
+    if not isinstance(gate, int) or not 0 <= gate < 1 << 64:
+        raise ValueError("gate is a number below 2^64")
 
 
 def _lanes(name: str, array: Words) -> Words:

@@ -37,28 +37,28 @@ class Kernel:
         for function in (self._evaluate_bits, self._evaluate_tags, self._generate_bits, self._generate_tags):
             _ = function.variants
 
-    def generate_bits(self, alpha: Words, width: int, roots: Words, key: bytes) -> Words:
+    def generate_bits(self, alpha: Words, width: int, roots: Words, key: bytes, gate: int) -> Words:
         corrections = np.empty((bit_planes(width), alpha.size, 2), np.uint64)
-        self._generate_bits(bit_planes(width) - 1, key, corrections, width, alpha, roots)
+        self._generate_bits(bit_planes(width) - 1, key, gate, corrections, width, alpha, roots)
         return corrections
 
     def evaluate_bits(
-        self, party: int, points: Words, width: int, root: Words, corrections: Words, key: bytes
+        self, party: int, points: Words, width: int, root: Words, corrections: Words, key: bytes, gate: int
     ) -> npt.NDArray[np.uint8]:
         shares = np.empty(points.size, np.uint8)
-        self._evaluate_bits(bit_planes(width) - 1, key, corrections, width, points, root, shares, party)
+        self._evaluate_bits(bit_planes(width) - 1, key, gate, corrections, width, points, root, shares, party)
         return shares
 
-    def generate_tags(self, alpha: Words, width: int, roots: Words, key: bytes, payload: Words) -> Words:
+    def generate_tags(self, alpha: Words, width: int, roots: Words, key: bytes, gate: int, payload: Words) -> Words:
         corrections = np.empty((tag_planes(width), alpha.size, 2), np.uint64)
-        self._generate_tags(width, key, corrections, width, alpha, roots, payload)
+        self._generate_tags(width, key, gate, corrections, width, alpha, roots, payload)
         return corrections
 
     def evaluate_tags(
-        self, party: int, points: Words, width: int, root: Words, corrections: Words, key: bytes
+        self, party: int, points: Words, width: int, root: Words, corrections: Words, key: bytes, gate: int
     ) -> Words:
         shares = np.empty((points.size, 2), np.uint64)
-        self._evaluate_tags(width, key, corrections, width, points, root, shares, party)
+        self._evaluate_tags(width, key, gate, corrections, width, points, root, shares, party)
         return shares
 
 
@@ -74,7 +74,7 @@ class _Function:
         shapes = dict.fromkeys([(self._blocks, self._walk.registers), (self._blocks, 1), (1, 1)])
         return [(blocks * registers, self._compiled(blocks, registers)) for blocks, registers in shapes]
 
-    def __call__(self, levels: int, key: bytes, corrections: Words, *arguments: npt.NDArray | int) -> None:
+    def __call__(self, levels: int, key: bytes, gate: int, corrections: Words, *arguments: npt.NDArray | int) -> None:
         """``arguments`` are those the walk names after the corrections; arrays go by their address."""
         lanes = corrections.shape[1]
         for span, code in self.variants:
@@ -82,7 +82,7 @@ class _Function:
                 scratch = np.empty(scratch_bytes(self._walk, lanes, span), np.uint8)
                 given = (scratch, corrections, *arguments)
                 words = [value if isinstance(value, int) else value.ctypes.data for value in given]
-                code.call(lanes, levels, *_KEY_WORDS.unpack(key), *words)
+                code.call(lanes, levels, *_KEY_WORDS.unpack(key), gate, *words)
                 return
 
     def _compiled(self, blocks: int, registers: int) -> MachineCode:

@@ -9,6 +9,9 @@ addition.
 A block is two 64-bit words, the low one first; "bit 0" is the lowest bit of the low word.  A seed is a block whose
 three lowest bits are clear: that is where the child (0 left, 1 right) and the purpose of a block are written before it
 goes through AES, and where the control bits are found in what comes out.
+
+The AES key of a lane is the image under ``key`` of the block (number of its :data:`LANES_PER_KEY` lanes, ``gate``);
+what is left over at the end of a call belongs to the last whole number.
 """
 
 from __future__ import annotations
@@ -21,6 +24,7 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
 Words = npt.NDArray[np.uint64]
 
+LANES_PER_KEY = 256  # of AES; the last key of a call serves what is left over as well
 LEAF_BITS = 7  # a block has one output bit for each of 2^7 points, so the last seven levels need no tree
 _ONE = np.uint64(1)
 SEED_MASK = np.array([2**64 - 8, 2**64 - 1], np.uint64)
@@ -40,8 +44,8 @@ def tag_planes(width: int) -> int:
     return 2 * width + 1
 
 
-def generate_bits(alpha: Words, width: int, roots: Words, key: bytes) -> Words:
-    expand = _expansion(key)
+def generate_bits(alpha: Words, width: int, roots: Words, key: bytes, gate: int) -> Words:
+    expand = _expansion(key, gate, alpha.size)
     depth = bit_planes(width) - 1
     corrections = np.empty((depth + 1, alpha.size, 2), np.uint64)
     seeds, control, value = *_start(roots), np.zeros_like(alpha)
@@ -61,9 +65,9 @@ def generate_bits(alpha: Words, width: int, roots: Words, key: bytes) -> Words:
 
 
 def evaluate_bits(
-    party: int, points: Words, width: int, root: Words, corrections: Words, key: bytes
+    party: int, points: Words, width: int, root: Words, corrections: Words, key: bytes, gate: int
 ) -> npt.NDArray[np.uint8]:
-    expand = _expansion(key)
+    expand = _expansion(key, gate, points.size)
     depth = bit_planes(width) - 1
     seed, control, value = root & SEED_MASK, np.full_like(points, party), np.zeros_like(points)
     for level in range(depth):
@@ -78,8 +82,8 @@ def evaluate_bits(
     return (value ^ _bit(word, index & np.uint64(63))).astype(np.uint8)
 
 
-def generate_tags(alpha: Words, width: int, roots: Words, key: bytes, payload: Words) -> Words:
-    expand = _expansion(key)
+def generate_tags(alpha: Words, width: int, roots: Words, key: bytes, gate: int, payload: Words) -> Words:
+    expand = _expansion(key, gate, alpha.size)
     corrections = np.empty((tag_planes(width), alpha.size, 2), np.uint64)
     seeds, control = _start(roots)
     value = np.zeros((alpha.size, 2), np.uint64)
@@ -98,8 +102,10 @@ def generate_tags(alpha: Words, width: int, roots: Words, key: bytes, payload: W
     return corrections
 
 
-def evaluate_tags(party: int, points: Words, width: int, root: Words, corrections: Words, key: bytes) -> Words:
-    expand = _expansion(key)
+def evaluate_tags(
+    party: int, points: Words, width: int, root: Words, corrections: Words, key: bytes, gate: int
+) -> Words:
+    expand = _expansion(key, gate, points.size)
     seed, control = root & SEED_MASK, np.full_like(points, party)
     share = np.zeros_like(seed)
     for level in range(width):
@@ -111,16 +117,30 @@ def evaluate_tags(party: int, points: Words, width: int, root: Words, correction
     return share ^ leaf ^ corrections[2 * width] & _all_or_none(control)[:, None]
 
 
-def _expansion(key: bytes) -> Callable[[Words], Words]:
+def _expansion(key: bytes, gate: int, lanes: int) -> Callable[[Words], Words]:
+    """What makes of every block (…, lanes, 2) its image under the AES key of its lane."""
+    count = max(1, lanes // LANES_PER_KEY)
+    numbers = np.stack([np.arange(count, dtype=np.uint64), np.full(count, gate, np.uint64)], axis=-1)
+    functions = [_one_way(block.astype("<u8").tobytes()) for block in _one_way(key)(numbers)]
+    borders = [LANES_PER_KEY * number for number in range(1, count)]
+
+    def expand(blocks: Words) -> Words:
+        parts = zip(functions, np.split(blocks, borders, axis=-2), strict=True)
+        return np.concatenate([function(part) for function, part in parts], axis=-2)
+
+    return expand
+
+
+def _one_way(key: bytes) -> Callable[[Words], Words]:
     """Matyas, Meyer and Oseas 1985: x -> AES_key(x) xor x, of every block (…, 2)."""
     # ECB is the bare permutation, and that is what the construction is made of.
     cipher = Cipher(algorithms.AES(key), modes.ECB()).encryptor()  # noqa: S305
 
-    def expand(blocks: Words) -> Words:
+    def image(blocks: Words) -> Words:
         encrypted = np.frombuffer(cipher.update(blocks.astype("<u8").tobytes()), "<u8").astype(np.uint64, copy=False)
         return encrypted.reshape(blocks.shape) ^ blocks
 
-    return expand
+    return image
 
 
 def _start(roots: Words) -> tuple[Words, Words]:

@@ -16,14 +16,15 @@ from typing import Protocol
 from llvmlite import ir  # type: ignore[import-untyped]
 
 from sotto.mpc.fss.block_vectors import Blocks, intrinsic, key_schedule, shuffle
+from sotto.mpc.fss.dcf_reference import LANES_PER_KEY
 from sotto.mpc.fss.machine_code import WORD, counted_loop
 
-TILE_LANES = 256  # their state takes up to 20 KiB
+TILE_LANES = LANES_PER_KEY  # their state takes up to 20 KiB
 LEVELS_IN_REGISTERS = 4
 _BLOCK_BYTES = 16
 
 # The words every walk is called with; *_at are addresses.  ``scratch_at`` has scratch_bytes() for states put aside.
-ARGUMENTS = ("lanes", "levels", "key_low", "key_high", "scratch_at")
+ARGUMENTS = ("lanes", "levels", "key_low", "key_high", "gate", "scratch_at")
 
 
 class Walk(Protocol):
@@ -129,25 +130,21 @@ class Group:
             self.builder.store(value, self.builder.inttoptr(address, value.type.as_pointer()), align=1)
 
 
-def tile_lanes(span: int) -> int:
-    """How many lanes, in groups of ``span``, are taken down together."""
-    return TILE_LANES // span * span
-
-
 def scratch_bytes(walk: Walk, lanes: int, span: int) -> int:
     """What ``scratch`` must hold for that many lanes in groups of ``span``."""
     whole_groups = -(-lanes // span) * span
-    return min(whole_groups, tile_lanes(span)) * walk.parts * _BLOCK_BYTES
+    return min(whole_groups, TILE_LANES) * walk.parts * _BLOCK_BYTES
 
 
 def emit_walk(builder: ir.IRBuilder, arguments: dict[str, ir.Value], walk: Walk, blocks: int, registers: int) -> None:
     """``walk`` for any number of lanes from ``registers * blocks``, that many at a time."""
-    keys = key_schedule(builder, arguments["key_low"], arguments["key_high"], blocks)
+    bundle_keys = key_schedule(builder, arguments["key_low"], arguments["key_high"], blocks)
     lanes, levels, span = arguments["lanes"], arguments["levels"], registers * blocks
     last = builder.sub(lanes, ir.Constant(WORD, span))
 
     def tile(begin: ir.Value, _: list[ir.Value]) -> list[ir.Value]:
-        size = _smaller(builder, builder.sub(lanes, begin), tile_lanes(span))
+        size = _smaller(builder, builder.sub(lanes, begin), TILE_LANES)
+        keys = _tile_keys(builder, arguments, bundle_keys, begin)
 
         def for_each_group(act: Callable[[Group, ir.Value], None]) -> None:
             def turn(slot: ir.Value, _: list[ir.Value]) -> list[ir.Value]:
@@ -168,7 +165,30 @@ def emit_walk(builder: ir.IRBuilder, arguments: dict[str, ir.Value], walk: Walk,
         for_each_group(lambda group, slot: walk.finish(group, *group.take_up(slot, walk.parts)))
         return []
 
-    counted_loop(builder, lanes, tile_lanes(span), [], tile)
+    counted_loop(builder, lanes, TILE_LANES, [], tile)
+
+
+def _tile_keys(
+    builder: ir.IRBuilder, arguments: dict[str, ir.Value], bundle_keys: list[ir.Value], begin: ir.Value
+) -> list[ir.Value]:
+    """The round keys of the tile that starts at lane ``begin``.
+
+    A last tile that is not whole has those of the one before it, into which its last group may reach.
+    """
+    per_key = ir.Constant(WORD, LANES_PER_KEY)
+    whole = builder.udiv(arguments["lanes"], per_key)
+    none = builder.icmp_unsigned("==", whole, ir.Constant(WORD, 0))
+    last = builder.select(none, whole, builder.sub(whole, ir.Constant(WORD, 1)))
+    number = builder.udiv(begin, per_key)
+    number = builder.select(builder.icmp_unsigned("<", number, last), number, last)
+    kind = bundle_keys[0].type
+    block = ir.Constant(kind, ir.Undefined)
+    for place in range(kind.count):
+        word = arguments["gate"] if place % 2 else number
+        block = builder.insert_element(block, word, ir.Constant(ir.IntType(32), place))
+    key = Blocks(builder, [block]).one_way(bundle_keys).values[0]
+    low, high = (builder.extract_element(key, ir.Constant(ir.IntType(32), place)) for place in (0, 1))
+    return key_schedule(builder, low, high, kind.count // 2)
 
 
 def _go_down(walk: Walk, group: Group, slot: ir.Value, top: ir.Value, count: ir.Value) -> None:

@@ -169,7 +169,9 @@ class MaliciousEvaluation:
             raise TypeError("the bundle holds no key for this comparison")
         points = comparison.compared(step, c)
         key = self._bundle.key
-        tags = dcf.evaluate_tags(self._keys.party, points, step.depth, gate.root, gate.corrections, key) ^ gate.e
+        tags = (
+            dcf.evaluate_tags(self._keys.party, points, step.depth, gate.root, gate.corrections, key, step.out) ^ gate.e
+        )
         own = (tags[:, 0] & _ONE).astype(np.uint8)
         bits = own ^ comparison.unpack(self._swap(f"{step.name}.sign", comparison.pack(own)), len(own))
         proof = tags ^ (-bits.astype(np.int64)).view(np.uint64)[:, None] & self._keys.delta

@@ -251,7 +251,9 @@ def make_bundle(
             tags = e.astype(np.uint64)[:, None] * secret.delta
             deal.for_bob.append(tags ^ deal.alice.words(count, 2))
             roots = np.stack([deal.alice.words(count, 2), deal.bob.words(count, 2)])
-            public.append(dcf.generate_tags(comparison.compared(step, r), step.depth, roots, key, secret.delta))
+            public.append(
+                dcf.generate_tags(comparison.compared(step, r), step.depth, roots, key, step.out, secret.delta)
+            )
     shape = (examples, *program.output_shape)
     deal.for_alice.append(deal.random(*shape))
     bobs = deal.random(*shape)

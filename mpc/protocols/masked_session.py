@@ -24,8 +24,8 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from sotto.link import Answer, FrameError, Link, decode, encode
-from sotto.mpc.errors import InputRefused, PlanError, ProtocolError
+from sotto.link import Answer, FrameError, Link, decode, encode, transaction
+from sotto.mpc.errors import InputRefused, PlanError, ProtocolError, reason
 from sotto.mpc.fss import dcf
 from sotto.mpc.graph.plan import ModelPlan, Shape, Weights
 from sotto.mpc.graph.program import WORD_BITS, Program, compile_program
@@ -54,13 +54,16 @@ class MaskedSession(ABC):
         self, rank: int, peer: Link, dealer: Link, plan: ModelPlan, weights: Weights | None, reveal: Reveal
     ) -> None:
         self.peer = peer
-        self._rank = rank
         self._dealer = dealer
+        self._rank = rank
         self._stock: defaultdict[int, deque[deque[Evaluation]]] = defaultdict(deque)
         self._waiting = 0  # bytes of bundles in stock
         dcf.warm_up()  # no query waits for a compiler
-        self._program = self._agree(plan, weights, reveal)
-        self._set_up(weights)
+        self._program, terms = self._agree(plan, weights, reveal)
+        with transaction(dealer, reason=reason):
+            dealer.send("dealer.join", encode(Join(VERSION, self.mode, 1 if rank else 0)))
+            dealer.send("dealer.terms", terms)
+            self._set_up(weights)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} over {self.peer!r}>"
@@ -77,7 +80,8 @@ class MaskedSession(ABC):
     def _bundle_bytes(self, examples: int, rank: int) -> int:
         """Size of party ``rank``'s bundle for a part of a query."""
 
-    def _agree(self, plan: ModelPlan, weights: Weights | None, reveal: Reveal) -> Program:
+    def _agree(self, plan: ModelPlan, weights: Weights | None, reveal: Reveal) -> tuple[Program, bytes]:
+        """The program, and what the dealer is told of it."""
         if weights is None:
             ranges = decode(self.peer.receive("mpc.ranges", limit=RANGES_BYTES), RangesMessage).bits
         else:
@@ -86,12 +90,10 @@ class MaskedSession(ABC):
         program = compile_program(plan, ranges, reveal)
         if program.weights > _MOST_WEIGHTS:
             raise PlanError(f"the network has {program.weights} weights, a session holds {_MOST_WEIGHTS}")
-        self._dealer.send("dealer.join", encode(Join(VERSION, self.mode, 1 if self._rank else 0)))
         terms = encode(Terms(plan, ranges, reveal))
         if len(terms) > TERMS_BYTES:
             raise PlanError("the network has too many layers for one message")
-        self._dealer.send("dealer.terms", terms)
-        return program
+        return program, terms
 
     def _send_weights(self, opened: Iterable[Words]) -> None:
         """Bob: open his masked tensors to Alice, in the order of :meth:`_receive_weights`."""
@@ -106,21 +108,26 @@ class MaskedSession(ABC):
         parts = np.split(np.frombuffer(payload, np.uint64), np.cumsum(counts)[:-1])
         return [part.reshape(shape) for part, shape in zip(parts, shapes, strict=False)]
 
-    def provision(self, examples: int) -> None:
-        """Alice: have what a query of ``examples`` needs, fetching it now if nothing is in stock."""
-        if self._stock[examples]:
-            return
+    def require_room(self, examples: int) -> None:
+        """Alice: raise :class:`sotto.mpc.InputRefused` unless what a query of ``examples`` needs fits beside what
+        waits."""
         size = self._bytes(examples)
-        if self._waiting + size > _MOST_BYTES:
+        if not self._stock[examples] and self._waiting + size > _MOST_BYTES:
             raise InputRefused(
                 f"a query of {examples} examples needs {size >> 20} MB of correlated randomness, "
                 f"{_MOST_BYTES >> 20} MB may wait at once: ask fewer at a time"
             )
+
+    def provision(self, examples: int) -> None:
+        """Alice: have what a query of ``examples`` needs, fetching it now if nothing is in stock."""
+        if self._stock[examples]:
+            return
         self.peer.send("mpc.provision", encode(Query(examples)))
         parts: deque[Evaluation] = deque()
-        for part in self._program.parts(examples):
-            self._dealer.send("dealer.request", encode(Query(part)))
-            parts.append(self._prepare(part))
+        with transaction(self._dealer, reason=reason):
+            for part in self._program.parts(examples):
+                self._dealer.send("dealer.request", encode(Query(part)))
+                parts.append(self._prepare(part))
         self.peer.receive("mpc.stocked", limit=0)
         self._put(examples, parts)
 
@@ -128,7 +135,9 @@ class MaskedSession(ABC):
         """Bob: the same, when Alice has announced it."""
         if self._waiting + self._bytes(examples) > _MOST_BYTES:
             raise FrameError(f"alice wants more than {_MOST_BYTES >> 20} MB prepared ahead: ask fewer at a time")
-        self._put(examples, deque(self._prepare(part) for part in self._program.parts(examples)))
+        with transaction(self._dealer, reason=reason):
+            parts = deque(self._prepare(part) for part in self._program.parts(examples))
+        self._put(examples, parts)
         self.peer.send("mpc.stocked", b"")
 
     def _bytes(self, examples: int) -> int:
@@ -140,8 +149,8 @@ class MaskedSession(ABC):
         self._stock[examples].append(parts)
         self._waiting += self._bytes(examples)
 
-    def ask(self, features: npt.NDArray[np.float32]) -> Answer:
-        """Alice's side of a query: features float32 (n, *input_shape)."""
+    def ask(self, features: npt.NDArray[np.float32]) -> Words:
+        """Alice's side of a query: features float32 (n, *input_shape) to the opened output (n, *shape)."""
         words = ring.encode(features)
         prepared, opened = self._take(len(words)), []
         for part in self._program.parts(len(words)):
@@ -150,7 +159,7 @@ class MaskedSession(ABC):
                 raise ProtocolError("the answer was opened to the other party: only Alice may ask")
             opened.append(result)
             words = words[part:]
-        return self._answer(np.concatenate(opened))
+        return np.concatenate(opened)
 
     def answer(self, examples: int) -> None:
         """Bob's side of a query of ``examples`` examples; what he receives is masked."""
@@ -164,14 +173,14 @@ class MaskedSession(ABC):
         self._waiting -= self._bytes(examples)
         return self._stock[examples].popleft()
 
-    def _answer(self, output: Words) -> Answer:
+    def read(self, opened: Words) -> Answer:
         """The answer that the opened output register stands for."""
         program = self._program
         after = program.formats[program.output]
         if program.index_bits is None:
-            scores = ring.decode(output, after.fraction, after.divisor).astype(np.float32)
+            scores = ring.decode(opened, after.fraction, after.divisor).astype(np.float32)
             return Answer(scores.argmax(axis=1).astype(np.int64), scores)
-        index = program.classes - 1 - (output[:, 0] >> np.uint64(WORD_BITS - program.index_bits)).astype(np.int64)
+        index = program.classes - 1 - (opened[:, 0] >> np.uint64(WORD_BITS - program.index_bits)).astype(np.int64)
         if (index < 0).any():
             raise ProtocolError("the answer is no class: the other party departed from the protocol; ask again")
         return Answer(index)

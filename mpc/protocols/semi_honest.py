@@ -85,7 +85,9 @@ class Evaluation(ABC):
         if share.e is None or share.root is None or share.corrections is None:
             raise TypeError("the bundle holds no key for this comparison")
         points = comparison.compared(step, opened)
-        own = dcf.evaluate_bits(self.party, points, step.depth, share.root, share.corrections, self._bundle.key)
+        own = dcf.evaluate_bits(
+            self.party, points, step.depth, share.root, share.corrections, self._bundle.key, step.out
+        )
         bits = own ^ share.e
         return bits ^ comparison.unpack(self._exchange(f"{step.name}.sign", comparison.pack(bits)), len(bits))
 

@@ -113,7 +113,7 @@ def make_bundle(program: Program, examples: int, number: int, masks: Mapping[int
         elif isinstance(step, Compare):
             (r, words, e, roots) = _compare_secret(step, count, alice, bob)
             private.append(comparison.correlated(step, r, e) - words)
-            public.append(dcf.generate_bits(comparison.compared(step, r), step.depth, roots, key))
+            public.append(dcf.generate_bits(comparison.compared(step, r), step.depth, roots, key, step.out))
     head = number.to_bytes(WORD_BYTES, "little")
     shared = [key, *(array.tobytes() for array in public)]
     return (

@@ -401,6 +401,10 @@ def test_whoever_waits_gives_up_when_the_link_does(honest_bob):
     left, right = pair(timeout=0.2)
     with pytest.raises(LinkTimeout):
         Alice(threads=1).prepare(left)
+    with pytest.raises(PeerError):
+        honest_bob.answer(right)  # he has her greeting, and that she gave up
+    left, right = pair(timeout=0.2)
+    left.send("he.hello", encode(Hello(VERSION)))
     with pytest.raises(LinkTimeout):
         honest_bob.answer(right)  # he has her greeting, and waits for keys
     left.close()

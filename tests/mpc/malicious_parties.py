@@ -147,7 +147,7 @@ class Trio:
             try:
                 work()
                 self.endings[who] = None
-            except Exception as error:
+            except BaseException as error:
                 self.endings[who] = error
 
         thread = threading.Thread(target=run, name=who, daemon=True)

@@ -53,7 +53,7 @@ class Trio:
             try:
                 work()
                 self.endings[who] = None
-            except Exception as error:
+            except BaseException as error:
                 self.endings[who] = error
 
         thread = threading.Thread(target=run, daemon=True)

@@ -6,12 +6,14 @@ import secrets
 
 import numpy as np
 import pytest
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sotto.mpc.fss import dcf, dcf_reference
 
 FULL = 2**64 - 1
+GATE = 7
 
 
 @pytest.fixture(params=["this processor's", "reference"])
@@ -26,9 +28,9 @@ def uniform(*shape):
 
 def compared_bits(alpha, points, width):
     roots, key = uniform(2, alpha.size, 2), secrets.token_bytes(16)
-    corrections = dcf.generate_bits(alpha, width, roots, key)
+    corrections = dcf.generate_bits(alpha, width, roots, key, GATE)
     assert corrections.shape == (dcf.bit_planes(width), alpha.size, 2)
-    first, second = (dcf.evaluate_bits(i, points, width, roots[i], corrections, key) for i in (0, 1))
+    first, second = (dcf.evaluate_bits(i, points, width, roots[i], corrections, key, GATE) for i in (0, 1))
     assert first.dtype == np.uint8
     assert first.max(initial=0) <= 1
     return first ^ second
@@ -36,9 +38,9 @@ def compared_bits(alpha, points, width):
 
 def compared_tags(alpha, points, width, payload):
     roots, key = uniform(2, alpha.size, 2), secrets.token_bytes(16)
-    corrections = dcf.generate_tags(alpha, width, roots, key, payload)
+    corrections = dcf.generate_tags(alpha, width, roots, key, GATE, payload)
     assert corrections.shape == (dcf.tag_planes(width), alpha.size, 2)
-    first, second = (dcf.evaluate_tags(i, points, width, roots[i], corrections, key) for i in (0, 1))
+    first, second = (dcf.evaluate_tags(i, points, width, roots[i], corrections, key, GATE) for i in (0, 1))
     return first ^ second
 
 
@@ -82,26 +84,65 @@ def test_bits_above_the_width_are_ignored(width):
     np.testing.assert_array_equal(compared_tags(alpha, points, width, payload)[:, 0], expected)
 
 
+def aes(key, block):
+    return Cipher(algorithms.AES(key), modes.ECB()).encryptor().update(block)  # noqa: S305  the bare permutation
+
+
+def image(key, block):
+    return bytes(a ^ b for a, b in zip(aes(key, block), block, strict=True))
+
+
+def lane_key(key, number, gate):
+    return image(key, number.to_bytes(8, "little") + gate.to_bytes(8, "little"))
+
+
 @pytest.mark.usefixtures("_backend")
-def test_the_cipher_is_aes_128():
+@pytest.mark.parametrize("gate", [0, GATE, FULL])
+def test_the_cipher_is_aes_128_under_the_key_of_the_lane(gate):
     """FIPS 197, appendix B.  Its input ends a leaf's way: the mark of a leaf is in its low bits already."""
     key = bytes.fromhex("2b7e151628aed2a6abf7158809cf4f3c")
     block = bytes.fromhex("3243f6a8885a308d313198a2e0370734")
+    assert aes(key, block).hex() == "3925841d02dc09fbdc118597196a0b32"
     root = np.broadcast_to(np.frombuffer(block, "<u8"), (128, 2))
     points, none = np.arange(128, dtype=np.uint64), np.zeros((1, 128, 2), np.uint64)
-    leaf = np.packbits(dcf.evaluate_bits(0, points, 7, root, none, key), bitorder="little").tobytes()
-    encrypted = bytes(a ^ b for a, b in zip(leaf, block, strict=True))
-    assert encrypted.hex() == "3925841d02dc09fbdc118597196a0b32"
+    leaf = np.packbits(dcf.evaluate_bits(0, points, 7, root, none, key, gate), bitorder="little").tobytes()
+    assert leaf == image(lane_key(key, 0, gate), block)
+
+
+@pytest.mark.usefixtures("_backend")
+@pytest.mark.parametrize("lanes", [1, 255, 256, 511, 512, 700, 768])
+def test_no_aes_key_serves_more_than_511_lanes(lanes):
+    """The same seed everywhere: where its expansion changes, the key does."""
+    key, payload = secrets.token_bytes(16), np.zeros((1, lanes, 2), np.uint64)
+    block = np.frombuffer(secrets.token_bytes(16), np.uint64) & dcf_reference.SEED_MASK
+    root = np.broadcast_to(block, (lanes, 2))
+    for gate in (GATE, GATE + 1):
+        shares = dcf.evaluate_tags(0, np.zeros(lanes, np.uint64), 0, root, payload, key, gate)
+        marked = (int(block[0]) | 4).to_bytes(8, "little") + int(block[1]).to_bytes(8, "little")
+        numbers = [min(lane // 256, max(1, lanes // 256) - 1) for lane in range(lanes)]
+        expected = [image(lane_key(key, number, gate), marked) for number in range(numbers[-1] + 1)]
+        assert [share.tobytes() for share in shares] == [expected[number] for number in numbers]
+        assert len(set(expected)) == len(expected)
+        assert max(numbers.count(number) for number in set(numbers)) <= 511
+
+
+def test_the_stated_bits_are_those_of_the_largest_key():
+    assert dcf.COMPUTATIONAL_BITS == 110
+    most = 511 * (dcf.MAX_WIDTH + 1)  # lanes of a key, seeds of a lane
+    assert 125 - np.log2(most) >= dcf.COMPUTATIONAL_BITS
 
 
 @pytest.mark.usefixtures("_backend")
 def test_the_low_bits_of_a_root_do_not_matter():
     alpha, roots, key = uniform(9), uniform(2, 9, 2), secrets.token_bytes(16)
     others = roots ^ np.array([5, 0], np.uint64)
-    np.testing.assert_array_equal(dcf.generate_bits(alpha, 30, roots, key), dcf.generate_bits(alpha, 30, others, key))
+    np.testing.assert_array_equal(
+        dcf.generate_bits(alpha, 30, roots, key, GATE), dcf.generate_bits(alpha, 30, others, key, GATE)
+    )
     payload = uniform(2)
     np.testing.assert_array_equal(
-        dcf.generate_tags(alpha, 30, roots, key, payload), dcf.generate_tags(alpha, 30, others, key, payload)
+        dcf.generate_tags(alpha, 30, roots, key, GATE, payload),
+        dcf.generate_tags(alpha, 30, others, key, GATE, payload),
     )
 
 
@@ -119,13 +160,13 @@ UNIFORM_BELOW = 450
 def test_corrections_and_one_partys_shares_look_uniform_whatever_alpha(alpha):
     lanes, width, key = 4000, 20, secrets.token_bytes(16)
     alphas, roots = np.full(lanes, alpha, np.uint64), uniform(2, lanes, 2)
-    corrections = dcf.generate_bits(alphas, width, roots, key)
+    corrections = dcf.generate_bits(alphas, width, roots, key, GATE)
     for plane in corrections:
         assert _chi_squared_of_bytes(plane) < UNIFORM_BELOW
     for point in (0, alpha, 2**width - 1):
         points = np.full(lanes, point, np.uint64)
         for party in (0, 1):
-            ones = dcf.evaluate_bits(party, points, width, roots[party], corrections, key).sum()
+            ones = dcf.evaluate_bits(party, points, width, roots[party], corrections, key, GATE).sum()
             assert abs(int(ones) - lanes / 2) < 7 * np.sqrt(lanes) / 2
 
 
@@ -133,7 +174,7 @@ def test_corrections_and_one_partys_shares_look_uniform_whatever_alpha(alpha):
 def test_tag_corrections_and_shares_look_uniform_whatever_the_payload(payload):
     lanes, width, key = 4000, 8, secrets.token_bytes(16)
     alphas, roots = np.full(lanes, 0x5A, np.uint64), uniform(2, lanes, 2)
-    corrections = dcf.generate_tags(alphas, width, roots, key, np.array(payload, np.uint64))
+    corrections = dcf.generate_tags(alphas, width, roots, key, GATE, np.array(payload, np.uint64))
     for plane in (*corrections[1::2], corrections[-1]):
         assert _chi_squared_of_bytes(plane) < UNIFORM_BELOW
     for plane in corrections[:-1:2]:
@@ -143,7 +184,7 @@ def test_tag_corrections_and_shares_look_uniform_whatever_the_payload(payload):
     for point in (0x59, 0x5A):
         points = np.full(lanes, point, np.uint64)
         for party in (0, 1):
-            shares = dcf.evaluate_tags(party, points, width, roots[party], corrections, key)
+            shares = dcf.evaluate_tags(party, points, width, roots[party], corrections, key, GATE)
             assert _chi_squared_of_bytes(shares) < UNIFORM_BELOW
 
 
@@ -151,14 +192,14 @@ def test_tag_corrections_and_shares_look_uniform_whatever_the_payload(payload):
 def test_views_read_only_memory_and_odd_addresses_are_accepted():
     lanes, width, key = 11, 25, secrets.token_bytes(16)
     alpha, roots = uniform(lanes), uniform(2, lanes, 2)
-    corrections = dcf.generate_bits(alpha, width, roots, key)
+    corrections = dcf.generate_bits(alpha, width, roots, key, GATE)
     wire = b"\0" + corrections.tobytes()
     received = np.frombuffer(wire, np.uint64, corrections.size, offset=1).reshape(corrections.shape)
     strided = np.repeat(alpha, 2)[::2]
     for party in (0, 1):
         np.testing.assert_array_equal(
-            dcf.evaluate_bits(party, strided, width, roots[party], received, key),
-            dcf.evaluate_bits(party, alpha, width, roots[party].copy(), corrections, key),
+            dcf.evaluate_bits(party, strided, width, roots[party], received, key, GATE),
+            dcf.evaluate_bits(party, alpha, width, roots[party].copy(), corrections, key, GATE),
         )
 
 
@@ -178,6 +219,7 @@ GOOD = {
     "root": np.zeros((LANES, 2), np.uint64),
     "corrections": np.zeros((dcf.bit_planes(WIDTH), LANES, 2), np.uint64),
     "key": bytes(16),
+    "gate": GATE,
 }
 
 
@@ -193,6 +235,9 @@ GOOD = {
         ("width", WIDTH + 1),
         ("key", bytes(15)),
         ("key", "sixteen letters!"),
+        ("gate", -1),
+        ("gate", 1 << 64),
+        ("gate", "7"),
         ("points", [0] * LANES),
         ("points", np.zeros(LANES, np.int64)),
         ("points", np.zeros(LANES, ">u8")),
@@ -219,8 +264,8 @@ def test_what_does_not_fit_is_refused_in_one_line(name, value):
 def test_generation_refuses_what_does_not_fit():
     alpha, roots, key = uniform(3), uniform(2, 3, 2), bytes(16)
     with pytest.raises(ValueError, match="roots: give a uint64 array of shape"):
-        dcf.generate_bits(alpha, 9, roots[0], key)
+        dcf.generate_bits(alpha, 9, roots[0], key, GATE)
     with pytest.raises(ValueError, match="payload: give a uint64 array of shape"):
-        dcf.generate_tags(alpha, 9, roots, key, uniform(3))
+        dcf.generate_tags(alpha, 9, roots, key, GATE, uniform(3))
     with pytest.raises(ValueError, match="alpha: give a one-dimensional uint64 array"):
-        dcf.generate_tags(5, 9, roots, key, uniform(2))
+        dcf.generate_tags(5, 9, roots, key, GATE, uniform(2))

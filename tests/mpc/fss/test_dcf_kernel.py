@@ -27,19 +27,20 @@ def uniform(*shape):
 
 def compare(kernel, lanes, width):
     alpha, roots, key, payload = uniform(lanes), uniform(2, lanes, 2), secrets.token_bytes(16), uniform(2)
+    gate = secrets.randbits(64)
     points = np.where(uniform(lanes) & np.uint64(1), uniform(lanes), alpha)
-    bits = dcf_reference.generate_bits(alpha, width, roots, key)
-    tags = dcf_reference.generate_tags(alpha, width, roots, key, payload)
-    np.testing.assert_array_equal(kernel.generate_bits(alpha, width, roots, key), bits)
-    np.testing.assert_array_equal(kernel.generate_tags(alpha, width, roots, key, payload), tags)
+    bits = dcf_reference.generate_bits(alpha, width, roots, key, gate)
+    tags = dcf_reference.generate_tags(alpha, width, roots, key, gate, payload)
+    np.testing.assert_array_equal(kernel.generate_bits(alpha, width, roots, key, gate), bits)
+    np.testing.assert_array_equal(kernel.generate_tags(alpha, width, roots, key, gate, payload), tags)
     for party in (0, 1):
         np.testing.assert_array_equal(
-            kernel.evaluate_bits(party, points, width, roots[party], bits, key),
-            dcf_reference.evaluate_bits(party, points, width, roots[party], bits, key),
+            kernel.evaluate_bits(party, points, width, roots[party], bits, key, gate),
+            dcf_reference.evaluate_bits(party, points, width, roots[party], bits, key, gate),
         )
         np.testing.assert_array_equal(
-            kernel.evaluate_tags(party, points, width, roots[party], tags, key),
-            dcf_reference.evaluate_tags(party, points, width, roots[party], tags, key),
+            kernel.evaluate_tags(party, points, width, roots[party], tags, key, gate),
+            dcf_reference.evaluate_tags(party, points, width, roots[party], tags, key, gate),
         )
 
 
@@ -49,7 +50,9 @@ def test_every_shape_of_tree(kernel, width):
 
 
 # Around the sizes at which the kernel goes from single lanes to registers, to full groups, to more than one tile.
-@pytest.mark.parametrize("lanes", [0, 1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33, 255, 256, 257, 289, 700])
+@pytest.mark.parametrize(
+    "lanes", [0, 1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33, 255, 256, 257, 289, 511, 512, 513, 700, 1025]
+)
 def test_every_number_of_lanes(kernel, lanes):
     compare(kernel, lanes, 17)
 
@@ -60,7 +63,7 @@ def test_nothing_is_written_beside_the_result(kernel):
         guarded = np.full(lanes + 128, 0xEE, np.uint8)
         walk = kernel._evaluate_bits
         corrections, root, points = uniform(14, lanes, 2), uniform(lanes, 2), uniform(lanes)
-        walk(13, bytes(16), corrections, 20, points, root, guarded[64:-64], 0)
+        walk(13, bytes(16), 5, corrections, 20, points, root, guarded[64:-64], 0)
         assert (guarded[:64] == 0xEE).all()
         assert (guarded[-64:] == 0xEE).all()
         assert guarded[64:-64].max() <= 1

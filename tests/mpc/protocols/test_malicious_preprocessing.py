@@ -86,7 +86,9 @@ def test_comparison_keys_give_bits_with_tags(dealt):
         points = points_of.integers(0, 1 << step.depth, len(alpha), np.uint64)
         points[: len(points) // 2] = alpha[: len(points) // 2] - np.uint64(1) & np.uint64((1 << step.depth) - 1)
         got = [
-            dcf.evaluate_tags(party, points, step.depth, share.root, share.corrections, dealt.bundles[party].key)
+            dcf.evaluate_tags(
+                party, points, step.depth, share.root, share.corrections, dealt.bundles[party].key, step.out
+            )
             for party, share in enumerate(shares)
         ]
         expected = (points < alpha).astype(np.uint64)[:, None] * dealt.secret.delta

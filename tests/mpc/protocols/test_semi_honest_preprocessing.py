@@ -53,7 +53,7 @@ def test_both_parties_shares_fit_together(name, reveal):
                 assert (hers.corrections == his.corrections).all()
                 point = np.random.default_rng(1).integers(0, 1 << 64, len(r), np.uint64)
                 bits = [
-                    dcf.evaluate_bits(party, point, step.depth, share.root, share.corrections, alice.key)
+                    dcf.evaluate_bits(party, point, step.depth, share.root, share.corrections, alice.key, step.out)
                     for party, share in enumerate((hers, his))
                 ]
                 low = np.uint64((1 << step.depth) - 1)
