@@ -10,13 +10,10 @@ from collections.abc import Sequence
 import msgspec
 
 from sotto.bench.row import Row
+from sotto.serving import registry
 
+#: Beside what each paradigm declares: of peers, and of all.
 _REASONS: dict[tuple[str, str], str] = {
-    ("he/tenseal", "per_query_ms_batched"): "a ckks_vector holds one query; batches are answered one by one",
-    ("he/packed", "per_query_ms_batched"): "a ciphertext holds one query; mode batched holds thousands",
-    ("he", "security.statistical_bits"): "the security is computational only; answers are not flooded",
-    ("mpc/crypten", "offline_ms"): "the dealer is asked inside the query; the set-up once a session: session_ms",
-    ("mpc/crypten", "key_bytes"): "correlated randomness is dealt inside the query: see bytes.dealer",
     ("mpc/peer-crypten", "offline_ms"): "its default provider works inside the query; the set-up: session_ms",
     ("mpc/peer-crypten", "key_bytes"): "correlated randomness is dealt inside the query: see bytes",
     ("mpc/peer-crypten", "max_abs_error"): "only classes are opened",
@@ -24,19 +21,6 @@ _REASONS: dict[tuple[str, str], str] = {
     ("mpc/peer-spu", "key_bytes"): "correlated randomness is dealt inside the query: see bytes",
     ("mpc/peer-spu", "max_abs_error"): "only classes are opened",
     ("mpc/peer-spu", "rounds"): "SPU does not tell them",
-    ("mpc", "security.statistical_bits"): "the masks are pseudo-random: see the computational bits",
-    ("hashing/smh", "max_abs_error"): "the hashed and the plaintext classifier are two different models",
-    ("hashing/smh", "security.computational_bits"): "no reduction to a hard problem is known",
-    ("hashing/smh", "security.statistical_bits"): "hiding depends on the data: see the leakage metric",
-    ("keyed", "security.computational_bits"): "a linear transform of the data: a key space is not a security level",
-    ("keyed", "security.statistical_bits"): "deterministic: equal blocks stay equal",
-    ("adversarial", "max_abs_error"): "the plaintext network is another one, trained without an adversary",
-    ("adversarial", "key_bytes"): "there is no key: what is not sent is all the protection",
-    (
-        "adversarial",
-        "security.computational_bits",
-    ): "no computational assumption: privacy is what attackers did not find",
-    ("adversarial", "security.statistical_bits"): "no bound: privacy was measured, not proven",
     ("", "bytes.dealer"): "there is no dealer in this paradigm",
 }
 
@@ -48,10 +32,11 @@ def why(row: Row, name: str) -> str | None:
 
 def _reason(row: Row, name: str) -> tuple[str, str | None]:
     """For whom the reason holds (a mode, a paradigm, or everybody), and the reason."""
-    for whom in (f"{row.paradigm}/{row.mode}", row.paradigm, ""):
-        if reason := _REASONS.get((whom, name)):
+    declared = registry.paradigm(row.paradigm).missing_values if row.paradigm in registry.names() else {}
+    for mode, whom in ((row.mode, f"{row.paradigm}/{row.mode}"), ("", row.paradigm)):
+        if reason := declared.get((mode, name)) or _REASONS.get((whom, name)):
             return whom, reason
-    return f"{row.paradigm}/{row.mode}", None
+    return ("", _REASONS[("", name)]) if ("", name) in _REASONS else (f"{row.paradigm}/{row.mode}", None)
 
 
 def blanks(rows: Sequence[Row]) -> list[str]:

@@ -43,6 +43,10 @@ class EmotionModel:
         scores = predict(self.module, queries)
         return scores.argmax(1).astype(np.int64), scores
 
+    def save(self, path: Path) -> None:
+        """Write its model file to ``path``."""
+        save(path, self.module, self.record)
+
 
 def emotion_model(recipe: Recipe, bench: Workbench) -> EmotionModel:
     """Train ``recipe`` on the workbench's split, or take the model of an earlier run."""

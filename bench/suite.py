@@ -10,8 +10,8 @@ import msgspec
 
 from sotto.audio import BrokenClip, CorpusError, load_corpus
 from sotto.audio.splits import default_split
+from sotto.bench.adapters import EXPERIMENTS
 from sotto.bench.experiment import Cell, Experiment, Say, run
-from sotto.bench.paradigms import PARADIGMS
 from sotto.bench.row import Row
 from sotto.bench.workbench import Workbench
 
@@ -53,12 +53,12 @@ class Failure:
 
 def cells(paradigms: Sequence[str], preset: str) -> list[Cell]:
     """The rows a run of these paradigms will give."""
-    return [cell for name in paradigms for cell in PARADIGMS[name].cells(preset)]
+    return [cell for name in paradigms for cell in EXPERIMENTS[name].cells(preset)]
 
 
 def build(cell: Cell, bench: Workbench) -> Experiment:
     """Train what the cell needs, or take it from the cache, and set its parties up."""
-    return PARADIGMS[cell.paradigm].build(cell, bench)
+    return EXPERIMENTS[cell.paradigm].build(cell, bench)
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ def attackable() -> dict[str, Attackable]:
     """Every attack by name."""
     return {
         name: Attackable(description, paradigm)
-        for paradigm, module in PARADIGMS.items()
+        for paradigm, module in EXPERIMENTS.items()
         for name, description in module.ATTACKS.items()
     }
 
@@ -86,7 +86,7 @@ def usable(paradigms: Sequence[str], say: Say) -> list[str]:
     """Those of ``paradigms`` whose libraries are installed; the others are named with what to run."""
     found = []
     for name in paradigms:
-        if reason := PARADIGMS[name].missing():
+        if reason := EXPERIMENTS[name].missing():
             say(f"{name} is left out: {reason}")
         else:
             found.append(name)
@@ -100,7 +100,7 @@ class ParadigmMissing(RuntimeError):
 def require(paradigms: Sequence[str]) -> None:
     """Raise :class:`ParadigmMissing` when one of ``paradigms`` cannot be used, before anything is trained for it."""
     for name in paradigms:
-        if reason := PARADIGMS[name].missing():
+        if reason := EXPERIMENTS[name].missing():
             raise ParadigmMissing(reason)
 
 

@@ -19,7 +19,8 @@ import numpy.typing as npt
 
 from sotto.link import LOOPBACK, Answer, Link, LinkClosed, LinkError, Role, Shape, connect, encode
 from sotto.link.identity import require_name
-from sotto.serving.doors import AliceDoor, Front, Own, Paradigm, paradigm
+from sotto.serving import registry
+from sotto.serving.adapters import AliceDoor, Front, Own, ServiceAdapter
 from sotto.serving.errors import DoorError
 from sotto.serving.handshake import HELLO, WELCOME, WELCOME_BYTES, Hello, Refused, new_session, read_welcome
 from sotto.serving.keys import client_tls
@@ -130,11 +131,11 @@ def _refused(bob: Link, reason: str) -> Refused:
 class Session:
     """An open session: recordings in, classes out.  Belongs to one thread."""
 
-    def __init__(self, links: Opened, module: Paradigm, own: Own) -> None:
+    def __init__(self, links: Opened, adapter: ServiceAdapter, own: Own) -> None:
         self.terms = links.terms
         self._links = links
-        self._front: Front = module.front(own, links.terms)
-        self._door: AliceDoor = module.alice(own, links.terms, links.others)
+        self._front: Front = adapter.front(own, links.terms)
+        self._door: AliceDoor = adapter.alice(own, links.terms, links.others)
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -164,14 +165,14 @@ class Session:
 @contextlib.contextmanager
 def session(wish: Wish, own: Own | None = None) -> Iterator[Session]:
     """A session of the paradigm and mode that ``wish`` names; closed at the end, told to the others when it fails."""
-    module = paradigm(wish.paradigm)
-    if module.NEEDS_DEALER and wish.dealer is None:
+    needs_dealer = registry.paradigm(wish.paradigm).needs_dealer(wish.mode)
+    if needs_dealer and wish.dealer is None:
         raise DoorError(f"{wish.paradigm} needs a dealer: say where he is with --dealer HOST:PORT")
-    if not module.NEEDS_DEALER and wish.dealer is not None:
+    if not needs_dealer and wish.dealer is not None:
         raise DoorError(f"{wish.paradigm} has no dealer: leave --dealer out")
     with opened(wish) as links:
         try:
-            yield Session(links, module, own or Own(reveal=wish.reveal))
+            yield Session(links, registry.service(wish.paradigm), own or Own(reveal=wish.reveal))
         except Exception:
             for link in (links.bob, *links.others.values()):
                 link.fail("alice stopped")  # not why: that could tell what she noticed

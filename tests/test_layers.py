@@ -19,6 +19,12 @@ BELOW = {
     "bench": {"serving", "models", "audio", "link", *PARADIGMS},
     "sotto": {"bench", "serving", "models", "audio", "link", *PARADIGMS},
 }
+#: Files of a paradigm that say how it is served and measured stand on those floors, not on the paradigm's own.
+ADAPTERS = {
+    "paradigm.py": {"serving"},
+    "service.py": {"serving", "models", "audio", "link"},
+    "experiment.py": {"bench", "serving", "models", "audio", "link"},
+}
 FILES = {path for package in BELOW for path in (ROOT / package).rglob("*.py")}
 
 
@@ -55,6 +61,10 @@ def _package(path: Path) -> str:
     return path.relative_to(ROOT).parts[0]
 
 
+def _is_adapter(path: Path) -> bool:
+    return path.parent.parent == ROOT and _package(path) in PARADIGMS and path.name in ADAPTERS
+
+
 def _room(path: Path) -> Path:
     """The folder of a file; a file that stands in a package itself is a room of its own."""
     return path if path.parent.parent == ROOT else path.parent
@@ -66,7 +76,16 @@ def test_a_package_imports_only_what_is_below_it(package):
     assert files
     for path in files:
         own = {NAMES["sotto"]} if package == "sotto" else set()
-        assert {_package(other) for other in IMPORTS[path] - own} - {package} <= BELOW[package], path
+        below = ADAPTERS[path.name] if _is_adapter(path) else BELOW[package]
+        assert {_package(other) for other in IMPORTS[path] - own} - {package} <= below, path
+
+
+def test_a_declaration_is_read_by_the_registry_alone_and_a_paradigm_never_knows_its_adapters():
+    for path, others in IMPORTS.items():
+        for other in filter(_is_adapter, others):
+            assert other.name != "paradigm.py", path
+            assert _package(path) in {"bench", "sotto"} or _is_adapter(path), path
+            assert other.name != "service.py" or _package(path) == _package(other), path
 
 
 def test_no_files_import_one_another_in_a_circle():

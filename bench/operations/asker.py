@@ -16,17 +16,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sotto.serving import asking
+from sotto.serving import asking, registry
+from sotto.serving.adapters import Own
 from sotto.serving.asking import Wish
-from sotto.serving.doors import Own
 from sotto.serving.service.hosting import one_thread_each
 
 _PRELOAD = (
     "__main__",
     "sotto.bench.operations.asker",
-    *(f"sotto.serving.doors.{name}" for name in ("mpc", "he", "hashing", "keyed", "adversarial")),
-    "sotto.mpc.protocols.semi_honest_session",
-    "sotto.mpc.protocols.malicious_session",
+    *(module for name in registry.names() for module in registry.paradigm(name).modules),
 )
 
 

@@ -26,7 +26,7 @@ from sotto.bench.request import Request
 from sotto.bench.row import Row
 from sotto.models import load
 from sotto.mpc.messages import Mode, Terms
-from sotto.serving.doors import paradigm
+from sotto.serving import registry
 from sotto.serving.folders import model_file
 
 DESCRIPTION = "faults between real processes, 200 and more: who hangs, who says why, what is dealt twice, what is next"
@@ -52,7 +52,7 @@ def run(request: Request) -> list[Row]:
                 f"{each.cell} {trial.victim} {trial.fault}: {verdict(trial)} after {trial.seconds:.1f} s{dealt}"
             )
             _keep(request.out / "trials.csv", each.cell, trial, ledger)
-        if paradigm(each.cell.paradigm).NEEDS_DEALER and not ledger.deliveries:
+        if registry.paradigm(each.cell.paradigm).needs_dealer(each.cell.mode) and not ledger.deliveries:
             raise ServiceError(f"{each.cell}: the ledger saw nothing dealt, so it cannot say what was dealt twice")
         for name in dict.fromkeys(trial.victim for trial in done):
             rows.append(_row(each.cell, name, [trial for trial in done if trial.victim == name], ledger, request))
@@ -96,7 +96,7 @@ def _dealt_terms(each: Prepared) -> Terms:
 
 def _planned(each: Prepared, count: int) -> list[Victim]:
     """So many, each victim in turn; then once those that take a service down."""
-    victims = victims_of(paradigm(each.cell.paradigm).NEEDS_DEALER)
+    victims = victims_of(registry.paradigm(each.cell.paradigm).needs_dealer(each.cell.mode))
     often = [victim for victim in victims if victim not in _RARE]
     rare = [victim for victim in victims if victim in _RARE]
     return [*itertools.islice(itertools.cycle(often), count), *rare]

@@ -17,7 +17,8 @@ import numpy as np
 import numpy.typing as npt
 
 from sotto.bench import preparing
-from sotto.serving.doors import Own, paradigm
+from sotto.serving import registry
+from sotto.serving.adapters import Own
 from sotto.serving.terms import read_terms
 
 if TYPE_CHECKING:
@@ -86,5 +87,5 @@ def prepared(request: Request) -> Iterator[Prepared]:
         terms = read_terms(folders.alice)
         if terms is None:
             raise preparing.PreparationError(f"{folders.alice}: has no terms")
-        front = paradigm(cell.paradigm).front(Own(folders.alice), terms)
+        front = registry.service(cell.paradigm).front(Own(folders.alice), terms)
         yield Prepared(cell, folders.bob, folders.alice, front.compute(clip))

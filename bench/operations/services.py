@@ -21,8 +21,9 @@ from typing import Any, Self
 import psutil
 
 from sotto.bench.operations.fault_proxy import Ledger, Proxy
+from sotto.serving import registry
+from sotto.serving.adapters import Own
 from sotto.serving.asking import Wish
-from sotto.serving.doors import Own, paradigm
 from sotto.serving.service.hosting import one_thread_each
 from sotto.serving.service.sessions import Address
 from sotto.serving.terms import read_terms
@@ -187,7 +188,7 @@ class Deployment:
         self._alice = alice
         self._proxied = proxied
         self._ledger = ledger
-        self.with_dealer = paradigm(name).NEEDS_DEALER
+        self.with_dealer = registry.paradigm(name).needs_dealer(mode)
         limits = [
             "--timeout", f"{patience:g}", "--wait", f"{patience:g}", "--idle", f"{2 * patience:g}",
             "--max-per-client", "64", "--max-sessions", "64", "--max-waiting", "256", "--max-starts", "1000000",

@@ -19,12 +19,12 @@ import numpy.typing as npt
 from sotto.bench.emotion_models import EmotionModel, emotion_model
 from sotto.bench.experiment import Cell
 from sotto.bench.machine import machine, software
-from sotto.bench.paradigms import he as cryptonet
 from sotto.bench.peers.errand import PeerError, Request, Response, own_python, run, shapable
 from sotto.bench.peers.workloads import ENCRYPTION, SECRET_SHARING, Workload
 from sotto.bench.row import JSONValue, Row, Security, Timing, Traffic
 from sotto.bench.suite import Failure
 from sotto.bench.workbench import Workbench
+from sotto.he import experiment as cryptonet
 from sotto.link import SHAPES
 from sotto.mpc.crypten.torch_shim import CryptenMissing, load_crypten
 

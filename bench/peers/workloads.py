@@ -15,9 +15,9 @@ from torch import nn
 
 from sotto import he
 from sotto.bench.experiment import Cell
-from sotto.bench.paradigms.he import recipe as cryptonet
 from sotto.bench.row import JSONValue
 from sotto.bench.workbench import Workbench
+from sotto.he.experiment import recipe as cryptonet
 from sotto.models.learning.recipes import DEPINTO, FRAMES, FRAMES_QUICK, Recipe
 from sotto.mpc.graph.capture import trace
 from sotto.mpc.graph.fixed_point import DEFAULT_INPUT_LIMIT

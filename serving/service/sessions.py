@@ -20,7 +20,7 @@ from typing import Literal, NoReturn, Protocol
 
 from sotto.link import LOOPBACK, Link, LinkError, PeerError, Shape, connect, encode
 from sotto.link.identity import require_name
-from sotto.serving.doors import Hosted
+from sotto.serving.adapters import Hosted
 from sotto.serving.handshake import (
     HELLO,
     VERSION,

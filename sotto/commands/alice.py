@@ -31,8 +31,8 @@ from sotto.link import LinkError
 from sotto.mpc import ProtocolError
 from sotto.recordings import require_speech
 from sotto.serving import asking
+from sotto.serving.adapters import Own
 from sotto.serving.asking import Wish
-from sotto.serving.doors import Own
 from sotto.serving.terms import Reveal as RevealKind
 from sotto.serving.terms import read_terms
 

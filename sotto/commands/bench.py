@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sotto.bench import results
+from sotto.bench.adapters import EXPERIMENTS
 from sotto.bench.experiment import Experiment
-from sotto.bench.paradigms import PARADIGMS
 from sotto.bench.row import Row
 from sotto.bench.suite import Failure, compare, open_workbench, require, usable
 from sotto.bench.table import footnotes, tables
@@ -104,7 +104,7 @@ def bench(
 def _outcomes(
     bench: Workbench, paradigm: list[str] | None, nets: list[str], made: _Made, *, with_peers: bool
 ) -> Iterator[Row | Failure]:
-    chosen = paradigm or usable(list(PARADIGMS), say)
+    chosen = paradigm or usable(list(EXPERIMENTS), say)
     yield from compare(bench, chosen, nets, show=made.show if made.with_scene else None)
     if with_peers:
         from sotto.bench.peers.comparison import compare_peers

@@ -36,8 +36,8 @@ from sotto.commands.party_options import (
 )
 from sotto.commands.service import load_model, run_service
 from sotto.configuration import Config
-from sotto.serving import doors
-from sotto.serving.doors import Offer
+from sotto.serving import registry
+from sotto.serving.adapters import Offer
 from sotto.serving.limits import Limits
 from sotto.serving.service.sessions import Orders
 from sotto.serving.terms import Reveal as RevealKind
@@ -72,13 +72,13 @@ def bob(
 
     Example:  sotto bob demo/bob --paradigm mpc --listen 0.0.0.0:7100 --dealer dealer.example:7200 --keys keys/bob
     """
-    module, where = doors.paradigm(paradigm), address(listen, "--listen")
+    declared, where = registry.paradigm(paradigm), address(listen, "--listen")
     require_keys(where[0], keys, "--listen")
-    if (dealer is not None) != module.NEEDS_DEALER:
-        need = "needs a dealer: give --dealer HOST:PORT" if module.NEEDS_DEALER else "has no dealer: leave --dealer out"
+    if (dealer is not None) != (needs_dealer := declared.needs_dealer(mode)):
+        need = "needs a dealer: give --dealer HOST:PORT" if needs_dealer else "has no dealer: leave --dealer out"
         raise typer.BadParameter(f"{paradigm} {need}", param_hint="--dealer")
-    if mode and mode not in module.MODES:
-        raise typer.BadParameter(f"{paradigm} has modes {', '.join(module.MODES)}", param_hint="--mode")
+    if mode and mode not in declared.modes:
+        raise typer.BadParameter(f"{paradigm} has modes {', '.join(declared.modes)}", param_hint="--mode")
     dealer_at = address(dealer, "--dealer") if dealer else None
     if dealer_at:
         require_keys(dealer_at[0], keys, "--dealer")

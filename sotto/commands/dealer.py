@@ -31,11 +31,11 @@ from sotto.commands.party_options import (
 )
 from sotto.commands.service import load_dealing, run_service
 from sotto.configuration import Config
-from sotto.serving.doors import paradigm
+from sotto.serving import registry
 from sotto.serving.limits import Limits
 from sotto.serving.service.sessions import Orders
 
-_MODES = ("malicious", "semi-honest", "crypten")
+_MODES = registry.paradigm("mpc").dealt
 
 
 def dealer(
@@ -75,7 +75,7 @@ def dealer(
     """
     where = address(listen, "--listen")
     require_keys(where[0], keys, "--listen")
-    modes = tuple(mode or paradigm("mpc").MODES[:2])
+    modes = tuple(mode or registry.paradigm("mpc").modes[:2])
     orders = Orders(
         role="dealer",
         load=partial(load_dealing, modes, str(stock.absolute()) if stock else "", idle),

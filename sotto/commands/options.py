@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from sotto.audio import CORPORA
-from sotto.bench.paradigms import PARADIGMS
+from sotto.bench.adapters import EXPERIMENTS
 from sotto.bench.suite import PRESETS
 from sotto.link import SHAPES
 
@@ -54,7 +54,7 @@ ParadigmNames = Annotated[
     typer.Option(
         "--paradigm",
         help="Only this paradigm; may be given several times.",
-        callback=one_of(tuple(PARADIGMS), "a paradigm"),
+        callback=one_of(tuple(EXPERIMENTS), "a paradigm"),
         show_default="all",
     ),
 ]

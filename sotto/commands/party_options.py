@@ -10,7 +10,7 @@ import typer
 from sotto.commands.options import one_of
 from sotto.link.connection import is_loopback
 from sotto.link.identity import NAME_PATTERN
-from sotto.serving.doors import NAMES
+from sotto.serving import registry
 from sotto.serving.service.sessions import Address
 
 _MOST_TOKEN = 1024
@@ -82,7 +82,10 @@ DealerName = Annotated[
     str | None, typer.Option("--dealer-name", help="Name that the dealer's certificate must have.", show_default="any")
 ]
 ParadigmName = Annotated[
-    str, typer.Option("--paradigm", help=f"One of {', '.join(NAMES)}.", callback=one_of(NAMES, "a paradigm"))
+    str,
+    typer.Option(
+        "--paradigm", help=f"One of {', '.join(registry.names())}.", callback=one_of(registry.names(), "a paradigm")
+    ),
 ]
 Mode = Annotated[str, typer.Option("--mode", help="Mode of the paradigm.", show_default="its first")]
 Reveal = Annotated[

@@ -14,13 +14,14 @@ from sotto.bench.suite import open_workbench, require
 from sotto.commands.options import CorpusName, Data, Json, PresetName, Seed, SkipBroken, one_of
 from sotto.commands.party_options import Mode, Reveal
 from sotto.console import escape, out, say
+from sotto.serving import registry
 from sotto.serving.terms import Reveal as RevealKind
-
-_PREPARED = tuple(preparing.PREPARED)
 
 
 def prepare(
-    paradigm: Annotated[str, typer.Argument(callback=one_of(_PREPARED, "a paradigm"), help=f"{', '.join(_PREPARED)}.")],
+    paradigm: Annotated[
+        str, typer.Argument(callback=one_of(registry.names(), "a paradigm"), help=f"{', '.join(registry.names())}.")
+    ],
     mode: Mode = "",
     model: Annotated[str, typer.Option("--model", help="Which model.", show_default="the paradigm's first")] = "",
     reveal: Reveal = "class",

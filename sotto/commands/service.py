@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import cast
 
-from sotto.serving.doors import Hosted, Offer, paradigm
+from sotto.serving import registry
+from sotto.serving.adapters import Hosted, Offer
 from sotto.serving.service.counters import Counters
 from sotto.serving.service.dealing import Dealing
 from sotto.serving.service.health import serve_health
@@ -16,7 +17,7 @@ from sotto.serving.service.supervisor import Supervisor
 
 def load_model(offer: Offer) -> Hosted:
     """In the host's process: what Bob serves."""
-    return paradigm(offer.paradigm).host(offer)
+    return registry.host(offer)
 
 
 def load_dealing(modes: tuple[str, ...], stock: str, idle_seconds: float) -> Dealing:

@@ -12,8 +12,8 @@ import typer
 from rich.table import Table
 
 from sotto.audio import Clip
+from sotto.bench.adapters import EXPERIMENTS
 from sotto.bench.experiment import Experiment
-from sotto.bench.paradigms import PARADIGMS
 from sotto.bench.simulation import Simulation, exposed, summary
 from sotto.bench.simulation import simulate as run_simulation
 from sotto.bench.suite import build, cells, open_workbench, require
@@ -28,7 +28,7 @@ _ROLES = ("alice", "bob", "dealer")
 
 
 def simulate(
-    paradigm: Annotated[str, typer.Argument(callback=one_of(tuple(PARADIGMS), "a paradigm"), help="Which paradigm.")],
+    paradigm: Annotated[str, typer.Argument(callback=one_of(tuple(EXPERIMENTS), "a paradigm"), help="Which paradigm.")],
     clip: Annotated[
         Path | None,
         typer.Argument(help="A wav or flac file; without one, a test clip of the corpus.", show_default=False),

@@ -11,8 +11,8 @@ import numpy as np
 
 from sotto.audio import BrokenClip, Clip, read
 from sotto.bench import cheating
+from sotto.bench.adapters import EXPERIMENTS
 from sotto.bench.experiment import Cell, Experiment
-from sotto.bench.paradigms import PARADIGMS
 from sotto.bench.parties.control import Report
 from sotto.bench.simulation import Simulation, simulate
 from sotto.bench.suite import build, cells, usable
@@ -55,7 +55,7 @@ class Engine:
     _experiments: dict[str, Experiment] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.cells = cells(usable(list(PARADIGMS), self.bench.say), self.bench.preset)
+        self.cells = cells(usable(list(EXPERIMENTS), self.bench.say), self.bench.preset)
         step = max(1, len(self.bench.split.test) // _SAMPLES_OFFERED)
         test = [self.bench.corpus[place] for place in self.bench.split.test[::step]]
         self.samples: Mapping[str, Clip] = {clip.id: clip for clip in test[:_SAMPLES_OFFERED]}

@@ -25,8 +25,8 @@ from sotto.report import charting
 from sotto.report.figures import COLUMNS, FEW, VIEWS, records
 from sotto.report.papers import Reproduction, verdicts
 from sotto.report.scene import Scene
+from sotto.serving import registry
 
-_ORDER = ("mpc", "he", "hashing", "keyed", "adversarial")
 _NETS = ("loopback", "lan", "wan")
 _NONE = "'none'"
 _ONE_VALUE = {"corpus": "corpora", "net": "nets"}  # columns that say nothing where all rows have the same
@@ -55,13 +55,13 @@ def render(
     judged: str | None = None,
 ) -> str:
     """The page as one string.  Everything that came from data is escaped.  ``judged`` links to the verdicts."""
-    rank = {name: place for place, name in enumerate(_in_order((row.paradigm for row in rows), _ORDER))}
+    rank = {name: place for place, name in enumerate(_in_order((row.paradigm for row in rows), registry.names()))}
     listed = records(sorted(rows, key=lambda row: rank[row.paradigm]))
     environment = _environment()
     scripts = [*map(asset, charting.LIBRARIES), asset("report.js")]
     style = asset("page.css") + asset("report.css")
     chosen = {
-        "paradigms": _in_order((each["paradigm"] for each in listed), _ORDER),
+        "paradigms": _in_order((each["paradigm"] for each in listed), registry.names()),
         "nets": _in_order((each["net"] for each in listed), _NETS),
         "corpora": _in_order((each["corpus"] for each in listed), ()),
     }

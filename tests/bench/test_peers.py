@@ -18,11 +18,11 @@ import numpy as np
 import pytest
 import torch
 
-from sotto.bench.paradigms.he import cells as cryptonet_cells
 from sotto.bench.peers import comparison, diagonals, errand, framing, workloads
 from sotto.bench.peers.socket_bytes import bytes_sent
 from sotto.bench.table_networks import TableNetwork
 from sotto.he import PolynomialNetwork
+from sotto.he.experiment import cells as cryptonet_cells
 from sotto.link import LOOPBACK, SHAPES
 from sotto.models.networks.mlp import MLP, Affine
 from sotto.mpc.graph.capture import trace

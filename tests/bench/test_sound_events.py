@@ -6,8 +6,8 @@ import pytest
 from sotto.adversarial.sounds.made_up_sounds import CLASSES, made_up_speech
 from sotto.audio import Clip, Corpus
 from sotto.audio.splits import speaker_split
+from sotto.bench.adapters import EXPERIMENTS
 from sotto.bench.experiment import Cell, run
-from sotto.bench.paradigms import PARADIGMS
 from sotto.bench.sound_events import sound_events
 from sotto.bench.workbench import Workbench
 
@@ -66,7 +66,7 @@ def test_a_corpus_without_speakers_is_not_used_for_speech():
 
 
 def test_attacks_and_cells_say_what_they_are():
-    module = PARADIGMS["adversarial"]
+    module = EXPERIMENTS["adversarial"]
     assert module.missing() is None
     assert [cell.mode for cell in module.cells("quick")] == ["rdal-m", "rdal", "baseline"]
 
@@ -74,9 +74,9 @@ def test_attacks_and_cells_say_what_they_are():
 @pytest.mark.slow
 def test_the_row_names_the_sounds_it_is_on():
     made = bench([])
-    (cell,) = (cell for cell in PARADIGMS["adversarial"].cells("quick") if cell.mode == "baseline")
-    experiment = PARADIGMS["adversarial"].build(Cell(cell.paradigm, cell.mode, cell.model, cell.parameters), made)
-    assert set(experiment.attacks) <= set(PARADIGMS["adversarial"].ATTACKS)
+    (cell,) = (cell for cell in EXPERIMENTS["adversarial"].cells("quick") if cell.mode == "baseline")
+    experiment = EXPERIMENTS["adversarial"].build(Cell(cell.paradigm, cell.mode, cell.model, cell.parameters), made)
+    assert set(experiment.attacks) <= set(EXPERIMENTS["adversarial"].ATTACKS)
     row = run(experiment, corpus="voices", split=made.split.name, seed=0, net="loopback", say=lambda line: None)
     assert row.corpus == "made-up events + voices"
     assert row.accuracy_private > 0.6

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from sotto.bench.paradigms import NAMES, PARADIGMS
+from sotto.bench.adapters import EXPERIMENTS, NAMES
 from sotto.bench.suite import attackable, cells
 
 
@@ -27,18 +27,18 @@ def test_every_attack_on_the_list_belongs_to_its_paradigm():
 
 def test_an_unknown_paradigm_is_no_module():
     with pytest.raises(KeyError):
-        PARADIGMS["os"]
+        EXPERIMENTS["os"]
 
 
 WITHOUT_CRYPTEN = """
 import logging, sys
 logging.basicConfig(level=logging.INFO, stream=sys.stdout, format="%(message)s")
 sys.modules["crypten"] = None  # what an import finds when it is not installed
-from sotto.bench.paradigms import PARADIGMS
+from sotto.bench.adapters import EXPERIMENTS
 from sotto.bench.suite import require, usable
 print(usable(["mpc", "he", "hashing", "keyed"], print))
 require(["mpc"])
-print({cell.mode for cell in PARADIGMS["mpc"].cells("quick")})
+print({cell.mode for cell in EXPERIMENTS["mpc"].cells("quick")})
 """
 
 

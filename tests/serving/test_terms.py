@@ -105,7 +105,7 @@ def test_terms_and_front_ends_survive_their_files(tmp_path):
 
 
 def test_the_directions_of_hashing_are_a_front_end(monkeypatch):
-    from sotto.bench.paradigms.hashing import with_directions
+    from sotto.hashing.experiment import with_directions
 
     generator = np.random.default_rng(1)
     rows, labels = generator.normal(size=(60, 88)), generator.integers(0, 3, 60)

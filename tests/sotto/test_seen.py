@@ -10,8 +10,8 @@ import torch
 from scipy.signal import lfilter
 
 from sotto import keyed
-from sotto.bench.paradigms.keyed import _reconstruct
 from sotto.bench.parties.control import Seen
+from sotto.keyed.experiment import _reconstruct
 from sotto.keyed.messages import QUERY, Query
 from sotto.link import Array, encode
 from sotto.report.seen import received, reconstructed

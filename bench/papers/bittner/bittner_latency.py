@@ -18,10 +18,9 @@ import numpy.typing as npt
 
 from sotto import mpc
 from sotto.audio import read
+from sotto.bench.adapters import EXPERIMENTS
 from sotto.bench.emotion_models import emotion_model
 from sotto.bench.experiment import Cell, Experiment, Plan, run_side_by_side
-from sotto.bench.paradigms import PARADIGMS
-from sotto.bench.paradigms.mpc import SECURITY
 from sotto.bench.request import Request
 from sotto.bench.row import JSONValue, Row
 from sotto.bench.suite import require
@@ -30,6 +29,7 @@ from sotto.bench.workbench import Workbench
 from sotto.models import Normalisation
 from sotto.models.learning.recipes import DEPINTO, FRAMES_QUICK, Recipe
 from sotto.models.learning.training import Schedule, predict, train
+from sotto.mpc.experiment import SECURITY
 
 DESCRIPTION = "latency of all mpc modes in one run, stock CrypTen among them, beside the paper (full: lan and wan too)"
 
@@ -107,7 +107,7 @@ def _of_recipe(model: str, recipe: Recipe, bench: Workbench, parameters: Mapping
     emotion = emotion_model(recipe, bench)
     experiments = []
     for mode in get_args(mpc.Mode):
-        built = PARADIGMS["mpc"].build(Cell("mpc", mode, model, {}), bench)
+        built = EXPERIMENTS["mpc"].build(Cell("mpc", mode, model, {}), bench)
         experiments.append(replace(built, cell=replace(built.cell, parameters=parameters), attacks={}))
     return _Network(experiments, relu_count(emotion.module, emotion.queries.shape[1:]))
 

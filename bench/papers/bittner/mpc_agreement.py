@@ -20,10 +20,9 @@ import numpy as np
 import numpy.typing as npt
 
 from sotto import mpc
+from sotto.bench.adapters import EXPERIMENTS
 from sotto.bench.emotion_models import EmotionModel, emotion_model
 from sotto.bench.experiment import Cell
-from sotto.bench.paradigms import PARADIGMS
-from sotto.bench.paradigms.mpc import SECURITY
 from sotto.bench.parties.parties import Parties
 from sotto.bench.parties.party import Part
 from sotto.bench.plaintext import plaintext_row
@@ -32,6 +31,7 @@ from sotto.bench.results import write_whole
 from sotto.bench.row import Row
 from sotto.bench.workbench import Workbench
 from sotto.models.learning.recipes import DEPINTO, FRAMES_QUICK
+from sotto.mpc.experiment import SECURITY
 from sotto.mpc.graph.fixed_point import FRACTION_BITS
 from sotto.mpc.protocols.fixed_point_model import FixedPointModel
 
@@ -90,7 +90,7 @@ def _compared(
     model: str, mode: mpc.Mode, emotion: EmotionModel, bench: Workbench, chosen: npt.NDArray[np.int64]
 ) -> tuple[Row, list[Disagreement]]:
     queries = emotion.queries[chosen]
-    built = PARADIGMS["mpc"].build(Cell("mpc", mode, model, {}), bench)
+    built = EXPERIMENTS["mpc"].build(Cell("mpc", mode, model, {}), bench)
     if built.score_parts is None:
         raise ValueError("mpc offers no logits to compare")
     private, scores = _asked([built.parts, built.score_parts], queries, built.plan.timeout)

@@ -19,13 +19,13 @@ import torch
 
 from sotto import mpc
 from sotto.bench.experiment import Say
-from sotto.bench.paradigms.mpc import SECURITY
 from sotto.bench.plaintext import plaintext_row
 from sotto.bench.request import Request
 from sotto.bench.results import write_whole
 from sotto.bench.row import Row
 from sotto.bench.table_networks import TableNetwork
 from sotto.mpc.attacks import KINDS, Kind, Outcome, Verdict, cheating_parties, every_cheat
+from sotto.mpc.experiment import SECURITY
 
 DESCRIPTION = (
     "a cheater at every message of a query: caught, refused, harmless, or a wrong answer accepted, in every mode"

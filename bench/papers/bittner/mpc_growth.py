@@ -20,12 +20,12 @@ from sotto.bench import costs
 from sotto.bench.machine import machine, software
 from sotto.bench.papers.bittner.mpc_agreement import MODES
 from sotto.bench.papers.bittner.mpc_growth_plot import draw
-from sotto.bench.paradigms.mpc import SECURITY
 from sotto.bench.parties.parties import Asked, Parties, Phase
 from sotto.bench.request import Request
 from sotto.bench.row import Row
 from sotto.bench.table_networks import TableNetwork, relu_count
 from sotto.models.learning.training import predict
+from sotto.mpc.experiment import SECURITY
 
 DESCRIPTION = "growth of mpc's time, bytes and memory with batch (1 to 256) and network size, with a plot"
 

@@ -18,10 +18,10 @@ from sotto import he
 from sotto.bench.emotion_models import EmotionModel, emotion_model
 from sotto.bench.machine import machine, software
 from sotto.bench.papers.dias.cryptonet_study import Session, Vectors, open_pair
-from sotto.bench.paradigms.he import recipe, security
 from sotto.bench.request import Request
 from sotto.bench.row import Row, Timing, Traffic
 from sotto.bench.workbench import Workbench
+from sotto.he.experiment import recipe, security
 from sotto.he.wire import Mode
 from sotto.models.networks.polynomial import DEGREES
 

@@ -17,11 +17,11 @@ from torch import nn
 
 from sotto.bench.emotion_models import emotion_model
 from sotto.bench.papers.dias.cryptonet_study import open_pair
-from sotto.bench.paradigms.he import recipe
 from sotto.bench.plaintext import plaintext_row
 from sotto.bench.request import Request
 from sotto.bench.row import Row
 from sotto.bench.workbench import Workbench
+from sotto.he.experiment import recipe
 from sotto.models.networks.mlp import MLP
 from sotto.models.networks.polynomial import DEGREES, TABLE_3, Coefficients, fit_relu
 

@@ -25,10 +25,10 @@ from sotto.audio.splits import speaker_folds
 from sotto.bench.emotion_models import emotion_model
 from sotto.bench.machine import machine, software
 from sotto.bench.papers.dias.cryptonet_study import Session, Vectors, open_pair
-from sotto.bench.paradigms.he import recipe, security
 from sotto.bench.request import Request
 from sotto.bench.row import Row
 from sotto.bench.workbench import Workbench
+from sotto.he.experiment import recipe, security
 from sotto.models.architectures import ModelError
 from sotto.models.learning.training import predict
 from sotto.models.networks.polynomial import DEGREES, swap_relu, swap_relu_measured

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 
 import msgspec
 
+from sotto.bench.adapters import EXPERIMENTS
 from sotto.bench.experiment import run as run_experiment
-from sotto.bench.paradigms import PARADIGMS
 from sotto.bench.row import JSONValue, Row
 from sotto.bench.suite import build, cells
 from sotto.bench.sweeps.studies.axes import Axis
@@ -26,7 +26,7 @@ MODULES: tuple[str, ...] = tuple(
 
 def axes(preset: str) -> Mapping[str, Axis]:
     """What varies."""
-    usable = [name for name, paradigm in PARADIGMS.items() if paradigm.missing() is None]
+    usable = [name for name, paradigm in EXPERIMENTS.items() if paradigm.missing() is None]
     names = tuple(str(cell) for cell in cells(usable, preset))
     return {
         "cell": Axis(names, "paradigm, mode, model and parameters", names),
@@ -41,7 +41,7 @@ def prepare(bench: Workbench) -> None:
 
 def run(bench: Workbench, parameters: Mapping[str, JSONValue]) -> Row:
     """One cell's experiment."""
-    cell = next(cell for cell in cells(list(PARADIGMS), bench.preset) if str(cell) == parameters["cell"])
+    cell = next(cell for cell in cells(list(EXPERIMENTS), bench.preset) if str(cell) == parameters["cell"])
     row = run_experiment(
         build(cell, bench),
         corpus=bench.corpus.name,

@@ -13,13 +13,13 @@ from sotto import mpc
 from sotto.bench import costs
 from sotto.bench.papers.bittner import bittner_latency, mpc_growth_plot
 from sotto.bench.papers.bittner.mpc_agreement import Disagreement, _table
-from sotto.bench.paradigms import mpc as paradigm
 from sotto.bench.parties.control import Count
 from sotto.bench.parties.parties import Asked, Parties, Phase
 from sotto.bench.plaintext import plaintext_row
 from sotto.bench.row import Timing, Traffic
 from sotto.bench.table_networks import TableNetwork, relu_count
 from sotto.models.learning.training import predict
+from sotto.mpc import experiment as paradigm
 
 
 @pytest.mark.parametrize(

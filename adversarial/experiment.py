@@ -5,6 +5,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -27,6 +28,7 @@ from sotto.bench.sound_events import sound_events
 from sotto.bench.workbench import Workbench
 from sotto.link import Link
 from sotto.models.weights import ModelRecord
+from sotto.serving.folders import MODEL_FILE, SENSOR_FILE
 
 ATTACKS = {
     "adversarial-speech-detection": "Bob trains a dozen classifiers to tell from z whether somebody spoke",
@@ -296,3 +298,8 @@ def _alice(job: Mapping[str, Any], links: Mapping[str, Link]) -> adversarial.Ali
 
 def _bob(job: Mapping[str, Any], links: Mapping[str, Link]) -> adversarial.Bob:
     return adversarial.Bob(job["classifier"], reveal=job["reveal"])
+
+
+def prepare(model: str, mode: str, bench: Workbench, bob: Path, alice: Path) -> None:
+    """The folders of Bob and Alice."""
+    save_pair(model, bench, str(alice / SENSOR_FILE), str(bob / MODEL_FILE))

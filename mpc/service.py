@@ -12,19 +12,16 @@ from sotto.mpc import modes
 from sotto.mpc.fss import dcf
 from sotto.mpc.graph.fixed_point import DEFAULT_INPUT_LIMIT, FRACTION_BITS
 from sotto.mpc.graph.program import WORD_BITS
-from sotto.serving.doors import Hosted, Offer, Own, published_front, require_mode
+from sotto.serving.adapters import Hosted, Offer, Own, published_front
 from sotto.serving.folders import model_file
 from sotto.serving.terms import FrontEnd, Terms
-
-MODES = ("malicious", "semi-honest", "crypten")
-NEEDS_DEALER = True
 
 
 class _Hosted:
     needs_dealer = True
 
     def __init__(self, offer: Offer) -> None:
-        mode = modes.require_mode(require_mode(MODES, offer.mode))
+        mode = modes.require_mode(offer.mode)
         module, record = load(model_file(offer.model))
         front = FrontEnd.of(record)
         shape = tuple(int(length or 0) for length in front.spec().shape)

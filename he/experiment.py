@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -21,6 +22,8 @@ from sotto.link import Link
 from sotto.models import load
 from sotto.models.learning.recipes import Recipe
 from sotto.models.learning.training import Schedule
+from sotto.serving.folders import MODEL_FILE, write_calibration
+from sotto.serving.terms import FrontEnd
 
 ATTACKS = {
     "he-extraction": "a curious Alice trains a copy of Bob's model on the logits she was given",
@@ -151,3 +154,11 @@ def _alice(job: Mapping[str, Any], links: Mapping[str, Link]) -> he.Alice:
 def _bob(job: Mapping[str, Any], links: Mapping[str, Link]) -> he.Bob:
     module, _ = load(job["model"])
     return he.Bob(module, calibration=job["calibration"], mode=job["mode"], threads=1)
+
+
+def prepare(model: str, mode: str, bench: Workbench, bob: Path, alice: Path) -> FrontEnd | None:
+    """The folders of Bob and Alice."""
+    emotion = emotion_model(recipe(model.removeprefix("mlp-")), bench)
+    emotion.save(bob / MODEL_FILE)
+    write_calibration(bob, bench.part(emotion.queries, "train"))
+    return None

@@ -6,20 +6,16 @@ from collections.abc import Mapping
 
 from sotto import hashing
 from sotto.link import Link
-from sotto.serving.doors import Hosted, Offer, Own, require_mode
+from sotto.serving.adapters import Hosted, Offer, Own
 from sotto.serving.errors import DoorError
 from sotto.serving.folders import KEY_FILE, model_file, own_file, own_front
 from sotto.serving.terms import FrontEnd, Terms
-
-MODES = ("smh",)
-NEEDS_DEALER = False
 
 
 class _Hosted:
     needs_dealer = False
 
     def __init__(self, offer: Offer) -> None:
-        mode = require_mode(MODES, offer.mode)
         classifier = hashing.HammingSVC.load(model_file(offer.model))
         hashes = classifier.support_hashes_
         if not isinstance(hashes, hashing.PackedHashes):
@@ -27,7 +23,7 @@ class _Hosted:
         self._classifier, self._reveal = classifier, offer.reveal
         self.terms = Terms(
             paradigm="hashing",
-            mode=mode,
+            mode=offer.mode,
             reveal=offer.reveal,
             model="hamming-svc",
             input_shape=(hashes.symbols,),

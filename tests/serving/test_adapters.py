@@ -13,8 +13,8 @@ from sotto.audio import Clip
 from sotto.audio.features import EGeMAPS, MeanMFCC, Waveform
 from sotto.models import ModelRecord, Normalisation, build, save
 from sotto.models.learning.training import predict
-from sotto.serving import asking
-from sotto.serving.doors import Offer, Own, paradigm
+from sotto.serving import asking, registry
+from sotto.serving.adapters import Offer, Own
 from sotto.serving.errors import DoorError
 from sotto.serving.folders import KEY_FILE, MODEL_FILE, SENSOR_FILE, write_calibration
 from sotto.serving.service.dealing import Dealing
@@ -39,7 +39,7 @@ def folders(tmp_path):
 
 
 def load(offer):
-    return paradigm(offer.paradigm).host(offer)
+    return registry.host(offer)
 
 
 def dealing(modes):
@@ -154,4 +154,4 @@ def test_he(folders, clip, mode):
 
 def test_a_paradigm_that_is_none_is_one_line():
     with pytest.raises(DoorError, match="choose one of mpc, he"):
-        paradigm("os")
+        registry.paradigm("os")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
@@ -21,6 +22,8 @@ from sotto.mpc import modes as mpc_modes
 from sotto.mpc.attacks import cheating_parties, recover_features, run_parties, tamper
 from sotto.mpc.attacks.seed_search import SEED_BITS
 from sotto.mpc.crypten.torch_shim import CryptenMissing, load_crypten
+from sotto.serving.folders import MODEL_FILE
+from sotto.serving.terms import FrontEnd
 
 log = logging.getLogger("sotto")
 
@@ -161,3 +164,10 @@ def _bob(job: Mapping[str, Any], links: Mapping[str, Link]) -> mpc.Bob:
 
 def _dealer(job: Mapping[str, Any], links: Mapping[str, Link]) -> mpc.Dealer:
     return mpc.Dealer(mode=job["mode"])
+
+
+def prepare(model: str, mode: str, bench: Workbench, bob: Path, alice: Path) -> FrontEnd | None:
+    """The folders of Bob and Alice."""
+    recipe = {"frames": FRAMES_QUICK if bench.quick else FRAMES, "depinto": DEPINTO}[model]
+    emotion_model(recipe, bench).save(bob / MODEL_FILE)
+    return None

@@ -1,16 +1,13 @@
-"""The paradigms as services: the one table of what `sotto bob`, `sotto alice` and `sotto dealer` can run.
-
-One small module for each paradigm, named after it.  A new paradigm is one more module with the names of
-:class:`Paradigm`, and its name in ``NAMES``.
+"""What a paradigm offers to be served: the module ``service.py`` of its package has the names of
+:class:`ServiceAdapter`.
 """
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -21,8 +18,6 @@ from sotto.serving.terms import FrontEnd, Reveal, Terms
 
 if TYPE_CHECKING:
     from sotto.audio import Clip
-
-NAMES = ("mpc", "he", "hashing", "keyed", "adversarial")
 
 
 class BobDoor(Protocol):
@@ -85,16 +80,8 @@ class Own:
     reveal: Reveal = "class"
 
 
-class Paradigm(Protocol):
-    """What a module here offers."""
-
-    @property
-    def MODES(self) -> tuple[str, ...]:  # noqa: N802  a module's constant
-        """Its modes, the one that is meant when none is named first."""
-
-    @property
-    def NEEDS_DEALER(self) -> bool:  # noqa: N802
-        """Whether Alice and Bob both need a link to the dealer."""
+class ServiceAdapter(Protocol):
+    """What ``service.py`` of a paradigm offers."""
 
     def host(self, offer: Offer) -> Hosted:
         """Load what Bob serves.  Raises one-line errors."""
@@ -104,13 +91,6 @@ class Paradigm(Protocol):
 
     def alice(self, own: Own, terms: Terms, links: Mapping[str, Link]) -> AliceDoor:
         """Alice's door.  Raises one-line errors."""
-
-
-def paradigm(name: str) -> Paradigm:
-    """The module of a paradigm.  Raises :class:`DoorError` for a name that is none."""
-    if name not in NAMES:
-        raise DoorError(f"'{name[:40]}' is no paradigm: choose one of {', '.join(NAMES)}")
-    return cast(Paradigm, importlib.import_module(f"sotto.serving.doors.{name}"))
 
 
 def require_mode(modes: tuple[str, ...], mode: str) -> str:

@@ -14,7 +14,7 @@ from sotto.adversarial.sensor.fingerprint import sensor_named_by
 from sotto.adversarial.sounds.segments import most_energetic
 from sotto.audio import read
 from sotto.link import Link
-from sotto.serving.doors import Hosted, Offer, Own, require_mode
+from sotto.serving.adapters import Hosted, Offer, Own
 from sotto.serving.errors import DoorError
 from sotto.serving.folders import SENSOR_FILE, model_file, own_file
 from sotto.serving.terms import Terms
@@ -22,21 +22,17 @@ from sotto.serving.terms import Terms
 if TYPE_CHECKING:
     from sotto.audio import Clip
 
-MODES = ("representation",)
-NEEDS_DEALER = False
-
 
 class _Hosted:
     needs_dealer = False
 
     def __init__(self, offer: Offer) -> None:
-        mode = require_mode(MODES, offer.mode)
         classifier, record = adversarial.load_classifier(model_file(offer.model))
         sensor = sensor_named_by(record)
         self._bob = adversarial.Bob(classifier, sensor=sensor, reveal=offer.reveal)
         self.terms = Terms(
             paradigm="adversarial",
-            mode=mode,
+            mode=offer.mode,
             reveal=offer.reveal,
             model=record.architecture,
             input_shape=(classifier.linear.in_features,),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -21,6 +22,7 @@ from sotto.hashing.attacks import known_key_attack, known_pairs_attack, linkabil
 from sotto.link import Array, Link
 from sotto.models.learning.training import predict
 from sotto.models.svm.svm import SVM, train_svm
+from sotto.serving.folders import KEY_FILE, MODEL_FILE
 from sotto.serving.terms import FrontEnd, statistics_of
 
 ATTACKS = {
@@ -185,3 +187,13 @@ def _alice(job: Mapping[str, Any], links: Mapping[str, Link]) -> hashing.Alice:
 
 def _bob(job: Mapping[str, Any], links: Mapping[str, Link]) -> hashing.Bob:
     return hashing.Bob(job["classifier"])
+
+
+def prepare(model: str, mode: str, bench: Workbench, bob: Path, alice: Path) -> FrontEnd:
+    """The folders of Bob and Alice."""
+    kind, k = model.rsplit("-k", 1)
+    made = make(kind, int(k), bench)
+    made.classifier.classes_ = np.array(bench.classes)[made.classifier.classes_]
+    made.classifier.save(bob / MODEL_FILE)
+    made.key.save(alice / KEY_FILE)
+    return made.front

@@ -29,6 +29,8 @@ from sotto.keyed.attacks import (
 from sotto.link import Link
 from sotto.models.learning.recipes import SPECTROGRAM_PATCH, WAVE_PATCH, Recipe
 from sotto.models.learning.training import predict
+from sotto.serving.folders import KEY_FILE, MODEL_FILE
+from sotto.serving.terms import FrontEnd
 
 ATTACKS = {
     "keyed-second-order": "ROM: Bob turns encrypted queries until they are as stationary, and as likely, as speech is",
@@ -176,3 +178,13 @@ def _alice(job: Mapping[str, Any], links: Mapping[str, Link]) -> keyed.Alice:
 
 def _bob(job: Mapping[str, Any], links: Mapping[str, Link]) -> keyed.Bob:
     return keyed.Bob(job["model"], reveal=job["reveal"])
+
+
+def prepare(model: str, mode: str, bench: Workbench, bob: Path, alice: Path) -> FrontEnd:
+    """The folders of Bob and Alice."""
+    recipe, dimension = {"wave-patch": (WAVE_PATCH, 1), "spectrogram-patch": (SPECTROGRAM_PATCH, 2)}[model]
+    emotion = emotion_model(recipe, bench)
+    key = keyed.generate_key(mode, int(str(recipe.arguments["block_size"])), dimension)
+    keyed.save_key(alice / KEY_FILE, key)
+    keyed.save_encrypted_model(bob / MODEL_FILE, emotion.module, key, emotion.record)
+    return FrontEnd.of(emotion.record)

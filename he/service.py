@@ -9,19 +9,16 @@ from sotto import he
 from sotto.he.wire import Mode
 from sotto.link import Link
 from sotto.models import load
-from sotto.serving.doors import Hosted, Offer, Own, published_front, require_mode
+from sotto.serving.adapters import Hosted, Offer, Own, published_front
 from sotto.serving.folders import calibration_beside, model_file
 from sotto.serving.terms import FrontEnd, Terms
-
-MODES = ("packed", "batched", "tenseal")
-NEEDS_DEALER = False
 
 
 class _Hosted:
     needs_dealer = False
 
     def __init__(self, offer: Offer) -> None:
-        mode = cast(Mode, require_mode(MODES, offer.mode))
+        mode = cast(Mode, offer.mode)
         path = model_file(offer.model)
         module, record = load(path)
         self._bob = he.Bob(module, calibration=calibration_beside(path), mode=mode, threads=1)

@@ -6,24 +6,20 @@ from collections.abc import Mapping
 
 from sotto import keyed
 from sotto.link import Link
-from sotto.serving.doors import Hosted, Offer, Own, require_mode
+from sotto.serving.adapters import Hosted, Offer, Own
 from sotto.serving.folders import KEY_FILE, model_file, own_file, own_front
 from sotto.serving.terms import FrontEnd, Terms
-
-MODES = ("encrypted",)
-NEEDS_DEALER = False
 
 
 class _Hosted:
     needs_dealer = False
 
     def __init__(self, offer: Offer) -> None:
-        mode = require_mode(MODES, offer.mode)
         model, record = keyed.load_encrypted_model(model_file(offer.model))
         self._bob = keyed.Bob(model, fingerprint=record.encrypted_for, reveal=offer.reveal)
         self.terms = Terms(
             paradigm="keyed",
-            mode=mode,
+            mode=offer.mode,
             reveal=offer.reveal,
             model=record.architecture,
             input_shape=tuple(int(length or 0) for length in FrontEnd.of(record).spec().shape),

@@ -1,0 +1,18 @@
+"""What every command knows of ``he``."""
+
+from __future__ import annotations
+
+from sotto.serving.registry import Paradigm
+
+PARADIGM = Paradigm(
+    name="he",
+    modes=("packed", "batched", "tenseal"),
+    service="sotto.he.service",
+    experiment="sotto.he.experiment",
+    models=("mlp-poly2", "mlp-poly4", "mlp-poly6"),
+    missing_values={
+        ("tenseal", "per_query_ms_batched"): "a ckks_vector holds one query; batches are answered one by one",
+        ("packed", "per_query_ms_batched"): "a ciphertext holds one query; mode batched holds thousands",
+        ("", "security.statistical_bits"): "the security is computational only; answers are not flooded",
+    },
+)

@@ -1,0 +1,18 @@
+"""What every command knows of ``keyed``."""
+
+from __future__ import annotations
+
+from sotto.serving.registry import Paradigm
+
+PARADIGM = Paradigm(
+    name="keyed",
+    modes=("encrypted",),
+    service="sotto.keyed.service",
+    experiment="sotto.keyed.experiment",
+    models=("wave-patch", "spectrogram-patch"),
+    prepared_as=("shuffling", "flipping", "rom"),
+    missing_values={
+        ("", "security.computational_bits"): "a linear transform of the data: a key space is not a security level",
+        ("", "security.statistical_bits"): "deterministic: equal blocks stay equal",
+    },
+)

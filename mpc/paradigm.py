@@ -1,0 +1,20 @@
+"""What every command knows of ``mpc``."""
+
+from __future__ import annotations
+
+from sotto.serving.registry import Paradigm
+
+PARADIGM = Paradigm(
+    name="mpc",
+    modes=("malicious", "semi-honest", "crypten"),
+    service="sotto.mpc.service",
+    experiment="sotto.mpc.experiment",
+    models=("frames", "depinto"),
+    dealt=("malicious", "semi-honest", "crypten"),
+    preload=("sotto.mpc.protocols.semi_honest_session", "sotto.mpc.protocols.malicious_session"),
+    missing_values={
+        ("crypten", "offline_ms"): "the dealer is asked inside the query; the set-up once a session: session_ms",
+        ("crypten", "key_bytes"): "correlated randomness is dealt inside the query: see bytes.dealer",
+        ("", "security.statistical_bits"): "the masks are pseudo-random: see the computational bits",
+    },
+)

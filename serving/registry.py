@@ -1,0 +1,104 @@
+"""The one list of paradigms: what ``sotto`` can serve, simulate, compare, attack and report.
+
+A paradigm is one declaration, ``PARADIGM`` in the module ``paradigm.py`` of its package, and one entry: in ``MODULES``
+here, or, in a package that is installed beside this one, an entry point of the group ``sotto.paradigms``::
+
+    [project.entry-points."sotto.paradigms"]
+    mine = "my_package.paradigm"
+
+A declaration is light; what it names is imported when it is first used, so that a command that needs one paradigm does
+not wait for the others' libraries.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import cache
+from importlib.metadata import entry_points
+from typing import cast
+
+from sotto.serving.adapters import Hosted, Offer, ServiceAdapter, require_mode
+from sotto.serving.errors import DoorError
+
+GROUP = "sotto.paradigms"
+
+#: The order in which paradigms are compared and shown.
+MODULES: Mapping[str, str] = {
+    "mpc": "sotto.mpc.paradigm",
+    "he": "sotto.he.paradigm",
+    "hashing": "sotto.hashing.paradigm",
+    "keyed": "sotto.keyed.paradigm",
+    "adversarial": "sotto.adversarial.paradigm",
+}
+
+
+@dataclass(frozen=True)
+class Paradigm:
+    """What a paradigm is, for every command.
+
+    Attributes:
+        name: as on the command line and in a row.
+        modes: those that can be served, the default first.
+        service: the module that is its :class:`sotto.serving.adapters.ServiceAdapter`.
+        experiment: the module that is its :class:`sotto.bench.adapters.ExperimentAdapter`.
+        models: what ``sotto prepare`` can train for it, the default first.
+        prepared_as: the modes of ``sotto prepare``, where they are not those that are served: a kind of key, say.
+        dealt: the modes in which Alice and Bob both need a link to the dealer.
+        missing_values: why a figure of a row is null, by mode (empty: all of them) and field.
+        preload: modules that every session of a service needs, for processes that are forked many times.
+    """
+
+    name: str
+    modes: tuple[str, ...]
+    service: str
+    experiment: str
+    models: tuple[str, ...]
+    prepared_as: tuple[str, ...] = ()
+    dealt: tuple[str, ...] = ()
+    missing_values: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    preload: tuple[str, ...] = ()
+
+    def needs_dealer(self, mode: str) -> bool:
+        """Whether Alice and Bob both need a link to the dealer in a mode; empty: the default one."""
+        return (mode or self.modes[0]) in self.dealt
+
+    @property
+    def modules(self) -> tuple[str, ...]:
+        """What a session's process imports."""
+        return self.service, *self.preload
+
+
+def names() -> tuple[str, ...]:
+    """All paradigms, this project's own first."""
+    return tuple(_modules())
+
+
+@cache
+def paradigm(name: str) -> Paradigm:
+    """The declaration of a paradigm.  Raises :class:`DoorError` for a name that is none."""
+    modules = _modules()
+    if name not in modules:
+        raise DoorError(f"'{name[:40]}' is no paradigm: choose one of {', '.join(modules)}")
+    declared = importlib.import_module(modules[name]).PARADIGM
+    if not isinstance(declared, Paradigm) or declared.name != name:
+        raise DoorError(f"{modules[name]}: declares no paradigm '{name}'")
+    return declared
+
+
+def service(name: str) -> ServiceAdapter:
+    """How a paradigm is served and asked.  Raises :class:`DoorError` for a name that is none."""
+    return cast(ServiceAdapter, importlib.import_module(paradigm(name).service))
+
+
+def host(offer: Offer) -> Hosted:
+    """Load what Bob serves, in the default mode where none is named.  Raises one-line errors."""
+    mode = require_mode(paradigm(offer.paradigm).modes, offer.mode)
+    return service(offer.paradigm).host(replace(offer, mode=mode))
+
+
+@cache
+def _modules() -> Mapping[str, str]:
+    others = {point.name: point.value for point in entry_points(group=GROUP) if point.name not in MODULES}
+    return {**MODULES, **others}
