@@ -2,6 +2,7 @@
 
 import re
 import threading
+import time
 
 import malicious_parties as parties
 import numpy as np
@@ -257,7 +258,8 @@ def test_bobs_stock_is_gone_too_when_alice_cheated():
     with Trio(tiny(), (4,), timeout=PATIENCE, alter={"alice": Once("output.masked", flip(0.0))}) as trio:
         for _ in range(2):
             trio.alice.provision(trio.link)
-        session = trio.bob._session
+        while not (session := trio.bob._session):  # which is his again once he has told her that he is ready
+            time.sleep(0.001)
         with pytest.raises((LinkError, CheatingDetected)):
             trio.ask(EXAMPLE)
         assert isinstance(trio.ending("bob"), CheatingDetected)
