@@ -68,6 +68,7 @@ without it this package imports and our modes work; making a party of this mode 
 says what to install.
 """
 
+from sotto.mpc.agreement import Agreement
 from sotto.mpc.alice import Alice
 from sotto.mpc.bob import Bob
 from sotto.mpc.dealer import Dealer
@@ -87,6 +88,7 @@ from sotto.mpc.graph.plan import ModelPlan
 from sotto.mpc.messages import Mode, Reveal, Terms
 
 __all__ = [
+    "Agreement",
     "Alice",
     "Bob",
     "CheatingDetected",

@@ -7,7 +7,8 @@ from typing import get_args
 import numpy.typing as npt
 
 from sotto.link import Answer, Link, LinkError, decode, encode
-from sotto.mpc.errors import InputRefused, PlanError, ProtocolError, reason
+from sotto.mpc.agreement import Agreement
+from sotto.mpc.errors import InputRefused, PlanError, reason
 from sotto.mpc.graph.fixed_point import checked_features
 from sotto.mpc.graph.plan import ModelPlan
 from sotto.mpc.messages import PLAN_BYTES, VERSION, Hello, Mode, Query, Reveal
@@ -18,15 +19,18 @@ class Alice:
     """Asks Bob's network about her features.  ``dealer`` is her link to the dealer.
 
     ``reveal="class"``: she learns the class index of each example and nothing else; ``"logits"``: the logits too, where
-    Bob allows it.
+    Bob allows it.  ``agreed``: what Bob has to set up; None takes the plan that he sends.
     """
 
-    def __init__(self, dealer: Link, *, mode: Mode = "malicious", reveal: Reveal = "class") -> None:
+    def __init__(
+        self, dealer: Link, *, mode: Mode = "malicious", reveal: Reveal = "class", agreed: Agreement | None = None
+    ) -> None:
         if reveal not in get_args(Reveal):
             raise ValueError(f"reveal is one of {', '.join(get_args(Reveal))}, not '{reveal}'")
         self._mode = require_mode(mode)
         self._dealer = dealer
         self._reveal = reveal
+        self._agreed = agreed
         self._session: Session | None = None
         self._plan: ModelPlan | None = None
 
@@ -52,6 +56,8 @@ class Alice:
             plan = decode(link.receive("mpc.plan", limit=PLAN_BYTES), ModelPlan)
             plan.shapes()
             self._session = open_session(self._mode, 0, link, self._dealer, plan, None, self._reveal)
+            if self._agreed:
+                self._agreed.require(plan, self._session.ranges)
             self._plan = plan
             link.receive("mpc.ready", limit=0)
         except Exception as error:
@@ -78,21 +84,22 @@ class Alice:
             raise
 
     def ask(self, features: npt.ArrayLike, link: Link) -> Answer:
-        """The answer for ``features``, float32 (n, *input_shape), n ≥ 1, within the plan's input limit.
+        """The answer for ``features``, float32 (n, *input_shape), n ≥ 1; values beyond the plan's limit are clipped.
 
-        Raises :class:`sotto.mpc.InputRefused` before anything is sent, :class:`sotto.mpc.ProtocolError` when the
-        outcome is no class (the session goes on), :class:`sotto.link.LinkError` (the session is over; prepare again on
-        new links).
+        That, and a label that is no class, stands in the answer's warnings: whether she asks, and goes on, must not
+        depend on it.  Raises :class:`sotto.mpc.InputRefused` for another shape before anything of the query is sent,
+        :class:`sotto.link.LinkError` and :class:`sotto.mpc.CheatingDetected` (the session is over; prepare again on new
+        links).
         """
         self.prepare(link)
         session, plan = self._current()
-        values = checked_features(features, plan)
+        values, warnings = checked_features(features, plan)
         try:
             session.provision(len(values))
             link.send("mpc.query", encode(Query(len(values))))
-            return session.ask(values)
-        except (InputRefused, ProtocolError):
-            raise  # nothing was sent; or Bob is not told, whom it would teach whether his lie was noticed
+            return session.ask(values).warned(*warnings)
+        except InputRefused:
+            raise  # nothing was sent
         except Exception as error:
             self._give_up(link, error)
             raise

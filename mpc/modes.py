@@ -17,6 +17,7 @@ from sotto.link import Answer, Link
 from sotto.mpc.crypten.torch_shim import load_crypten
 from sotto.mpc.dealing.supply import BundleSupply, Dealing
 from sotto.mpc.graph.plan import ModelPlan, Weights
+from sotto.mpc.graph.ranges import Ranges
 from sotto.mpc.messages import Mode, Reveal
 
 if TYPE_CHECKING:
@@ -31,6 +32,10 @@ class Session(Protocol):
     """
 
     peer: Link
+
+    @property
+    def ranges(self) -> Ranges:
+        """Those that Bob declared; () in a mode without them."""
 
     def provision(self, examples: int) -> None: ...
 

@@ -52,4 +52,6 @@ def front(own: Own, terms: Terms) -> FrontEnd:
 
 
 def alice(own: Own, terms: Terms, links: Mapping[str, Link]) -> he.Alice:
-    return he.Alice(reveal=own.reveal, threads=1)
+    """Alice, who holds Bob to the size of the model that his terms name."""
+    inputs = terms.input_shape[0] if len(terms.input_shape) == 1 else 0
+    return he.Alice(reveal=own.reveal, threads=1, inputs=inputs, classes=len(terms.classes) or None)
