@@ -59,9 +59,9 @@ def host(offer: Offer) -> Hosted:
     return _Hosted(offer)
 
 
-def front(own: Own, terms: Terms) -> FrontEnd:
+def front(own: Own, terms: Terms | None) -> FrontEnd | None:
     """Bob's: he sees nothing of what it makes."""
-    return published_front(terms)
+    return published_front(terms) if terms else None
 
 
 def alice(own: Own, terms: Terms, links: Mapping[str, Link]) -> mpc.Alice:

@@ -51,8 +51,7 @@ class Admission:
     def _check_party(self, hello: Hello) -> None:
         if hello.role not in ("alice", "bob"):
             raise Refused("the dealer serves alice and bob")
-        # An Alice who takes Bob's mode does not know it yet; what is dealt is in his.
-        if hello.mode not in self._hosted.modes and (hello.mode or hello.role == "bob"):
+        if hello.mode not in self._hosted.modes:
             served = ", ".join(self._hosted.modes)
             raise Refused(f"the dealer does not serve mode '{printable(hello.mode, 40)}': {served}")
 
@@ -76,7 +75,7 @@ def partner(arrival: Arrival, waiting: Iterable[Arrival]) -> Arrival | None:
         if hello is None or theirs is None or theirs.session != hello.session or theirs.role == hello.role:
             continue
         alices, bobs = (hello, theirs) if hello.role == "alice" else (theirs, hello)
-        if alices.mode not in ("", bobs.mode):
+        if alices.mode != bobs.mode:
             continue
         names = [(hello.peer, other.identity), (theirs.peer, arrival.identity)]
         if all(identity is None or identity.name == name for name, identity in names):

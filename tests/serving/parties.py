@@ -75,11 +75,11 @@ class NoRoom(Echo):
 
 
 class EchoFile(Echo):
-    """Its mode stands in a file, so that a reload can be seen."""
+    """Its model's name stands in a file, so that a reload can be seen."""
 
     def __init__(self, path):
         super().__init__()
-        self.terms = Terms(paradigm="echo", mode=path.read_text())
+        self.terms = Terms(paradigm="echo", mode="plain", model=path.read_text())
 
 
 class EchoDealer:
@@ -126,7 +126,9 @@ def dealing_pair(keys=None, **limits):
 
 
 def wish(address, **changes):
-    return Wish(**{"bob": address, "paradigm": "echo", "seconds": 20.0, "opening_seconds": 20.0, **changes})
+    return Wish(
+        **{"bob": address, "paradigm": "echo", "mode": "plain", "seconds": 20.0, "opening_seconds": 20.0, **changes}
+    )
 
 
 @contextlib.contextmanager
@@ -147,7 +149,7 @@ def begin(links, text):
 
 
 def hello(**changes):
-    return encode(Hello(**{"role": "alice", "paradigm": "echo", "mode": "", "session": new_session(), **changes}))
+    return encode(Hello(**{"role": "alice", "paradigm": "echo", "mode": "plain", "session": new_session(), **changes}))
 
 
 def report_of(running, kind, which=lambda report: True, seconds=30.0):

@@ -59,7 +59,15 @@ def _model(path, architecture, spec, arguments, normalisation=None):
 def _ask(address, folders, clip, name, mode="", dealer=None, own=True):
     terms = read_terms(folders / "alice") if own else None
     with asking.session(
-        wish(address, paradigm=name, mode=mode, dealer=dealer, terms=terms, seconds=60.0, opening_seconds=60.0),
+        wish(
+            address,
+            paradigm=name,
+            mode=mode or paradigm(name).MODES[0],
+            dealer=dealer,
+            terms=terms,
+            seconds=60.0,
+            opening_seconds=60.0,
+        ),
         Own(folders / "alice" if own else None),
     ) as session:
         features = session.features(clip)
