@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sotto.he.planning.noise import LARGE_LOGIT, LOGIT_STEP
+from sotto.he.planning.overflow import Overflowed
 from sotto.he.session_secrets import Secrets, make_secrets
 from sotto.he.wire import (
     KEY_LIMIT,
@@ -107,8 +108,9 @@ class Alice:
         """Have Bob classify ``features`` (n, inputs) float32 in [-1, 1].
 
         Values outside [-1, 1] are clipped, counted in :attr:`clipped` and logged: the bounds that rule out overflow
-        hold for that interval only.  That, and a logit beyond the bound Bob declared, stands in the answer's warnings
-        and ends nothing: that she goes on must not depend on her features or on what she decrypts.
+        hold for that interval only.  That, a logit beyond the bound Bob declared, and an answer that contradicts itself
+        (label -1) stand in the answer's warnings and end nothing: that she goes on must not depend on her features or
+        on what she decrypts.
 
         Raises:
             ValueError: wrong shape, or no numbers; nothing of the query has been sent then.
@@ -119,15 +121,17 @@ class Alice:
         if self.description is None or self._secrets is None:
             raise RuntimeError("Alice has no session: prepare() did not finish")
         vectors, warnings = self._within_range(features, self.description.inputs)
-        logits = self._logits(vectors, link, self.description, self._secrets)
-        warnings += _beyond_bound(logits, self.description.logit_bound)
-        labels = logits.argmax(axis=1).astype(np.int64)
+        logits, odd = self._logits(vectors, link, self.description, self._secrets)
+        sound = np.isfinite(logits).all(axis=1)
+        warnings += odd + _beyond_bound(logits[sound], self.description.logit_bound)
+        labels = np.where(sound, logits.argmax(axis=1), -1).astype(np.int64)
         return Answer(labels, None if self.reveal == "class" else rounded(logits), warnings)
 
     def _logits(
         self, vectors: npt.NDArray[np.float64], link: Link, description: AnyDescription, secrets: Secrets
-    ) -> npt.NDArray[np.float64]:
-        """Send the vectors batch by batch and decrypt what comes back: (n, classes)."""
+    ) -> tuple[npt.NDArray[np.float64], tuple[str, ...]]:
+        """Send the vectors batch by batch and decrypt what comes back: (n, classes), NaN for what overflowed."""
+        odd: tuple[str, ...] = ()
         logits = np.empty((len(vectors), description.classes))
         for start in range(0, len(vectors), secrets.rows):
             batch = vectors[start : start + secrets.rows]
@@ -137,8 +141,11 @@ class Alice:
             # All of them first: one that is refused below must leave none behind for the next question.
             count = secrets.replies(len(batch))
             replies = [receive_reply(link, secrets.reply_bytes, self.timeout) for _ in range(count)]
-            logits[start : start + len(batch)] = secrets.decrypt(replies, len(batch))
-        return logits
+            try:
+                logits[start : start + len(batch)] = secrets.decrypt(replies, len(batch))
+            except Overflowed as error:
+                logits[start : start + len(batch)], odd = np.nan, (str(error),)
+        return logits, odd
 
     def _within_range(self, features: npt.ArrayLike, inputs: int) -> tuple[npt.NDArray[np.float64], tuple[str, ...]]:
         vectors, warnings = as_numbers(features, limit=1.0)
@@ -161,7 +168,7 @@ def _messages(ciphertexts: Iterator[bytes], last: bool) -> Iterator[Query]:
 
 def _beyond_bound(logits: npt.NDArray[np.float64], bound: float) -> tuple[str, ...]:
     # A warning and no error: whether a decryption is in range is itself something that Bob must not learn.
-    if np.isfinite(logits).all() and np.abs(logits).max() <= bound * 1.01 + LOGIT_STEP:
+    if not logits.size or np.abs(logits).max() <= bound * 1.01 + LOGIT_STEP:
         return ()
     return (
         "a decrypted logit exceeds the bound Bob declared: the query is unlike what his model was"
