@@ -37,6 +37,10 @@ computational security (seeds of comparison keys), 127 bits for the tags of comp
 :class:`CheatingDetected`, which names the check, ends the session and leaves the answer masked.
 :mod:`sotto.mpc.attacks.sweep` cheats at every message of a query.
 
+Whatever Bob does, which messages Alice sends, and how she ends, depend neither on her features nor on her answer:
+values beyond the limit are clipped, a label that is no class is a number with a warning, and a Bob whose plan or ranges
+are not those agreed on (:class:`Agreement`) is refused before the query.
+
 A cheating party can still choose its input (Alice features, in or out of the declared range; Bob weights, also ones
 whose values leave the ranges he declared, which makes the answer wrong) and refuse to continue.  An Alice who leaves
 the range is told a class that another function of Bob's weights gives.  Each part of a long query is checked before

@@ -23,6 +23,7 @@ class Admission:
         self._limits = orders.limits
         self._hosted = hosted
         self._starts: defaultdict[str, deque[float]] = defaultdict(deque)
+        self._stocked: defaultdict[str, deque[float]] = defaultdict(deque)
 
     def check(self, arrival: Arrival, hello: Hello, waiting: Collection[Arrival]) -> None:
         """Raise :class:`Refused` unless the client may have a session, or wait for one."""
@@ -39,6 +40,19 @@ class Admission:
         self._require_rate(client)
         if sum(other.client == client for other in waiting) >= self._limits.per_client:
             raise Refused(f"{self._limits.per_client} of this client's sessions wait already: try again later")
+
+    def may_take_stock(self, client: str) -> bool:
+        """Whether another session of this Alice's may be served from the dealer's stock; it counts as one."""
+        taken, now = self._stocked[client], time.monotonic()
+        while taken and taken[0] < now - 3600:
+            taken.popleft()
+        if len(taken) >= self._limits.stocked_per_hour:
+            return False
+        taken.append(now)
+        if len(self._stocked) > _MOST_CLIENTS:
+            for name in [name for name, times in self._stocked.items() if not times or times[-1] < now - 3600]:
+                del self._stocked[name]
+        return True
 
     def why_it_waited(self, arrival: Arrival, running: int) -> str:
         """What a client is told whose time to wait is over."""

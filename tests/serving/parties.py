@@ -84,6 +84,12 @@ class EchoFile(Echo):
 
 class EchoDealer:
     modes = ("plain",)
+    kind = b" dealt"
+
+    def fresh(self):
+        other = EchoDealer()
+        other.kind = b" freshly dealt"
+        return other
 
     def serve(self, mode, alice, bob):
         names = [link.identity.name if link.identity else "" for link in (alice, bob)]
@@ -92,7 +98,7 @@ class EchoDealer:
                 bob.receive("deal", limit=0)
             except LinkClosed:
                 return
-            bob.send("dealt", f" dealt to {names}".encode())
+            bob.send("dealt", self.kind + f" to {names}".encode())
 
 
 @contextlib.contextmanager
@@ -109,6 +115,13 @@ def host(load=Echo, role="bob", **settings):
         yield running, address
     finally:
         running.stop()
+
+
+def dealing(modes):
+    """A real dealer of mpc."""
+    from sotto.serving.service.dealing import Dealing
+
+    return Dealing(modes, None, 30.0)
 
 
 def dealing_pair(keys=None, **limits):
