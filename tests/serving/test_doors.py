@@ -16,9 +16,8 @@ from sotto.models.learning.training import predict
 from sotto.serving import asking
 from sotto.serving.doors import DoorError, Offer, Own, paradigm
 from sotto.serving.folders import KEY_FILE, MODEL_FILE, SENSOR_FILE, write_calibration
-from sotto.serving.service.dealing import Dealing
 from sotto.serving.terms import FrontEnd, read_terms, write_terms
-from tests.serving.parties import host, wish
+from tests.serving.parties import dealing, host, wish
 
 CLASSES = ("calm", "angry", "happy")
 
@@ -39,10 +38,6 @@ def folders(tmp_path):
 
 def load(offer):
     return paradigm(offer.paradigm).host(offer)
-
-
-def dealing(modes):
-    return Dealing(modes, None, 30.0)
 
 
 def _model(path, architecture, spec, arguments, normalisation=None):
