@@ -48,9 +48,13 @@ Who cheated can compute the other's key from what it is told in the check, so ke
 used again: whatever ends a query early, an interrupt at any instruction too, ends the session on both sides.  A session
 is spent before its query begins, and alive again when the query has come to its end.
 
+Whatever Bob does, which messages Alice sends, and how she ends, depend neither on her features nor on her answer:
+values beyond the limit are clipped, a label that is no class is a number with a warning, and a Bob whose plan or ranges
+are not those agreed on (:class:`Agreement`) is refused before the query.
+
 A cheating party can still choose its input (Alice features, in or out of the declared range; Bob weights, of another
-model than he describes, also ones whose values leave the ranges he declared, which makes the answer wrong) and refuse to continue.  Each part of a long
-query is checked before *its* answers are opened; a later part may still fail.
+model than he describes, also ones whose values leave the ranges he declared, which makes the answer wrong) and refuse
+to continue.  Each part of a long query is checked before *its* answers are opened; a later part may still fail.
 
 **The range of the inputs is not proven.**  An Alice who leaves it is told a class that another function of Bob's
 weights gives: values wrap modulo 2^64, and a feature can be chosen so that the class is one exact bit of a weight, the
@@ -84,6 +88,7 @@ without it this package imports and our modes work; making a party of this mode 
 says what to install.
 """
 
+from sotto.mpc.agreement import Agreement
 from sotto.mpc.alice import Alice
 from sotto.mpc.bob import Bob
 from sotto.mpc.dealer import Dealer
@@ -103,6 +108,7 @@ from sotto.mpc.graph.plan import ModelPlan
 from sotto.mpc.messages import Mode, Reveal, Terms
 
 __all__ = [
+    "Agreement",
     "Alice",
     "Bob",
     "CheatingDetected",
