@@ -32,7 +32,7 @@ from sotto.adversarial.messages import (
 from sotto.adversarial.model_file import load_sensor
 from sotto.adversarial.sensor.fingerprint import fingerprint
 from sotto.adversarial.sensor.sensor import Sensor
-from sotto.link import Answer, Array, FrameError, Link, decode, encode, transaction
+from sotto.link import Answer, Array, FrameError, Link, as_numbers, decode, encode, transaction
 
 
 class Alice:
@@ -74,47 +74,51 @@ class Alice:
             raise FrameError("the peer's classifier has an impossible number of classes")
         self._prepared[link] = ready
 
-    def represent(self, features: npt.NDArray[np.float32]) -> npt.NDArray[np.float16]:
-        """What leaves: representations (n, dimension) float16 of segments (n, samples) float32.
+    def represent(self, features: npt.ArrayLike) -> npt.NDArray[np.float16]:
+        """What leaves: representations (n, dimension) float16 of segments (n, samples), finite in any case.
 
         Raises:
-            WrongShapeError: segments the sensor does not take, that are not finite, or that it makes nothing finite of.
+            WrongShapeError: segments the sensor does not take.
         """
-        if features.dtype != np.float32 or features.ndim != 2 or not len(features):
-            raise WrongShapeError(
-                f"features are a batch of segments (n, samples) float32, not {features.dtype} {features.shape}"
-            )
-        if not np.isfinite(features).all():
-            raise WrongShapeError("features hold values that are not finite: check the recording they came from")
-        segments = torch.from_numpy(features.copy())
+        return self._represented(features)[0]
+
+    def _represented(self, features: npt.ArrayLike) -> tuple[npt.NDArray[np.float16], tuple[str, ...]]:
+        """The same, and warnings about values that are not finite or do not fit float16, which were replaced."""
+        try:
+            heard, warnings = as_numbers(features)
+        except ValueError as error:
+            raise WrongShapeError(str(error)) from None
+        if heard.ndim != 2 or not len(heard):
+            raise WrongShapeError(f"features are a batch of segments (n, samples), not {heard.shape}")
+        segments = torch.from_numpy(heard.copy())
         try:
             with torch.inference_mode():
                 z = torch.cat([self._sensor(part) for part in segments.split(self._batch)])
         except (RuntimeError, ValueError, IndexError):
-            raise WrongShapeError(f"this sensor does not take segments of {features.shape[1]} samples") from None
-        rounded: npt.NDArray[np.float16] = z.to(torch.float16).numpy()
-        if rounded.ndim != 2 or len(rounded) != len(features) or not np.isfinite(rounded).all():
-            raise WrongShapeError("the sensor gave something else than one finite representation per segment")
-        return rounded
+            raise WrongShapeError(f"this sensor does not take segments of {heard.shape[1]} samples") from None
+        if z.ndim != 2 or len(z) != len(heard):
+            raise WrongShapeError("the sensor gave something else than one representation per segment")
+        fitting, odd = as_numbers(z.numpy(), limit=float(np.finfo(np.float16).max))
+        return fitting.astype(np.float16), (*warnings, *(f"of the representation, {each}" for each in odd))
 
-    def ask(self, features: npt.NDArray[np.float32], link: Link) -> Answer:
+    def ask(self, features: npt.ArrayLike, link: Link) -> Answer:
         """Ask about a batch.
 
         Args:
-            features: float32 (n, samples), segments prepared as the sensor expects them
+            features: numbers (n, samples), segments prepared as the sensor expects them
                 (:func:`sotto.adversarial.sounds.segments.most_energetic`).
 
         Raises:
             WrongShapeError: as :meth:`represent`; nothing has been sent then.
             FrameError: Bob's answer does not fit the question.  LinkError: the link failed.
         """
-        z = self.represent(features)
+        z, warnings = self._represented(features)
         self.prepare(link)
         n, classes = len(z), self._prepared[link].classes
         with transaction(link):
             link.send(QUERY, encode(Query(Array.of(z), self._reveal)))
             reply = link.receive(REPLY, limit=4096 + n * (8 + 4 * classes))
-        return self._checked(decode(reply, Reply), n, classes)
+        return self._checked(decode(reply, Reply), n, classes).warned(*warnings)
 
     def _checked(self, reply: Reply, n: int, classes: int) -> Answer:
         labels = reply.labels.numpy(dtype=np.int64, shape=(n,))

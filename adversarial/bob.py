@@ -45,7 +45,7 @@ class Bob:
     """
 
     def __init__(
-        self, classifier: Classifier | str | Path, *, sensor: str | None = None, reveal: Reveal = "logits"
+        self, classifier: Classifier | str | Path, *, sensor: str | None = None, reveal: Reveal = "class"
     ) -> None:
         if reveal not in ("class", "logits"):
             raise ValueError(f"reveal is 'class' or 'logits', not {reveal!r}")

@@ -57,13 +57,17 @@ class _LoudestSecond:
             raise DoorError(f"{clip.source}: is silent")
         return pieces[0][None]
 
+    def blank(self) -> npt.NDArray[np.float32]:
+        """Silence."""
+        return np.zeros((1, self.rate), np.float32)
+
 
 def host(offer: Offer) -> Hosted:
     """Load the classifier; a sensor is refused."""
     return _Hosted(offer)
 
 
-def front(own: Own, terms: Terms) -> _LoudestSecond:
+def front(own: Own, terms: Terms | None) -> _LoudestSecond:
     """Cutting a recording to what her own sensor takes."""
     sensor, _ = adversarial.load_sensor(own_file(own.folder, SENSOR_FILE, "the sensor"))
     return _LoudestSecond(sensor.rate)

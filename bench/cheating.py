@@ -1,7 +1,8 @@
 """One clip asked while one party cheats: what it altered, and whether the other noticed.
 
 A cheat is written ``PARTY:MESSAGE`` or ``PARTY:MESSAGE:KIND``: ``bob:relu2``, ``alice:input``, ``bob:check.tags:flip``.
-A message may be named by its beginning; ``list`` names them all.
+A message may be named by its beginning; ``list`` names them all.  A cheat of :data:`sotto.mpc.attacks.MEANINGS`, such
+as ``bob:classes``, alters no message: the cheater starts from something else.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sotto.bench.experiment import Experiment
-from sotto.mpc.attacks import KINDS, Adversary, Cheat, Kind, Outcome, Party, Place
+from sotto.mpc.attacks import KINDS, MEANINGS, Adversary, Cheat, Kind, Outcome, Party, Place
 
 
 class CheatError(ValueError):
@@ -61,6 +62,8 @@ def parsed(wish: str) -> tuple[Party, str, Kind | None]:
 def find(wish: str, known: Mapping[Party, list[Place]]) -> Cheat:
     """The cheat that ``wish`` means among the messages of ``known``.  Raises :class:`CheatError`."""
     party, name, kind = parsed(wish)
+    if f"{party}:{name}" in MEANINGS and kind is None:
+        return Cheat(party, name, "meaning")
     offered = [place for place in known[party] if place.size]
     exact = [place for place in offered if place.name == name]
     begins = exact or [place for place in offered if place.name.startswith(f"{name}.")]

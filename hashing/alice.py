@@ -27,7 +27,7 @@ from sotto.hashing.protocol import (
 from sotto.hashing.smh.key import HashKey
 from sotto.hashing.smh.modular_hash import modular_hash
 from sotto.hashing.smh.packing import pack
-from sotto.link import Answer, FrameError, Link, decode, encode, transaction
+from sotto.link import Answer, FrameError, Link, as_numbers, decode, encode, transaction
 
 
 class Alice:
@@ -68,12 +68,16 @@ class Alice:
     def ask(self, features: npt.ArrayLike, link: Link) -> Answer:
         """Classify features (n, L), normalised as the training features were.
 
-        Labels are positions in :attr:`classes`.
+        Labels are positions in :attr:`classes`.  What is not finite is replaced, and the answer's warnings say so.
 
         Raises:
             HashingError: the features do not fit the key, or are more than Bob takes at once. PeerError, FrameError.
         """
-        symbols = modular_hash(features, self._key)
+        try:
+            values, warnings = as_numbers(features, dtype=np.float64)
+        except ValueError as error:
+            raise HashingError(str(error)) from None
+        symbols = modular_hash(values, self._key)
         ready = self._session(link)
         if len(symbols) > ready.most:
             raise HashingError(f"Bob takes {ready.most} hashes in one query, not {len(symbols)}: ask in parts")
@@ -82,7 +86,7 @@ class Alice:
         with transaction(link):
             link.send(QUERY, query)
             reply = link.receive(ANSWER, limit=reply_limit(len(hashes), len(ready.classes), self._reveal))
-        return self._read(decode(reply, Reply), len(hashes), len(ready.classes))
+        return self._read(decode(reply, Reply), len(hashes), len(ready.classes)).warned(*warnings)
 
     def _session(self, link: Link) -> Ready:
         if self._ready is not None and self._link is not None and self._link() is link:

@@ -40,7 +40,7 @@ def host(offer: Offer) -> Hosted:
     return _Hosted(offer)
 
 
-def front(own: Own, terms: Terms) -> FrontEnd:
+def front(own: Own, terms: Terms | None) -> FrontEnd:
     """Her own: the key was made for its features."""
     return own_front(own.folder)
 

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sotto.he.planning.noise import LARGE_LOGIT, LOGIT_STEP
+from sotto.he.planning.overflow import Overflowed
 from sotto.he.session_secrets import Secrets, make_secrets
 from sotto.he.wire import (
     KEY_LIMIT,
@@ -29,7 +30,7 @@ from sotto.he.wire import (
     receive_small,
     send_keys,
 )
-from sotto.link import Answer, FrameError, Link, encode, fault_of_peer, transaction
+from sotto.link import Answer, FrameError, Link, as_numbers, encode, fault_of_peer, transaction
 
 log = logging.getLogger("sotto")
 
@@ -51,6 +52,8 @@ class Alice:
         timeout: float | None = None,
         threads: int | None = None,
         key_limit: int = KEY_LIMIT,
+        inputs: int | None = None,
+        classes: int | None = None,
     ) -> None:
         """
         Args:
@@ -61,6 +64,8 @@ class Alice:
                 link gives any message.
             threads: threads of TenSEAL in mode ``"tenseal"``, None for all cores; the other modes use one.
             key_limit: most bytes of keys that Bob may ask for; uncompressed, what is sent is a half or a quarter.
+            inputs: how many features Bob's model takes, as he said before; None takes what he describes.
+            classes: how many logits it gives, as above.
         """
         if reveal not in ("class", "logits"):
             raise ValueError(f"reveal is {reveal!r}; use 'class' or 'logits'")
@@ -70,6 +75,7 @@ class Alice:
         self.description: AnyDescription | None = None
         self._threads = threads
         self._key_limit = key_limit
+        self._inputs, self._classes = inputs, classes
         self._secrets: Secrets | None = None
         self._link: Link | None = None
 
@@ -80,13 +86,16 @@ class Alice:
         """Learn the model's public description, make fresh keys, send Bob the public ones.  Once per link.
 
         Raises:
-            LinkError: Bob asks for parameters below 128 bits, or the session failed.
+            LinkError: Bob asks for parameters below 128 bits, describes a model of another size than agreed, or the
+                session failed.
         """
         if self._link is link:
             return
         with transaction(link, reason=fault_of_peer):
             link.send("he.hello", encode(Hello(VERSION)))
             description = receive_small(link, "he.model", Published, self.timeout).model
+            if self._inputs not in (None, description.inputs) or self._classes not in (None, description.classes):
+                raise FrameError("bob describes a model of another size than he named before: do not use this service")
             secrets = make_secrets(description, self._threads, self._key_limit)
             send_keys(link, secrets.public_material())
             receive_small(link, "he.ready", Ready, self.timeout)
@@ -96,34 +105,36 @@ class Alice:
         """Have Bob classify ``features`` (n, inputs) float32 in [-1, 1].
 
         Values outside [-1, 1] are clipped, counted in :attr:`clipped` and logged: the bounds that rule out overflow
-        hold for that interval only.
+        hold for that interval only.  That, a logit beyond the bound Bob declared, and an answer that contradicts itself
+        (label -1) stand in the answer's warnings and end nothing: that she goes on must not depend on her features or
+        on what she decrypts.
 
         Raises:
-            ValueError: wrong shape or values that are not finite.
-            FrameError: Bob's answer is malformed, or a logit exceeds the bound he declared.
+            ValueError: wrong shape, or no numbers; nothing of the query has been sent then.
+            FrameError: Bob's answer is malformed.
             LinkError: Bob is gone or late.
         """
         self.prepare(link)
         if self.description is None or self._secrets is None:
             raise RuntimeError("Alice has no session: prepare() did not finish")
-        vectors = self._within_range(features, self.description.inputs)
+        vectors, warnings = self._within_range(features, self.description.inputs)
         with transaction(link):
-            logits, refused = self._logits(vectors, link, self.description, self._secrets)
+            logits, odd, refused = self._logits(vectors, link, self.description, self._secrets)
         if refused:
             raise refused
-        _check_bound(logits, self.description.logit_bound)
-        labels = logits.argmax(axis=1).astype(np.int64)
-        if self.reveal == "class":
-            return Answer(labels)
-        return Answer(labels, rounded(logits))
+        sound = np.isfinite(logits).all(axis=1)
+        warnings += odd + _beyond_bound(logits[sound], self.description.logit_bound)
+        labels = np.where(sound, logits.argmax(axis=1), -1).astype(np.int64)
+        return Answer(labels, None if self.reveal == "class" else rounded(logits), warnings)
 
     def _logits(
         self, vectors: npt.NDArray[np.float64], link: Link, description: AnyDescription, secrets: Secrets
-    ) -> tuple[npt.NDArray[np.float64], FrameError | None]:
-        """Send the vectors batch by batch and decrypt what comes back: (n, classes), and what cannot be decrypted.
+    ) -> tuple[npt.NDArray[np.float64], tuple[str, ...], FrameError | None]:
+        """Send the vectors batch by batch and decrypt what comes back: (n, classes), NaN for what overflowed.
 
-        All are sent whatever comes back: Bob does not see what Alice thinks of his answers.
+        All are sent whatever comes back, an answer that is no ciphertext too: Bob does not see what Alice thinks of it.
         """
+        odd: tuple[str, ...] = ()
         logits = np.empty((len(vectors), description.classes))
         refused = None
         for start in range(0, len(vectors), secrets.rows):
@@ -135,20 +146,20 @@ class Alice:
             replies = [receive_reply(link, secrets.reply_bytes, self.timeout) for _ in range(count)]
             try:
                 logits[start : start + len(batch)] = secrets.decrypt(replies, len(batch))
+            except Overflowed as error:
+                logits[start : start + len(batch)], odd = np.nan, (str(error),)
             except FrameError as error:
                 refused = error
-        return logits, refused
+        return logits, odd, refused
 
-    def _within_range(self, features: npt.ArrayLike, inputs: int) -> npt.NDArray[np.float64]:
-        vectors = np.asarray(features, np.float32)
+    def _within_range(self, features: npt.ArrayLike, inputs: int) -> tuple[npt.NDArray[np.float64], tuple[str, ...]]:
+        vectors, warnings = as_numbers(features, limit=1.0)
         if vectors.ndim != 2 or vectors.shape[1] != inputs or not len(vectors):
             raise ValueError(f"features are (n, {inputs}) with n > 0, got {vectors.shape}")
-        if not np.isfinite(vectors).all():
-            raise ValueError("features hold values that are not finite: check the clips they came from")
-        self.clipped = int(np.count_nonzero(np.abs(vectors) > 1))
-        if self.clipped:
-            log.warning("%d of %d feature values lay outside [-1, 1] and were clipped", self.clipped, vectors.size)
-        return np.clip(vectors, -1, 1).astype(np.float64)
+        self.clipped = int(np.count_nonzero(np.abs(np.asarray(features, np.float32)) > 1))
+        for warning in warnings:
+            log.warning("%s", warning)
+        return vectors.astype(np.float64), warnings
 
 
 def _messages(ciphertexts: Iterator[bytes], last: bool) -> Iterator[Query]:
@@ -160,13 +171,14 @@ def _messages(ciphertexts: Iterator[bytes], last: bool) -> Iterator[Query]:
         part = following
 
 
-def _check_bound(logits: npt.NDArray[np.float64], bound: float) -> None:
-    # Bob is not told: whether a decryption is in range is itself something that he must not learn.
-    if not (np.isfinite(logits).all() and np.abs(logits).max() <= bound * 1.01 + LOGIT_STEP):
-        raise FrameError(
-            "a decrypted logit exceeds the bound Bob declared: the query is unlike what his model was"
-            " calibrated on, or his answer is wrong"
-        )
+def _beyond_bound(logits: npt.NDArray[np.float64], bound: float) -> tuple[str, ...]:
+    # A warning and no error: whether a decryption is in range is itself something that Bob must not learn.
+    if not logits.size or np.abs(logits).max() <= bound * 1.01 + LOGIT_STEP:
+        return ()
+    return (
+        "a decrypted logit exceeds the bound Bob declared: the query is unlike what his model was"
+        " calibrated on, or his answer is wrong",
+    )
 
 
 def rounded(logits: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:

@@ -43,10 +43,12 @@ def host(offer: Offer) -> Hosted:
     return _Hosted(offer)
 
 
-def front(own: Own, terms: Terms) -> FrontEnd:
+def front(own: Own, terms: Terms | None) -> FrontEnd | None:
     """Bob's: he sees nothing of what it makes."""
-    return published_front(terms)
+    return published_front(terms) if terms else None
 
 
 def alice(own: Own, terms: Terms, links: Mapping[str, Link]) -> he.Alice:
-    return he.Alice(reveal=own.reveal, threads=1)
+    """Alice, who holds Bob to the size of the model that his terms name."""
+    inputs = terms.input_shape[0] if len(terms.input_shape) == 1 else 0
+    return he.Alice(reveal=own.reveal, threads=1, inputs=inputs, classes=len(terms.classes) or None)

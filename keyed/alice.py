@@ -32,7 +32,7 @@ from sotto.keyed.messages import (
     Reveal,
 )
 from sotto.keyed.transform import encrypt
-from sotto.link import Answer, Array, FrameError, Link, decode, encode, transaction
+from sotto.link import Answer, Array, FrameError, Link, as_numbers, decode, encode, transaction
 
 
 class Alice:
@@ -67,36 +67,37 @@ class Alice:
         decode(received, Ready)
         self._prepared.add(link)
 
-    def ask(self, features: npt.NDArray[np.float32], link: Link) -> Answer:
+    def ask(self, features: npt.ArrayLike, link: Link) -> Answer:
         """Ask about a batch.
 
         Args:
-            features: float32 (n, ..., samples) or (n, ..., mel bands, frames), normalised as the model expects.  What
-                does not fill a block at the end is not sent: the model does not read it.
+            features: numbers (n, ..., samples) or (n, ..., mel bands, frames), normalised as the model expects.  What
+                does not fill a block at the end is not sent: the model does not read it.  What is not finite is
+                replaced, and the answer's warnings say so.
 
         Raises:
-            WrongShapeError: features that cannot be encrypted, or that are not finite.
+            WrongShapeError: features that cannot be encrypted; nothing of the query has been sent then.
             FrameError: Bob's answer does not fit the question.  LinkError: the link failed.
         """
-        encrypted = self._encrypted(features)
+        encrypted, warnings = self._encrypted(features)
         self.prepare(link)
         n = len(encrypted)
         each = 8 if self._reveal == "class" else 8 + 4 * MOST_CLASSES
         with transaction(link):
             link.send(QUERY, encode(Query(Array.of(encrypted), self._reveal)))
             reply = link.receive(REPLY, limit=min(4096 + n * each, MOST_REPLY))
-        return self._checked(decode(reply, Reply), n)
+        return self._checked(decode(reply, Reply), n).warned(*warnings)
 
-    def _encrypted(self, features: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        if features.dtype != np.float32 or features.ndim <= self._key.dimension or not len(features):
+    def _encrypted(self, features: npt.ArrayLike) -> tuple[npt.NDArray[np.float32], tuple[str, ...]]:
+        try:
+            values, warnings = as_numbers(features)
+        except ValueError as error:
+            raise WrongShapeError(str(error)) from None
+        if values.ndim <= self._key.dimension or not len(values):
             raise WrongShapeError(
-                f"features are a batch of float32 with {self._key.dimension} block axes last, "
-                f"not {features.dtype} {features.shape}"
+                f"features are a batch of numbers with {self._key.dimension} block axes last, not {values.shape}"
             )
-        if not np.isfinite(features).all():
-            raise WrongShapeError("features hold values that are not finite: check the recording they came from")
-        encrypted: npt.NDArray[np.float32] = encrypt(torch.from_numpy(features.copy()), self._key).numpy()
-        return encrypted
+        return encrypt(torch.from_numpy(values.copy()), self._key).numpy(), warnings
 
     def _checked(self, reply: Reply, n: int) -> Answer:
         labels = reply.labels.numpy(dtype=np.int64, shape=(n,))

@@ -50,7 +50,7 @@ class Bob:
         *,
         fingerprint: str | None = None,
         batch: int = 64,
-        reveal: Reveal = "logits",
+        reveal: Reveal = "class",
     ) -> None:
         if reveal not in ("class", "logits"):
             raise ValueError(f"reveal is 'class' or 'logits', not {reveal!r}")

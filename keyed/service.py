@@ -36,7 +36,7 @@ def host(offer: Offer) -> Hosted:
     return _Hosted(offer)
 
 
-def front(own: Own, terms: Terms) -> FrontEnd:
+def front(own: Own, terms: Terms | None) -> FrontEnd:
     """Her own, from the model's owner: another one could show more of her speech."""
     return own_front(own.folder)
 

@@ -16,6 +16,7 @@ from sotto.link.errors import CertificateRefused, FrameError, LinkClosed, LinkEr
 from sotto.link.identity import ROLES, Identity, Role, require_role
 from sotto.link.link import DEFAULT_TIMEOUT, Link
 from sotto.link.messages import Array, decode, encode
+from sotto.link.question import as_numbers
 from sotto.link.round_trip import RoundTrip
 from sotto.link.shape import LOOPBACK, SHAPES, Shape
 from sotto.link.tls import client_context, server_context
@@ -44,6 +45,7 @@ __all__ = [
     "RoundTrip",
     "Shape",
     "Traffic",
+    "as_numbers",
     "client_context",
     "connect",
     "decode",

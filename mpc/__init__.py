@@ -26,6 +26,11 @@ it.  Public, to both: the shapes of the layers, the number of queries and exampl
 timing of messages, and that a session ended; in our two modes also, for each value, the power of two that bounds it
 (:mod:`sotto.mpc.graph.ranges`).
 
+In our two modes the class is that of Bob's network in fixed point, publicly rounded: 16 fractional bits, and each gate
+that cuts bits rounds up or down at a threshold that is uniform, drawn anew for each gate and known to both parties
+(:mod:`sotto.mpc.fss.comparison`).  Where two logits of the float network lie closer than these roundings move them,
+either of the two classes may be told.
+
 No mode hides what the answers themselves say: many answers let Alice copy Bob's network.  Whoever refuses to go on ends
 the session (abort, without fairness).
 
@@ -34,22 +39,35 @@ Mode ``malicious``
 
 Adversary: one of Alice and Bob, actively corrupted: it deviates arbitrarily from the protocol, choice of its input and
 stopping excepted.  Dealer honest and not colluding; between machines, so is whoever certifies who the dealer is.
-64-bit ring, s = 64: a wrong opening is accepted with probability below 2^-57 per check; 125-bit
-computational security (seeds of comparison keys), 127 bits for the tags of comparison bits.  A failed check raises
-:class:`CheatingDetected`, which names the check, ends the session and leaves the answer masked.
-:mod:`sotto.mpc.attacks.sweep` cheats at every message of a query.
+64-bit ring, s = 64: a wrong opening is accepted with probability below 2^-57 per check; 110-bit
+computational security (seeds of comparison keys, against any number of them: :mod:`sotto.mpc.fss.dcf` derives it), 127
+bits for the tags of comparison bits.  A failed check raises :class:`CheatingDetected`, which names the check, ends the
+session and leaves the answer masked.  :mod:`sotto.mpc.attacks.sweep` cheats at every message of a query.
+
+Who cheated can compute the other's key from what it is told in the check, so keys whose check did not pass are never
+used again: whatever ends a query early, an interrupt at any instruction too, ends the session on both sides.  A session
+is spent before its query begins, and alive again when the query has come to its end.
+
+Whatever Bob does, which messages Alice sends, and how she ends, depend neither on her features nor on her answer:
+values beyond the limit are clipped, a label that is no class is a number with a warning, and a Bob whose plan or ranges
+are not those agreed on (:class:`Agreement`) is refused before the query.
 
 A cheating party can still choose its input (Alice features, in or out of the declared range; Bob weights, of another
-model than he describes, also ones whose values leave the ranges he declared, which makes the answer wrong)
-and refuse to continue.  An Alice who leaves the range is told a class that another function of Bob's weights gives.
-Each part of a long query is checked before *its* answers are opened; a later part may still fail.
+model than he describes, also ones whose values leave the ranges he declared, which makes the answer wrong) and refuse
+to continue.  Each part of a long query is checked before *its* answers are opened; a later part may still fail.
+
+**The range of the inputs is not proven.**  An Alice who leaves it is told a class that another function of Bob's
+weights gives: values wrap modulo 2^64, and a feature can be chosen so that the class is one exact bit of a weight, the
+next query's the bit above it.  With C classes that is at most ⌈log2 C⌉ bits an example, as for any class; within the
+range it takes many more queries to learn as much about a weight.  With ``reveal="logits"`` it is up to 64 bits for each
+class of each example: whole weights at once.
 
 Mode ``semi-honest``
 --------------------
 
-Adversary: one of Alice and Bob, who follows the protocol and studies what it sees.  125-bit computational security;
-every opened word is uniform.  **A party that departs from the protocol makes Alice accept a wrong class unnoticed**
-(the same sweep shows how often), and can shape its lies to learn more than the answer.
+Adversary: one of Alice and Bob, who follows the protocol and studies what it sees.  110-bit computational security, as
+above; every opened word is uniform.  **A party that departs from the protocol makes Alice accept a wrong class
+unnoticed** (the same sweep shows how often), and can shape its lies to learn more than the answer.
 
 Mode ``crypten``
 ----------------
@@ -70,6 +88,7 @@ without it this package imports and our modes work; making a party of this mode 
 says what to install.
 """
 
+from sotto.mpc.agreement import Agreement
 from sotto.mpc.alice import Alice
 from sotto.mpc.bob import Bob
 from sotto.mpc.dealer import Dealer
@@ -89,6 +108,7 @@ from sotto.mpc.graph.plan import ModelPlan
 from sotto.mpc.messages import Mode, Reveal, Terms
 
 __all__ = [
+    "Agreement",
     "Alice",
     "Bob",
     "CheatingDetected",

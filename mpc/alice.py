@@ -9,6 +9,7 @@ from typing import get_args
 import numpy.typing as npt
 
 from sotto.link import Answer, Link, LinkError, decode, encode, transaction
+from sotto.mpc.agreement import Agreement
 from sotto.mpc.errors import InputRefused, PlanError, reason
 from sotto.mpc.graph.fixed_point import checked_features
 from sotto.mpc.graph.plan import ModelPlan
@@ -20,15 +21,18 @@ class Alice:
     """Asks Bob's network about her features.  ``dealer`` is her link to the dealer.
 
     ``reveal="class"``: she learns the class index of each example and nothing else; ``"logits"``: the logits too, where
-    Bob allows it.
+    Bob allows it.  ``agreed``: what Bob has to set up; None takes the plan that he sends.
     """
 
-    def __init__(self, dealer: Link, *, mode: Mode = "malicious", reveal: Reveal = "class") -> None:
+    def __init__(
+        self, dealer: Link, *, mode: Mode = "malicious", reveal: Reveal = "class", agreed: Agreement | None = None
+    ) -> None:
         if reveal not in get_args(Reveal):
             raise ValueError(f"reveal is one of {', '.join(get_args(Reveal))}, not '{reveal}'")
         self._mode = require_mode(mode)
         self._dealer = dealer
         self._reveal = reveal
+        self._agreed = agreed
         self._session: Session | None = None
         self._plan: ModelPlan | None = None
 
@@ -55,6 +59,8 @@ class Alice:
             plan.shapes()
             session = open_session(self._mode, 0, link, self._dealer, plan, None, self._reveal)
             with closed_by_errors(session):
+                if self._agreed:
+                    self._agreed.require(plan, session.ranges)
                 link.receive("mpc.ready", limit=0)
         self._plan, self._session = plan, session
 
@@ -74,21 +80,22 @@ class Alice:
             session.provision(examples)
 
     def ask(self, features: npt.ArrayLike, link: Link) -> Answer:
-        """The answer for ``features``, float32 (n, *input_shape), n ≥ 1, within the plan's input limit.
+        """The answer for ``features``, float32 (n, *input_shape), n ≥ 1; values beyond the plan's limit are clipped.
 
-        Raises :class:`sotto.mpc.InputRefused` before anything is sent, :class:`sotto.mpc.ProtocolError` when the
-        outcome is no class (the session goes on), :class:`sotto.link.LinkError` (the session is over; prepare again on
-        new links).
+        That, and a label that is no class, stands in the answer's warnings: whether she asks, and goes on, must not
+        depend on it.  Raises :class:`sotto.mpc.InputRefused` for another shape before anything of the query is sent,
+        :class:`sotto.link.LinkError` and :class:`sotto.mpc.CheatingDetected` (the session is over; prepare again on new
+        links).
         """
         self.prepare(link)
         session, plan = self._current()
-        values = checked_features(features, plan)
+        values, warnings = checked_features(features, plan)
         session.require_room(len(values))
         with self._whole(link) as session:
             session.provision(len(values))
             link.send("mpc.query", encode(Query(len(values))))
             opened = session.ask(values)
-        return session.read(opened)  # Bob is not told how it ends: it would teach him whether his lie was noticed
+        return session.read(opened).warned(*warnings)
 
     def close(self) -> None:
         """End the session; the links stay open.  Harmless when there is none."""

@@ -8,6 +8,7 @@ from typing import Self, get_args
 from torch import nn
 
 from sotto.link import FrameError, Link, LinkClosed, decode, encode, transaction
+from sotto.mpc.agreement import Agreement, digest_of
 from sotto.mpc.errors import ModelRefused, PlanError, reason
 from sotto.mpc.graph.capture import trace
 from sotto.mpc.graph.fixed_point import DEFAULT_INPUT_LIMIT, require_range
@@ -64,6 +65,13 @@ class Bob:
         """What the dealer must know to make bundles ahead of time (:meth:`sotto.mpc.Stock.fill`): public, no weight in
         it."""
         return Terms(self._plan, value_ranges(self._plan, self._weights), reveal)
+
+    @property
+    def agreement(self) -> Agreement:
+        """What Alice is to be told ahead of a session, so that she can hold him to it: public, no weight in it."""
+        ranges = () if self._mode == "crypten" else self.terms().ranges
+        plan = self._plan
+        return Agreement(plan.input_shape, plan.input_limit, plan.classes, digest_of(plan, ranges))
 
     def answer(self, link: Link) -> bool:
         """Handle Alice's set-up messages and one query; False when she closed before a query.

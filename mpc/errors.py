@@ -18,7 +18,7 @@ class ModelRefused(MpcError, ValueError):
 
 
 class InputRefused(MpcError, ValueError):
-    """Alice's features cannot go in: wrong shape, not finite, or beyond the declared range."""
+    """Alice's features cannot go in: no numbers, a wrong shape, or too many examples."""
 
 
 class PlanError(MpcError, ValueError):

@@ -22,6 +22,7 @@ from sotto.mpc import modes as mpc_modes
 from sotto.mpc.attacks import cheating_parties, recover_features, run_parties, tamper
 from sotto.mpc.attacks.seed_search import SEED_BITS
 from sotto.mpc.crypten.torch_shim import CryptenMissing, load_crypten
+from sotto.mpc.fss.dcf import COMPUTATIONAL_BITS
 from sotto.serving.folders import MODEL_FILE
 from sotto.serving.terms import FrontEnd
 
@@ -35,7 +36,7 @@ ATTACKS = {
 _DEALER = "a dealer who sees no data and sides with nobody"
 _OURS = "to Alice the class; to all three the shapes of the layers and, as powers of two, how large values can become"
 
-#: Comparison keys start from seeds of 125 free bits, all else from AES with longer keys.
+#: Comparison keys are the weakest part, all else comes from AES with longer keys.
 SECURITY: Mapping[mpc.Mode, Security] = {
     "crypten": Security(
         adversary="semi-honest Alice or Bob",
@@ -47,14 +48,14 @@ SECURITY: Mapping[mpc.Mode, Security] = {
     "semi-honest": Security(
         adversary="semi-honest Alice or Bob",
         trusted=_DEALER,
-        computational_bits=125,
+        computational_bits=COMPUTATIONAL_BITS,
         statistical_bits=None,
         leaks=f"{_OURS}; cheating goes unnoticed",
     ),
     "malicious": Security(
         adversary="malicious Alice or Bob, who is caught before Alice takes an answer",
         trusted=_DEALER,
-        computational_bits=125,
+        computational_bits=COMPUTATIONAL_BITS,
         statistical_bits=57,
         leaks=f"{_OURS}; that somebody was caught",
     ),

@@ -17,6 +17,7 @@ import numpy.typing as npt
 from sotto.link import Answer, Link
 from sotto.mpc.crypten.torch_shim import load_crypten
 from sotto.mpc.graph.plan import ModelPlan, Weights
+from sotto.mpc.graph.ranges import Ranges
 from sotto.mpc.messages import Mode, Reveal
 from sotto.mpc.protocols.dealing import Dealing
 
@@ -30,6 +31,10 @@ class Session(Protocol):
     """
 
     peer: Link
+
+    @property
+    def ranges(self) -> Ranges:
+        """Those that Bob declared; () in a mode without them."""
 
     def require_room(self, examples: int) -> None: ...
 

@@ -10,9 +10,10 @@ from sotto.link import Link
 from sotto.models import load
 from sotto.mpc import modes
 from sotto.mpc.fss import dcf
-from sotto.mpc.graph.fixed_point import DEFAULT_INPUT_LIMIT, FRACTION_BITS
+from sotto.mpc.graph.fixed_point import FRACTION_BITS
 from sotto.mpc.graph.program import WORD_BITS
 from sotto.serving.adapters import Hosted, Offer, Own, published_front
+from sotto.serving.errors import DoorError
 from sotto.serving.folders import model_file
 from sotto.serving.terms import FrontEnd, Terms
 
@@ -28,6 +29,7 @@ class _Hosted:
         self._bob = mpc.Bob(
             module, None, input_shape=shape, mode=mode, reveal=offer.reveal, idle_timeout=offer.idle_seconds
         )
+        agreement = self._bob.agreement
         if mode != "crypten":
             dcf.warm_up()  # once for all sessions
         self.terms = Terms(
@@ -41,7 +43,8 @@ class _Hosted:
             parameters={
                 "word bits": WORD_BITS,
                 "fraction bits": FRACTION_BITS,
-                "input limit": DEFAULT_INPUT_LIMIT,
+                "input limit": agreement.input_limit,
+                "plan": agreement.digest,
             },
         )
 
@@ -54,10 +57,18 @@ def host(offer: Offer) -> Hosted:
     return _Hosted(offer)
 
 
-def front(own: Own, terms: Terms) -> FrontEnd:
+def front(own: Own, terms: Terms | None) -> FrontEnd | None:
     """Bob's: he sees nothing of what it makes."""
-    return published_front(terms)
+    return published_front(terms) if terms else None
 
 
 def alice(own: Own, terms: Terms, links: Mapping[str, Link]) -> mpc.Alice:
-    return mpc.Alice(links["dealer"], mode=cast(mpc.Mode, terms.mode), reveal=own.reveal)
+    """Alice, who holds Bob to what his terms say of his network; :class:`DoorError` where they do not say it."""
+    told = terms.parameters
+    limit, digest = told.get("input limit"), told.get("plan")
+    if not isinstance(limit, float) or not isinstance(digest, str):
+        raise DoorError("bob's terms do not say which plan he will use: both sides need the same release")
+    if (told.get("word bits"), told.get("fraction bits")) != (WORD_BITS, FRACTION_BITS):
+        raise DoorError("bob's terms name another fixed point than this release's: both sides need the same release")
+    agreed = mpc.Agreement(terms.input_shape, limit, len(terms.classes) or None, digest)
+    return mpc.Alice(links["dealer"], mode=cast(mpc.Mode, terms.mode), reveal=own.reveal, agreed=agreed)

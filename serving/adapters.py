@@ -32,7 +32,7 @@ class AliceDoor(Protocol):
 
     def prepare(self, link: Link) -> None: ...
 
-    def ask(self, features: npt.NDArray[np.float32], link: Link) -> Answer: ...
+    def ask(self, features: npt.ArrayLike, link: Link) -> Answer: ...
 
 
 class Front(Protocol):
@@ -40,6 +40,9 @@ class Front(Protocol):
 
     def compute(self, clip: Clip) -> npt.NDArray[np.float32]:
         """One recording as her door takes it (1, …).  Raises one-line errors."""
+
+    def blank(self) -> npt.NDArray[np.float32]:
+        """Zeros of the same shape: what goes out instead of a recording that gives no features."""
 
 
 class Hosted(Protocol):
@@ -86,8 +89,11 @@ class ServiceAdapter(Protocol):
     def host(self, offer: Offer) -> Hosted:
         """Load what Bob serves.  Raises one-line errors."""
 
-    def front(self, own: Own, terms: Terms) -> Front:
-        """What Alice does with a recording.  Raises :class:`DoorError` where it has to be her own and is not there."""
+    def front(self, own: Own, terms: Terms | None) -> Front | None:
+        """What Alice does with a recording; None where it is Bob's and ``terms`` are not known yet.
+
+        Raises :class:`DoorError` where it has to be her own and is not there.
+        """
 
     def alice(self, own: Own, terms: Terms, links: Mapping[str, Link]) -> AliceDoor:
         """Alice's door.  Raises one-line errors."""

@@ -1,7 +1,12 @@
 """Alice's end: she opens a session with Bob, and with the dealer where there is one, and asks.
 
-A session that failed is over; asking again means a new one, with new links, keys and randomness, so nothing of the
-first is used twice and a retry is safe at any time.
+From the terms on, nothing that Bob, the dealer or the wire sees depends on her recordings or her answers: not which
+messages there are, their sizes or their order, nor how a session ends.  A recording that gives no features goes out as
+zeros, a label that is no class is shown, and she is told of both; whatever ends a session ends it by closing its links,
+without a word why.
+
+A session that failed is over; asking again means a new one, with new links, keys and randomness.  What was asked in a
+session that failed should not be asked again: where the other side can make it fail, each attempt is another query.
 """
 
 from __future__ import annotations
@@ -17,10 +22,10 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from sotto.link import LOOPBACK, Answer, Link, LinkClosed, LinkError, Role, Shape, connect, encode
+from sotto.link import LOOPBACK, Answer, Link, LinkClosed, Role, Shape, connect, encode
 from sotto.link.identity import require_name
 from sotto.serving import registry
-from sotto.serving.adapters import AliceDoor, Front, Own, ServiceAdapter
+from sotto.serving.adapters import AliceDoor, Front, Own, published_front
 from sotto.serving.errors import DoorError
 from sotto.serving.handshake import HELLO, WELCOME, WELCOME_BYTES, Hello, Refused, new_session, read_welcome
 from sotto.serving.keys import client_tls
@@ -33,7 +38,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Wish:
-    """What Alice wants and where.  An empty ``mode`` is Bob's; ``terms``: those she insists on, None for Bob's.
+    """What Alice wants and where; the mode is hers to name.  ``terms``: those she insists on, None for Bob's.
 
     ``bob_name``, ``dealer_name``: the names that their certificates must have, None for any of the authority's.
     ``opening_seconds``: how long a place, and the dealer's pairing, may take; ``seconds``: any other wait.
@@ -41,7 +46,7 @@ class Wish:
 
     bob: Address
     paradigm: str
-    mode: str = ""
+    mode: str
     reveal: Reveal = "class"
     dealer: Address | None = None
     keys: Path | None = None
@@ -118,8 +123,8 @@ def _agreed(wish: Wish, bob: Link, terms: Terms) -> Terms:
     """Bob's terms when they are what Alice wants; he knows hers by their fingerprint alone."""
     if wish.terms and (difference := wish.terms.difference(terms)):
         raise _refused(bob, f"bob serves other terms than alice holds: {difference}")
-    if terms.paradigm != wish.paradigm or wish.mode not in ("", terms.mode):
-        raise _refused(bob, f"bob runs {terms.paradigm}/{terms.mode}, alice wants {wish.paradigm}/{wish.mode or 'any'}")
+    if (terms.paradigm, terms.mode) != (wish.paradigm, wish.mode):
+        raise _refused(bob, f"bob runs {terms.paradigm}/{terms.mode}, alice wants {wish.paradigm}/{wish.mode}")
     return terms
 
 
@@ -129,22 +134,44 @@ def _refused(bob: Link, reason: str) -> Refused:
 
 
 class Session:
-    """An open session: recordings in, classes out.  Belongs to one thread."""
+    """An open session: recordings in, classes out.  Belongs to one thread.
 
-    def __init__(self, links: Opened, adapter: ServiceAdapter, own: Own) -> None:
+    ``problems``: what she has to know of recordings that gave no features, for her alone.
+    """
+
+    def __init__(self, links: Opened, front: Front, door: AliceDoor) -> None:
         self.terms = links.terms
+        self.problems: list[str] = []
         self._links = links
-        self._front: Front = adapter.front(own, links.terms)
-        self._door: AliceDoor = adapter.alice(own, links.terms, links.others)
+        self._front = front
+        self._door = door
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """Names of what labels stand for."""
+        """Names of what labels stand for; :meth:`name` also takes labels that stand for none."""
         return self.terms.classes
 
+    def name(self, label: int) -> str:
+        """The class that a label stands for; for one that Bob has not named, or where he names none, its number."""
+        return self.classes[label] if 0 <= label < len(self.classes) else str(label)
+
     def features(self, clip: Clip) -> npt.NDArray[np.float32]:
-        """What :meth:`ask` takes, made of one recording: (1, …) float32."""
-        return self._front.compute(clip)
+        """What :meth:`ask` takes, made of one recording: (1, …) float32.
+
+        A recording that gives none is zeros here, and :attr:`problems` says why: the session is open, and whether she
+        asks must not depend on what she recorded.  Compute with :func:`front_before` ahead of a session to be refused.
+        Raises :class:`sotto.serving.terms.TermsError` for a front end that nobody can use.
+        """
+        blank = self._front.blank()
+        try:
+            found = self._front.compute(clip)
+            problem = "" if found.shape == blank.shape else f"{clip.source}: gives features of another shape"
+        except Exception as error:
+            found, problem = blank, str(error) or type(error).__name__
+        if not problem:
+            return found
+        self.problems.append(problem)
+        return blank
 
     def prepare(self, examples: int = 1) -> None:
         """Do everything that does not depend on the features of the next query of so many examples."""
@@ -153,27 +180,37 @@ class Session:
         if provision:
             provision(self._links.bob, examples)
 
-    def ask(self, features: npt.NDArray[np.float32]) -> Answer:
-        """The answer for features (n, …).  Raises the paradigm's errors and :class:`sotto.link.LinkError`, one line
-        each."""
+    def ask(self, features: npt.ArrayLike) -> Answer:
+        """The answer for features (n, …); its warnings say what to doubt.
+
+        Raises the paradigm's errors and :class:`sotto.link.LinkError`, one line each, none of them for a value or a
+        label.
+        """
         answer = self._door.ask(features, self._links.bob)
-        if self.classes and not ((answer.labels >= 0) & (answer.labels < len(self.classes))).all():
-            raise LinkError("bob answered with a class that he has not named: do not use this service")
-        return answer
+        unnamed = int(np.count_nonzero((answer.labels < 0) | (answer.labels >= len(self.classes))))
+        if not self.classes or not unnamed or answer.warnings:
+            return answer
+        return answer.warned(f"{unnamed} of {len(answer.labels)} labels are no class that bob has named")
+
+
+def front_before(wish: Wish, own: Own) -> Front | None:
+    """What Alice does with a recording, where that is known before a session: from her folder, or the terms she holds.
+
+    None where only Bob's terms will say it.  Raises :class:`sotto.serving.errors.DoorError` where it is missing.
+    """
+    return registry.service(wish.paradigm).front(own, wish.terms)
 
 
 @contextlib.contextmanager
 def session(wish: Wish, own: Own | None = None) -> Iterator[Session]:
-    """A session of the paradigm and mode that ``wish`` names; closed at the end, told to the others when it fails."""
+    """A session of the paradigm and mode that ``wish`` names; its links are closed at the end, whatever the end is."""
+    own = own or Own(reveal=wish.reveal)
     needs_dealer = registry.paradigm(wish.paradigm).needs_dealer(wish.mode)
     if needs_dealer and wish.dealer is None:
         raise DoorError(f"{wish.paradigm} needs a dealer: say where he is with --dealer HOST:PORT")
     if not needs_dealer and wish.dealer is not None:
         raise DoorError(f"{wish.paradigm} has no dealer: leave --dealer out")
+    front = front_before(wish, own)  # what is missing is missed before anybody is told
     with opened(wish) as links:
-        try:
-            yield Session(links, registry.service(wish.paradigm), own or Own(reveal=wish.reveal))
-        except Exception:
-            for link in (links.bob, *links.others.values()):
-                link.fail("alice stopped")  # not why: that could tell what she noticed
-            raise
+        front = front or published_front(links.terms)
+        yield Session(links, front, registry.service(wish.paradigm).alice(own, links.terms, links.others))

@@ -95,7 +95,7 @@ def require_fit(hello: Hello, terms: Terms) -> None:
         raise Refused(
             f"alice wants paradigm '{printable(hello.paradigm, 40)}', bob runs '{terms.paradigm}': start both with one"
         )
-    if hello.mode and hello.mode != terms.mode:
+    if hello.mode != terms.mode:
         raise Refused(f"alice wants mode '{printable(hello.mode, 40)}', bob runs '{terms.mode}': start both with one")
     if hello.reveal == "logits" and terms.reveal == "class":
         raise Refused("bob reveals the class only: ask with --reveal class, or start him with --reveal logits")

@@ -20,6 +20,8 @@ class Limits:
         idle_seconds: how long a client may be silent between two queries.
         message_seconds: how long any single message may take.
         queries: queries in one session, 0 for any number.
+        stocked_per_hour: sessions of one Alice in an hour that the dealer serves from its stock; further ones are
+            dealt fresh bundles, so that nobody empties it for the others.
         session_mb: memory that a session may take besides what it shares with the model that was loaded.
         drain_seconds: how long running sessions are given when the service ends.
     """
@@ -34,6 +36,7 @@ class Limits:
     idle_seconds: float = 600.0
     message_seconds: float = 60.0
     queries: int = 0
+    stocked_per_hour: int = 120
     session_mb: int = 4096
     drain_seconds: float = 30.0
 

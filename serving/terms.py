@@ -75,6 +75,16 @@ class FrontEnd(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise TermsError("the front end has no fixed size, or too large a one")
         return spec
 
+    def blank(self) -> npt.NDArray[np.float32]:
+        """Zeros of the shape that :meth:`compute` gives.  Raises :class:`TermsError`."""
+        shape = tuple(length or 0 for length in self.spec().shape)
+        try:
+            if self.matrix is not None and self.origin is not None:
+                shape = self.matrix.numpy(dtype=np.float64, shape=(None, None)).shape[1:]
+        except FrameError as error:
+            raise TermsError(f"the front end cannot be used: {error}") from None
+        return np.zeros((1, *shape), np.float32)
+
     def compute(self, clip: Clip) -> npt.NDArray[np.float32]:
         """One recording as the door takes it (1, …) float32.  Raises :class:`TermsError`, ``audio.BrokenClip``."""
         from sotto.audio import read

@@ -15,7 +15,7 @@ from sotto.bench.cheating import cheat as run_cheat
 from sotto.bench.experiment import Experiment
 from sotto.bench.workbench import Workbench
 from sotto.console import escape, out
-from sotto.mpc.attacks import KINDS, Party, Place
+from sotto.mpc.attacks import KINDS, MEANINGS, Party, Place
 
 VERDICTS = {
     "caught": "Caught by a check: the session ended and no answer was taken.",
@@ -23,6 +23,7 @@ VERDICTS = {
     "harmless": "Harmless: the right answer came out.",
     "unanswered": "No answer came out, and the honest party noticed nothing.",
     "accepted": "Not noticed: Alice took a wrong answer.",
+    "allowed": "Allowed: a choice of input, which no protocol can tell from an honest one; the answer is that input's.",
     "hung": "The honest party waited far beyond its deadline.",
 }
 
@@ -58,6 +59,7 @@ def _list(experiment: Experiment, known: Mapping[Party, list[Place]], *, json: b
             table.add_row(party, escape(place.name), f"{place.size:,}", "query" if place.online else "before it")
     out.print(table)
     out.print(f"Kinds: {', '.join(KINDS)}.")
+    out.print(f"Without altering a message: {', '.join(MEANINGS)}.")
 
 
 def _as_json(experiment: Experiment, bench: Workbench, clip: Clip, cheated: Cheated) -> dict[str, object]:

@@ -80,7 +80,7 @@ def _parties() -> Mapping[str, Any]:
         adversarial.Alice(sensor, reveal="logits").ask(features, links["bob"])
 
     def bob(links: Mapping[str, Link]) -> None:
-        adversarial.Bob(classifier, sensor=fingerprint(sensor)).serve(links["alice"])
+        adversarial.Bob(classifier, sensor=fingerprint(sensor), reveal="logits").serve(links["alice"])
 
     return {"alice": alice, "bob": bob}
 

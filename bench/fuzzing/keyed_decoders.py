@@ -81,7 +81,7 @@ def _parties() -> Mapping[str, Any]:
         keyed.Alice(_key(), reveal="logits").ask(features, links["bob"])
 
     def bob(links: Mapping[str, Link]) -> None:
-        keyed.Bob(encrypted, fingerprint=_key().fingerprint).serve(links["alice"])
+        keyed.Bob(encrypted, fingerprint=_key().fingerprint, reveal="logits").serve(links["alice"])
 
     return {"alice": alice, "bob": bob}
 

@@ -88,4 +88,6 @@ def prepared(request: Request) -> Iterator[Prepared]:
         if terms is None:
             raise preparing.PreparationError(f"{folders.alice}: has no terms")
         front = registry.service(cell.paradigm).front(Own(folders.alice), terms)
+        if front is None:
+            raise preparing.PreparationError(f"{folders.alice}: has no front end")
         yield Prepared(cell, folders.bob, folders.alice, front.compute(clip))

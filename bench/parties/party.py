@@ -208,6 +208,7 @@ def _wish(orders: Orders, ports: Mapping[str, int]) -> Wish:
         bob=("127.0.0.1", ports["bob"]),
         dealer=("127.0.0.1", ports["dealer"]) if "dealer" in ports else None,
         paradigm=_EXPERIMENT,
+        mode="",
         reveal="logits",  # the most that a part may do; each says itself what it does
         seconds=orders.timeout,
         opening_seconds=orders.timeout,

@@ -23,6 +23,11 @@ from sotto.he.network.network import Floats
 from sotto.he.planning.noise import LARGE_LOGIT, LOGIT_STEP
 from sotto.link import FrameError
 
+
+class Overflowed(FrameError):
+    """An answer contradicts itself; that tells of the query, so that Bob must not see what Alice makes of it."""
+
+
 #: Slots of a batch that Alice leaves empty.
 SPARE_SLOTS = 16
 
@@ -59,7 +64,7 @@ def batched_logits(values: Slots, count: int) -> Floats:
 def _agree(difference: Slots, logits: Floats) -> None:
     largest = max(1.0, float(np.abs(logits).max()) / LARGE_LOGIT)
     if not np.maximum(np.abs(difference.real), np.abs(difference.imag)).max() <= LOGIT_STEP * largest:
-        raise FrameError(
+        raise Overflowed(
             "a decrypted answer contradicts itself, a value overflowed on the way: the query is unlike what Bob's model"
             " was calibrated on, or his answer is wrong"
         )

@@ -14,12 +14,24 @@ All run against the unmodified :class:`sotto.mpc.Alice`, :class:`sotto.mpc.Bob` 
 """
 
 from sotto.mpc.attacks.cheats import KINDS, Cheat, Kind, Party, Place
+from sotto.mpc.attacks.meanings import CHOICES_OF_INPUT, MEANINGS
 from sotto.mpc.attacks.parties import Run, run_parties
 from sotto.mpc.attacks.seed_search import Recovered, recover_features, recover_weights, search_seed
-from sotto.mpc.attacks.sweep import Adversary, Outcome, Sweep, Verdict, cheating_parties, every_cheat, tamper
+from sotto.mpc.attacks.sweep import (
+    Adversary,
+    Outcome,
+    Sweep,
+    Verdict,
+    cheating_parties,
+    every_cheat,
+    every_meaning,
+    tamper,
+)
 
 __all__ = [
+    "CHOICES_OF_INPUT",
     "KINDS",
+    "MEANINGS",
     "Adversary",
     "Cheat",
     "Kind",
@@ -32,6 +44,7 @@ __all__ = [
     "Verdict",
     "cheating_parties",
     "every_cheat",
+    "every_meaning",
     "recover_features",
     "recover_weights",
     "run_parties",

@@ -12,7 +12,8 @@ names a message of the session, ``relu2.sign`` or, where a name comes up more th
     reorder       sends it after the next one           delay         sends it late
     reflect       sends the peer's own words back       frame         damages the frame around it
 
-``consistent`` is the strongest against authentication: both sides then compute with the same wrong word.
+``consistent`` is the strongest against authentication: both sides then compute with the same wrong word.  The kind
+``meaning`` alters no message: its place is one of :data:`sotto.mpc.attacks.meanings.MEANINGS`.
 """
 
 from __future__ import annotations
@@ -33,9 +34,9 @@ from sotto.mpc.protocols.malicious import MaliciousEvaluation
 Party = Literal["alice", "bob"]
 Kind = Literal[
     "add", "consistent", "flip", "random", "zero", "short", "long", "drop", "repeat", "reorder", "delay", "reflect",
-    "frame",
+    "frame", "meaning",
 ]  # fmt: skip
-KINDS: tuple[Kind, ...] = get_args(Kind)
+KINDS: tuple[Kind, ...] = tuple(kind for kind in get_args(Kind) if kind != "meaning")  # of altering a message
 
 _DELAY_SECONDS = 0.05
 
@@ -50,7 +51,7 @@ class Cheat:
     seed: int = 0
 
     def __str__(self) -> str:
-        return f"{self.party}:{self.place}:{self.kind}"
+        return f"{self.party}:{self.place}" + (f":{self.kind}" if self.kind != "meaning" else "")
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ and the places at which each party speaks; then every cheat is tried in a fresh 
     unanswered  no class came out, and the honest party noticed nothing
     accepted    a wrong class came out and the honest party noticed nothing
     hung        the honest party was still waiting when its deadline had long passed
+    allowed     the cheater chose its input (:data:`sotto.mpc.attacks.CHOICES_OF_INPUT`), and the answer is that input's
 
 For a cheating Bob the honest party is Alice.  A cheating Alice is "accepted" when Bob served her to the end and what
 she read is not the answer to the question she asked: an answer that Bob did not mean to give.  Honest sessions in
@@ -34,6 +35,7 @@ from torch import nn
 from sotto.link import Link, LinkError, Listener, connect, listen
 from sotto.mpc.alice import Alice
 from sotto.mpc.attacks.cheats import KINDS, Cheat, Kind, Lies, LyingLink, Party, Place, shameless
+from sotto.mpc.attacks.meanings import CHOICES_OF_INPUT, MEANINGS, meant
 from sotto.mpc.attacks.parties import hear, process_of
 from sotto.mpc.bob import Bob
 from sotto.mpc.dealer import Dealer
@@ -44,7 +46,7 @@ from sotto.mpc.messages import Mode
 _LOOK_SECONDS = 0.5
 _START_SECONDS = 120.0  # three interpreters and torch
 
-Verdict = Literal["caught", "refused", "harmless", "unanswered", "accepted", "hung"]
+Verdict = Literal["caught", "refused", "harmless", "unanswered", "accepted", "hung", "allowed"]
 
 _CONTROL_EVERY = 100  # cheats, then an honest session
 
@@ -160,6 +162,8 @@ class Adversary:
         alice, bob = self._session(cheat)
         cheater, honest = (bob, alice) if cheat.party == "bob" else (alice, bob)
         verdict = _verdict(honest, alice.label, right)
+        if verdict in ("harmless", "accepted") and str(cheat) in CHOICES_OF_INPUT:
+            verdict = "allowed"
         if honest.milliseconds > self._patience * 1e3:
             verdict = "hung"
         said = honest.error or "nothing"
@@ -230,7 +234,8 @@ def _run_bob(parent: Connection, setting: _Setting) -> None:
                         setting.module, _lying(dealer, lies), input_shape=setting.input_shape, mode=setting.mode,
                         idle_timeout=setting.timeout,
                     )  # fmt: skip
-                    bob.answer(_lying(alice, lies))
+                    with meant(_meaning(lies), bob):
+                        bob.answer(_lying(alice, lies))
                     # The query is answered; what Alice says of it comes from her.
             except (MpcError, LinkError, RuntimeError, ValueError, TypeError) as caught:
                 error = _own(caught, lies.cheat)
@@ -239,6 +244,7 @@ def _run_bob(parent: Connection, setting: _Setting) -> None:
 
 def _run_alice(parent: Connection, setting: _Setting) -> None:
     dealer_port, bob_port = parent.recv()
+    agreed = Bob(setting.module, None, input_shape=setting.input_shape, mode=setting.mode).agreement
     parent.send((None, None))
     while True:
         lies = Lies(_of("alice", parent.recv()))
@@ -252,8 +258,9 @@ def _run_alice(parent: Connection, setting: _Setting) -> None:
                 _dial(bob_port, setting, "bob") as bob,
             ):
                 started = time.perf_counter()
-                alice = Alice(_lying(dealer, lies), mode=setting.mode)
-                label = int(alice.ask(setting.features, _lying(bob, lies)).labels[0])
+                alice = Alice(_lying(dealer, lies), mode=setting.mode, agreed=agreed)
+                with meant(_meaning(lies)):
+                    label = int(alice.ask(setting.features, _lying(bob, lies)).labels[0])
         except (MpcError, LinkError, RuntimeError, ValueError, TypeError) as caught:
             error = _own(caught, lies.cheat)
         parent.send((None, _said(error, label, lies, _milliseconds_since(started))))
@@ -285,6 +292,23 @@ def _milliseconds_since(started: float) -> float:
 
 def _of(party: Party, cheat: Cheat | None) -> Cheat | None:
     return cheat if cheat is not None and cheat.party == party else None
+
+
+def _meaning(lies: Lies) -> str:
+    """What the cheater starts from instead, "" for nothing else; it counts as what was altered."""
+    if lies.cheat is None or lies.cheat.kind != "meaning":
+        return ""
+    lies.altered = MEANINGS[str(lies.cheat)]
+    return str(lies.cheat)
+
+
+def every_meaning() -> list[Cheat]:
+    """Every cheat in well-formed messages, of both parties."""
+    found = []
+    for meaning in MEANINGS:
+        party, _, place = meaning.partition(":")
+        found.append(Cheat("bob" if party == "bob" else "alice", place, "meaning"))
+    return found
 
 
 def _lying(link: Link, lies: Lies) -> Any:

@@ -23,6 +23,7 @@ from sotto.mpc.crypten.torch_shim import load_crypten
 from sotto.mpc.crypten.triples import TripleClient
 from sotto.mpc.errors import ProtocolError, SessionBusy, reason
 from sotto.mpc.graph.plan import ModelPlan, Weights
+from sotto.mpc.graph.ranges import Ranges
 from sotto.mpc.messages import VERSION, Join, Reveal
 
 crypten = load_crypten()
@@ -42,6 +43,7 @@ class CryptenSession:
                 "CrypTen holds one session per process: close the other party first, or use a process each"
             )
         self.peer = peer
+        self.ranges: Ranges = ()
         self._plan = plan
         self._reveal = reveal
         self._cleanup = contextlib.ExitStack()
@@ -101,9 +103,7 @@ class CryptenSession:
         if self._reveal == "logits":
             return Answer(opened.argmax(axis=1).astype(np.int64), opened)
         labels = opened.round().astype(np.int64)
-        if ((labels < 0) | (labels >= self._plan.classes)).any():
-            raise ProtocolError("the answer is no class: a truncation went wrong or Bob cheated; ask again")
-        return Answer(labels)
+        return Answer(labels).warned(*self._plan.no_class(labels))
 
     def answer(self, examples: int) -> None:
         """Bob's side of a query of ``examples`` examples; what he receives is masked."""

@@ -8,6 +8,7 @@ herself.
 
 from __future__ import annotations
 
+import logging
 import threading
 from contextvars import ContextVar, Token
 from typing import Any, Self
@@ -29,6 +30,8 @@ from sotto.mpc.messages import Mode, Reveal
 crypten = load_crypten()
 
 ALICE, BOB = 0, 1
+
+log = logging.getLogger("sotto")
 
 _party: ContextVar[Party | None] = ContextVar("mpc party", default=None)
 _default_type = threading.Lock()
@@ -108,6 +111,8 @@ class Party:
                 raise ProtocolError("bob runs another model, or another input_limit, than alice: start both with one")
             self._door, self._network = alice, network
         answer = alice.ask(features.numpy(), self._peer)
+        for warning in answer.warnings:  # CrypTen's tensors have no room for them
+            log.warning("%s", warning)
         return torch.from_numpy(np.array(answer.labels if answer.scores is None else answer.scores))
 
     def _answer(self, recorded: fx.GraphModule, network: tuple[Any, ...], reveal: Reveal) -> None:

@@ -2,8 +2,8 @@
 
 A product carries 32 fractional bits until it is cut back to 16, so a value v is held as v · 2^32 for a moment
 and |v| must stay below 2^31 or the ring wraps.  Bob works out, from his weights and the public input limit, the
-largest value that any wire can take, and refuses a network that could come near; Alice refuses inputs beyond
-the limit.
+largest value that any wire can take, and refuses a network that could come near; Alice clips inputs to the
+limit.
 
 CrypTen's two-party truncation divides each share by itself.  The result is off by one unit in the last place at
 most, except with probability |x| · 2^16 / 2^64 per element, x being the word after truncation (v · 2^16): then
@@ -17,6 +17,7 @@ import math
 import numpy as np
 import numpy.typing as npt
 
+from sotto.link import as_numbers
 from sotto.mpc.errors import InputRefused, ModelRefused, PlanError
 from sotto.mpc.graph import plan as layers
 from sotto.mpc.graph.plan import Weights
@@ -26,13 +27,17 @@ DEFAULT_INPUT_LIMIT = 128.0
 LARGEST_VALUE = 2.0**30  # one bit below the ring's edge for a value with 32 fractional bits
 
 
-def checked_features(features: npt.ArrayLike, plan: layers.ModelPlan) -> npt.NDArray[np.float32]:
-    """``features`` as float32 (n, *input_shape).  Raises :class:`InputRefused`; never quotes a value."""
+def checked_features(
+    features: npt.ArrayLike, plan: layers.ModelPlan
+) -> tuple[npt.NDArray[np.float32], tuple[str, ...]]:
+    """``features`` as float32 (n, *input_shape) within the plan's limit, and warnings about values that had to change.
+
+    Raises :class:`InputRefused` for another shape, or for what is no array of numbers; never for a value.
+    """
     try:
-        with np.errstate(over="ignore"):
-            values = np.asarray(features, dtype=np.float32)
-    except (TypeError, ValueError):
-        raise InputRefused("the features are no array of numbers") from None
+        values, warnings = as_numbers(features, limit=plan.input_limit)
+    except ValueError as error:
+        raise InputRefused(str(error)) from None
     if values.ndim == 0 or values.shape[1:] != plan.input_shape:
         wanted = " × ".join(map(str, ("n", *plan.input_shape)))
         raise InputRefused(f"this network takes features of shape {wanted}, not {' × '.join(map(str, values.shape))}")
@@ -40,13 +45,7 @@ def checked_features(features: npt.ArrayLike, plan: layers.ModelPlan) -> npt.NDA
         plan.require_batch(len(values))
     except PlanError as error:
         raise InputRefused(str(error)) from None
-    if not np.isfinite(values).all():
-        raise InputRefused("the features hold NaN or infinity: check the recording and the normalisation")
-    if np.abs(values).max() > plan.input_limit:
-        raise InputRefused(
-            f"the features leave the range ±{plan.input_limit:g} this network is declared for: normalise them"
-        )
-    return values
+    return values, warnings
 
 
 def require_range(plan: layers.ModelPlan, weights: Weights) -> None:

@@ -68,15 +68,16 @@ class FixedPointModel:
 
         Raises :class:`sotto.mpc.InputRefused` like :meth:`sotto.mpc.Alice.ask`.
         """
-        words = ring.encode(checked_features(features, self._plan))
+        values, warnings = checked_features(features, self._plan)
+        words = ring.encode(values)
         step = self._program.part
         output = np.concatenate([self._run(words[start : start + step]) for start in range(0, len(words), step)])
         after = self._program.formats[self._program.output]
         if self._program.index_bits is None:
             scores = ring.decode(output, after.fraction, after.divisor).astype(np.float32)
-            return Answer(scores.argmax(axis=1).astype(np.int64), scores)
+            return Answer(scores.argmax(axis=1).astype(np.int64), scores, warnings)
         low = output[:, 0] & np.uint64((1 << self._program.index_bits) - 1)
-        return Answer(self._program.classes - 1 - low.astype(np.int64))
+        return Answer(self._program.classes - 1 - low.astype(np.int64), warnings=warnings)
 
     def _run(self, inputs: Words) -> Words:
         """All steps on words (n, *input_shape): the output register (n, *shape)."""

@@ -29,7 +29,7 @@ from sotto.mpc.errors import InputRefused, PlanError, ProtocolError, reason
 from sotto.mpc.fss import dcf
 from sotto.mpc.graph.plan import ModelPlan, Shape, Weights
 from sotto.mpc.graph.program import WORD_BITS, Program, compile_program
-from sotto.mpc.graph.ranges import value_ranges
+from sotto.mpc.graph.ranges import Ranges, value_ranges
 from sotto.mpc.messages import RANGES_BYTES, TERMS_BYTES, VERSION, Join, Mode, Query, RangesMessage, Reveal, Terms
 from sotto.mpc.sharing import ring
 from sotto.mpc.sharing.ring import WORD_BYTES, Words
@@ -173,6 +173,11 @@ class MaskedSession(ABC):
         self._waiting -= self._bytes(examples)
         return self._stock[examples].popleft()
 
+    @property
+    def ranges(self) -> Ranges:
+        """Those that Bob declared."""
+        return self._program.ranges
+
     def read(self, opened: Words) -> Answer:
         """The answer that the opened output register stands for."""
         program = self._program
@@ -181,9 +186,7 @@ class MaskedSession(ABC):
             scores = ring.decode(opened, after.fraction, after.divisor).astype(np.float32)
             return Answer(scores.argmax(axis=1).astype(np.int64), scores)
         index = program.classes - 1 - (opened[:, 0] >> np.uint64(WORD_BITS - program.index_bits)).astype(np.int64)
-        if (index < 0).any():
-            raise ProtocolError("the answer is no class: the other party departed from the protocol; ask again")
-        return Answer(index)
+        return Answer(index).warned(*program.plan.no_class(index))
 
     def close(self) -> None:
         """Forget what was prepared; harmless when closed already.  Links stay open."""

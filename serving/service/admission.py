@@ -23,6 +23,7 @@ class Admission:
         self._limits = orders.limits
         self._hosted = hosted
         self._starts: defaultdict[str, deque[float]] = defaultdict(deque)
+        self._stocked: defaultdict[str, deque[float]] = defaultdict(deque)
 
     def check(self, arrival: Arrival, hello: Hello, waiting: Collection[Arrival]) -> None:
         """Raise :class:`Refused` unless the client may have a session, or wait for one."""
@@ -40,6 +41,19 @@ class Admission:
         if sum(other.client == client for other in waiting) >= self._limits.per_client:
             raise Refused(f"{self._limits.per_client} of this client's sessions wait already: try again later")
 
+    def may_take_stock(self, client: str) -> bool:
+        """Whether another session of this Alice's may be served from the dealer's stock; it counts as one."""
+        taken, now = self._stocked[client], time.monotonic()
+        while taken and taken[0] < now - 3600:
+            taken.popleft()
+        if len(taken) >= self._limits.stocked_per_hour:
+            return False
+        taken.append(now)
+        if len(self._stocked) > _MOST_CLIENTS:
+            for name in [name for name, times in self._stocked.items() if not times or times[-1] < now - 3600]:
+                del self._stocked[name]
+        return True
+
     def why_it_waited(self, arrival: Arrival, running: int) -> str:
         """What a client is told whose time to wait is over."""
         seconds = self._limits.wait_seconds
@@ -51,8 +65,7 @@ class Admission:
     def _check_party(self, hello: Hello) -> None:
         if hello.role not in ("alice", "bob"):
             raise Refused("the dealer serves alice and bob")
-        # An Alice who takes Bob's mode does not know it yet; what is dealt is in his.
-        if hello.mode not in self._hosted.modes and (hello.mode or hello.role == "bob"):
+        if hello.mode not in self._hosted.modes:
             served = ", ".join(self._hosted.modes)
             raise Refused(f"the dealer does not serve mode '{printable(hello.mode, 40)}': {served}")
 
@@ -76,7 +89,7 @@ def partner(arrival: Arrival, waiting: Iterable[Arrival]) -> Arrival | None:
         if hello is None or theirs is None or theirs.session != hello.session or theirs.role == hello.role:
             continue
         alices, bobs = (hello, theirs) if hello.role == "alice" else (theirs, hello)
-        if alices.mode not in ("", bobs.mode):
+        if alices.mode != bobs.mode:
             continue
         names = [(hello.peer, other.identity), (theirs.peer, arrival.identity)]
         if all(identity is None or identity.name == name for name, identity in names):

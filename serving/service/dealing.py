@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
+from typing import Self
 
 from sotto.link import Link
 from sotto.mpc import Dealer, Stock
@@ -19,6 +21,12 @@ class Dealing:
         self._idle = idle_seconds
         if self.modes != ("crypten",):
             dcf.warm_up()  # once for all sessions
+
+    def fresh(self) -> Self:
+        """The same without a stock."""
+        other = copy.copy(self)
+        other._stock = None
+        return other
 
     def serve(self, mode: str, alice: Link, bob: Link) -> None:
         known = mpc_modes.require_mode(mode)

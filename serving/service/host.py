@@ -229,6 +229,9 @@ class _Host:
 
     def _fork(self, clients: dict[str, Arrival]) -> None:
         """A session for clients that wait.  Raises ``OSError`` when the system has no room for it; they wait still."""
+        hosted = self._hosted
+        if self._orders.role == "dealer" and not self._admission.may_take_stock(clients["alice"].client):
+            hosted = hosted.fresh()
         reading, writing = os.pipe()
         # The session must not miss it when it is asked to end before it can listen; run_session lets the signal in.
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
@@ -240,7 +243,7 @@ class _Host:
             os.close(writing)
             raise
         if pid == 0:
-            self._become_session(clients, reading, writing)
+            self._become_session(clients, hosted, reading, writing)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
         os.close(writing)
         os.set_blocking(reading, False)
@@ -255,7 +258,7 @@ class _Host:
         waited = (now - min(arrival.began for arrival in clients.values())) * 1e3
         self._tell(Opened(running.number, ", ".join(names), pid, len(self._running), waited))
 
-    def _become_session(self, clients: dict[str, Arrival], reading: int, writing: int) -> None:
+    def _become_session(self, clients: dict[str, Arrival], hosted: Any, reading: int, writing: int) -> None:
         """In the child: let go of everything that is not this session's, then serve it; never returns."""
         try:
             os.close(reading)
@@ -270,7 +273,7 @@ class _Host:
             links = {role: each.link(timeout=seconds, shape=shape, peer=role) for role, each in clients.items()}
             hello = clients["bob" if self._orders.role == "dealer" else "alice"].hello
             if hello is not None:
-                run_session(self._orders, self._hosted, links, hello, writing)
+                run_session(self._orders, hosted, links, hello, writing)
         finally:
             os._exit(70)
 

@@ -70,6 +70,9 @@ class DealerHosted(Protocol):
     def serve(self, mode: str, alice: Link, bob: Link) -> None:
         """One session, until Alice closes."""
 
+    def fresh(self) -> DealerHosted:
+        """The same without what was made ahead of time."""
+
 
 @dataclass(frozen=True)
 class Orders:

@@ -6,9 +6,12 @@ import json as json_module
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, cast
 
+import numpy as np
+import numpy.typing as npt
 import typer
 
 from sotto.audio import Clip
@@ -28,9 +31,8 @@ from sotto.commands.party_options import (
 from sotto.configuration import Config
 from sotto.console import escape, out, say
 from sotto.link import LinkError
-from sotto.mpc import ProtocolError
 from sotto.recordings import require_speech
-from sotto.serving import asking
+from sotto.serving import asking, registry
 from sotto.serving.adapters import Own
 from sotto.serving.asking import Wish
 from sotto.serving.terms import Reveal as RevealKind
@@ -59,7 +61,12 @@ def alice(
     dealer_name: DealerName = None,
     token_file: Token = None,
     timeout: Annotated[float, typer.Option("--timeout", min=0.1, help="Seconds any single wait may take.")] = 60.0,
-    retries: Annotated[int, typer.Option("--retries", min=0, help="New sessions after one that failed.")] = 0,
+    retries: Annotated[
+        int,
+        typer.Option(
+            "--retries", min=0, help="New sessions after one that failed between two queries; no clip is asked twice."
+        ),
+    ] = 0,
     json: Json = False,
     config: Config = None,
 ) -> None:
@@ -78,10 +85,11 @@ def alice(
     if own and not own.is_dir():
         raise typer.BadParameter(f"{own} is not a folder", param_hint="--own")
     terms = read_terms(own) if own else None
+    name = paradigm or (terms.paradigm if terms else "mpc")
     wish = Wish(
         bob=where,
-        paradigm=paradigm or (terms.paradigm if terms else "mpc"),
-        mode=mode or (terms.mode if terms else "malicious" if paradigm in ("", "mpc") else ""),
+        paradigm=name,
+        mode=mode or (terms.mode if terms and terms.paradigm == name else registry.paradigm(name).modes[0]),
         reveal=cast(RevealKind, reveal),
         dealer=dealer_at,
         keys=keys,
@@ -92,51 +100,98 @@ def alice(
         opening_seconds=max(timeout, 45.0),
         token=read_token(token_file),
     )
-    _show(_ask(wish, Own(own, wish.reveal), clips, retries), json=json)
+    asked = _Asked(wish, Own(own, wish.reveal), clips)
+    try:
+        asked.run(retries)
+    finally:
+        _show(asked.answers, json=json)
+    if asked.problems:
+        raise typer.Exit(1)
 
 
-def _ask(wish: Wish, own: Own, clips: Sequence[Path], retries: int) -> list[dict[str, object]]:
-    """The answers, in one session, or after a failure in another one for the clips that are left."""
-    answered: list[dict[str, object]] = []
-    pause = _FIRST_PAUSE
-    while True:
-        try:
-            with asking.session(wish, own) as session:
-                for clip in clips[len(answered) :]:
-                    answered.append(_ask_one(session, clip))
-            return answered
-        except (LinkError, ProtocolError) as error:
-            if not retries:
-                raise
-            retries -= 1
-            say(f"{error}; asking again in {pause:g} s, {retries} more times")
-            time.sleep(pause)
-            pause = min(2 * pause, _LONGEST_PAUSE)
+@dataclass
+class _Asked:
+    """One command's questions: features first, so that nothing in a session waits for them, then query after query."""
+
+    wish: Wish
+    own: Own
+    clips: Sequence[Path]
+    answers: list[dict[str, object]] = field(default_factory=list)
+    problems: bool = False
+    _features: list[npt.NDArray[np.float32]] = field(default_factory=list)
+    _instead: list[str] = field(default_factory=list)
+    _asking: bool = False
+
+    def run(self, retries: int) -> None:
+        """Ask about every clip, in one session, or after a failure in another one for the clips that are left.
+
+        A clip that was being asked when a session failed is not asked again: who can make a session fail would get a
+        query more each time.
+        """
+        front = asking.front_before(self.wish, self.own)
+        if front:  # a clip that gives no features is refused here, before anybody hears of it
+            self._features = [front.compute(_clip(path)) for path in self.clips]
+            self._instead = [""] * len(self.clips)
+        pause = _FIRST_PAUSE
+        while len(self.answers) < len(self.clips):
+            try:
+                self._session()
+            except LinkError as error:
+                if self._asking or not retries:
+                    raise
+                retries -= 1
+                say(f"{error}; asking again in {pause:g} s, {retries} more times")
+                time.sleep(pause)
+                pause = min(2 * pause, _LONGEST_PAUSE)
+
+    def _session(self) -> None:
+        with asking.session(self.wish, self.own) as session:
+            self.wish = replace(self.wish, terms=session.terms)  # another session is about the same
+            if not self._features:
+                for path in self.clips:
+                    self._features.append(session.features(_clip(path)))
+                    self._instead.append("; ".join(session.problems))
+                    session.problems.clear()
+            for number in range(len(self.answers), len(self.clips)):
+                self._ask(session, number)
+
+    def _ask(self, session: asking.Session, number: int) -> None:
+        session.prepare()
+        started = time.perf_counter()
+        self._asking = True
+        answer = session.ask(self._features[number])
+        self._asking = False
+        elapsed = (time.perf_counter() - started) * 1e3
+        problem = self._instead[number]
+        label = int(answer.labels[0])
+        found: dict[str, object] = {
+            "clip": str(self.clips[number]),
+            "answer": None if problem else session.name(label),
+            "label": None if problem else label,
+            "milliseconds": round(elapsed, 3),
+            "paradigm": session.terms.paradigm,
+            "mode": session.terms.mode,
+            "warnings": [problem, "zeros were asked about instead, so that bob sees no difference"]
+            if problem
+            else list(answer.warnings),
+        }
+        if answer.scores is not None and not problem:
+            found["scores"] = [float(score) for score in answer.scores[0]]
+        self.problems |= bool(problem)
+        self.answers.append(found)
 
 
-def _ask_one(session: asking.Session, clip: Path) -> dict[str, object]:
-    features = session.features(Clip(id=clip.name, path=clip))
-    session.prepare()
-    started = time.perf_counter()
-    answer = session.ask(features)
-    elapsed = (time.perf_counter() - started) * 1e3
-    label = int(answer.labels[0])
-    found: dict[str, object] = {
-        "clip": str(clip),
-        "answer": session.classes[label] if session.classes else str(label),
-        "label": label,
-        "milliseconds": round(elapsed, 3),
-        "paradigm": session.terms.paradigm,
-        "mode": session.terms.mode,
-    }
-    if answer.scores is not None:
-        found["scores"] = [float(score) for score in answer.scores[0]]
-    return found
+def _clip(path: Path) -> Clip:
+    return Clip(id=path.name, path=path)
 
 
 def _show(answers: Sequence[dict[str, object]], *, json: bool) -> None:
+    for answer in answers:
+        for warning in cast(list[str], answer["warnings"]):
+            say(f"{answer['clip']}: {warning}")
     if json:
         sys.stdout.write(json_module.dumps(answers, indent=1) + "\n")
         return
     for answer in answers:
-        out.print(f"{escape(str(answer['clip']))}: [bold]{escape(str(answer['answer']))}[/bold]", soft_wrap=True)
+        shown = answer["answer"] if answer["answer"] is not None else "no answer"
+        out.print(f"{escape(str(answer['clip']))}: [bold]{escape(str(shown))}[/bold]", soft_wrap=True)

@@ -7,15 +7,16 @@ import sys
 
 import pytest
 
-from sotto.bench.adapters import EXPERIMENTS, NAMES
+from sotto.bench.adapters import EXPERIMENTS
 from sotto.bench.suite import attackable, cells
+from sotto.serving import registry
 
 
 @pytest.mark.parametrize("preset", ["quick", "full"])
 def test_every_paradigm_has_cells_and_none_twice(preset):
-    found = [str(cell) for cell in cells(NAMES, preset)]
+    found = [str(cell) for cell in cells(registry.names(), preset)]
     assert len(set(found)) == len(found)
-    assert {name.split("/")[0] for name in found} == set(NAMES)
+    assert {name.split("/")[0] for name in found} == set(registry.names())
 
 
 def test_every_attack_on_the_list_belongs_to_its_paradigm():

@@ -322,3 +322,11 @@ def test_a_query_between_two_processes(material, classifier, tmp_path):
     assert np.array_equal(labels, classifier.predict(hashes))
     assert np.allclose(scores, classifier.decision_function(hashes), atol=1e-6)
     assert sent > len(x) * bytes_per_hash(3, 384)
+
+
+@pytest.mark.parametrize(("value", "taken"), [(np.nan, 0.0), (np.inf, 2.0**64), (1e300, 2.0**64)])
+def test_values_that_are_not_finite_or_huge_are_replaced_with_a_warning(link_to, material, classifier, value, taken):
+    link, _ = link_to(Bob(classifier))
+    odd = Alice(material.key).ask(np.full((1, 12), value), link)
+    assert len(odd.warnings) == 1
+    assert odd.labels.tolist() == Alice(material.key).ask(np.full((1, 12), taken), link).labels.tolist()

@@ -220,7 +220,7 @@ def test_values_outside_the_range_are_clipped_and_counted(session, make_features
 
 
 @pytest.mark.parametrize(
-    "features", [np.zeros((2, 5)), np.zeros(6), np.zeros((0, 6)), np.full((1, 6), np.nan), np.full((1, 6), np.inf)]
+    "features", [np.zeros((2, 5)), np.zeros(6), np.zeros((0, 6)), np.full((1, 6), 1j), [["features"] * 6]]
 )
 def test_features_that_do_not_fit_are_refused_before_anything_is_sent(session, features):
     alice, link = session
@@ -228,6 +228,29 @@ def test_features_that_do_not_fit_are_refused_before_anything_is_sent(session, f
     with pytest.raises(ValueError, match="features"):
         alice.ask(features, link)
     assert link.traffic == before
+
+
+@pytest.mark.parametrize(("value", "taken"), [(np.nan, 0.0), (np.inf, 1.0), (-np.inf, -1.0)])
+def test_values_that_are_not_finite_are_replaced_with_a_warning(session, value, taken):
+    alice, link = session
+    answer = alice.ask(np.full((1, 6), value), link)
+    assert answer.labels.tolist() == alice.ask(np.full((1, 6), taken), link).labels.tolist()
+    assert answer.warnings == ("6 of 6 feature values are NaN or infinite: check the recording",)
+
+
+@pytest.mark.parametrize("agreed", [{"inputs": 7}, {"classes": 4}])
+def test_a_model_of_another_size_than_agreed_gets_no_keys(honest_bob, agreed):
+    left, right = pair(timeout=20)
+
+    def serve():
+        right.receive("he.hello", limit=4096)
+        right.send("he.model", encode(Published(honest_bob.description)))
+        right.receive("he.keys", limit=4096)
+
+    bob = Threaded(serve)
+    with pytest.raises(FrameError, match="another size than he named"):
+        Alice(threads=1, timeout=20, **agreed).prepare(left)
+    assert isinstance(bob.ended(), PeerError)
 
 
 def test_serve_ends_when_alice_leaves(opened):
@@ -313,7 +336,6 @@ DISHONEST = [
     (lambda context, parameters: bytes(1000), "malformed ciphertext|another size"),
     (lambda context, parameters: lowered(context, parameters, [0.1] * 4), "another size"),
     (lambda context, parameters: lowered(context, parameters, [0.1] * 4000), "another size"),
-    (lambda context, parameters: lowered(context, parameters, [1.9] * 3), "exceeds the bound"),
     (lambda context, parameters: ts.ckks_vector(context, [0.1] * 3).serialize(), "announced .* at most"),
 ]
 
@@ -328,6 +350,8 @@ def test_answers_that_cannot_be_honest_are_refused_and_bob_is_not_told(honest_bo
         right.send("he.model", encode(Published(description)))
         context = public_context(receive_keys(right, parameters.key_bytes, 60), parameters, threads=1)
         right.send("he.ready", encode(Ready(VERSION)))
+        right.receive("he.query", limit=10_000_000)
+        right.send("he.answer", encode(Reply(VERSION, lowered(context, parameters, [1.9] * 3))))
         for reply, _ in DISHONEST:
             right.receive("he.query", limit=10_000_000)
             right.send("he.answer", encode(Reply(VERSION, reply(context, parameters))))
@@ -335,6 +359,8 @@ def test_answers_that_cannot_be_honest_are_refused_and_bob_is_not_told(honest_bo
 
     bob = Threaded(malicious)
     alice = Alice(threads=1, timeout=60)
+    (warning,) = alice.ask(make_features(1, 6), left).warnings
+    assert "exceeds the bound" in warning  # she goes on: that a logit is too large tells of her features
     for _, reason in DISHONEST:
         with pytest.raises(FrameError, match=reason):
             alice.ask(make_features(1, 6), left)

@@ -75,15 +75,21 @@ class NoRoom(Echo):
 
 
 class EchoFile(Echo):
-    """Its mode stands in a file, so that a reload can be seen."""
+    """Its model's name stands in a file, so that a reload can be seen."""
 
     def __init__(self, path):
         super().__init__()
-        self.terms = Terms(paradigm="echo", mode=path.read_text())
+        self.terms = Terms(paradigm="echo", mode="plain", model=path.read_text())
 
 
 class EchoDealer:
     modes = ("plain",)
+    kind = b" dealt"
+
+    def fresh(self):
+        other = EchoDealer()
+        other.kind = b" freshly dealt"
+        return other
 
     def serve(self, mode, alice, bob):
         names = [link.identity.name if link.identity else "" for link in (alice, bob)]
@@ -92,7 +98,7 @@ class EchoDealer:
                 bob.receive("deal", limit=0)
             except LinkClosed:
                 return
-            bob.send("dealt", f" dealt to {names}".encode())
+            bob.send("dealt", self.kind + f" to {names}".encode())
 
 
 @contextlib.contextmanager
@@ -111,6 +117,13 @@ def host(load=Echo, role="bob", **settings):
         running.stop()
 
 
+def dealing(modes):
+    """A real dealer of mpc."""
+    from sotto.serving.service.dealing import Dealing
+
+    return Dealing(modes, None, 30.0)
+
+
 def dealing_pair(keys=None, **limits):
     """Contexts of a dealer, and of a Bob at that dealer."""
 
@@ -126,7 +139,9 @@ def dealing_pair(keys=None, **limits):
 
 
 def wish(address, **changes):
-    return Wish(**{"bob": address, "paradigm": "echo", "seconds": 20.0, "opening_seconds": 20.0, **changes})
+    return Wish(
+        **{"bob": address, "paradigm": "echo", "mode": "plain", "seconds": 20.0, "opening_seconds": 20.0, **changes}
+    )
 
 
 @contextlib.contextmanager
@@ -147,7 +162,7 @@ def begin(links, text):
 
 
 def hello(**changes):
-    return encode(Hello(**{"role": "alice", "paradigm": "echo", "mode": "", "session": new_session(), **changes}))
+    return encode(Hello(**{"role": "alice", "paradigm": "echo", "mode": "plain", "session": new_session(), **changes}))
 
 
 def report_of(running, kind, which=lambda report: True, seconds=30.0):

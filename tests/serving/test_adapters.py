@@ -17,9 +17,8 @@ from sotto.serving import asking, registry
 from sotto.serving.adapters import Offer, Own
 from sotto.serving.errors import DoorError
 from sotto.serving.folders import KEY_FILE, MODEL_FILE, SENSOR_FILE, write_calibration
-from sotto.serving.service.dealing import Dealing
 from sotto.serving.terms import FrontEnd, read_terms, write_terms
-from tests.serving.parties import host, wish
+from tests.serving.parties import dealing, host, wish
 
 CLASSES = ("calm", "angry", "happy")
 
@@ -42,10 +41,6 @@ def load(offer):
     return registry.host(offer)
 
 
-def dealing(modes):
-    return Dealing(modes, None, 30.0)
-
-
 def _model(path, architecture, spec, arguments, normalisation=None):
     torch.manual_seed(3)
     module = build(architecture, arguments | {"classes": 3}).eval()
@@ -60,7 +55,15 @@ def _model(path, architecture, spec, arguments, normalisation=None):
 def _ask(address, folders, clip, name, mode="", dealer=None, own=True):
     terms = read_terms(folders / "alice") if own else None
     with asking.session(
-        wish(address, paradigm=name, mode=mode, dealer=dealer, terms=terms, seconds=60.0, opening_seconds=60.0),
+        wish(
+            address,
+            paradigm=name,
+            mode=mode or registry.paradigm(name).modes[0],
+            dealer=dealer,
+            terms=terms,
+            seconds=60.0,
+            opening_seconds=60.0,
+        ),
         Own(folders / "alice" if own else None),
     ) as session:
         features = session.features(clip)

@@ -84,8 +84,10 @@ def test_a_difference_is_named_and_changes_the_fingerprint(changes, said):
 
 
 def test_what_fits_fits():
-    hello = Hello(role="alice", paradigm="mpc", mode="", session=new_session(), terms=TERMS.fingerprint)
+    hello = Hello(role="alice", paradigm="mpc", mode=TERMS.mode, session=new_session(), terms=TERMS.fingerprint)
     require_fit(hello, TERMS)
+    with pytest.raises(Refused, match="alice wants mode ''"):
+        require_fit(msgspec.structs.replace(hello, mode=""), TERMS)
     with pytest.raises(Refused, match="bob serves"):
         require_fit(msgspec.structs.replace(hello, terms="0" * 32), TERMS)
 

@@ -2,8 +2,10 @@
 
 Alice and Bob in turn alter each message they send in a session, in every way of :mod:`sotto.mpc.attacks.cheats`, each
 time in a fresh session on the latency table's networks with PyTorch's initial weights and a random input: what is
-noticed does not depend on values.  ``outcomes.csv`` lists every cheat.  Quick: the kinds that are noticed without
-waiting, stock CrypTen on ``depinto`` only; full: all kinds, so that messages which never come are waited for.
+noticed does not depend on values.  Then each starts from something else than was agreed on
+(:mod:`sotto.mpc.attacks.meanings`); what is a choice of input counts as ``allowed``.  ``outcomes.csv`` lists every
+cheat.  Quick: the kinds that are noticed without waiting, stock CrypTen on ``depinto`` only; full: all kinds, so that
+messages which never come are waited for.
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ from sotto.bench.request import Request
 from sotto.bench.results import write_whole
 from sotto.bench.row import Row
 from sotto.bench.table_networks import TableNetwork
-from sotto.mpc.attacks import KINDS, Kind, Outcome, Verdict, cheating_parties, every_cheat
+from sotto.mpc.attacks import KINDS, Kind, Outcome, Verdict, cheating_parties, every_cheat, every_meaning
 from sotto.mpc.experiment import SECURITY
 
 DESCRIPTION = (
@@ -62,7 +64,7 @@ def _sweep(mode: mpc.Mode, network: TableNetwork, kinds: tuple[Kind, ...], seed:
     with cheating_parties(module, network.input_shape, features, mode=mode, timeout=_TIMEOUT) as adversary:
         before = adversary.honest()
         places = {party: own[:: -(-len(own) // _MESSAGES_AT_MOST)] for party, own in before.places.items()}
-        cheats = every_cheat(places, kinds)
+        cheats = [*every_cheat(places, kinds), *every_meaning()]
         for number, outcome in enumerate(adversary.sweep(cheats, before), 1):
             outcomes.append(outcome)
             if number % 100 == 0 or number == len(cheats):

@@ -5,6 +5,7 @@ import pytest
 import torch
 from torch import nn
 
+from sotto.mpc.attacks import CHOICES_OF_INPUT, MEANINGS, every_meaning
 from sotto.mpc.attacks.cheats import KINDS, Cheat
 from sotto.mpc.attacks.sweep import cheating_parties, every_cheat, tamper
 
@@ -101,3 +102,16 @@ def test_every_kind_at_every_place(mode):
     _, outcomes = run(mode, KINDS, 1.0)
     assert explained(outcomes, "accepted") == []
     assert explained(outcomes, "hung") == []
+
+
+@pytest.mark.parametrize("mode", ["malicious", "semi-honest", "crypten"])
+def test_what_contradicts_the_terms_is_refused_and_a_choice_of_input_is_allowed(mode):
+    with cheating_parties(network(), (2, 6), FEATURES, mode=mode, timeout=3.0) as adversary:
+        before = adversary.honest()
+        outcomes = {str(outcome.cheat): outcome for outcome in adversary.sweep(every_meaning(), before)}
+    assert set(outcomes) == set(MEANINGS)
+    verdicts = {name: outcome.verdict for name, outcome in outcomes.items()}
+    assert {name for name, verdict in verdicts.items() if verdict == "allowed"} == CHOICES_OF_INPUT, outcomes
+    refused = set(MEANINGS) - CHOICES_OF_INPUT - ({"bob:ranges"} if mode == "crypten" else set())
+    assert {name for name, verdict in verdicts.items() if verdict == "refused"} == refused, outcomes
+    assert all("terms" in outcomes[name].said for name in refused)

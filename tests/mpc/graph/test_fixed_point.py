@@ -78,10 +78,19 @@ def test_truncation_goes_wrong_as_rarely_as_stated_and_by_as_much(exponent):
     assert ((error[wrong] - 2**48).abs() <= 1).all()
 
 
-def test_features_at_the_limit_go_in_and_beyond_it_do_not():
+def test_features_at_the_limit_go_in_and_beyond_it_are_clipped_with_a_warning():
     plan, _ = trace(nn.Linear(4, 2), (4,), input_limit=8.0)
     x = np.full((2, 4), -8.0)
-    assert fixed_point.checked_features(x, plan).dtype == np.float32
-    with pytest.raises(InputRefused, match="normalise") as refused:
-        fixed_point.checked_features(x * 1.001, plan)
-    assert "8.008" not in str(refused.value)  # no value of hers in a message
+    values, warnings = fixed_point.checked_features(x, plan)
+    assert (values.dtype, warnings) == (np.float32, ())
+    values, (warning,) = fixed_point.checked_features(x * 1.001, plan)
+    assert (values == -8.0).all()
+    assert warning.startswith("8 of 8 feature values lay outside [-8, 8]")
+    assert "8.008" not in warning  # no value of hers in a message
+    odd = np.array([[np.nan, np.inf, -np.inf, 3.0]])
+    values, (warning,) = fixed_point.checked_features(odd, plan)
+    assert values.tolist() == [[0.0, 8.0, -8.0, 3.0]]
+    assert warning.startswith("3 of 4 feature values are NaN or infinite")
+    for other in (x[:, :3], x[0], x[:0], "speech", x * 1j):
+        with pytest.raises(InputRefused):
+            fixed_point.checked_features(other, plan)

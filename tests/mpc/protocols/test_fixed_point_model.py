@@ -79,10 +79,13 @@ def test_parts_of_a_large_query_do_not_show():
     assert np.array_equal(whole, np.concatenate([model.answer(part[None]).labels for part in features]))
 
 
-def test_it_refuses_what_the_parties_refuse():
+def test_it_takes_and_refuses_what_the_parties_do():
     model = FixedPointModel.of(build("depinto"), (40,), input_limit=4.0)
     with pytest.raises(InputRefused):
-        model.answer(np.full((1, 40), 5.0, np.float32))
+        model.answer(np.full((1, 41), 4.0, np.float32))
+    beyond, at = (model.answer(np.full((1, 40), value, np.float32)) for value in (5.0, 4.0))
+    assert beyond.labels.tolist() == at.labels.tolist()
+    assert (len(beyond.warnings), at.warnings) == (1, ())
     huge = nn.Linear(2, 2)
     with torch.no_grad():
         huge.weight.fill_(1e9)

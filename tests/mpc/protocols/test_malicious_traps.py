@@ -2,18 +2,22 @@
 
 import re
 import threading
+import time
 
 import malicious_parties as parties
 import numpy as np
 import pytest
+import torch
 from malicious_cheats import EXAMPLE, PATIENCE, Once, attempt, flip, right_class, rushing
 from malicious_parties import Dealt, Trio, observed
 from networks import tiny
 
 from sotto.link import LinkError, pair
 from sotto.mpc.errors import CheatingDetected
+from sotto.mpc.graph.program import Compare, Ranked
 from sotto.mpc.protocols import malicious
 from sotto.mpc.protocols.malicious_session import _masked
+from sotto.mpc.protocols.semi_honest import weight_words
 from sotto.mpc.sharing.authenticated import opened_minus
 from sotto.mpc.sharing.commitment import NONCE_BYTES
 
@@ -203,6 +207,22 @@ def test_an_alice_beyond_the_limit_is_not_noticed_and_gets_a_class_and_nothing_e
         assert int(result[0, 0]) >> 64 - program.index_bits in range(program.classes)
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_an_alice_beyond_the_limit_can_read_a_bit_of_a_weight(seed):
+    """What the threat model says of her: each class can be an exact bit, here the lowest of a difference of weights."""
+    torch.manual_seed(seed)
+    program, weights = parties.compiled(torch.nn.Sequential(torch.nn.Linear(4, 2)).eval(), (4,))
+    sign = next(step for step in program.steps if isinstance(step, Compare))
+    ranked = next(step for step in program.steps if isinstance(step, Ranked))
+    (multipliers,) = weight_words(program, weights)[0].values()
+    at_zero = run_evaluations(program, weights, np.zeros((1, 4), np.uint64))[-1]
+    for place in range(4):
+        words = np.zeros((1, 4), np.uint64)
+        words[0, place] = 1 << (sign.width - 1 - ranked.bits)  # the lowest bit lands on the sign, all others beyond it
+        other = run_evaluations(program, weights, words)[-1] != at_zero
+        assert other.item() == ((multipliers[0, place] ^ multipliers[1, place]) & np.uint64(1) == 1)
+
+
 def test_a_bundle_serves_one_query():
     run_evaluations(*parties.compiled(tiny(), (4,)), twice=True)
 
@@ -238,7 +258,8 @@ def test_bobs_stock_is_gone_too_when_alice_cheated():
     with Trio(tiny(), (4,), timeout=PATIENCE, alter={"alice": Once("output.masked", flip(0.0))}) as trio:
         for _ in range(2):
             trio.alice.provision(trio.link)
-        session = trio.bob._session
+        while not (session := trio.bob._session):  # which is his again once he has told her that he is ready
+            time.sleep(0.001)
         with pytest.raises((LinkError, CheatingDetected)):
             trio.ask(EXAMPLE)
         assert isinstance(trio.ending("bob"), CheatingDetected)

@@ -196,3 +196,12 @@ def test_a_rate_is_kept():
                 pass
         with pytest.raises(PeerError, match="2 sessions a minute"), session(address):
             pass
+
+
+def test_an_alice_who_has_had_her_share_of_the_stock_is_dealt_fresh_bundles():
+    with dealing_pair(stocked_per_hour=2) as (_, dealer_at, _, address):
+        said = []
+        for _ in range(3):
+            with session(address, dealer=dealer_at) as links:
+                said.append(ask(links, b"x"))
+    assert [b"freshly" in text for text in said] == [False, False, True]

@@ -88,19 +88,19 @@ def _get(address, path):
 
 def test_a_reload_takes_new_clients_and_drops_no_session(service):
     with session(service.address) as old:
-        assert old.terms.mode == "first"
+        assert old.terms.model == "first"
         service.file.write_text("second")
         service.signal(signal.SIGHUP)
         service.await_event("model.reloaded")
         with session(service.address) as new:
-            assert new.terms.mode == "second"
+            assert new.terms.model == "second"
             assert ask(old, b"still here") == b"still here"
             assert ask(new, b"here") == b"here"
         service.file.unlink()
         service.signal(signal.SIGHUP)
         service.await_event("reload.failed")
         with session(service.address) as after:
-            assert after.terms.mode == "second"
+            assert after.terms.model == "second"
         assert ask(old, b"to the end") == b"to the end"
 
 

@@ -1,0 +1,71 @@
+"""A Bob who sets up another network than agreed is refused before a query, in the same way whatever Alice would ask."""
+
+from dataclasses import replace
+
+import malicious_parties
+import masked_parties
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from sotto import mpc
+from sotto.link import LinkError
+from sotto.mpc.agreement import digest_of
+from sotto.mpc.graph.capture import trace
+from sotto.mpc.graph.ranges import value_ranges
+
+
+def network(classes=3, hidden=4, scale=1.0):
+    torch.manual_seed(3)
+    module = nn.Sequential(nn.Linear(4, hidden), nn.ReLU(), nn.Linear(hidden, classes)).eval()
+    with torch.no_grad():
+        module[0].weight.mul_(scale)
+    return module
+
+
+def agreement(module, limit=8.0):
+    return mpc.Bob(module, None, input_shape=(4,), mode="semi-honest", input_limit=limit).agreement
+
+
+@pytest.mark.parametrize("parties", [masked_parties, malicious_parties], ids=["semi-honest", "malicious"])
+@pytest.mark.parametrize(
+    ("agreed", "said"),
+    [
+        (agreement(network(4)), "3 logits, his terms name 4 classes"),
+        (agreement(network(), limit=4.0), "another input limit"),
+        (replace(agreement(network()), input_shape=(2, 2)), "another shape"),
+        (agreement(network(hidden=5)), "layers or ranges"),
+        (agreement(network(scale=64.0)), "layers or ranges"),
+    ],
+)
+def test_another_network_than_agreed_is_refused_before_the_query(parties, agreed, said):
+    with parties.Trio(network(), (4,)) as three:
+        three.alice = mpc.Alice(three.alice._dealer, mode=parties.MODE, agreed=agreed)
+        seen = masked_parties.observed(three.link)
+        with pytest.raises(mpc.PlanError, match=said):
+            three.alice.ask(np.zeros((1, 4)), three.link)
+        assert "mpc.query" not in {name for _, name, _ in seen}
+        with pytest.raises(LinkError):
+            three.alice.ask(np.zeros((1, 4)), three.link)
+
+
+@pytest.mark.parametrize("parties", [masked_parties, malicious_parties], ids=["semi-honest", "malicious"])
+def test_the_network_agreed_on_answers(parties):
+    with parties.Trio(network(), (4,)) as three:
+        three.alice = mpc.Alice(three.alice._dealer, mode=parties.MODE, agreed=agreement(network()))
+        x = np.random.default_rng(0).normal(size=(3, 4)).astype(np.float32)
+        expected = network()(torch.from_numpy(x)).argmax(1)
+        assert three.alice.ask(x, three.link).labels.tolist() == expected.tolist()
+
+
+@settings(max_examples=30)
+@given(st.integers(0, 6), st.integers(-3, 3))
+def test_the_digest_fixes_every_range(place, change):
+    plan, weights = trace(network(), (4,), input_limit=8.0)
+    ranges = list(value_ranges(plan, weights))
+    before = digest_of(plan, tuple(ranges))
+    ranges[place % len(ranges)] += change
+    assert (digest_of(plan, tuple(ranges)) == before) == (change == 0)
