@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sotto.bench import results
-from sotto.bench.blanks import blanks, null_fields, why
+from sotto.bench.missing_values import missing_values, null_fields, why
 from sotto.bench.row import Row, Security, Timing, Traffic, json_schema
 from sotto.bench.table import attacks, footnotes, setting, tables
 
@@ -102,7 +102,7 @@ def test_every_null_is_explained():
         "key_bytes", "bytes.dealer", "security.computational_bits", "security.statistical_bits",
     ]  # fmt: skip
     assert why(ROW, "key_bytes") is not None
-    assert "mpc/crypten key_bytes: correlated randomness is dealt inside the query: see bytes.dealer" in blanks([ROW])
+    assert "mpc/crypten key_bytes: correlated randomness is dealt inside the query: see bytes.dealer" in missing_values([ROW])
 
 
 def test_a_corpus_notice_stands_first_under_the_table():

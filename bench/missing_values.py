@@ -54,7 +54,7 @@ def _reason(row: Row, name: str) -> tuple[str, str | None]:
     return f"{row.paradigm}/{row.mode}", None
 
 
-def blanks(rows: Sequence[Row]) -> list[str]:
+def missing_values(rows: Sequence[Row]) -> list[str]:
     """One line for each distinct null among ``rows``: where it stands and why."""
     lines: dict[str, None] = {}
     for row in rows:
