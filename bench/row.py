@@ -88,7 +88,7 @@ class Row(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
 
 
 def json_schema() -> dict[str, Any]:
-    """JSON Schema (draft 2020-12) of a list of rows.  A file has every field: what a default fills in is written too."""
+    """JSON Schema (draft 2020-12) of a list of rows.  A file has every field, also those that a default filled in."""
     schema = msgspec.json.schema(list[Row])
     fields = schema["$defs"]["Row"]["properties"]
     schema["$defs"]["Row"]["required"] = list(fields)

@@ -73,12 +73,13 @@ def _task(corpus: Corpus, features: np.ndarray, split: Split, preset: str, seed:
         block_size=BLOCK_SIZE,
         dimension=2,
         metric="accuracy",
-        figure=partial(_accuracy, truth),
+        figure=partial(accuracy, truth),
         batch=64,
     )
 
 
-def _accuracy(truth: Tensor, logits: Tensor) -> float:
+def accuracy(truth: Tensor, logits: Tensor) -> float:
+    """Share of the ``logits`` (n, classes) whose largest is at the true class, of ``truth`` (n,)."""
     return float((logits.argmax(1) == truth).double().mean())
 
 

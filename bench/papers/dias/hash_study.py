@@ -12,16 +12,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-import msgspec
 import numpy as np
 import numpy.typing as npt
 
 from sotto import hashing
 from sotto.audio.features import EGeMAPS
 from sotto.audio.splits import speaker_folds
-from sotto.bench.plaintext import plaintext_row
 from sotto.bench.request import Request
-from sotto.bench.row import JSONValue, Row, Security
+from sotto.bench.row import JSONValue, Metrics, Row, Security
 from sotto.bench.workbench import Workbench
 from sotto.models import Normalisation
 from sotto.models.svm.svm import train_svm
@@ -168,13 +166,14 @@ def hash_row(
     split: str,
     clips: int,
     parameters: Mapping[str, JSONValue],
-    plain: float | None,
-    hashed: float | None,
-    metrics: Mapping[str, float | None],
-    published: Mapping[str, float | None] | None = None,
+    plain: float | None = None,
+    hashed: float | None = None,
+    metrics: Metrics,
+    published: Metrics | None = None,
 ) -> Row:
     """A row of paradigm ``hashing`` that no parties ran: its costs are null."""
-    row = plaintext_row(
+    return Row(
+        paradigm="hashing",
         mode=mode,
         model="svm",
         corpus=bench.corpus.name,
@@ -182,11 +181,12 @@ def hash_row(
         seed=bench.seed,
         n_queries=clips,
         parameters=parameters,
-        accuracy=plain,
+        accuracy_plain=plain,
+        accuracy_private=hashed,
         metrics=metrics,
         published=published or {},
+        security=SECURITY,
     )
-    return msgspec.structs.replace(row, paradigm="hashing", accuracy_private=hashed, security=SECURITY)
 
 
 def split_name(task: Task) -> str:

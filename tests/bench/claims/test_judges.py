@@ -6,17 +6,15 @@ import msgspec
 import pytest
 
 from sotto.bench.paper_claims import ITEMS, PAPERS, Verdict
-from sotto.bench.plaintext import plaintext_row
-from sotto.bench.row import Timing
+from sotto.bench.row import Row, Timing
 from sotto.bench.targets import TARGETS
 
 
 def row(mode="paper", metrics=None, published=None, parameters=None, **fields):
-    made = plaintext_row(
-        mode=mode, model="made up", corpus="made up", split="none", seed=0, n_queries=10, parameters=parameters or {},
-        accuracy=None, metrics=metrics or {}, published=published or {},
+    return Row(
+        paradigm="plaintext", mode=mode, model="made up", corpus="made up", seed=0, n_queries=10,
+        parameters=parameters or {}, metrics=metrics or {}, published=published or {}, **fields,
     )  # fmt: skip
-    return msgspec.structs.replace(made, **fields)
 
 
 def judge(place, rows, target=None):
