@@ -102,25 +102,15 @@ def _plaintext(task: Task, scaling: Scaling, bench: Workbench) -> list[Labels]:
     return answers
 
 
-@dataclass
-class _Found:
-    """Of one cell, for each fold and key: shares of right answers and of agreement, and both leakages."""
-
-    right: list[list[float]]
-    agree: list[list[float]]
-    leaks: list[tuple[float, float]]
-    deltas: list[float]
-
-
 def _cell(task: Task, setting: _Setting, plain: dict[Scaling, list[Labels]], bench: Workbench) -> Row:
     keys = 2 if bench.quick else 5
-    found = _Found([], [], [], [])
-    for number in range(len(task.folds)):
-        _one_fold(task.fold(number, setting.scaling), setting, keys, plain[setting.scaling][number], found)
+    folds = [
+        _one_fold(task.fold(number, setting.scaling), setting, keys, answers)
+        for number, answers in enumerate(plain[setting.scaling])
+    ]
+    right, agree, leakage, leakage_derived, deltas = np.moveaxis(np.array(folds), 2, 0)  # (folds, keys) each
     sizes = np.array([len(test) for _, test in task.folds])
-    by_key = np.average(np.array(found.right), axis=0, weights=sizes)
-    by_fold = np.mean(np.array(found.right), axis=1)
-    leaks = np.mean(np.array(found.leaks), axis=0)
+    by_key = np.average(right, axis=0, weights=sizes)
     truth = [task.labels[test] for _, test in task.folds]
     accuracy = {name: float(np.mean(np.concatenate(a) == np.concatenate(truth))) for name, a in plain.items()}
     best = max(accuracy["range"], accuracy["standard"])
@@ -129,13 +119,13 @@ def _cell(task: Task, setting: _Setting, plain: dict[Scaling, list[Labels]], ben
         "accuracy_sd_over_keys": float(by_key.std(ddof=1)),
         "accuracy_lowest_key": float(by_key.min()),
         "accuracy_highest_key": float(by_key.max()),
-        "accuracy_sd_over_folds": float(by_fold.std(ddof=1)),
+        "accuracy_sd_over_folds": float(right.mean(axis=1).std(ddof=1)),
         "accuracy_best_plain": best,
         "points_lost": 100 * (best - float(by_key.mean())),
-        "agreement": float(np.average(np.mean(np.array(found.agree), axis=1), weights=sizes)),
-        "leakage": float(leaks[0]),
-        "leakage_derived": float(leaks[1]),
-        "delta": float(np.mean(found.deltas)),
+        "agreement": float(np.average(agree.mean(axis=1), weights=sizes)),
+        "leakage": float(leakage.mean()),
+        "leakage_derived": float(leakage_derived.mean()),
+        "delta": float(deltas.mean()),
     }
     if setting.block == "search":
         fold = task.fold(0, setting.scaling)
@@ -143,8 +133,8 @@ def _cell(task: Task, setting: _Setting, plain: dict[Scaling, list[Labels]], ben
     if setting.scaling == "discriminant":
         metrics["accuracy_directions_alone"] = _directions_alone(task)
     published = {}
-    if setting.block != "search":
-        column = PAPER_DELTAS.index(found.deltas[0])
+    if setting.delta is not None:
+        column = PAPER_DELTAS.index(setting.delta)
         published = {"accuracy_hashed": PUBLISHED[setting.k][column], "accuracy_plain": PUBLISHED_PLAIN}
     return hash_row(
         mode=setting.block,
@@ -155,7 +145,7 @@ def _cell(task: Task, setting: _Setting, plain: dict[Scaling, list[Labels]], ben
             "task": task.name,
             "features": setting.scaling,
             "k": setting.k,
-            "delta": round(float(np.mean(found.deltas)), 3),
+            "delta": round(float(deltas.mean()), 3),
             "mpc": MPC,
             "dither": setting.dither,
             "keys": keys,
@@ -177,21 +167,19 @@ def _directions_alone(task: Task) -> float:
     return float(np.mean(np.concatenate(right)))
 
 
-def _one_fold(fold: Fold, setting: _Setting, keys: int, plain: Labels, found: _Found) -> None:
-    key = _key(fold, setting, 0)
-    machine = search_machine(fold, key)  # under the first key; γ belongs to the distances, which keys share
-    right, agree = [], []
+def _one_fold(fold: Fold, setting: _Setting, keys: int, plain: Labels) -> list[list[float]]:
+    """For each key: shares of right answers and of those like the plaintext machine's, both leakages, and Δ."""
+    machine = search_machine(fold, _key(fold, setting, 0))  # γ belongs to the distances, which keys share
+    found = []
     for seed in range(keys):
         key = _key(fold, setting, seed)
         answers = hashed_answers(fold, key, machine)
-        right.append(float(np.mean(answers == fold.test_labels)))
-        agree.append(float(np.mean(answers == plain)))
         hashes = hashing.pack(hashing.modular_hash(fold.both, key), setting.k)
-        derived = resolution_threshold(setting.k, hashes.symbols)
-        found.leaks.append((hashing.leakage(hashes), hashing.leakage(hashes, threshold=derived)))
-    found.right.append(right)
-    found.agree.append(agree)
-    found.deltas.append(key.parameters.delta)
+        leakages = [
+            hashing.leakage(hashes, threshold=t) for t in (None, resolution_threshold(key.parameters.k, hashes.symbols))
+        ]
+        found.append([np.mean(answers == fold.test_labels), np.mean(answers == plain), *leakages, key.parameters.delta])
+    return found
 
 
 def _key(fold: Fold, setting: _Setting, seed: int) -> hashing.HashKey:

@@ -44,24 +44,16 @@ PUBLISHED = {
 }
 PUBLISHED_RELU = 0.8262
 
+Right = npt.NDArray[np.bool_]
+
 WAYS = ("swapped", "swapped-table3", "swapped-measured", "in-place")
 _FOLDS = {"quick": 1, "full": 6}
 
 
-@dataclass
-class _Cell:
-    """What a setting's folds gave: guesses against truth, in the clear and encrypted."""
-
-    plain: list[npt.NDArray[np.bool_]]
-    relu: list[npt.NDArray[np.bool_]]
-    private: list[npt.NDArray[np.bool_]]
-    agree: list[npt.NDArray[np.bool_]]
-    errors: list[float]
-    refused: int = 0
-
-
 @dataclass(frozen=True)
 class _Setting:
+    """A row: a degree, with or without batch normalisation, and how the network is come by."""
+
     degree: int
     normalised: bool
     way: str
@@ -74,56 +66,49 @@ def run(request: Request) -> list[Row]:
     """One row for each degree, with and without batch normalisation, and each way to train."""
     bench = open_pair(request)
     settings = [_Setting(p, normalised, way) for normalised in (False, True) for p in DEGREES for way in WAYS]
-    cells = {setting: _Cell([], [], [], [], []) for setting in settings}
     folds = _FOLDS[bench.preset]
     splits = [bench.split] if folds == 1 else speaker_folds(bench.corpus, folds, bench.seed)
+    found: dict[_Setting, list[_Measured]] = {setting: [] for setting in settings}
     for split in splits:
-        for setting, cell in cells.items():
-            _measure(setting, cell, replace(bench, split=split))
-    return [_row(setting, cell, bench, folds) for setting, cell in cells.items()]
+        for setting in settings:
+            found[setting].append(_measure(setting, replace(bench, split=split)))
+    return [_row(setting, measured, bench, folds) for setting, measured in found.items()]
 
 
-def _measure(setting: _Setting, cell: _Cell, bench: Workbench) -> None:
-    """Train and ask on one split."""
+@dataclass(frozen=True, eq=False)
+class _Measured:
+    """Of one split's test clips, where they were asked: whether each answer was right, in the clear, by the ReLU
+    network and encrypted; whether it was the same encrypted; and how far encrypted logits were off."""
+
+    plain: Right | None = None
+    relu: Right | None = None
+    private: Right | None = None
+    agree: Right | None = None
+    error: float | None = None
+
+
+def _measure(setting: _Setting, bench: Workbench) -> _Measured:
+    """Train and ask on one split, in the clear and, unless the model is refused, on ciphertexts."""
     try:
         module, queries, relu = _network(setting, bench)
     except ModelError as error:  # a polynomial that runs away in training
         bench.say(f"{setting}: {error}")
-        cell.refused += 1
-        return
-    test = np.clip(bench.part(queries, "test"), -1, 1)
-    truth = bench.part(bench.targets, "test")
+        return _Measured()
+    asked, truth = bench.part(queries, "test"), bench.part(bench.targets, "test")
+    test = np.clip(asked, -1, 1)
     exact = he.PolynomialNetwork.of(module).logits(test)
-    cell.plain.append(exact.argmax(axis=1) == truth)
-    if relu is not None:
-        cell.relu.append(predict(relu, test).argmax(1) == truth)
-    _ask(setting, cell, module, bench, queries, exact)
-
-
-def _ask(
-    setting: _Setting,
-    cell: _Cell,
-    module: nn.Module,
-    bench: Workbench,
-    queries: Vectors,
-    exact: npt.NDArray[np.float64],
-) -> None:
-    """The same answers on ciphertexts, unless the model is refused."""
-    test, truth = bench.part(queries, "test"), bench.part(bench.targets, "test")
+    plain = exact.argmax(axis=1) == truth
+    by_relu = None if relu is None else predict(relu, test).argmax(1) == truth
     try:
         session = Session(module, bench.part(queries, "train"), "packed")
     except he.ModelRefused as error:
         bench.say(f"{setting}: not evaluated under encryption: {error}")
-        cell.refused += 1
-        return
-    logits = session.ask(test)
+        return _Measured(plain, by_relu)
+    logits = session.ask(asked)
     guesses = logits.argmax(axis=1)
-    cell.private.append(guesses == truth)
-    cell.agree.append(guesses == exact.argmax(axis=1))
-    cell.errors.append(float(np.abs(logits - exact).max()))
-    bench.say(
-        f"{setting}: accuracy {np.mean(cell.private[-1]):.3f} encrypted, {np.mean(cell.plain[-1]):.3f} in the clear"
-    )
+    private = guesses == truth
+    bench.say(f"{setting}: accuracy {np.mean(private):.3f} encrypted, {np.mean(plain):.3f} in the clear")
+    return _Measured(plain, by_relu, private, guesses == exact.argmax(axis=1), float(np.abs(logits - exact).max()))
 
 
 def _network(setting: _Setting, bench: Workbench) -> tuple[nn.Module, Vectors, nn.Module | None]:
@@ -140,7 +125,8 @@ def _network(setting: _Setting, bench: Workbench) -> tuple[nn.Module, Vectors, n
     return swapped, emotion.queries, emotion.module
 
 
-def _row(setting: _Setting, cell: _Cell, bench: Workbench, folds: int) -> Row:
+def _row(setting: _Setting, measured: Sequence[_Measured], bench: Workbench, folds: int) -> Row:
+    plain, private = [each.plain for each in measured], [each.private for each in measured]
     return Row(
         paradigm="he",
         mode="packed",
@@ -148,17 +134,17 @@ def _row(setting: _Setting, cell: _Cell, bench: Workbench, folds: int) -> Row:
         corpus=bench.corpus.name,
         split=bench.split.name if folds == 1 else f"speakers, {folds} folds",
         seed=bench.seed,
-        n_queries=sum(map(len, cell.private)),
+        n_queries=_clips(private),
         parameters={"degree": setting.degree, "normalisation": setting.normalised, "training": setting.way},
-        accuracy_plain=_share(cell.plain),
-        accuracy_private=_share(cell.private),
-        agreement=_share(cell.agree),
-        max_abs_error=max(cell.errors, default=None),
+        accuracy_plain=_share(plain),
+        accuracy_private=_share(private),
+        agreement=_share([each.agree for each in measured]),
+        max_abs_error=max((each.error for each in measured if each.error is not None), default=None),
         metrics={
-            "accuracy_private": _share(cell.private),
-            "accuracy_relu": _share(cell.relu),
-            "clips_in_the_clear": float(sum(map(len, cell.plain))),
-            "folds_refused": float(cell.refused),
+            "accuracy_private": _share(private),
+            "accuracy_relu": _share([each.relu for each in measured]),
+            "clips_in_the_clear": float(_clips(plain)),
+            "folds_refused": float(sum(each.private is None for each in measured)),
         },
         published={
             "accuracy_private": PUBLISHED[setting.degree, setting.normalised],
@@ -168,5 +154,10 @@ def _row(setting: _Setting, cell: _Cell, bench: Workbench, folds: int) -> Row:
     )
 
 
-def _share(parts: Sequence[npt.NDArray[np.bool_]]) -> float | None:
-    return float(np.mean(np.concatenate(parts))) if parts else None
+def _clips(parts: Sequence[Right | None]) -> int:
+    return sum(len(part) for part in parts if part is not None)
+
+
+def _share(parts: Sequence[Right | None]) -> float | None:
+    asked = [part for part in parts if part is not None]
+    return float(np.mean(np.concatenate(asked))) if asked else None
