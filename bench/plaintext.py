@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from sotto.bench.machine import machine, software
 from sotto.bench.row import JSONValue, Row
 
 
@@ -30,21 +29,8 @@ def plaintext_row(
         split=split,
         seed=seed,
         n_queries=n_queries,
-        parameters=dict(parameters),
+        parameters=parameters,
         accuracy_plain=accuracy,
-        accuracy_private=None,
-        agreement=None,
-        max_abs_error=None,
-        metrics=dict(metrics),
-        published=dict(published),
-        offline_ms=None,
-        online_ms=None,
-        per_query_ms_batched=None,
-        bytes=None,
-        rounds=None,
-        key_bytes=None,
-        peak_rss_mb=None,
-        security=None,
-        software=software(),
-        machine=machine(),
+        metrics=metrics,
+        published=published,
     )

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import soxr
 import torch
+from sklearn.metrics import roc_curve
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -135,11 +136,8 @@ def equal_error_rate(scores: npt.NDArray[np.floating], same: npt.NDArray[np.bool
     """
     if same.all() or not same.any():
         raise ValueError("an equal error rate needs pairs of the same speaker and pairs of different ones")
-    order = np.argsort(-scores, kind="stable")
-    last = np.append(np.diff(scores[order]) != 0, True)
-    accepted_same = np.append(0, np.cumsum(same[order])[last])
-    accepted_different = np.append(0, np.cumsum(~same[order])[last])
-    misses, alarms = 1 - accepted_same / same.sum(), accepted_different / (~same).sum()
+    alarms, accepted, _ = roc_curve(same, scores, drop_intermediate=False)
+    misses = 1 - accepted
     after = int(np.argmax(alarms >= misses))
     before = max(after - 1, 0)
     gap_before, gap_after = misses[before] - alarms[before], misses[after] - alarms[after]
@@ -181,13 +179,8 @@ def _librispeech(data: Path) -> Corpus:
 def _at_most(corpus: Corpus, utterances: int | None) -> Corpus:
     if utterances is None:
         return corpus
-    seen: dict[str, int] = {}
-    chosen = []
-    for i, speaker in enumerate(corpus.labels("speaker")):
-        seen[speaker] = seen.get(speaker, 0) + 1
-        if seen[speaker] <= utterances:
-            chosen.append(i)
-    return corpus.subset(chosen)
+    speakers = corpus.labels("speaker")
+    return corpus.subset([i for i, speaker in enumerate(speakers) if speakers[:i].count(speaker) < utterances])
 
 
 def _trained(corpus: Corpus, preset: str, seed: int, say: Say) -> SpeakerEmbedding:

@@ -12,6 +12,7 @@ from scipy.spatial.distance import pdist
 from scipy.stats import spearmanr
 
 from sotto import hashing
+from sotto.bench.papers.dias.hash_attacks import some
 from sotto.bench.papers.dias.hash_study import MPC, PAPER_DELTAS, PAPER_KS, Floats, hash_row, open_study
 from sotto.bench.request import Request
 from sotto.bench.row import Row
@@ -97,7 +98,7 @@ def norm_from_one_hash(features: Floats, parameters: hashing.HashParameters) -> 
     With whole periods of dither symbols are uniform whatever x is, so nothing; otherwise vectors near zero have uneven
     hashes.
     """
-    chosen = features[np.linspace(0, len(features) - 1, min(_LONE_HASHES, len(features))).astype(int)]
+    chosen = some(features, _LONE_HASHES)
     shares = []
     for place, row in enumerate(chosen):
         key = hashing.HashKey.generate(parameters, seed=f"one hash {place}")

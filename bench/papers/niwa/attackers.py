@@ -33,6 +33,7 @@ import soxr
 import torch
 from scipy.signal import stft
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 from sotto import keyed
 from sotto.bench.papers.niwa.sounds.drawn_keys import drawn_keys
@@ -215,16 +216,13 @@ def _heard(key: keyed.Key, guesses: Sequence[keyed.Key | None], stage: Stage) ->
 
     Where every guess is the very key and moves numbers without rounding them, the plain speech is heard, once.
     """
-    if key.kind == "rom" or not all(guess is not None and _same(guess, key) for guess in guesses):
+    exact = all(guess is not None and np.array_equal(guess.matrix(), key.matrix()) for guess in guesses)
+    if key.kind == "rom" or not exact:
         return _listened(key, guesses, stage)
     size = key.dimension, key.block_size
     if size not in stage.plain:
         stage.plain[size] = _listened(key, guesses, stage)
     return dict(stage.plain[size])
-
-
-def _same(guess: keyed.Key, key: keyed.Key) -> bool:
-    return np.array_equal(guess.matrix(), key.matrix())
 
 
 def _listened(key: keyed.Key, guesses: Sequence[keyed.Key | None], stage: Stage) -> dict[str, float | None]:
@@ -285,10 +283,7 @@ def _spectrum(sound: np.ndarray) -> np.ndarray:
 
 def _at_once(waves: Sequence[np.ndarray]) -> Tensor:
     """Sounds of different lengths (n, longest), float32, silence after each."""
-    rows = np.zeros((len(waves), max(map(len, waves))), np.float32)
-    for row, wave in zip(rows, waves, strict=True):
-        row[: len(wave)] = wave
-    return torch.from_numpy(rows)
+    return pad_sequence([torch.from_numpy(wave) for wave in waves], batch_first=True)
 
 
 def _spread(count: int, most: int) -> np.ndarray:
