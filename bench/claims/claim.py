@@ -77,8 +77,8 @@ def by_share(outcomes: Sequence[bool], because: str) -> Judgement:
 
 def known(rows: Sequence[Row], *names: str) -> list[tuple[Row, list[float]]]:
     """Those of the rows that have all metrics of these ``names``, with the figures."""
-    found = [(row, [row.metrics.get(name) for name in names]) for row in rows]
-    return [(row, [each for each in figures if each is not None]) for row, figures in found if None not in figures]
+    measured = [(row, [row.metrics.get(name) for name in names]) for row in rows]
+    return [(row, [each for each in figures if each is not None]) for row, figures in measured if None not in figures]
 
 
 def number(row: Row, parameter: str) -> float:

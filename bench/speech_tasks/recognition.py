@@ -116,18 +116,18 @@ class Recogniser:
 
     def transcribe(self, waves: Sequence[npt.NDArray[np.float32]]) -> list[str]:
         """The words the plain recogniser hears in sounds (n,) at 8 kHz, whatever was done to them."""
-        return heard(self.task.outputs(self.module, log_mel(waves)))
+        return transcribed(self.task.outputs(self.module, log_mel(waves)))
 
     def word_error_rate(self, scores: Tensor) -> float:
         """Of a network's outputs (n, words + 1, frames) for the test strings, in their order."""
-        return float(jiwer.wer(self.references, heard(scores)))
+        return float(jiwer.wer(self.references, transcribed(scores)))
 
     def word_error_rate_of(self, waves: Sequence[npt.NDArray[np.float32]]) -> float:
         """Of the plain recogniser on sounds that stand for the test strings, in their order."""
         return float(jiwer.wer(self.references, self.transcribe(waves)))
 
 
-def heard(scores: Tensor) -> list[str]:
+def transcribed(scores: Tensor) -> list[str]:
     """The words on the best path of each output."""
     return [spelled(path) for path in best_path(scores)]
 
@@ -160,12 +160,12 @@ def recognisers(data: Path | None, *, preset: str, seed: int, say: Say, folds: i
     """
     wanted = folds or (1 if preset == "quick" else 3)
     speakers = [_built_in_voices()] if data is None else _recorded_speakers(data, seed)[:wanted]
-    found = []
+    trained = []
     for each in speakers:
         module = _trained(each, preset, seed, say)
         strings = compose(each.test, TEST_STRINGS[preset], np.random.default_rng([seed, 1]))
-        found.append(Recogniser(module, strings, each.split, each.corpus))
-    return found
+        trained.append(Recogniser(module, strings, each.split, each.corpus))
+    return trained
 
 
 @dataclass(frozen=True, eq=False)
@@ -232,10 +232,10 @@ def _trained(speakers: _Speakers, preset: str, seed: int, say: Say) -> nn.Module
 def _training_strings(takes: Sequence[Take], training: Training, seed: int) -> list[DigitString]:
     """Strings of people and of synthetic voices, at many speeds."""
     generator = np.random.default_rng([seed, 0])
-    made = round(training.strings * training.synthetic_share)
-    strings = compose(takes, training.strings - made, generator, speeds=training.speeds)
-    if made:
-        strings += compose(synthetic_takes(4), made, generator, speeds=training.speeds)
+    synthetic = round(training.strings * training.synthetic_share)
+    strings = compose(takes, training.strings - synthetic, generator, speeds=training.speeds)
+    if synthetic:
+        strings += compose(synthetic_takes(4), synthetic, generator, speeds=training.speeds)
     return strings
 
 

@@ -115,8 +115,8 @@ def in_blocks(module: SpeakerEmbedding, block_size: int) -> SpeakerEmbedding:
 def similarities(embeddings: Tensor) -> npt.NDArray[np.float32]:
     """Cosines of all pairs i < j of embeddings (n, size): (n (n - 1) / 2,), row after row."""
     unit = F.normalize(embeddings, dim=1)
-    found: npt.NDArray[np.float32] = (unit @ unit.T).numpy()[np.triu_indices(len(unit), 1)]
-    return found
+    cosines: npt.NDArray[np.float32] = (unit @ unit.T).numpy()[np.triu_indices(len(unit), 1)]
+    return cosines
 
 
 def same_speaker(speakers: Sequence[str]) -> npt.NDArray[np.bool_]:
@@ -208,8 +208,8 @@ def _trained(corpus: Corpus, preset: str, seed: int, say: Say) -> SpeakerEmbeddi
         "revision": _REVISION,
     }
     module, _ = kept(f"asv-{preset}", about, train)
-    if not isinstance(module, SpeakerEmbedding):  # kept under the name of that architecture
-        raise CorpusError("the kept model is no speaker embedding: empty the cache folder")
+    if not isinstance(module, SpeakerEmbedding):  # cached under the name of that architecture
+        raise CorpusError("the cached model is no speaker embedding: empty the cache folder")
     return module
 
 

@@ -73,7 +73,7 @@ def run(request: Request) -> list[Row]:
     """A row for each network and mode."""
     bench = request.open_workbench(preset="quick")  # of the training, which does not matter here
     rows: list[Row] = []
-    found: list[Disagreement] = []
+    disagreements: list[Disagreement] = []
     clips = np.random.default_rng(request.seed).permutation(len(bench.corpus))
     clips = np.sort(clips[:_QUICK_CLIPS] if request.preset == "quick" else clips)
     for model, recipe in (("depinto", DEPINTO), ("frames", FRAMES_QUICK)):
@@ -81,12 +81,12 @@ def run(request: Request) -> list[Row]:
         for mode in MODES:
             row, differing = _compared(model, mode, emotion, bench, clips)
             rows.append(row)
-            found += differing
+            disagreements += differing
             bench.say(f"{mode} {model}: {row.n_queries} clips, {len(differing)} disagreements")
-    for each in found:
+    for each in disagreements:
         cause = "rounding" if each.rounding else "NOT EXPLAINED by rounding"
         bench.say(f"{each.mode} {each.model} {each.clip}: {each.private}, {each.against} says {each.plain}: {cause}")
-    write_csv(request.out / "disagreements.csv", Disagreement.COLUMNS, [each.line for each in found])
+    write_csv(request.out / "disagreements.csv", Disagreement.COLUMNS, [each.line for each in disagreements])
     return rows
 
 
@@ -104,22 +104,22 @@ def _compared(
     if exact is None:
         raise ValueError("the fixed-point model gave no logits")
     labels, floating = emotion.plain(queries)
-    found = []
+    disagreements = []
     for against, plain, logits in (("fixed point", fixed, exact), ("float", labels, floating)):
         moved = np.abs(scores - logits).max(axis=1)
         for i in np.flatnonzero(private != plain):
             margin = float(logits[i, plain[i]] - logits[i, private[i]])
             names = (bench.classes[private[i]], bench.classes[plain[i]])
             clip = bench.corpus[int(chosen[i])].id
-            found.append(Disagreement(model, mode, clip, against, *names, margin, float(moved[i])))
+            disagreements.append(Disagreement(model, mode, clip, against, *names, margin, float(moved[i])))
     metrics = {
         "agreement_with_fixed_point": float(np.mean(private == fixed)),
         "agreement_with_float": float(np.mean(private == labels)),
         "agreement_of_fixed_point_with_float": float(np.mean(fixed == labels)),
         "agreement_of_class_with_logits": float(np.mean(private == scores.argmax(axis=1))),
-        "disagreements_with_fixed_point": float(sum(each.against == "fixed point" for each in found)),
-        "disagreements_with_float": float(sum(each.against == "float" for each in found)),
-        "disagreements_not_explained": float(sum(not each.rounding for each in found)),
+        "disagreements_with_fixed_point": float(sum(each.against == "fixed point" for each in disagreements)),
+        "disagreements_with_float": float(sum(each.against == "float" for each in disagreements)),
+        "disagreements_not_explained": float(sum(not each.rounding for each in disagreements)),
         "largest_units_from_fixed_point": float(np.abs(scores - exact).max() * 2**FRACTION_BITS),
         "largest_error_of_fixed_point": float(np.abs(exact - floating).max()),
         "smallest_float_margin": float(np.diff(np.sort(floating, axis=1)[:, -2:]).min()),
@@ -141,7 +141,7 @@ def _compared(
         metrics=metrics,
         security=SECURITY[mode],
     )
-    return row, found
+    return row, disagreements
 
 
 def _asked(

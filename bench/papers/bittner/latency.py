@@ -61,9 +61,9 @@ def run(request: Request) -> list[Row]:
     rows: list[Row] = []
     for net, singles in _SINGLES[request.preset].items():
         for network in networks[: None if net == "loopback" else 2]:  # the third differs from the second in its head
-            found = _measured(network, bench, net, singles)
-            bench.say(f"{net}: {', '.join(_summary(row) for row in found)}")
-            rows += found
+            measured = _measured(network, bench, net, singles)
+            bench.say(f"{net}: {', '.join(_summary(row) for row in measured)}")
+            rows += measured
     return rows
 
 

@@ -76,18 +76,18 @@ class Task:
     folds: Sequence[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]]
 
     def scaled(
-        self, scaling: Scaling, learnt: npt.NDArray[np.int64], parts: Sequence[npt.NDArray[np.int64]]
+        self, scaling: Scaling, training: npt.NDArray[np.int64], parts: Sequence[npt.NDArray[np.int64]]
     ) -> list[Floats]:
         """The features of ``parts``, scaled by what the clips ``learnt`` say: in [-1, 1] over them (``range``, the
         paper's), standardised and clipped (``standard``), or that with class directions first (``discriminant``)."""
         if scaling == "range":
-            normalisation = Normalisation.range(self.raw[learnt])
+            normalisation = Normalisation.range(self.raw[training])
         else:
-            normalisation = Normalisation.standard(self.raw[learnt], clip=_CLIP)
+            normalisation = Normalisation.standard(self.raw[training], clip=_CLIP)
         features = [normalisation.transform(self.raw[part]).astype(np.float64) for part in parts]
         if scaling == "discriminant":
             directions = hashing.DiscriminantFeatures()
-            directions.fit(normalisation.transform(self.raw[learnt]), self.labels[learnt])
+            directions.fit(normalisation.transform(self.raw[training]), self.labels[training])
             features = [directions.transform(part) for part in features]
         return features
 
@@ -108,11 +108,11 @@ def open_study(request: Request) -> tuple[Workbench, list[Task]]:
 
 def tasks(bench: Workbench) -> list[Task]:
     """Neutral against angry, where the corpus has both; last, all classes."""
-    found = [_task(bench, f"{len(bench.classes)} classes", bench.classes)]
+    all_tasks = [_task(bench, f"{len(bench.classes)} classes", bench.classes)]
     pair = ("neutral", "angry")
     if set(pair) <= set(bench.classes):
-        found.insert(0, _task(bench, "neutral or angry", pair))
-    return found
+        all_tasks.insert(0, _task(bench, "neutral or angry", pair))
+    return all_tasks
 
 
 def _task(bench: Workbench, name: str, classes: tuple[str, ...]) -> Task:

@@ -68,8 +68,8 @@ def run(request: Request) -> list[Row]:
 def _metrics(features: Floats, distances: Floats, parameters: hashing.HashParameters, keys: int) -> dict[str, float]:
     k, symbols = parameters.k, parameters.symbols
     derived = resolution_threshold(k, symbols)
-    found = np.array([_leakages(features, parameters, seed, derived) for seed in range(keys)])
-    mean, spread = found.mean(axis=0), found.std(axis=0, ddof=1)
+    leakages = np.array([_leakages(features, parameters, seed, derived) for seed in range(keys)])
+    mean, spread = leakages.mean(axis=0), leakages.std(axis=0, ddof=1)
     expected = [
         expected_leakage(distances, parameters.delta, k=k, symbols=symbols, threshold=t) for t in (None, derived)
     ]

@@ -162,24 +162,24 @@ def _directions_alone(task: Task) -> float:
     right = []
     for number, (train, test) in enumerate(task.folds):
         plain = task.fold(number, "standard")
-        learnt = hashing.DiscriminantFeatures().fit(plain.train, task.labels[train])
-        right.append(learnt.nearest_class(plain.test) == task.labels[test])
+        directions = hashing.DiscriminantFeatures().fit(plain.train, task.labels[train])
+        right.append(directions.nearest_class(plain.test) == task.labels[test])
     return float(np.mean(np.concatenate(right)))
 
 
 def _one_fold(fold: Fold, setting: _Setting, keys: int, plain: Labels) -> list[list[float]]:
     """For each key: shares of right answers and of those like the plaintext machine's, both leakages, and Δ."""
     machine = search_machine(fold, _key(fold, setting, 0))  # γ belongs to the distances, which keys share
-    found = []
+    figures = []
     for seed in range(keys):
         key = _key(fold, setting, seed)
         answers = hashed_answers(fold, key, machine)
         hashes = hashing.pack(hashing.modular_hash(fold.both, key), setting.k)
-        leakages = [
-            hashing.leakage(hashes, threshold=t) for t in (None, resolution_threshold(key.parameters.k, hashes.symbols))
-        ]
-        found.append([np.mean(answers == fold.test_labels), np.mean(answers == plain), *leakages, key.parameters.delta])
-    return found
+        thresholds = (None, resolution_threshold(setting.k, hashes.symbols))
+        leakages = [hashing.leakage(hashes, threshold=threshold) for threshold in thresholds]
+        shares = [np.mean(answers == fold.test_labels), np.mean(answers == plain)]
+        figures.append([*shares, *leakages, key.parameters.delta])
+    return figures
 
 
 def _key(fold: Fold, setting: _Setting, seed: int) -> hashing.HashKey:

@@ -88,14 +88,14 @@ def _measured(bench: Workbench) -> Iterator[Row]:
 
 def pre_activations(module: MLP, features: npt.NDArray[np.float32]) -> list[Inputs]:
     """What each ReLU of a network sees on ``features`` (n, inputs): one flat array a layer."""
-    seen: list[Inputs] = []
+    observed: list[Inputs] = []
     x = torch.from_numpy(features)
     with torch.no_grad():
         for layer in module.trunk:
             if isinstance(layer, nn.ReLU):
-                seen.append(x.double().numpy().ravel())
+                observed.append(x.double().numpy().ravel())
             x = layer(x)
-    return seen
+    return observed
 
 
 def _distance(coefficients: Coefficients, inputs: Inputs) -> float:

@@ -68,11 +68,11 @@ def run(request: Request) -> list[Row]:
     settings = [_Setting(p, normalised, way) for normalised in (False, True) for p in DEGREES for way in WAYS]
     folds = _FOLDS[bench.preset]
     splits = [bench.split] if folds == 1 else speaker_folds(bench.corpus, folds, bench.seed)
-    found: dict[_Setting, list[_Measured]] = {setting: [] for setting in settings}
+    by_setting: dict[_Setting, list[_Measured]] = {setting: [] for setting in settings}
     for split in splits:
         for setting in settings:
-            found[setting].append(_measure(setting, replace(bench, split=split)))
-    return [_row(setting, measured, bench, folds) for setting, measured in found.items()]
+            by_setting[setting].append(_measure(setting, replace(bench, split=split)))
+    return [_row(setting, measured, bench, folds) for setting, measured in by_setting.items()]
 
 
 @dataclass(frozen=True, eq=False)

@@ -65,12 +65,12 @@ def measured(material: Material, recipe: Recipe, *, seed: int, folder: Path) -> 
         return msgspec.json.decode(path.read_bytes(), type=Measurement)
     except (OSError, msgspec.MsgspecError):
         pass
-    found = measure(material, train(material, recipe, seed=seed, checkpoints=folder), seed=seed)
+    measurement = measure(material, train(material, recipe, seed=seed, checkpoints=folder), seed=seed)
     folder.mkdir(parents=True, exist_ok=True)
     partial = partial_path(path)
-    partial.write_bytes(msgspec.json.encode(found))
+    partial.write_bytes(msgspec.json.encode(measurement))
     partial.replace(path)
-    return found
+    return measurement
 
 
 def measure(material: Material, trained: Trained, *, seed: int) -> Measurement:

@@ -71,7 +71,7 @@ def run(request: Request) -> list[Row]:
         raise CorpusError(f"rdal-table2 needs sound events: --corpus {', '.join(SOURCES)}, not {request.corpus}")
     preset: Preset = "full" if request.preset == "full" else "quick"
     recipes = _recipes(preset)
-    found: dict[str, list[Measurement]] = {known.name: [] for known in recipes}
+    measurements: dict[str, list[Measurement]] = {known.name: [] for known in recipes}
     material: Material | None = None
     for number in range(request.runs or _RUNS[preset]):
         seed = request.seed + number
@@ -82,9 +82,9 @@ def run(request: Request) -> list[Row]:
             request.say(_described(material))
         for known in recipes:
             measurement = measured(material, known, seed=seed, folder=request.out / "checkpoints")
-            found[known.name].append(measurement)
+            measurements[known.name].append(measurement)
             request.say(f"run {number + 1}, {known.name}: {_summary(measurement)}")
-            results = [_Result(one, found[one.name]) for one in recipes if found[one.name]]
+            results = [_Result(one, measurements[one.name]) for one in recipes if measurements[one.name]]
             _write_runs(results, request.out / "runs.csv")
     if material is None:
         raise ValueError("at least one run is needed")
@@ -108,10 +108,10 @@ def _described(material: Material) -> str:
     return f"{material.name}: {', '.join(material.classes)}; events: {sizes}; each with and without speech in the test"
 
 
-def _summary(found: Measurement) -> str:
+def _summary(measurement: Measurement) -> str:
     return (
-        f"event accuracy {found.event_accuracy:.3f}, attacker's AUC {found.attack_auc:.3f} "
-        f"(strongest {found.attack_auc_strongest:.3f})"
+        f"event accuracy {measurement.event_accuracy:.3f}, attacker's AUC {measurement.attack_auc:.3f} "
+        f"(strongest {measurement.attack_auc_strongest:.3f})"
     )
 
 
@@ -119,7 +119,7 @@ def _row(result: _Result, material: Material, seed: int) -> Row:
     known = result.recipe
     metrics: dict[str, float | None] = {}
     for name, figure in _FIGURES.items():
-        values = [value for value in (getattr(found, figure) for found in result.runs) if value is not None]
+        values = [value for value in (getattr(measurement, figure) for measurement in result.runs) if value is not None]
         if values:
             metrics[name] = float(np.mean(values))
             metrics[f"{name}_std"] = float(np.std(values, ddof=1)) if len(values) > 1 else None
@@ -168,11 +168,11 @@ def _write_runs(results: Sequence[_Result], path: Path) -> None:
     """One line for each run and column, with the area of every architecture."""
     architectures = list(results[0].runs[0].by_architecture)
     lines = [
-        [result.name, number, found.chosen]
-        + [getattr(found, figure) for figure in _FIGURES.values()]
-        + [found.by_architecture[name] for name in architectures]
+        [result.name, number, measurement.chosen]
+        + [getattr(measurement, figure) for figure in _FIGURES.values()]
+        + [measurement.by_architecture[name] for name in architectures]
         for result in results
-        for number, found in enumerate(result.runs, start=1)
+        for number, measurement in enumerate(result.runs, start=1)
     ]
     write_csv(path, ["column", "run", "chosen", *_FIGURES, *architectures], lines)
 
@@ -182,8 +182,8 @@ def _write_curves(results: Sequence[_Result], path: Path) -> None:
     lines = [
         [result.name, number, epoch, *msgspec.structs.astuple(values)]
         for result in results
-        for number, found in enumerate(result.runs, start=1)
-        for epoch, values in enumerate(found.curve, start=1)
+        for number, measurement in enumerate(result.runs, start=1)
+        for epoch, values in enumerate(measurement.curve, start=1)
     ]
     write_csv(path, ["column", "run", "epoch", *Epoch.__struct_fields__], lines)
 
@@ -192,8 +192,8 @@ def _draw_roc(results: Sequence[_Result], folder: Path) -> list[Path]:
     figure, axes = _axes("false positive rate", "true positive rate", "speech detection by fresh attackers")
     grid = np.linspace(0, 1, 101)
     for result in results:
-        curves = np.stack([np.interp(grid, *found.roc) for found in result.runs])
-        area = np.mean([found.attack_auc for found in result.runs])
+        curves = np.stack([np.interp(grid, *measurement.roc) for measurement in result.runs])
+        area = np.mean([measurement.attack_auc for measurement in result.runs])
         axes.plot(grid, curves.mean(axis=0), label=f"{result.name}, AUC {area:.2f}")
         axes.fill_between(grid, curves.min(axis=0), curves.max(axis=0), alpha=0.12)
     axes.plot([0, 1], [0, 1], "k:", linewidth=1)

@@ -185,12 +185,12 @@ def _known_plaintext(key: keyed.Key, speech: Speech) -> tuple[keyed.Key | None, 
     count = blocks_until_exact(speech.said, key)
     if count is None:
         return None, None
-    plain, seen = (
+    plain, encrypted = (
         blocks(x, key.block_size, key.dimension).reshape(-1, key.length)
         for x in (speech.said, keyed.encrypt(speech.said, key))
     )
     sounding = (plain != 0).any(1)
-    pairs = plain[sounding][:count], seen[sounding][:count]
+    pairs = plain[sounding][:count], encrypted[sounding][:count]
     return key_from_pairs(*pairs, key.kind, key.block_size, key.dimension), count
 
 

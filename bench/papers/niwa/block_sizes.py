@@ -36,43 +36,43 @@ _PUBLISHED: Mapping[str, Mapping[int, float]] = {
 def run(request: Request) -> list[Row]:
     """A row for each block size and key type."""
     request.require_corpus("fsdd", "librispeech")
-    heard = recognisers(request.data, preset=request.preset, seed=request.seed, say=request.say)
+    listeners = recognisers(request.data, preset=request.preset, seed=request.seed, say=request.say)
     verifier = verification_task(request.data, preset=request.preset, seed=request.seed, say=request.say)
     plain = {
-        "wer_plain": 100 * float(np.mean([each.task.measure(each.module, each.task.inputs) for each in heard])),
+        "wer_plain": 100 * float(np.mean([each.task.measure(each.module, each.task.inputs) for each in listeners])),
         "eer_plain": 100 * verifier.measure(verifier.module, verifier.inputs),
     }
-    found = []
+    rows = []
     for size in SIZES:
         for kind in keyed.KEY_TYPES:
-            found.append(_row(kind, size, heard, verifier, plain, request))
-            metrics = found[-1].metrics
+            rows.append(_row(kind, size, listeners, verifier, plain, request))
+            metrics = rows[-1].metrics
             request.say(
                 f"{kind}, M = {size}: WER {metrics['wer']:.1f} %, EER {metrics['eer']:.1f} % "
                 f"(plain {plain['wer_plain']:.1f} and {plain['eer_plain']:.1f})"
             )
-    return found
+    return rows
 
 
 def _row(
     kind: str,
     size: int,
-    heard: list[Recogniser],
+    listeners: list[Recogniser],
     verifier: SpeechTask,
     plain: Mapping[str, float],
     request: Request,
 ) -> Row:
     keys = list(islice(drawn_keys(kind, size, seed=request.seed, purpose="block size"), _KEYS[request.preset]))
-    words = [word_error_rate(each, key) for each in heard for key in keys]
+    words = [word_error_rate(each, key) for each in listeners for key in keys]
     speakers = [verifier.measure(verifier.module, keyed.encrypt(verifier.inputs, key)) for key in keys]
     return Row(
         paradigm="keyed",
         mode=kind,
         model="patch-ctc, speaker-embedding",
-        corpus=f"{heard[0].corpus}, {verifier.corpus}",
+        corpus=f"{listeners[0].corpus}, {verifier.corpus}",
         split="unseen speakers",
         seed=request.seed,
-        n_queries=sum(len(each.strings) for each in heard),
+        n_queries=sum(len(each.strings) for each in listeners),
         parameters={"block_size": size, "keys": len(keys)},
         metrics={
             "wer": 100 * float(np.mean(words)),

@@ -91,15 +91,15 @@ def _attack(metric: str, name: str) -> Judge:
     """The papers say that an attack recovers next to nothing: here that no row's correlation exceeds a half."""
 
     def judge(rows: Sequence[Row]) -> Judgement:
-        found = [
+        attacked = [
             (abs(value), f"{row.mode} M = {row.parameters.get('block_size')}")
             for row, (value,) in known(rows, metric)
             if row.parameters.get("block_size") and row.parameters.get("attack") != "encrypted"
         ]
-        if not found:
+        if not attacked:
             return open_for("nothing was attacked")
-        small = [value < 0.5 for value, _ in found]
-        most, where = max(found)
+        small = [value < 0.5 for value, _ in attacked]
+        most, where = max(attacked)
         return by_share(
             small,
             f"{sum(small)} of {len(small)} {name} correlate below 0.5 with the plain one; most: {most:.2g} ({where})",

@@ -83,14 +83,14 @@ def rows(
         published: a paper's name to its figures in percent by key type, in the order of :data:`COLUMNS`.
     """
     plain = [task.outputs(task.module, task.inputs) for task in tasks]
-    found = []
+    table = []
     for kind in keyed.KEY_TYPES:
         folds = [scenario(task, kind, outputs, request.seed) for task, outputs in zip(tasks, plain, strict=True)]
         printed = {name: table[kind] for name, table in (published or {}).items() if kind in table}
-        found.append(_row(kind, tasks, folds, model, request.seed, printed))
-        percents = {name: found[-1].metrics[f"{tasks[0].metric}_{name}"] for name in COLUMNS}
+        table.append(_row(kind, tasks, folds, model, request.seed, printed))
+        percents = {name: table[-1].metrics[f"{tasks[0].metric}_{name}"] for name in COLUMNS}
         request.say(f"{tasks[0].name}, {kind}: " + ", ".join(f"{n} {v:.2f}" for n, v in percents.items()) + " %")
-    return found
+    return table
 
 
 def _row(

@@ -106,25 +106,25 @@ def _figure(
 
 
 def _waveform(key: Key, sound: Floats) -> tuple[Metrics, Panel]:
-    heard = encrypted(sound, key)
-    plain = sound[: len(heard)]
-    magnitudes = np.abs(STFT.transform(heard)), np.abs(STFT.transform(plain))
+    observed = encrypted(sound, key)
+    plain = sound[: len(observed)]
+    magnitudes = np.abs(STFT.transform(observed)), np.abs(STFT.transform(plain))
     levels = decibels(magnitudes[0])
     figures = {
-        "stoi": intelligibility(plain, heard, RATE),
-        "correlation": correlation(plain, heard),
+        "stoi": intelligibility(plain, observed, RATE),
+        "correlation": correlation(plain, observed),
         "spectrogram_correlation": correlation(levels, decibels(magnitudes[1])),
         "log_spectral_distance_db": log_spectral_distance(*magnitudes),
-        "share_of_energy_above_4_khz": _high(heard),
+        "share_of_energy_above_4_khz": _high(observed),
         "share_of_energy_above_4_khz_plain": _high(plain),
     }
-    return figures, Panel(f"{key.kind}, M = {key.block_size}", heard, levels, _LIMITS)
+    return figures, Panel(f"{key.kind}, M = {key.block_size}", observed, levels, _LIMITS)
 
 
 def _spectrogram(key: Key, sound: Floats) -> tuple[Metrics, Panel]:
     plain = _levels(sound)
-    seen = encrypted(plain, key)
-    return _compared(plain, seen), Panel(f"{key.kind}, M = {key.block_size}", None, seen)
+    observed = encrypted(plain, key)
+    return _compared(plain, observed), Panel(f"{key.kind}, M = {key.block_size}", None, observed)
 
 
 def _decrypted(
@@ -132,23 +132,23 @@ def _decrypted(
 ) -> tuple[Metrics, Panel]:
     """Figure 7: the correct key gives the spectrogram back, to rounding; another gives noise."""
     plain = _levels(sound)
-    seen = encrypted(plain, key)
+    observed = encrypted(plain, key)
     if used is not None:
-        seen = decrypt(torch.from_numpy(seen), used).numpy()
-    return _compared(plain, seen), Panel(name, None, seen, limits)
+        observed = decrypt(torch.from_numpy(observed), used).numpy()
+    return _compared(plain, observed), Panel(name, None, observed, limits)
 
 
 def _levels(sound: Floats) -> Floats:
     return decibels(np.abs(STFT.transform(sound)))
 
 
-def _compared(plain: Floats, seen: Floats) -> Metrics:
-    plain = plain[: seen.shape[0], : seen.shape[1]]
+def _compared(plain: Floats, observed: Floats) -> Metrics:
+    plain = plain[: observed.shape[0], : observed.shape[1]]
     return {
-        "correlation": correlation(plain, seen),
-        "largest_error_db": float(np.abs(plain - seen).max()),
-        "rms_error_db": float(np.sqrt(np.mean((plain - seen) ** 2))),
-        "correlation_of_block_energies": correlation(_block_energy(plain), _block_energy(seen)),
+        "correlation": correlation(plain, observed),
+        "largest_error_db": float(np.abs(plain - observed).max()),
+        "rms_error_db": float(np.sqrt(np.mean((plain - observed) ** 2))),
+        "correlation_of_block_energies": correlation(_block_energy(plain), _block_energy(observed)),
     }
 
 

@@ -51,12 +51,12 @@ class Table:
         Raises:
             CorpusError: one clear line.
         """
-        found = []
+        table = []
         for name, folds in self.networks(request):
             for row in rows(folds, name, request, self.published):
                 more = self.attack(folds[0], row.mode) if self.attack else {}
-                found.append(msgspec.structs.replace(row, metrics={**row.metrics, **more}))
-        return found
+                table.append(msgspec.structs.replace(row, metrics={**row.metrics, **more}))
+        return table
 
 
 def _verifiers(request: Request) -> Networks:

@@ -55,13 +55,13 @@ def run(request: Request) -> list[Row]:
 def _attacked(key: Key, scale: str, examples: list[Example], request: Request) -> list[Row]:
     measured: dict[str, list[Metrics]] = {}
     for number, example in enumerate(examples):
-        plain, seen = _pair(example, key, scale)
+        plain, observed = _pair(example, key, scale)
         truth = image_attacks.to_image(plain)[0].astype(np.float64)
-        found = _attacks(key, seen, float(plain[0, 0]))
-        for attack, guess in found.items():
+        guesses = _attacks(key, observed, float(plain[0, 0]))
+        for attack, guess in guesses.items():
             measured.setdefault(attack, []).append(_likeness(truth, guess))
         if number == 0:
-            panels = [Panel("plain", None, truth), *(Panel(attack, None, guess) for attack, guess in found.items())]
+            panels = [Panel("plain", None, truth), *(Panel(attack, None, guess) for attack, guess in guesses.items())]
             name = f"{key.kind}-{key.block_size}-{scale}"
             draw(panels, request.out / name, seconds=len(example.sound) / RATE, rate=RATE, unit="grey level")
     figures = {attack: means(each) for attack, each in measured.items()}
@@ -84,19 +84,19 @@ def _attacked(key: Key, scale: str, examples: list[Example], request: Request) -
 def _pair(example: Example, key: Key, scale: str) -> tuple[Floats, Floats]:
     """Plain and encrypted spectrogram, (bins, frames) in whole blocks."""
     values = _SCALES[scale](decibels(np.abs(STFT.transform(example.sound))))
-    seen = encrypted(values, key)
-    return values[: seen.shape[0], : seen.shape[1]], seen
+    observed = encrypted(values, key)
+    return values[: observed.shape[0], : observed.shape[1]], observed
 
 
-def _attacks(key: Key, seen: Floats, first: float) -> dict[str, Floats]:
+def _attacks(key: Key, observed: Floats, first: float) -> dict[str, Floats]:
     """Grey levels after each attack; ``first`` is the plain value at the top left."""
     size = key.block_size
-    image, zero = image_attacks.to_image(seen)
-    step = float(seen.max() - seen.min()) / 255
+    image, zero = image_attacks.to_image(observed)
+    step = float(observed.max() - observed.min()) / 255
     values = np.stack([encrypted(helper, key) for helper in image_attacks.helper_values(size)])
     helpers, black = image_attacks.to_image(values)
     place, inverted = image_attacks.read_helpers(helpers, black)
-    found = {
+    guesses = {
         "encrypted": image.astype(np.float64),
         "helper images": image_attacks.descrambled(image, place, inverted, zero, size),
         "leading bits": image_attacks.leading_bits(image, zero),
@@ -104,9 +104,9 @@ def _attacks(key: Key, seen: Floats, first: float) -> dict[str, Floats]:
     }
     if key.kind == "rom":
         matrix = (helpers.reshape(len(helpers), -1) - black) * float(values.max() - values.min()) / 255
-        turned = image_attacks.blocks_of(found["encrypted"] - zero, size) @ np.linalg.pinv(matrix) + zero
-        found["helper images, all grey levels"] = image_attacks.image_of(turned, image.shape, size)
-    return found
+        turned = image_attacks.blocks_of(guesses["encrypted"] - zero, size) @ np.linalg.pinv(matrix) + zero
+        guesses["helper images, all grey levels"] = image_attacks.image_of(turned, image.shape, size)
+    return guesses
 
 
 def _likeness(truth: Floats, guess: Floats) -> Metrics:

@@ -111,10 +111,10 @@ def _ciphertext_only(key: Key, speech: Tensor, public: Tensor, request: Request)
     whole = clip_seconds * len(speech)
     found: dict[str, float | None] = {}
     for seconds in (*(seconds for seconds in _SECONDS if seconds < whole), whole):
-        seen = speech[: math.ceil(seconds / clip_seconds)]
+        observed = speech[: math.ceil(seconds / clip_seconds)]
         if seconds < clip_seconds:
-            seen = seen[..., : int(seconds / clip_seconds * speech.shape[-1])]
-        encrypted = encrypt(seen, key)
+            observed = observed[..., : int(seconds / clip_seconds * speech.shape[-1])]
+        encrypted = encrypt(observed, key)
         count = blocks(encrypted, key.block_size, key.dimension).shape[:3].numel()
         guess = guess_key(encrypted, public, key, starts=_STARTS[request.preset])
         outcome = judge("ciphertext-only", guess, key, speech, count)

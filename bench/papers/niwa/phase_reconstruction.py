@@ -91,14 +91,14 @@ def _row(
         plain = np.abs(STFT.transform(example.sound))
         given = change(plain)
         if integrate:
-            heard = reconstructed(given, STFT, len(example.sound), seed=request.seed)
+            reconstruction = reconstructed(given, STFT, len(example.sound), seed=request.seed)
         else:
             angles = np.random.default_rng(request.seed + number).uniform(0, 2 * np.pi, plain.shape)
-            heard = STFT.sound(given * np.exp(1j * angles), len(example.sound))
-        again = np.abs(STFT.transform(heard))
+            reconstruction = STFT.sound(given * np.exp(1j * angles), len(example.sound))
+        again = np.abs(STFT.transform(reconstruction))
         measured.append(
             {
-                "stoi": intelligibility(example.sound, heard, RATE),
+                "stoi": intelligibility(example.sound, reconstruction, RATE),
                 "correlation_of_spectrograms": correlation(decibels(plain), decibels(again)),
                 "spectral_convergence_db": spectral_convergence(again, given),
                 "correlation_of_given_spectrogram": correlation(decibels(plain), decibels(given)),
@@ -109,10 +109,10 @@ def _row(
             panels = [
                 Panel("original", example.sound, decibels(plain), _LIMITS),
                 Panel("given to the reconstruction", None, decibels(given), _LIMITS),
-                Panel("reconstructed", heard, decibels(again), _LIMITS),
+                Panel("reconstructed", reconstruction, decibels(again), _LIMITS),
             ]
             draw(panels, request.out / stem, seconds=len(example.sound) / RATE, rate=RATE)
-            write_sound(request.out / f"{stem}.wav", heard, RATE)
+            write_sound(request.out / f"{stem}.wav", reconstruction, RATE)
     figures = means(measured)
     request.say(f"{mode}, {values}: STOI {figures['stoi'] or 0:.2f}")
     return Row(

@@ -44,10 +44,11 @@ def run(request: Request) -> list[Row]:
             for size in sizes:
                 for kind in KEY_TYPES:
                     rows.append(_row(kind, size, dimension, request))
-                    found = rows[-1].metrics
+                    metrics = rows[-1].metrics
                     request.say(
-                        f"{kind}, {dimension}-D, M = {size}: {found['gb_per_s']:.3g} GB/s, a copy "
-                        f"{found['copy_gb_per_s']:.3g}; the loop takes {found['loop_over_transform']:.0f} times as long"
+                        f"{kind}, {dimension}-D, M = {size}: {metrics['gb_per_s']:.3g} GB/s, a copy "
+                        f"{metrics['copy_gb_per_s']:.3g}; the loop takes "
+                        f"{metrics['loop_over_transform']:.0f} times as long"
                     )
         return rows
     finally:
