@@ -18,7 +18,6 @@ from sotto.bench.papers.dias.hash_study import PAPER_KS, Floats
 from sotto.bench.papers.drawing import save
 from sotto.bench.request import Request
 from sotto.bench.row import Row
-from sotto.hashing.smh.parameters import Dither
 from sotto.hashing.smh.theory import (
     euclidean_distance,
     expected_distance,
@@ -45,8 +44,6 @@ class _Curve:
     measured: Floats
     deviation: Floats
     closed: Floats
-    paper_measured: Floats
-    paper_closed: Floats
 
 
 def run(request: Request) -> list[Row]:
@@ -64,23 +61,11 @@ def run(request: Request) -> list[Row]:
 
 def _curve(k: int, distances: Floats, keys: int, seed: int) -> _Curve:
     # Pairs straddle the origin along the diagonal of the feature space.
-    direction = np.ones(_INPUTS) / np.sqrt(_INPUTS)
-    halves = distances[:, None] / 2 * direction
-    full = np.array([_measured(halves, _parameters(k, "full"), seed + key) for key in range(keys)])
-    paper = np.array([_measured(halves, _parameters(k, "paper"), seed + key) for key in range(keys)])
-    return _Curve(
-        k,
-        distances,
-        full.mean(axis=0),
-        full.std(axis=0, ddof=1),
-        expected_distance(distances, k, _DELTA),
-        paper.mean(axis=0),
-        np.array([expected_distance_paper(-half, half, k, _DELTA) for half in halves]),
-    )
-
-
-def _parameters(k: int, dither: Dither) -> hashing.HashParameters:
-    return hashing.HashParameters(_INPUTS, k, _DELTA, _MPC, dither)
+    halves = distances[:, None] / 2 * np.ones(_INPUTS) / np.sqrt(_INPUTS)
+    parameters = hashing.HashParameters(_INPUTS, k, _DELTA, _MPC)
+    measured = np.array([_measured(halves, parameters, seed + key) for key in range(keys)])
+    closed = expected_distance(distances, k, _DELTA)
+    return _Curve(k, distances, measured.mean(axis=0), measured.std(axis=0, ddof=1), closed)
 
 
 def _measured(halves: Floats, parameters: hashing.HashParameters, seed: int) -> Floats:

@@ -169,11 +169,9 @@ def _attacked(
     yield "known-plaintext", {"blocks": count, "seconds": seconds} | with_known
     chosen = chosen_speech(key.kind, key.block_size, key.dimension)
     (exact,) = keys_from_chosen(keyed.encrypt(chosen, key), key.kind, key.block_size, key.dimension)
-    asked = blocks(chosen, key.block_size, key.dimension).shape[:3].numel()
-    yield (
-        "chosen-plaintext",
-        {"blocks": asked, "seconds": asked * _block_seconds(key, first)} | _heard(key, [exact] * len(speeches), stage),
-    )
+    count = blocks(chosen, key.block_size, key.dimension).shape[:3].numel()
+    cost = {"blocks": count, "seconds": count * _block_seconds(key, first)}
+    yield "chosen-plaintext", cost | _heard(key, [exact] * len(speeches), stage)
     searches: list[Guess] = [partial(guess_key, public=speech.public, like=key, starts=_STARTS) for speech in speeches]
     yield "ciphertext-only", _without_plaintext(key, searches, speeches, stage)
     if inverters:
