@@ -96,6 +96,11 @@ def test_the_csv_has_one_line_a_row_and_nested_columns():
     assert lines[0]["online_ms.median"] == "30.0"
 
 
+def test_a_table_of_any_columns_is_written_whole(tmp_path):
+    results.write_csv(tmp_path / "new" / "t.csv", ["a", "b"], ((n, None if n else "x, y") for n in range(2)))
+    assert (tmp_path / "new" / "t.csv").read_text() == 'a,b\n0,"x, y"\n1,\n'
+
+
 def test_a_failed_write_leaves_the_former_file(tmp_path):
     path = tmp_path / "results.json"
     results.write_whole(path, "former")

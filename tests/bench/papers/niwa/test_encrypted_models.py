@@ -18,6 +18,7 @@ from sotto.bench.papers.niwa import block_sizes, incorrect_keys
 from sotto.bench.papers.niwa import claims as niwa
 from sotto.bench.papers.niwa.block_sizes import word_error_rate
 from sotto.bench.papers.niwa.encrypted_models import rows, scenario
+from sotto.bench.papers.niwa.encrypted_tasks import Table
 from sotto.bench.papers.niwa.filterbank_key import key_from_filterbank
 from sotto.bench.papers.niwa.incorrect_keys import under_wrong_key
 from sotto.bench.papers.niwa.sounds.drawn_keys import drawn_keys
@@ -87,6 +88,18 @@ def test_rows_stand_beside_what_was_published(tmp_path):
     assert flipping.metrics["scores_bit_identical"] == flipping.metrics["metric_identical"] == 1
     assert flipping.n_queries == 10
     assert "accuracy_incorrect_key" in to_json(found)
+
+
+def test_a_table_has_all_its_networks_and_what_an_attack_on_each_finds(tmp_path):
+    tasks = _tasks()
+    networks = [("one", [tasks["asc"]]), ("other", [tasks["asr"], tasks["asr"]])]
+    table = Table("", lambda request: networks, attack=lambda task, kind: {"attack_size": task.block_size})
+    found = table.run(Request("synthetic", None, "quick", 0, tmp_path, lambda line: None))
+    assert [(row.model, row.mode) for row in found] == [
+        (name, kind) for name, _ in networks for kind in keyed.KEY_TYPES
+    ]
+    assert [row.metrics["attack_size"] for row in found] == [8] * 3 + [3] * 3
+    assert found[-1].split == "2 folds"
 
 
 @pytest.mark.parametrize("name", ["asv", "asr"])
