@@ -9,8 +9,6 @@ from importlib import metadata
 
 import psutil
 
-from sotto.bench.row import JSONValue
-
 _PACKAGES = ("sotto", "torch", "crypten", "tenseal", "scikit-learn", "numpy", "opensmile", "librosa")
 
 
@@ -27,7 +25,7 @@ def software() -> dict[str, str]:
 
 
 @cache
-def machine() -> dict[str, JSONValue]:
+def machine() -> dict[str, str | int | None]:
     """Processor, cores and memory; nothing that names the machine or its owner."""
     return {
         "processor": _processor(),

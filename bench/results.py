@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -80,14 +80,23 @@ def read(path: Path) -> list[Row]:
 def to_csv(rows: Sequence[Row]) -> str:
     """One line a row, nested fields as ``outer.inner`` columns, missing values empty."""
     flat = [_flatten(msgspec.to_builtins(row)) for row in rows]
-    columns: dict[str, None] = {}
-    for line in flat:
-        columns.update(dict.fromkeys(line))
+    columns = list(dict.fromkeys(column for line in flat for column in line))
+    return csv_text(columns, ([line.get(column) for column in columns] for line in flat))
+
+
+def csv_text(columns: Sequence[str], lines: Iterable[Sequence[object]]) -> str:
+    """``lines`` under the names of their ``columns``, as CSV; None is empty."""
     out = io.StringIO()
-    writer = csv.DictWriter(out, fieldnames=list(columns), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(flat)
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(lines)
     return out.getvalue()
+
+
+def write_csv(path: Path, columns: Sequence[str], lines: Iterable[Sequence[object]]) -> None:
+    """Write :func:`csv_text`, whole or not at all; the folder is made."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(path, csv_text(columns, lines))
 
 
 def _flatten(value: dict[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -60,7 +60,7 @@ def _require_corpora(items: Sequence[Item], data: Path | None) -> None:
     if not data.is_dir():
         raise CorpusError(f"{data} is no folder: --data takes the one that holds the corpora, each under its own name")
     known = dict.fromkeys(name for item in items for name in item.corpora if name != "synthetic")
-    if known and not any((data / folder).is_dir() for name in known for folder in CORPORA[name].folders):
+    if known and not any(_is_there(name, data) for name in known):
         raise CorpusError(f"{data} holds none of {', '.join(known)}: leave --data out for the built-in corpus")
 
 
@@ -94,8 +94,10 @@ def corpus_for(item: Item, data: Path | None) -> str | None:
     if not item.corpora:
         return "none"
     for name in item.corpora:
-        if name == "synthetic" or (
-            data is not None and any((data / folder).is_dir() for folder in CORPORA[name].folders)
-        ):
+        if name == "synthetic" or (data is not None and _is_there(name, data)):
             return name
     return None
+
+
+def _is_there(corpus: str, data: Path) -> bool:
+    return any((data / folder).is_dir() for folder in CORPORA[corpus].folders)

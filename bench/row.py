@@ -1,17 +1,22 @@
 """The result row: what one paradigm in one setting cost, answered and leaked.
 
 Every command that measures prints and writes lists of these rows; the JSON Schema beside this file is generated from
-the classes here, and every file is checked against it when it is written.  ``null`` means not applicable;
-:mod:`sotto.bench.blanks` says why, cell by cell.
+the classes here, and every file is checked against it when it is written.  Code that makes a row names what applies:
+the rest is ``none`` where it is a name, and ``null`` where it is a figure, which means not applicable;
+:mod:`sotto.bench.missing_values` says why, cell by cell.  The paradigm is ``plaintext`` where nobody asks.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
+from sotto.bench.machine import machine, software
+
 JSONValue = str | int | float | bool | None | list[Any]
+Metrics = Mapping[str, float | None]
 
 
 class Timing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -58,33 +63,37 @@ class Row(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
 
     paradigm: str
     mode: str
-    model: str
-    corpus: str
-    split: str
+    model: str = "none"
+    corpus: str = "none"
+    split: str = "none"
     seed: int
     n_queries: int
-    parameters: dict[str, JSONValue]
-    accuracy_plain: float | None
-    accuracy_private: float | None
-    agreement: float | None
-    max_abs_error: float | None
-    metrics: dict[str, float | None]
-    published: dict[str, float | None]
-    offline_ms: Timing | None
-    online_ms: Timing | None
-    per_query_ms_batched: float | None
-    bytes: Traffic | None
-    rounds: int | None
-    key_bytes: int | None
-    peak_rss_mb: float | None
-    security: Security | None
-    software: dict[str, str]
-    machine: dict[str, JSONValue]
+    parameters: Mapping[str, JSONValue] = {}
+    accuracy_plain: float | None = None
+    accuracy_private: float | None = None
+    agreement: float | None = None
+    max_abs_error: float | None = None
+    metrics: Metrics = {}
+    published: Metrics = {}
+    offline_ms: Timing | None = None
+    online_ms: Timing | None = None
+    per_query_ms_batched: float | None = None
+    bytes: Traffic | None = None
+    rounds: int | None = None
+    key_bytes: int | None = None
+    peak_rss_mb: float | None = None
+    security: Security | None = None
+    software: Mapping[str, str] = msgspec.field(default_factory=software)
+    machine: Mapping[str, JSONValue] = msgspec.field(default_factory=machine)
 
 
 def json_schema() -> dict[str, Any]:
-    """JSON Schema (draft 2020-12) of a list of rows."""
+    """JSON Schema (draft 2020-12) of a list of rows.  A file has every field, also those that a default filled in."""
     schema = msgspec.json.schema(list[Row])
+    fields = schema["$defs"]["Row"]["properties"]
+    schema["$defs"]["Row"]["required"] = list(fields)
+    for each in fields.values():
+        each.pop("default", None)
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Sotto results",

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 
 from rich.table import Table
 
-from sotto.bench.blanks import blanks
+from sotto.bench.missing_values import missing_values
 from sotto.bench.row import Row
 
 NONE = "–"
 
 
 def tables(rows: Sequence[Row], title: str) -> list[Table]:
-    """Three tables of 80 columns, one line a row in each; blanks are explained by :func:`footnotes`."""
+    """Three tables of 80 columns, one line a row in each; missing values are explained by :func:`footnotes`."""
     answers = _table(title, ("plain", "private", "agree", "clips", "largest error"))
     cost = _table("cost of one query", ("offline ms", "online ms", "batched", "MB sent A / B / D", "rounds", "keys MB"))
     weakness = _table("what leaks, and what attackers reach", (), ("leaks", "attackers reach"))
@@ -51,12 +51,12 @@ def _table(title: str, figures: Sequence[str], texts: Sequence[str] = ()) -> Tab
 
 
 def footnotes(rows: Sequence[Row], notice: str | None) -> list[str]:
-    """What must be said under a table: the corpus' own notice, and the reason of every blank."""
+    """What must be said under a table: the corpus' own notice, and the reason of every missing value."""
     lines = [notice] if notice else []
     lines.append(
         "plain and private: over the clips asked; the plaintext model over the whole test split: accuracy_plain"
     )
-    lines += [f"{NONE} {line}" for line in blanks(rows)]
+    lines += [f"{NONE} {line}" for line in missing_values(rows)]
     return lines
 
 

@@ -22,8 +22,9 @@ Without certificates only this machine is served, and any account of it may conn
 how much; limits bound what one client can take, they do not make a service resist a flood of connections from many
 addresses: that is a firewall's business.
 
-Who owns what: ``terms`` and ``handshake`` (what is agreed first), ``registry`` (the one list of paradigms), ``adapters``
-(what each offers), ``folders`` (the files each party is handed), ``arrivals``, ``admission``, ``host``, ``sessions``, ``hosting``,
-``supervisor``, ``reports``, ``limits`` (serving), ``asking`` (Alice), ``dealing`` (what the dealer serves),
-``keys``, ``key_files``, ``requests`` and ``authority`` (certificates), ``journal``, ``counters``, ``health``.
+Who owns what: ``terms`` and ``handshake`` (what is agreed first), ``registry`` (the one list of paradigms),
+``adapters`` (what each offers), ``folders`` (the files each party is handed), ``arrivals``, ``admission``, ``host``,
+``sessions``, ``hosting``, ``supervisor``, ``reports``, ``limits`` (serving), ``asking`` (Alice), ``dealing`` (what
+the dealer serves), ``keys``, ``key_files``, ``requests`` and ``authority`` (certificates), ``journal``, ``counters``,
+``health``.
 """

@@ -66,9 +66,26 @@ def open_for(reason: str) -> Judgement:
     return Judgement(Verdict.OPEN, reason)
 
 
-def by_share(right: int, of: int, because: str) -> Judgement:
+def by_share(outcomes: Sequence[bool], because: str) -> Judgement:
     """Holds where all of several comparisons come out as claimed, in part where most do."""
-    if of == 0:
+    if not outcomes:
         return open_for("no rows to compare")
+    right, of = sum(outcomes), len(outcomes)
     verdict = Verdict.HOLDS if right == of else Verdict.PARTLY if 2 * right > of else Verdict.FAILS
     return Judgement(verdict, because)
+
+
+def known(rows: Sequence[Row], *names: str) -> list[tuple[Row, list[float]]]:
+    """Those of the rows that have all metrics of these ``names``, with the figures."""
+    measured = [(row, [row.metrics.get(name) for name in names]) for row in rows]
+    return [(row, [each for each in figures if each is not None]) for row, figures in measured if None not in figures]
+
+
+def number(row: Row, parameter: str) -> float:
+    """A parameter of a row that is a number."""
+    return float(str(row.parameters[parameter]))
+
+
+def shown(figures: Sequence[float]) -> str:
+    """The least and the largest, or one number where they look alike."""
+    return " to ".join(dict.fromkeys((f"{min(figures):.2g}", f"{max(figures):.2g}")))

@@ -14,14 +14,11 @@ import itertools
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import msgspec
-
 from sotto import mpc
 from sotto.bench.operations.fault_proxy import Ledger
 from sotto.bench.operations.fault_trials import Trial, Trials, Victim, victims_of
 from sotto.bench.operations.service_cells import Cell, Prepared, prepared
 from sotto.bench.operations.services import Deployment, ServiceError
-from sotto.bench.plaintext import plaintext_row
 from sotto.bench.request import Request
 from sotto.bench.row import Row
 from sotto.models import load
@@ -129,12 +126,11 @@ def _row(cell: Cell, victim: str, trials: Sequence[Trial], ledger: Ledger, reque
     if ledger.deliveries:
         metrics["dealt_in_all_trials"] = float(ledger.deliveries)
         metrics["dealt_twice"] = float(ledger.repeated)
-    row = plaintext_row(
-        mode=cell.mode, model=victim, corpus="synthetic" if request.data is None else request.corpus, split="none",
-        seed=request.seed, n_queries=len(trials), parameters={"victim": victim}, accuracy=None, metrics=metrics,
-        published={},
+    return Row(
+        paradigm=cell.paradigm, mode=cell.mode, model=victim,
+        corpus="synthetic" if request.data is None else request.corpus, seed=request.seed, n_queries=len(trials),
+        parameters={"victim": victim}, metrics=metrics,
     )  # fmt: skip
-    return msgspec.structs.replace(row, paradigm=cell.paradigm)
 
 
 _COLUMNS = (

@@ -9,11 +9,8 @@ from __future__ import annotations
 import csv
 import io
 
-import msgspec
-
 from sotto.bench.fuzzing.campaign import Outcome, campaign
 from sotto.bench.fuzzing.coverage import available
-from sotto.bench.plaintext import plaintext_row
 from sotto.bench.request import Request
 from sotto.bench.results import write_whole
 from sotto.bench.row import Row
@@ -53,12 +50,10 @@ def _row(outcome: Outcome, fed_by: str, seed: int) -> Row:
         "slowest_ms": outcome.slowest_ms,
         "memory_growth_mb": outcome.growth_mb,
     }
-    row = plaintext_row(
-        mode=outcome.engine, model=outcome.decoder, corpus="none", split="none", seed=seed, n_queries=outcome.tried,
-        parameters={"decoder": outcome.decoder, "fed_by": fed_by}, accuracy=None,
-        metrics=metrics, published={},
+    return Row(
+        paradigm=outcome.decoder.split(".", maxsplit=1)[0], mode=outcome.engine, model=outcome.decoder, seed=seed,
+        n_queries=outcome.tried, parameters={"decoder": outcome.decoder, "fed_by": fed_by}, metrics=metrics,
     )  # fmt: skip
-    return msgspec.structs.replace(row, paradigm=outcome.decoder.split(".", maxsplit=1)[0])
 
 
 def _table(outcomes: list[Outcome]) -> str:

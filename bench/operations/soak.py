@@ -13,14 +13,12 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import msgspec
 import numpy as np
 import psutil
 
 from sotto.bench.operations.asker import Asker
 from sotto.bench.operations.service_cells import CELLS, Cell, Prepared, prepared
 from sotto.bench.operations.services import Deployment, ServiceError, memory_mb, open_files
-from sotto.bench.plaintext import plaintext_row
 from sotto.bench.request import Request
 from sotto.bench.results import write_whole
 from sotto.bench.row import Row
@@ -158,12 +156,10 @@ def _row(cell: Cell, half: str, party: str, samples: Sequence[Sample], request: 
         "files_first": float(warm[0].files),
         "files_last": float(warm[-1].files),
     }
-    row = plaintext_row(
-        mode=cell.mode, model=party, corpus=request.corpus, split="none", seed=request.seed,
-        n_queries=samples[-1].queries, parameters={"sessions": half, "party": party}, accuracy=None, metrics=metrics,
-        published={},
+    return Row(
+        paradigm=cell.paradigm, mode=cell.mode, model=party, corpus=request.corpus, seed=request.seed,
+        n_queries=samples[-1].queries, parameters={"sessions": half, "party": party}, metrics=metrics,
     )  # fmt: skip
-    return msgspec.structs.replace(row, paradigm=cell.paradigm)
 
 
 def _table(samples: Sequence[Sample]) -> str:

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from sotto.bench.plaintext import plaintext_row
 from sotto.bench.request import Request
 from sotto.bench.row import Row
 
@@ -49,7 +48,8 @@ def run(request: Request) -> list[Row]:
             alone = alone or pace
             request.say(f"{kind} {workers} workers: {pace:.2f} tasks/s, {pace / alone:.2f} times one worker")
             rows.append(
-                plaintext_row(
+                Row(
+                    paradigm="plaintext",
                     mode=kind.rstrip(":/"),
                     model="svm",
                     corpus=bench.corpus.name,
@@ -57,9 +57,7 @@ def run(request: Request) -> list[Row]:
                     seed=request.seed,
                     n_queries=len(plan),
                     parameters={"workers": workers, "tasks": len(plan)},
-                    accuracy=None,
                     metrics={"tasks_per_second": pace, "speed_up": pace / alone, "seconds_to_start": start},
-                    published={},
                 )
             )
     return rows

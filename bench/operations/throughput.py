@@ -18,7 +18,6 @@ from sotto.bench.operations.asker import Asker
 from sotto.bench.operations.service_cells import Cell, Prepared, prepared
 from sotto.bench.operations.services import Deployment, ServiceError, memory_mb
 from sotto.bench.operations.throughput_plot import draw
-from sotto.bench.plaintext import plaintext_row
 from sotto.bench.request import Request
 from sotto.bench.row import Row, Timing
 
@@ -92,11 +91,11 @@ def _row(cell: Cell, clients: int, latencies: list[float], elapsed: float, memor
         "timed_queries": float(len(latencies)),
         "bob_memory_mb": memory,
     }
-    row = plaintext_row(
-        mode=cell.mode, model=cell.model or "default", corpus=request.corpus, split="none", seed=request.seed,
-        n_queries=len(latencies), parameters={"clients": clients}, accuracy=None, metrics=metrics, published={},
+    return Row(
+        paradigm=cell.paradigm, mode=cell.mode, model=cell.model or "default", corpus=request.corpus,
+        seed=request.seed, n_queries=len(latencies), parameters={"clients": clients}, metrics=metrics,
+        online_ms=Timing(p50, p95),
     )  # fmt: skip
-    return msgspec.structs.replace(row, paradigm=cell.paradigm, online_ms=Timing(p50, p95))
 
 
 def _marked(rows: Sequence[Row]) -> list[Row]:

@@ -6,7 +6,6 @@ import numpy as np
 
 from sotto.audio.splits import speaker_folds
 from sotto.bench.egemaps_svm import egemaps_svm
-from sotto.bench.plaintext import plaintext_row
 from sotto.bench.request import Request
 from sotto.bench.row import Row
 from sotto.bench.workbench import Workbench
@@ -47,7 +46,8 @@ def _network_row(recipe: Recipe, bench: Workbench, folds: int) -> Row:
 def _row(model: str, bench: Workbench, clips: int, accuracies: list[float], more: dict[str, float]) -> Row:
     metrics: dict[str, float | None] = {"accuracy_sd_over_folds": float(np.std(accuracies, ddof=1)), **more}
     metrics |= {f"accuracy_fold_{k}": accuracy for k, accuracy in enumerate(accuracies, 1)}
-    return plaintext_row(
+    return Row(
+        paradigm="plaintext",
         mode="cross-validation",
         model=model,
         corpus=bench.corpus.name,
@@ -55,7 +55,6 @@ def _row(model: str, bench: Workbench, clips: int, accuracies: list[float], more
         seed=bench.seed,
         n_queries=clips,
         parameters={"folds": len(accuracies)},
-        accuracy=float(np.mean(accuracies)),
+        accuracy_plain=float(np.mean(accuracies)),
         metrics=metrics,
-        published={},
     )

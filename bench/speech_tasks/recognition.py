@@ -7,7 +7,7 @@ of them with a recogniser trained on the other four, on espeak-ng's voices, and 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -19,9 +19,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from sotto.audio import Corpus, load_corpus
+from sotto.audio import load_corpus
 from sotto.audio.features import LogMel
-from sotto.audio.splits import Split, speaker_folds
+from sotto.audio.splits import speaker_folds
 from sotto.bench.experiment import Say
 from sotto.bench.speech_tasks.digests import clips_digest
 from sotto.bench.speech_tasks.spoken_digits import (
@@ -116,18 +116,18 @@ class Recogniser:
 
     def transcribe(self, waves: Sequence[npt.NDArray[np.float32]]) -> list[str]:
         """The words the plain recogniser hears in sounds (n,) at 8 kHz, whatever was done to them."""
-        return heard(self.task.outputs(self.module, log_mel(waves)))
+        return transcribed(self.task.outputs(self.module, log_mel(waves)))
 
     def word_error_rate(self, scores: Tensor) -> float:
         """Of a network's outputs (n, words + 1, frames) for the test strings, in their order."""
-        return float(jiwer.wer(self.references, heard(scores)))
+        return float(jiwer.wer(self.references, transcribed(scores)))
 
     def word_error_rate_of(self, waves: Sequence[npt.NDArray[np.float32]]) -> float:
         """Of the plain recogniser on sounds that stand for the test strings, in their order."""
         return float(jiwer.wer(self.references, self.transcribe(waves)))
 
 
-def heard(scores: Tensor) -> list[str]:
+def transcribed(scores: Tensor) -> list[str]:
     """The words on the best path of each output."""
     return [spelled(path) for path in best_path(scores)]
 
@@ -159,74 +159,83 @@ def recognisers(data: Path | None, *, preset: str, seed: int, say: Say, folds: i
         CorpusError: one clear line.
     """
     wanted = folds or (1 if preset == "quick" else 3)
-    if data is None:
-        return [_synthetic_recogniser(preset, seed, say)]
+    speakers = [_built_in_voices()] if data is None else _recorded_speakers(data, seed)[:wanted]
+    trained = []
+    for each in speakers:
+        module = _trained(each, preset, seed, say)
+        strings = compose(each.test, TEST_STRINGS[preset], np.random.default_rng([seed, 1]))
+        trained.append(Recogniser(module, strings, each.split, each.corpus))
+    return trained
+
+
+@dataclass(frozen=True, eq=False)
+class _Speakers:
+    """Takes to train on and takes of other speakers to test; ``digest`` names the first."""
+
+    corpus: str
+    split: str
+    digest: str
+    train: Sequence[Take]
+    test: Sequence[Take]
+
+
+def _recorded_speakers(data: Path, seed: int) -> list[_Speakers]:
     corpus = load_corpus("fsdd", data)
     takes = recorded_takes(corpus)
-    splits = speaker_folds(corpus, 3, seed, validation=0)[:wanted]
-    return [_recogniser(corpus, takes, split, preset, seed, say) for split in splits]
+    return [
+        _Speakers(
+            corpus.name,
+            split.name,
+            clips_digest(corpus, split.train),
+            [takes[i] for i in split.train],
+            [takes[i] for i in split.test],
+        )
+        for split in speaker_folds(corpus, 3, seed, validation=0)
+    ]
 
 
-def _recogniser(corpus: Corpus, takes: Sequence[Take], split: Split, preset: str, seed: int, say: Say) -> Recogniser:
-    training = TRAINING[preset]
-    people = [takes[i] for i in split.train]
-    about = {"clips": clips_digest(corpus, split.train), "split": split.name}
-    module = _trained(people, about, corpus.name, split.name, training, preset, seed, say)
-    tested = [takes[i] for i in split.test]
-    return _tested(module, tested, corpus.name, split.name, preset, seed)
-
-
-def _synthetic_recogniser(preset: str, seed: int, say: Say) -> Recogniser:
-    """Trained on two thirds of the built-in voices, tested on the others."""
+def _built_in_voices() -> _Speakers:
+    """Two thirds of them, and the others to test."""
     takes = synthetic_takes(4)
-    names = sorted({take.speaker for take in takes})
-    held_out = set(names[::3])
-    people = [take for take in takes if take.speaker not in held_out]
-    about = {"clips": "espeak-ng", "split": "every third voice"}
-    module = _trained(people, about, "synthetic", "every third voice", TRAINING[preset], preset, seed, say)
-    tested = [take for take in takes if take.speaker in held_out]
-    return _tested(module, tested, "synthetic", "every third voice", preset, seed)
+    held_out = set(sorted({take.speaker for take in takes})[::3])
+    train, test = ([take for take in takes if (take.speaker in held_out) == tested] for tested in (False, True))
+    return _Speakers("synthetic", "every third voice", "espeak-ng", train, test)
 
 
-def _tested(module: nn.Module, takes: Sequence[Take], corpus: str, split: str, preset: str, seed: int) -> Recogniser:
-    strings = compose(takes, TEST_STRINGS[preset], np.random.default_rng([seed, 1]))
-    return Recogniser(module, strings, split, corpus)
-
-
-def _trained(
-    takes: Sequence[Take],
-    about: Mapping[str, object],
-    corpus: str,
-    split: str,
-    training: Training,
-    preset: str,
-    seed: int,
-    say: Say,
-) -> nn.Module:
+def _trained(speakers: _Speakers, preset: str, seed: int, say: Say) -> nn.Module:
+    training = TRAINING[preset]
     arguments: dict[str, Argument] = {"words": 10, "block_size": BLOCK_SIZE, "bands": FEATURES.mels}
 
     def train() -> tuple[nn.Module, ModelRecord]:
-        say(f"asr: training a recogniser, {training.strings} strings × {training.epochs} ({split})")
+        say(f"asr: training a recogniser, {training.strings} strings × {training.epochs} ({speakers.split})")
         with seeded(seed):
             module = build("patch-ctc", arguments)
-            _fit(module, _training_strings(takes, training, seed), training, seed)
+            _fit(module, _training_strings(speakers.train, training, seed), training, seed)
         record = ModelRecord(
-            architecture="patch-ctc", arguments=arguments, classes=(), features=FEATURES.to_record(), corpus=corpus,
-            split=split, seed=seed,
+            architecture="patch-ctc", arguments=arguments, classes=(), features=FEATURES.to_record(),
+            corpus=speakers.corpus, split=speakers.split, seed=seed,
         )  # fmt: skip
         return module, record
 
-    everything = {**about, "features": FEATURES.cache_record(), "arguments": arguments, "training": vars(training)}
-    return kept(f"asr-{preset}", {**everything, "seed": seed, "revision": _REVISION}, train)[0]
+    about = {
+        "clips": speakers.digest,
+        "split": speakers.split,
+        "features": FEATURES.cache_record(),
+        "arguments": arguments,
+        "training": vars(training),
+        "seed": seed,
+        "revision": _REVISION,
+    }
+    return kept(f"asr-{preset}", about, train)[0]
 
 
 def _training_strings(takes: Sequence[Take], training: Training, seed: int) -> list[DigitString]:
     """Strings of people and of synthetic voices, at many speeds."""
     generator = np.random.default_rng([seed, 0])
-    made = round(training.strings * training.synthetic_share)
-    strings = compose(takes, training.strings - made, generator, speeds=training.speeds)
-    if made:
-        strings += compose(synthetic_takes(4), made, generator, speeds=training.speeds)
+    synthetic = round(training.strings * training.synthetic_share)
+    strings = compose(takes, training.strings - synthetic, generator, speeds=training.speeds)
+    if synthetic:
+        strings += compose(synthetic_takes(4), synthetic, generator, speeds=training.speeds)
     return strings
 
 

@@ -61,7 +61,7 @@ def scene_tasks(
 def _task(corpus: Corpus, features: np.ndarray, split: Split, preset: str, seed: int, say: Say) -> SpeechTask:
     module, record = _trained(corpus, features, split, SCHEDULES[preset], preset, seed, say)
     if record.normalisation is None:
-        raise CorpusError(f"the kept model of {corpus.name} has no statistics: empty the cache folder")
+        raise CorpusError(f"the cached model of {corpus.name} has no statistics: empty the cache folder")
     test = list(split.test)
     truth = torch.from_numpy(corpus.targets("event")[test])
     return SpeechTask(
@@ -73,12 +73,13 @@ def _task(corpus: Corpus, features: np.ndarray, split: Split, preset: str, seed:
         block_size=BLOCK_SIZE,
         dimension=2,
         metric="accuracy",
-        figure=partial(_accuracy, truth),
+        figure=partial(accuracy, truth),
         batch=64,
     )
 
 
-def _accuracy(truth: Tensor, logits: Tensor) -> float:
+def accuracy(truth: Tensor, logits: Tensor) -> float:
+    """Share of the ``logits`` (n, classes) whose largest is at the true class, of ``truth`` (n,)."""
     return float((logits.argmax(1) == truth).double().mean())
 
 

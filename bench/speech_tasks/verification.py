@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import soxr
 import torch
+from sklearn.metrics import roc_curve
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -114,8 +115,8 @@ def in_blocks(module: SpeakerEmbedding, block_size: int) -> SpeakerEmbedding:
 def similarities(embeddings: Tensor) -> npt.NDArray[np.float32]:
     """Cosines of all pairs i < j of embeddings (n, size): (n (n - 1) / 2,), row after row."""
     unit = F.normalize(embeddings, dim=1)
-    found: npt.NDArray[np.float32] = (unit @ unit.T).numpy()[np.triu_indices(len(unit), 1)]
-    return found
+    cosines: npt.NDArray[np.float32] = (unit @ unit.T).numpy()[np.triu_indices(len(unit), 1)]
+    return cosines
 
 
 def same_speaker(speakers: Sequence[str]) -> npt.NDArray[np.bool_]:
@@ -135,11 +136,8 @@ def equal_error_rate(scores: npt.NDArray[np.floating], same: npt.NDArray[np.bool
     """
     if same.all() or not same.any():
         raise ValueError("an equal error rate needs pairs of the same speaker and pairs of different ones")
-    order = np.argsort(-scores, kind="stable")
-    last = np.append(np.diff(scores[order]) != 0, True)
-    accepted_same = np.append(0, np.cumsum(same[order])[last])
-    accepted_different = np.append(0, np.cumsum(~same[order])[last])
-    misses, alarms = 1 - accepted_same / same.sum(), accepted_different / (~same).sum()
+    alarms, accepted, _ = roc_curve(same, scores, drop_intermediate=False)
+    misses = 1 - accepted
     after = int(np.argmax(alarms >= misses))
     before = max(after - 1, 0)
     gap_before, gap_after = misses[before] - alarms[before], misses[after] - alarms[after]
@@ -181,13 +179,8 @@ def _librispeech(data: Path) -> Corpus:
 def _at_most(corpus: Corpus, utterances: int | None) -> Corpus:
     if utterances is None:
         return corpus
-    seen: dict[str, int] = {}
-    chosen = []
-    for i, speaker in enumerate(corpus.labels("speaker")):
-        seen[speaker] = seen.get(speaker, 0) + 1
-        if seen[speaker] <= utterances:
-            chosen.append(i)
-    return corpus.subset(chosen)
+    speakers = corpus.labels("speaker")
+    return corpus.subset([i for i, speaker in enumerate(speakers) if speakers[:i].count(speaker) < utterances])
 
 
 def _trained(corpus: Corpus, preset: str, seed: int, say: Say) -> SpeakerEmbedding:
@@ -215,8 +208,8 @@ def _trained(corpus: Corpus, preset: str, seed: int, say: Say) -> SpeakerEmbeddi
         "revision": _REVISION,
     }
     module, _ = kept(f"asv-{preset}", about, train)
-    if not isinstance(module, SpeakerEmbedding):  # kept under the name of that architecture
-        raise CorpusError("the kept model is no speaker embedding: empty the cache folder")
+    if not isinstance(module, SpeakerEmbedding):  # cached under the name of that architecture
+        raise CorpusError("the cached model is no speaker embedding: empty the cache folder")
     return module
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from sotto.audio.synthetic import NOTICE
-from sotto.bench.blanks import null_fields, why
+from sotto.bench.missing_values import null_fields, why
 from sotto.bench.row import Row
 from sotto.bench.table import NONE, attacks, milliseconds, percent
 from sotto.report.attack_words import best, sentences

@@ -17,7 +17,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from sotto.bench.blanks import blanks
+from sotto.bench.missing_values import missing_values
 from sotto.bench.results import write_whole
 from sotto.bench.row import Row
 from sotto.bench.table import NONE
@@ -74,7 +74,7 @@ def render(
         views=VIEWS,
         dash=NONE,
         notice=notice,
-        blanks=blanks(rows),
+        missing_values=missing_values(rows),
         scene=scene,
         reproduced=reproduced,
         judged=judged,

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sotto.bench import results
-from sotto.bench.blanks import blanks, null_fields, why
+from sotto.bench.missing_values import missing_values, null_fields, why
 from sotto.bench.row import Row, Security, Timing, Traffic, json_schema
 from sotto.bench.table import attacks, footnotes, setting, tables
 
@@ -54,6 +54,14 @@ def test_rows_survive_the_file(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["results.csv", "results.json"]
 
 
+def test_a_row_says_with_what_it_was_measured_and_names_nothing_else():
+    plain = msgspec.to_builtins(Row(paradigm="plaintext", mode="m", seed=1, n_queries=2))
+    assert plain.pop("software")["python"]
+    assert plain.pop("machine")["cores"] >= 1
+    assert {value for name, value in plain.items() if name in ("model", "corpus", "split")} == {"none"}
+    assert {str(value) for value in plain.values()} == {"plaintext", "m", "none", "1", "2", "{}", "None"}
+
+
 @given(st.sampled_from(Row.__struct_fields__))
 def test_a_missing_field_is_refused(name):
     plain = msgspec.to_builtins(ROW)
@@ -88,6 +96,11 @@ def test_the_csv_has_one_line_a_row_and_nested_columns():
     assert lines[0]["online_ms.median"] == "30.0"
 
 
+def test_a_table_of_any_columns_is_written_whole(tmp_path):
+    results.write_csv(tmp_path / "new" / "t.csv", ["a", "b"], ((n, None if n else "x, y") for n in range(2)))
+    assert (tmp_path / "new" / "t.csv").read_text() == 'a,b\n0,"x, y"\n1,\n'
+
+
 def test_a_failed_write_leaves_the_former_file(tmp_path):
     path = tmp_path / "results.json"
     results.write_whole(path, "former")
@@ -102,7 +115,8 @@ def test_every_null_is_explained():
         "key_bytes", "bytes.dealer", "security.computational_bits", "security.statistical_bits",
     ]  # fmt: skip
     assert why(ROW, "key_bytes") is not None
-    assert "mpc/crypten key_bytes: correlated randomness is dealt inside the query: see bytes.dealer" in blanks([ROW])
+    line = "mpc/crypten key_bytes: correlated randomness is dealt inside the query: see bytes.dealer"
+    assert line in missing_values([ROW])
 
 
 def test_a_corpus_notice_stands_first_under_the_table():

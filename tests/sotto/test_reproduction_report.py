@@ -9,17 +9,17 @@ import pytest
 from sotto import reproduction_report
 from sotto.bench.claims.claim import Item, Judgement, Verdict
 from sotto.bench.paper_claims import ITEMS, PAPERS
-from sotto.bench.plaintext import plaintext_row
 from sotto.bench.review import Reviewed
+from sotto.bench.row import Row
 from sotto.reproduction_card import card
 
 HOSTILE = "<script>alert(1)</script>\"' onload=x"
 
 
 def measured(parameters, mode=HOSTILE):
-    return plaintext_row(
-        mode=mode, model=HOSTILE, corpus=HOSTILE, split="none", seed=0, n_queries=1, parameters=parameters,
-        accuracy=0.5, metrics={HOSTILE: 0.25, "wer": 0.125}, published={"wer": 0.5},
+    return Row(
+        paradigm="plaintext", mode=mode, model=HOSTILE, corpus=HOSTILE, seed=0, n_queries=1, parameters=parameters,
+        accuracy_plain=0.5, metrics={HOSTILE: 0.25, "wer": 0.125}, published={"wer": 0.5},
     )  # fmt: skip
 
 

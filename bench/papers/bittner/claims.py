@@ -22,17 +22,14 @@ def _latency(mode: str, at_most_ms: float) -> Item:
     """
 
     def judge(rows: Sequence[Row]) -> Judgement:
-        online = [row.online_ms.median for row in rows if row.mode == mode and row.online_ms]
-        if not online:
+        timed = [(row, row.online_ms.median) for row in rows if row.mode == mode and row.online_ms]
+        if not timed:
             return open_for(f"no row of the mode {mode} was timed")
-        whole = [_whole(row) for row in rows if row.mode == mode and row.online_ms]
-        below = sum(time <= at_most_ms for time in online)
-        if all(time is not None and time <= at_most_ms for time in whole):
-            verdict = Verdict.HOLDS
-        else:
-            verdict = Verdict.PARTLY if 2 * below > len(online) else Verdict.FAILS
+        whole = [row.offline_ms.median + online <= at_most_ms if row.offline_ms else False for row, online in timed]
+        below = sum(online <= at_most_ms for _, online in timed)
+        verdict = Verdict.HOLDS if all(whole) else Verdict.PARTLY if 2 * below > len(timed) else Verdict.FAILS
         return Judgement(
-            verdict, f"median of one query, offline + online: {_shown(rows, mode)}; the paper's {at_most_ms:g} ms"
+            verdict, f"median of one query, offline + online: {_shown(timed)}; the paper's {at_most_ms:g} ms"
         )
 
     return Item(
@@ -51,25 +48,16 @@ def _latency(mode: str, at_most_ms: float) -> Item:
     )
 
 
-def _whole(row: Row) -> float | None:
-    return row.offline_ms.median + row.online_ms.median if row.offline_ms and row.online_ms else None
-
-
-def _shown(rows: Sequence[Row], mode: str) -> str:
-    """The times of every network, by link."""
+def _shown(timed: Sequence[tuple[Row, float]]) -> str:
+    """The times of every network, and where it is one of several variants, of which, by link."""
     links: dict[str, list[str]] = {}
-    for row in rows:
-        if row.mode == mode and row.online_ms:
-            offline = f"{row.offline_ms.median:.3g}" if row.offline_ms else "unknown"
-            times = f"{_network(row)} {offline} + {row.online_ms.median:.3g} ms"
-            links.setdefault(str(row.parameters.get("net", "one process")), []).append(times)
+    for row, online in timed:
+        offline = f"{row.offline_ms.median:.3g}" if row.offline_ms else "unknown"
+        head = row.parameters.get("head")
+        network = f"{row.model} ({head})" if head else row.model
+        link = links.setdefault(str(row.parameters.get("net", "one process")), [])
+        link.append(f"{network} {offline} + {online:.3g} ms")
     return "; ".join(f"{link}: {', '.join(times)}" for link, times in links.items())
-
-
-def _network(row: Row) -> str:
-    """The network, and where it is one of several variants, which."""
-    variant = row.parameters.get("head")
-    return f"{row.model} ({variant})" if variant else row.model
 
 
 def _agreement(rows: Sequence[Row]) -> Judgement:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sotto.bench.claims.claim import Item, Judgement, Paper, by_share, open_for
+from sotto.bench.claims.claim import Item, Judgement, Paper, by_share, known, number, open_for
 from sotto.bench.row import Row
 
 PAPER = Paper(
@@ -21,44 +21,37 @@ _EMOTIONS = ("ravdess", "synthetic")
 
 
 def _figure_1(rows: Sequence[Row]) -> Judgement:
-    errors = [row.metrics.get("largest_error_in_standard_errors") for row in rows]
-    found = [error for error in errors if error is not None]
-    if not found:
+    errors = [error for _, (error,) in known(rows, "largest_error_in_standard_errors")]
+    if not errors:
         return open_for("no curve was measured")
     return by_share(
-        sum(error < 5 for error in found),
-        len(found),
-        f"hashes under real keys stay within {max(found):.2g} standard errors of the closed form, which rises from 0"
+        [error < 5 for error in errors],
+        f"hashes under real keys stay within {max(errors):.2g} standard errors of the closed form, which rises from 0"
         " and saturates at 1 - 1/k; with the dither as printed it depends on where the vectors lie",
     )
 
 
 def _table_1(rows: Sequence[Row]) -> Judgement:
     cells = {
-        (str(row.parameters["task"]), int(str(row.parameters["k"])), float(str(row.parameters["delta"]))): (
-            row.metrics.get("leakage"),
-            row.published.get("leakage"),
-        )
+        (str(row.parameters["task"]), int(number(row, "k")), number(row, "delta")): row
         for row in rows
         if row.parameters.get("delta") is not None and row.parameters.get("k") is not None
     }
-    right = of = 0
-    differences = []
-    for (task, k, delta), (ours, paper) in cells.items():
-        if ours is None:
-            continue
-        for other in ((task, k + 1, delta), (task, k + 2, delta), (task, k, delta + 0.5)):
-            if other in cells and (larger := cells[other][0]) is not None:
-                right, of = right + (larger >= ours), of + 1
-        if paper is not None:
-            differences.append(abs(ours - paper))
-    if not differences:
+    ours = {cell: leakage for cell, row in cells.items() if (leakage := row.metrics.get("leakage")) is not None}
+    grows = [
+        ours[larger] >= leakage
+        for (task, k, delta), leakage in ours.items()
+        for larger in ((task, k + 1, delta), (task, k + 2, delta), (task, k, delta + 0.5))
+        if larger in ours
+    ]
+    printed = {cell: row.published.get("leakage") for cell, row in cells.items()}
+    apart = [abs(leakage - other) for cell, leakage in ours.items() if (other := printed[cell]) is not None]
+    if not apart:
         return open_for("no cell was measured")
     return by_share(
-        right,
-        of,
-        f"leakage grows with k and with delta in {right} of {of} neighbouring cells; from the printed figures ours"
-        f" differ by {100 * sum(differences) / len(differences):.3g} points on average, as other features lie at other"
+        grows,
+        f"leakage grows with k and with delta in {sum(grows)} of {len(grows)} neighbouring cells; from the printed"
+        f" figures ours differ by {100 * sum(apart) / len(apart):.3g} points on average, as other features lie at other"
         " distances",
     )
 
@@ -71,61 +64,50 @@ def _table_2(rows: Sequence[Row]) -> Judgement:
     ]
     if not printed:
         return open_for("the compromise k = 3, delta = 2 was not measured")
-    sentences, good = [], 0
-    for row in printed:
-        lost, leakage = row.metrics.get("points_lost"), row.metrics.get("leakage")
-        if lost is None or leakage is None:
-            continue
-        good += lost <= 3 and leakage <= 0.3
-        sentences.append(f"{row.parameters['task']}: {lost:.3g} points lost at {100 * leakage:.3g} % leakage")
-    best = min(
-        (
-            (row.metrics["points_lost"] or 0.0, row)
-            for row in rows
-            if row.metrics.get("points_lost") is not None and (row.metrics.get("leakage") or 1) <= 0.3
-        ),
-        key=lambda each: each[0],
-        default=None,
-    )
-    if best is not None:
+    measured = known(printed, "points_lost", "leakage")
+    sentences = [
+        f"{row.parameters['task']}: {lost:.3g} points lost at {100 * leakage:.3g} % leakage"
+        for row, (lost, leakage) in measured
+    ]
+    tight = [(lost, row) for row, (lost, leakage) in known(rows, "points_lost", "leakage") if 0 < leakage <= 0.3]
+    if tight:
+        lost, best = min(tight, key=lambda each: each[0])
         sentences.append(
-            f"least loss below 30 % leakage: {best[0]:.3g} points ({best[1].parameters['task']}, k ="
-            f" {best[1].parameters['k']}, {best[1].parameters['features']} features)"
+            f"least loss below 30 % leakage: {lost:.3g} points ({best.parameters['task']}, k ="
+            f" {best.parameters['k']}, {best.parameters['features']} features)"
         )
-    return by_share(good, len(printed), "; ".join(sentences))
+    good = [lost <= 3 and leakage <= 0.3 for _, (lost, leakage) in measured]
+    return by_share([*good, *[False] * (len(printed) - len(good))], "; ".join(sentences))
 
 
 def _joint_learning(rows: Sequence[Row]) -> Judgement:
-    gains = []
-    for row in rows:
-        union, alone, own = (
-            row.metrics.get(name) for name in ("accuracy_union", "accuracy_alone_hashed", "accuracy_union_own_keys")
-        )
-        if union is not None and alone is not None and own is not None:
-            gains.append((union - alone, union - own))
+    gains = [
+        (union - alone, union - own)
+        for _, (union, alone, own) in known(rows, "accuracy_union", "accuracy_alone_hashed", "accuracy_union_own_keys")
+    ]
     if not gains:
         return open_for("nothing was pooled")
+    over_one = [100 * gain for gain, _ in gains]
     return by_share(
-        sum(gain > 0 and keys > 0 for gain, keys in gains),
-        len(gains),
-        f"pooled hashes gain {100 * min(g for g, _ in gains):.3g} to {100 * max(g for g, _ in gains):.3g} points over a"
+        [gain > 0 and keys > 0 for gain, keys in gains],
+        f"pooled hashes gain {min(over_one):.3g} to {max(over_one):.3g} points over a"
         " party alone on hashes, but every party holds the key that opens the others' hashes",
     )
 
 
 def _table_3(rows: Sequence[Row]) -> Judgement:
-    far = []
-    for row in rows:
-        for name, printed in row.published.items():
-            ours = row.metrics.get(name)
-            if name.startswith("x^") and ours is not None and printed is not None and "training" not in row.parameters:
-                far.append((abs(ours - printed), f"degree {row.parameters.get('degree')} {name}"))
+    far = [
+        (abs(ours - printed), f"degree {row.parameters.get('degree')} {name}")
+        for row in rows
+        if "training" not in row.parameters
+        for name, printed in row.published.items()
+        if name.startswith("x^") and printed is not None and (ours := row.metrics.get(name)) is not None
+    ]
     if not far:
         return open_for("no coefficient to compare")
     wrong = [name for distance, name in far if distance > 0.005]
     return by_share(
-        len(far) - len(wrong),
-        len(far),
+        [distance <= 0.005 for distance, _ in far],
         f"{len(far) - len(wrong)} of {len(far)} coefficients are, to 0.005, the least-squares fit under the standard"
         " normal density" + (f"; not {', '.join(wrong)}, read as a misprint" if wrong else ""),
     )
@@ -133,25 +115,25 @@ def _table_3(rows: Sequence[Row]) -> Judgement:
 
 def _table_4(rows: Sequence[Row]) -> Judgement:
     swapped = {
-        (int(str(row.parameters["degree"])), bool(row.parameters["normalisation"])): row.accuracy_private
+        (number(row, "degree"), bool(row.parameters["normalisation"])): row.accuracy_private
         for row in rows
         if row.parameters.get("training") == "swapped" and row.accuracy_private is not None
     }
-    relu = next((value for row in rows if (value := row.metrics.get("accuracy_relu")) is not None), None)
+    relu = next((value for _, (value,) in known(rows, "accuracy_relu")), None)
     plain, normal = swapped.get((2, False)), swapped.get((2, True))
     if relu is None or plain is None or normal is None:
         return open_for("degree 2 was not measured with and without normalisation")
-    right = int(normal > plain)
-    higher = [value for (degree, _), value in swapped.items() if degree > 2 and value is not None]
-    right += sum(value >= relu - 0.03 for value in higher)
+    higher = [value for (degree, _), value in swapped.items() if degree > 2]
     agreements = [row.agreement for row in rows if row.agreement is not None]
-    least = min(agreements, default=0.0)
     return by_share(
-        right,
-        1 + len(higher),
+        [normal > plain, *(value >= relu - 0.03 for value in higher)],
         f"with ReLU {100 * relu:.3g} %; degree 2 {100 * plain:.3g} % without and {100 * normal:.3g} % with"
         f" normalisation; higher degrees {', '.join(f'{100 * value:.3g} %' for value in higher)}"
-        + (f"; encrypted and plain networks agree on at least {100 * least:.4g} % of the clips" if agreements else ""),
+        + (
+            f"; encrypted and plain networks agree on at least {100 * min(agreements):.4g} % of the clips"
+            if agreements
+            else ""
+        ),
     )
 
 

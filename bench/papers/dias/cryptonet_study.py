@@ -85,6 +85,16 @@ class Session:
         return self._secrets.rows if self.mode == "batched" else 1
 
     @property
+    def median_ms(self) -> float:
+        """Of :attr:`server_ms`."""
+        return float(np.median(self.server_ms))
+
+    @property
+    def median_busy_ms(self) -> float:
+        """Of :attr:`server_busy_ms`."""
+        return float(np.median(self.server_busy_ms))
+
+    @property
     def chain(self) -> tuple[int, ...]:
         """Bits of every prime."""
         description = self.bob.description

@@ -30,23 +30,23 @@ def speaker_metrics(fold: Fold, key: hashing.HashKey) -> dict[str, float]:
     kinds = sorted(set(sentences.tolist()))
     enrolled = np.isin(sentences, kinds[: len(kinds) // 2])
     other = hashing.HashKey.generate(key.parameters, seed=_ANOTHER)
-    found = linkability(fold.test, fold.test_speakers, enrolled, key, other)
+    outcome = linkability(fold.test, fold.test_speakers, enrolled, key, other)
     return {
-        "attack_speaker_named": max(found.same_key.nearest, found.same_key.trained),
-        "attack_speaker_named_other_key": max(found.different_keys.nearest, found.different_keys.trained),
-        "attack_speaker_named_plaintext": max(found.plaintext.nearest, found.plaintext.trained),
-        "attack_speaker_named_chance": found.chance,
+        "attack_speaker_named": max(outcome.same_key.nearest, outcome.same_key.trained),
+        "attack_speaker_named_other_key": max(outcome.different_keys.nearest, outcome.different_keys.trained),
+        "attack_speaker_named_plaintext": max(outcome.plaintext.nearest, outcome.plaintext.trained),
+        "attack_speaker_named_chance": outcome.chance,
     }
 
 
 def known_key_metrics(victims: Floats, key: hashing.HashKey, known: Floats) -> dict[str, float]:
     """With the stolen key: the filter, and least squares for comparison."""
-    found = known_key_attack(victims, key, known)
+    outcome = known_key_attack(victims, key, known)
     simple = Recovery.of(least_squares(hashing.modular_hash(victims, key), key, known), victims, known.mean(axis=0))
     return {
-        "attack_known_key_recovered": found.recovered,
-        "attack_known_key_relative_error": found.relative_error,
-        "attack_known_key_correlation": found.correlation,
+        "attack_known_key_recovered": outcome.recovered,
+        "attack_known_key_relative_error": outcome.relative_error,
+        "attack_known_key_correlation": outcome.correlation,
         "attack_least_squares_recovered": simple.recovered,
         "attack_least_squares_relative_error": simple.relative_error,
     }
@@ -54,14 +54,14 @@ def known_key_metrics(victims: Floats, key: hashing.HashKey, known: Floats) -> d
 
 def known_pairs_metrics(victims: Floats, key: hashing.HashKey, known: Floats) -> dict[str, float]:
     """Without the key, from pairs of features and hashes."""
-    found = known_pairs_attack(victims, key, known)
+    outcome = known_pairs_attack(victims, key, known)
     return {
-        "attack_known_pairs": float(found.pairs),
-        "attack_known_pairs_recovered": found.learnt.recovered,
-        "attack_known_pairs_relative_error": found.learnt.relative_error,
-        "attack_known_pairs_correlation": found.learnt.correlation,
-        "attack_known_pairs_symbols_predicted": found.predicted,
-        "attack_regression_relative_error": found.regressed.relative_error,
+        "attack_known_pairs": float(outcome.pairs),
+        "attack_known_pairs_recovered": outcome.learnt.recovered,
+        "attack_known_pairs_relative_error": outcome.learnt.relative_error,
+        "attack_known_pairs_correlation": outcome.learnt.correlation,
+        "attack_known_pairs_symbols_predicted": outcome.predicted,
+        "attack_regression_relative_error": outcome.regressed.relative_error,
     }
 
 

@@ -12,16 +12,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-import msgspec
 import numpy as np
 import numpy.typing as npt
 
 from sotto import hashing
 from sotto.audio.features import EGeMAPS
 from sotto.audio.splits import speaker_folds
-from sotto.bench.plaintext import plaintext_row
 from sotto.bench.request import Request
-from sotto.bench.row import JSONValue, Row, Security
+from sotto.bench.row import JSONValue, Metrics, Row, Security
 from sotto.bench.workbench import Workbench
 from sotto.models import Normalisation
 from sotto.models.svm.svm import train_svm
@@ -78,18 +76,18 @@ class Task:
     folds: Sequence[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]]
 
     def scaled(
-        self, scaling: Scaling, learnt: npt.NDArray[np.int64], parts: Sequence[npt.NDArray[np.int64]]
+        self, scaling: Scaling, training: npt.NDArray[np.int64], parts: Sequence[npt.NDArray[np.int64]]
     ) -> list[Floats]:
         """The features of ``parts``, scaled by what the clips ``learnt`` say: in [-1, 1] over them (``range``, the
         paper's), standardised and clipped (``standard``), or that with class directions first (``discriminant``)."""
         if scaling == "range":
-            normalisation = Normalisation.range(self.raw[learnt])
+            normalisation = Normalisation.range(self.raw[training])
         else:
-            normalisation = Normalisation.standard(self.raw[learnt], clip=_CLIP)
+            normalisation = Normalisation.standard(self.raw[training], clip=_CLIP)
         features = [normalisation.transform(self.raw[part]).astype(np.float64) for part in parts]
         if scaling == "discriminant":
             directions = hashing.DiscriminantFeatures()
-            directions.fit(normalisation.transform(self.raw[learnt]), self.labels[learnt])
+            directions.fit(normalisation.transform(self.raw[training]), self.labels[training])
             features = [directions.transform(part) for part in features]
         return features
 
@@ -110,11 +108,11 @@ def open_study(request: Request) -> tuple[Workbench, list[Task]]:
 
 def tasks(bench: Workbench) -> list[Task]:
     """Neutral against angry, where the corpus has both; last, all classes."""
-    found = [_task(bench, f"{len(bench.classes)} classes", bench.classes)]
+    all_tasks = [_task(bench, f"{len(bench.classes)} classes", bench.classes)]
     pair = ("neutral", "angry")
     if set(pair) <= set(bench.classes):
-        found.insert(0, _task(bench, "neutral or angry", pair))
-    return found
+        all_tasks.insert(0, _task(bench, "neutral or angry", pair))
+    return all_tasks
 
 
 def _task(bench: Workbench, name: str, classes: tuple[str, ...]) -> Task:
@@ -168,13 +166,14 @@ def hash_row(
     split: str,
     clips: int,
     parameters: Mapping[str, JSONValue],
-    plain: float | None,
-    hashed: float | None,
-    metrics: Mapping[str, float | None],
-    published: Mapping[str, float | None] | None = None,
+    plain: float | None = None,
+    hashed: float | None = None,
+    metrics: Metrics,
+    published: Metrics | None = None,
 ) -> Row:
     """A row of paradigm ``hashing`` that no parties ran: its costs are null."""
-    row = plaintext_row(
+    return Row(
+        paradigm="hashing",
         mode=mode,
         model="svm",
         corpus=bench.corpus.name,
@@ -182,11 +181,12 @@ def hash_row(
         seed=bench.seed,
         n_queries=clips,
         parameters=parameters,
-        accuracy=plain,
+        accuracy_plain=plain,
+        accuracy_private=hashed,
         metrics=metrics,
         published=published or {},
+        security=SECURITY,
     )
-    return msgspec.structs.replace(row, paradigm="hashing", accuracy_private=hashed, security=SECURITY)
 
 
 def split_name(task: Task) -> str:

@@ -20,7 +20,6 @@ from scipy.spatial.distance import cdist
 from threadpoolctl import threadpool_limits
 
 from sotto import hashing
-from sotto.bench.plaintext import plaintext_row
 from sotto.bench.request import Request
 from sotto.bench.row import Row
 
@@ -90,17 +89,13 @@ def _row(k: int, n: int, m: int, bandwidth: float, *, scipy: bool, seed: int) ->
         if not np.allclose(slow, found, rtol=0, atol=1e-12):
             raise ValueError("SciPy disagrees with the distances of packed hashes: report this with k and sizes")
         metrics |= {"scipy_ms": waited, "scipy_over_bit_planes": waited / alone}
-    return plaintext_row(
+    return Row(
+        paradigm="plaintext",
         mode="hash-distances",
-        model="none",
-        corpus="none",
-        split="none",
         seed=seed,
         n_queries=n,
         parameters={"k": k, "n": n, "m": m, "symbols": _SYMBOLS},
-        accuracy=None,
         metrics=metrics,
-        published={},
     )
 
 

@@ -125,12 +125,12 @@ def _masking(rows: Sequence[Row]) -> Judgement:
 
 def _separation(rows: Sequence[Row]) -> Judgement:
     recipe, ratios = _fullest(_recipes(rows, "sdr_db"))
-    fixed, learnt = ratios.get(_FIXED), ratios.get(_LEARNABLE)
-    if fixed is None or learnt is None:
+    fixed, learnable = ratios.get(_FIXED), ratios.get(_LEARNABLE)
+    if fixed is None or learnable is None:
         return open_for("the separation was not measured")
     judgement = by_difference(
-        [learnt.below(fixed)],
-        f"SDR, {recipe}: {fixed.shown('.1f')} dB for the fixed mask, {learnt.shown('.1f')} dB for the learnable one"
+        [learnable.below(fixed)],
+        f"SDR, {recipe}: {fixed.shown('.1f')} dB for the fixed mask, {learnable.shown('.1f')} dB for the learnable one"
         " after adversarial learning",
     )
     return _capped(recipe, judgement)

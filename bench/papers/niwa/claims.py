@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 
-from sotto.bench.claims.claim import Item, Judge, Judgement, Paper, Verdict, by_share, open_for
+from sotto.bench.claims.claim import Item, Judge, Judgement, Paper, Verdict, by_share, known, number, open_for, shown
 from sotto.bench.row import Row
 
 PAPER = Paper(
@@ -28,105 +28,81 @@ def _encrypted_model(metric: str, *, weak: Sequence[str] = ()) -> Judge:
     model's are asked, by more than the deviation over incorrect keys.
     """
 
+    def error(rate: float) -> float:
+        return 100 - rate if metric == "accuracy" else rate
+
     def judge(rows: Sequence[Row]) -> Judgement:
-        sentences, right, of = [], 0, 0
-        for row in rows:
-            plain, correct, wrong, without = (
-                row.metrics.get(f"{metric}_{column}")
-                for column in ("plain_model", "correct_key", "incorrect_key", "plain_query")
-            )
-            if plain is None or correct is None or wrong is None:
-                continue
+        sentences, outcomes = [], []
+        columns = (f"{metric}_{name}" for name in ("plain_model", "correct_key", "incorrect_key"))
+        for row, (plain, correct, wrong) in known(rows, *columns):
+            without = row.metrics.get(f"{metric}_plain_query")
             if row.mode in weak:
-                least = _error(metric, plain) + (row.metrics.get(f"{metric}_incorrect_sd") or 0.0)
+                least = error(plain) + (row.metrics.get(f"{metric}_incorrect_sd") or 0.0)
             else:
-                least = (_error(metric, plain) + _CHANCE[metric]) / 2
-            unkeyed = [_error(metric, value) for value in (wrong, without) if value is not None]
-            right += (abs(correct - plain) < 1e-9) + sum(error > least for error in unkeyed)
-            of += 1 + len(unkeyed)
+                least = (error(plain) + _CHANCE[metric]) / 2
+            outcomes.append(abs(correct - plain) < 1e-9)
+            outcomes += [error(rate) > least for rate in (wrong, without) if rate is not None]
             sentences.append(
                 f"{row.mode}: plain {plain:.3g} %, correct key {correct:.3g} %, incorrect keys {wrong:.3g} %"
                 + ("" if without is None else f", no key {without:.3g} %")
             )
-        return by_share(right, of, f"{right} of {of} comparisons as claimed: {'; '.join(sentences)}")
+        because = f"{sum(outcomes)} of {len(outcomes)} comparisons as claimed: {'; '.join(sentences)}"
+        return by_share(outcomes, because)
 
     return judge
 
 
-def _error(metric: str, rate: float) -> float:
-    return 100 - rate if metric == "accuracy" else rate
-
-
-def _rising(rates: dict[str, list[tuple[int, float]]], what: str) -> Judgement:
-    """Whether each series of (block size, rate) rises."""
-    right = of = 0
-    for series in rates.values():
-        ordered = [rate for _, rate in sorted(series)]
-        right += sum(later >= earlier for earlier, later in pairwise(ordered))
-        of += len(ordered) - 1
-    shown = "; ".join(
-        f"{name}: " + ", ".join(f"M = {size} {rate:.3g} %" for size, rate in sorted(series))
+def _block_size(rows: Sequence[Row]) -> Judgement:
+    """Whether the rate of each key type rises with the block size."""
+    rates: dict[str, list[tuple[float, float]]] = {}
+    for row, (rate,) in known(rows, "wer"):
+        rates.setdefault(row.mode, []).append((number(row, "block_size"), rate))
+    rising = [later >= earlier for series in rates.values() for (_, earlier), (_, later) in pairwise(sorted(series))]
+    series_shown = "; ".join(
+        f"{name}: " + ", ".join(f"M = {size:g} {rate:.3g} %" for size, rate in sorted(series))
         for name, series in rates.items()
     )
-    return by_share(right, of, f"{what}: {shown}")
-
-
-def _block_size(rows: Sequence[Row]) -> Judgement:
-    rates: dict[str, list[tuple[int, float]]] = {}
-    for row in rows:
-        if (rate := row.metrics.get("wer")) is not None:
-            rates.setdefault(row.mode, []).append((int(str(row.parameters["block_size"])), rate))
-    plain = next((value for row in rows if (value := row.metrics.get("wer_plain")) is not None), None)
-    known = "" if plain is None else f", {plain:.3g} % on plain speech"
-    return _rising(rates, f"word error rate of an unmodified recogniser{known}")
+    plain = next((value for _, (value,) in known(rows, "wer_plain")), None)
+    beside = "" if plain is None else f", {plain:.3g} % on plain speech"
+    return by_share(rising, f"word error rate of an unmodified recogniser{beside}: {series_shown}")
 
 
 def _wrong_keys(rows: Sequence[Row]) -> Judgement:
     """Whether means rise and variances fall with the block size, each where it is known."""
-    right = of = 0
-    sentences = []
+    outcomes, sentences = [], []
     for metric, task in (("eer", "verification"), ("wer", "recognition")):
-        means, variances = _by_block_size(rows, metric), _by_block_size(rows, f"{metric}_variance")
-        changes = [later - earlier for earlier, later in pairwise(means.values())]
-        changes += [earlier - later for earlier, later in pairwise(variances.values())]
-        right, of = right + sum(change >= 0 for change in changes), of + len(changes)
-        shown = [
-            f"M = {size}"
+        means, variances = (
+            dict(sorted((number(row, "block_size"), figure) for row, (figure,) in known(rows, name)))
+            for name in (metric, f"{metric}_variance")
+        )
+        outcomes += [later >= earlier for earlier, later in pairwise(means.values())]
+        outcomes += [later <= earlier for earlier, later in pairwise(variances.values())]
+        sizes = [
+            f"M = {size:g}"
             + (f" {means[size]:.3g} %" if size in means else "")
             + (f" with variance {variances[size]:.3g}" if size in variances else "")
             for size in sorted({*means, *variances})
         ]
-        sentences += [f"{task}: {', '.join(shown)}"] * bool(shown)
-    return by_share(right, of, "; ".join(sentences))
-
-
-def _by_block_size(rows: Sequence[Row], metric: str) -> dict[int, float]:
-    found = [
-        (int(str(row.parameters["block_size"])), value)
-        for row in rows
-        if (value := row.metrics.get(metric)) is not None
-    ]
-    return dict(sorted(found))
+        sentences += [f"{task}: {', '.join(sizes)}"] * bool(sizes)
+    return by_share(outcomes, "; ".join(sentences))
 
 
 def _attack(metric: str, name: str) -> Judge:
     """The papers say that an attack recovers next to nothing: here that no row's correlation exceeds a half."""
 
     def judge(rows: Sequence[Row]) -> Judgement:
-        found = [
+        attacked = [
             (abs(value), f"{row.mode} M = {row.parameters.get('block_size')}")
-            for row in rows
+            for row, (value,) in known(rows, metric)
             if row.parameters.get("block_size") and row.parameters.get("attack") != "encrypted"
-            if (value := row.metrics.get(metric)) is not None
         ]
-        if not found:
+        if not attacked:
             return open_for("nothing was attacked")
-        most, where = max(found)
-        small = sum(value < 0.5 for value, _ in found)
+        small = [value < 0.5 for value, _ in attacked]
+        most, where = max(attacked)
         return by_share(
             small,
-            len(found),
-            f"{small} of {len(found)} {name} correlate below 0.5 with the plain one; most: {most:.2g} ({where})",
+            f"{sum(small)} of {len(small)} {name} correlate below 0.5 with the plain one; most: {most:.2g} ({where})",
         )
 
     return judge
@@ -139,38 +115,30 @@ def _key_space(rows: Sequence[Row]) -> Judgement:
         for bits in row.published.values()
         if bits
     ]
-    broken = [value for row in rows if (value := row.metrics.get("known_blocks_until_exact"))]
     if not equal:
         return open_for("no key space was counted")
     because = f"{sum(equal)} of {len(equal)} counts agree to a bit"
-    if broken:
+    if broken := [blocks for _, (blocks,) in known(rows, "known_blocks_until_exact") if blocks]:
         because += (
             f"; yet {min(broken):.0f} to {max(broken):.0f} known blocks give a key away: the size of the key space is"
             " no security level"
         )
-    return by_share(sum(equal), len(equal), because)
+    return by_share(equal, because)
 
 
 def _figures(rows: Sequence[Row]) -> Judgement:
-    shown = [row for row in rows if row.mode.startswith("spectrogram ")]
+    drawn = [row for row in rows if row.mode.startswith("spectrogram ")]
     values, energies = (
-        [abs(value) for row in shown if (value := row.metrics.get(name)) is not None]
-        for name in ("correlation", "correlation_of_block_energies")
+        [abs(value) for _, (value,) in known(drawn, name)] for name in ("correlation", "correlation_of_block_energies")
     )
     if not values or not energies:
         return open_for("no example was encrypted")
-    hidden = sum(value < 0.5 for value in values + energies)
-    verdict = Verdict.HOLDS if hidden == len(values + energies) else Verdict.PARTLY if hidden else Verdict.FAILS
+    hidden = [value < 0.5 for value in values + energies]
     return Judgement(
-        verdict,
-        f"correlation with the plain spectrograms: {_range(values)} point by point, and {_range(energies)} by the"
+        Verdict.HOLDS if all(hidden) else Verdict.PARTLY if any(hidden) else Verdict.FAILS,
+        f"correlation with the plain spectrograms: {shown(values)} point by point, and {shown(energies)} by the"
         " energy of blocks of 32 x 32: detail is gone, loudness over time and frequency is not",
     )
-
-
-def _range(values: Sequence[float]) -> str:
-    """The least and the largest, or one number where they look alike."""
-    return " to ".join(dict.fromkeys((f"{min(values):.2g}", f"{max(values):.2g}")))
 
 
 _TRAINED_HERE = "A small network trained here on open recordings, speakers or recordings disjoint."

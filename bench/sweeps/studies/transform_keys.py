@@ -7,14 +7,12 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import cast
 
-import msgspec
 import numpy as np
 import torch
 
 from sotto import keyed
 from sotto.audio.splits import speaker_folds
 from sotto.bench.emotion_models import EmotionModel, emotion_model
-from sotto.bench.plaintext import plaintext_row
 from sotto.bench.row import JSONValue, Row
 from sotto.bench.sweeps.studies.axes import Axis, SweepError
 from sotto.bench.workbench import Workbench
@@ -74,7 +72,8 @@ def run(bench: Workbench, parameters: Mapping[str, JSONValue]) -> Row:
     if parameters["attack"] == "known-plaintext":
         blocks = blocks_until_exact(queries, key)
         metrics["attack_known_blocks_for_key"] = None if blocks is None else float(blocks)
-    row = plaintext_row(
+    return Row(
+        paradigm="keyed",
         mode="sweep",
         model=name,
         corpus=bench.corpus.name,
@@ -82,13 +81,10 @@ def run(bench: Workbench, parameters: Mapping[str, JSONValue]) -> Row:
         seed=bench.seed,
         n_queries=len(truth),
         parameters={**parameters, "block_size": size},
-        accuracy=float(np.mean(plain == truth)),
+        accuracy_plain=float(np.mean(plain == truth)),
+        accuracy_private=float(np.mean(answers == truth)),
+        agreement=float(np.mean(answers == plain)),
         metrics=metrics,
-        published={},
-    )
-    private = float(np.mean(answers == truth))
-    return msgspec.structs.replace(
-        row, paradigm="keyed", accuracy_private=private, agreement=float(np.mean(answers == plain))
     )
 
 

@@ -5,18 +5,17 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from sotto.bench.claims.claim import known
 from sotto.bench.paper_claims import ITEMS, PAPERS, Verdict
-from sotto.bench.plaintext import plaintext_row
-from sotto.bench.row import Timing
+from sotto.bench.row import Row, Timing
 from sotto.bench.targets import TARGETS
 
 
 def row(mode="paper", metrics=None, published=None, parameters=None, **fields):
-    made = plaintext_row(
-        mode=mode, model="made up", corpus="made up", split="none", seed=0, n_queries=10, parameters=parameters or {},
-        accuracy=None, metrics=metrics or {}, published=published or {},
+    return Row(
+        paradigm="plaintext", mode=mode, model="made up", corpus="made up", seed=0, n_queries=10,
+        parameters=parameters or {}, metrics=metrics or {}, published=published or {}, **fields,
     )  # fmt: skip
-    return msgspec.structs.replace(made, **fields)
 
 
 def judge(place, rows, target=None):
@@ -36,6 +35,12 @@ def test_an_item_is_complete_and_open_without_rows(item):
 
 def test_places_are_named_once_a_paper():
     assert len({(item.paper, item.place) for item in ITEMS}) == len(ITEMS)
+
+
+def test_only_rows_that_know_every_figure_are_judged():
+    rows = [row(metrics={"a": 1.0, "b": 0.0}), row(metrics={"a": 1.0}), row(metrics={"a": 2.0, "b": None})]
+    assert known(rows, "a", "b") == [(rows[0], [1.0, 0.0])]
+    assert [figures for _, figures in known(rows, "a")] == [[1.0], [1.0], [2.0]]
 
 
 def timed(online, offline=0.0, net="loopback"):

@@ -6,14 +6,13 @@ import msgspec
 import pytest
 
 from sotto.bench.paper_claims import ITEMS, Verdict
-from sotto.bench.papers.bittner import bittner_latency
-from sotto.bench.papers.dias import dias_table1, dias_table2, dias_table3, dias_table4
+from sotto.bench.papers.bittner import latency as bittner_latency
+from sotto.bench.papers.dias import table1, table2, table3, table4
 from sotto.bench.papers.dias.hash_study import PAPER_DELTAS
-from sotto.bench.papers.luong import rdal_table2
-from sotto.bench.papers.niwa import kiya_asc, kiya_asr, kiya_asv, kiya_block_size, kiya_key_space, kiya_wrong_keys
-from sotto.bench.papers.niwa.encryption_scenario import COLUMNS
-from sotto.bench.plaintext import plaintext_row
-from sotto.bench.row import Timing
+from sotto.bench.papers.luong import table2 as rdal_table2
+from sotto.bench.papers.niwa import block_sizes, encrypted_tasks, incorrect_keys, key_space
+from sotto.bench.papers.niwa.encrypted_models import COLUMNS
+from sotto.bench.row import Row, Timing
 from sotto.keyed import generate_key
 from sotto.models.networks.polynomial import TABLE_3
 
@@ -28,9 +27,9 @@ EXEMPT = {
 
 
 def printed(mode="paper", parameters=None, **figures):
-    return plaintext_row(
-        mode=mode, model="printed", corpus="printed", split="none", seed=0, n_queries=1, parameters=parameters or {},
-        accuracy=None, metrics=figures, published=figures,
+    return Row(
+        paradigm="plaintext", mode=mode, model="printed", corpus="printed", seed=0, n_queries=1,
+        parameters=parameters or {}, metrics=figures, published=figures,
     )  # fmt: skip
 
 
@@ -42,55 +41,55 @@ def latency():
 
 
 def leakage():
-    for k, figures in dias_table1.PUBLISHED.items():
+    for k, figures in table1.PUBLISHED.items():
         for delta, share in zip(PAPER_DELTAS, figures, strict=True):
             yield printed(parameters={"task": "t", "k": k, "delta": delta}, leakage=share)
 
 
 def hashed_accuracy():
     leaking = {(row.parameters["k"], row.parameters["delta"]): row.metrics["leakage"] for row in leakage()}
-    for k, figures in dias_table2.PUBLISHED.items():
+    for k, figures in table2.PUBLISHED.items():
         for delta, share in zip(PAPER_DELTAS, figures, strict=True):
-            lost = None if share is None else 100 * (dias_table2.PUBLISHED_PLAIN - share)
+            lost = None if share is None else 100 * (table2.PUBLISHED_PLAIN - share)
             parameters = {"task": "t", "features": "range", "k": k, "delta": delta}
             yield printed(parameters=parameters, points_lost=lost, leakage=leaking[k, delta])
 
 
 def polynomials():
     for degree, coefficients in TABLE_3.items():
-        yield printed("polynomial", {"degree": degree}, **dias_table3._figures(coefficients))
+        yield printed("polynomial", {"degree": degree}, **table3._figures(coefficients))
 
 
 def encrypted_network():
-    for (degree, normalised), share in dias_table4.PUBLISHED.items():
+    for (degree, normalised), share in table4.PUBLISHED.items():
         parameters = {"degree": degree, "normalisation": normalised, "training": "swapped"}
-        row = printed("packed", parameters, accuracy_relu=dias_table4.PUBLISHED_RELU)
+        row = printed("packed", parameters, accuracy_relu=table4.PUBLISHED_RELU)
         yield msgspec.structs.replace(row, accuracy_private=share)
 
 
-def scenario(module, metric):
+def scenario(task, metric):
     """The tables of both papers, the extended one's and the first one's."""
-    for table in module._PUBLISHED.values():
+    for table in task.published.values():
         for kind, figures in table.items():
             named = zip(COLUMNS, figures, strict=True)
             yield printed(kind, **{f"{metric}_{column}": figure for column, figure in named})
 
 
-def block_sizes():
-    for kind, figures in kiya_block_size._PUBLISHED.items():
+def encrypted_waveforms():
+    for kind, figures in block_sizes._PUBLISHED.items():
         for size, rate in figures.items():
             yield printed(kind, {"block_size": size}, wer=rate)
 
 
 def variances():
-    for size, variance in kiya_wrong_keys._VARIANCE.items():
+    for size, variance in incorrect_keys._VARIANCE.items():
         yield printed("rom", {"block_size": size}, eer_variance=variance)
 
 
 def key_spaces():
     for kind in ("shuffling", "flipping"):
         for size in (3, 10, 128):
-            yield printed(kind, key_space_bits=kiya_key_space._published_bits(generate_key(kind, size, 1)))
+            yield printed(kind, key_space_bits=key_space._published_bits(generate_key(kind, size, 1)))
 
 
 def representations():
@@ -104,10 +103,10 @@ ROWS = {
     "dias-table2": list(hashed_accuracy()),
     "dias-table3": list(polynomials()),
     "dias-table4": list(encrypted_network()),
-    "kiya-asv": list(scenario(kiya_asv, "eer")),
-    "kiya-asr": list(scenario(kiya_asr, "wer")),
-    "kiya-asc": list(scenario(kiya_asc, "accuracy")),
-    "kiya-block-size": list(block_sizes()),
+    "kiya-asv": list(scenario(encrypted_tasks.VERIFICATION, "eer")),
+    "kiya-asr": list(scenario(encrypted_tasks.RECOGNITION, "wer")),
+    "kiya-asc": list(scenario(encrypted_tasks.SCENES, "accuracy")),
+    "kiya-block-size": list(encrypted_waveforms()),
     "kiya-wrong-keys": list(variances()),
     "kiya-key-space": list(key_spaces()),
     "rdal-table2": list(representations()),

@@ -5,8 +5,8 @@ import pytest
 from sotto.audio import CorpusError
 from sotto.bench import review as reviewing
 from sotto.bench.claims.claim import Item, Judgement, Verdict
-from sotto.bench.plaintext import plaintext_row
 from sotto.bench.review import corpus_for, review
+from sotto.bench.row import Row
 
 
 class Target:
@@ -20,9 +20,9 @@ class Target:
         if self.fails:
             raise RuntimeError("the disk\nis full")
         return [
-            plaintext_row(
-                mode="m", model="n", corpus=request.corpus, split="none", seed=0, n_queries=1, parameters={},
-                accuracy=0.5, metrics={}, published={},
+            Row(
+                paradigm="plaintext", mode="m", model="n", corpus=request.corpus, seed=0, n_queries=1,
+                accuracy_plain=0.5,
             )
         ]  # fmt: skip
 

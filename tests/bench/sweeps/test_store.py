@@ -3,7 +3,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from sotto.bench.plaintext import plaintext_row
+from sotto.bench.row import Row
 from sotto.bench.sweeps.store import Store
 
 ADDRESS, OTHER = "ab" * 16, "abcd" * 8
@@ -11,9 +11,9 @@ ADDRESS, OTHER = "ab" * 16, "abcd" * 8
 
 @pytest.fixture
 def row():
-    return plaintext_row(
-        mode="sweep", model="svm", corpus="made up", split="none", seed=0, n_queries=3, parameters={"k": 2},
-        accuracy=0.5, metrics={"leakage": 0.25}, published={},
+    return Row(
+        paradigm="plaintext", mode="sweep", model="svm", corpus="made up", seed=0, n_queries=3, parameters={"k": 2},
+        accuracy_plain=0.5, metrics={"leakage": 0.25},
     )  # fmt: skip
 
 

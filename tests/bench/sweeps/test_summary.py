@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sotto.bench.plaintext import plaintext_row
+from sotto.bench.row import Row
 from sotto.bench.sweeps.studies.axes import Axis
 from sotto.bench.sweeps.summary import Spread, groups, to_csv
 
@@ -15,9 +15,9 @@ AXES = {"k": Axis((2,), "k"), "key": Axis((0,), "key", repeats=True)}
 
 
 def row(k, key, accuracy, leakage=None):
-    return plaintext_row(
-        mode="sweep", model="svm", corpus="made up", split="none", seed=0, n_queries=3,
-        parameters={"k": k, "key": key}, accuracy=accuracy, metrics={"leakage": leakage}, published={},
+    return Row(
+        paradigm="plaintext", mode="sweep", model="svm", corpus="made up", seed=0, n_queries=3,
+        parameters={"k": k, "key": key}, accuracy_plain=accuracy, metrics={"leakage": leakage},
     )  # fmt: skip
 
 

@@ -47,8 +47,8 @@ def descrambled(
     image: Image, place: npt.NDArray[np.intp], inverted: npt.NDArray[np.bool_], zero: float, block_size: int
 ) -> Floats:
     """``image`` (height, width) in whole blocks with its pixels put back and turned positive again."""
-    found = blocks_of(image.astype(np.float64), block_size)[:, place]
-    return image_of(np.where(inverted, 2 * zero - found, found), image.shape, block_size)
+    pixels = blocks_of(image.astype(np.float64), block_size)[:, place]
+    return image_of(np.where(inverted, 2 * zero - pixels, pixels), image.shape, block_size)
 
 
 def leading_bits(image: Image, zero: float) -> Floats:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import numpy.typing as npt
 from pystoi import stoi
+
+from sotto.bench.row import Metrics
 
 Floats = npt.NDArray[np.float64]
 
@@ -48,7 +51,12 @@ def log_spectral_distance(one: Floats, other: Floats) -> float:
     return float(np.sqrt(np.mean((decibels(one) - decibels(other)) ** 2)))
 
 
-def mean_of(values: list[float | None]) -> float | None:
+def mean_of(values: Iterable[float | None]) -> float | None:
     """The mean of those that are not None."""
     known = [value for value in values if value is not None]
     return float(np.mean(known)) if known else None
+
+
+def means(measured: Sequence[Metrics]) -> Metrics:
+    """The mean of every figure over examples that all have the same figures."""
+    return {name: mean_of(one[name] for one in measured) for name in measured[0]}

@@ -59,8 +59,8 @@ class GaussianSTFT:
             total[place] += frame
             weight[place] += self.window**2
         middle = slice(self.length // 2, self.length // 2 + samples)
-        heard = total[middle] / np.maximum(weight[middle], 1e-12)
-        return np.pad(heard, (0, samples - len(heard)))
+        middle_part = total[middle] / np.maximum(weight[middle], 1e-12)
+        return np.pad(middle_part, (0, samples - len(middle_part)))
 
 
 def reconstructed(magnitudes: Floats, stft: GaussianSTFT, samples: int, *, seed: int = 0) -> Floats:

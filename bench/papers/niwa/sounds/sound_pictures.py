@@ -8,9 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import soundfile
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+
+from sotto.bench.papers.drawing import save
 
 Floats = npt.NDArray[np.float64]
 
@@ -34,7 +36,6 @@ def draw(panels: Sequence[Panel], stem: Path, *, seconds: float, rate: int, unit
     pictures = any(panel.spectrogram is not None for panel in panels)
     heights = [1.0] * waves + [2.2] * pictures
     figure = Figure(figsize=(3.6 * len(panels), 0.5 + 1.5 * sum(heights)), layout="constrained")
-    FigureCanvasAgg(figure)
     grid = figure.subplots(
         len(heights), len(panels), squeeze=False, gridspec_kw={"height_ratios": heights}, sharex=True
     )
@@ -50,11 +51,13 @@ def draw(panels: Sequence[Panel], stem: Path, *, seconds: float, rate: int, unit
         row[0].tick_params(labelsize=7)
     if pictures:
         grid[-1][0].set_ylabel("frequency, kHz", fontsize=8)
-    stem.parent.mkdir(parents=True, exist_ok=True)
-    paths = [stem.with_name(f"{stem.name}.{kind}") for kind in ("png", "svg")]
-    for path in paths:
-        figure.savefig(path, dpi=150, metadata={"Date": None} if path.suffix == ".svg" else None)
-    return paths
+    return save(figure, stem)
+
+
+def write_sound(path: Path, sound: Floats, rate: int) -> None:
+    """A WAV file of ``sound`` (samples,), its loudest sample at 0.9."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    soundfile.write(path, 0.9 * sound / max(np.abs(sound).max(), 1e-12), rate, subtype="PCM_16")
 
 
 def _waveform(axes: Axes, samples: Floats | None, seconds: float) -> None:

@@ -6,10 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from sotto.audio import Clip, load_corpus, read
 from sotto.audio.errors import CorpusError
 from sotto.bench.request import Request
+from sotto.keyed import Key, encrypt
 
 Floats = npt.NDArray[np.float64]
 
@@ -58,6 +60,11 @@ def speech_examples(request: Request, count: int, *, seconds: float = 3.0) -> li
     if not examples:
         raise CorpusError(f"{corpus.name}: has no clip with sound in it; choose another corpus")
     return examples
+
+
+def encrypted(values: Floats, key: Key) -> Floats:
+    """A sound or a spectrogram under ``key``, in whole blocks."""
+    return np.asarray(encrypt(torch.from_numpy(values), key).numpy(), np.float64)
 
 
 def _without_silence(clip: Clip) -> Floats:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.figure import Figure
 
-from sotto.bench.results import write_whole
+from sotto.bench.papers.drawing import save
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,8 +22,8 @@ class Violin:
     plain: float | None = None
 
 
-def draw(violins: Sequence[Violin], metric: str, path: Path) -> None:
-    """Write the plot as SVG, whole or not at all."""
+def draw(violins: Sequence[Violin], metric: str, path: Path) -> list[Path]:
+    """Write the plot as SVG, whole or not at all; returns the path."""
     figure = Figure(figsize=(max(6, 1.6 * len(violins)), 4), layout="constrained")
     axes = figure.subplots()
     places = range(1, len(violins) + 1)
@@ -37,6 +36,4 @@ def draw(violins: Sequence[Violin], metric: str, path: Path) -> None:
     axes.set_ylabel(metric)
     axes.set_ylim(bottom=0)
     axes.grid(axis="y", linewidth=0.4)
-    buffer = io.StringIO()
-    figure.savefig(buffer, format="svg", metadata={"Date": None})
-    write_whole(path, buffer.getvalue())
+    return save(figure, path.with_suffix(""), "svg")

@@ -1,0 +1,130 @@
+"""How the cost of a private query grows with the batch and with the network, in each of our modes of `mpc`.
+
+Networks with PyTorch's initial weights are asked about random features: time, bytes and memory do not depend on values.
+Points are measured in rising order in the same processes, so that a party's peak so far is the point's own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from sotto import mpc
+from sotto.bench import costs
+from sotto.bench.papers.bittner.agreement import MODES
+from sotto.bench.papers.bittner.growth_plot import draw
+from sotto.bench.parties.parties import Asked, Parties, Phase
+from sotto.bench.request import Request
+from sotto.bench.row import Row
+from sotto.bench.table_networks import TableNetwork, relu_count
+from sotto.models.learning.training import predict
+from sotto.mpc.experiment import SECURITY
+
+DESCRIPTION = "growth of mpc's time, bytes and memory with batch (1 to 256) and network size, with a plot"
+
+_BATCHES: Mapping[str, Mapping[str, tuple[int, ...]]] = {
+    "quick": {"depinto": (1, 4, 16, 64, 256), "frames": (1, 8)},
+    "full": {"depinto": (1, 2, 4, 8, 16, 32, 64, 128, 256), "frames": (1, 2, 4, 8, 16, 32, 64, 128, 256)},
+}
+_WIDTHS = {"quick": (0.5, 1, 2), "full": (0.25, 0.5, 1, 2, 4, 8)}
+_REPEATS = {"quick": (2, 10), "full": (3, 30)}  # of large and of small queries
+_TIMEOUT = 300.0
+
+
+@dataclass(frozen=True)
+class _Point:
+    """``network`` asked about ``batch`` examples at once, on the way along ``axis``."""
+
+    axis: str
+    network: TableNetwork
+    batch: int
+
+    @cached_property
+    def module(self) -> nn.Module:
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            return self.network.build().eval()
+
+
+def run(request: Request) -> list[Row]:
+    """One row for each mode and point; the plot goes to ``mpc-growth.svg``."""
+    rows: list[Row] = []
+    for mode in MODES:
+        for name, batches in _BATCHES[request.preset].items():
+            along = {
+                "batch": [_Point("batch", TableNetwork(name), batch) for batch in batches],
+                "width": [_Point("width", TableNetwork(name, width), 1) for width in _WIDTHS[request.preset]],
+            }
+            for axis, points in along.items():
+                rows += _measured(mode, points, request)
+                request.say(f"{mode} {name}: {axis} done")
+    draw(rows, request.out / "mpc-growth.svg")
+    return rows
+
+
+def _measured(mode: mpc.Mode, points: Sequence[_Point], request: Request) -> Iterator[Row]:
+    """The rows of points that rise along one axis."""
+    networks = list(dict.fromkeys(point.network for point in points))
+    modules = {point.network: point.module for point in points}
+    generator = np.random.default_rng(request.seed)
+    least, most = _REPEATS[request.preset]
+    with Parties([net.parts(modules[net], mode, "class") for net in networks], timeout=_TIMEOUT) as parties:
+        for network in networks:
+            prepared = parties.prepare()
+            for point in points:
+                if point.network == network:
+                    features = generator.normal(size=(point.batch, *network.input_shape)).astype(np.float32)
+                    repeats = max(least, most // point.batch)
+                    parties.ask(features)
+                    asked = [parties.ask(features) for _ in range(repeats)]
+                    yield _row(mode, point, prepared, asked, modules[network], features, request.seed)
+            parties.end_session()
+        parties.finish()
+
+
+def _row(
+    mode: mpc.Mode,
+    point: _Point,
+    prepared: Phase,
+    asked: Sequence[Asked],
+    module: nn.Module,
+    features: npt.NDArray[np.float32],
+    seed: int,
+) -> Row:
+    online, offline = [each.online for each in asked], [each.offline for each in asked if each.offline]
+    peaks = {role: count.peak_rss_mb for role, count in asked[-1].online.counts.items()}
+    timing = costs.timing(online)
+    metrics: dict[str, float | None] = {
+        "relus": float(relu_count(module, point.network.input_shape)),
+        "timed_queries": float(len(asked)),
+        **costs.metrics([prepared], asked),
+        **{f"{role}_rss_mb": round(peak, 1) for role, peak in peaks.items()},
+        "online_bytes": float(np.median([phase.bytes for phase in online])),
+        "offline_bytes": float(np.median([phase.bytes for phase in offline])) if offline else 0.0,
+    }
+    if timing:
+        metrics["online_ms_per_example"] = timing.median / point.batch
+    return Row(
+        paradigm="mpc",
+        mode=mode,
+        model=point.network.name,
+        seed=seed,
+        n_queries=len(asked) * point.batch,
+        parameters={"along": point.axis, "batch": point.batch, "width": point.network.width, "net": "loopback"},
+        agreement=float(np.mean(asked[-1].labels == predict(module, features).argmax(axis=1))),
+        metrics=metrics,
+        offline_ms=costs.timing(offline),
+        online_ms=timing,
+        per_query_ms_batched=timing.median / point.batch if timing and point.batch > 1 else None,
+        bytes=costs.traffic(online),
+        rounds=costs.rounds(online),
+        key_bytes=costs.sent(offline, "dealer") if offline else None,
+        peak_rss_mb=round(max(peaks.values()), 1),
+        security=SECURITY[mode],
+    )
