@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol
 
-from sotto.bench.operations import faults, fuzzing, soak, sweep_scaling, throughput
+from sotto.bench.operations import faults, soak, sweep_scaling, throughput
 from sotto.bench.papers.bittner import bittner_latency, mpc_agreement, mpc_cheating, mpc_growth
 from sotto.bench.papers.dias import (
     dias_cryptonet_latency,
@@ -79,7 +79,6 @@ TARGETS: Mapping[str, Target] = {
     "smh-attacks": smh_attacks,
     "smh-speed": smh_speed,
     "faults": faults,
-    "fuzzing": fuzzing,
     "throughput": throughput,
     "soak": soak,
     "sweep-scaling": sweep_scaling,
