@@ -114,7 +114,7 @@ class _Witness:
 
 
 class _Notes(logging.Handler):
-    """Keeps what the packages log for the user, so that the harness can show it."""
+    """Keeps what the packages log for the user, so that the experimenter can show it."""
 
     def __init__(self) -> None:
         super().__init__(logging.INFO)

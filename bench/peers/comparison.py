@@ -20,7 +20,7 @@ from sotto.bench.emotion_models import EmotionModel, emotion_model
 from sotto.bench.experiment import Cell
 from sotto.bench.machine import machine, software
 from sotto.bench.paradigms import he as cryptonet
-from sotto.bench.peers.errand import PeerError, Request, Response, own_python, run, shapable
+from sotto.bench.peers.job import PeerError, Request, Response, own_python, run, shapable
 from sotto.bench.peers.workloads import ENCRYPTION, SECRET_SHARING, Workload
 from sotto.bench.row import JSONValue, Row, Security, Timing, Traffic
 from sotto.bench.suite import Failure
@@ -144,7 +144,7 @@ def compare_peers(bench: Workbench, paradigms: Sequence[str], nets: Sequence[str
 
 
 def measure(peer: Peer, cell: Cell, bench: Workbench, net: str) -> Row:
-    """One row.  Raises :class:`sotto.bench.peers.errand.PeerError`."""
+    """One row.  Raises :class:`sotto.bench.peers.job.PeerError`."""
     emotion = emotion_model(peer.workload.recipe(cell.model, bench), bench)
     order = np.random.default_rng(bench.seed).permutation(len(bench.split.test))[: _CLIPS[bench.preset]]
     queries = bench.part(emotion.queries, "test")[order]

@@ -66,19 +66,19 @@ class Report(msgspec.Struct, tag=True):
 
 
 class Trial:
-    """Tries inputs on one decoder and keeps the books; ``tell`` is called with them after every second."""
+    """Tries inputs on one decoder and keeps the books; ``send`` is called with them after every second."""
 
     def __init__(
         self,
         target: Target,
         growth_mb: int = 64,
         current: mmap.mmap | None = None,
-        tell: Callable[[Report], None] = lambda report: None,
+        send: Callable[[Report], None] = lambda report: None,
     ) -> None:
         self._target = target
         self._current = current
         self._allowed = growth_mb
-        self._tell, self._told = tell, time.monotonic()
+        self._send, self._told = send, time.monotonic()
         self.report = Report()
         for seed in target.seeds:
             self.attempt(seed)
@@ -114,15 +114,15 @@ class Trial:
         if elapsed > _SLOW_SECONDS:
             self.report.note(f"an input of {len(data)} bytes took longer than {_SLOW_SECONDS:g} s")
         if time.monotonic() - self._told > 1:
-            self.tell()
+            self.report_now()
 
-    def tell(self) -> None:
+    def report_now(self) -> None:
         """Report so far, the memory figure brought up to date."""
         self._told = time.monotonic()
         self.report.growth_mb = max(self.report.growth_mb, peak_rss_mb() - self._before)
         if self.report.growth_mb > self._allowed:
             self.report.note(f"memory grew by more than {self._allowed} MB")
-        self._tell(self.report)
+        self._send(self.report)
 
 
 def limit_memory(most_mb: int = MOST_ADDRESS_MB) -> None:
@@ -169,7 +169,7 @@ def run(pipe: Connection, registry: str, name: str, engine: str, seconds: float,
     ends = time.monotonic() + seconds
     while time.monotonic() < ends:
         one(draw.randbytes(_CHOICES))
-    trial.tell()
+    trial.report_now()
     os._exit(0)  # sessions may have threads that wait for somebody
 
 
