@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Configuration:
+class ServedConfiguration:
     """A paradigm in a mode of its door, with the model and the key type that are prepared for it.
 
     ``slow``: a query takes seconds, so experiments ask fewer.
@@ -61,14 +61,14 @@ class Configuration:
 
 
 CONFIGURATIONS = (
-    Configuration("mpc", "malicious", "depinto"),
-    Configuration("mpc", "semi-honest", "depinto"),
-    Configuration("mpc", "crypten", "depinto"),
-    Configuration("he", "packed"),
-    Configuration("he", "batched", slow=True),
-    Configuration("hashing", "smh"),
-    Configuration("keyed", "encrypted", key="shuffling"),
-    Configuration("adversarial", "representation", "baseline"),
+    ServedConfiguration("mpc", "malicious", "depinto"),
+    ServedConfiguration("mpc", "semi-honest", "depinto"),
+    ServedConfiguration("mpc", "crypten", "depinto"),
+    ServedConfiguration("he", "packed"),
+    ServedConfiguration("he", "batched", slow=True),
+    ServedConfiguration("hashing", "smh"),
+    ServedConfiguration("keyed", "encrypted", key="shuffling"),
+    ServedConfiguration("adversarial", "representation", "baseline"),
 )
 
 
@@ -76,7 +76,7 @@ CONFIGURATIONS = (
 class Prepared:
     """A configuration ready to be served: each party's folder, and a question (1, …) float32."""
 
-    config: Configuration
+    config: ServedConfiguration
     bob: Path
     alice: Path
     features: npt.NDArray[np.float32]
@@ -86,7 +86,7 @@ class Prepared:
         return Deployment(self.config.paradigm, self.config.mode, self.bob, self.alice, **options)
 
 
-def chosen() -> tuple[Configuration, ...]:
+def chosen() -> tuple[ServedConfiguration, ...]:
     """All, or those that ``SOTTO_CELLS`` names.  Raises :class:`PreparationError` for a name that is none."""
     names = [name.strip() for name in os.environ.get("SOTTO_CELLS", "").split(",") if name.strip()]
     known = {str(config): config for config in CONFIGURATIONS}

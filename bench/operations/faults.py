@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from sotto import mpc
-from sotto.bench.operations.configurations import Configuration, Prepared, prepared
+from sotto.bench.operations.configurations import Prepared, ServedConfiguration, prepared
 from sotto.bench.operations.fault_proxy import Ledger
 from sotto.bench.operations.fault_trials import Trial, Trials, Victim, victims_of
 from sotto.bench.operations.services import ServiceError
@@ -105,7 +105,7 @@ def verdict(trial: Trial) -> str:
     return "all ended" if trial.alice else "all answered"
 
 
-def _row(config: Configuration, victim: str, trials: Sequence[Trial], ledger: Ledger, request: Request) -> Row:
+def _row(config: ServedConfiguration, victim: str, trials: Sequence[Trial], ledger: Ledger, request: Request) -> Row:
     met = [trial for trial in trials if trial.alice]
     metrics: dict[str, float | None] = {
         "trials": float(len(trials)),
@@ -130,7 +130,7 @@ _COLUMNS = (
 )  # fmt: skip
 
 
-def _keep(path: Path, config: Configuration, trial: Trial, ledger: Ledger) -> None:
+def _keep(path: Path, config: ServedConfiguration, trial: Trial, ledger: Ledger) -> None:
     """Add a line; what earlier runs found stays."""
     begun = path.exists()
     with path.open("a", encoding="utf-8", newline="") as file:

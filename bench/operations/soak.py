@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 import psutil
 
-from sotto.bench.operations.configurations import CONFIGURATIONS, Configuration, Prepared, prepared
+from sotto.bench.operations.configurations import CONFIGURATIONS, Prepared, ServedConfiguration, prepared
 from sotto.bench.operations.load_client import LoadClient
 from sotto.bench.operations.services import Deployment, ServiceError, memory_mb, open_files
 from sotto.bench.request import Request
@@ -35,7 +35,7 @@ _QUERY_SECONDS = 120.0
 class Sample:
     """One party after so many queries of a half; ``party`` is who is weighed."""
 
-    config: Configuration
+    config: ServedConfiguration
     half: str
     party: str
     queries: int
@@ -61,7 +61,7 @@ def run(request: Request) -> list[Row]:
     ]
 
 
-def _queries(config: Configuration, together: int) -> int:
+def _queries(config: ServedConfiguration, together: int) -> int:
     """Of each half: slow services get a tenth of what the others share."""
     weights = {each: 1 if each.slow else 10 for each in CONFIGURATIONS}
     return max(2 * _PER_SESSION, math.ceil(together * weights[config] / sum(weights.values()) / 2))
@@ -123,7 +123,7 @@ def _many_sessions(deployment: Deployment, each: Prepared, queries: int, samples
 
 
 def _weigh(
-    config: Configuration,
+    config: ServedConfiguration,
     half: str,
     parties: dict[str, Callable[[], Sequence[psutil.Process]]],
     queries: int,
@@ -144,7 +144,7 @@ def slope(samples: Sequence[Sample]) -> float:
     return float(np.polyfit([each.queries for each in warm], [each.memory_mb for each in warm], 1)[0] * 1000)
 
 
-def _row(config: Configuration, half: str, party: str, samples: Sequence[Sample], request: Request) -> Row:
+def _row(config: ServedConfiguration, half: str, party: str, samples: Sequence[Sample], request: Request) -> Row:
     warm = samples[len(samples) // 4 :]
     metrics: dict[str, float | None] = {
         "queries": float(samples[-1].queries),

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 import msgspec
 import numpy as np
 
-from sotto.bench.operations.configurations import Configuration, Prepared, prepared
+from sotto.bench.operations.configurations import Prepared, ServedConfiguration, prepared
 from sotto.bench.operations.load_client import LoadClient
 from sotto.bench.operations.services import Deployment, ServiceError, memory_mb
 from sotto.bench.operations.throughput_plot import draw
@@ -81,7 +81,7 @@ def _ask(clients: Sequence[LoadClient], seconds: float) -> float:
 
 
 def _row(
-    config: Configuration, clients: int, latencies: list[float], elapsed: float, memory: float, request: Request
+    config: ServedConfiguration, clients: int, latencies: list[float], elapsed: float, memory: float, request: Request
 ) -> Row:
     p50, p95, p99 = (float(np.percentile(latencies, level)) for level in (50, 95, 99))
     metrics: dict[str, float | None] = {

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Protocol, cast
 
 if TYPE_CHECKING:
-    from sotto.bench.experiment import Cell, Experiment
+    from sotto.bench.experiment import Configuration, Experiment
     from sotto.bench.workbench import Workbench
 
 NAMES = ("mpc", "he", "hashing", "keyed", "adversarial")
@@ -27,10 +27,10 @@ class Paradigm(Protocol):
     def missing(self) -> str | None:
         """One line that says what to install, or None when the paradigm can be used."""
 
-    def cells(self, preset: str) -> list[Cell]:
+    def cells(self, preset: str) -> list[Configuration]:
         """The rows of this paradigm in a comparison, its default mode first."""
 
-    def build(self, cell: Cell, bench: Workbench) -> Experiment:
+    def build(self, cell: Configuration, bench: Workbench) -> Experiment:
         """Train what ``cell`` needs, or take it from the cache, and set up its parties."""
 
 

@@ -23,7 +23,7 @@ import numpy.typing as npt
 
 from sotto.bench.child_process import ChildProcess, Failed, receive, send
 from sotto.bench.parties import control, party
-from sotto.bench.parties.party import HostedPart, Measured, Orders, Part
+from sotto.bench.parties.party import HostedParty, Measured, Orders, PartySpec
 from sotto.link import LOOPBACK, Array, Shape, listen
 from sotto.serving.limits import Limits
 from sotto.serving.service import sessions as serving_sessions
@@ -67,7 +67,7 @@ class Asked:
 class _Service:
     """Bob or the dealer: a host that serves one part, its port, and the pipe on which its sessions report."""
 
-    part: Part
+    part: PartySpec
     host: HostProcess
     port: int
     pipe: Connection
@@ -82,7 +82,7 @@ class Parties:
     ``keep_payloads``: bytes of each message kept for a transcript.
     """
 
-    sessions: Sequence[Mapping[str, Part]]
+    sessions: Sequence[Mapping[str, PartySpec]]
     shape: Shape = LOOPBACK
     timeout: float = 120.0
     keep_payloads: int = 0
@@ -156,7 +156,7 @@ class Parties:
         """Wait until Alice has ended of herself, and return what each party reports."""
         return {"alice": self._expect("alice", control.Report), **self._reports}
 
-    def _serve(self, parts: Mapping[str, Part]) -> None:
+    def _serve(self, parts: Mapping[str, PartySpec]) -> None:
         """Have everybody but Alice host his part of a session."""
         if any(service.part is not parts[role] for role, service in self._services.items()):
             for role in list(self._services):
@@ -169,14 +169,14 @@ class Parties:
             if not service.host.loaded:
                 self._await_loaded(role, service)
 
-    def _start_service(self, role: Literal["bob", "dealer"], part: Part) -> _Service:
+    def _start_service(self, role: Literal["bob", "dealer"], part: PartySpec) -> _Service:
         ours, theirs = multiprocessing.Pipe()
         dealer = self._services.get("dealer")
         with listen() as listener:
             port = listener.address[1]
             orders = serving_sessions.Orders(
                 role=role,
-                load=functools.partial(HostedPart, part, role == "bob" and "dealer" in self.roles),
+                load=functools.partial(HostedParty, part, role == "bob" and "dealer" in self.roles),
                 dealer=("127.0.0.1", dealer.port) if dealer and role == "bob" else None,
                 limits=Limits(
                     sessions=1,

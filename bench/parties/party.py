@@ -34,7 +34,7 @@ _EXPERIMENT = "experiment"  # what the handshake calls the paradigm of a part
 
 
 @dataclass(frozen=True)
-class Part:
+class PartySpec:
     """What one party is made from: a module-level factory and its own job, nothing of the others'."""
 
     factory: Factory
@@ -44,13 +44,13 @@ class Part:
         return self.factory(self.job, known)
 
 
-class HostedPart:
+class HostedParty:
     """Bob's or the dealer's part as a service hosts it; each session's process makes it anew."""
 
     terms = Terms(paradigm=_EXPERIMENT, mode="", reveal="logits")
     modes = ("",)
 
-    def __init__(self, part: Part, needs_dealer: bool) -> None:
+    def __init__(self, part: PartySpec, needs_dealer: bool) -> None:
         tqdm.get_lock()  # a semaphore that this process cleans up at its end; a session that made it would leave it
         self._part = part
         self.needs_dealer = needs_dealer
@@ -66,7 +66,7 @@ class HostedPart:
 class Orders:
     """All that Alice's process is given: her own part in each session."""
 
-    sessions: tuple[Part, ...]
+    sessions: tuple[PartySpec, ...]
     shape: Shape
     timeout: float
     #: Of this run; who connects shows it, because any account of the machine can reach a port.
@@ -207,7 +207,7 @@ def peak_rss_mb() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
 
 
-def _session(spec: Part, pipe: Connection, witness: _Witness, known: Mapping[str, Link], link: Link) -> None:
+def _session(spec: PartySpec, pipe: Connection, witness: _Witness, known: Mapping[str, Link], link: Link) -> None:
     alice = spec.make(known)
     provisions = hasattr(alice, "provision")
     send(pipe, control.Ready())

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sotto.bench.emotion_models import EmotionModel, emotion_model
-from sotto.bench.experiment import Cell
+from sotto.bench.experiment import Configuration
 from sotto.bench.machine import machine, software
 from sotto.bench.paradigms import he as cryptonet
 from sotto.bench.peers.job import PeerError, Request, Response, own_python, run, shapable
@@ -143,7 +143,7 @@ def compare_peers(bench: Workbench, paradigms: Sequence[str], nets: Sequence[str
                     yield Failure(cell, error)
 
 
-def measure(peer: Peer, cell: Cell, bench: Workbench, net: str) -> Row:
+def measure(peer: Peer, cell: Configuration, bench: Workbench, net: str) -> Row:
     """One row.  Raises :class:`sotto.bench.peers.job.PeerError`."""
     emotion = emotion_model(peer.workload.recipe(cell.model, bench), bench)
     order = np.random.default_rng(bench.seed).permutation(len(bench.split.test))[: _CLIPS[bench.preset]]
@@ -177,7 +177,7 @@ class _Asked:
     response: Response
 
 
-def _row(peer: Peer, cell: Cell, bench: Workbench, net: str, asked: _Asked) -> Row:
+def _row(peer: Peer, cell: Configuration, bench: Workbench, net: str, asked: _Asked) -> Row:
     response, labels = asked.response, np.array(asked.response.labels, np.int64)
     plain, scores = asked.emotion.plain(asked.queries)
     everywhere = asked.emotion.plain(bench.part(asked.emotion.queries, "test"))[0]
