@@ -6,6 +6,7 @@ around one changed node, and so is the JSON header of a safetensors file; byte s
 
 from __future__ import annotations
 
+import contextlib
 import json
 import struct
 from collections.abc import Callable, Sequence
@@ -38,24 +39,52 @@ _chance = st.integers(0, 9)
 
 
 def inputs(target: Target) -> st.SearchStrategy[bytes]:
-    """A valid input of ``target``, or a message of one of its schemas, changed in one to four places."""
-    drawn = [st.from_type(kind).map(_encoded) for kind in target.messages]
+    """A valid input of ``target`` changed in one to four places; often one whose fields are drawn from its schema."""
+    valid = st.sampled_from(target.seeds)
+    messages = [_drawn(kind, _read(target.seeds, kind)) for kind in target.messages]
     most = max(_MOST_BYTES, 2 * max(map(len, target.seeds)))
-    return _bent(st.one_of(st.sampled_from(target.seeds), *drawn), target.seeds, most)
+    bent = _bent(valid, st.sampled_from((1, 1, 1, 2, 2, 4)), target.seeds, most)
+    if not messages:
+        return bent
+    return bent | bent | _bent(st.one_of(messages), st.sampled_from((0, 0, 1)), target.seeds, most)
+
+
+def _read(seeds: Sequence[bytes], kind: type[Any]) -> list[Any]:
+    """The messages of ``kind`` among the valid inputs."""
+    found = []
+    for seed in seeds:
+        with contextlib.suppress(msgspec.MsgspecError, UnicodeError):
+            found.append(msgspec.msgpack.decode(seed, type=kind))
+    return found
+
+
+@st.composite
+def _drawn(draw: Draw, kind: type[Any], valid: Sequence[Any]) -> bytes:
+    """A message of ``kind``: a valid one with a field or two of the right type, or, where there is none, any."""
+    if not valid:
+        return _encoded(draw(st.from_type(kind)))
+    message, fields = draw(st.sampled_from(valid)), msgspec.structs.fields(kind)
+    for _ in range(draw(st.integers(1, 2))):
+        field = draw(st.sampled_from(fields))
+        message = msgspec.structs.replace(message, **{field.name: draw(st.from_type(field.type))})
+    return _encoded(message)
 
 
 def _encoded(message: Any) -> bytes:
     """As it travels; where Hypothesis drew numbers that no message holds, nothing."""
     try:
-        return msgspec.msgpack.encode(message)
+        # What is made anew for each message ({}, say) Hypothesis takes for a default value.
+        return msgspec.msgpack.encode(message, enc_hook=lambda default: default.factory())
     except OverflowError:
         return b""
 
 
 @st.composite
-def _bent(draw: Draw, whole: st.SearchStrategy[bytes], seeds: Sequence[bytes], most: int) -> bytes:
+def _bent(
+    draw: Draw, whole: st.SearchStrategy[bytes], changes: st.SearchStrategy[int], seeds: Sequence[bytes], most: int
+) -> bytes:
     data = draw(whole)
-    for _ in range(draw(st.sampled_from((1, 1, 1, 2, 2, 4)))):
+    for _ in range(draw(changes)):
         data = (draw(_ways)(draw, data, seeds))[:most]
     return data
 
