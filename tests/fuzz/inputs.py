@@ -27,7 +27,7 @@ INTEGERS = (
 _FLOATS = (0.0, -0.0, 1.0, -1.0, 1e-300, 1e300, float("inf"), float("-inf"), float("nan"))
 _TEXTS = ("", "a", "class", "logits", "malicious", "float32", "float64", "object", "é", "\n", "\x1b[31m", "a" * 5000)
 _NESTED = tuple(json.loads("[" * depth + "]" * depth) for depth in (3, 30, 300))
-_OTHERS = (None, True, 0, "", b"", [], {}, 1.5)
+_OTHERS: tuple[Any, ...] = (None, True, 0, "", b"", [], {}, 1.5)
 _MOST_BYTES = 1 << 22  # inputs do not grow beyond what can be tried quickly
 _HEADER = struct.Struct("<Q")
 
