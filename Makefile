@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 READY := $(VENV)/.ready
 ARGS ?=
 
-.PHONY: bench test test-slow lint types format docs links setup constraints clean
+.PHONY: bench test test-slow fuzz lint types format docs links setup constraints clean
 
 bench: $(READY)  ## the comparison on the built-in synthetic corpus, five to ten minutes the first time: results/
 	$(BIN)/sotto bench --out results $(ARGS)
@@ -16,6 +16,9 @@ test: $(READY) lint types  ## lint, types and the fast tests
 
 test-slow: $(READY)  ## the tests that take minutes
 	$(BIN)/python -m pytest -m slow $(ARGS)
+
+fuzz: $(READY)  ## malformed input at every decoder, 8 s each: ARGS="--seconds 60 --engine coverage --decoder he."
+	$(BIN)/python -m tests.fuzz $(ARGS)
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -21,8 +21,8 @@ from sotto.adversarial.learning.training import Trained, train
 from sotto.adversarial.sounds.divided_sounds import Material
 from sotto.adversarial.sounds.segments import Segments, most_energetic
 from sotto.audio import BrokenClip, Clip, Corpus, cache, read
-from sotto.bench.experiment import Attack, Cell, Experiment, Plan, Say, Task
-from sotto.bench.parties.party import Part
+from sotto.bench.experiment import Attack, Configuration, Experiment, Plan, Say, Task
+from sotto.bench.parties.party import PartySpec
 from sotto.bench.row import Security
 from sotto.bench.sound_events import sound_events
 from sotto.bench.workbench import Workbench
@@ -55,12 +55,12 @@ def missing() -> str | None:
     return None
 
 
-def cells(preset: str) -> list[Cell]:
+def cells(preset: str) -> list[Configuration]:
     """The published system, then without its mask, then without its adversary: what each of the two is worth."""
-    return [Cell("adversarial", mode, model, {}) for mode, (_, model, _) in _COLUMNS.items()]
+    return [Configuration("adversarial", mode, model, {}) for mode, (_, model, _) in _COLUMNS.items()]
 
 
-def build(cell: Cell, bench: Workbench) -> Experiment:
+def build(cell: Configuration, bench: Workbench) -> Experiment:
     """Train sensor and classifier, or take them from the cache, and set up Alice, who has one, and Bob, the other.
 
     The plaintext model that private answers are compared with is the supervised one, which hides nothing.
@@ -73,7 +73,7 @@ def build(cell: Cell, bench: Workbench) -> Experiment:
     _save(trained, made.recipe(column), material, bench.seed, str(sensor_file), str(classifier_file))
     parameters = {"sounds": material.name, "size": made.size, "recipe": "strengthened"}
     return Experiment(
-        cell=Cell(cell.paradigm, cell.mode, cell.model, {**cell.parameters, **parameters}),
+        cell=Configuration(cell.paradigm, cell.mode, cell.model, {**cell.parameters, **parameters}),
         parts=_parts(str(sensor_file), str(classifier_file), "class"),
         score_parts=_parts(str(sensor_file), str(classifier_file), "logits") if cell.mode == "baseline" else None,
         queries=met.segments.waveforms,
@@ -285,10 +285,10 @@ def save_pair(mode: str, bench: Workbench, sensor: str, classifier: str) -> None
     _save(made.trained(column), made.recipe(column), made.material, bench.seed, sensor, classifier)
 
 
-def _parts(sensor: str, classifier: str, reveal: str) -> Mapping[str, Part]:
+def _parts(sensor: str, classifier: str, reveal: str) -> Mapping[str, PartySpec]:
     return {
-        "alice": Part(_alice, {"sensor": sensor, "reveal": reveal}),
-        "bob": Part(_bob, {"classifier": classifier, "reveal": reveal}),
+        "alice": PartySpec(_alice, {"sensor": sensor, "reveal": reveal}),
+        "bob": PartySpec(_bob, {"classifier": classifier, "reveal": reveal}),
     }
 
 

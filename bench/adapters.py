@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol, cast
 from sotto.serving import registry
 
 if TYPE_CHECKING:
-    from sotto.bench.experiment import Cell, Experiment
+    from sotto.bench.experiment import Configuration, Experiment
     from sotto.bench.workbench import Workbench
     from sotto.serving.terms import FrontEnd
 
@@ -27,10 +27,10 @@ class ExperimentAdapter(Protocol):
     def missing(self) -> str | None:
         """One line that says what to install, or None when the paradigm can be used."""
 
-    def cells(self, preset: str) -> list[Cell]:
+    def cells(self, preset: str) -> list[Configuration]:
         """The rows of this paradigm in a comparison, its default mode first."""
 
-    def build(self, cell: Cell, bench: Workbench) -> Experiment:
+    def build(self, cell: Configuration, bench: Workbench) -> Experiment:
         """Train what ``cell`` needs, or take it from the cache, and set up its parties."""
 
     def prepare(self, model: str, mode: str, bench: Workbench, bob: Path, alice: Path) -> FrontEnd | None:

@@ -24,7 +24,7 @@ from sotto.bench import costs
 from sotto.bench.machine import machine, software
 from sotto.bench.parties.control import Report
 from sotto.bench.parties.parties import Asked, Parties, Phase
-from sotto.bench.parties.party import Part
+from sotto.bench.parties.party import PartySpec
 from sotto.bench.row import JSONValue, Row, Security
 from sotto.link import SHAPES
 
@@ -35,7 +35,7 @@ Plain = Callable[[npt.NDArray[np.float32]], tuple[npt.NDArray[np.int64], npt.NDA
 
 
 @dataclass(frozen=True)
-class Cell:
+class Configuration:
     """Which row: a paradigm's mode on a model with these parameters."""
 
     paradigm: str
@@ -93,15 +93,15 @@ class Experiment:
     ``queries``, or None where he gives up; it is for showing and may take a minute.
     """
 
-    cell: Cell
-    parts: Mapping[str, Part]
+    cell: Configuration
+    parts: Mapping[str, PartySpec]
     queries: npt.NDArray[np.float32]
     truth: npt.NDArray[np.int64]
     query: Callable[[Clip], npt.NDArray[np.float32]]
     plain: Plain
     security: Security
     plan: Plan
-    score_parts: Mapping[str, Part] | None = None
+    score_parts: Mapping[str, PartySpec] | None = None
     key_bytes: int | None = None
     keys_are_sent: bool = False
     attacks: Mapping[str, Attack] = field(default_factory=dict)

@@ -11,7 +11,7 @@ import msgspec
 from sotto.audio import BrokenClip, CorpusError, load_corpus
 from sotto.audio.splits import default_split
 from sotto.bench.adapters import EXPERIMENTS
-from sotto.bench.experiment import Cell, Experiment, Say, run
+from sotto.bench.experiment import Configuration, Experiment, Say, run
 from sotto.bench.row import Row
 from sotto.bench.workbench import Workbench
 
@@ -47,16 +47,16 @@ def open_workbench(
 class Failure:
     """A cell that gave no row."""
 
-    cell: Cell
+    cell: Configuration
     error: Exception
 
 
-def cells(paradigms: Sequence[str], preset: str) -> list[Cell]:
+def cells(paradigms: Sequence[str], preset: str) -> list[Configuration]:
     """The rows a run of these paradigms will give."""
     return [cell for name in paradigms for cell in EXPERIMENTS[name].cells(preset)]
 
 
-def build(cell: Cell, bench: Workbench) -> Experiment:
+def build(cell: Configuration, bench: Workbench) -> Experiment:
     """Train what the cell needs, or take it from the cache, and set its parties up."""
     return EXPERIMENTS[cell.paradigm].build(cell, bench)
 
@@ -68,7 +68,7 @@ class Attackable:
     description: str
     paradigm: str
 
-    def cells(self, preset: str) -> list[Cell]:
+    def cells(self, preset: str) -> list[Configuration]:
         """The settings it is run on."""
         return cells([self.paradigm], preset)
 
@@ -117,7 +117,7 @@ def compare(
 
 
 def measure(
-    cell: Cell,
+    cell: Configuration,
     make: Callable[[], Experiment],
     bench: Workbench,
     nets: Sequence[str],

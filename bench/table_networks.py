@@ -19,7 +19,7 @@ import torch
 from torch import nn
 
 from sotto import mpc
-from sotto.bench.parties.party import Part
+from sotto.bench.parties.party import PartySpec
 from sotto.link import Link
 from sotto.mpc.graph.plan import Shape
 
@@ -59,14 +59,14 @@ class TableNetwork:
         module.load_state_dict({name: torch.tensor(tensor) for name, tensor in weights.items()})
         return module.eval()
 
-    def parts(self, module: nn.Module, mode: str, reveal: str) -> Mapping[str, Part]:
+    def parts(self, module: nn.Module, mode: str, reveal: str) -> Mapping[str, PartySpec]:
         """Alice, Bob with ``module``, which is such a network, and the dealer, each to run in a process."""
         weights = {name: tensor.detach().numpy() for name, tensor in module.state_dict().items()}
         job = {"mode": mode, "reveal": reveal}
         return {
-            "alice": Part(_alice, job),
-            "bob": Part(_bob, {**job, "network": self, "weights": weights}),
-            "dealer": Part(_dealer, {"mode": mode}),
+            "alice": PartySpec(_alice, job),
+            "bob": PartySpec(_bob, {**job, "network": self, "weights": weights}),
+            "dealer": PartySpec(_dealer, {"mode": mode}),
         }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol
 
-from sotto.bench.operations import faults, fuzzing, soak, sweep_scaling, throughput
+from sotto.bench.operations import faults, soak, sweep_scaling, throughput
 from sotto.bench.papers.bittner import agreement, cheating, growth, latency
 from sotto.bench.papers.dias import (
     cryptonet_latency,
@@ -75,7 +75,6 @@ TARGETS: Mapping[str, Target] = {
     "smh-attacks": smh_attacks,
     "smh-speed": smh_speed,
     "faults": faults,
-    "fuzzing": fuzzing,
     "throughput": throughput,
     "soak": soak,
     "sweep-scaling": sweep_scaling,

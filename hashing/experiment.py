@@ -14,8 +14,8 @@ import numpy.typing as npt
 from sotto import hashing
 from sotto.audio import Clip
 from sotto.bench.egemaps_svm import SPEC, egemaps_svm
-from sotto.bench.experiment import Cell, Experiment, Plan
-from sotto.bench.parties.party import Part
+from sotto.bench.experiment import Configuration, Experiment, Plan
+from sotto.bench.parties.party import PartySpec
 from sotto.bench.row import Security
 from sotto.bench.workbench import Workbench
 from sotto.hashing.attacks import known_key_attack, known_pairs_attack, linkability
@@ -48,7 +48,7 @@ def missing() -> str | None:
     return None
 
 
-def cells(preset: str) -> list[Cell]:
+def cells(preset: str) -> list[Configuration]:
     """The compromise of ``sotto reproduce dias-table2`` first: class directions in front, k = 5.
 
     Then the paper's, k = 3, and others on plain standardised features. Δ is chosen on the training features so that the
@@ -58,12 +58,12 @@ def cells(preset: str) -> list[Cell]:
         [("discriminant", 5)] if preset == "quick" else [("discriminant", 5), *(("standard", k) for k in (3, 2, 5))]
     )
     return [
-        Cell("hashing", "smh", "svm", {"features": features, "k": k, "mpc": 32, "leakage_target": _SHARE})
+        Configuration("hashing", "smh", "svm", {"features": features, "k": k, "mpc": 32, "leakage_target": _SHARE})
         for features, k in settings
     ]
 
 
-def build(cell: Cell, bench: Workbench) -> Experiment:
+def build(cell: Configuration, bench: Workbench) -> Experiment:
     """Train the plaintext machine and the one on hashes, and set up Alice, who has the key, and Bob."""
     made = make(str(cell.parameters["features"]), int(str(cell.parameters["k"])), bench)
     k = made.key.parameters.k
@@ -74,10 +74,13 @@ def build(cell: Cell, bench: Workbench) -> Experiment:
     test = bench.part(made.features, "test")
     hashes = hashing.pack(hashing.modular_hash(test, made.key), k)
     return Experiment(
-        cell=Cell(
+        cell=Configuration(
             cell.paradigm, cell.mode, cell.model, {**cell.parameters, "delta": round(made.key.parameters.delta, 4)}
         ),
-        parts={"alice": Part(_alice, {"key": str(key_file)}), "bob": Part(_bob, {"classifier": str(classifier_file)})},
+        parts={
+            "alice": PartySpec(_alice, {"key": str(key_file)}),
+            "bob": PartySpec(_bob, {"classifier": str(classifier_file)}),
+        },
         queries=test,
         truth=bench.part(bench.targets, "test"),
         query=made.query,

@@ -11,8 +11,8 @@ import numpy as np
 from sotto import he
 from sotto.audio.features import EGeMAPS
 from sotto.bench.emotion_models import EmotionModel, emotion_model
-from sotto.bench.experiment import Cell, Experiment, Plan
-from sotto.bench.parties.party import Part
+from sotto.bench.experiment import Configuration, Experiment, Plan
+from sotto.bench.parties.party import PartySpec
 from sotto.bench.row import Security
 from sotto.bench.workbench import Workbench
 from sotto.he.attacks import extract_model, recover_key
@@ -54,9 +54,9 @@ _SETTINGS: dict[str, tuple[tuple[Mode, int], ...]] = {
 }
 
 
-def cells(preset: str) -> list[Cell]:
+def cells(preset: str) -> list[Configuration]:
     """The hand-packed evaluator first, thousands of queries in one batch, and plain `ckks_vector` for comparison."""
-    return [Cell("he", mode, "mlp", {"degree": degree}) for mode, degree in _SETTINGS[preset]]
+    return [Configuration("he", mode, "mlp", {"degree": degree}) for mode, degree in _SETTINGS[preset]]
 
 
 def recipe(activation: str, *, batch_norm: bool = True) -> Recipe:
@@ -71,7 +71,7 @@ def recipe(activation: str, *, batch_norm: bool = True) -> Recipe:
     )
 
 
-def build(cell: Cell, bench: Workbench) -> Experiment:
+def build(cell: Configuration, bench: Workbench) -> Experiment:
     """Train the network and set up Alice, who makes the keys, and Bob."""
     emotion = emotion_model(recipe(f"poly{cell.parameters['degree']}"), bench)
     return Experiment(
@@ -139,11 +139,11 @@ def _read_the_key(emotion: EmotionModel, bench: Workbench) -> dict[str, float]:
     }
 
 
-def _parts(emotion: EmotionModel, bench: Workbench, mode: str, reveal: str) -> Mapping[str, Part]:
+def _parts(emotion: EmotionModel, bench: Workbench, mode: str, reveal: str) -> Mapping[str, PartySpec]:
     calibration = bench.part(emotion.queries, "train")
     return {
-        "alice": Part(_alice, {"reveal": reveal}),
-        "bob": Part(_bob, {"model": str(emotion.path), "calibration": calibration, "mode": mode}),
+        "alice": PartySpec(_alice, {"reveal": reveal}),
+        "bob": PartySpec(_bob, {"model": str(emotion.path), "calibration": calibration, "mode": mode}),
     }
 
 

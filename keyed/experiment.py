@@ -12,8 +12,8 @@ import torch
 
 from sotto import keyed
 from sotto.bench.emotion_models import EmotionModel, emotion_model
-from sotto.bench.experiment import Cell, Experiment, Plan
-from sotto.bench.parties.party import Part
+from sotto.bench.experiment import Configuration, Experiment, Plan
+from sotto.bench.parties.party import PartySpec
 from sotto.bench.row import Security
 from sotto.bench.workbench import Workbench
 from sotto.keyed.attacks import (
@@ -63,16 +63,16 @@ def missing() -> str | None:
     return None
 
 
-def cells(preset: str) -> list[Cell]:
+def cells(preset: str) -> list[Configuration]:
     """Each key type on waveform blocks of 1 × M and on spectrogram blocks of M × M."""
     return [
-        Cell("keyed", kind, model, {"key_type": kind, "block_size": int(str(recipe.arguments["block_size"]))})
+        Configuration("keyed", kind, model, {"key_type": kind, "block_size": int(str(recipe.arguments["block_size"]))})
         for model, (recipe, _) in _RECIPES.items()
         for kind in _KINDS
     ]
 
 
-def build(cell: Cell, bench: Workbench) -> Experiment:
+def build(cell: Configuration, bench: Workbench) -> Experiment:
     """Train the network, encrypt it as its owner would, and set up Alice, who has the key, and Bob, who has not."""
     recipe, dimension = _RECIPES[cell.model]
     emotion = emotion_model(recipe, bench)
@@ -165,10 +165,10 @@ def _learn_from_other_keys(key: keyed.Key, emotion: EmotionModel, bench: Workben
     }
 
 
-def _parts(key_file: Path, model_file: Path, reveal: str) -> Mapping[str, Part]:
+def _parts(key_file: Path, model_file: Path, reveal: str) -> Mapping[str, PartySpec]:
     return {
-        "alice": Part(_alice, {"key": str(key_file), "reveal": reveal}),
-        "bob": Part(_bob, {"model": str(model_file), "reveal": reveal}),
+        "alice": PartySpec(_alice, {"key": str(key_file), "reveal": reveal}),
+        "bob": PartySpec(_bob, {"model": str(model_file), "reveal": reveal}),
     }
 
 

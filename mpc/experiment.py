@@ -11,8 +11,8 @@ import numpy as np
 
 from sotto import mpc
 from sotto.bench.emotion_models import EmotionModel, emotion_model
-from sotto.bench.experiment import Cell, Experiment, Plan
-from sotto.bench.parties.party import Part
+from sotto.bench.experiment import Configuration, Experiment, Plan
+from sotto.bench.parties.party import PartySpec
 from sotto.bench.row import Security
 from sotto.bench.workbench import Workbench
 from sotto.link import Link
@@ -70,10 +70,10 @@ def missing() -> str | None:
     return None
 
 
-def cells(preset: str) -> list[Cell]:
+def cells(preset: str) -> list[Configuration]:
     """Every mode on both networks, the strongest first; stock CrypTen where it is installed."""
     modes = [mode for mode in reversed(get_args(mpc.Mode)) if mode != "crypten" or _crypten_installed()]
-    return [Cell("mpc", mode, model, {}) for mode in modes for model in ("frames", "depinto")]
+    return [Configuration("mpc", mode, model, {}) for mode in modes for model in ("frames", "depinto")]
 
 
 def _crypten_installed() -> bool:
@@ -85,7 +85,7 @@ def _crypten_installed() -> bool:
     return True
 
 
-def build(cell: Cell, bench: Workbench) -> Experiment:
+def build(cell: Configuration, bench: Workbench) -> Experiment:
     """Train the network and set up Alice, Bob and the dealer."""
     recipe = {"depinto": DEPINTO, "frames": FRAMES_QUICK if bench.quick else FRAMES}[cell.model]
     emotion = emotion_model(recipe, bench)
@@ -108,12 +108,12 @@ def build(cell: Cell, bench: Workbench) -> Experiment:
     )
 
 
-def _parts(emotion: EmotionModel, mode: str, reveal: str) -> Mapping[str, Part]:
+def _parts(emotion: EmotionModel, mode: str, reveal: str) -> Mapping[str, PartySpec]:
     shape = list(emotion.queries.shape[1:])
     return {
-        "alice": Part(_alice, {"mode": mode, "reveal": reveal}),
-        "bob": Part(_bob, {"mode": mode, "reveal": reveal, "model": str(emotion.path), "input_shape": shape}),
-        "dealer": Part(_dealer, {"mode": mode}),
+        "alice": PartySpec(_alice, {"mode": mode, "reveal": reveal}),
+        "bob": PartySpec(_bob, {"mode": mode, "reveal": reveal, "model": str(emotion.path), "input_shape": shape}),
+        "dealer": PartySpec(_dealer, {"mode": mode}),
     }
 
 

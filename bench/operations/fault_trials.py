@@ -18,8 +18,8 @@ import numpy as np
 import numpy.typing as npt
 import psutil
 
-from sotto.bench.operations.asker import Asker
 from sotto.bench.operations.fault_proxy import Break, Kind, Way
+from sotto.bench.operations.load_client import LoadClient
 from sotto.bench.operations.services import Deployment, Service, ServiceError
 
 #: Who is hit: a party's process in the session, its host (which holds the model and all sessions), all of a service
@@ -85,49 +85,49 @@ class Trials:
         """One trial."""
         return self._break_link(victim) if victim in LINKS else self._kill(victim)
 
-    def ask_once(self, seconds: float) -> Asker:
+    def ask_once(self, seconds: float) -> LoadClient:
         """A session of its own with one query."""
-        asker = Asker(self._deployment.wish(), self._deployment.own, self._features, queries=1)
-        asker.await_end(seconds)
-        asker.kill()
-        return asker
+        client = LoadClient(self._deployment, self._features, queries=1)
+        client.await_end(seconds)
+        client.close()
+        return client
 
     def _watch(self) -> Usual:
-        asker = self.ask_once(_RESTART_SECONDS)  # whatever is slow the first time
-        if asker.ended or not asker.answers:
-            raise ServiceError(f"alice gets no answer without any fault: {asker.said}")
+        client = self.ask_once(_RESTART_SECONDS)  # whatever is slow the first time
+        if client.ended or not client.answers:
+            raise ServiceError(f"alice gets no answer without any fault: {client.said}")
         started = time.monotonic()
-        asker = Asker(self._deployment.wish(), self._deployment.own, self._features, queries=_QUERIES_WATCHED)
-        if not asker.await_end(_RESTART_SECONDS) or asker.ended:
-            raise ServiceError(f"alice gets no answers without any fault: {asker.said}")
+        client = LoadClient(self._deployment, self._features, queries=_QUERIES_WATCHED)
+        if not client.await_end(_RESTART_SECONDS) or client.ended:
+            raise ServiceError(f"alice gets no answers without any fault: {client.said}")
         seconds = time.monotonic() - started
-        asker.kill()
+        client.close()
         moved = {(name, way): proxy.last[way] for name, proxy in self._deployment.proxies.items() for way in _WAYS}
         self._settle()
-        return Usual(asker.answers[0][0], seconds, moved)
+        return Usual(client.answers[0].label, seconds, moved)
 
     def _kill(self, victim: Victim) -> Trial:
         moment = self._draw.uniform(0.0, self.usual.seconds)
-        asker = Asker(self._deployment.wish(), self._deployment.own, self._features)
+        client = LoadClient(self._deployment, self._features)
         time.sleep(moment)
         restart: Callable[[], None] | None = None
         if victim == "alice":
-            asker.process.kill()
+            client.kill()
         elif victim == "dealer's service" and self._deployment.dealer:
             self._deployment.dealer.kill()
             restart = self._deployment.dealer.start
         else:
             service = self._service(victim)
-            targets = [service.host] if victim.endswith("host") else self._session_of(service, asker)
+            targets = [service.host] if victim.endswith("host") else self._session_of(service, client)
             before = len(service.events)
             for process in targets:
                 with contextlib.suppress(psutil.NoSuchProcess):
                     if process is not None:
                         process.kill()
             if victim.endswith("host"):
-                asker.stop()  # sessions are processes of their own: hers goes on and may end well
+                client.stop()  # sessions are processes of their own: hers goes on and may end well
                 restart = partial(self._await_restart, service, before)
-        return self._aftermath(victim, "kill", asker, restart)
+        return self._aftermath(victim, "kill", client, restart)
 
     def _service(self, victim: Victim) -> Service:
         service = self._deployment.dealer if victim.startswith("dealer") else self._deployment.bob
@@ -136,11 +136,11 @@ class Trials:
         return service
 
     @staticmethod
-    def _session_of(service: Service, asker: Asker) -> Sequence[psutil.Process]:
+    def _session_of(service: Service, client: LoadClient) -> Sequence[psutil.Process]:
         """The session's process, which may be a moment away; nothing when she ended before there was one."""
         deadline = time.monotonic() + _RESTART_SECONDS
-        while not (found := service.sessions) and asker.ended is None and time.monotonic() < deadline:
-            asker.hear(0.02)
+        while not (found := service.sessions) and client.ended is None and time.monotonic() < deadline:
+            client.receive(0.02)
         return found
 
     @staticmethod
@@ -153,18 +153,18 @@ class Trials:
         what = Break(self._draw.choice(_KINDS), way, self._draw.randrange(most))
         proxy = self._deployment.proxies[victim]
         proxy.plan(what)
-        asker = Asker(self._deployment.wish(), self._deployment.own, self._features)
+        client = LoadClient(self._deployment, self._features)
         ends = time.monotonic() + self.usual.seconds + self._deadline
-        while not proxy.broke.is_set() and asker.ended is None and time.monotonic() < ends:
-            asker.hear(0.01)
+        while not proxy.broke.is_set() and client.ended is None and time.monotonic() < ends:
+            client.receive(0.01)
         proxy.plan(None)
-        return self._aftermath(victim, what.kind, asker, None)
+        return self._aftermath(victim, what.kind, client, None)
 
-    def _aftermath(self, victim: Victim, fault: str, asker: Asker, restart: Callable[[], None] | None) -> Trial:
+    def _aftermath(self, victim: Victim, fault: str, client: LoadClient, restart: Callable[[], None] | None) -> Trial:
         """Wait for everybody's end, then ask again."""
         started = time.monotonic()
         hung, unclear = [], ""
-        if not asker.await_end(self._deadline):
+        if not client.await_end(self._deadline):
             hung.append("alice")
         for service in self._deployment.services:
             try:
@@ -172,10 +172,10 @@ class Trials:
             except ServiceError:
                 hung.append(service.arguments[0])
         seconds = time.monotonic() - started
-        if asker.ended is not None and victim != "alice":
-            unclear = _unclear(asker)
-        answers = list(asker.answers)
-        asker.kill()
+        if client.ended is not None and victim != "alice":
+            unclear = _unclear(client)
+        answers = list(client.answers)
+        client.close()
         if restart:
             restart()
         self._settle()
@@ -183,12 +183,12 @@ class Trials:
         after, retries = self.ask_once(_RESTART_SECONDS), 0
         while after.ended and retries < _RETRIES:
             after, retries = self.ask_once(_RESTART_SECONDS), retries + 1
-        right = all(label == self.usual.label for label, _ in [*answers, *after.answers])
+        right = all(each.label == self.usual.label for each in [*answers, *after.answers])
         if after.ended or not after.answers:
             right, unclear = False, unclear or f"the next session failed: {after.said}"
         self._settle()
         return Trial(
-            victim, fault, asker.ended or "", asker.said, seconds, ", ".join(hung), unclear, right,
+            victim, fault, client.ended or "", client.said, seconds, ", ".join(hung), unclear, right,
             time.monotonic() - began, retries,
         )  # fmt: skip
 
@@ -205,13 +205,13 @@ class Trials:
                 service.await_idle(self._deadline)
 
 
-def _unclear(asker: Asker) -> str:
+def _unclear(client: LoadClient) -> str:
     """Why her end is none that a user could understand, "" when it is."""
-    if asker.ended == "":
+    if client.ended == "":
         return ""
-    if asker.ended == "killed":
+    if client.ended == "died":
         return "her process died"
-    if not asker.said or "\n" in asker.said or len(asker.said) > 600 or "internal error" in asker.said:
-        return f"{asker.ended}: {asker.said[:200]!r}"
+    if not client.said or "\n" in client.said or len(client.said) > 600 or "internal error" in client.said:
+        return f"{client.ended}: {client.said[:200]!r}"
     known = ("Link", "Peer", "Frame", "Refused", "Protocol", "Cheating", "Plan", "Handshake", "Terms", "Door")
-    return "" if str(asker.ended).startswith(known) else f"{asker.ended}: {asker.said[:200]}"
+    return "" if str(client.ended).startswith(known) else f"{client.ended}: {client.said[:200]}"

@@ -15,10 +15,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from sotto import mpc
+from sotto.bench.operations.configurations import Prepared, ServedConfiguration, prepared
 from sotto.bench.operations.fault_proxy import Ledger
 from sotto.bench.operations.fault_trials import Trial, Trials, Victim, victims_of
-from sotto.bench.operations.service_cells import Cell, Prepared, prepared
-from sotto.bench.operations.services import Deployment, ServiceError
+from sotto.bench.operations.services import ServiceError
 from sotto.bench.request import Request
 from sotto.bench.row import Row
 from sotto.models import load
@@ -28,7 +28,7 @@ from sotto.serving.folders import model_file
 
 DESCRIPTION = "faults between real processes, 200 and more: who hangs, who says why, what is dealt twice, what is next"
 
-_TRIALS = {"quick": 6, "full": 42}  # in each cell, and one of each that takes a service down
+_TRIALS = {"quick": 6, "full": 42}  # in each configuration, and one of each that takes a service down
 _TRIALS_SLOW = {"quick": 4, "full": 8}
 _RARE = ("bob's host", "dealer's host", "dealer's service")
 _STOCKED: Mode = "malicious"  # the mode whose dealer deals from a stock on disk
@@ -46,25 +46,23 @@ def run(request: Request) -> list[Row]:
             done.append(trial)
             dealt = f"; {ledger.deliveries} dealt so far, {ledger.repeated} twice" if ledger.deliveries else ""
             request.say(
-                f"{each.cell} {trial.victim} {trial.fault}: {verdict(trial)} after {trial.seconds:.1f} s{dealt}"
+                f"{each.config} {trial.victim} {trial.fault}: {verdict(trial)} after {trial.seconds:.1f} s{dealt}"
             )
-            _keep(request.out / "trials.csv", each.cell, trial, ledger)
-        if registry.paradigm(each.cell.paradigm).needs_dealer(each.cell.mode) and not ledger.deliveries:
-            raise ServiceError(f"{each.cell}: the ledger saw nothing dealt, so it cannot say what was dealt twice")
+            _keep(request.out / "trials.csv", each.config, trial, ledger)
+        if registry.paradigm(each.config.paradigm).needs_dealer(each.config.mode) and not ledger.deliveries:
+            raise ServiceError(f"{each.config}: the ledger saw nothing dealt, so it cannot say what was dealt twice")
         for name in dict.fromkeys(trial.victim for trial in done):
-            rows.append(_row(each.cell, name, [trial for trial in done if trial.victim == name], ledger, request))
+            rows.append(_row(each.config, name, [trial for trial in done if trial.victim == name], ledger, request))
     return rows
 
 
 def _trials(each: Prepared, ledger: Ledger, request: Request) -> Iterator[Trial]:
-    """All trials of a cell.  A service that does not come back is a trial that hung, and the rest get new services."""
-    terms = _dealt_terms(each) if each.cell.mode == _STOCKED else None
+    """All trials of a configuration.  A service that does not come back is a trial that hung; the rest get new ones."""
+    terms = _dealt_terms(each) if each.config.mode == _STOCKED else None
     stock = each.bob.parent / "stock" if terms else None
-    left, seed = _planned(each, (_TRIALS_SLOW if each.cell.slow else _TRIALS)[request.preset]), request.seed
+    left, seed = _planned(each, (_TRIALS_SLOW if each.config.slow else _TRIALS)[request.preset]), request.seed
     while left:
-        with Deployment(
-            each.cell.paradigm, each.cell.mode, each.bob, each.alice, patience=_PATIENCE, stock=stock, ledger=ledger
-        ) as deployment:
+        with each.deployed(patience=_PATIENCE, stock=stock, ledger=ledger) as deployment:
             trials = Trials(deployment, each.features, _DEADLINE, seed)
             while left:
                 victim = left.pop(0)
@@ -93,7 +91,7 @@ def _dealt_terms(each: Prepared) -> Terms:
 
 def _planned(each: Prepared, count: int) -> list[Victim]:
     """So many, each victim in turn; then once those that take a service down."""
-    victims = victims_of(registry.paradigm(each.cell.paradigm).needs_dealer(each.cell.mode))
+    victims = victims_of(registry.paradigm(each.config.paradigm).needs_dealer(each.config.mode))
     often = [victim for victim in victims if victim not in _RARE]
     rare = [victim for victim in victims if victim in _RARE]
     return [*itertools.islice(itertools.cycle(often), count), *rare]
@@ -110,7 +108,7 @@ def verdict(trial: Trial) -> str:
     return "all ended" if trial.alice else "all answered"
 
 
-def _row(cell: Cell, victim: str, trials: Sequence[Trial], ledger: Ledger, request: Request) -> Row:
+def _row(config: ServedConfiguration, victim: str, trials: Sequence[Trial], ledger: Ledger, request: Request) -> Row:
     met = [trial for trial in trials if trial.alice]
     metrics: dict[str, float | None] = {
         "trials": float(len(trials)),
@@ -126,11 +124,7 @@ def _row(cell: Cell, victim: str, trials: Sequence[Trial], ledger: Ledger, reque
     if ledger.deliveries:
         metrics["dealt_in_all_trials"] = float(ledger.deliveries)
         metrics["dealt_twice"] = float(ledger.repeated)
-    return Row(
-        paradigm=cell.paradigm, mode=cell.mode, model=victim,
-        corpus="synthetic" if request.data is None else request.corpus, seed=request.seed, n_queries=len(trials),
-        parameters={"victim": victim}, metrics=metrics,
-    )  # fmt: skip
+    return config.row(request, victim, len(trials), {"victim": victim}, metrics)
 
 
 _COLUMNS = (
@@ -139,7 +133,7 @@ _COLUMNS = (
 )  # fmt: skip
 
 
-def _keep(path: Path, cell: Cell, trial: Trial, ledger: Ledger) -> None:
+def _keep(path: Path, config: ServedConfiguration, trial: Trial, ledger: Ledger) -> None:
     """Add a line; what earlier runs found stays."""
     begun = path.exists()
     with path.open("a", encoding="utf-8", newline="") as file:
@@ -147,7 +141,7 @@ def _keep(path: Path, cell: Cell, trial: Trial, ledger: Ledger) -> None:
         if not begun:
             writer.writerow(_COLUMNS)
         writer.writerow(
-            [cell.paradigm, cell.mode, trial.victim, trial.fault, verdict(trial), trial.alice, trial.said,
+            [config.paradigm, config.mode, trial.victim, trial.fault, verdict(trial), trial.alice, trial.said,
              f"{trial.seconds:.3f}", f"{trial.next_seconds:.3f}", trial.retries, trial.right, trial.hung,
              trial.unclear, ledger.deliveries, ledger.repeated]
         )  # fmt: skip

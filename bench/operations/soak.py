@@ -16,8 +16,8 @@ from dataclasses import dataclass
 import numpy as np
 import psutil
 
-from sotto.bench.operations.asker import Asker
-from sotto.bench.operations.service_cells import CELLS, Cell, Prepared, prepared
+from sotto.bench.operations.configurations import CONFIGURATIONS, Prepared, ServedConfiguration, prepared
+from sotto.bench.operations.load_client import LoadClient
 from sotto.bench.operations.services import Deployment, ServiceError, memory_mb, open_files
 from sotto.bench.request import Request
 from sotto.bench.results import write_whole
@@ -35,7 +35,7 @@ _QUERY_SECONDS = 120.0
 class Sample:
     """One party after so many queries of a half; ``party`` is who is weighed."""
 
-    cell: Cell
+    config: ServedConfiguration
     half: str
     party: str
     queries: int
@@ -47,60 +47,58 @@ def run(request: Request) -> list[Row]:
     """A row for each service, half and party."""
     samples: list[Sample] = []
     for each in prepared(request):
-        queries = _queries(each.cell, _QUERIES[request.preset])
-        with Deployment(
-            each.cell.paradigm, each.cell.mode, each.bob, each.alice, patience=_QUERY_SECONDS, proxied=False
-        ) as deployment:
+        queries = _queries(each.config, _QUERIES[request.preset])
+        with each.deployed(patience=_QUERY_SECONDS, proxied=False) as deployment:
             for half in (_long_session, _many_sessions):
                 half(deployment, each, queries, samples)
-                request.say(f"{each.cell}: {queries} queries, {half.__name__.strip('_').replace('_', ' ')}")
+                request.say(f"{each.config}: {queries} queries, {half.__name__.strip('_').replace('_', ' ')}")
                 request.out.mkdir(parents=True, exist_ok=True)
                 write_whole(request.out / "soak.csv", _table(samples))
-    keys = dict.fromkeys((sample.cell, sample.half, sample.party) for sample in samples)
+    keys = dict.fromkeys((sample.config, sample.half, sample.party) for sample in samples)
     return [
-        _row(cell, half, party, [s for s in samples if (s.cell, s.half, s.party) == (cell, half, party)], request)
-        for cell, half, party in keys
+        _row(config, half, party, [s for s in samples if (s.config, s.half, s.party) == (config, half, party)], request)
+        for config, half, party in keys
     ]
 
 
-def _queries(cell: Cell, together: int) -> int:
+def _queries(config: ServedConfiguration, together: int) -> int:
     """Of each half: slow services get a tenth of what the others share."""
-    weights = {each: 1 if each.slow else 10 for each in CELLS}
-    return max(2 * _PER_SESSION, math.ceil(together * weights[cell] / sum(weights.values()) / 2))
+    weights = {each: 1 if each.slow else 10 for each in CONFIGURATIONS}
+    return max(2 * _PER_SESSION, math.ceil(together * weights[config] / sum(weights.values()) / 2))
 
 
 def _long_session(deployment: Deployment, each: Prepared, queries: int, samples: list[Sample]) -> None:
-    asker = Asker(deployment.wish(), deployment.own, each.features, queries=queries, begin=True)
+    client = LoadClient(deployment, each.features, queries=queries, begin=True)
     try:
-        if not asker.await_opened(_QUERY_SECONDS):
-            raise ServiceError(f"{each.cell}: no session: {asker.said}")
+        if not client.await_opened(_QUERY_SECONDS):
+            raise ServiceError(f"{each.config}: no session: {client.said}")
         parties: dict[str, Callable[[], Sequence[psutil.Process]]] = {
-            "alice": lambda: _alive(asker),
+            "alice": lambda: _alive(client),
             **{
                 f"{service.arguments[0]}'s session": (lambda service=service: service.sessions)  # type: ignore[misc]
                 for service in deployment.services
             },
         }
-        asker.go()
+        client.go()
         every, weighed = max(1, queries // _SAMPLES), 0
-        while asker.ended is None:
-            if not asker.hear(_QUERY_SECONDS):
-                raise ServiceError(f"{each.cell}: no answer within {_QUERY_SECONDS:g} s")
-            while asker.hear(0.0):  # she does not wait to be weighed
+        while client.ended is None:
+            if not client.receive(_QUERY_SECONDS):
+                raise ServiceError(f"{each.config}: no answer within {_QUERY_SECONDS:g} s")
+            while client.receive(0.0):  # it does not wait to be weighed
                 pass
-            if asker.ended is None and len(asker.answers) >= weighed + every:
-                weighed = len(asker.answers)
-                _weigh(each.cell, "one session", parties, weighed, samples)
-        if asker.ended:
-            raise ServiceError(f"{each.cell}: {asker.said}")
+            if client.ended is None and len(client.answers) >= weighed + every:
+                weighed = len(client.answers)
+                _weigh(each.config, "one session", parties, weighed, samples)
+        if client.ended:
+            raise ServiceError(f"{each.config}: {client.said}")
     finally:
-        asker.kill()
+        client.close()
 
 
-def _alive(asker: Asker) -> list[psutil.Process]:
-    """Her process, none when it has just ended."""
+def _alive(client: LoadClient) -> list[psutil.Process]:
+    """Its process, none when it has just ended."""
     try:
-        return [psutil.Process(asker.process.pid)]
+        return [psutil.Process(client.pid)]
     except psutil.NoSuchProcess:
         return []
 
@@ -113,19 +111,19 @@ def _many_sessions(deployment: Deployment, each: Prepared, queries: int, samples
     sessions = math.ceil(queries / _PER_SESSION)
     every = max(1, sessions // _SAMPLES)
     for number in range(1, sessions + 1):
-        asker = Asker(deployment.wish(), deployment.own, each.features, queries=_PER_SESSION)
-        done = asker.await_end(_QUERY_SECONDS * _PER_SESSION)
-        asker.kill()
-        if not done or asker.ended:
-            raise ServiceError(f"{each.cell}: {asker.said or 'a session took too long'}")
+        client = LoadClient(deployment, each.features, queries=_PER_SESSION)
+        done = client.await_end(_QUERY_SECONDS * _PER_SESSION)
+        client.close()
+        if not done or client.ended:
+            raise ServiceError(f"{each.config}: {client.said or 'a session took too long'}")
         if number % every == 0:
             for service in deployment.services:
                 service.await_idle(_QUERY_SECONDS)
-            _weigh(each.cell, "many sessions", parties, number * _PER_SESSION, samples)
+            _weigh(each.config, "many sessions", parties, number * _PER_SESSION, samples)
 
 
 def _weigh(
-    cell: Cell,
+    config: ServedConfiguration,
     half: str,
     parties: dict[str, Callable[[], Sequence[psutil.Process]]],
     queries: int,
@@ -135,7 +133,7 @@ def _weigh(
         found = processes()
         memory, files = memory_mb(found), open_files(found)
         if memory:  # who has just ended weighs nothing
-            samples.append(Sample(cell, half, party, queries, memory, files))
+            samples.append(Sample(config, half, party, queries, memory, files))
 
 
 def slope(samples: Sequence[Sample]) -> float:
@@ -146,7 +144,7 @@ def slope(samples: Sequence[Sample]) -> float:
     return float(np.polyfit([each.queries for each in warm], [each.memory_mb for each in warm], 1)[0] * 1000)
 
 
-def _row(cell: Cell, half: str, party: str, samples: Sequence[Sample], request: Request) -> Row:
+def _row(config: ServedConfiguration, half: str, party: str, samples: Sequence[Sample], request: Request) -> Row:
     warm = samples[len(samples) // 4 :]
     metrics: dict[str, float | None] = {
         "queries": float(samples[-1].queries),
@@ -156,10 +154,7 @@ def _row(cell: Cell, half: str, party: str, samples: Sequence[Sample], request: 
         "files_first": float(warm[0].files),
         "files_last": float(warm[-1].files),
     }
-    return Row(
-        paradigm=cell.paradigm, mode=cell.mode, model=party, corpus=request.corpus, seed=request.seed,
-        n_queries=samples[-1].queries, parameters={"sessions": half, "party": party}, metrics=metrics,
-    )  # fmt: skip
+    return config.row(request, party, samples[-1].queries, {"sessions": half, "party": party}, metrics)
 
 
 def _table(samples: Sequence[Sample]) -> str:
@@ -167,8 +162,8 @@ def _table(samples: Sequence[Sample]) -> str:
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(["paradigm", "mode", "sessions", "party", "queries", "memory_mb", "files"])
     for each in samples:
-        cell = each.cell
+        config = each.config
         writer.writerow(
-            [cell.paradigm, cell.mode, each.half, each.party, each.queries, f"{each.memory_mb:.2f}", each.files]
+            [config.paradigm, config.mode, each.half, each.party, each.queries, f"{each.memory_mb:.2f}", each.files]
         )
     return out.getvalue()

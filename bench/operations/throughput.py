@@ -14,8 +14,8 @@ from collections.abc import Sequence
 import msgspec
 import numpy as np
 
-from sotto.bench.operations.asker import Asker
-from sotto.bench.operations.service_cells import Cell, Prepared, prepared
+from sotto.bench.operations.configurations import Prepared, ServedConfiguration, prepared
+from sotto.bench.operations.load_client import LoadClient
 from sotto.bench.operations.services import Deployment, ServiceError, memory_mb
 from sotto.bench.operations.throughput_plot import draw
 from sotto.bench.request import Request
@@ -33,55 +33,56 @@ def run(request: Request) -> list[Row]:
     """A row for each paradigm, mode and number of clients."""
     rows: list[Row] = []
     for each in prepared(request):
-        with Deployment(
-            each.cell.paradigm, each.cell.mode, each.bob, each.alice, patience=120.0, proxied=False
-        ) as deployment:
-            rows += _marked([_measured(deployment, each, clients, request) for clients in _CLIENTS[request.preset]])
+        with each.deployed(patience=120.0, proxied=False) as deployment:
+            rows += _marked([_measured(deployment, each, count, request) for count in _CLIENTS[request.preset]])
     request.out.mkdir(parents=True, exist_ok=True)
     draw(rows, request.out / "throughput.svg")
     return rows
 
 
-def _measured(deployment: Deployment, each: Prepared, clients: int, request: Request) -> Row:
-    askers = [Asker(deployment.wish(), deployment.own, each.features, begin=True) for _ in range(clients)]
+def _measured(deployment: Deployment, each: Prepared, count: int, request: Request) -> Row:
+    clients = [LoadClient(deployment, each.features, begin=True) for _ in range(count)]
     try:
-        for asker in askers:
-            if not asker.await_opened(_OPENING):
-                raise ServiceError(f"{each.cell}: a client got no session: {asker.said or 'it took too long'}")
+        for client in clients:
+            if not client.await_opened(_OPENING):
+                raise ServiceError(f"{each.config}: a client got no session: {client.said or 'it took too long'}")
         memory = memory_mb(deployment.bob.tree)  # with all sessions open
-        elapsed = _ask(askers, _SECONDS[request.preset])
-        failed = [asker.said for asker in askers if asker.ended]
+        elapsed = _ask(clients, _SECONDS[request.preset])
+        failed = [client.said for client in clients if client.ended]
         if failed:
-            raise ServiceError(f"{each.cell}: a client failed under load: {failed[0]}")
+            raise ServiceError(f"{each.config}: a client failed under load: {failed[0]}")
     finally:
-        for asker in askers:
-            asker.kill()
+        for client in clients:
+            client.close()
     for service in deployment.services:
         service.await_idle(_OPENING)
-    row = _row(each.cell, clients, [ms for asker in askers for _, ms in asker.answers], elapsed, memory, request)
-    request.say(f"{each.cell}, {clients} clients: {row.metrics['queries_per_second']:.3g} queries a second")
+    latencies = [answer.milliseconds for client in clients for answer in client.answers]
+    row = _row(each.config, count, latencies, elapsed, memory, request)
+    request.say(f"{each.config}, {count} clients: {row.metrics['queries_per_second']:.3g} queries a second")
     return row
 
 
-def _ask(askers: Sequence[Asker], seconds: float) -> float:
+def _ask(clients: Sequence[LoadClient], seconds: float) -> float:
     """Let all ask for so long; the time from the first question to the last answer."""
     started = time.monotonic()
-    for asker in askers:
-        asker.go()
+    for client in clients:
+        client.go()
     ends = started + seconds
-    while time.monotonic() < ends and not all(asker.ended for asker in askers):
-        for asker in askers:
-            while asker.hear(0.0):
+    while time.monotonic() < ends and not all(client.ended for client in clients):
+        for client in clients:
+            while client.receive(0.0):
                 pass
         time.sleep(0.01)
-    for asker in askers:
-        asker.stop()
-    for asker in askers:
-        asker.await_end(_OPENING)
+    for client in clients:
+        client.stop()
+    for client in clients:
+        client.await_end(_OPENING)
     return time.monotonic() - started
 
 
-def _row(cell: Cell, clients: int, latencies: list[float], elapsed: float, memory: float, request: Request) -> Row:
+def _row(
+    config: ServedConfiguration, clients: int, latencies: list[float], elapsed: float, memory: float, request: Request
+) -> Row:
     p50, p95, p99 = (float(np.percentile(latencies, level)) for level in (50, 95, 99))
     metrics: dict[str, float | None] = {
         "queries_per_second": len(latencies) / elapsed,
@@ -91,11 +92,8 @@ def _row(cell: Cell, clients: int, latencies: list[float], elapsed: float, memor
         "timed_queries": float(len(latencies)),
         "bob_memory_mb": memory,
     }
-    return Row(
-        paradigm=cell.paradigm, mode=cell.mode, model=cell.model or "default", corpus=request.corpus,
-        seed=request.seed, n_queries=len(latencies), parameters={"clients": clients}, metrics=metrics,
-        online_ms=Timing(p50, p95),
-    )  # fmt: skip
+    row = config.row(request, config.model or "default", len(latencies), {"clients": clients}, metrics)
+    return msgspec.structs.replace(row, online_ms=Timing(p50, p95))
 
 
 def _marked(rows: Sequence[Row]) -> list[Row]:

@@ -1,16 +1,13 @@
-"""What the harness and the party processes it started tell one another, beside the links under measurement.
+"""What the experimenter and the party processes it started tell one another, beside the links under measurement.
 
-Parent and child trust each other: the child is the parent's own, and the pipe between them is theirs alone.  None of it
-is counted.  A party's process gets its own orders and nothing of another party's.
+It goes over the pipes of :mod:`sotto.bench.child_process`, and none of it is counted.
 """
 
 from __future__ import annotations
 
-import threading
-from multiprocessing.connection import Connection
-
 import msgspec
 
+from sotto.bench.child_process import Failed
 from sotto.link import Array
 
 
@@ -68,31 +65,18 @@ def difference(later: Count, earlier: Count) -> Count:
     )
 
 
-class Prepared(msgspec.Struct, tag=True):
-    """Alice: the session stands; what preparing it took, her own process being made already.
+class Done(msgspec.Struct, tag=True):
+    """Alice: what was asked for is done, in so many milliseconds and with so much sent.
 
-    ``provisions``: whether this paradigm prepares each query ahead, in a phase of its own.
+    ``provisions``: whether this paradigm prepares each query ahead, in a phase of its own.  ``labels`` and ``scores``
+    are of a query alone.
     """
 
     milliseconds: float
     traffic: Count
     provisions: bool
-
-
-class Provisioned(msgspec.Struct, tag=True):
-    """Alice: what the next query needs is there, with both parties."""
-
-    milliseconds: float
-    traffic: Count
-
-
-class Answered(msgspec.Struct, tag=True):
-    """Alice: the answer to one query."""
-
-    milliseconds: float
-    labels: Array
-    scores: Array | None
-    traffic: Count
+    labels: Array | None = None
+    scores: Array | None = None
 
 
 class Seen(msgspec.Struct, tag=True):
@@ -117,27 +101,4 @@ class Report(msgspec.Struct, tag=True):
     notes: list[str] = []
 
 
-class Failed(msgspec.Struct, tag=True):
-    """Child: why it gave up, on one line."""
-
-    reason: str
-    trace: str
-
-
-Message = (
-    Connect | Ready | Prepare | Provision | Ask | EndSession | CountNow
-    | Count | Prepared | Provisioned | Answered | Report | Failed
-)  # fmt: skip
-_decoder: msgspec.msgpack.Decoder[Message] = msgspec.msgpack.Decoder(Message)
-
-
-_telling = threading.Lock()  # a party counts itself beside its work, and both may have something to tell
-
-
-def tell(pipe: Connection, message: Message) -> None:
-    with _telling:
-        pipe.send_bytes(msgspec.msgpack.encode(message))
-
-
-def hear(pipe: Connection) -> Message:
-    return _decoder.decode(pipe.recv_bytes())
+Message = Connect | Ready | Prepare | Provision | Ask | EndSession | CountNow | Count | Done | Report | Failed

@@ -16,40 +16,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from types import TracebackType
-from typing import Any, Literal, Self, TypeVar
+from typing import Literal, Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from sotto.bench.parties import party
-from sotto.bench.parties.control import (
-    Answered,
-    Ask,
-    Connect,
-    Count,
-    CountNow,
-    EndSession,
-    Failed,
-    Message,
-    Prepare,
-    Prepared,
-    Provision,
-    Provisioned,
-    Ready,
-    Report,
-    difference,
-    hear,
-    tell,
-)
-from sotto.bench.parties.party import HostedPart, Measured, Orders, Part
+from sotto.bench.child_process import ChildProcess, Failed, receive, send
+from sotto.bench.parties import control, party
+from sotto.bench.parties.party import HostedParty, Measured, Orders, PartySpec
 from sotto.link import LOOPBACK, Array, Shape, listen
 from sotto.serving.limits import Limits
 from sotto.serving.service import sessions as serving_sessions
-from sotto.serving.service.hosting import HostProcess, one_thread_each
+from sotto.serving.service.hosting import HostProcess
 from sotto.serving.service.reports import HostFailed, Loaded
 
 T = TypeVar("T")
-P = TypeVar("P", Prepared, Provisioned, Answered)
 
 
 class PartyError(RuntimeError):
@@ -61,7 +42,7 @@ class Phase:
     """One step as Alice waited for it, and what each party used meanwhile, by role."""
 
     milliseconds: float
-    counts: Mapping[str, Count]
+    counts: Mapping[str, control.Count]
 
     @property
     def bytes(self) -> int:
@@ -83,16 +64,10 @@ class Asked:
 
 
 @dataclass
-class _Alice:
-    process: Any
-    pipe: Connection
-
-
-@dataclass
 class _Service:
     """Bob or the dealer: a host that serves one part, its port, and the pipe on which its sessions report."""
 
-    part: Part
+    part: PartySpec
     host: HostProcess
     port: int
     pipe: Connection
@@ -107,14 +82,14 @@ class Parties:
     ``keep_payloads``: bytes of each message kept for a transcript.
     """
 
-    sessions: Sequence[Mapping[str, Part]]
+    sessions: Sequence[Mapping[str, PartySpec]]
     shape: Shape = LOOPBACK
     timeout: float = 120.0
     keep_payloads: int = 0
     _token: bytes = field(default_factory=lambda: secrets.token_bytes(16), repr=False)
-    _alice: _Alice | None = None
+    _alice: ChildProcess | None = None
     _services: dict[str, _Service] = field(default_factory=dict)
-    _reports: dict[str, Report] = field(default_factory=dict)
+    _reports: dict[str, control.Report] = field(default_factory=dict)
     _opened: int = 0
     _provisions: bool = False
 
@@ -145,42 +120,43 @@ class Parties:
         """Open a session and do all that comes before its first query."""
         self._serve(self.sessions[self._opened])
         self._opened += 1
-        self._order(Connect({role: service.port for role, service in self._services.items()}), Ready)
-        prepared, phase = self._phase(Prepare(), Prepared)
-        self._provisions = prepared.provisions
+        self._order(control.Connect({role: service.port for role, service in self._services.items()}), control.Ready)
+        done, phase = self._phase(control.Prepare())
+        self._provisions = done.provisions
         return phase
 
     def ask(self, features: npt.NDArray[np.float32]) -> Asked:
         """One query of a batch, ``features`` (n, …) float32, prepared ahead where the paradigm does that."""
         offline = None
         if self._provisions:
-            _, offline = self._phase(Provision(len(features)), Provisioned)
-        answered, online = self._phase(Ask(Array.of(features)), Answered)
-        scores = answered.scores
+            _, offline = self._phase(control.Provision(len(features)))
+        done, online = self._phase(control.Ask(Array.of(features)))
+        if done.labels is None:
+            raise PartyError("alice: its answer has no classes")
         return Asked(
-            answered.labels.numpy(dtype="int64", shape=(len(features),)),
-            None if scores is None else scores.numpy(dtype="float32", shape=(len(features), None)),
+            done.labels.numpy(dtype="int64", shape=(len(features),)),
+            None if done.scores is None else done.scores.numpy(dtype="float32", shape=(len(features), None)),
             online,
             offline if offline and offline.bytes else None,
         )
 
     def end_session(self) -> None:
         """Close the session's links, and take the reports of those who served it."""
-        self._tell("alice", EndSession())
+        self._send("alice", control.EndSession())
         for role in self._services:
-            report = self._expect(role, Report)
+            report = self._expect(role, control.Report)
             before = self._reports.get(role)
             if before:
-                report = Report(
+                report = control.Report(
                     max(before.peak_rss_mb, report.peak_rss_mb), before.seen + report.seen, before.notes + report.notes
                 )
             self._reports[role] = report
 
-    def finish(self) -> dict[str, Report]:
+    def finish(self) -> dict[str, control.Report]:
         """Wait until Alice has ended of herself, and return what each party reports."""
-        return {"alice": self._expect("alice", Report), **self._reports}
+        return {"alice": self._expect("alice", control.Report), **self._reports}
 
-    def _serve(self, parts: Mapping[str, Part]) -> None:
+    def _serve(self, parts: Mapping[str, PartySpec]) -> None:
         """Have everybody but Alice host his part of a session."""
         if any(service.part is not parts[role] for role, service in self._services.items()):
             for role in list(self._services):
@@ -193,14 +169,14 @@ class Parties:
             if not service.host.loaded:
                 self._await_loaded(role, service)
 
-    def _start_service(self, role: Literal["bob", "dealer"], part: Part) -> _Service:
+    def _start_service(self, role: Literal["bob", "dealer"], part: PartySpec) -> _Service:
         ours, theirs = multiprocessing.Pipe()
         dealer = self._services.get("dealer")
         with listen() as listener:
             port = listener.address[1]
             orders = serving_sessions.Orders(
                 role=role,
-                load=functools.partial(HostedPart, part, role == "bob" and "dealer" in self.roles),
+                load=functools.partial(HostedParty, part, role == "bob" and "dealer" in self.roles),
                 dealer=("127.0.0.1", dealer.port) if dealer and role == "bob" else None,
                 limits=Limits(
                     sessions=1,
@@ -239,7 +215,7 @@ class Parties:
         service.host.stop()
         service.pipe.close()
 
-    def _start_alice(self) -> _Alice:
+    def _start_alice(self) -> ChildProcess:
         orders = Orders(
             sessions=tuple(parts["alice"] for parts in self.sessions),
             shape=self.shape,
@@ -247,13 +223,7 @@ class Parties:
             token=self._token,
             keep_payloads=self.keep_payloads,
         )
-        context = multiprocessing.get_context("spawn")
-        ours, theirs = context.Pipe()
-        process = context.Process(target=party.run_alice, args=(orders, theirs), name="sotto-alice", daemon=True)
-        with one_thread_each():
-            process.start()
-        theirs.close()
-        return _Alice(process, ours)
+        return ChildProcess(party.run_alice, orders, says=control.Message, name="alice")
 
     def _pipe(self, role: str) -> Connection:
         if role == "alice":
@@ -262,28 +232,28 @@ class Parties:
             return self._alice.pipe
         return self._services[role].pipe
 
-    def _order(self, message: Message, answer: type[T]) -> T:
-        self._tell("alice", message)
+    def _order(self, message: control.Message, answer: type[T]) -> T:
+        self._send("alice", message)
         return self._expect("alice", answer)
 
-    def _phase(self, message: Message, answer: type[P]) -> tuple[P, Phase]:
+    def _phase(self, order: control.Message) -> tuple[control.Done, Phase]:
         """One of Alice's steps, and what every party used for it."""
         before = self._counts()
-        done = self._order(message, answer)
+        done = self._order(order, control.Done)
         after = self._counts()
-        counts = {role: difference(after[role], before[role]) for role in before}
+        counts = {role: control.difference(after[role], before[role]) for role in before}
         return done, Phase(done.milliseconds, {"alice": done.traffic, **counts})
 
-    def _counts(self) -> dict[str, Count]:
+    def _counts(self) -> dict[str, control.Count]:
         """What Bob and the dealer have used so far; Alice, who may be at work, counts herself."""
         others = [role for role in self.roles if role != "alice"]
         for role in others:
-            self._tell(role, CountNow())
-        return {role: self._expect(role, Count) for role in others}
+            self._send(role, control.CountNow())
+        return {role: self._expect(role, control.Count) for role in others}
 
-    def _tell(self, role: str, message: Message) -> None:
+    def _send(self, role: str, message: control.Message) -> None:
         try:
-            tell(self._pipe(role), message)
+            send(self._pipe(role), message)
         except OSError:
             raise self._failure() from None
 
@@ -295,7 +265,7 @@ class Parties:
                 f"{role} did not report within {self.timeout + 30:g} s: raise --timeout if it is only slow"
             )
         try:
-            message = hear(pipe)
+            message = receive(pipe, control.Message)
         except (EOFError, OSError):
             raise self._failure() from None
         if isinstance(message, Failed):
@@ -311,16 +281,14 @@ class Parties:
         for role in ("alice", *self._services):
             while role not in reasons and self._pipe(role).poll(max(0.0, deadline - time.monotonic())):
                 try:
-                    message = hear(self._pipe(role))
+                    message = receive(self._pipe(role), control.Message)
                 except (EOFError, OSError):
                     break
                 if isinstance(message, Failed):
                     reasons[role] = message
         lines = [f"{role}: {failed.reason}" for role, failed in reasons.items()]
-        if self._alice and "alice" not in reasons:
-            self._alice.process.join(0.2)
-            if self._alice.process.exitcode not in (None, 0):
-                lines.append(f"alice: its process ended with code {self._alice.process.exitcode}")
+        if self._alice and "alice" not in reasons and (code := self._alice.exit_code()):
+            lines.append(f"alice: its process ended with code {code}")
         error = PartyError("; ".join(lines) or "a party's process ended without saying why")
         for role, failed in reasons.items():
             if failed.trace:
@@ -329,11 +297,6 @@ class Parties:
 
     def _stop(self) -> None:
         if self._alice:
-            self._alice.pipe.close()
-            self._alice.process.join(5)
-            for end in (self._alice.process.terminate, self._alice.process.kill):
-                if self._alice.process.is_alive():
-                    end()
-                    self._alice.process.join(3)
+            self._alice.end()
         for role in list(self._services):
             self._end_service(role)

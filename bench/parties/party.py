@@ -13,7 +13,6 @@ import resource
 import sys
 import threading
 import time
-import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
@@ -21,26 +20,8 @@ from typing import Any
 
 from tqdm import tqdm
 
-from sotto.bench.parties.control import (
-    Answered,
-    Ask,
-    Connect,
-    Count,
-    CountNow,
-    EndSession,
-    Failed,
-    Message,
-    Prepare,
-    Prepared,
-    Provision,
-    Provisioned,
-    Ready,
-    Report,
-    Seen,
-    difference,
-    hear,
-    tell,
-)
+from sotto.bench.child_process import Failed, expect, one_thread, receive, send
+from sotto.bench.parties import control
 from sotto.link import Array, Link, Shape
 from sotto.serving.asking import Wish, opened
 from sotto.serving.terms import Terms
@@ -53,7 +34,7 @@ _EXPERIMENT = "experiment"  # what the handshake calls the paradigm of a part
 
 
 @dataclass(frozen=True)
-class Part:
+class PartySpec:
     """What one party is made from: a module-level factory and its own job, nothing of the others'."""
 
     factory: Factory
@@ -63,13 +44,13 @@ class Part:
         return self.factory(self.job, known)
 
 
-class HostedPart:
+class HostedParty:
     """Bob's or the dealer's part as a service hosts it; each session's process makes it anew."""
 
     terms = Terms(paradigm=_EXPERIMENT, mode="", reveal="logits")
     modes = ("",)
 
-    def __init__(self, part: Part, needs_dealer: bool) -> None:
+    def __init__(self, part: PartySpec, needs_dealer: bool) -> None:
         tqdm.get_lock()  # a semaphore that this process cleans up at its end; a session that made it would leave it
         self._part = part
         self.needs_dealer = needs_dealer
@@ -85,7 +66,7 @@ class HostedPart:
 class Orders:
     """All that Alice's process is given: her own part in each session."""
 
-    sessions: tuple[Part, ...]
+    sessions: tuple[PartySpec, ...]
     shape: Shape
     timeout: float
     #: Of this run; who connects shows it, because any account of the machine can reach a port.
@@ -98,22 +79,22 @@ class _Witness:
     """Collects what this party sees on its links."""
 
     keep: int
-    seen: list[Seen] = field(default_factory=list)
+    seen: list[control.Seen] = field(default_factory=list)
     links: list[Link] = field(default_factory=list)
 
     def watch(self, link: Link) -> Link:
         def note(direction: str, name: str, payload: memoryview) -> None:
             if len(self.seen) < _SEEN_MESSAGES:
                 kept = bytes(payload[: self.keep])
-                self.seen.append(Seen(direction, link.peer, name, payload.nbytes, kept, time.monotonic()))
+                self.seen.append(control.Seen(direction, link.peer, name, payload.nbytes, kept, time.monotonic()))
 
         if self.keep:
             link.observer = note
         self.links.append(link)
         return link
 
-    def count(self) -> Count:
-        return Count(
+    def count(self) -> control.Count:
+        return control.Count(
             sum(link.traffic.bytes_sent for link in self.links),
             sum(link.traffic.rounds for link in self.links),
             time.process_time() * 1e3,
@@ -126,14 +107,14 @@ class _Witness:
         def answer() -> None:
             with contextlib.suppress(EOFError, OSError):
                 while True:
-                    _await(pipe, CountNow)
-                    tell(pipe, self.count())
+                    expect(pipe, control.Message, control.CountNow)
+                    send(pipe, self.count())
 
         threading.Thread(target=answer, name="count", daemon=True).start()
 
 
 class _Notes(logging.Handler):
-    """Keeps what the packages log for the user, so that the harness can show it."""
+    """Keeps what the packages log for the user, so that the experimenter can show it."""
 
     def __init__(self) -> None:
         super().__init__(logging.INFO)
@@ -172,35 +153,32 @@ class Measured:
         self._witness.count_on_demand(self._pipe)
 
     def done(self) -> None:
-        tell(self._pipe, Report(peak_rss_mb(), self._witness.seen, self._notes))
+        send(self._pipe, control.Report(peak_rss_mb(), self._witness.seen, self._notes))
 
     def failed(self, error: BaseException) -> None:
         with contextlib.suppress(OSError):
-            tell(self._pipe, Failed(_one_line(error), traceback.format_exc()))
+            send(self._pipe, Failed.of(error))
 
     def died(self, code: int) -> None:
         with contextlib.suppress(OSError):
-            tell(self._pipe, Failed(f"its process ended with code {code}", ""))
+            send(self._pipe, Failed("died", f"its process ended with code {code}"))
 
 
-def run_alice(orders: Orders, pipe: Connection) -> None:
-    """Entry point of Alice's process: exits with code 1 after telling the parent why."""
-    one_thread()
+def run_alice(pipe: Connection, orders: Orders) -> None:
+    """The job of Alice's process."""
     notes, witness = _Notes().listen(), _Witness(orders.keep_payloads)
     try:
         for part in orders.sessions:
-            ports = _await(pipe, Connect).ports
+            ports = expect(pipe, control.Message, control.Connect).ports
             with opened(_wish(orders, ports)) as links:
                 known = {role: witness.watch(link) for role, link in links.others.items()}
                 _session(part, pipe, witness, known, witness.watch(links.bob))
-        tell(pipe, Report(peak_rss_mb(), witness.seen, notes))
-    except (Exception, KeyboardInterrupt) as error:
+        send(pipe, control.Report(peak_rss_mb(), witness.seen, notes))
+    except (Exception, KeyboardInterrupt):
         for link in witness.links:
             # Not why: what one party noticed can tell the other something it must not learn.
             link.fail("alice stopped")
-        with contextlib.suppress(OSError):
-            tell(pipe, Failed(_one_line(error), traceback.format_exc()))
-        sys.exit(1)
+        raise
 
 
 def _wish(orders: Orders, ports: Mapping[str, int]) -> Wish:
@@ -217,12 +195,6 @@ def _wish(orders: Orders, ports: Mapping[str, int]) -> Wish:
     )
 
 
-def one_thread() -> None:
-    """Figures are for one thread a party; libraries loaded later are held by the environment the parent set."""
-    if "torch" in sys.modules:
-        sys.modules["torch"].set_num_threads(1)
-
-
 def peak_rss_mb() -> float:
     """Largest resident set of this process so far, in MB.
 
@@ -236,45 +208,26 @@ def peak_rss_mb() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
 
 
-def _one_line(error: BaseException) -> str:
-    text = " ".join(str(error).split()) or type(error).__name__
-    return text[:500]
-
-
-def _await(pipe: Connection, kind: type[Message]) -> Any:
-    message = hear(pipe)
-    if not isinstance(message, kind):
-        raise RuntimeError(f"the harness sent {type(message).__name__} out of turn")
-    return message
-
-
-def _session(part: Part, pipe: Connection, witness: _Witness, known: Mapping[str, Link], link: Link) -> None:
-    alice = part.make(known)
+def _session(spec: PartySpec, pipe: Connection, witness: _Witness, known: Mapping[str, Link], link: Link) -> None:
+    alice = spec.make(known)
     provisions = hasattr(alice, "provision")
-    tell(pipe, Ready())
-    _await(pipe, Prepare)
-    before, started = witness.count(), time.perf_counter()
-    alice.prepare(link)
-    tell(pipe, Prepared(_ms(started), _since(witness, before), provisions))
-    while not isinstance(order := hear(pipe), EndSession):
-        if isinstance(order, Provision):
-            before, started = witness.count(), time.perf_counter()
-            alice.provision(link, order.examples)
-            tell(pipe, Provisioned(_ms(started), _since(witness, before)))
-        elif isinstance(order, Ask):
+    send(pipe, control.Ready())
+    while not isinstance(order := receive(pipe, control.Message), control.EndSession):
+        features, answer = None, None
+        if isinstance(order, control.Ask):
             features = order.features.numpy(dtype="float32", shape=(None,) * len(order.features.shape))
-            before, started = witness.count(), time.perf_counter()
+        before, started = witness.count(), time.perf_counter()
+        if isinstance(order, control.Prepare):
+            alice.prepare(link)
+        elif isinstance(order, control.Provision):
+            alice.provision(link, order.examples)
+        elif features is not None:
             answer = alice.ask(features, link)
-            elapsed, used = _ms(started), _since(witness, before)
-            scores = None if answer.scores is None else Array.of(answer.scores.astype("float32"))
-            tell(pipe, Answered(elapsed, Array.of(answer.labels.astype("int64")), scores, used))
         else:
-            raise RuntimeError(f"the harness sent {type(order).__name__} out of turn")
-
-
-def _ms(started: float) -> float:
-    return (time.perf_counter() - started) * 1e3
-
-
-def _since(witness: _Witness, before: Count) -> Count:
-    return difference(witness.count(), before)
+            raise RuntimeError(f"the experimenter sent {type(order).__name__} out of turn")
+        elapsed = (time.perf_counter() - started) * 1e3
+        done = control.Done(elapsed, control.difference(witness.count(), before), provisions)
+        if answer is not None:
+            done.labels = Array.of(answer.labels.astype("int64"))
+            done.scores = None if answer.scores is None else Array.of(answer.scores.astype("float32"))
+        send(pipe, done)

@@ -8,6 +8,6 @@
 * :mod:`~sotto.bench.peers.framing`: messages with a length, bounded;
 * :mod:`~sotto.bench.peers.socket_bytes`: what a process has sent, by the kernel's count;
 * :mod:`~sotto.bench.peers.workloads`: which networks a peer evaluates, and how they are described to it;
-* :mod:`~sotto.bench.peers.errand`: how such a program is started, on which network, and what it answers;
+* :mod:`~sotto.bench.peers.job`: how such a program is started, on which network, and what it answers;
 * :mod:`~sotto.bench.peers.comparison`: their rows, which carry the parameter ``peer``.
 """

@@ -17,9 +17,9 @@ import numpy as np
 import numpy.typing as npt
 
 from sotto.bench.emotion_models import EmotionModel, emotion_model
-from sotto.bench.experiment import Cell
+from sotto.bench.experiment import Configuration
 from sotto.bench.machine import machine, software
-from sotto.bench.peers.errand import PeerError, Request, Response, own_python, run, shapable
+from sotto.bench.peers.job import PeerError, Request, Response, own_python, run, shapable
 from sotto.bench.peers.workloads import ENCRYPTION, SECRET_SHARING, Workload
 from sotto.bench.row import JSONValue, Row, Security, Timing, Traffic
 from sotto.bench.suite import Failure
@@ -143,8 +143,8 @@ def compare_peers(bench: Workbench, paradigms: Sequence[str], nets: Sequence[str
                     yield Failure(cell, error)
 
 
-def measure(peer: Peer, cell: Cell, bench: Workbench, net: str) -> Row:
-    """One row.  Raises :class:`sotto.bench.peers.errand.PeerError`."""
+def measure(peer: Peer, cell: Configuration, bench: Workbench, net: str) -> Row:
+    """One row.  Raises :class:`sotto.bench.peers.job.PeerError`."""
     emotion = emotion_model(peer.workload.recipe(cell.model, bench), bench)
     order = np.random.default_rng(bench.seed).permutation(len(bench.split.test))[: _CLIPS[bench.preset]]
     queries = bench.part(emotion.queries, "test")[order]
@@ -177,7 +177,7 @@ class _Asked:
     response: Response
 
 
-def _row(peer: Peer, cell: Cell, bench: Workbench, net: str, asked: _Asked) -> Row:
+def _row(peer: Peer, cell: Configuration, bench: Workbench, net: str, asked: _Asked) -> Row:
     response, labels = asked.response, np.array(asked.response.labels, np.int64)
     plain, scores = asked.emotion.plain(asked.queries)
     everywhere = asked.emotion.plain(bench.part(asked.emotion.queries, "test"))[0]

@@ -1,6 +1,6 @@
 """Stock CrypTen 0.4.1 as its users run it: two processes, torch.distributed with gloo, its default triple provider.
 
-``python -m sotto.bench.peers.crypten_program FOLDER`` (:mod:`sotto.bench.peers.errand`).  Rank 0 is Alice, rank 1 Bob.
+``python -m sotto.bench.peers.crypten_program FOLDER`` (:mod:`sotto.bench.peers.job`).  Rank 0 is Alice, rank 1 Bob.
 The default provider ("trusted first party") makes all correlated randomness at rank 0 and sends the other party's share
 inside the query: **whoever is rank 0 can open everything**, so here Bob's model is protected from Alice by her good
 will alone.

@@ -1,6 +1,6 @@
 """OpenFHE's CKKS as its users write it: Alice and Bob in two processes over TCP, a polynomial MLP by diagonals.
 
-``python openfhe_program.py FOLDER`` (:mod:`sotto.bench.peers.errand`) in an environment of its own that has ``openfhe``
+``python openfhe_program.py FOLDER`` (:mod:`sotto.bench.peers.job`) in an environment of its own that has ``openfhe``
 and NumPy; this file and the modules beside it need nothing else, and Python 3.10.
 
 Alice makes the keys.  Bob gets the context and the keys for relinearisation and for the rotations in use; her secret

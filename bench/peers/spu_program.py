@@ -1,6 +1,6 @@
 """SecretFlow SPU as its users run it: two processes over brpc, protocol SEMI2K, a network written in JAX.
 
-``python spu_program.py FOLDER`` (:mod:`sotto.bench.peers.errand`) in an environment of its own that has ``spu``; this
+``python spu_program.py FOLDER`` (:mod:`sotto.bench.peers.job`) in an environment of its own that has ``spu``; this
 file and the modules beside it need nothing else.  Rank 0 is Alice, rank 1 Bob.  SEMI2K's correlated randomness is made
 by rank 0 ("trusted first party"), inside the query.
 

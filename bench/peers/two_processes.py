@@ -41,7 +41,7 @@ def respond(
         theirs.close()
         processes.append(process)
         pipes.append(ours)
-    alice, bob = _hear_both(pipes, system, request["timeout"])
+    alice, bob = _receive_both(pipes, system, request["timeout"])
     for pipe in pipes:
         pipe.close()
     for process in processes:
@@ -57,7 +57,7 @@ def respond(
 
 
 def read_request(folder: Path) -> dict[str, Any]:
-    """What the folder asks (:class:`sotto.bench.peers.errand.Request`)."""
+    """What the folder asks (:class:`sotto.bench.peers.job.Request`)."""
     request: dict[str, Any] = json.loads((folder / "request.json").read_text())
     return request
 
@@ -120,8 +120,8 @@ def _run_party(
     pipe.poll(_PARTING)  # the other one may still need our end of the link
 
 
-def _hear_both(pipes: Sequence[Connection], system: str, timeout: float) -> tuple[Report, Report]:
-    """Both reports, heard in the order they come, so that the one who failed first says why."""
+def _receive_both(pipes: Sequence[Connection], system: str, timeout: float) -> tuple[Report, Report]:
+    """Both reports, received in the order they come, so that the one who failed first says why."""
     until = time.monotonic() + timeout
     reports: dict[int, Report] = {}
     while len(reports) < len(pipes):
@@ -131,11 +131,11 @@ def _hear_both(pipes: Sequence[Connection], system: str, timeout: float) -> tupl
             raise SystemExit(f"a party of {system} said nothing in time")
         for rank, pipe in enumerate(pipes):
             if pipe in speaking:
-                reports[rank] = _hear(pipe, system)
+                reports[rank] = _receive(pipe, system)
     return reports[ALICE], reports[BOB]
 
 
-def _hear(pipe: Connection, system: str) -> Report:
+def _receive(pipe: Connection, system: str) -> Report:
     try:
         report: Report = json.loads(pipe.recv_bytes())
     except EOFError:

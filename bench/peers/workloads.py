@@ -14,7 +14,7 @@ import numpy.typing as npt
 from torch import nn
 
 from sotto import he
-from sotto.bench.experiment import Cell
+from sotto.bench.experiment import Configuration
 from sotto.bench.row import JSONValue
 from sotto.bench.workbench import Workbench
 from sotto.he.experiment import recipe as cryptonet
@@ -48,9 +48,9 @@ class Workload:
     batch: int
     keys_ahead: bool
 
-    def cells(self, mode: str, peer: str) -> list[Cell]:
+    def cells(self, mode: str, peer: str) -> list[Configuration]:
         """The rows of a peer."""
-        return [Cell(self.paradigm, mode, model, {**self.parameters, "peer": peer}) for model in self.models]
+        return [Configuration(self.paradigm, mode, model, {**self.parameters, "peer": peer}) for model in self.models]
 
 
 def describe_layers(module: nn.Module, shape: Sequence[int]) -> Description:

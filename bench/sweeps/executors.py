@@ -13,7 +13,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
-from typing import Protocol
 
 from sotto.bench.sweeps.studies.axes import SweepError
 
@@ -23,34 +22,21 @@ _AHEAD = 3  # tasks under way for every worker
 _DASK = re.compile(r"dask://([A-Za-z0-9_.\-\[\]:]+:\d{1,5})?")
 
 
-class Executor(Protocol):
-    """What runs tasks."""
+class Executor:
+    """What runs tasks; here this process, one after the other."""
 
-    @property
-    def workers(self) -> int:
-        """How many tasks can be worked on at once."""
+    workers = 1  # how many tasks can be worked on at once
 
     def run(self, work: Work, tasks: Iterable[str]) -> Iterator[str]:
         """Results in the order in which they are done."""
-
-    def close(self) -> None:
-        """Let the workers go."""
-
-
-class Here:
-    """This process, one task after the other."""
-
-    workers = 1
-
-    def run(self, work: Work, tasks: Iterable[str]) -> Iterator[str]:
         return map(work, tasks)
 
     def close(self) -> None:
-        """There is nobody to let go."""
+        """Let the workers go, where they do not go of themselves."""
 
 
-class Joblib:
-    """Processes on this machine."""
+class Joblib(Executor):
+    """Processes on this machine; they end when they have been idle."""
 
     def __init__(self, workers: int) -> None:
         self.workers = workers
@@ -64,11 +50,8 @@ class Joblib:
             )
             yield from pool(delayed(work)(task) for task in tasks)
 
-    def close(self) -> None:
-        """Joblib's processes end by themselves when they have been idle."""
 
-
-class Dask:
+class Dask(Executor):
     """The workers of a cluster: the one at ``address``, or without one a LocalCluster of ``workers`` processes."""
 
     def __init__(self, address: str | None, workers: int, *, timeout: float = 15.0) -> None:
@@ -120,7 +103,7 @@ def executor(name: str, workers: int) -> Executor:
     """``serial``, ``local`` or ``dask://[HOST:PORT]``, ready to work.  Raises :class:`SweepError`."""
     require_known(name)
     if name == "serial":
-        return Here()
+        return Executor()
     if name == "local":
         return Joblib(workers)
     address = name.removeprefix("dask://")

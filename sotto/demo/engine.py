@@ -12,7 +12,7 @@ import numpy as np
 from sotto.audio import BrokenClip, Clip, read
 from sotto.bench import cheating
 from sotto.bench.adapters import EXPERIMENTS
-from sotto.bench.experiment import Cell, Experiment
+from sotto.bench.experiment import Configuration, Experiment
 from sotto.bench.parties.control import Report
 from sotto.bench.simulation import Simulation, simulate
 from sotto.bench.suite import build, cells, usable
@@ -109,14 +109,14 @@ class Engine:
         simulation = simulate(experiment, clip, wish.net)
         return self._answered(experiment, simulation, clip)
 
-    def _distinct(self) -> list[Cell]:
+    def _distinct(self) -> list[Configuration]:
         """The first cell of every mode and model."""
-        first: dict[tuple[str, str, str], Cell] = {}
+        first: dict[tuple[str, str, str], Configuration] = {}
         for cell in self.cells:
             first.setdefault((cell.paradigm, cell.mode, cell.model), cell)
         return list(first.values())
 
-    def _cell(self, wish: Wish) -> Cell:
+    def _cell(self, wish: Wish) -> Configuration:
         for cell in self._distinct():
             if (cell.paradigm, cell.mode, cell.model) == (wish.paradigm, wish.mode, wish.model):
                 return cell

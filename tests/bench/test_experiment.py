@@ -7,8 +7,8 @@ import time
 import numpy as np
 import pytest
 
-from sotto.bench.experiment import Cell, Experiment, Plan, run, run_side_by_side
-from sotto.bench.parties.party import Part
+from sotto.bench.experiment import Configuration, Experiment, Plan, run, run_side_by_side
+from sotto.bench.parties.party import PartySpec
 from sotto.bench.row import Security
 from sotto.link import Answer, LinkClosed
 
@@ -58,10 +58,10 @@ def _experiment(**changes):
         return (x.sum(1) > 0).astype(np.int64), np.stack([-x.sum(1), x.sum(1)], 1)
 
     def parts(reveal):
-        return {"alice": Part(SignAlice, {"reveal": reveal, "off": 0.25}), "bob": Part(SignBob, {})}
+        return {"alice": PartySpec(SignAlice, {"reveal": reveal, "off": 0.25}), "bob": PartySpec(SignBob, {})}
 
     settings = {
-        "cell": Cell("sign", "open", "sum", {"k": 1}),
+        "cell": Configuration("sign", "open", "sum", {"k": 1}),
         "parts": parts(False),
         "score_parts": parts(True),
         "queries": queries,
@@ -152,9 +152,9 @@ class StockingDealer:
 def _stocked(**changes):
     def parts(reveal):
         return {
-            "alice": Part(StockedAlice, {"reveal": reveal, "off": 0.0}),
-            "bob": Part(SignBob, {}),
-            "dealer": Part(StockingDealer, {}),
+            "alice": PartySpec(StockedAlice, {"reveal": reveal, "off": 0.0}),
+            "bob": PartySpec(SignBob, {}),
+            "dealer": PartySpec(StockingDealer, {}),
         }
 
     return _experiment(

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 import torch
 
-from sotto.bench.peers import comparison, diagonals, errand, framing, workloads
+from sotto.bench.peers import comparison, diagonals, framing, job, workloads
 from sotto.bench.peers.socket_bytes import bytes_sent
 from sotto.bench.table_networks import TableNetwork
 from sotto.he import PolynomialNetwork
@@ -28,10 +28,10 @@ from sotto.models.networks.mlp import MLP, Affine
 from sotto.mpc.graph.capture import trace
 from sotto.mpc.graph.fixed_point import DEFAULT_INPUT_LIMIT
 
-REQUEST = errand.Request(
+REQUEST = job.Request(
     network="", input_shape=[1, 40], classes=8, examples=2, singles=2, warm_up=1, batch=2, timeout=60.0
 )  # fmt: skip
-RESPONSE = errand.Response([1], [1.0], [], 1.0, 2, 3, None, 4.0, {"system": "1"})
+RESPONSE = job.Response([1], [1.0], [], 1.0, 2, 3, None, 4.0, {"system": "1"})
 
 
 def program(text):
@@ -39,7 +39,7 @@ def program(text):
 
 
 def answer(command, tmp_path, shape=LOOPBACK, request=REQUEST):
-    return errand.run(command, request, {"queries": np.ones((2, 1, 40), np.float32)}, tmp_path, shape)
+    return job.run(command, request, {"queries": np.ones((2, 1, 40), np.float32)}, tmp_path, shape)
 
 
 def test_bytes_are_those_the_kernel_sent():
@@ -77,14 +77,14 @@ def test_a_program_reads_what_is_asked_and_leaves_nothing_behind(tmp_path):
 )
 def test_a_program_that_fails_is_one_line(tmp_path, text, reason):
     request = msgspec.structs.replace(REQUEST, timeout=2.0) if "sleep" in text else REQUEST
-    with pytest.raises(errand.PeerError, match=reason) as raised:
+    with pytest.raises(job.PeerError, match=reason) as raised:
         answer(program(text), tmp_path, request=request)
     assert "\n" not in str(raised.value)
     assert not list(tmp_path.iterdir())
 
 
 def test_an_interpreter_that_is_not_there_is_one_line(tmp_path):
-    with pytest.raises(errand.PeerError, match="cannot start"):
+    with pytest.raises(job.PeerError, match="cannot start"):
         answer(["/no/such/python"], tmp_path)
 
 
@@ -101,7 +101,7 @@ def test_a_slow_network_is_made_around_the_whole_program(tmp_path, monkeypatch):
     work = tmp_path / "a folder"
     work.mkdir()
     text = f"(folder / 'response.json').write_text({msgspec.json.encode(RESPONSE).decode()!r})"
-    assert errand.shapable(SHAPES["wan"]) is None
+    assert job.shapable(SHAPES["wan"]) is None
     noted.unlink()
     assert answer(program(text), work, SHAPES["wan"]) == RESPONSE
     assert noted.read_text().splitlines() == [
@@ -109,8 +109,8 @@ def test_a_slow_network_is_made_around_the_whole_program(tmp_path, monkeypatch):
         "tc qdisc add dev lo root netem limit 20000 delay 20000us rate 100mbit",
     ]
     (tools / "tc").write_text("#!/bin/sh\necho 'no netem in this kernel' >&2; exit 2\n")
-    assert "no netem in this kernel" in errand.shapable(SHAPES["wan"])
-    assert errand.shapable(LOOPBACK) is None
+    assert "no netem in this kernel" in job.shapable(SHAPES["wan"])
+    assert job.shapable(LOOPBACK) is None
 
 
 def network(queries=6):
@@ -133,7 +133,7 @@ def network(queries=6):
 
 def agrees(peer, tmp_path):
     request, arrays, right = network()
-    response = errand.run(peer.command(), request, arrays, tmp_path, LOOPBACK)
+    response = job.run(peer.command(), request, arrays, tmp_path, LOOPBACK)
     assert len(response.labels) == len(right)
     # Local truncation of shares goes wrong about once in ten thousand queries, by design of these systems.
     assert sum(found == wanted for found, wanted in zip(response.labels, right, strict=True)) >= 4
@@ -297,7 +297,7 @@ if __name__ == "__main__":
 
 def two_parties(tmp_path, at_bob, **changes):
     script = tmp_path / "program.py"
-    text = TWO_PARTIES.format(place=str(Path(errand.__file__).parent), at_bob=at_bob)
+    text = TWO_PARTIES.format(place=str(Path(job.__file__).parent), at_bob=at_bob)
     script.write_text(f"import os, pathlib, sys, time\n{text}")
     request = msgspec.structs.replace(REQUEST, **{"examples": 5, **changes})
     return answer([sys.executable, str(script)], tmp_path, request=request)
@@ -320,7 +320,7 @@ def test_two_parties_take_every_query_once(tmp_path):
     ],
 )
 def test_the_party_that_failed_says_why(tmp_path, at_bob, reason):
-    with pytest.raises(errand.PeerError, match=reason):
+    with pytest.raises(job.PeerError, match=reason):
         two_parties(tmp_path, at_bob, timeout=3.0 if "sleep" in at_bob else 60.0)
 
 
@@ -370,7 +370,7 @@ def test_openfhe_answers_from_its_own_environment(tmp_path):
     request = msgspec.structs.replace(
         REQUEST, network=json.dumps(public), input_shape=[88], classes=4, examples=5, timeout=240.0
     )
-    response = errand.run(peer.command(), request, arrays, tmp_path, LOOPBACK)
+    response = job.run(peer.command(), request, arrays, tmp_path, LOOPBACK)
     wanted = plain.logits(arrays["queries"])
     assert response.labels == wanted.argmax(axis=1).tolist()
     np.testing.assert_allclose(response.scores, wanted, atol=1e-4)
@@ -378,5 +378,5 @@ def test_openfhe_answers_from_its_own_environment(tmp_path):
     assert response.key_bytes > 1e7
     assert response.bytes_alice > response.bytes_bob > 1e5
     crowded = msgspec.structs.replace(request, batch=1 << 20)
-    with pytest.raises(errand.PeerError, match="fewer than the 1048576"):
-        errand.run(peer.command(), crowded, arrays, tmp_path, LOOPBACK)
+    with pytest.raises(job.PeerError, match="fewer than the 1048576"):
+        job.run(peer.command(), crowded, arrays, tmp_path, LOOPBACK)

@@ -7,7 +7,7 @@ from sotto.adversarial.sounds.made_up_sounds import CLASSES, made_up_speech
 from sotto.audio import Clip, Corpus
 from sotto.audio.splits import speaker_split
 from sotto.bench.adapters import EXPERIMENTS
-from sotto.bench.experiment import Cell, run
+from sotto.bench.experiment import Configuration, run
 from sotto.bench.sound_events import sound_events
 from sotto.bench.workbench import Workbench
 
@@ -75,7 +75,9 @@ def test_attacks_and_cells_say_what_they_are():
 def test_the_row_names_the_sounds_it_is_on():
     made = bench([])
     (cell,) = (cell for cell in EXPERIMENTS["adversarial"].cells("quick") if cell.mode == "baseline")
-    experiment = EXPERIMENTS["adversarial"].build(Cell(cell.paradigm, cell.mode, cell.model, cell.parameters), made)
+    experiment = EXPERIMENTS["adversarial"].build(
+        Configuration(cell.paradigm, cell.mode, cell.model, cell.parameters), made
+    )
     assert set(experiment.attacks) <= set(EXPERIMENTS["adversarial"].ATTACKS)
     row = run(experiment, corpus="voices", split=made.split.name, seed=0, net="loopback", say=lambda line: None)
     assert row.corpus == "made-up events + voices"

@@ -14,7 +14,8 @@ ROOT = Path(__file__).parent.parent.parent
 FILL = """
 import resource, sys
 from pathlib import Path
-import torch, mpc
+import torch
+from sotto import mpc
 from sotto.link import pair
 from sotto.mpc.errors import StockError
 
@@ -85,7 +86,8 @@ time.time_ns = lambda: _time_ns() + random.choice((-3, 0, 3)) * 10**17
 """
 ASK = """
 import threading, time
-import numpy as np, torch, mpc
+import numpy as np, torch
+from sotto import mpc
 from sotto.link import connect, listen
 
 assert abs(time.time() - time.time()) > 1e6 or any(abs(time.time() - time.time()) > 1e6 for _ in range(100))

@@ -7,10 +7,10 @@ import importlib
 import numpy as np
 import pytest
 
-from sotto.bench.operations import asker
-from sotto.bench.operations.asker import Asker
+from sotto.bench.operations import load_client
 from sotto.bench.operations.fault_proxy import Break, Ledger
 from sotto.bench.operations.fault_trials import Trials
+from sotto.bench.operations.load_client import LoadClient
 from sotto.bench.operations.services import Deployment
 from sotto.link import LinkError, encode
 from sotto.link.frames import pack_prefix
@@ -32,9 +32,9 @@ def standing(tmp_path_factory):
         Deployment("mpc", "malicious", bob, alice, patience=PATIENCE, ledger=ledger) as deployment,
     ):
         patched.setattr(
-            asker,
+            load_client,
             "_PRELOAD",
-            ("sotto.bench.operations.asker", "sotto.mpc.service", "sotto.mpc.protocols.malicious_session"),
+            ("sotto.bench.operations.load_client", "sotto.mpc.service", "sotto.mpc.protocols.malicious_session"),
         )
         features = np.random.default_rng(0).normal(size=(1, *FEATURES)).astype(np.float32)
         yield deployment, Trials(deployment, features, DEADLINE, seed=1), ledger, features
@@ -57,14 +57,14 @@ def test_a_link_that_breaks_ends_everybody_and_a_new_session_gets_new_bundles(st
     deployment, trials, ledger, features = standing
     before = ledger.deliveries
     deployment.proxies["alice-bob"].plan(Break(kind, "back", trials.usual.bytes["alice-bob", "back"] * 3 // 4))
-    asker = Asker(deployment.wish(), deployment.own, features, queries=50)
-    assert asker.await_end(DEADLINE)
-    assert asker.ended in ("LinkClosed", "PeerError", "LinkTimeout"), (asker.ended, asker.said)
-    asker.kill()
+    client = LoadClient(deployment, features, queries=50)
+    assert client.await_end(DEADLINE)
+    assert client.ended in ("LinkClosed", "PeerError", "LinkTimeout"), (client.ended, client.said)
+    client.close()
     for service in deployment.services:
         service.await_idle(DEADLINE)
     again = trials.ask_once(DEADLINE)
-    assert [label for label, _ in again.answers] == [trials.usual.label], again.said
+    assert [each.label for each in again.answers] == [trials.usual.label], again.said
     assert ledger.deliveries >= before + 2
     assert not ledger.repeated
 
@@ -87,7 +87,7 @@ MOST_TELLING = ("out of order", "oversize", "the handshake again")
 def test_whoever_abuses_a_session_ends_that_session_alone(standing, names):
     """Misbehaviour after an honest handshake, with another Alice asking all the while."""
     deployment, trials, ledger, features = standing
-    honest = Asker(deployment.wish(), deployment.own, features, pause=0.5)
+    honest = LoadClient(deployment, features, pause=0.5)
     assert honest.await_opened(DEADLINE), honest.said
     ends = {}
     for name in names:
@@ -100,12 +100,12 @@ def test_whoever_abuses_a_session_ends_that_session_alone(standing, names):
         ends[name] = str(caught.value)
         assert "\n" not in ends[name]
     heard = len(honest.answers)
-    while len(honest.answers) < heard + 2 and honest.hear(DEADLINE):  # one may have been under way
+    while len(honest.answers) < heard + 2 and honest.receive(DEADLINE):  # one may have been under way
         pass
     honest.stop()
     assert honest.await_end(DEADLINE)
-    assert (honest.ended, {label for label, _ in honest.answers}) == ("", {trials.usual.label}), honest.said
-    honest.kill()
+    assert (honest.ended, {each.label for each in honest.answers}) == ("", {trials.usual.label}), honest.said
+    honest.close()
     assert "session.hello" in ends["the handshake again"]
     assert str(1 << 62) in ends["oversize"]
     for service in deployment.services:
@@ -120,7 +120,7 @@ def test_whoever_abuses_a_session_ends_that_session_alone(standing, names):
 def test_the_reproductions_run(name, tmp_path):
     from sotto.bench.request import Request  # with every paradigm's libraries
 
-    reproduction = importlib.import_module(f"sotto.bench.reproductions.{name}")
+    reproduction = importlib.import_module(f"sotto.bench.operations.{name}")
     rows = reproduction.run(Request("synthetic", None, "quick", 0, tmp_path, print))
     assert {row.paradigm for row in rows} == {"mpc", "he", "hashing", "keyed", "adversarial"}
     if name == "faults":

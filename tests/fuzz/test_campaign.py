@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 
 import msgspec
 import pytest
+from hypothesis import given, settings
 
-from sotto.bench.fuzzing.campaign import campaign
-from sotto.bench.fuzzing.coverage import available
-from sotto.bench.fuzzing.decoder import Target
-from sotto.bench.fuzzing.decoders import DECODERS
-from sotto.bench.fuzzing.mutation import mutated
-from sotto.bench.fuzzing.process import Report, Trial
-from sotto.link import FrameError
+from sotto.keyed.messages import Hello, Query, Ready, Reply
+from sotto.link import FrameError, decode, encode
+from tests.fuzz.campaign import campaign
+from tests.fuzz.decoders import DECODERS
+from tests.fuzz.decoders.decoder import Target
+from tests.fuzz.inputs import inputs
+from tests.fuzz.trial import ENGINES, Trial, available
 
 PLANTED = """
 import ctypes, time
-from sotto.bench.fuzzing.decoder import Decoder, Target
+from tests.fuzz.decoders.decoder import Decoder, Target
 from sotto.link import FrameError
 
 def crash(data):
@@ -44,7 +46,7 @@ DECODERS = {each.__name__: Decoder("somebody", lambda each=each: Target([bytes(2
 @pytest.fixture
 def planted(tmp_path, monkeypatch):
     (tmp_path / "planted.py").write_text(PLANTED)
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=":")
+    monkeypatch.syspath_prepend(tmp_path)  # which the processes inherit
 
     def found(name, **options):
         (outcome,) = campaign([name], seconds=0.5, out=tmp_path / "out", registry="planted", **options)
@@ -84,7 +86,7 @@ def test_undeclared_errors_and_errors_of_several_lines_are_findings():
             raise KeyError("what")
         raise FrameError("one line\nand another")
 
-    trial = Trial(Target([b"seed"], decode), Report("it", "mutation"), 64, None)
+    trial = Trial(Target([b"seed"], decode))
     trial.attempt(b"odd")
     trial.attempt(b"even")
     assert any("KeyError" in finding for finding in trial.report.findings)
@@ -92,26 +94,47 @@ def test_undeclared_errors_and_errors_of_several_lines_are_findings():
     assert trial.report.tried == trial.report.found == 2
 
 
-def test_a_mutation_changes_structure_and_keeps_the_rest_valid():
+def test_an_input_changes_structure_and_keeps_the_rest_valid():
     """Most bent messages are still msgpack: they get beyond the first check."""
     seed = msgspec.msgpack.encode({"version": 1, "mode": "malicious", "shares": [1, 2, 3], "data": b"0123456789"})
+    still, names = [], set()
+
+    @settings(database=None)
+    @given(inputs(Target([seed], bytes)))
+    def attempt(data):
+        with contextlib.suppress(msgspec.MsgspecError, UnicodeDecodeError, ValueError):
+            found = msgspec.msgpack.decode(data)
+            if isinstance(found, dict):
+                still.append(found)
+                names.update(map(str, found))
+
     draw = random.Random(0)  # noqa: S311
-    still, names = 0, set()
     for _ in range(500):
-        try:
-            found = msgspec.msgpack.decode(mutated([seed], draw))
-        except (msgspec.MsgspecError, UnicodeDecodeError, ValueError):
-            continue
-        if isinstance(found, dict):
-            still += 1
-            names |= {str(key) for key in found}
-    assert still > 150
+        attempt.hypothesis.fuzz_one_input(draw.randbytes(2048))
+    assert len(still) > 150
     assert len(names) > 4
+
+
+def test_messages_come_out_of_their_schema_too():
+    kinds = set()
+
+    @settings(database=None)
+    @given(inputs(Target([encode(Ready(1))], bytes, messages=(Hello, Ready, Query, Reply))))
+    def attempt(data):
+        for kind in (Hello, Query, Reply):
+            with contextlib.suppress(FrameError):
+                decode(data, kind)
+                kinds.add(kind)
+
+    draw = random.Random(0)  # noqa: S311
+    for _ in range(500):
+        attempt.hypothesis.fuzz_one_input(draw.randbytes(2048))
+    assert kinds == {Hello, Query, Reply}
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
-@pytest.mark.parametrize("engine", ["mutation", "coverage"])
+@pytest.mark.parametrize("engine", ENGINES)
 def test_no_decoder_has_findings(engine, tmp_path):
     if engine == "coverage" and not available():
         pytest.skip("atheris is not installed")

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sotto.bench.fuzzing.decoders import DECODERS
-from sotto.bench.fuzzing.mutation import mutated
+from tests.fuzz.decoders import DECODERS
+from tests.fuzz.inputs import inputs
 
 #: Decoders that read megabytes or make keys for every input: the campaign tries them in its own processes.
 HEAVY = ("he.keys", "he.description", "he.query", "he.answer", "he.session", "he.ciphertext.tenseal", "mpc.stock")
@@ -39,9 +39,8 @@ def test_malformed_input_gives_a_declared_error_on_one_line(name):
     target = target_of(name)
 
     @settings(max_examples=examples(name), deadline=None, suppress_health_check=list(HealthCheck))
-    @given(st.randoms(use_true_random=False))
-    def attempt(draw):
-        data = mutated(target.seeds, draw)
+    @given(inputs(target))
+    def attempt(data):
         with warnings.catch_warnings():
             warnings.simplefilter("error", RuntimeWarning)
             text = refusal(target, data)

@@ -14,7 +14,6 @@ import tenseal.sealapi as seal
 from safetensors.numpy import save_file
 
 from sotto import hashing, keyed
-from sotto.bench.fuzzing.mpc_decoders import DECODERS as MPC
 from sotto.hashing.errors import KeyFileError as HashKeyFileError
 from sotto.he.evaluation.contexts import load_vector, secret_context
 from sotto.he.network.parameters import Parameters
@@ -27,6 +26,7 @@ from sotto.models.learning.recipes import DEPINTO
 from sotto.models.networks.mlp import MLP
 from sotto.serving.service.reports import read_reports
 from sotto.serving.terms import FrontEnd, TermsError
+from tests.fuzz.decoders.mpc import DECODERS as MPC
 
 
 def test_a_masked_input_that_is_no_whole_number_of_words_is_refused():

@@ -19,9 +19,9 @@ import numpy.typing as npt
 from sotto import mpc
 from sotto.bench.adapters import EXPERIMENTS
 from sotto.bench.emotion_models import EmotionModel, emotion_model
-from sotto.bench.experiment import Cell
+from sotto.bench.experiment import Configuration
 from sotto.bench.parties.parties import Parties
-from sotto.bench.parties.party import Part
+from sotto.bench.parties.party import PartySpec
 from sotto.bench.request import Request
 from sotto.bench.results import write_csv
 from sotto.bench.row import Row
@@ -94,7 +94,7 @@ def _compared(
     model: str, mode: mpc.Mode, emotion: EmotionModel, bench: Workbench, chosen: npt.NDArray[np.int64]
 ) -> tuple[Row, list[Disagreement]]:
     queries = emotion.queries[chosen]
-    built = EXPERIMENTS["mpc"].build(Cell("mpc", mode, model, {}), bench)
+    built = EXPERIMENTS["mpc"].build(Configuration("mpc", mode, model, {}), bench)
     if built.score_parts is None:
         raise ValueError("mpc offers no logits to compare")
     private, scores = _asked([built.parts, built.score_parts], queries, built.plan.timeout)
@@ -145,7 +145,7 @@ def _compared(
 
 
 def _asked(
-    sessions: list[Mapping[str, Part]], queries: npt.NDArray[np.float32], timeout: float
+    sessions: list[Mapping[str, PartySpec]], queries: npt.NDArray[np.float32], timeout: float
 ) -> tuple[Labels, Scores]:
     """The class of every query from a session that reveals no more, and the logits from one that does."""
     labels, scores = [], []

@@ -20,7 +20,7 @@ from sotto import mpc
 from sotto.audio import read
 from sotto.bench.adapters import EXPERIMENTS
 from sotto.bench.emotion_models import emotion_model
-from sotto.bench.experiment import Cell, Experiment, Plan, run_side_by_side
+from sotto.bench.experiment import Configuration, Experiment, Plan, run_side_by_side
 from sotto.bench.request import Request
 from sotto.bench.row import JSONValue, Row
 from sotto.bench.suite import require
@@ -107,7 +107,7 @@ def _of_recipe(model: str, recipe: Recipe, bench: Workbench, parameters: Mapping
     emotion = emotion_model(recipe, bench)
     experiments = []
     for mode in get_args(mpc.Mode):
-        built = EXPERIMENTS["mpc"].build(Cell("mpc", mode, model, {}), bench)
+        built = EXPERIMENTS["mpc"].build(Configuration("mpc", mode, model, {}), bench)
         experiments.append(replace(built, cell=replace(built.cell, parameters=parameters), attacks={}))
     return _Network(experiments, relu_count(emotion.module, emotion.queries.shape[1:]))
 
@@ -132,7 +132,7 @@ def _table_frames(bench: Workbench) -> _Network:
     ).module
     experiments = [
         Experiment(
-            cell=Cell("mpc", mode, "frames", {"head": "flat"}),
+            cell=Configuration("mpc", mode, "frames", {"head": "flat"}),
             parts=network.parts(module, mode, "class"),
             score_parts=network.parts(module, mode, "logits"),
             queries=bench.part(queries, "test"),

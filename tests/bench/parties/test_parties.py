@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from sotto.bench.parties.parties import Parties, PartyError
-from sotto.bench.parties.party import Part
+from sotto.bench.parties.party import PartySpec
 from sotto.link import Answer, LinkClosed, PeerError, connect, encode
 from sotto.serving.handshake import HELLO, WELCOME, WELCOME_BYTES, Hello, new_session
 
@@ -77,8 +77,8 @@ class MaskDealer:
 
 
 def _parts(dealer=False, **job):
-    parts = {"alice": Part(SumAlice, {}), "bob": Part(SumBob, job)}
-    return parts | ({"dealer": Part(MaskDealer, {})} if dealer else {})
+    parts = {"alice": PartySpec(SumAlice, {}), "bob": PartySpec(SumBob, job)}
+    return parts | ({"dealer": PartySpec(MaskDealer, {})} if dealer else {})
 
 
 def test_answers_come_back_with_their_cost():
@@ -155,7 +155,7 @@ def test_sessions_may_have_different_parts():
 
 
 def test_each_process_gets_its_own_job_only():
-    parts = {"alice": Part(SumAlice, {"secret": "key"}), "bob": Part(SumBob, {"show": True})}
+    parts = {"alice": PartySpec(SumAlice, {"secret": "key"}), "bob": PartySpec(SumBob, {"show": True})}
     with pytest.raises(PartyError) as caught:
         _one_query(parts)
     assert "bob: my job: {'show': True}" in str(caught.value)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from sotto.bench.sweeps.executors import Dask, Here, Joblib, executor, require_known
+from sotto.bench.sweeps.executors import Dask, Executor, Joblib, executor, require_known
 from sotto.bench.sweeps.studies.axes import SweepError
 
 
@@ -37,7 +37,7 @@ def test_here_works_in_this_process_and_only_when_asked():
             taken.append(number)
             yield str(number)
 
-    results = Here().run(process, tasks())
+    results = Executor().run(process, tasks())
     assert next(results).split() == ["0", str(os.getpid())]
     assert taken == [0]
 

@@ -12,7 +12,7 @@ import time
 import msgspec
 import pytest
 
-from sotto.bench.sweeps.executors import Here
+from sotto.bench.sweeps.executors import Executor
 from sotto.bench.sweeps.running import look_up, run_sweep
 from sotto.bench.sweeps.store import Store
 
@@ -28,18 +28,18 @@ def table(outcome):
 
 def test_nothing_is_computed_twice(plan, tmp_path):
     store, whole = Store(tmp_path), plan()
-    first = run_sweep(whole, store, Here(), silent)
+    first = run_sweep(whole, store, Executor(), silent)
     assert (first.computed, first.reused, first.faults) == (6, 0, {})
-    again = run_sweep(whole, store, Here(), silent)
+    again = run_sweep(whole, store, Executor(), silent)
     assert (again.computed, again.reused) == (0, 6)
     assert table(again) == table(first)
-    larger = run_sweep(plan(vary=("k=2,3", "key=0..3", "fold=0", "mpc=4")), store, Here(), silent)
+    larger = run_sweep(plan(vary=("k=2,3", "key=0..3", "fold=0", "mpc=4")), store, Executor(), silent)
     assert (larger.computed, larger.reused) == (2, 6)
     assert look_up(whole, store).absent == []
 
 
 def test_keys_give_rows_of_their_own(plan, tmp_path):
-    rows = run_sweep(plan(), Store(tmp_path), Here(), silent).rows
+    rows = run_sweep(plan(), Store(tmp_path), Executor(), silent).rows
     assert [(row.parameters["k"], row.parameters["key"]) for row in rows] == [(k, n) for k in (2, 3) for n in range(3)]
     assert len({row.metrics["leakage"] for row in rows}) > 2
     assert all(row.accuracy_private is not None and row.metrics["delta_used"] > 0 for row in rows)
@@ -47,24 +47,26 @@ def test_keys_give_rows_of_their_own(plan, tmp_path):
 
 @pytest.mark.parametrize("attack", ["known-key", "known-pairs", "speakers"])
 def test_attacks_are_measured_where_asked(plan, tmp_path, attack):
-    (row,) = run_sweep(plan(vary=(f"attack={attack}", "k=3", "key=0", "fold=1")), Store(tmp_path), Here(), silent).rows
+    (row,) = run_sweep(
+        plan(vary=(f"attack={attack}", "k=3", "key=0", "fold=1")), Store(tmp_path), Executor(), silent
+    ).rows
     assert any(name.startswith("attack_") for name in row.metrics)
 
 
 def test_a_task_that_cannot_be_done_is_told_and_tried_again(plan, tmp_path):
     store = Store(tmp_path)
-    outcome = run_sweep(plan(vary=("fold=0,7", "k=2", "key=0", "mpc=4")), store, Here(), silent)
+    outcome = run_sweep(plan(vary=("fold=0,7", "k=2", "key=0", "mpc=4")), store, Executor(), silent)
     assert (outcome.computed, len(outcome.rows)) == (1, 1)
     (fault,) = outcome.faults.values()
     assert "fold is 0 to 2" in fault
-    assert run_sweep(plan(vary=("fold=0,7", "k=2", "key=0", "mpc=4")), store, Here(), silent).reused == 1
+    assert run_sweep(plan(vary=("fold=0,7", "k=2", "key=0", "mpc=4")), store, Executor(), silent).reused == 1
 
 
 def test_a_worker_with_other_code_or_another_corpus_refuses(plan, tmp_path):
     whole = plan(vary=("k=2", "key=0", "fold=0", "mpc=4"))
     for field, said in (("source_digest", "other code"), ("corpus_digest", "another manifest")):
         setting = msgspec.structs.replace(whole.setting, **{field: "0" * 32})
-        outcome = run_sweep(type(whole)(setting, whole.grid), Store(tmp_path), Here(), silent)
+        outcome = run_sweep(type(whole)(setting, whole.grid), Store(tmp_path), Executor(), silent)
         assert outcome.rows == []
         assert said in next(iter(outcome.faults.values()))
 
@@ -104,7 +106,7 @@ WHOLE = ("key=0..39", "k=2", "fold=0", "mpc=8")  # the grid of ``command``
 
 def uninterrupted(plan, folder):
     """The table of the same sweep in this process."""
-    rows = run_sweep(plan(vary=WHOLE), Store(folder), Here(), silent).rows
+    rows = run_sweep(plan(vary=WHOLE), Store(folder), Executor(), silent).rows
     return [(row.parameters, row.accuracy_private, row.metrics) for row in rows]
 
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from sotto.bench.sweeps.executors import Here
+from sotto.bench.sweeps.executors import Executor
 from sotto.bench.sweeps.running import run_sweep
 from sotto.bench.sweeps.store import Store
 from sotto.bench.sweeps.studies import STUDIES
@@ -36,11 +36,11 @@ def test_the_right_key_answers_like_the_plain_model_and_a_key_has_its_seed(plan,
     brief = replace(WAVE_PATCH, schedule=replace(WAVE_PATCH.schedule, epochs=1))
     monkeypatch.setattr(transform_keys, "_RECIPES", {"wave-patch": (brief, 1)})
     vary = ("model=wave-patch", "key_type=shuffling,flipping,rom", "key=4", "fold=0")
-    rows = run_sweep(plan("keyed", vary), Store(tmp_path), Here(), lambda line: None).rows
+    rows = run_sweep(plan("keyed", vary), Store(tmp_path), Executor(), lambda line: None).rows
     assert [row.parameters["key_type"] for row in rows] == ["shuffling", "flipping", "rom"]
     for row in rows:
         assert row.agreement == 1.0
         assert row.accuracy_private == row.accuracy_plain
         assert 0 <= row.metrics["accuracy_wrong_key"] <= 1
-    again = run_sweep(plan("keyed", vary), Store(tmp_path / "again"), Here(), lambda line: None).rows
+    again = run_sweep(plan("keyed", vary), Store(tmp_path / "again"), Executor(), lambda line: None).rows
     assert [row.metrics for row in again] == [row.metrics for row in rows]

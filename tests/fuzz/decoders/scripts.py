@@ -1,7 +1,7 @@
 """Whole sessions against a party that follows the protocol and peers that only follow a script.
 
 A script is what the party received in an honest session, link by link: (name, payload, bytes announced beyond the
-payload).  Bent by :mod:`sotto.bench.fuzzing.mutation` it becomes messages that are oversize, cut short, replayed, out
+payload).  Bent by :mod:`tests.fuzz.inputs` it becomes messages that are oversize, cut short, replayed, out
 of order, left out, or another role's.  The peers send theirs without listening and close, so nobody waits long.
 """
 
@@ -10,13 +10,15 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Callable, Mapping
+from functools import partial
+from itertools import combinations
 from typing import Any
 
 import msgspec
 
-from sotto.bench.fuzzing.decoder import Target
 from sotto.link import FrameError, Link, LinkError, pair
 from sotto.link.frames import HEADER, MAGIC, VERSION
+from tests.fuzz.decoders.decoder import Decoder, Target
 
 Message = tuple[str, bytes, int]
 Script = dict[str, list[Message]]
@@ -25,31 +27,14 @@ Party = Callable[[Mapping[str, Link]], object]
 _DRAIN_SECONDS = 5.0
 
 
-class Recorder:
-    """Collects the script of one party out of its links."""
-
-    def __init__(self) -> None:
-        self.script: Script = {}
-
-    def watch(self, name: str, link: Link) -> Link:
-        heard = self.script.setdefault(name, [])
-
-        def note(direction: str, message: str, payload: memoryview) -> None:
-            if direction == "received":
-                heard.append((message, bytes(payload), 0))
-
-        link.observer = note
-        return link
-
-
-def honest(parties: Mapping[str, Party], pairs: tuple[tuple[str, str], ...]) -> dict[str, bytes]:
-    """Run an honest session between ``parties`` over links ``pairs``; each party's script, encoded."""
-    recorders = {name: Recorder() for name in parties}
+def honest(parties: Mapping[str, Party]) -> dict[str, bytes]:
+    """Run an honest session between ``parties``, every two of them with a link; each party's script, encoded."""
+    scripts: dict[str, Script] = {name: {} for name in parties}
     links: dict[str, dict[str, Link]] = {name: {} for name in parties}
-    for one, other in pairs:
+    for one, other in combinations(parties, 2):
         left, right = pair(timeout=60)
-        links[one][other] = recorders[one].watch(other, left)
-        links[other][one] = recorders[other].watch(one, right)
+        links[one][other] = _recorded(left, scripts[one].setdefault(other, []))
+        links[other][one] = _recorded(right, scripts[other].setdefault(one, []))
     errors: list[BaseException] = []
 
     def run(name: str, party: Party) -> None:
@@ -68,18 +53,39 @@ def honest(parties: Mapping[str, Party], pairs: tuple[tuple[str, str], ...]) -> 
         thread.join(120)
     if errors:
         raise errors[0]
-    return {name: msgspec.msgpack.encode(recorder.script) for name, recorder in recorders.items()}
+    return {name: msgspec.msgpack.encode(script) for name, script in scripts.items()}
 
 
-def session_of(role: str, parties: Mapping[str, Party], declared: tuple[type[Exception], ...] = ()) -> Target:
-    """Alice or Bob, two parties alone, in a whole session; ``declared`` errors besides those of links."""
-    other = {"alice": "bob", "bob": "alice"}[role]
-    scripts = honest(parties, (("alice", "bob"),))
-    return Target(
-        [scripts[role], scripts[role], scripts[other]],
-        lambda data: play(data, parties[role], (other,)),
-        (LinkError, *declared),
-    )
+def _recorded(link: Link, script: list[Message]) -> Link:
+    def note(direction: str, message: str, payload: memoryview) -> None:
+        if direction == "received":
+            script.append((message, bytes(payload), 0))
+
+    link.observer = note
+    return link
+
+
+def target_of(
+    role: str, parties: Mapping[str, Party], scripts: Mapping[str, bytes], declared: tuple[type[Exception], ...]
+) -> Target:  # fmt: skip
+    """A party in a whole session.  The others' scripts are tried too: messages that belong to somebody else."""
+    peers = tuple(name for name in parties if name != role)
+    return Target([scripts[role], *scripts.values()], lambda data: play(data, parties[role], peers), declared)
+
+
+def session_decoders(
+    paradigm: str, parties: Callable[[], Mapping[str, Party]], *declared: type[Exception]
+) -> dict[str, Decoder]:  # fmt: skip
+    """Alice and Bob, two parties alone, in whole sessions; ``declared`` errors besides those of links."""
+
+    def make(role: str) -> Target:
+        made = parties()
+        return target_of(role, made, honest(made), (LinkError, *declared))
+
+    return {
+        f"{paradigm}.session.{role}": Decoder("the other party", partial(make, role), growth_mb=128)
+        for role in ("alice", "bob")
+    }
 
 
 def play(data: bytes, party: Party, peers: tuple[str, ...]) -> None:

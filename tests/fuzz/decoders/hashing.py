@@ -2,29 +2,22 @@
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Callable, Mapping
-from functools import cache, partial
-from pathlib import Path
-from typing import Any
+from collections.abc import Mapping
+from functools import cache
 
 import numpy as np
 
 from sotto import hashing
-from sotto.bench.fuzzing.decoder import Decoder, Decoders, Target, one_of
-from sotto.bench.fuzzing.scripts import session_of
 from sotto.hashing.classification.hash_set import HashSet
 from sotto.hashing.errors import HashingError
 from sotto.hashing.protocol import Hello, Query, Ready, Reply
 from sotto.hashing.smh.packing import PackedHashes
 from sotto.link import Array, Link, LinkError, encode
+from tests.fuzz.decoders.decoder import Decoder, Decoders, Target, file_target, one_of
+from tests.fuzz.decoders.scripts import Party, session_decoders
 
 _INPUTS = 6
-
-
-@cache
-def _folder() -> Path:
-    return Path(tempfile.mkdtemp(prefix="sotto-fuzz-"))
+_MESSAGES = (Hello, Ready, Query, Reply)
 
 
 @cache
@@ -38,22 +31,6 @@ def _made() -> tuple[hashing.HashKey, HashSet, hashing.HammingSVC]:
     return key, training, classifier
 
 
-def file_target(
-    save: Callable[[Path], object], load: Callable[[Path], object], declared: tuple[type[Exception], ...]
-) -> Target:
-    """A decoder of files, given what stands in one; ``save`` writes a valid one."""
-    folder = Path(tempfile.mkdtemp(prefix="sotto-fuzz-"))
-    valid, bent = folder / "valid", folder / "bent"
-    save(valid)
-    bent.touch(mode=0o600)
-
-    def read(data: bytes) -> None:
-        bent.write_bytes(data)
-        load(bent)
-
-    return Target([valid.read_bytes()], read, declared)
-
-
 def _messages() -> Target:
     key, _, classifier = _made()
     hashes = hashing.pack(hashing.modular_hash(np.zeros((2, _INPUTS)), key), 3)
@@ -64,16 +41,16 @@ def _messages() -> Target:
     ]  # fmt: skip
 
     def read(data: bytes) -> None:
-        found = one_of(data, (Hello, Ready, Query, Reply))
+        found = one_of(data, _MESSAGES)
         if isinstance(found, Query):
             PackedHashes.from_bytes(found.hashes, count=found.count, k=3, symbols=key.parameters.symbols)
         elif isinstance(found, Reply):
             found.labels.numpy(dtype=np.int64, shape=(2,))
 
-    return Target(seeds, read, (LinkError, HashingError))
+    return Target(seeds, read, (LinkError, HashingError), _MESSAGES)
 
 
-def _parties() -> Mapping[str, Any]:
+def _parties() -> Mapping[str, Party]:
     key, _, classifier = _made()
     features = np.random.default_rng(1).normal(size=(3, _INPUTS))
 
@@ -86,23 +63,14 @@ def _parties() -> Mapping[str, Any]:
     return {"alice": alice, "bob": bob}
 
 
-def _session(role: str) -> Target:
-    return session_of(role, _parties(), (HashingError,))
-
-
 DECODERS: Decoders = {
     "hashing.messages": Decoder("alice or bob", _messages),
-    "hashing.key_file": Decoder(
-        "a key file", lambda: file_target(_made()[0].save, hashing.HashKey.load, (HashingError,))
-    ),
+    "hashing.key_file": Decoder("a key file", lambda: file_target(_made()[0].save, hashing.HashKey.load, HashingError)),
     "hashing.classifier_file": Decoder(
-        "a classifier file", lambda: file_target(_made()[2].save, hashing.HammingSVC.load, (HashingError,))
+        "a classifier file", lambda: file_target(_made()[2].save, hashing.HammingSVC.load, HashingError)
     ),
     "hashing.training_file": Decoder(
-        "a file of training hashes", lambda: file_target(_made()[1].save, HashSet.load, (HashingError,))
+        "a file of training hashes", lambda: file_target(_made()[1].save, HashSet.load, HashingError)
     ),
-    **{
-        f"hashing.session.{role}": Decoder("the other party", partial(_session, role), growth_mb=128)
-        for role in ("alice", "bob")
-    },
+    **session_decoders("hashing", _parties, HashingError),
 }

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from sotto.link import FrameError, decode
@@ -13,13 +15,15 @@ from sotto.link import FrameError, decode
 class Target:
     """A decoder made ready: valid inputs, and the call that reads one of any kind.
 
-    ``declared``: the errors that a malformed input may raise.  Everything expensive (keys, contexts, models) is made
-    before, so that what a call takes is the decoder's own.
+    ``declared``: the errors that a malformed input may raise.  ``messages``: the schemas of what it reads, where those
+    are structs.  Everything expensive (keys, contexts, models) is made before, so that what a call takes is the
+    decoder's own.
     """
 
     seeds: Sequence[bytes]
     decode: Callable[[bytes], object]
     declared: tuple[type[Exception], ...] = (FrameError,)
+    messages: tuple[type[Any], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -46,3 +50,19 @@ def one_of(data: bytes, kinds: Sequence[type[Any]]) -> Any:
         except FrameError as error:
             refused = error
     raise refused
+
+
+def file_target(
+    save: Callable[[Path], object], load: Callable[[Path], object], *declared: type[Exception]
+) -> Target:  # fmt: skip
+    """A decoder of files, given what stands in one; ``save`` writes a valid one."""
+    folder = Path(tempfile.mkdtemp(prefix="sotto-fuzz-"))
+    valid, bent = folder / "valid", folder / "bent"
+    save(valid)
+    bent.touch(mode=0o600)
+
+    def read(data: bytes) -> None:
+        bent.write_bytes(data)
+        load(bent)
+
+    return Target([valid.read_bytes()], read, declared)

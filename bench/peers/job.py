@@ -1,4 +1,4 @@
-"""A peer's run as an errand: a folder with what it is asked, a program that does it, a file with what came out.
+"""A peer's run as a job: a folder with what it is asked, a program that does it, a file with what came out.
 
 The program may need another environment than ours (SPU and OpenFHE do), and for a slow network it runs in a network
 namespace whose loopback the kernel delays (netem), because a peer's own transport cannot be shaped by
@@ -71,15 +71,15 @@ def run(
     command: Sequence[str], request: Request, arrays: Mapping[str, npt.NDArray[Any]], folder: Path, shape: Shape
 ) -> Response:
     """Have ``command`` (its last argument will be the folder) do ``request``.  Raises :class:`PeerError`."""
-    errand = folder / f"errand-{secrets.token_hex(4)}"
-    errand.mkdir(mode=0o700)
+    place = folder / f"job-{secrets.token_hex(4)}"
+    place.mkdir(mode=0o700)
     try:
-        (errand / REQUEST).write_bytes(msgspec.json.encode(request))
-        np.savez(errand / ARRAYS, allow_pickle=False, **arrays)
+        (place / REQUEST).write_bytes(msgspec.json.encode(request))
+        np.savez(place / ARRAYS, allow_pickle=False, **arrays)
         one_thread = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
         try:
             done = subprocess.run(  # noqa: S603  our own program
-                [*_network(shape), *command, str(errand)],
+                [*_network(shape), *command, str(place)],
                 capture_output=True,
                 text=True,
                 errors="replace",
@@ -95,11 +95,11 @@ def run(
         if done.returncode:
             raise PeerError(_last_line(done.stderr) or f"its program ended with code {done.returncode}")
         try:
-            return msgspec.json.decode((errand / RESPONSE).read_bytes(), type=Response)
+            return msgspec.json.decode((place / RESPONSE).read_bytes(), type=Response)
         except (OSError, msgspec.MsgspecError) as error:
             raise PeerError(f"its program left no usable answer ({type(error).__name__})") from None
     finally:
-        shutil.rmtree(errand, ignore_errors=True)
+        shutil.rmtree(place, ignore_errors=True)
 
 
 def shapable(shape: Shape) -> str | None:

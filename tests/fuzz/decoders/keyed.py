@@ -11,9 +11,6 @@ import numpy as np
 import torch
 
 from sotto import keyed
-from sotto.bench.fuzzing.decoder import Decoder, Decoders, Target, one_of
-from sotto.bench.fuzzing.hashing_decoders import file_target
-from sotto.bench.fuzzing.scripts import session_of
 from sotto.keyed.errors import KeyedError
 from sotto.keyed.key_file import load_key
 from sotto.keyed.keys import KeyType
@@ -24,9 +21,12 @@ from sotto.models import ModelError, ModelRecord, load, save
 from sotto.models.networks.mlp import MLP
 from sotto.models.networks.patch_cnn import WavePatchCNN
 from sotto.models.normalisation import Normalisation
+from tests.fuzz.decoders.decoder import Decoder, Decoders, Target, file_target, one_of
+from tests.fuzz.decoders.scripts import Party, session_decoders
 
 _ARGUMENTS: dict[str, Any] = {"classes": 4, "channels": 4, "width": 6, "block_size": 10}
 _CLASSES = ("a", "b", "c", "d")
+_MESSAGES = (Hello, Ready, Query, Reply)
 
 
 @cache
@@ -48,11 +48,11 @@ def _messages() -> Target:
         encode(Reply(Array.of(labels), Array.of(np.zeros((1, 4), np.float32)))),
     ]  # fmt: skip
 
-    return Target(seeds, lambda data: one_of(data, (Hello, Ready, Query, Reply)))
+    return Target(seeds, lambda data: one_of(data, _MESSAGES), messages=_MESSAGES)
 
 
 def _key_file(kind: KeyType) -> Target:
-    return file_target(lambda path: keyed.save_key(path, _key(kind)), load_key, (KeyedError,))
+    return file_target(lambda path: keyed.save_key(path, _key(kind)), load_key, KeyedError)
 
 
 def _encrypted_model() -> Target:
@@ -61,7 +61,7 @@ def _encrypted_model() -> Target:
     def write(path: Path) -> None:
         keyed.save_encrypted_model(path, _module(), _key(), record)
 
-    return file_target(write, load_encrypted_model, (KeyedError, ModelError))
+    return file_target(write, load_encrypted_model, KeyedError, ModelError)
 
 
 def _plain_model() -> Target:
@@ -70,10 +70,10 @@ def _plain_model() -> Target:
     record = ModelRecord(
         architecture="mlp", arguments=arguments, classes=_CLASSES, normalisation=statistics, scores={"accuracy": 0.5}
     )
-    return file_target(lambda path: save(path, MLP(**arguments), record), load, (ModelError,))
+    return file_target(lambda path: save(path, MLP(**arguments), record), load, ModelError)
 
 
-def _parties() -> Mapping[str, Any]:
+def _parties() -> Mapping[str, Party]:
     encrypted = keyed.encrypt_model(_module(), _key())
     features = np.random.default_rng(0).normal(size=(2, 400)).astype(np.float32)
 
@@ -86,10 +86,6 @@ def _parties() -> Mapping[str, Any]:
     return {"alice": alice, "bob": bob}
 
 
-def _session(role: str) -> Target:
-    return session_of(role, _parties())
-
-
 _KINDS: tuple[KeyType, ...] = ("shuffling", "flipping", "rom")
 
 DECODERS: Decoders = {
@@ -97,8 +93,5 @@ DECODERS: Decoders = {
     **{f"keyed.key_file.{kind}": Decoder("a key file", partial(_key_file, kind)) for kind in _KINDS},
     "keyed.model_file": Decoder("a file of an encrypted model", _encrypted_model),
     "models.model_file": Decoder("a model file", _plain_model),
-    **{
-        f"keyed.session.{role}": Decoder("the other party", partial(_session, role), growth_mb=128)
-        for role in ("alice", "bob")
-    },
+    **session_decoders("keyed", _parties),
 }

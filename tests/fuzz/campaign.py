@@ -6,20 +6,18 @@ another seed.
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
 
-from sotto.bench.fuzzing.process import CURRENT_BYTES, REGISTRY
+from sotto.bench.child_process import ChildError, ChildProcess
+from tests.fuzz import trial
+from tests.fuzz.trial import CURRENT_BYTES, Report
 
+REGISTRY = "tests.fuzz.decoders"  # the module whose DECODERS are meant
 _SILENT = 180.0  # seconds a process may take beyond its time, its setting up included, before it counts as hanging
 _MOST_RESTARTS = 5
 
@@ -39,22 +37,22 @@ class Outcome:
     crashes: int = 0
     hangs: int = 0
 
-    def add(self, report: dict[str, Any]) -> None:
+    def add(self, report: Report) -> None:
         """Add what a process reported last."""
-        self.tried += report["tried"]
-        self.accepted += report["accepted"]
-        for name, count in report["refused"].items():
+        self.tried += report.tried
+        self.accepted += report.accepted
+        for name, count in report.refused.items():
             self.refused[name] = self.refused.get(name, 0) + count
-        self.findings += report["findings"]
-        self.slowest_ms = max(self.slowest_ms, report["slowest_ms"])
-        self.growth_mb = max(self.growth_mb, report["growth_mb"])
+        self.findings += report.findings
+        self.slowest_ms = max(self.slowest_ms, report.slowest_ms)
+        self.growth_mb = max(self.growth_mb, report.growth_mb)
 
 
 def campaign(
     decoders: Sequence[str],
     *,
     seconds: float,
-    engine: str = "mutation",
+    engine: str = "random",
     seed: int = 0,
     out: Path,
     registry: str = REGISTRY,
@@ -78,38 +76,31 @@ def campaign(
 
 def _run(outcome: Outcome, seconds: float, seed: int, out: Path, registry: str, silent: float) -> bool:
     """One process; False when it died before its time."""
-    with tempfile.TemporaryDirectory(prefix="sotto-fuzz-") as folder:
-        current = Path(folder) / "current"
-        with current.open("wb") as file:
+    deadline = time.monotonic() + seconds + silent
+    report: Report | None = None
+    with tempfile.TemporaryDirectory(prefix="sotto-fuzz-") as name:
+        folder = Path(name)
+        with (folder / "current").open("wb") as file:
             file.truncate(CURRENT_BYTES)
-        command = [
-            sys.executable, "-m", "bench.fuzzing.process", outcome.decoder, "--engine", outcome.engine,
-            "--seconds", f"{seconds:.1f}", "--seed", str(seed), "--current", str(current),
-            "--registry", registry,
-        ]  # fmt: skip
-        environment = {**os.environ, "OMP_NUM_THREADS": "1", "TMPDIR": folder}
-        with (Path(folder) / "stderr").open("w+b") as said:
-            process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=said, env=environment)  # noqa: S603
-            hung = False
+        job = (registry, outcome.decoder, outcome.engine, seconds, seed, folder)
+        with ChildProcess(trial.run, *job, says=Report, name=outcome.decoder) as child:
             try:
-                told, _ = process.communicate(timeout=seconds + silent)
-            except subprocess.TimeoutExpired:
-                hung = True
-                process.kill()
-                told, _ = process.communicate()
-            said.seek(0)
-            complaint = said.read()[-2000:].decode("utf-8", "replace").strip()
-        lines = [line for line in told.decode().splitlines() if line.startswith("{")]
-        if lines:
-            outcome.add(json.loads(lines[-1]))
-        if process.returncode == 0 and not hung:
+                while True:
+                    report = child.receive(deadline - time.monotonic())
+            except ChildError as error:
+                ended = error
+            child.kill()
+        if report:
+            outcome.add(report)
+        if ended.code == 0:
             return True
-        if not lines and process.returncode > 0:
-            raise RuntimeError(f"decoder {outcome.decoder} cannot be tried: {complaint.splitlines()[-1:]}")
+        hung = ended.kind == "silent"
+        if not report and not hung and (ended.code is None or ended.code > 0):
+            raise RuntimeError(f"decoder {outcome.decoder} cannot be tried: {ended.reason}") from ended
         outcome.hangs += hung
         outcome.crashes += not hung
-        saved = _save(current, outcome.decoder, out)
-        how = "hangs" if hung else f"ended with code {process.returncode}"
+        saved = _save(folder / "current", outcome.decoder, out)
+        how = "hangs" if hung else f"ended with code {ended.code}"
         outcome.findings.append(f"the process {how}: {saved.name}")
         return False
 

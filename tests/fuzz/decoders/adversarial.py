@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -16,17 +16,17 @@ from sotto.adversarial.messages import VERSION, Hello, Query, Ready, Reply
 from sotto.adversarial.sensor.classifier import Classifier
 from sotto.adversarial.sensor.fingerprint import features_of, fingerprint
 from sotto.adversarial.sensor.sensor import Sensor
-from sotto.bench.fuzzing.decoder import Decoder, Decoders, Target, one_of
-from sotto.bench.fuzzing.hashing_decoders import file_target
-from sotto.bench.fuzzing.scripts import session_of
 from sotto.link import Array, Link, LinkError, encode
 from sotto.models import ModelError, ModelRecord
+from tests.fuzz.decoders.decoder import Decoder, Decoders, Target, file_target, one_of
+from tests.fuzz.decoders.scripts import Party, session_decoders
 
 _CLASSES = ("bark", "siren", "rain")
 _SENSOR: dict[str, Any] = {
     "rate": 8000, "mask": "continuous", "separation": (2, 3), "extractor": (3, 4), "mels": 8, "dimensions": 5,
 }  # fmt: skip
 _CLASSIFIER: dict[str, Any] = {"classes": len(_CLASSES), "dimensions": 5}
+_MESSAGES = (Hello, Ready, Query, Reply)
 
 
 @cache
@@ -44,19 +44,19 @@ def _messages() -> Target:
     ]  # fmt: skip
 
     def read(data: bytes) -> None:
-        found = one_of(data, (Hello, Ready, Query, Reply))
+        found = one_of(data, _MESSAGES)
         if isinstance(found, Query):
             found.z.numpy(dtype=np.float16, shape=(None, 5))
         elif isinstance(found, Reply):
             found.labels.numpy(dtype=np.int64, shape=(2,))
 
-    return Target(seeds, read, (LinkError,))
+    return Target(seeds, read, (LinkError,), _MESSAGES)
 
 
 def _sensor_file() -> Target:
     record = ModelRecord(architecture="sensor", arguments=_SENSOR, classes=())
     return file_target(
-        lambda path: adversarial.save_sensor(path, _made()[0], record), adversarial.load_sensor, (ModelError,)
+        lambda path: adversarial.save_sensor(path, _made()[0], record), adversarial.load_sensor, ModelError
     )
 
 
@@ -69,10 +69,10 @@ def _classifier_file() -> Target:
     def read(path: Path) -> None:
         adversarial.Bob(path)
 
-    return file_target(lambda path: adversarial.save_classifier(path, classifier, record), read, (ModelError,))
+    return file_target(lambda path: adversarial.save_classifier(path, classifier, record), read, ModelError)
 
 
-def _parties() -> Mapping[str, Any]:
+def _parties() -> Mapping[str, Party]:
     sensor, classifier = _made()
     features = np.random.default_rng(0).normal(size=(2, 4000)).astype(np.float32)
 
@@ -85,16 +85,9 @@ def _parties() -> Mapping[str, Any]:
     return {"alice": alice, "bob": bob}
 
 
-def _session(role: str) -> Target:
-    return session_of(role, _parties(), (AdversarialError,))
-
-
 DECODERS: Decoders = {
     "adversarial.messages": Decoder("alice or bob", _messages),
     "adversarial.sensor_file": Decoder("a file of a sensor", _sensor_file),
     "adversarial.classifier_file": Decoder("a file of a classifier", _classifier_file),
-    **{
-        f"adversarial.session.{role}": Decoder("the other party", partial(_session, role), growth_mb=128)
-        for role in ("alice", "bob")
-    },
+    **session_decoders("adversarial", _parties, AdversarialError),
 }

@@ -11,9 +11,8 @@ from pathlib import Path
 
 import msgspec
 import numpy as np
+from hypothesis import strategies as st
 
-from sotto.bench.fuzzing.decoder import Decoder, Decoders, Target
-from sotto.bench.fuzzing.link_decoders import frame
 from sotto.link import LinkError, encode
 from sotto.models import Normalisation
 from sotto.models.learning.recipes import DEPINTO
@@ -24,6 +23,11 @@ from sotto.serving.handshake import HELLO, SESSION_BYTES, VERSION, Hello, Welcom
 from sotto.serving.service.arrivals import Arrival
 from sotto.serving.service.reports import Ended, read_reports
 from sotto.serving.terms import FrontEnd, Terms, TermsError, read_front, read_terms, statistics_of, write_terms
+from tests.fuzz.decoders.decoder import Decoder, Decoders, Target
+from tests.fuzz.decoders.link import frame
+
+# What a front end says of its features is any JSON: Hypothesis has no strategy for Any.
+st.register_type_strategy(FrontEnd, st.builds(FrontEnd, st.dictionaries(st.text(), st.integers() | st.text())))
 
 
 def _terms() -> Terms:
@@ -51,7 +55,7 @@ def _handshake() -> Target:
                 welcome.terms.front.spec()
 
     seeds = [encode(_hello()), encode(Welcome(VERSION, terms)), encode(Welcome(VERSION, None))]
-    return Target(seeds, read, (LinkError, TermsError))
+    return Target(seeds, read, (LinkError, TermsError), (Hello, Welcome))
 
 
 def _arrival() -> Target:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from sotto.bench.fuzzing.decoder import Decoder, Decoders, Target
 from sotto.link import Array, LinkError, decode, encode, pair
 from sotto.link.frames import ERROR_NAME, pack_prefix
+from tests.fuzz.decoders.decoder import Decoder, Decoders, Target
 
 _LIMITS = {"query": 4096, "he.keys": 1 << 20}
 
@@ -44,7 +44,7 @@ def _arrays() -> Target:
         array = decode(data, Array)
         array.numpy(dtype="float32", shape=(None,) * len(array.shape))
 
-    return Target([encode(Array.of(array)) for array in arrays], read)
+    return Target([encode(Array.of(array)) for array in arrays], read, messages=(Array,))
 
 
 DECODERS: Decoders = {

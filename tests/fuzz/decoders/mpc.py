@@ -14,8 +14,6 @@ import torch
 from torch import nn
 
 from sotto import mpc
-from sotto.bench.fuzzing.decoder import Decoder, Decoders, Target
-from sotto.bench.fuzzing.scripts import honest, play
 from sotto.link import FrameError, Link, LinkError, decode, encode, pair
 from sotto.mpc.dealing.stock import Stock
 from sotto.mpc.errors import MpcError, PlanError
@@ -24,10 +22,11 @@ from sotto.mpc.graph.plan import ModelPlan
 from sotto.mpc.graph.program import Program, compile_program
 from sotto.mpc.messages import VERSION, Hello, Join, Mode, Query, RangesMessage, Terms, require_party, require_same
 from sotto.mpc.protocols import malicious_preprocessing, semi_honest_preprocessing
+from tests.fuzz.decoders.decoder import Decoder, Decoders, Target
+from tests.fuzz.decoders.scripts import Party, honest, target_of
 
 OURS: tuple[Mode, ...] = ("semi-honest", "malicious")
 _SHAPE = (3, 6)
-_PAIRS = (("alice", "bob"), ("alice", "dealer"), ("bob", "dealer"))
 _MOST_ELEMENTS = 1 << 16  # of networks that are compiled and dealt for here: larger ones are legal and only slow
 
 
@@ -81,7 +80,7 @@ def _small_messages() -> Target:
                 compile_program(_terms().plan, message.bits, "class")
         require_party(bytearray(data), 1, "malicious")
 
-    return Target(seeds, read, (LinkError, PlanError))
+    return Target(seeds, read, (LinkError, PlanError), (Hello, Query, Join, RangesMessage))
 
 
 def _terms_message() -> Target:
@@ -98,7 +97,7 @@ def _terms_message() -> Target:
         if terms is not None:
             compile_program(terms.plan, terms.ranges, terms.reveal)
 
-    return Target([encode(_terms()), encode(_terms().plan)], read, (LinkError, PlanError))
+    return Target([encode(_terms()), encode(_terms().plan)], read, (LinkError, PlanError), (Terms, ModelPlan))
 
 
 def _bundle(mode: Mode, party: int) -> Target:
@@ -150,7 +149,7 @@ def _stock_files() -> Target:
     return Target(list(files.values()), read, (MpcError,))
 
 
-def _parties(mode: Mode) -> Mapping[str, Any]:
+def _parties(mode: Mode) -> Mapping[str, Party]:
     """Each party as a function of its links."""
     features = np.random.default_rng(0).uniform(-1, 1, (2, *_SHAPE)).astype(np.float32)
 
@@ -175,15 +174,11 @@ def _parties(mode: Mode) -> Mapping[str, Any]:
 
 @cache
 def _recorded(mode: Mode) -> dict[str, bytes]:
-    return honest(_parties(mode), _PAIRS)
+    return honest(_parties(mode))
 
 
 def _session(mode: Mode, role: str) -> Target:
-    party = _parties(mode)[role]
-    scripts = _recorded(mode)
-    peers = tuple(name for name in ("alice", "bob", "dealer") if name != role)
-    # The other roles' scripts too: messages that belong to somebody else.
-    return Target([scripts[role], *scripts.values()], lambda data: play(data, party, peers), (LinkError, MpcError))
+    return target_of(role, _parties(mode), _recorded(mode), (LinkError, MpcError))
 
 
 DECODERS: Decoders = {

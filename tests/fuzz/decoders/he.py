@@ -7,8 +7,9 @@ bent valid inputs there are valid ones of the wrong kind: of other parameters, o
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cache, partial
-from typing import Any, get_args
+from typing import get_args
 
 import msgspec
 import numpy as np
@@ -16,8 +17,6 @@ import tenseal as ts
 import torch
 
 from sotto import he
-from sotto.bench.fuzzing.decoder import Decoder, Decoders, Target
-from sotto.bench.fuzzing.scripts import honest, play
 from sotto.he.evaluation.contexts import load_vector, public_context, public_material, secret_context
 from sotto.he.evaluation.evaluation_keys import SecretKeys, load_keys
 from sotto.he.network.parameters import Parameters
@@ -39,6 +38,8 @@ from sotto.he.wire import (
 )
 from sotto.link import FrameError, Link, LinkError, decode, encode
 from sotto.models.networks.mlp import MLP
+from tests.fuzz.decoders.decoder import Decoder, Decoders, Target, one_of
+from tests.fuzz.decoders.scripts import Party, honest, target_of
 
 _MODES: tuple[Mode, ...] = get_args(Mode)
 _SMALL = Modulus(8192, (40, 40))
@@ -65,18 +66,13 @@ def _small_messages() -> Target:
     ]  # fmt: skip
 
     def read(data: bytes) -> None:
-        kinds: tuple[Any, ...] = (Hello, Keys, Ready, Reply)
-        refused = FrameError("")
-        for kind in kinds:
-            try:
-                decode(data, kind)
-                return
-            except FrameError as error:
-                refused = error
-        open_query(data, 80)
-        raise refused
+        try:
+            one_of(data, (Hello, Keys, Ready, Reply))
+        except FrameError:
+            open_query(data, 80)
+            raise
 
-    return Target(seeds, read)
+    return Target(seeds, read, messages=(Hello, Keys, Ready, Reply, Query))
 
 
 def _descriptions() -> Target:
@@ -90,7 +86,7 @@ def _descriptions() -> Target:
             seal_context(described.modulus())
         _ = described.key_bytes
 
-    return Target([encode(Published(_bob(mode).description)) for mode in _MODES], read)
+    return Target([encode(Published(_bob(mode).description)) for mode in _MODES], read, messages=(Published,))
 
 
 def _seal_keys() -> Target:
@@ -181,7 +177,7 @@ def _decrypted(mode: Mode) -> Target:
     return Target([msgspec.msgpack.encode(replies), *replies], read)
 
 
-def _parties(mode: Mode) -> Mapping[str, Any]:
+def _parties(mode: Mode) -> Mapping[str, Party]:
     features = np.random.default_rng(0).uniform(-1, 1, (2, 6)).astype(np.float32)
 
     def alice(links: Mapping[str, Link]) -> None:
@@ -195,21 +191,20 @@ def _parties(mode: Mode) -> Mapping[str, Any]:
 
 @cache
 def _recorded(mode: Mode) -> dict[str, bytes]:
-    return honest(_parties(mode), (("alice", "bob"),))
+    return honest(_parties(mode))
 
 
 def _session(mode: Mode, role: str) -> Target:
-    party, other = _parties(mode)[role], {"alice": "bob", "bob": "alice"}[role]
-    scripts = _recorded(mode)
+    target = target_of(role, _parties(mode), _recorded(mode), (LinkError,))
 
     def read(data: bytes) -> None:
         try:
-            play(data, party, (other,))
+            target.decode(data)
         except ValueError as error:
             if "features are" not in str(error):  # a description with other inputs: Alice sees it before she asks
                 raise
 
-    return Target([scripts[role], scripts[role], scripts[other]], read, (LinkError,))
+    return replace(target, decode=read)
 
 
 DECODERS: Decoders = {
