@@ -85,7 +85,10 @@ class Prepared:
 
 
 def chosen() -> tuple[ServedConfiguration, ...]:
-    """All, or those that ``SOTTO_CELLS`` names.  Raises :class:`PreparationError` for a name that is none."""
+    """All, or those that ``SOTTO_CELLS`` names.
+
+    Raises :class:`sotto.bench.preparing.PreparationError` for a name that is none.
+    """
     names = [name.strip() for name in os.environ.get("SOTTO_CELLS", "").split(",") if name.strip()]
     known = {str(config): config for config in CONFIGURATIONS}
     for name in names:

@@ -55,6 +55,7 @@ def sources():
     for package in PACKAGES:
         for path in sorted((ROOT / package).rglob("*.py")):
             parts = path.relative_to(ROOT).with_suffix("").parts
+            parts = parts if parts[0] == "sotto" else ("sotto", *parts)
             module = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
             found[module] = Source(path, module, ast.parse(path.read_text(encoding="utf-8")))
     return found
@@ -102,6 +103,8 @@ def exists(dotted):
     parts = dotted.split(".")
     if parts[0] not in PACKAGES:
         return True
+    if parts[0] != "sotto":
+        parts = ["sotto", *parts]  # as after ``from sotto import mpc``
     for count in range(len(parts), 0, -1):
         if (module := ".".join(parts[:count])) in scopes():
             return _reaches(scopes()[module], parts[count:])
@@ -322,7 +325,4 @@ def test_environment_variables_exist():
     ],
 )
 def test_a_name_that_does_not_exist_would_be_found(name, there):
-    package = next(
-        module for module in scopes() if module.split(".")[-1] == "link" and f"{module}.identity" in scopes()
-    )
-    assert exists(f"{package}{name.removeprefix('link')}") is there
+    assert exists(name) is there
