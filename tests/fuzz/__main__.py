@@ -61,7 +61,9 @@ def fuzz(
             console.print(f"{outcome.decoder} ({each}): {outcome.tried} inputs, {found}", markup=False)
             write_whole(out / "fuzzing.csv", _csv(outcomes))
     Console().print(_table(outcomes))
-    if any(outcome.findings for outcome in outcomes):
+    findings = [f"{outcome.decoder}: {finding}" for outcome in outcomes for finding in outcome.findings]
+    if findings:
+        console.print(*findings, sep="\n", markup=False)
         raise typer.Exit(1)
 
 
@@ -80,13 +82,15 @@ def _csv(outcomes: list[Outcome]) -> str:
 
 
 def _table(outcomes: list[Outcome]) -> Table:
-    """Without the errors by type, which are in the CSV."""
-    table = Table(title="malformed input at every decoder", title_justify="left", box=box.SIMPLE, pad_edge=False)
-    for heading in ("decoder (fed by)", "tried", "read", "crashes", "hangs", "slowest ms", "growth MB", "findings"):
-        table.add_column(heading, overflow="fold")
+    """``ms`` is the slowest input, ``MB`` what memory grew by; the errors by type are in the CSV."""
+    table = Table(title="malformed input at every decoder", title_justify="left", box=box.SIMPLE, padding=(0, 1, 0, 0))
+    table.add_column("decoder (fed by)")
+    for heading in ("tried", "read", "crash", "hang", "ms", "MB", "found"):
+        table.add_column(heading, justify="right", no_wrap=True)
     for outcome in outcomes:
-        name, engine, tried, accepted, _, *rest = _values(outcome)
-        table.add_row(f"{name} {engine}\n ({DECODERS[name].fed_by})", tried, accepted, *rest)
+        name, engine, tried, accepted, _, *figures, _ = _values(outcome)
+        about = f"{name} {engine}\n ({DECODERS[name].fed_by})"
+        table.add_row(about, tried, accepted, *figures, str(len(outcome.findings)))
     return table
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import random
+import time
 
 import msgspec
 import pytest
@@ -76,6 +77,16 @@ def test_a_sound_decoder_has_no_findings(planted):
     outcome = planted("sound")
     assert not outcome.findings
     assert outcome.tried == sum(outcome.refused.values()) > 10
+
+
+def test_what_reading_valid_inputs_takes_is_not_reported():
+    told = []
+    slow = Target([b"a", b"b"], lambda data: time.sleep(0.6))
+    trial = Trial(slow, send=told.append)
+    assert (told, trial.report.tried) == ([], 0)
+    trial.attempt(b"c")
+    trial.attempt(b"d")
+    assert [report.tried for report in told] == [2]
 
 
 def test_undeclared_errors_and_errors_of_several_lines_are_findings():

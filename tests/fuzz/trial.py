@@ -19,6 +19,7 @@ import random
 import resource
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable
 from multiprocessing.connection import Connection
@@ -28,6 +29,7 @@ from typing import Any
 import msgspec
 import psutil
 from hypothesis import HealthCheck, given, settings
+from tqdm import tqdm
 
 from sotto.bench.child_process import send
 from sotto.bench.parties.party import peak_rss_mb
@@ -78,13 +80,14 @@ class Trial:
         self._target = target
         self._current = current
         self._allowed = growth_mb
-        self._send, self._told = send, time.monotonic()
+        self._send, self._told = send, float("inf")  # not while the valid inputs are read
         self.report = Report()
         for seed in target.seeds:
             self.attempt(seed)
         self.report = Report(findings=self.report.findings, found=self.report.found)
         _reset_peak()
         self._before = psutil.Process().memory_info().rss / 1e6
+        self._told = time.monotonic()
 
     def attempt(self, data: bytes) -> None:
         """One input: a value, a declared error, or a finding."""
@@ -151,6 +154,7 @@ def run(pipe: Connection, registry: str, name: str, engine: str, seconds: float,
     if atheris:
         _instrument(atheris)
     tempfile.tempdir = str(folder)  # what decoders write goes with it
+    tqdm.set_lock(threading.RLock())  # one between processes would be left behind
     target = decoder.make()
     with (folder / "current").open("r+b") as file:
         current = mmap.mmap(file.fileno(), CURRENT_BYTES)
