@@ -25,6 +25,7 @@ from sotto.he.wire import (
     Published,
     Query,
     Ready,
+    TensorDescription,
     receive_reply,
     receive_small,
     send_keys,
@@ -96,7 +97,7 @@ class Alice:
         self.description, self._secrets, self._link = description, secrets, link
 
     def ask(self, features: npt.ArrayLike, link: Link) -> Answer:
-        """Have Bob classify ``features`` (n, inputs) float32 in [-1, 1].
+        r"""Have Bob classify ``features`` (n, inputs) float32 in [-1, 1]; or (n, \*shape) of a model with several axes.
 
         Values outside [-1, 1] are clipped, counted in :attr:`clipped` and logged: the bounds that rule out overflow
         hold for that interval only.
@@ -109,7 +110,7 @@ class Alice:
         self.prepare(link)
         if self.description is None or self._secrets is None:
             raise RuntimeError("Alice has no session: prepare() did not finish")
-        vectors = self._within_range(features, self.description.inputs)
+        vectors = self._within_range(features, self.description)
         logits = self._logits(vectors, link, self.description, self._secrets)
         labels = logits.argmax(axis=1).astype(np.int64)
         if self.reveal == "class":
@@ -133,10 +134,13 @@ class Alice:
         _check_bound(logits, description.logit_bound)
         return logits
 
-    def _within_range(self, features: npt.ArrayLike, inputs: int) -> npt.NDArray[np.float64]:
+    def _within_range(self, features: npt.ArrayLike, description: AnyDescription) -> npt.NDArray[np.float64]:
         vectors = np.asarray(features, np.float32)
-        if vectors.ndim != 2 or vectors.shape[1] != inputs or not len(vectors):
-            raise ValueError(f"features are (n, {inputs}) with n > 0, got {vectors.shape}")
+        inputs = description.inputs
+        shape = description.shape if isinstance(description, TensorDescription) else (inputs,)
+        if not len(vectors) or vectors.shape[1:] not in (shape, (inputs,)):
+            raise ValueError(f"features are (n, {', '.join(map(str, shape))}) with n > 0, got {vectors.shape}")
+        vectors = vectors.reshape(len(vectors), inputs)
         if not np.isfinite(vectors).all():
             raise ValueError("features hold values that are not finite: check the clips they came from")
         self.clipped = int(np.count_nonzero(np.abs(vectors) > 1))
