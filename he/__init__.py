@@ -29,7 +29,7 @@ What is not protected:
   bound what can add up.
 * *The key, from a Bob who deviates.*  All of this holds for a Bob who follows the protocol.  One who does not can make
   answers in which the noise, or bits of her secret key, decide what comes out; then every output that Alice publishes,
-  classes included, is a decryption oracle, and so is whether she accepted an answer.  Her limits (16 classes, a least
+  classes included, is a decryption oracle, and so is whether she accepted an answer.  Her limits (64 classes, a least
   scale, the size of keys) make that slower, not impossible.  Tell Bob nothing that you decrypted.
 * *The model, from the ciphertexts' noise* (circuit privacy).  The noise of an answer depends on Bob's weights, so a
   malicious Alice may learn more than the logits say, unless he floods it (``flooding_bits``,
@@ -46,18 +46,23 @@ Doors: :class:`Alice`, :class:`Bob`.  Mechanism, lowest first: ``network`` (what
 mode ``tenseal``: ``ranges``, ``slots``, ``parameters``, ``noise``, ``planning`` (with which parameters), ``contexts``,
 ``tenseal_evaluator``.  For the other two: ``schedule``, ``packing`` (where numbers sit), ``program`` (in which order),
 ``intervals``, ``slot_noise``, ``scheduling`` (with which primes and scales), ``sealing``, ``ciphertexts``,
-``evaluation_keys``, ``flooding``, ``overflow``, ``packed_evaluator``, ``batched_evaluator``.  For all: ``wire``,
-``session_secrets``.
+``evaluation_keys``, ``flooding``, ``overflow``, ``packed_evaluator``, ``batched_evaluator``.  For networks over tensors
+(convolutions, residual sums; mode ``packed``): ``tensor_network`` (what is computed), ``exporting`` (from which
+modules), ``slot_layout``, ``slot_product``, ``tensor_packing`` (where numbers sit), ``tensor_program``,
+``tensor_scheduling``.  For all: ``wire``, ``session_secrets``.
 """
 
 from sotto.he.alice import Alice
-from sotto.he.bob import Bob
+from sotto.he.bob import Bob, network_of
 from sotto.he.network.network import ModelRefused, PolynomialNetwork
 from sotto.he.network.parameters import Parameters, ParametersRefused
 from sotto.he.planning.noise import LOGIT_STEP
 from sotto.he.planning.planning import MAX_LOGIT_ERROR, Plan, plan
 from sotto.he.planning.scheduling import ScaledPlan, schedule_for
-from sotto.he.wire import BatchedDescription, Description, PackedDescription
+from sotto.he.tensors.exporting import export
+from sotto.he.tensors.tensor_network import TensorNetwork
+from sotto.he.tensors.tensor_scheduling import TensorPlan, schedule_tensors
+from sotto.he.wire import BatchedDescription, Description, PackedDescription, TensorDescription
 
 __all__ = [
     "LOGIT_STEP",
@@ -73,6 +78,12 @@ __all__ = [
     "Plan",
     "PolynomialNetwork",
     "ScaledPlan",
+    "TensorDescription",
+    "TensorNetwork",
+    "TensorPlan",
+    "export",
+    "network_of",
     "plan",
     "schedule_for",
+    "schedule_tensors",
 ]

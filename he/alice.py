@@ -26,6 +26,7 @@ from sotto.he.wire import (
     Published,
     Query,
     Ready,
+    TensorDescription,
     receive_reply,
     receive_small,
     send_keys,
@@ -102,7 +103,7 @@ class Alice:
         self.description, self._secrets, self._link = description, secrets, link
 
     def ask(self, features: npt.ArrayLike, link: Link) -> Answer:
-        """Have Bob classify ``features`` (n, inputs) float32 in [-1, 1].
+        r"""Have Bob classify ``features`` (n, inputs) float32 in [-1, 1]; or (n, \*shape) of a model with several axes.
 
         Values outside [-1, 1] are clipped, counted in :attr:`clipped` and logged: the bounds that rule out overflow
         hold for that interval only.  That, a logit beyond the bound Bob declared, and an answer that contradicts itself
@@ -117,7 +118,7 @@ class Alice:
         self.prepare(link)
         if self.description is None or self._secrets is None:
             raise RuntimeError("Alice has no session: prepare() did not finish")
-        vectors, warnings = self._within_range(features, self.description.inputs)
+        vectors, warnings = self._within_range(features, self.description)
         with transaction(link):
             logits, odd, refused = self._logits(vectors, link, self.description, self._secrets)
         if refused:
@@ -152,14 +153,18 @@ class Alice:
                 refused = error
         return logits, odd, refused
 
-    def _within_range(self, features: npt.ArrayLike, inputs: int) -> tuple[npt.NDArray[np.float64], tuple[str, ...]]:
-        vectors, warnings = as_numbers(features, limit=1.0)
-        if vectors.ndim != 2 or vectors.shape[1] != inputs or not len(vectors):
-            raise ValueError(f"features are (n, {inputs}) with n > 0, got {vectors.shape}")
+    def _within_range(
+        self, features: npt.ArrayLike, description: AnyDescription
+    ) -> tuple[npt.NDArray[np.float64], tuple[str, ...]]:
+        values, warnings = as_numbers(features, limit=1.0)
+        inputs = description.inputs
+        shape = description.shape if isinstance(description, TensorDescription) else (inputs,)
+        if not values.ndim or not len(values) or values.shape[1:] not in (shape, (inputs,)):
+            raise ValueError(f"features are (n, {', '.join(map(str, shape))}) with n > 0, got {values.shape}")
         self.clipped = int(np.count_nonzero(np.abs(np.asarray(features, np.float32)) > 1))
         for warning in warnings:
             log.warning("%s", warning)
-        return vectors.astype(np.float64), warnings
+        return values.reshape(len(values), inputs).astype(np.float64), warnings
 
 
 def _messages(ciphertexts: Iterator[bytes], last: bool) -> Iterator[Query]:

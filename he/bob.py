@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Protocol, get_args
 
+import numpy as np
 import numpy.typing as npt
 from torch import nn
 
@@ -18,9 +19,14 @@ from sotto.he.network.network import ModelRefused, PolynomialNetwork
 from sotto.he.planning.flooding import MAX_STATISTICAL_BITS
 from sotto.he.planning.planning import Plan, plan
 from sotto.he.planning.scheduling import ScaledPlan, schedule_for
+from sotto.he.tensors.exporting import export
+from sotto.he.tensors.tensor_network import Shape, TensorNetwork
+from sotto.he.tensors.tensor_scheduling import TensorPlan, schedule_tensors
 from sotto.he.wire import (
     MAX_CLASSES,
     MAX_INPUTS,
+    MAX_TENSOR_CLASSES,
+    MAX_TENSOR_INPUTS,
     VERSION,
     AnyDescription,
     Hello,
@@ -33,6 +39,7 @@ from sotto.he.wire import (
     receive_keys,
 )
 from sotto.link import FrameError, Link, LinkClosed, decode, encode, fault_of_peer, transaction
+from sotto.models.networks.mlp import MLP
 
 
 class Evaluator(Protocol):
@@ -53,12 +60,31 @@ class LoadedModel(Protocol):
     key_bytes: int
 
     @property
-    def plan(self) -> Plan | ScaledPlan: ...
+    def plan(self) -> Plan | ScaledPlan | TensorPlan: ...
 
     @property
     def description(self) -> AnyDescription: ...
 
     def open(self, material: bytes) -> Evaluator: ...
+
+
+def network_of(
+    module: nn.Module, calibration: npt.ArrayLike | None = None, input_shape: Shape | None = None
+) -> PolynomialNetwork | TensorNetwork:
+    """The network of a module; the arguments as for :class:`Bob`.
+
+    Raises:
+        ModelRefused: it cannot be evaluated under encryption; the message says why.
+    """
+    if isinstance(module, MLP):
+        if module.classes <= MAX_CLASSES:
+            return PolynomialNetwork.of(module)
+        input_shape = (module.inputs,)
+    if input_shape is None and calibration is not None:
+        input_shape = np.shape(calibration)[1:]
+    if not input_shape:
+        raise ModelRefused(f"the shape of {type(module).__name__}'s examples is unknown: pass calibration features")
+    return export(module, input_shape)
 
 
 class Bob:
@@ -74,12 +100,17 @@ class Bob:
         flooding_bits: int = 0,
         timeout: float | None = None,
         threads: int | None = None,
+        input_shape: Shape | None = None,
     ) -> None:
-        """
+        r"""
         Args:
-            module: a trained :class:`sotto.models.networks.mlp.MLP` with polynomial activations.
-            calibration: features (n, inputs) in [-1, 1] like those to come, usually the training set; with them
-                the precision of the logits is estimated, and models without a provable bound can be served.
+            module: a trained network with polynomial activations: a :class:`sotto.models.networks.mlp.MLP`, or in mode
+            ``"packed"``
+                any module that :mod:`sotto.he.tensors.exporting` can export, with convolutions, means, batch norms,
+                residual sums.
+            calibration: features (n, inputs), or (n, \*shape), in [-1, 1] like those to come, usually the training
+                set; with them the precision of the logits is estimated, and models without a provable bound can be
+                served.
             mode: how to evaluate; ``"packed"`` for single queries, ``"batched"`` for thousands at once, ``"tenseal"``
                 for the public ``ckks_vector`` interface, a reference far slower than the others.
             largest_ring: largest ring degree the parameters may use.
@@ -88,6 +119,7 @@ class Bob:
             timeout: seconds Alice may take to make her keys, and to send each piece of them; None for what the link
                 gives any message.
             threads: threads of TenSEAL, None for all cores; the other modes use one.
+            input_shape: shape of one example for a module that is no MLP; the calibration features' unless given.
 
         Raises:
             ModelRefused: the model cannot be evaluated safely under encryption; the message says why.
@@ -96,16 +128,28 @@ class Bob:
             raise ValueError(f"mode is {mode!r}; use one of {', '.join(get_args(Mode))}")
         if not 0 <= flooding_bits <= MAX_STATISTICAL_BITS or (flooding_bits and mode == "tenseal"):
             raise ValueError(f"flooding takes 0 to {MAX_STATISTICAL_BITS} bits, in mode packed or batched")
-        self.network = PolynomialNetwork.of(module)
-        if self.network.inputs > MAX_INPUTS or self.network.classes > MAX_CLASSES:
+        self.network = network_of(module, calibration, input_shape)
+        most = (MAX_INPUTS, MAX_CLASSES)
+        if isinstance(self.network, TensorNetwork):
+            most = (MAX_TENSOR_INPUTS, MAX_TENSOR_CLASSES)
+        if self.network.inputs > most[0] or self.network.classes > most[1]:
             raise ModelRefused(
                 f"it has {self.network.inputs} inputs and {self.network.classes} classes, Alice accepts at most"
-                f" {MAX_INPUTS} and {MAX_CLASSES}"
+                f" {most[0]} and {most[1]}"
             )
         self.timeout = timeout
         self._mode: Mode = mode
         self._model: LoadedModel
-        if mode == "tenseal":
+        if isinstance(self.network, TensorNetwork):
+            if mode != "packed":
+                raise ModelRefused(
+                    f"mode {mode} evaluates layers over vectors only: use mode='packed' for this network"
+                )
+            tensors = schedule_tensors(
+                self.network, calibration, largest_ring=largest_ring, flooding_bits=flooding_bits
+            )
+            self._model = PackedModel(tensors, self.network.inputs, self.network.classes, flooded=flooding_bits > 0)
+        elif mode == "tenseal":
             chosen = plan(self.network, calibration, largest_ring=largest_ring)
             self._model = TensealModel(self.network, chosen, threads)
         else:
@@ -124,7 +168,7 @@ class Bob:
         return f"Bob({self.network!r}, mode={self._mode!r})"
 
     @property
-    def plan(self) -> Plan | ScaledPlan:
+    def plan(self) -> Plan | ScaledPlan | TensorPlan:
         """The parameters chosen for the model, and how far they are proved."""
         return self._model.plan
 

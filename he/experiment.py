@@ -1,4 +1,4 @@
-"""`he`: the polynomial MLP on eGeMAPS features under CKKS."""
+"""`he`: polynomial networks under CKKS: the MLP on eGeMAPS features, the convolutional networks on MFCC."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from sotto.he.attacks.raw_decryption import RING_DEGREE
 from sotto.he.wire import Mode
 from sotto.link import Link
 from sotto.models import load
-from sotto.models.learning.recipes import Recipe
+from sotto.models.learning.recipes import DEPINTO_POLYNOMIAL, FRAMES_POLYNOMIAL, FRAMES_POLYNOMIAL_QUICK, Recipe
 from sotto.models.learning.training import Schedule
 from sotto.serving.folders import MODEL_FILE, write_calibration
 from sotto.serving.terms import FrontEnd
@@ -56,7 +56,17 @@ _SETTINGS: dict[str, tuple[tuple[Mode, int], ...]] = {
 
 def cells(preset: str) -> list[Configuration]:
     """The hand-packed evaluator first, thousands of queries in one batch, and plain `ckks_vector` for comparison."""
-    return [Configuration("he", mode, "mlp", {"degree": degree}) for mode, degree in _SETTINGS[preset]]
+    convolutional = [Configuration("he", "packed", model, {"degree": 2}) for model in _CONVOLUTIONAL]
+    return [
+        *(Configuration("he", mode, "mlp", {"degree": degree}) for mode, degree in _SETTINGS[preset]),
+        *convolutional,
+    ]
+
+
+_CONVOLUTIONAL: Mapping[str, tuple[Recipe, Recipe]] = {  # and the quick one
+    "depinto-poly2": (DEPINTO_POLYNOMIAL, DEPINTO_POLYNOMIAL),
+    "frames-poly2": (FRAMES_POLYNOMIAL, FRAMES_POLYNOMIAL_QUICK),
+}
 
 
 def recipe(activation: str, *, batch_norm: bool = True) -> Recipe:
@@ -73,7 +83,12 @@ def recipe(activation: str, *, batch_norm: bool = True) -> Recipe:
 
 def build(cell: Configuration, bench: Workbench) -> Experiment:
     """Train the network and set up Alice, who makes the keys, and Bob."""
-    emotion = emotion_model(recipe(f"poly{cell.parameters['degree']}"), bench)
+    convolutional = cell.model in _CONVOLUTIONAL
+    if convolutional:
+        chosen = _CONVOLUTIONAL[cell.model][1 if bench.quick else 0]
+    else:
+        chosen = recipe(f"poly{cell.parameters['degree']}")
+    emotion = emotion_model(chosen, bench)
     return Experiment(
         cell=cell,
         parts=_parts(emotion, bench, cell.mode, "class"),
@@ -83,19 +98,23 @@ def build(cell: Configuration, bench: Workbench) -> Experiment:
         query=emotion.query,
         plain=emotion.plain,
         security=security(),
-        plan=_plan(cell.mode, bench),
+        plan=_plan(cell, bench),
         keys_are_sent=True,
         extra={"bound_is_proved": float(_bound_is_proved(emotion, bench, cell.mode))},
-        attacks={
+        attacks={}
+        if convolutional
+        else {
             "he-extraction": lambda: _extract(emotion, bench),
             "he-raw-decryption": lambda: _read_the_key(emotion, bench),
         },
     )
 
 
-def _plan(mode: str, bench: Workbench) -> Plan:
+def _plan(cell: Cell, bench: Workbench) -> Plan:
     """A batch costs the same however few it holds, so it answers all test clips at once after one query of one."""
-    clips = len(bench.split.test)
+    clips, mode = len(bench.split.test), cell.mode
+    if cell.model == "frames-poly2":
+        return Plan(singles=10 if bench.quick else 30, batch=0, clips=20 if bench.quick else clips, scored=8)
     if mode == "batched":
         return Plan(singles=1, batch=max(2, clips - 1), clips=clips, scored=clips)
     if mode == "packed":
@@ -107,7 +126,10 @@ def _plan(mode: str, bench: Workbench) -> Plan:
 
 def _bound_is_proved(emotion: EmotionModel, bench: Workbench, mode: str) -> bool:
     """Whether no input can overflow, or only none like the training clips (:mod:`sotto.he.planning.planning`)."""
-    network, calibration = he.PolynomialNetwork.of(emotion.module), bench.part(emotion.queries, "train")
+    calibration = bench.part(emotion.queries, "train")
+    network = he.network_of(emotion.module, calibration)
+    if isinstance(network, he.TensorNetwork):
+        return he.schedule_tensors(network, calibration).proved
     if mode == "tenseal":
         return he.plan(network, calibration).proved
     return he.schedule_for(network, calibration, packed=mode == "packed").proved

@@ -19,7 +19,15 @@ from sotto.he.network.network import Floats
 from sotto.he.network.schedule import seal_context
 from sotto.he.planning.overflow import SPARE_SLOTS, batched_logits, packed_logits
 from sotto.he.sealing import load_ciphertext
-from sotto.he.wire import KEY_LIMIT, MAX_PART, AnyDescription, BatchedDescription, Description, PackedDescription
+from sotto.he.wire import (
+    KEY_LIMIT,
+    MAX_PART,
+    AnyDescription,
+    BatchedDescription,
+    Description,
+    PackedDescription,
+    TensorDescription,
+)
 from sotto.link import FrameError
 
 
@@ -50,7 +58,7 @@ def make_secrets(description: AnyDescription, threads: int | None, key_limit: in
             f"Bob asks for up to {description.key_bytes / 1e6:.0f} MB of keys, the limit is {key_limit / 1e6:.0f} MB:"
             " raise Alice's key_limit if you trust him with your machine's memory"
         )
-    if isinstance(description, PackedDescription):
+    if isinstance(description, PackedDescription | TensorDescription):
         return PackedSecrets(description)
     if isinstance(description, BatchedDescription):
         return BatchedSecrets(description)
@@ -89,7 +97,7 @@ class TensealSecrets:
 class _Sealed:
     """What the hand-packed modes share: the chain, encoding and encryption."""
 
-    def __init__(self, description: PackedDescription | BatchedDescription) -> None:
+    def __init__(self, description: PackedDescription | TensorDescription | BatchedDescription) -> None:
         self._modulus = description.modulus()
         self._context = seal_context(self._modulus)
         self._encoder = seal.CKKSEncoder(self._context)
@@ -114,7 +122,7 @@ class PackedSecrets(_Sealed):
 
     rows = MAX_PART
 
-    def __init__(self, description: PackedDescription) -> None:
+    def __init__(self, description: PackedDescription | TensorDescription) -> None:
         super().__init__(description)
         self._description = description
 

@@ -20,6 +20,7 @@ what came out.
 
 from __future__ import annotations
 
+import math
 from typing import Final, Literal, TypeVar
 
 import msgspec
@@ -27,6 +28,7 @@ import msgspec
 from sotto.he.network.packing import InputLayout
 from sotto.he.network.parameters import MAX_LEVELS, Parameters, ParametersRefused
 from sotto.he.network.schedule import Modulus
+from sotto.he.tensors.slot_layout import InputGrid
 from sotto.link import FrameError, Link, decode, encode
 
 VERSION: Final[Literal[1]] = 1
@@ -34,11 +36,14 @@ MAX_PART = 16  # ciphertexts of one query message
 PIECE = 1 << 24  # bytes of one piece of the keys
 MAX_INPUTS = 1024
 MAX_CLASSES = 16  # what Alice decrypts of an answer: a few numbers, not the whole ciphertext
+MAX_TENSOR_INPUTS = 1 << 15  # two to each slot of the largest ring
+MAX_TENSOR_CLASSES = 64  # words, not emotions: still few of the thousands of numbers in an answer
 KEY_LIMIT = 1 << 31  # bytes of key material that Alice makes unless told otherwise
 
 _SMALL = 4096  # bytes: limit of the messages that hold no ciphertext
 
 _MAX_STEPS = 64
+_MAX_AXES = 5
 _MAX_SCALE_BITS = 200
 
 # No plan goes below these.  Lower ones would let the noise of a ciphertext show in what is decrypted.
@@ -115,14 +120,10 @@ class PackedDescription(msgspec.Struct, frozen=True, forbid_unknown_fields=True,
         _check_model(self.inputs, self.classes, self.logit_bound)
         modulus = _modulus(self.ring_degree, self.chain, self.input_bits, self.answer_primes, self.answer_scale)
         slots = modulus.slots
-        if len(self.steps) > _MAX_STEPS or not all(0 <= step < slots for step in self.steps):
-            raise FrameError("Bob asks for rotations that no program needs: both sides need the same release")
-        powers = (self.block, self.interleaved, self.pairs, self.period)
-        if not all(1 <= number <= slots and number & (number - 1) == 0 for number in powers):
-            raise FrameError("Bob describes a layout that does not fit a ciphertext")
-        outputs = (self.classes + 1) // 2 if self.paired else self.classes
+        _check_steps(self.steps, slots)
+        _check_powers((self.block, self.interleaved, self.pairs, self.period), slots)
         blocks = self.pairs // self.interleaved
-        held = 2 * outputs if self.paired else outputs  # half of a period shows overflow
+        held = _held(self.classes, self.paired)
         if self.inputs > 2 * self.pairs or held > self.period or blocks < 1 or self.block * blocks > slots:
             raise FrameError("Bob describes a layout that does not hold the features or the logits")
         return modulus
@@ -136,6 +137,62 @@ class PackedDescription(msgspec.Struct, frozen=True, forbid_unknown_fields=True,
     def layout(self) -> InputLayout:
         """Where features go."""
         return InputLayout(self.block, self.interleaved, self.pairs)
+
+
+class TensorDescription(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="mode", tag="packed-tensor"):
+    """The same in mode ``packed`` for examples of several axes (:class:`sotto.he.tensors.slot_layout.InputGrid`)."""
+
+    version: Literal[1]
+    classes: int
+    ring_degree: int
+    chain: tuple[int, ...]
+    input_bits: int
+    answer_primes: int
+    answer_scale: float
+    steps: tuple[int, ...]
+    shape: tuple[int, ...]
+    strides: tuple[int, ...]
+    split: int
+    inner: bool
+    overlap: int
+    repeat: int
+    period: int
+    paired: bool
+    flooded: bool
+    proved: bool
+    logit_bound: float
+
+    def modulus(self) -> Modulus:
+        """The chain, everything checked.  Raises :class:`sotto.link.FrameError` for what is weak or malformed."""
+        axes = len(self.shape)
+        if not 1 <= axes <= _MAX_AXES or len(self.strides) != axes or not -1 <= self.split < axes:
+            raise FrameError("Bob describes examples of impossible shape: both sides need the same release")
+        if not all(1 <= length <= MAX_TENSOR_INPUTS for length in self.shape):
+            raise FrameError("Bob describes examples of impossible shape: both sides need the same release")
+        _check_model(self.inputs, self.classes, self.logit_bound, MAX_TENSOR_INPUTS, MAX_TENSOR_CLASSES)
+        modulus = _modulus(self.ring_degree, self.chain, self.input_bits, self.answer_primes, self.answer_scale)
+        slots = modulus.slots
+        _check_steps(self.steps, slots)
+        _check_powers((self.repeat, self.period), slots)
+        if not all(0 <= number < slots for number in (*self.strides, self.overlap)):
+            raise FrameError("Bob describes a layout that does not fit a ciphertext")
+        if self.layout.extent > self.repeat or _held(self.classes, self.paired) > self.period:
+            raise FrameError("Bob describes a layout that does not hold the features or the logits")
+        return modulus
+
+    @property
+    def inputs(self) -> int:
+        return math.prod(self.shape)
+
+    @property
+    def key_bytes(self) -> int:
+        """Most bytes of the public material that Alice is asked to make."""
+        return self.modulus().key_bytes(len(self.steps) + 1)
+
+    @property
+    def layout(self) -> InputGrid:
+        """Where features go."""
+        return InputGrid(self.shape, self.strides, self.split, self.inner, self.overlap, self.repeat)
 
 
 class BatchedDescription(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="mode", tag="batched"):
@@ -164,7 +221,7 @@ class BatchedDescription(msgspec.Struct, frozen=True, forbid_unknown_fields=True
         return self.modulus().key_bytes(1)
 
 
-AnyDescription = Description | PackedDescription | BatchedDescription
+AnyDescription = Description | PackedDescription | TensorDescription | BatchedDescription
 
 
 class Published(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -173,8 +230,25 @@ class Published(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     model: AnyDescription
 
 
-def _check_model(inputs: int, classes: int, logit_bound: float) -> None:
-    if not (1 <= inputs <= MAX_INPUTS and 1 <= classes <= MAX_CLASSES):
+def _check_steps(steps: tuple[int, ...], slots: int) -> None:
+    if len(steps) > _MAX_STEPS or not all(0 <= step < slots for step in steps):
+        raise FrameError("Bob asks for rotations that no program needs: both sides need the same release")
+
+
+def _check_powers(numbers: tuple[int, ...], slots: int) -> None:
+    if not all(1 <= number <= slots and number & (number - 1) == 0 for number in numbers):
+        raise FrameError("Bob describes a layout that does not fit a ciphertext")
+
+
+def _held(classes: int, paired: bool) -> int:
+    """Least period of an answer: half of it shows overflow."""
+    return 2 * ((classes + 1) // 2) if paired else classes
+
+
+def _check_model(
+    inputs: int, classes: int, logit_bound: float, most_inputs: int = MAX_INPUTS, most_classes: int = MAX_CLASSES
+) -> None:
+    if not (1 <= inputs <= most_inputs and 1 <= classes <= most_classes):
         raise FrameError("Bob describes a model of impossible size: both sides need the same release")
     if not 0 < logit_bound < float("inf"):
         raise FrameError("Bob declares no finite bound on his logits: do not use this model")

@@ -10,7 +10,15 @@ from sotto.bench.request import Request
 from sotto.bench.row import Row
 from sotto.bench.workbench import Workbench
 from sotto.models.learning.cross_validation import Fold, cross_validate
-from sotto.models.learning.recipes import DEPINTO, FRAMES, FRAMES_QUICK, Recipe
+from sotto.models.learning.recipes import (
+    DEPINTO,
+    DEPINTO_POLYNOMIAL,
+    FRAMES,
+    FRAMES_POLYNOMIAL,
+    FRAMES_POLYNOMIAL_QUICK,
+    FRAMES_QUICK,
+    Recipe,
+)
 
 DESCRIPTION = "accuracy of the emotion models over speaker-disjoint folds (quick: 3 folds, full: 6)"
 
@@ -19,7 +27,11 @@ def run(request: Request) -> list[Row]:
     """One row for each model: mean accuracy, its spread over folds, and every fold."""
     bench = request.open_workbench()
     folds = 3 if bench.quick else 6
-    recipes = (DEPINTO, FRAMES_QUICK if bench.quick else FRAMES)
+    recipes = (
+        (DEPINTO, FRAMES_QUICK, DEPINTO_POLYNOMIAL, FRAMES_POLYNOMIAL_QUICK)
+        if bench.quick
+        else (DEPINTO, FRAMES, DEPINTO_POLYNOMIAL, FRAMES_POLYNOMIAL)
+    )
     return [_machine_row(bench, folds), *(_network_row(recipe, bench, folds) for recipe in recipes)]
 
 

@@ -14,10 +14,13 @@ import tenseal.sealapi as seal
 
 from sotto.he.network.network import ModelRefused
 from sotto.he.network.program import Constant, Machine, Scales, UnitLayer, Value
-from sotto.he.network.schedule import Schedule, seal_context
+from sotto.he.network.schedule import Schedule, phases, seal_context
 from sotto.he.sealing import galois_elements, parms_ids
 
 Ciphertexts = list[seal.Ciphertext]
+
+#: Most bytes of encoded constants that a model may take.
+MAX_CONSTANT_BYTES = 1_500_000_000
 
 
 @dataclass(frozen=True, repr=False)
@@ -55,12 +58,18 @@ class Encoder:
 
 
 class Encoded:
-    """All constants of a program, encoded: made once when a model is loaded."""
+    """All constants of a program, encoded: made once when a model is loaded.  ``bytes``: what they take in memory."""
 
     def __init__(self, schedule: Schedule, program: Callable[[Scales], object]) -> None:
         """``program`` runs the program on the machine it is given.  Raises ModelRefused for what cannot be encoded."""
         scales = Scales(schedule)
         program(scales)
+        self.bytes = sum(8 * level * schedule.modulus.ring_degree for _, level in scales.constants.values())
+        if self.bytes > MAX_CONSTANT_BYTES:
+            raise ModelRefused(
+                f"its {len(scales.constants)} encoded diagonals would take {self.bytes / 1e9:.1f} GB of memory, at most"
+                f" {MAX_CONSTANT_BYTES / 1e9:.1f} GB are loaded: use fewer channels, narrower layers or a pooled head"
+            )
         encoder = Encoder(schedule)
         try:
             self.plaintexts: dict[Hashable, seal.Plaintext] = {
@@ -82,6 +91,7 @@ class CiphertextMachine(Machine[Ciphertexts]):
         self._encoder = Encoder(schedule)
         self._keys = keys
         self._ring_degree = schedule.modulus.ring_degree
+        self._monomials: dict[int, seal.Plaintext] = {}
 
     def _times(self, x: Value[Ciphertexts], constant: Constant) -> Ciphertexts:
         plaintext = self._plaintexts[constant.name]
@@ -121,6 +131,13 @@ class CiphertextMachine(Machine[Ciphertexts]):
 
     def _conjugate(self, x: Value[Ciphertexts]) -> Ciphertexts:
         return self._rotate(x, 0)
+
+    def _turn_phase(self, x: Value[Ciphertexts]) -> Ciphertexts:
+        monomial = self._monomials.get(x.level)
+        if monomial is None:
+            constant = Constant(None, phases(self._ring_degree // 2), 1.0)
+            monomial = self._monomials[x.level] = self._encoder.plaintext(constant, x.level)
+        return [self._into(self._evaluator.multiply_plain, c, monomial) for c in x.payload]
 
     def _relinearise(self, x: Value[Ciphertexts]) -> Ciphertexts:
         return [self._into(self._evaluator.relinearize, c, self._keys.relinearisation) for c in x.payload]

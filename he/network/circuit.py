@@ -138,7 +138,7 @@ def fold(network: PolynomialNetwork, ratios: Sequence[float] | None = None) -> C
         bias = layer.bias + constant * layer.weight.sum(axis=1)
         weight = layer.weight * (factor / ratio())
         if index < len(network.polynomials):
-            form = _monic(network.polynomials[index])
+            form = monic(network.polynomials[index])
             weight, bias = weight * form.rho, bias * form.rho + form.shift
             drift = [ratio() for _ in range(DEPTH[form.activation.degree])]
             activation, gain = _compensate(form.activation, drift)
@@ -150,7 +150,7 @@ def fold(network: PolynomialNetwork, ratios: Sequence[float] | None = None) -> C
 
 
 @dataclass(frozen=True)
-class _Monic:
+class Monic:
     """``p(z) = sign * (activation(rho z + shift) + constant)``."""
 
     rho: float
@@ -160,7 +160,8 @@ class _Monic:
     activation: Activation
 
 
-def _monic(coefficients: Sequence[float]) -> _Monic:
+def monic(coefficients: Sequence[float]) -> Monic:
+    """The form of the polynomial with these ``coefficients``, constant term first."""
     degree = len(coefficients) - 1
     sign = float(np.sign(coefficients[-1]))
     rho = float(abs(coefficients[-1]) ** (1 / degree))
@@ -168,14 +169,14 @@ def _monic(coefficients: Sequence[float]) -> _Monic:
     shift = float(scaled.coef[degree - 1] / degree)
     m = [float(c) for c in scaled(Polynomial([-shift, 1.0])).coef]
     if degree == 2:
-        return _Monic(rho, shift, sign, m[0], Activation(2))
+        return Monic(rho, shift, sign, m[0], Activation(2))
     if degree == 4:
         beta = m[2] / 2
-        return _Monic(rho, shift, sign, m[0] - beta * beta, Activation(4, beta=beta, linear=m[1]))
+        return Monic(rho, shift, sign, m[0] - beta * beta, Activation(4, beta=beta, linear=m[1]))
     beta, gamma = m[4] / 2, m[3] / 2
     quadratic, linear = m[2] - beta * beta, m[1] - 2 * beta * gamma
     constant = m[0] - gamma * gamma - quadratic * beta
-    return _Monic(rho, shift, sign, constant, Activation(6, beta, gamma, quadratic, linear))
+    return Monic(rho, shift, sign, constant, Activation(6, beta, gamma, quadratic, linear))
 
 
 def _compensate(activation: Activation, ratios: Sequence[float]) -> tuple[Activation, float]:

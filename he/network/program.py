@@ -84,6 +84,10 @@ class Machine(ABC, Generic[P]):
     def conjugate(self, x: Value[P]) -> Value[P]:
         return Value(self._conjugate(x), x.scale, x.level)
 
+    def turn_phase(self, x: Value[P]) -> Value[P]:
+        """``x`` times i in even slots and times -i in odd ones: a monomial, so exact and free of scale."""
+        return Value(self._turn_phase(x), x.scale, x.level)
+
     def relinearise(self, x: Value[P]) -> Value[P]:
         return Value(self._relinearise(x), x.scale, x.level)
 
@@ -124,6 +128,9 @@ class Machine(ABC, Generic[P]):
 
     @abstractmethod
     def _conjugate(self, x: Value[P]) -> P: ...
+
+    @abstractmethod
+    def _turn_phase(self, x: Value[P]) -> P: ...
 
     @abstractmethod
     def _relinearise(self, x: Value[P]) -> P: ...
@@ -199,11 +206,11 @@ def run(machine: Machine[P], layers: Sequence[Affine], activations: Sequence[Act
     x = machine.fresh(payload)
     counts = machine.schedule.rescales
     for index, activation in enumerate(activations):
-        x = _activate(machine, layers[index].apply(machine, x), activation, counts[index], index)
+        x = activate(machine, layers[index].apply(machine, x), activation, counts[index], index)
     return layers[-1].apply(machine, x)
 
 
-def _activate(machine: Machine[P], w: Value[P], activation: Activation, counts: Sequence[int], index: int) -> Value[P]:
+def activate(machine: Machine[P], w: Value[P], activation: Activation, counts: Sequence[int], index: int) -> Value[P]:
     """The folded forms of :mod:`sotto.he.network.circuit`; terms are added before the rescaling they share."""
     square = machine.square(w)
     if activation.degree == 2:
@@ -273,6 +280,7 @@ class Scales(Machine[None]):
     def _multiply(self, x: Value[None], y: Value[None]) -> None: ...
     def _rotate(self, x: Value[None], step: int) -> None: ...
     def _conjugate(self, x: Value[None]) -> None: ...
+    def _turn_phase(self, x: Value[None]) -> None: ...
     def _relinearise(self, x: Value[None]) -> None: ...
     def _rescale(self, x: Value[None], scale: float) -> None: ...
     def _drop(self, x: Value[None], level: int) -> None: ...

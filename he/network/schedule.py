@@ -12,6 +12,8 @@ import functools
 import math
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
 import tenseal.sealapi as seal
 
 from sotto.he.network.circuit import DEPTH
@@ -105,6 +107,11 @@ class Schedule:
     def answer_primes(self) -> int:
         """Primes left in an answer."""
         return self.modulus.top - sum(map(sum, self.rescales))
+
+
+def phases(slots: int) -> npt.NDArray[np.complex128]:
+    """What the monomial X^(N/2) is in each slot (slots,): slot j belongs to a root ζ^(3^j), and ζ^(N/2) is i."""
+    return np.where(np.arange(slots) % 2, -1j, 1j)
 
 
 def _serialised(raw: int) -> int:

@@ -15,7 +15,7 @@ from numpy.polynomial import Polynomial
 
 from sotto.he.network.network import Floats
 from sotto.he.network.program import Constant, Machine, UnitLayer, Value
-from sotto.he.network.schedule import Schedule
+from sotto.he.network.schedule import Schedule, phases
 from sotto.he.planning.ranges import polynomial_range
 
 _IDENTITY = Polynomial([0.0, 1.0])
@@ -86,12 +86,13 @@ class Intervals(Machine[Box]):
         a, b = x.payload, y.payload
         if a.low is b.low and a.high is b.high:  # of the same layer's output: still one polynomial
             return Box(a.low, a.high, a.p + b.p)
-        imaginary = None
+        imaginary = a.imaginary or b.imaginary
         if a.imaginary is not None and b.imaginary is not None:
             imaginary = a.imaginary[0] + b.imaginary[0], a.imaginary[1] + b.imaginary[1]
             if related:  # a value and its conjugate
                 imaginary = None
-        return Box(a.low + b.low, a.high + b.high, imaginary=imaginary)
+        (low, high), (least, largest) = a.bounds(), b.bounds()
+        return Box(low + least, high + largest, imaginary=imaginary)
 
     def _combine(self, x: Value[Box], layer: UnitLayer) -> Box:
         low, high = x.payload.bounds()
@@ -120,6 +121,13 @@ class Intervals(Machine[Box]):
         # Copies, so that adding them to the value itself is not taken for a polynomial of one variable.
         imaginary = None if box.imaginary is None else (-box.imaginary[1], -box.imaginary[0])
         return Box(box.low.copy(), box.high.copy(), box.p, imaginary)
+
+    def _turn_phase(self, x: Value[Box]) -> Box:
+        low, high = x.payload.bounds()
+        less, more = x.payload.imaginary or (np.zeros_like(low), np.zeros_like(low))
+        phase = phases(len(low)).imag
+        real, imaginary = _scaled((less, more), -phase), _scaled((low, high), phase)
+        return Box(*real, imaginary=imaginary)
 
     def _relinearise(self, x: Value[Box]) -> Box:
         return x.payload

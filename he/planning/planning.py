@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -38,6 +39,15 @@ _MAX_SCALE_BITS = 50
 _MIN_SPECIAL_BITS = 24
 _MAX_UNIT_NOISE = 5e-5  # what a layer may add to a value of order one
 _SIMULATED = 32  # calibration vectors whose slots are computed, those with the largest logits
+
+
+class Network(Protocol):
+    """What calibration needs of a network in the clear."""
+
+    @property
+    def inputs(self) -> int: ...
+
+    def logits(self, features: npt.ArrayLike) -> npt.NDArray[np.float64]: ...
 
 
 @dataclass(frozen=True)
@@ -118,7 +128,7 @@ def _calibrated(circuit: Circuit, features: npt.NDArray[np.float64] | None, slot
     return [Peak(peak.own * MARGIN, peak.other * MARGIN, peak.remaining) for peak in peaks]
 
 
-def calibration_features(network: PolynomialNetwork, calibration: npt.ArrayLike) -> npt.NDArray[np.float64]:
+def calibration_features(network: Network, calibration: npt.ArrayLike) -> npt.NDArray[np.float64]:
     """The calibration features in [-1, 1] whose logits are largest."""
     features = np.asarray(calibration, np.float64)
     if features.ndim != 2 or features.shape[1] != network.inputs or not len(features):

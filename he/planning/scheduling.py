@@ -22,7 +22,7 @@ from sotto.he.network.circuit import DEPTH, Circuit, ClearArithmetic, evaluate, 
 from sotto.he.network.network import ModelRefused, PolynomialNetwork
 from sotto.he.network.packing import Packing, pack
 from sotto.he.network.parameters import MAX_CHAIN_BITS, MAX_PRIME_BITS, ParametersRefused
-from sotto.he.network.program import Affine, Point, Scales, batched_layers, packed_layers, run
+from sotto.he.network.program import Affine, Machine, P, Point, Scales, Value, batched_layers, packed_layers, run
 from sotto.he.network.schedule import Modulus, Schedule
 from sotto.he.planning.flooding import required_precision
 from sotto.he.planning.intervals import Intervals, everything
@@ -34,7 +34,7 @@ MAX_HIDDEN_LAYERS = 6
 _SIMULATED = 4  # calibration vectors whose noise is estimated, those with the largest logits
 _MARGIN_OF_PRECISION = 1 / 25  # of the error accepted: below that no better scales are looked for
 _MOST_BITS_OF_SCALE = 48  # of the last layer's weights
-_SIGN_AND_NOISE = 2.0  # bits of the modulus above the largest value
+SIGN_AND_NOISE = 2.0  # bits of the modulus above the largest value
 _LARGEST_STEP = 4  # bits moved at once when a schedule is refined
 _HOPELESS = 50.0  # times the error accepted: beyond that none is refined
 _LEAST_SPECIAL_BITS = 28
@@ -63,6 +63,10 @@ class ScaledPlan:
     def layers(self) -> Sequence[Affine]:
         """The program's layers."""
         return _layers(self.circuit, self.packing, self.schedule)
+
+    def run(self, machine: Machine[P], payload: P) -> Value[P]:
+        """The program on a machine."""
+        return run(machine, self.layers, self.circuit.activations, payload)
 
 
 @dataclass(frozen=True)
@@ -153,7 +157,7 @@ def _best(
 
 
 @dataclass(frozen=True, repr=False)
-class _Peaks:
+class Peaks:
     """The magnitude at every point of the program, and of the logits."""
 
     magnitudes: tuple[float, ...]
@@ -162,7 +166,7 @@ class _Peaks:
 
 def _peaks(
     circuit: Circuit, packing: Packing | None, ring_degree: int, features: npt.NDArray[np.float64] | None
-) -> list[tuple[bool, _Peaks]]:
+) -> list[tuple[bool, Peaks]]:
     """The proved magnitudes and, with features, the calibrated ones.  They do not depend on scales."""
     schedule = _neutral(circuit, ring_degree)
     layers = _layers(circuit, packing, schedule)
@@ -170,13 +174,13 @@ def _peaks(
     count = circuit.weights[0].shape[0] if packing is None else packing.slots
     box = run(intervals, layers, circuit.activations, everything(count, paired=packing is not None)).payload
     largest = float(box.magnitude().max())
-    found = [(True, _Peaks(tuple(intervals.peaks), largest))]
+    found = [(True, Peaks(tuple(intervals.peaks), largest))]
     if features is not None:
         machine = SlotNoise(schedule, by_unit=packing is None)
         with np.errstate(over="ignore", invalid="ignore"):  # noise at scales of one is of no interest here
             run(machine, layers, circuit.activations, machine.encrypted(_inputs(packing, features)))
         magnitudes = tuple(peak * MARGIN for peak in machine.peaks)
-        found.append((False, _Peaks(magnitudes, MARGIN * float(np.abs(_logits(circuit, features)).max()))))
+        found.append((False, Peaks(magnitudes, MARGIN * float(np.abs(_logits(circuit, features)).max()))))
     return found
 
 
@@ -197,7 +201,7 @@ def _search(
     def error(schedule: Schedule, least: float) -> float:
         scales = Scales(schedule)
         run(scales, _layers(circuit, packing, schedule), circuit.activations, None)
-        if not _holds(scales.points, peaks, schedule):
+        if not holds(scales.points, peaks, schedule):
             return math.inf
         if _least_error(circuit, schedule, scales.points[-1]) > least * largest:
             return math.inf
@@ -213,7 +217,7 @@ def _search(
     if best is None:
         return None, math.inf
     if least > precision:
-        best = _refined(best, least, error)
+        best = refined(best, least, error)
     return best, _error(circuit, packing, best, sample, precision)
 
 
@@ -227,8 +231,10 @@ def _least_error(circuit: Circuit, schedule: Schedule, answer: Point) -> float:
     return DEVIATIONS * math.sqrt(n / 24 * (1 + 2 * n / 3)) / before * weights
 
 
-def _refined(schedule: Schedule, least: float, error: Callable[[Schedule, float], float]) -> Schedule:
-    """The schedule after bits have been moved, one place at a time, for as long as that lowers the error."""
+def refined(
+    schedule: Schedule, least: float, error: Callable[[Schedule, float], float], enough: float = 0.0
+) -> Schedule:
+    """The schedule after bits have been moved, one place at a time, while that lowers the error, down to ``enough``."""
     step = _LARGEST_STEP
     while step:
         improved = False
@@ -236,6 +242,8 @@ def _refined(schedule: Schedule, least: float, error: Callable[[Schedule, float]
             found = error(neighbour, least)
             if found < 0.99 * least:
                 schedule, least, improved = neighbour, found, True
+            if least <= enough:
+                return schedule
         if not improved:
             step //= 2
     return schedule
@@ -288,10 +296,11 @@ def _sizes(circuit: Circuit, sample: npt.NDArray[np.float64], precision: float) 
     return np.maximum(1, np.abs(_logits(circuit, sample)).max(axis=1) / LARGE_LOGIT)
 
 
-def _holds(points: Sequence[Point], peaks: Sequence[float], schedule: Schedule) -> bool:
+def holds(points: Sequence[Point], peaks: Sequence[float], schedule: Schedule) -> bool:
+    """Whether no point of a program outgrows its modulus."""
     bits = [schedule.modulus.bits(level) for level in range(schedule.modulus.top + 1)]
     return all(
-        math.log2(max(peak, 1.0)) + math.log2(point.scale) <= bits[point.level] - _SIGN_AND_NOISE
+        math.log2(max(peak, 1.0)) + math.log2(point.scale) <= bits[point.level] - SIGN_AND_NOISE
         for point, peak in zip(points, peaks, strict=True)
     )
 
@@ -322,7 +331,7 @@ def _weight_bits(
     Before an activation of degree p the scale is A, after it p A - R, R the bits its rescalings take from the result.
     That plus ``weight`` is A again when A = (R - weight) / (p - 1).
     """
-    room = shape.staying * last - _SIGN_AND_NOISE - 0.5 - math.log2(max(largest, 1.0))
+    room = shape.staying * last - SIGN_AND_NOISE - 0.5 - math.log2(max(largest, 1.0))
     if not circuit.activations:
         return _split(min(int(room), 50), ())
     before, after = [], []

@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from sotto.he.network.network import Floats
 from sotto.he.network.program import Constant, Machine, UnitLayer, Value
-from sotto.he.network.schedule import Schedule
+from sotto.he.network.schedule import Schedule, phases
 from sotto.he.planning.noise import SIGMA
 
 
@@ -99,6 +99,10 @@ class SlotNoise(Machine[NoisyUnits]):
     def _conjugate(self, x: Value[NoisyUnits]) -> NoisyUnits:
         v = x.payload
         return NoisyUnits(np.conj(v.values), v.variance + self._switched(x))
+
+    def _turn_phase(self, x: Value[NoisyUnits]) -> NoisyUnits:
+        v = x.payload
+        return NoisyUnits(v.values * phases(v.values.shape[-1]), v.variance, v.parts)
 
     def _relinearise(self, x: Value[NoisyUnits]) -> NoisyUnits:
         return NoisyUnits(x.payload.values, x.payload.variance + self._switched(x))

@@ -91,6 +91,36 @@ DEPINTO = Recipe(
     schedule=Schedule(epochs=200, batch=32, rate=1e-3, weight_decay=1e-2, average=0.99, patience=40),
 )
 
+FRAMES_POLYNOMIAL = Recipe(
+    name="frames-poly2",
+    architecture="frames",
+    features=_SPEECH_FRAMES,
+    arguments={"dropout": 0.3, "activation": "poly2", "anneal": 400},
+    schedule=FRAMES.schedule,
+    augmentation=Augmentation(),
+    normalisation="range",
+)
+"""FRAMES for encryption: squares for ReLU after two fifths of training, features in [-1, 1]."""
+
+FRAMES_POLYNOMIAL_QUICK = Recipe(
+    name="frames-poly2-quick",
+    architecture="frames",
+    features=_SPEECH_FRAMES,
+    arguments={"dropout": 0.3, "activation": "poly2", "anneal": 100},
+    schedule=FRAMES_QUICK.schedule,
+    augmentation=Augmentation(speeds=()),
+    normalisation="range",
+)
+
+DEPINTO_POLYNOMIAL = Recipe(
+    name="depinto-poly2",
+    architecture="depinto",
+    features=DEPINTO.features,
+    arguments={"dropout": 0.3, "activation": "poly2", "anneal": 600},
+    schedule=DEPINTO.schedule,
+    normalisation="range",
+)
+
 WAVE_PATCH = Recipe(
     name="wave-patch",
     architecture="wave-patch-cnn",
@@ -109,5 +139,14 @@ SPECTROGRAM_PATCH = Recipe(
     augmentation=Perturbation(shift=0.05, bands=1, band_width=12, moments=1, moment_width=0.12),
 )
 
-_ALL = (FRAMES, FRAMES_QUICK, DEPINTO, WAVE_PATCH, SPECTROGRAM_PATCH)
+_ALL = (
+    FRAMES,
+    FRAMES_QUICK,
+    FRAMES_POLYNOMIAL,
+    FRAMES_POLYNOMIAL_QUICK,
+    DEPINTO,
+    DEPINTO_POLYNOMIAL,
+    WAVE_PATCH,
+    SPECTROGRAM_PATCH,
+)
 RECIPES: dict[str, Recipe] = {recipe.name: recipe for recipe in _ALL}

@@ -4,25 +4,43 @@
   model from spoken language using deep neural networks and mel-frequency cepstral coefficients").
 * :class:`Frames`: three strided convolutions over 40 MFCC x 188 frames, then a pooled head.
 
-Every layer is one that secure computation handles (convolution, linear, batch norm, ReLU, pooling, flatten; no
-softmax), and both trace with ``torch.fx``. Bob owns the weights; the layer shapes are public.
+Both exist with ReLU and with polynomials of degree 2, 4 or 6, which are trained as
+:mod:`sotto.models.networks.annealed` says and which homomorphic encryption can evaluate. Every layer is one that secure
+computation handles (convolution, linear, batch norm, ReLU, pooling, flatten; no softmax), and both trace with
+``torch.fx``. Bob owns the weights; the layer shapes are public.
 """
+
+from typing import get_args
 
 import torch
 from torch import Tensor, nn
+
+from sotto.models.networks.annealed import AnnealedReLU
+from sotto.models.networks.mlp import Activation
 
 
 class Depinto(nn.Module):
     """40 time-averaged MFCC -> Conv1d 64@5 (pad 2) -> ReLU -> dropout -> Linear 2560 -> classes.
 
-    Input float32 (n, 1, 40) or (n, 40); output float32 (n, classes) logits.
+    Input float32 (n, 1, 40) or (n, 40); output float32 (n, classes) logits.  Before a polynomial in place of ReLU there
+    is a batch norm; it takes ``anneal`` training steps to become one.
     """
 
-    def __init__(self, classes: int = 8, *, coefficients: int = 40, dropout: float = 0.1) -> None:
+    def __init__(
+        self,
+        classes: int = 8,
+        *,
+        coefficients: int = 40,
+        dropout: float = 0.1,
+        activation: Activation = "relu",
+        anneal: int = 0,
+    ) -> None:
         super().__init__()
         self.coefficients = coefficients
         self.conv = nn.Conv1d(1, 64, kernel_size=5, padding=2)
-        self.relu = nn.ReLU()
+        self.relu = _activation(activation, anneal)
+        if activation != "relu":
+            self.relu = nn.Sequential(nn.BatchNorm1d(64), self.relu)
         self.dropout = nn.Dropout(dropout)
         self.flatten = nn.Flatten()
         self.linear = nn.Linear(64 * coefficients, classes)
@@ -38,15 +56,24 @@ class Frames(nn.Module):
 
     Time shrinks 188 -> 94 -> 47 -> 24; the head averages over time and maps 128 channels to the classes. Batch
     norm follows its convolution directly, so it folds into it. Input float32 (n, 40, 188); output float32
-    (n, classes) logits.
+    (n, classes) logits.  Polynomials in place of ReLU take ``anneal`` training steps to become so.
     """
 
-    def __init__(self, classes: int = 8, *, coefficients: int = 40, frames: int = 188, dropout: float = 0.5) -> None:
+    def __init__(
+        self,
+        classes: int = 8,
+        *,
+        coefficients: int = 40,
+        frames: int = 188,
+        dropout: float = 0.5,
+        activation: Activation = "relu",
+        anneal: int = 0,
+    ) -> None:
         super().__init__()
         self.trunk = nn.Sequential(
-            *_strided(coefficients, 64),
-            *_strided(64, 64),
-            *_strided(64, 128),
+            *_strided(coefficients, 64, _activation(activation, anneal)),
+            *_strided(64, 64, _activation(activation, anneal)),
+            *_strided(64, 128, _activation(activation, anneal)),
         )
         steps = frames
         for _ in range(3):
@@ -63,9 +90,15 @@ class Frames(nn.Module):
         return self.linear(self.dropout(self.flatten(self.pool(self.trunk(x)))))
 
 
-def _strided(inputs: int, outputs: int) -> tuple[nn.Module, nn.Module, nn.Module]:
+def _strided(inputs: int, outputs: int, activation: nn.Module) -> tuple[nn.Module, nn.Module, nn.Module]:
     return (
         nn.Conv1d(inputs, outputs, kernel_size=5, stride=2, padding=2),
         nn.BatchNorm1d(outputs),
-        nn.ReLU(),
+        activation,
     )
+
+
+def _activation(name: Activation, anneal: int) -> nn.Module:
+    if name not in get_args(Activation):
+        raise ValueError(f"activation is {name!r}; use one of {', '.join(get_args(Activation))}")
+    return nn.ReLU() if name == "relu" else AnnealedReLU(int(name.removeprefix("poly")), anneal)

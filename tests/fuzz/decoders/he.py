@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import cache, partial
-from typing import get_args
+from typing import Literal, get_args
 
 import msgspec
 import numpy as np
 import tenseal as ts
 import torch
+from torch import nn
 
 from sotto import he
 from sotto.he.evaluation.contexts import load_vector, public_context, public_material, secret_context
@@ -34,24 +35,30 @@ from sotto.he.wire import (
     Query,
     Ready,
     Reply,
+    TensorDescription,
     open_query,
 )
 from sotto.link import FrameError, Link, LinkError, decode, encode
 from sotto.models.networks.mlp import MLP
+from sotto.models.networks.polynomial import PolynomialReLU
 from tests.fuzz.decoders.decoder import Decoder, Decoders, Target, one_of
 from tests.fuzz.decoders.scripts import Party, honest, target_of
 
-_MODES: tuple[Mode, ...] = get_args(Mode)
+Kind = Mode | Literal["tensor"]  # mode packed with a convolution
+_KINDS: tuple[Kind, ...] = (*get_args(Mode), "tensor")
 _SMALL = Modulus(8192, (40, 40))
 _TENSEAL = Parameters(8192, (60,), 1, 40, 60)
 _STEPS = (1, 2)
 
 
 @cache
-def _bob(mode: Mode) -> he.Bob:
+def _bob(mode: Kind) -> he.Bob:
     """A Bob with a small network, its model loaded; sessions are begun anew."""
     with torch.random.fork_rng():
         torch.manual_seed(0)
+        if mode == "tensor":
+            layers = nn.Conv1d(1, 2, 3, padding=1), PolynomialReLU(2), nn.Flatten(), nn.Linear(12, 3)
+            return he.Bob(nn.Sequential(*layers), input_shape=(1, 6), timeout=20)
         module = MLP(6, (5, 4), 3, "poly2")
         module.train()
         for _ in range(10):
@@ -84,9 +91,11 @@ def _descriptions() -> Target:
             _ = described.parameters().parms_id
         else:
             seal_context(described.modulus())
+            if isinstance(described, TensorDescription):
+                described.layout.layout()
         _ = described.key_bytes
 
-    return Target([encode(Published(_bob(mode).description)) for mode in _MODES], read, messages=(Published,))
+    return Target([encode(Published(_bob(mode).description)) for mode in _KINDS], read, messages=(Published,))
 
 
 def _seal_keys() -> Target:
@@ -143,7 +152,7 @@ def _tenseal_vectors() -> Target:
     return Target(seeds, read)
 
 
-def _evaluated(mode: Mode) -> Target:
+def _evaluated(mode: Kind) -> Target:
     """A ciphertext that Bob loads and computes with."""
     bob = _bob(mode)
     secrets = make_secrets(bob.description, 1)
@@ -157,7 +166,7 @@ def _evaluated(mode: Mode) -> Target:
     return Target(seeds, read)
 
 
-def _decrypted(mode: Mode) -> Target:
+def _decrypted(mode: Kind) -> Target:
     """Answers that Alice loads and decrypts."""
     bob = _bob(mode)
     secrets = make_secrets(bob.description, 1)
@@ -177,7 +186,7 @@ def _decrypted(mode: Mode) -> Target:
     return Target([msgspec.msgpack.encode(replies), *replies], read)
 
 
-def _parties(mode: Mode) -> Mapping[str, Party]:
+def _parties(mode: Kind) -> Mapping[str, Party]:
     features = np.random.default_rng(0).uniform(-1, 1, (2, 6)).astype(np.float32)
 
     def alice(links: Mapping[str, Link]) -> None:
@@ -190,11 +199,11 @@ def _parties(mode: Mode) -> Mapping[str, Party]:
 
 
 @cache
-def _recorded(mode: Mode) -> dict[str, bytes]:
+def _recorded(mode: Kind) -> dict[str, bytes]:
     return honest(_parties(mode))
 
 
-def _session(mode: Mode, role: str) -> Target:
+def _session(mode: Kind, role: str) -> Target:
     target = target_of(role, _parties(mode), _recorded(mode), (LinkError,))
 
     def read(data: bytes) -> None:
@@ -207,6 +216,8 @@ def _session(mode: Mode, role: str) -> Target:
     return replace(target, decode=read)
 
 
+_SESSIONS: tuple[Kind, ...] = ("packed", "batched", "tensor")
+
 DECODERS: Decoders = {
     "he.small": Decoder("alice or bob", _small_messages),
     "he.description": Decoder("bob", _descriptions, growth_mb=512),
@@ -214,15 +225,15 @@ DECODERS: Decoders = {
     "he.ciphertext.seal": Decoder("alice or bob", _seal_ciphertexts, growth_mb=128),
     "he.keys.tenseal": Decoder("alice", _tenseal_keys, growth_mb=512),
     "he.ciphertext.tenseal": Decoder("alice or bob", _tenseal_vectors, growth_mb=128),
-    **{f"he.query.{mode}": Decoder("alice", partial(_evaluated, mode), growth_mb=256) for mode in _MODES},
-    **{f"he.answer.{mode}": Decoder("bob", partial(_decrypted, mode), growth_mb=128) for mode in _MODES},
+    **{f"he.query.{mode}": Decoder("alice", partial(_evaluated, mode), growth_mb=256) for mode in _KINDS},
+    **{f"he.answer.{mode}": Decoder("bob", partial(_decrypted, mode), growth_mb=128) for mode in _KINDS},
     **{
         f"he.session.{mode}.{role}": Decoder(
             "the other party",
             partial(_session, mode, role),
             growth_mb=768,
         )
-        for mode in ("packed", "batched")
+        for mode in _SESSIONS
         for role in ("alice", "bob")
     },
 }

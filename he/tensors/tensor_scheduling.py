@@ -1,0 +1,298 @@
+"""Choosing the ring, the primes and the scales for a network over tensors.
+
+As in :mod:`sotto.he.planning.scheduling`: shapes of the chain by the time of their key switchings, bounds proved or
+calibrated, precision estimated on the program itself.  Here a stage's input is rotated before weights are multiplied
+in, so that keys are switched at its small scale.  Scales are derived backwards from the answer, each stage's divided
+between its input and its weights so that the noise of both counts about the same.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from sotto.he.network.circuit import DEPTH
+from sotto.he.network.network import Floats, ModelRefused
+from sotto.he.network.parameters import MAX_CHAIN_BITS, MAX_PRIME_BITS, ParametersRefused
+from sotto.he.network.program import Machine, P, Scales, Value
+from sotto.he.network.schedule import Modulus, Schedule
+from sotto.he.planning.flooding import required_precision
+from sotto.he.planning.intervals import Box, Intervals
+from sotto.he.planning.noise import DEVIATIONS, LARGE_LOGIT
+from sotto.he.planning.planning import MARGIN, MAX_LOGIT_ERROR, calibration_features
+from sotto.he.planning.scheduling import MAX_HIDDEN_LAYERS, SIGN_AND_NOISE, Peaks, holds, refined
+from sotto.he.planning.slot_noise import SlotNoise
+from sotto.he.tensors.tensor_network import TensorCircuit, TensorNetwork, fold
+from sotto.he.tensors.tensor_packing import TensorPacking, pack_tensors
+from sotto.he.tensors.tensor_program import run_tensors, tensor_layers
+
+_SIMULATED = 2  # calibration vectors whose noise is estimated, those with the largest logits
+_TRIED = 3  # schedules of one shape whose noise is estimated
+_WORTH_REFINING = 8.0  # times the error accepted
+_STAYING_BITS = (60, 56, 52, 48, 44, 40)
+_GOING_BITS = range(60, 27, -2)
+_LEAST_SPECIAL_BITS = 28
+_MOST_BITS_OF_WEIGHTS = 44
+_LEAST_BITS_OF_WEIGHTS = 8
+_LEAST_SCALE_BITS = 18
+_LEANINGS = (4, 7, 10)  # bits that a value's scale has above its weights': rounding a ciphertext is the noisier
+
+
+@dataclass(frozen=True)
+class TensorPlan:
+    """A schedule for one network; the fields as in :class:`sotto.he.planning.scheduling.ScaledPlan`."""
+
+    circuit: TensorCircuit
+    packing: TensorPacking
+    schedule: Schedule
+    answer_scale: float
+    proved: bool
+    logit_bound: float
+    logit_error: float | None
+
+    def run(self, machine: Machine[P], payload: P) -> Value[P]:
+        """The program on a machine."""
+        layers = tensor_layers(self.packing, self.schedule)
+        return run_tensors(machine, layers, self.circuit.activations, payload)
+
+
+@dataclass(frozen=True)
+class _Shape:
+    """How many primes go after each product of each activation, and how many stay."""
+
+    rescales: tuple[tuple[int, ...], ...]
+    staying: int
+
+    @property
+    def top(self) -> int:
+        return sum(map(sum, self.rescales)) + self.staying
+
+
+@dataclass(frozen=True)
+class _Found:
+    """A schedule that holds ``peaks``, and its error."""
+
+    schedule: Schedule
+    error: float
+    proved: bool
+    peaks: Peaks
+
+
+def schedule_tensors(
+    network: TensorNetwork,
+    calibration: npt.ArrayLike | None = None,
+    *,
+    largest_ring: int = 16384,
+    flooding_bits: int = 0,
+) -> TensorPlan:
+    """Choose a schedule for ``network``; arguments and errors as for
+    :func:`sotto.he.planning.scheduling.schedule_for`."""
+    if len(network.stages) - 1 > MAX_HIDDEN_LAYERS:
+        raise ModelRefused(f"it has {len(network.stages) - 1} activations, at most {MAX_HIDDEN_LAYERS} are packed")
+    features = None
+    if calibration is not None:
+        given = np.asarray(calibration, np.float64)
+        features = calibration_features(network, given.reshape(len(given), -1) if given.ndim > 2 else given)
+    circuit = fold(network)
+    reasons: list[str] = []
+    for ring_degree in (n for n in MAX_CHAIN_BITS if n <= largest_ring):
+        try:
+            search = _Search(network, circuit, pack_tensors(circuit, ring_degree // 2), ring_degree, features)
+        except ModelRefused as error:
+            reasons.append(str(error))
+            continue
+        precision = required_precision(flooding_bits, ring_degree) if flooding_bits else MAX_LOGIT_ERROR
+        found = search.best(precision, reasons)
+        if found is not None:
+            return found
+    larger = [n for n in MAX_CHAIN_BITS if n > largest_ring]
+    advice = ["train it with smaller weights, fewer activations or lower degrees"]
+    if features is None:
+        advice.insert(0, "pass calibration features")
+    if larger:
+        advice.append(f"or allow largest_ring={larger[0]}")
+    raise ModelRefused(
+        f"no 128-bit parameters hold this model ({'; '.join(dict.fromkeys(reasons))}): {', '.join(advice)}"
+    )
+
+
+class _Search:
+    """One packing in one ring."""
+
+    def __init__(
+        self,
+        network: TensorNetwork,
+        circuit: TensorCircuit,
+        packing: TensorPacking,
+        ring_degree: int,
+        features: Floats | None,
+    ) -> None:
+        self._circuit, self._packing, self._ring_degree = circuit, packing, ring_degree
+        self._measured = features is not None
+        vectors = _corners(network.inputs) if features is None else features
+        self._sizes = np.maximum(1, np.abs(network.logits(vectors)).max(axis=1) / LARGE_LOGIT)[:_SIMULATED]
+        laid_out = np.stack([packing.grid.lay_out(vector, packing.slots) for vector in vectors])
+        self._sample = laid_out[:_SIMULATED]
+        self._peaks = [(True, self._proved())]
+        if features is not None:
+            self._peaks.append((False, self._calibrated(laid_out, float(np.abs(network.logits(features)).max()))))
+
+    def best(self, precision: float, reasons: list[str]) -> TensorPlan | None:
+        """The first schedule that holds all values and is precise enough, cheapest shapes first."""
+        if precision < MAX_LOGIT_ERROR:  # a flood is of one size, however large the logits are
+            self._sizes = np.ones(len(self._sizes))
+        found: list[_Found] = []
+        for shape, (proved, peaks), late in itertools.product(self._shapes(), self._peaks, (True, False)):
+            tried = self._search(shape, late, peaks, precision)
+            if tried is not None:
+                found.append(_Found(*tried, proved, peaks))
+                if found[-1].error <= precision:
+                    return self._plan(found[-1])
+        least = min(found, key=lambda each: each.error, default=None)
+        if least is not None and least.error <= _WORTH_REFINING * precision:
+            least = self._refined(least, precision)
+            if least.error <= precision:
+                return self._plan(least)
+        ring = f"ring degree {self._ring_degree}"
+        if least is not None:
+            reasons.append(f"logits would be off by {least.error:.2g} in {ring}, more than {precision:.2g}")
+        elif self._shapes():
+            reasons.append(f"logits up to {self._peaks[-1][1].logits:.2g}, or values on the way, overflow {ring}")
+        else:
+            reasons.append(f"its depth leaves no room in the chain of {ring}")
+        return None
+
+    def _plan(self, found: _Found) -> TensorPlan:
+        answer = self._run(Scales(found.schedule), found.schedule, None)
+        return TensorPlan(
+            self._circuit,
+            self._packing,
+            found.schedule,
+            answer.scale,
+            found.proved,
+            found.peaks.logits,
+            found.error if self._measured else None,
+        )
+
+    def _refined(self, found: _Found, precision: float) -> _Found:
+        def judged(schedule: Schedule, most: float) -> float:
+            return self._error(schedule) if self._fits(schedule, found.peaks) else math.inf
+
+        schedule = refined(found.schedule, found.error, judged, enough=precision)
+        return replace(found, schedule=schedule, error=self._error(schedule))
+
+    def _run(self, machine: Machine[P], schedule: Schedule, payload: P) -> Value[P]:
+        return run_tensors(machine, tensor_layers(self._packing, schedule), self._circuit.activations, payload)
+
+    def _neutral(self) -> Schedule:
+        rescales = tuple((0,) * DEPTH[activation.degree] for activation in self._circuit.activations)
+        return Schedule(Modulus(self._ring_degree, (60, 60)), rescales, 0, (0,) * len(self._circuit.stages), False)
+
+    def _proved(self) -> Peaks:
+        schedule = self._neutral()
+        machine = Intervals(schedule, by_unit=False)
+        box = self._run(machine, schedule, _everything(self._packing)).payload
+        return Peaks(tuple(machine.peaks), float(box.magnitude().max()))
+
+    def _calibrated(self, laid_out: npt.NDArray[np.complex128], largest: float) -> Peaks:
+        schedule = self._neutral()
+        machine = SlotNoise(schedule, by_unit=False)
+        with np.errstate(over="ignore", invalid="ignore"):  # noise at scales of one is of no interest here
+            self._run(machine, schedule, machine.encrypted(laid_out))
+        return Peaks(tuple(peak * MARGIN for peak in machine.peaks), MARGIN * largest)
+
+    def _search(self, shape: _Shape, late: bool, peaks: Peaks, precision: float) -> tuple[Schedule, float] | None:
+        """The most precise of a few schedules that hold ``peaks``, and its error."""
+        candidates = sorted(self._candidates(shape, late, peaks), key=_weakest, reverse=True)
+        best: tuple[Schedule, float] | None = None
+        for schedule in itertools.islice((c for c in candidates if self._fits(c, peaks)), _TRIED):
+            error = self._error(schedule)
+            if math.isfinite(error) and (best is None or error < best[1]):
+                best = schedule, error
+            if error <= precision:
+                break
+        return best
+
+    def _fits(self, schedule: Schedule, peaks: Peaks) -> bool:
+        scales = Scales(schedule)
+        self._run(scales, schedule, None)
+        return holds(scales.points, peaks.magnitudes, schedule)
+
+    def _error(self, schedule: Schedule) -> float:
+        """The error of a logit to expect on the sample."""
+        machine = SlotNoise(schedule, by_unit=False)
+        with np.errstate(over="ignore", invalid="ignore"):  # a candidate may be hopeless
+            noise = self._run(machine, schedule, machine.encrypted(self._sample)).payload
+        deviation = np.sqrt(np.broadcast_to(noise.variance, noise.values.shape)).max(axis=1)
+        return DEVIATIONS * float((deviation / self._sizes).max())
+
+    def _shapes(self) -> list[_Shape]:
+        """Every shape tried, by the time its key switchings take."""
+        depths = [DEPTH[activation.degree] for activation in self._circuit.activations]
+        shapes = [
+            _Shape(tuple((count,) * depth for count, depth in zip(counts, depths, strict=True)), staying)
+            for counts in itertools.product((1, 2), repeat=len(depths))
+            for staying in (1, 2)
+        ]
+        fitting = [s for s in shapes if 28 * s.top + _LEAST_SPECIAL_BITS <= MAX_CHAIN_BITS[self._ring_degree]]
+        return sorted(fitting, key=self._time)
+
+    def _time(self, shape: _Shape) -> float:
+        primes, time = shape.top, 0
+        for stage, counts in zip(self._packing.stages, (*shape.rescales, ()), strict=True):
+            time += len(stage.rotations) * primes * (primes + 1)
+            primes -= sum(counts)
+        return time
+
+    def _candidates(self, shape: _Shape, late: bool, peaks: Peaks) -> Iterator[Schedule]:
+        most, going = MAX_CHAIN_BITS[self._ring_degree], shape.top - shape.staying
+        for last, prime, leaning in itertools.product(_STAYING_BITS, _GOING_BITS, _LEANINGS):
+            special = min(MAX_PRIME_BITS, most - shape.staying * last - going * prime)
+            if special < max(_LEAST_SPECIAL_BITS, prime - 8):  # a smaller one makes key switching noisy
+                continue
+            bits = self._scales(shape, last, prime, leaning, peaks.logits)
+            if bits is None:
+                continue
+            try:
+                modulus = Modulus(self._ring_degree, (*(last,) * shape.staying, *(prime,) * going, special))
+                _ = modulus.primes
+            except ParametersRefused:
+                continue
+            yield Schedule(modulus, shape.rescales, bits[0], bits[1:], late)
+
+    def _scales(self, shape: _Shape, last: int, prime: int, leaning: int, largest: float) -> tuple[int, ...] | None:
+        """Bits of the input's scale and of each stage's weights, from the answer backwards; None for useless ones."""
+        room = shape.staying * last - SIGN_AND_NOISE - 0.5 - math.log2(max(largest, 1.0))
+        total, weights = int(room), []
+        for activation, counts in zip(reversed(self._circuit.activations), reversed(shape.rescales), strict=True):
+            weight = min((total - leaning) // 2, _MOST_BITS_OF_WEIGHTS)
+            weights.append(weight)
+            taken = prime * (sum(2 * count for count in counts[:-1]) + counts[-1])
+            total = (total - weight + taken) // activation.degree
+        weights.append(min((total - leaning) // 2, _MOST_BITS_OF_WEIGHTS))
+        features = min(total - weights[-1], 50)
+        if min(weights) < _LEAST_BITS_OF_WEIGHTS or features < _LEAST_SCALE_BITS:
+            return None
+        return (features, *reversed(weights))
+
+
+def _weakest(schedule: Schedule) -> float:
+    """The smallest weight scale, in bits: where a schedule will be noisiest.  Fewer bits of chain break ties."""
+    return min(schedule.weight_bits) - sum(schedule.modulus.chain) / 1e4
+
+
+def _everything(packing: TensorPacking) -> Box:
+    """Any example in [-1, 1], laid out."""
+    ones = packing.grid.lay_out(np.ones(math.prod(packing.grid.shape)), packing.slots)
+    real, imaginary = ones.real, ones.imag
+    return Box(-real, real, imaginary=(-imaginary, imaginary) if imaginary.any() else None)
+
+
+def _corners(inputs: int) -> Floats:
+    """Without calibration features: two corners of the cube."""
+    return np.stack([np.ones(inputs), np.where(np.arange(inputs) % 2, -1.0, 1.0)])
