@@ -110,7 +110,7 @@ def build(cell: Configuration, bench: Workbench) -> Experiment:
     )
 
 
-def _plan(cell: Cell, bench: Workbench) -> Plan:
+def _plan(cell: Configuration, bench: Workbench) -> Plan:
     """A batch costs the same however few it holds, so it answers all test clips at once after one query of one."""
     clips, mode = len(bench.split.test), cell.mode
     if cell.model == "frames-poly2":
