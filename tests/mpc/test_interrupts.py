@@ -151,7 +151,9 @@ def test_crypten_too(child, at):
         assert bob.ending()[0] == 3
 
 
-FILES = tuple(f"{mpc.__path__[0]}/{name}.py" for name in ("alice", "sessions", "masked_session", "malicious"))
+FILES = tuple(
+    f"{mpc.__path__[0]}/{name}.py" for name in ("alice", "modes", "protocols/masked_session", "protocols/malicious")
+)
 
 
 class Tracer:
