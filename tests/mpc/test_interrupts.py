@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import os
 import sys
 
 import malicious_parties
@@ -88,6 +89,19 @@ def test_bundles_fetched_ahead_are_gone_with_the_query(mode, party):
         assert not session._stock
         with pytest.raises(LinkError):
             trio.alice.provision(trio.link)
+
+
+@pytest.mark.parametrize("mode", TRIOS)
+def test_a_forked_process_does_not_use_its_parents_bundles(mode, monkeypatch):
+    """Parent and child would send two inputs under one mask."""
+    with TRIOS[mode](tiny(), (4,), timeout=2) as trio:
+        trio.alice.provision(trio.link)
+        seen = malicious_parties.observed(links_of(trio)["alice", "bob"])
+        pid = os.getpid()
+        monkeypatch.setattr(os, "getpid", lambda: pid + 1)
+        with pytest.raises(mpc.ProtocolError, match="forked process"):
+            trio.ask(EXAMPLE)
+        assert "input" not in [name for _, name, _ in seen]
 
 
 def test_the_session_is_dead_before_tags_are_told_and_alive_after_the_check(monkeypatch):
