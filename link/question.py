@@ -7,6 +7,7 @@ array of numbers, and in each paradigm a shape that does not fit.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -27,7 +28,9 @@ def as_numbers(
         given = np.asarray(features)
         if given.dtype.kind in "cSUmMV":
             raise TypeError
-        with np.errstate(over="ignore"):
+        if given.dtype.kind == "O":
+            given = np.array([_number(each) for each in given.ravel()]).reshape(given.shape)
+        with np.errstate(all="ignore"):  # a caller's np.seterr(all="raise") would tell of values
             values = given.astype(dtype, copy=False)
     except (TypeError, ValueError, RuntimeError):
         raise ValueError("the features are no array of numbers") from None
@@ -47,3 +50,11 @@ def as_numbers(
     if warnings:
         values = np.clip(np.where(np.isnan(values), dtype(0), values), -most, most)
     return values, tuple(warnings)
+
+
+def _number(value: Any) -> float:
+    """A Python number as a float, infinite where it is beyond every float."""
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf

@@ -2,8 +2,8 @@
 
 From the terms on, nothing that Bob, the dealer or the wire sees depends on her recordings or her answers: not which
 messages there are, their sizes or their order, nor how a session ends.  A recording that gives no features goes out as
-zeros, a label that is no class is shown, and she is told of both; whatever ends a session ends it by closing its links,
-without a word why.
+zeros, a label that is no class is shown, and she is told of both; whatever ends a session ends its links, and where a
+reason is told it is what the other side sent, or the kind of an error, never a value of hers.
 
 A session that failed is over; asking again means a new one, with new links, keys and randomness.  What was asked in a
 session that failed should not be asked again: where the other side can make it fail, each attempt is another query.

@@ -46,7 +46,11 @@ class Shown:
 def show(folder: Path) -> Shown:
     """What the certificate in a party's folder says.  Raises :class:`AuthorityError`."""
     path = folder / CERTIFICATE
-    certificate = read_certificate(path)
+    return shown(read_certificate(path), path)
+
+
+def shown(certificate: x509.Certificate, path: Path) -> Shown:
+    """What a certificate says that was read from ``path``.  Raises :class:`AuthorityError`."""
     name, role = names_of(certificate, f"{path}: is no certificate of 'sotto keys'")
     digest = certificate.fingerprint(hashes.SHA256()).hex()
     return Shown(name, role, certificate.not_valid_before_utc, certificate.not_valid_after_utc, digest, path)

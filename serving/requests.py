@@ -86,26 +86,44 @@ def read(path: Path) -> Requested:
     return Requested(name, role, key_files.fingerprint_of(public), path, public)
 
 
-def authority_in(source: Path) -> str:
-    """Fingerprint of the key of the authority that a folder from it names.  Raises :class:`AuthorityError`."""
-    path = source / AUTHORITY
-    return key_files.fingerprint_of(key_files.public_key_of(key_files.read_certificate(path), path))
+@dataclass(frozen=True)
+class Given:
+    """What a folder from an authority holds, read once: what is confirmed and checked is what is installed.
+
+    ``fingerprint``: of the authority's public key, as in :class:`Requested`.
+    """
+
+    source: Path
+    shown: Shown
+    fingerprint: str
+    certificate: x509.Certificate = field(repr=False)
+    authority: x509.Certificate = field(repr=False)
+
+
+def given(source: Path) -> Given:
+    """Read a folder that an authority sent back.  Raises :class:`AuthorityError`."""
+    certificate = key_files.read_certificate(source / CERTIFICATE)
+    authority = key_files.read_certificate(source / AUTHORITY)
+    fingerprint = key_files.fingerprint_of(key_files.public_key_of(authority, source / AUTHORITY))
+    return Given(source, key_files.shown(certificate, source / CERTIFICATE), fingerprint, certificate, authority)
 
 
 def trusted_in(folder: Path) -> str | None:
     """Fingerprint of the key of the authority that a party's folder trusts already."""
-    return authority_in(folder) if (folder / AUTHORITY).exists() else None
+    path = folder / AUTHORITY
+    if not path.exists():
+        return None
+    return key_files.fingerprint_of(key_files.public_key_of(key_files.read_certificate(path), path))
 
 
-def install(source: Path, folder: Path) -> Shown:
-    """Take the certificate and the authority in ``source`` over into ``folder``, which holds the key.
+def install(given: Given, folder: Path) -> Shown:
+    """Take the certificate and the authority of :func:`given` over into ``folder``, which holds the key.
 
     Nothing is written unless all fits: the certificate belongs to the key, has the name and role that were asked for,
     is valid now and issued by that authority, and the authority is the one that the folder trusts, where it trusts one.
     Raises :class:`AuthorityError`.
     """
-    shown, certificate = key_files.show(source), key_files.read_certificate(source / CERTIFICATE)
-    authority = key_files.read_certificate(source / AUTHORITY)
+    source, shown, certificate, authority = given.source, given.shown, given.certificate, given.authority
     wanted = expected_in(folder)
     if wanted is None:
         raise AuthorityError(f"{folder}: nothing was asked for here; 'sotto keys request' makes a key and a request")
@@ -115,7 +133,7 @@ def install(source: Path, folder: Path) -> Shown:
         )
     if key_files.public_key_of(certificate, shown.path) != key_files.read_key(folder / KEY).public_key():
         raise AuthorityError(f"{shown.path}: belongs to another key than {folder / KEY}: somebody changed the request")
-    if trusted_in(folder) not in (None, authority_in(source)):
+    if trusted_in(folder) not in (None, given.fingerprint):
         raise AuthorityError(
             f"{source / AUTHORITY}: is another authority than {folder / AUTHORITY}, which this party trusts; "
             "to change it, make a request in a new folder"

@@ -29,6 +29,7 @@ if TYPE_CHECKING:  # hosts and dealers load neither, nor the libraries behind th
 
 MOST_CLASSES = 1 << 10
 MOST_INPUTS = 1 << 22  # numbers in one example
+MOST_OVERLAP = 32  # of a feature's windows: memory and time are then at most a small multiple of the recording's
 MOST_BYTES = 4 << 20
 TERMS_FILE, FRONT_FILE = "terms.json", "front.json"
 
@@ -71,6 +72,10 @@ class FrontEnd(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             shape = spec.shape
         except (ValueError, TypeError, OverflowError) as error:
             raise TermsError(f"the front end cannot be used: {printable(str(error), 300)}") from None
+        if getattr(spec, "n_fft", 0) > MOST_OVERLAP * getattr(spec, "hop", 1):
+            raise TermsError(
+                f"the front end's windows overlap more than {MOST_OVERLAP} times: its cost would tell of a recording"
+            )
         if None in shape or math.prod(length or 0 for length in shape) > MOST_INPUTS:
             raise TermsError("the front end has no fixed size, or too large a one")
         return spec

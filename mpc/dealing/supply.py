@@ -1,7 +1,8 @@
 """The dealer's loop in our own modes: one program per session, one bundle per request, each number once.
 
 Bundles come from the dealer's stock (:mod:`sotto.mpc.dealing.stock`) where it has some for the session's terms, fresh
-ones otherwise.
+ones otherwise.  A pair of links takes one dealing from it: each set-up destroys what the one before left over, so a
+pair that set up again and again would empty the stock for everybody.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ class BundleSupply:
     def serve(self, alice: Link, bob: Link) -> None:
         """Serve until Alice closes her link.  Raises :class:`sotto.link.LinkError` after telling both parties why."""
         session: _Session | None = None
+        stock = self._stock
         try:
             while True:
                 limits = {"dealer.join": JOIN_BYTES} | ({"dealer.request": QUERY_BYTES} if session else {})
@@ -40,7 +42,7 @@ class BundleSupply:
                     if session:
                         session.close()
                     session = None
-                    session = self._join(payload, alice, bob)
+                    session, stock = self._join(payload, alice, bob, stock), None
                 elif session:
                     session.serve(decode(payload, Query).examples)
         except BaseException as error:
@@ -51,7 +53,7 @@ class BundleSupply:
             if session:
                 session.close()
 
-    def _join(self, payload: bytearray, alice: Link, bob: Link) -> _Session:
+    def _join(self, payload: bytearray, alice: Link, bob: Link, stock: Stock | None) -> _Session:
         require_party(payload, 0, self._mode)
         require_party(bob.receive("dealer.join", limit=JOIN_BYTES), 1, self._mode)
         terms = alice.receive("dealer.terms", limit=TERMS_BYTES)
@@ -62,7 +64,7 @@ class BundleSupply:
             program = compile_program(agreed.plan, agreed.ranges, agreed.reveal)
         except PlanError as error:
             raise FrameError(str(error)) from None
-        stocked = self._stock.claim(agreed, self._mode) if self._stock else None
+        stocked = stock.claim(agreed, self._mode) if stock else None
         try:
             secret = stocked.secret if stocked else secrets.token_bytes(SECRET_BYTES)
             return _Session(program, self._dealing(program, secret), stocked, alice, bob)

@@ -10,12 +10,13 @@ and for each query, ahead of it (offline):
     dealer -> both    dealer.bundle     the correlated randomness of one part
     Bob -> Alice      mpc.stocked       ready
 
-A bundle leaves the stock before its first use, so nothing is used twice.
+A bundle leaves the stock before its first use, and only in the process that fetched it, so nothing is used twice.
 """
 
 from __future__ import annotations
 
 import math
+import os
 from abc import ABC, abstractmethod
 from collections import defaultdict, deque
 from collections.abc import Iterable, Sequence
@@ -56,6 +57,7 @@ class MaskedSession(ABC):
         self.peer = peer
         self._dealer = dealer
         self._rank = rank
+        self._owner = os.getpid()
         self._stock: defaultdict[int, deque[deque[Evaluation]]] = defaultdict(deque)
         self._waiting = 0  # bytes of bundles in stock
         dcf.warm_up()  # no query waits for a compiler
@@ -168,6 +170,8 @@ class MaskedSession(ABC):
             prepared.popleft().run(None)
 
     def _take(self, examples: int) -> deque[Evaluation]:
+        if os.getpid() != self._owner:  # two inputs under one mask would show their difference
+            raise ProtocolError("a forked process has its parent's bundles: prepare on links of its own")
         if not self._stock[examples]:
             raise FrameError(f"nothing was prepared for a query of {examples} examples: provision first")
         self._waiting -= self._bytes(examples)

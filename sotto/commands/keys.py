@@ -116,11 +116,11 @@ def install(
 
     The first installation decides which authority this party trusts; later ones take certificates of that one alone.
     """
-    given, trusted = requests.authority_in(source), requests.trusted_in(folder)
-    if trusted != given:  # another one than is trusted is refused below
-        question = f"Does the authority say that its key is {given}?"
-        _require_same(given, fingerprint, question, f"{source}: the authority's key")
-    _show([requests.install(source, folder)], json=json)
+    given = requests.given(source)
+    if requests.trusted_in(folder) != given.fingerprint:  # another one than is trusted is refused below
+        question = f"Does the authority say that its key is {given.fingerprint}?"
+        _require_same(given.fingerprint, fingerprint, question, f"{source}: the authority's key")
+    _show([requests.install(given, folder)], json=json)
 
 
 @app.command()

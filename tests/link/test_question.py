@@ -46,6 +46,17 @@ def test_whatever_numpy_takes_is_taken(features):
     assert (values.dtype, values.shape, warnings) == (np.float32, (1, 2), ())
 
 
+@pytest.mark.parametrize("errors", ["warn", "raise"])
+@pytest.mark.parametrize("value", [10**400, -(10**400), 1e300, 1e-300, np.nan, np.inf])
+def test_no_value_is_an_error_whatever_numpy_is_told_to_raise(value, errors):
+    """Bob sees whether she asks: that must not depend on how large a number is, or on a setting of the caller's."""
+    for features in ([[value, 1]], np.array([[value, 1]], object)):
+        with np.errstate(all=errors):
+            values, _ = as_numbers(features)
+        assert np.isfinite(values).all()
+        assert values[0, 1] == 1
+
+
 @pytest.mark.parametrize("features", ["speech", [["1.5"]], [[1j]], [[1], [1, 2]], {"a": 1}, np.zeros(2, "M8[s]")])
 def test_what_is_no_array_of_numbers_is_refused(features):
     with pytest.raises(ValueError, match=r"^the features are no array of numbers$"):

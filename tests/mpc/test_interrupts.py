@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import os
 import sys
 
 import malicious_parties
@@ -90,6 +91,19 @@ def test_bundles_fetched_ahead_are_gone_with_the_query(mode, party):
             trio.alice.provision(trio.link)
 
 
+@pytest.mark.parametrize("mode", TRIOS)
+def test_a_forked_process_does_not_use_its_parents_bundles(mode, monkeypatch):
+    """Parent and child would send two inputs under one mask."""
+    with TRIOS[mode](tiny(), (4,), timeout=2) as trio:
+        trio.alice.provision(trio.link)
+        seen = malicious_parties.observed(links_of(trio)["alice", "bob"])
+        pid = os.getpid()
+        monkeypatch.setattr(os, "getpid", lambda: pid + 1)
+        with pytest.raises(mpc.ProtocolError, match="forked process"):
+            trio.ask(EXAMPLE)
+        assert "input" not in [name for _, name, _ in seen]
+
+
 def test_the_session_is_dead_before_tags_are_told_and_alive_after_the_check(monkeypatch):
     alive = []
     check, reveal = MaliciousEvaluation._check_openings, MaliciousEvaluation._reveal
@@ -151,7 +165,9 @@ def test_crypten_too(child, at):
         assert bob.ending()[0] == 3
 
 
-FILES = tuple(f"{mpc.__path__[0]}/{name}.py" for name in ("alice", "sessions", "masked_session", "malicious"))
+FILES = tuple(
+    f"{mpc.__path__[0]}/{name}.py" for name in ("alice", "modes", "protocols/masked_session", "protocols/malicious")
+)
 
 
 class Tracer:

@@ -34,7 +34,7 @@ def party(folder, ca, name, role):
     """A party's own folder, with a key that never was anywhere else."""
     asked = requests.make(folder / name, name, role)
     authority.sign(ca, requests.read(asked.path), role)
-    requests.install(ca / name, folder / name)
+    requests.install(requests.given(ca / name), folder / name)
     return folder / name
 
 
@@ -91,11 +91,11 @@ def test_renewal_keeps_the_key_and_goes_the_same_way(tmp_path, ca):
     key, before = (own / "key.pem").read_bytes(), key_files.show(own)
     asked = requests.make(own, "bob", "bob")
     authority.sign(ca, asked, "bob", days=500)
-    after = requests.install(ca / "bob", own)
+    after = requests.install(requests.given(ca / "bob"), own)
     assert after.ends > before.ends
     assert (own / "key.pem").read_bytes() == key
     authority.renew(ca, "bob", days=700)  # the authority may do so unasked: it holds the public key
-    assert requests.install(ca / "bob", own).ends > after.ends
+    assert requests.install(requests.given(ca / "bob"), own).ends > after.ends
     assert server_tls(own) is not None
 
 
@@ -128,7 +128,7 @@ def test_what_does_not_fit_is_not_installed(tmp_path, ca, there):
         authority.sign(ca, requests.make(tmp_path / "p", "bob", "alice"), "alice")
     else:
         authority.sign(ca, asked, "bob")
-        requests.install(ca / "bob", own)
+        requests.install(requests.given(ca / "bob"), own)
         other = tmp_path / "other"
         authority.found(other)
         authority.sign(other, asked, "bob")
@@ -138,8 +138,23 @@ def test_what_does_not_fit_is_not_installed(tmp_path, ca, there):
             shutil.copy(other / "bob" / "certificate.pem", ca / "bob" / "certificate.pem")
     before = {path.name: path.read_bytes() for path in own.iterdir()}
     with pytest.raises(AuthorityError, match=r"another key|was asked for|another authority|was not issued"):
-        requests.install(ca / "bob", own)
+        requests.install(requests.given(ca / "bob"), own)
     assert {path.name: path.read_bytes() for path in own.iterdir()} == before
+
+
+def test_what_was_read_and_confirmed_is_installed_though_the_folder_changes(tmp_path, ca):
+    """Whoever can write into the folder must not swap the authority between the question and the installation."""
+    asked = requests.make(tmp_path / "own", "bob", "bob")
+    authority.found(tmp_path / "other")
+    authority.sign(ca, asked, "bob")
+    authority.sign(tmp_path / "other", asked, "bob")
+    given = requests.given(ca / "bob")
+    for name in ("authority.pem", "certificate.pem"):
+        shutil.copy(tmp_path / "other" / "bob" / name, ca / "bob" / name)
+    requests.install(given, tmp_path / "own")
+    assert requests.trusted_in(tmp_path / "own") == given.fingerprint == authority.fingerprint(ca)
+    with pytest.raises(AuthorityError, match="another authority"):
+        requests.install(requests.given(ca / "bob"), tmp_path / "own")
 
 
 def test_a_certificate_that_is_over_is_not_installed(tmp_path, ca, monkeypatch):
@@ -149,13 +164,13 @@ def test_a_certificate_that_is_over_is_not_installed(tmp_path, ca, monkeypatch):
         patched.setattr(key_files, "now", lambda: long_ago)
         authority.sign(ca, asked, "bob", days=1)
     with pytest.raises(AuthorityError, match="not now"):
-        requests.install(ca / "bob", tmp_path / "own")
+        requests.install(requests.given(ca / "bob"), tmp_path / "own")
 
 
 def test_nothing_is_installed_where_nothing_was_asked_for(tmp_path, ca):
     party(tmp_path, ca, "bob", "bob")
     with pytest.raises(AuthorityError, match="nothing was asked for"):
-        requests.install(ca / "bob", tmp_path / "empty")
+        requests.install(requests.given(ca / "bob"), tmp_path / "empty")
 
 
 def test_a_party_cannot_sign_for_others(tmp_path, ca):

@@ -127,6 +127,7 @@ def test_the_directions_of_hashing_are_a_front_end(monkeypatch):
         {},
         {**MFCC(40, frames=188).to_record(), "frames": 1 << 20},
         {**MFCC(40, frames=188).to_record(), "frames": None},
+        {**MFCC(40, frames=188).to_record(), "n_fft": 1 << 16, "hop": 1},  # minutes, or tens of GiB, by what was said
     ],
 )
 def test_front_ends_that_bob_makes_up_are_refused(record):

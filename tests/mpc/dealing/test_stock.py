@@ -309,12 +309,18 @@ def examples(n, seed=0):
     return np.random.default_rng(seed).normal(size=(n, 4)).astype(np.float32)
 
 
+def dealt(stock, mode):
+    """New links of Alice and Bob to a dealer who has the stock, and his thread."""
+    (alice_link, for_alice), (bob_link, for_bob) = pair(timeout=20), pair(timeout=20)
+    dealer = threading.Thread(target=mpc.Dealer(mode=mode, stock=stock).serve, args=(for_alice, for_bob))
+    dealer.start()
+    return alice_link, bob_link, dealer
+
+
 @pytest.mark.parametrize("mode", ["semi-honest", "malicious"])
 def test_a_session_uses_the_stock_first_and_fresh_bundles_then(stock, terms, mode):
     stock.fill(terms, mode, count=2)
     stock.fill(terms, mode, count=2)
-    alice_link, for_alice = pair(timeout=20)
-    bob_link, for_bob = pair(timeout=20)
     left = []
     dealing = stock.claim
 
@@ -323,8 +329,7 @@ def test_a_session_uses_the_stock_first_and_fresh_bundles_then(stock, terms, mod
         return left[-1]
 
     stock.claim = claim
-    dealer = threading.Thread(target=mpc.Dealer(mode=mode, stock=stock).serve, args=(for_alice, for_bob))
-    dealer.start()
+    alice_link, bob_link, dealer = dealt(stock, mode)
     x = examples(3)
     parties = Parties(alice_link, bob_link, mode)
     for _ in range(4):
@@ -334,8 +339,18 @@ def test_a_session_uses_the_stock_first_and_fresh_bundles_then(stock, terms, mod
     assert len(left) == 1
     assert everything(left[0]) == []
     assert stock.ready(terms, mode) == 1
-    parties = Parties(alice_link, bob_link, mode)  # another session: the first one's dealing is gone
+    parties = Parties(alice_link, bob_link, mode)  # another session over the same links to the dealer
     assert (parties.ask(x[:1]) == classes(x[:1])).all()
+    assert len(left) == 1, "a pair that sets up again and again would empty the stock"
+    assert stock.ready(terms, mode) == 1
+    assert not folders(stock, "used")
+    parties.close()
+    alice_link.close()
+    dealer.join(timeout=20)
+    alice_link, bob_link, dealer = dealt(stock, mode)  # new links: the next dealing
+    parties = Parties(alice_link, bob_link, mode)
+    assert (parties.ask(x[:1]) == classes(x[:1])).all()
+    assert len(left) == 2
     assert len(folders(stock, "used")) == 1
     parties.close()
     alice_link.close()
