@@ -316,7 +316,7 @@ def test_oversized_queries_and_missing_keys_are_refused(carried):
     assert len(carried.query(features(1)[0])) <= limit
 
 
-def test_a_tampered_answer_is_refused(carried):
+def test_a_tampered_answer_is_told_to_alice_alone(carried):
     """A Bob who answers with other slots than the layout has is noticed, as an overflow would be."""
     alice_link, bob_link = pair()
 
@@ -344,9 +344,9 @@ def test_a_tampered_answer_is_refused(carried):
 
     thread = threading.Thread(target=cheat, daemon=True)
     thread.start()
-    with pytest.raises(FrameError, match=r"contradicts itself|exceeds the bound"):
-        Alice(timeout=60).ask(features(1), alice_link)
+    answer = Alice(timeout=60).ask(features(1), alice_link)
     thread.join(30)
+    assert any("contradict" in each or "bound" in each for each in answer.warnings)
 
 
 def test_the_memory_of_encoded_weights_is_known_and_bounded(carried, monkeypatch):
