@@ -95,7 +95,7 @@ def _keyed(model: str, mode: str, bench: Workbench, bob: Path, alice: Path) -> F
     emotion = emotion_model(recipe, bench)
     key = keyed.generate_key(mode, int(str(recipe.arguments["block_size"])), dimension)
     keyed.save_key(alice / KEY_FILE, key)
-    keyed.save_encrypted_model(bob / MODEL_FILE, emotion.module, key, emotion.record)
+    keyed.save_encrypted_model(bob / MODEL_FILE, emotion.module, key, emotion.record, example=emotion.example)
     return FrontEnd.of(emotion.record)
 
 

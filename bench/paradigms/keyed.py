@@ -78,7 +78,7 @@ def build(cell: Cell, bench: Workbench) -> Experiment:
     key_file = bench.folder / f"{cell.model}-{key.kind}.key"
     model_file = bench.folder / f"{cell.model}-{key.kind}.safetensors"
     keyed.save_key(key_file, key)
-    keyed.save_encrypted_model(model_file, emotion.module, key, emotion.record)
+    keyed.save_encrypted_model(model_file, emotion.module, key, emotion.record, example=emotion.example)
     return Experiment(
         cell=cell,
         parts=_parts(key_file, model_file, "class"),
@@ -103,7 +103,7 @@ def build(cell: Cell, bench: Workbench) -> Experiment:
 
 def _with_wrong_keys(key: keyed.Key, emotion: EmotionModel, bench: Workbench) -> float:
     """Mean accuracy of the encrypted model on queries encrypted under other keys of the same type and size."""
-    encrypted = keyed.encrypt_model(emotion.module, key)
+    encrypted = keyed.encrypt_model(emotion.module, key, example=emotion.example)
     queries = torch.from_numpy(bench.part(emotion.queries, "test"))
     truth = bench.part(bench.targets, "test")
     accuracies = []

@@ -47,7 +47,7 @@ def run(request: Request) -> list[Row]:
 
 def _key_error(task: SpeechTask, kind: str) -> float:
     key = keyed.generate_key(kind, task.block_size, task.dimension)
-    encrypted = keyed.encrypt_model(task.module, key)
+    encrypted = keyed.encrypt_model(task.module, key, example=task.inputs[:1])
     if not isinstance(encrypted, SpeakerEmbedding):
         raise TypeError("the verifier is a speaker embedding")
     return float(np.abs(key_from_filterbank(encrypted) - key.matrix()).max())
