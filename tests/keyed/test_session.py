@@ -9,8 +9,20 @@ import pytest
 import torch
 
 from sotto.keyed import KEY_TYPES, Alice, Bob, Key, encrypt, encrypt_model, generate_key, save_encrypted_model, save_key
-from sotto.keyed.messages import HELLO, MOST_CLASSES, MOST_REPLY, QUERY, READY, REPLY, Hello, Query, Reply
-from sotto.link import Array, FrameError, Link, LinkClosed, PeerError, connect, decode, encode, listen, pair
+from sotto.keyed.messages import HELLO, MOST_REPLY, QUERY, READY, REPLY, Hello, Query, Reply
+from sotto.link import (
+    MOST_CLASSES,
+    Array,
+    FrameError,
+    Link,
+    LinkClosed,
+    PeerError,
+    connect,
+    decode,
+    encode,
+    listen,
+    pair,
+)
 from sotto.models import ModelRecord
 from sotto.models.learning.training import predict
 from sotto.models.networks.patch_cnn import SpectrogramPatchCNN, WavePatchCNN

@@ -33,7 +33,6 @@ PACKAGES = ("adversarial", "hashing", "he", "keyed", "link", "mpc", "serving")
 #: Attacks are the experimenter's, who knows everything; these are of everybody's.
 PUBLIC = {
     "sotto.adversarial.messages.Query": "an Array, which shows its shape",
-    "sotto.adversarial.messages.Reply": "Arrays",
     "sotto.adversarial.learning.pool.Pool": "the trainer's corpus",
     "sotto.adversarial.sounds.segments.Events": "the trainer's corpus",
     "sotto.adversarial.sounds.segments.Segments": "the trainer's corpus",
@@ -43,7 +42,7 @@ PUBLIC = {
     "sotto.he.wire.Query": "ciphertexts",
     "sotto.he.wire.Reply": "a ciphertext",
     "sotto.keyed.messages.Query": "an Array",
-    "sotto.keyed.messages.Reply": "Arrays",
+    "sotto.link.answer.Reply": "Arrays",
     "sotto.link.answer.Answer": "what was asked for",
     "sotto.serving.terms.FrontEnd": "published",
     "sotto.serving.terms.Statistics": "published",
