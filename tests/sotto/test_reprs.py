@@ -28,7 +28,7 @@ from sotto.models.networks.mlp import MLP
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "mpc"))
 
-PACKAGES = ("adversarial", "hashing", "he", "keyed", "link", "mpc", "serving")
+PACKAGES = [f"sotto.{name}" for name in ("adversarial", "hashing", "he", "keyed", "link", "mpc", "serving")]
 
 #: Attacks are the experimenter's, who knows everything; these are of everybody's.
 PUBLIC = {
@@ -95,7 +95,7 @@ def within(thing, seen):
     if isinstance(thing, (list, tuple, dict)):
         for each in thing.values() if isinstance(thing, dict) else thing:
             within(each, seen)
-    elif type(thing).__module__.partition(".")[0] in PACKAGES:
+    elif type(thing).__module__.startswith("sotto."):
         names = [*getattr(thing, "__struct_fields__", ()), *getattr(thing, "__dict__", {})]
         for name in names:
             within(getattr(thing, name), seen)
@@ -104,9 +104,7 @@ def within(thing, seen):
 def reprs(thing):
     seen = {}
     within(thing, seen)
-    return {
-        type(each).__name__: repr(each) for each in seen.values() if type(each).__module__.partition(".")[0] in PACKAGES
-    }
+    return {type(each).__name__: repr(each) for each in seen.values() if type(each).__module__.startswith("sotto.")}
 
 
 def assert_silent(thing, *expected):
