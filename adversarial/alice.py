@@ -7,7 +7,6 @@ whatever else an attacker can read in it (:mod:`sotto.adversarial.attacks`).
 
 from __future__ import annotations
 
-import weakref
 from pathlib import Path
 
 import numpy as np
@@ -15,27 +14,14 @@ import numpy.typing as npt
 import torch
 
 from sotto.adversarial.errors import WrongShapeError
-from sotto.adversarial.messages import (
-    HELLO,
-    MOST_CLASSES,
-    MOST_HELLO,
-    QUERY,
-    READY,
-    REPLY,
-    VERSION,
-    Hello,
-    Query,
-    Ready,
-    Reply,
-    Reveal,
-)
+from sotto.adversarial.messages import TRIP, VERSION, Hello, Query, Ready
 from sotto.adversarial.model_file import load_sensor
 from sotto.adversarial.sensor.fingerprint import fingerprint
 from sotto.adversarial.sensor.sensor import Sensor
-from sotto.link import Answer, Array, FrameError, Link, as_numbers, decode, encode, transaction
+from sotto.link import MOST_CLASSES, Answer, Array, FrameError, Link, Reply, Reveal, RoundTripAlice, as_numbers
 
 
-class Alice:
+class Alice(RoundTripAlice[Hello, Ready, Query, Reply]):
     """The side that hears.
 
     Args:
@@ -45,34 +31,22 @@ class Alice:
     """
 
     def __init__(self, sensor: Sensor | str | Path, *, reveal: Reveal = "class", batch: int = 32) -> None:
-        if reveal not in ("class", "logits"):
-            raise ValueError(f"reveal is 'class' or 'logits', not {reveal!r}")
+        super().__init__(TRIP, reveal)
         if batch < 1:
             raise ValueError("a batch holds at least one segment")
         self._sensor = (sensor if isinstance(sensor, Sensor) else load_sensor(sensor)[0]).eval()
         self._fingerprint = fingerprint(self._sensor)
-        self._reveal: Reveal = reveal
         self._batch = batch
-        self._prepared: weakref.WeakKeyDictionary[Link, Ready] = weakref.WeakKeyDictionary()
 
     def __repr__(self) -> str:
         return f"<Alice with sensor {self._fingerprint[:16]}>"
 
-    def prepare(self, link: Link) -> None:
-        """Once per link: make sure that Bob's classifier is for this sensor, before anything of the sound leaves.
+    def _hello(self) -> Hello:
+        return Hello(VERSION, self._fingerprint, self._sensor.dimensions)
 
-        Raises:
-            PeerError: Bob's classifier is for another sensor.
-        """
-        if link in self._prepared:
-            return
-        with transaction(link):
-            link.send(HELLO, encode(Hello(VERSION, self._fingerprint, self._sensor.dimensions)))
-            received = link.receive(READY, limit=MOST_HELLO)
-        ready = decode(received, Ready)
+    def _accept(self, ready: Ready) -> None:
         if not 1 <= ready.classes <= MOST_CLASSES:
             raise FrameError("the peer's classifier has an impossible number of classes")
-        self._prepared[link] = ready
 
     def represent(self, features: npt.ArrayLike) -> npt.NDArray[np.float16]:
         """What leaves: representations (n, dimension) float16 of segments (n, samples), finite in any case.
@@ -84,10 +58,7 @@ class Alice:
 
     def _represented(self, features: npt.ArrayLike) -> tuple[npt.NDArray[np.float16], tuple[str, ...]]:
         """The same, and warnings about values that are not finite or do not fit float16, which were replaced."""
-        try:
-            heard, warnings = as_numbers(features)
-        except ValueError as error:
-            raise WrongShapeError(str(error)) from None
+        heard, warnings = as_numbers(features, error=WrongShapeError)
         if heard.ndim != 2 or not len(heard):
             raise WrongShapeError(f"features are a batch of segments (n, samples), not {heard.shape}")
         segments = torch.from_numpy(heard.copy())
@@ -113,20 +84,6 @@ class Alice:
             FrameError: Bob's answer does not fit the question.  LinkError: the link failed.
         """
         z, warnings = self._represented(features)
-        self.prepare(link)
-        n, classes = len(z), self._prepared[link].classes
-        with transaction(link):
-            link.send(QUERY, encode(Query(Array.of(z), self._reveal)))
-            reply = link.receive(REPLY, limit=4096 + n * (8 + 4 * classes))
-        return self._checked(decode(reply, Reply), n, classes).warned(*warnings)
-
-    def _checked(self, reply: Reply, n: int, classes: int) -> Answer:
-        labels = reply.labels.numpy(dtype=np.int64, shape=(n,))
-        if (reply.scores is None) != (self._reveal == "class"):
-            raise FrameError("the peer's reply does not hold what was asked for: both sides need the same release")
-        scores = None if reply.scores is None else reply.scores.numpy(dtype=np.float32, shape=(n, classes))
-        if scores is not None and not np.isfinite(scores).all():
-            raise FrameError("the peer's scores are not finite numbers")
-        if labels.min() < 0 or labels.max() >= classes:
-            raise FrameError("the peer's reply names classes that are none")
-        return Answer(labels, scores)
+        classes = self._greeted(link).classes
+        query, limit = Query(Array.of(z), self._reveal), 4096 + len(z) * (8 + 4 * classes)
+        return self._answer(query, link, count=len(z), classes=classes, limit=limit, warnings=warnings)

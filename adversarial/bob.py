@@ -13,27 +13,14 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from sotto.adversarial.messages import (
-    HELLO,
-    MOST_HELLO,
-    MOST_QUERY,
-    QUERY,
-    READY,
-    REPLY,
-    VERSION,
-    Hello,
-    Query,
-    Ready,
-    Reply,
-    Reveal,
-)
+from sotto.adversarial.messages import MOST_QUERY, TRIP, VERSION, Hello, Query, Ready
 from sotto.adversarial.model_file import load_classifier
 from sotto.adversarial.sensor.classifier import Classifier
 from sotto.adversarial.sensor.fingerprint import sensor_named_by
-from sotto.link import Array, FrameError, Link, RoundTrip, decode, encode
+from sotto.link import FrameError, Reply, Reveal, RoundTripBob, require_revealed
 
 
-class Bob:
+class Bob(RoundTripBob[Hello, Ready, Query, Reply]):
     """The side that names the event.
 
     Args:
@@ -47,39 +34,16 @@ class Bob:
     def __init__(
         self, classifier: Classifier | str | Path, *, sensor: str | None = None, reveal: Reveal = "class"
     ) -> None:
-        if reveal not in ("class", "logits"):
-            raise ValueError(f"reveal is 'class' or 'logits', not {reveal!r}")
+        super().__init__(TRIP, reveal, MOST_QUERY)
         if not isinstance(classifier, Classifier):
             classifier, record = load_classifier(classifier)
             sensor = sensor_named_by(record)
         self._classifier = classifier.eval()
         self._dimension, self._classes = classifier.linear.in_features, classifier.linear.out_features
         self._sensor = sensor
-        self._reveal: Reveal = reveal
-        self._trip = RoundTrip(
-            hello=(HELLO, MOST_HELLO),
-            ready=READY,
-            query=(QUERY, MOST_QUERY),
-            reply=REPLY,
-            greet=lambda payload: encode(self._greet(decode(payload, Hello))),
-            answer=lambda payload: encode(self._reply(decode(payload, Query))),
-        )
 
     def __repr__(self) -> str:
         return f"<Bob with a classifier of {self._classes} events>"
-
-    def answer(self, link: Link) -> bool:
-        """Greet Alice if she has not been greeted, and answer one query; False when she closed before a query.
-
-        Raises:
-            FrameError: she sent something that is no query for this classifier; she has been told.
-        """
-        return self._trip.serve_one(link)
-
-    def serve(self, link: Link) -> None:
-        """Answer until Alice closes."""
-        while self.answer(link):
-            pass
 
     def _greet(self, hello: Hello) -> Ready:
         if hello.dimension != self._dimension:
@@ -88,13 +52,11 @@ class Bob:
             raise FrameError("this classifier is for another sensor: ask its owner for the sensor that belongs to it")
         return Ready(VERSION, self._classes)
 
-    def _reply(self, query: Query) -> Reply:
-        if query.reveal == "logits" and self._reveal == "class":
-            raise FrameError("this peer reveals classes only: ask with reveal='class'")
+    def _reply(self, query: Query, hello: Hello) -> Reply:
+        require_revealed(query.reveal, self._reveal)
         z = query.z.numpy(dtype=np.float16, shape=(None, self._dimension))
         if not len(z) or not np.isfinite(z).all():
             raise FrameError("a query is a batch of finite representations with at least one of them")
         with torch.inference_mode():
             logits: npt.NDArray[np.float32] = self._classifier(torch.from_numpy(z.astype(np.float32))).numpy()
-        labels = Array.of(logits.argmax(1).astype(np.int64))
-        return Reply(labels, Array.of(logits) if query.reveal == "logits" else None)
+        return Reply.of(logits, query.reveal)

@@ -13,9 +13,6 @@ import hashlib
 import json
 import logging
 import os
-import secrets
-import shutil
-import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -24,9 +21,9 @@ import platformdirs
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
+from sotto.link.storage import remove_stale_partials, write_whole
+
 _log = logging.getLogger("sotto")
-_TEMPORARY = ".partial-"
-_STALE_SECONDS = 24 * 3600.0
 
 
 def root() -> Path:
@@ -39,23 +36,6 @@ def key_of(record: Mapping[str, object]) -> str:
     """A name for everything in `record`, which must be plain JSON: 32 hex digits."""
     text = json.dumps(record, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
-
-
-def partial_path(target: Path) -> Path:
-    """A fresh name beside `target` to write to before moving it into place (same folder, so the move is atomic)."""
-    return target.with_name(f"{target.name}{_TEMPORARY}{os.getpid()}-{secrets.token_hex(4)}")
-
-
-def remove_stale_partials(folder: Path) -> None:
-    """Remove from `folder` what `partial_path` named and a killed process left there more than a day ago."""
-    for partial in folder.glob(f"*{_TEMPORARY}*"):
-        with contextlib.suppress(OSError):
-            if time.time() - partial.stat().st_mtime < _STALE_SECONDS:
-                continue
-            if partial.is_dir():
-                shutil.rmtree(partial)
-            else:
-                partial.unlink()
 
 
 class ArrayCache:
@@ -93,17 +73,13 @@ class ArrayCache:
         if not self._writable:
             return
         path = self.path(key)
-        partial = partial_path(path)
         content = save({"array": np.ascontiguousarray(array)}, {"key": key, "digest": _digest(array)})
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            partial.write_bytes(content)
-            partial.replace(path)
+            write_whole(path, content)
         except OSError as error:
             self._writable = False
             _log.warning("cache: cannot write to %s (%s); going on without it", self.folder, error.strerror or error)
-            with contextlib.suppress(OSError):
-                partial.unlink()
 
     def sweep(self) -> None:
         """Remove what killed processes left half written more than a day ago."""

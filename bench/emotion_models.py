@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from sotto.audio import Clip, read
 from sotto.audio.features import FeatureSpec
@@ -33,6 +34,11 @@ class EmotionModel:
     spec: FeatureSpec
     path: Path
     queries: npt.NDArray[np.float32]
+
+    @property
+    def example(self) -> Tensor:
+        """One of the queries, on which an encrypted model has to agree with the plain one."""
+        return torch.from_numpy(self.queries[:1])
 
     def query(self, clip: Clip) -> npt.NDArray[np.float32]:
         """One clip as the network takes it (1, …) float32."""

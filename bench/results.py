@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import secrets
 from collections.abc import Iterable, Sequence
 from functools import cache
 from importlib import resources
@@ -16,6 +15,7 @@ import jsonschema
 import msgspec
 
 from sotto.bench.row import Row
+from sotto.link.storage import write_whole
 
 SCHEMA_FILE = "results.schema.json"
 
@@ -54,17 +54,6 @@ def write(rows: Sequence[Row], folder: Path) -> tuple[Path, Path]:
     for path, text in zip(paths, (to_json(rows), to_csv(rows)), strict=True):
         write_whole(path, text)
     return paths
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Replace ``path`` by ``text`` in one step, so that an interrupted run leaves the former file."""
-    temporary = path.with_name(f".{path.name}-{secrets.token_hex(8)}")
-    try:
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
 
 
 def read(path: Path) -> list[Row]:

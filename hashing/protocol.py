@@ -15,9 +15,7 @@ from typing import Literal
 import msgspec
 
 from sotto.hashing.smh.packing import bytes_per_hash
-from sotto.link import Array
-
-Reveal = Literal["class", "logits"]
+from sotto.link import Array, Reveal, RoundTrip
 
 HELLO, READY, QUERY, ANSWER = "hashing.hello", "hashing.ready", "hashing.query", "hashing.answer"
 
@@ -63,6 +61,9 @@ class Reply(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     version: Literal[1]
     labels: Array
     scores: Array | None
+
+
+TRIP = RoundTrip((HELLO, Hello, HELLO_LIMIT), (READY, Ready, READY_LIMIT), (QUERY, Query), (ANSWER, Reply))
 
 
 def query_limit(k: int, symbols: int, most: int) -> int:

@@ -7,9 +7,6 @@ atomically, so that an interrupted save leaves the old file.
 
 from __future__ import annotations
 
-import os
-import stat
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -21,6 +18,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from sotto.hashing.errors import HashFileError, KeyFileError
+from sotto.link.storage import opened, write_new, write_whole
 
 R = TypeVar("R")
 Tensors = dict[str, npt.NDArray[Any]]
@@ -39,15 +37,14 @@ def write_file(path: str | Path, tensors: Mapping[str, npt.NDArray[Any]], record
     path = Path(path)
     text = msgspec.json.encode(record).decode()
     content = save({name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}, {_RECORD: text})
+    if private:
+        write_new(path, content, KeyFileError)
+        return
     try:
-        if private:
-            _create(path, content)
-        else:
-            _replace(path, content)
-    except FileExistsError:
-        raise KeyFileError(f"{path}: is there already, and keys are never overwritten; choose another name") from None
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(path, content, private=True, durable=True)
     except OSError as error:
-        raise (KeyFileError if private else HashFileError)(f"{path}: cannot be written ({error.strerror})") from None
+        raise HashFileError(f"{path}: cannot be written ({error.strerror})") from None
 
 
 def read_file(path: str | Path, kind: type[R], names: tuple[str, ...], *, private: bool) -> tuple[R, Tensors]:
@@ -58,15 +55,10 @@ def read_file(path: str | Path, kind: type[R], names: tuple[str, ...], *, privat
     """
     error_type = KeyFileError if private else HashFileError
     try:
-        status = Path(path).stat()
-    except OSError as error:
-        raise error_type(f"{path}: cannot be read ({error.strerror})") from None
-    if not stat.S_ISREG(status.st_mode) or status.st_size > _MOST_FILE_BYTES:
-        raise error_type(f"{path}: is no file this package wrote")
-    if private and os.name == "posix" and status.st_mode & 0o077:
-        raise error_type(f"{path}: other users may open this key; run chmod 600 on it")
-    try:
-        with safe_open(path, framework="np") as file:
+        with (
+            opened(path, _MOST_FILE_BYTES, error_type, "file this package wrote", private=private),
+            safe_open(path, framework="np") as file,
+        ):
             text = (file.metadata() or {}).get(_RECORD, "")
             if not text or len(text) > _MOST_RECORD_BYTES or sorted(file.keys()) != sorted(names):
                 raise error_type(f"{path}: is no {kind.__name__.strip('_')} file of this release")
@@ -78,29 +70,3 @@ def read_file(path: str | Path, kind: type[R], names: tuple[str, ...], *, privat
         if isinstance(error, error_type):
             raise
         raise error_type(f"{path}: is no {kind.__name__.strip('_')} file of this release") from None
-
-
-def _create(path: Path, content: bytes) -> None:
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        _write(handle, content)
-    except BaseException:
-        path.unlink(missing_ok=True)  # half a key would only look like one
-        raise
-
-
-def _replace(path: Path, content: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
-    try:
-        _write(handle, content)
-        Path(temporary).replace(path)
-    finally:
-        Path(temporary).unlink(missing_ok=True)
-
-
-def _write(handle: int, content: bytes) -> None:
-    with os.fdopen(handle, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())

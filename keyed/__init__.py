@@ -35,14 +35,13 @@ All of these attacks are run in :mod:`sotto.keyed.attacks`.  Where speech must s
 
 Doors: :class:`Alice`, :class:`Bob`; for the model owner :func:`generate_key`, :func:`save_key` and
 :func:`save_encrypted_model`.  Mechanism, lowest first: ``keys``, ``key_file``, ``transform`` (with the
-rule for lengths that are no multiple of M), ``first_convolution``, ``encrypt_model``, ``model_file``, ``messages``.
+rule for lengths that are no multiple of M), ``encrypt_model``, ``model_file``, ``messages``.
 """
 
 from sotto.keyed.alice import Alice
 from sotto.keyed.bob import Bob
-from sotto.keyed.encrypt_model import encrypt_model
+from sotto.keyed.encrypt_model import encrypt_model, find_first_convolution
 from sotto.keyed.errors import KeyedError, KeyFileError, NotEligibleError, WrongShapeError
-from sotto.keyed.first_convolution import find_first_convolution
 from sotto.keyed.key_file import load_key, save_key
 from sotto.keyed.keys import KEY_TYPES, ROM, Flipping, Key, KeyType, Shuffling, generate_key
 from sotto.keyed.model_file import load_encrypted_model, save_encrypted_model

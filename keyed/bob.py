@@ -13,26 +13,12 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from sotto.keyed.messages import (
-    HELLO,
-    MOST_CLASSES,
-    MOST_HELLO,
-    MOST_QUERY,
-    QUERY,
-    READY,
-    REPLY,
-    VERSION,
-    Hello,
-    Query,
-    Ready,
-    Reply,
-    Reveal,
-)
+from sotto.keyed.messages import MOST_QUERY, TRIP, VERSION, Hello, Query, Ready
 from sotto.keyed.model_file import load_encrypted_model
-from sotto.link import Array, FrameError, Link, RoundTrip, decode, encode
+from sotto.link import MOST_CLASSES, FrameError, Reply, Reveal, RoundTripBob, require_revealed
 
 
-class Bob:
+class Bob(RoundTripBob[Hello, Ready, Query, Reply]):
     """The provider's side.
 
     Args:
@@ -52,8 +38,7 @@ class Bob:
         batch: int = 64,
         reveal: Reveal = "class",
     ) -> None:
-        if reveal not in ("class", "logits"):
-            raise ValueError(f"reveal is 'class' or 'logits', not {reveal!r}")
+        super().__init__(TRIP, reveal, MOST_QUERY)
         if batch < 1:
             raise ValueError("a batch holds at least one example")
         if not isinstance(model, nn.Module):
@@ -62,47 +47,22 @@ class Bob:
         self._model = model.eval()
         self._fingerprint = fingerprint
         self._batch = batch
-        self._reveal: Reveal = reveal
-        self._trip = RoundTrip(
-            hello=(HELLO, MOST_HELLO),
-            ready=READY,
-            query=(QUERY, MOST_QUERY),
-            reply=REPLY,
-            greet=lambda payload: encode(self._greet(decode(payload, Hello))),
-            answer=lambda payload: encode(self._reply(decode(payload, Query))),
-        )
 
     def __repr__(self) -> str:
         return f"<Bob with an encrypted {type(self._model).__name__}>"
-
-    def answer(self, link: Link) -> bool:
-        """Greet Alice if she has not been greeted, and answer one query; False when she closed before a query.
-
-        Raises:
-            FrameError: she sent something that is no query for this model; she has been told.
-        """
-        return self._trip.serve_one(link)
-
-    def serve(self, link: Link) -> None:
-        """Answer until Alice closes."""
-        while self.answer(link):
-            pass
 
     def _greet(self, hello: Hello) -> Ready:
         if self._fingerprint is not None and hello.fingerprint != self._fingerprint:
             raise FrameError("this model is encrypted for another key: ask the model owner for the current key")
         return Ready(VERSION)
 
-    def _reply(self, query: Query) -> Reply:
-        if query.reveal == "logits" and self._reveal == "class":
-            raise FrameError("this provider reveals classes only: ask with reveal='class'")
+    def _reply(self, query: Query, hello: Hello) -> Reply:
+        require_revealed(query.reveal, self._reveal)
         axes = len(query.speech.shape)
         speech = query.speech.numpy(dtype=np.float32, shape=(None,) * axes)
         if not speech.size or axes < 2:
             raise FrameError("a query is a batch of encrypted speech with at least one example")
-        logits = self._logits(torch.from_numpy(speech.copy()))
-        labels = Array.of(logits.argmax(1).astype(np.int64))
-        return Reply(labels, Array.of(logits) if query.reveal == "logits" else None)
+        return Reply.of(self._logits(torch.from_numpy(speech.copy())), query.reveal)
 
     def _logits(self, speech: Tensor) -> npt.NDArray[np.float32]:
         try:

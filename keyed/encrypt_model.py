@@ -6,32 +6,42 @@ exactly as speech blocks are.  Biases and all other layers stay as they are, **i
 from the provider, not the model, and a provider who knows the plain kernel (of a published model, say) computes the key
 from it (:mod:`sotto.keyed.attacks.known_plaintext`).
 
+A key cancels only if the first thing a model computes from its input is one convolution that reads it in blocks: kernel
+= stride = M, no padding, no dilation (§III-B).  Of the layer this is read off; that nothing else reads the input, or
+the kernel, is shown by running both models on an example: encrypted on encrypted has to be plain on plain.  What an
+example does not reach (another branch, inputs louder than a limiter) it does not show.
+
 For the same input in the same shape, Flipping gives bit-identical outputs; Shuffling and ROM differ by rounding, since
 the terms of each sum are added in another order.
 """
 
 from __future__ import annotations
 
+import copy
 import dataclasses
+import textwrap
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.lazy import LazyModuleMixin
 
 from sotto.keyed.errors import NotEligibleError
-from sotto.keyed.first_convolution import Convolution, chirps, copied, first_convolution_and_input, in_short
 from sotto.keyed.keys import Key
 from sotto.keyed.transform import encrypt, whole_blocks
 from sotto.models.learning.seeding import seeded
 
 _LARGEST_DIFFERENCE = 0.01  # of the largest output; rounding stays far below, another reader of the input far above
 _LARGEST_IN_HALF_PRECISION = 0.1
-_ANOTHER_READER = "something besides the first convolution reads the input or its weight; move it into the features"
+_ANOTHER_READER = (
+    "something besides the first convolution reads the input or its weight: move it into the features, or name the "
+    "convolution that reads the input with layer="
+)
+
+Convolution = nn.Conv1d | nn.Conv2d
 
 
-def encrypt_model(module: nn.Module, key: Key, *, example: Tensor | None = None) -> nn.Module:
+def encrypt_model(module: nn.Module, key: Key, *, example: Tensor, layer: str | None = None) -> nn.Module:
     """A deep copy of ``module`` that takes speech encrypted under ``key``; the original is left as it is.
 
     In evaluation mode the copy answers as the original does in evaluation mode, whichever mode it was given in.
@@ -39,32 +49,57 @@ def encrypt_model(module: nn.Module, key: Key, *, example: Tensor | None = None)
     Args:
         module: any model whose first layer is a Conv1d (key of dimension 1) or Conv2d (dimension 2) with kernel =
             stride = the key's block size; any channels, groups, dtype, bias.
-        example: a typical input with its batch axis, which the model is run on to find the convolution; needed for
-            models that ``torch.fx`` cannot trace and that take none of the usual shapes
-            (:mod:`sotto.keyed.first_convolution`).  The encrypted copy has to agree with the model on the input that
-            the model was run on; where it was traced, on a chirp, if it takes one of a usual shape.
+        example: a typical input with its batch axis, in the model's dtype and on its device; the two models have to
+            agree on it.
+        layer: name of that convolution (as in ``named_modules``); by default :func:`find_first_convolution`.
 
     Raises:
         NotEligibleError: the model cannot be encrypted with this key: why, and what would make it eligible.
     """
-    name, shown = first_convolution_and_input(module, example)
+    _require_telling(example)
+    name = find_first_convolution(module) if layer is None else layer
     _require_eligible(module, name, key)
-    encrypted = copied(module)
+    encrypted = _copied(module)
     kernel = encrypted.get_submodule(name).get_parameter("weight")
     with torch.no_grad():
         kernel.copy_(encrypt(kernel.cpu().double(), key))
-    if shown is not None:
-        _require_agreement(module, encrypted, key, shown)
-    else:
-        _require_agreement_on_a_chirp(module, encrypted, key, module.get_submodule(name))
+    _require_agreement(module, encrypted, key, example)
     return encrypted
 
 
+def find_first_convolution(module: nn.Module) -> str:
+    """Name (as in ``named_modules``; "" for the module itself) of the convolution that was registered first.
+
+    Nothing says that it runs first: :func:`encrypt_model` finds out.
+
+    Raises:
+        NotEligibleError: there is none.
+    """
+    if isinstance(module, torch.jit.ScriptModule):
+        raise NotEligibleError("a scripted model cannot be looked into: encrypt the model it was scripted from")
+    for name, layer in module.named_modules():
+        if isinstance(layer, Convolution):
+            return name
+    raise NotEligibleError(
+        "this model has no Conv1d or Conv2d for a key to go into: train one whose first layer is a convolution "
+        "with kernel = stride = M (a linear layer on blocks is one)"
+    )
+
+
+def _require_telling(example: Tensor) -> None:
+    floating = isinstance(example, Tensor) and example.is_floating_point() and example.numel() > 0
+    if not floating or not example.isfinite().all() or example.min() == example.max():
+        raise NotEligibleError(
+            "example= is a floating-point tensor with finite values, not all equal: pass a typical input with its "
+            "batch axis"
+        )
+
+
 def _require_eligible(module: nn.Module, name: str, key: Key) -> None:
-    layer = module.get_submodule(name)
+    layer = dict(module.named_modules(remove_duplicate=False)).get(name)
     called = f"the first convolution '{name}'" if name else "the convolution"
-    if not isinstance(layer, Convolution):  # the search only returns these
-        raise NotEligibleError(f"{called} is no Conv1d or Conv2d")
+    if not isinstance(layer, Convolution):
+        raise NotEligibleError(f"the model has no Conv1d or Conv2d '{name[:60]}': name the layer that reads the input")
     dimension = 1 if isinstance(layer, nn.Conv1d) else 2
     if dimension != key.dimension:
         raise NotEligibleError(f"{called} is a Conv{dimension}d: it needs a key of dimension {dimension}")
@@ -81,103 +116,79 @@ def _require_eligible(module: nn.Module, name: str, key: Key) -> None:
             f"{layer.dilation}: train the model with kernel = stride = {key.block_size}, padding 0, dilation 1 there "
             "(nothing else need change)"
         )
-    _require_plain_weight(module, layer, called)
-
-
-def _require_plain_weight(module: nn.Module, layer: nn.Module, called: str) -> None:
     weight = layer._parameters.get("weight")
-    if isinstance(layer, LazyModuleMixin) or (weight is not None and weight.is_meta):
-        raise NotEligibleError(f"{called} has no weights yet: load them, or run the model once, first")
     if weight is None:
         raise NotEligibleError(f"{called} computes its weight from others: remove its parametrization or weight norm")
-    if not weight.is_floating_point():
+    if weight.is_meta or isinstance(weight, nn.UninitializedParameter) or not weight.is_floating_point():
         raise NotEligibleError(
-            f"{called} has weights of {weight.dtype}: encrypt it in floating point, before it is quantised"
+            f"{called} has no floating-point weights: load them, or run the model once, before it is quantised"
         )
-    if not any(_computes_like(layer, plain) for plain in (nn.Conv1d, nn.Conv2d)):
-        raise NotEligibleError(f"{called} is a {type(layer).__name__} with its own forward: use a plain convolution")
-    others = [name for name, other in module.named_modules() if other is not layer and _has(other, weight)]
-    if others:
-        raise NotEligibleError(f"{called} shares its weight with '{others[0]}': give each layer its own")
 
 
-def _computes_like(layer: nn.Module, plain: type[Convolution]) -> bool:
-    own = type(layer)
-    return own.forward is plain.forward and getattr(own, "_conv_forward", None) is plain._conv_forward
+def _copied(module: nn.Module) -> nn.Module:
+    try:
+        return copy.deepcopy(module)
+    except Exception as error:  # whatever a layer or attribute raises that does not like to be copied
+        raise NotEligibleError(
+            f"this model cannot be copied ({_in_short(error)}): with weight norm in it, run it once under "
+            "torch.no_grad() before; else take out what copy.deepcopy does not take"
+        ) from error
 
 
-def _has(layer: nn.Module, weight: Tensor) -> bool:
-    return any(parameter is weight for parameter in layer._parameters.values())
+def _in_short(error: Exception) -> str:
+    """An error of somebody else's code on a part of a line."""
+    return textwrap.shorten(f"{type(error).__name__}: {error}", 100, placeholder=" …")
 
 
 def _require_agreement(module: nn.Module, encrypted: nn.Module, key: Key, shown: Tensor) -> None:
-    whole, hidden = whole_blocks(shown, key.block_size, key.dimension), encrypt(shown, key)
+    """Encrypted on encrypted is plain on plain, wherever the two answers can be compared."""
+    try:
+        whole, hidden = whole_blocks(shown, key.block_size, key.dimension), encrypt(shown, key)
+        expected = list(_tensors(_answer(module, whole)))
+    except Exception as error:  # whatever a forward method raises on an input it was not made for
+        raise NotEligibleError(
+            f"the model does not run on the example of shape {tuple(shown.shape)} in whole blocks "
+            f"({_in_short(error)}): pass a typical input with its batch axis, in lengths that are multiples of "
+            f"{key.block_size}"
+        ) from error
     if torch.equal(whole, hidden):
         raise NotEligibleError("the key leaves the blocks of the example as they are: pass a typical input")
     try:
-        expected = _answer(module, whole)
-    except Exception as error:  # whatever a forward method raises on an input it was not made for
+        found = list(_tensors(_answer(encrypted, hidden)))
+    except Exception as error:
         raise NotEligibleError(
-            f"the model does not run on whole blocks, an input of shape {tuple(whole.shape)} ({in_short(error)}): "
-            f"pass example=, a typical input in lengths that are multiples of {key.block_size}"
+            f"the encrypted model does not run on an input ({_in_short(error)}) whose like the plain one takes: "
+            f"{_ANOTHER_READER}"
         ) from error
-    if not _agree(expected, encrypted, hidden, _LARGEST_DIFFERENCE):
+    if [each.shape for each in expected] != [each.shape for each in found]:
+        raise NotEligibleError(
+            f"the encrypted model's answer to an input has another shape than the plain one's: {_ANOTHER_READER}"
+        )
+    compared = False
+    for want, have in zip(expected, found, strict=True):
+        finite = want.isfinite()
+        if not finite.any():
+            continue
+        difference, largest = (want - have)[finite].abs().max(), want[finite].abs().max()
+        full = want.dtype in (torch.float32, torch.float64) and hidden.dtype in (torch.float32, torch.float64)
+        if not difference <= (_LARGEST_DIFFERENCE if full else _LARGEST_IN_HALF_PRECISION) * largest:
+            raise NotEligibleError(
+                f"the encrypted model differs from the plain one by {float(difference):.2g} on an input: "
+                f"{_ANOTHER_READER}"
+            )
+        compared = compared or bool(largest > 0)
+    if not compared:
         raise NotEligibleError(
             "the model's answer holds nothing that can be compared with the encrypted model's: make it return "
             "floating-point scores that are not all 0 (tensors, in a tuple, mapping or dataclass)"
         )
 
 
-def _require_agreement_on_a_chirp(module: nn.Module, encrypted: nn.Module, key: Key, first: nn.Module) -> None:
-    """After a trace: for what Python does beside it, where the model takes a chirp and says something to compare.
-
-    The trace has shown what reads the input, so there is room here for a model that computes in half precision inside.
-    """
-    for chirp in chirps([first], first.get_parameter("weight")):
-        try:
-            hidden = encrypt(chirp, key)
-            expected = _answer(module, whole_blocks(chirp, key.block_size, key.dimension))
-        except Exception:  # noqa: S112  whatever a forward method raises on a shape it was not made for
-            continue
-        _agree(expected, encrypted, hidden, _LARGEST_IN_HALF_PRECISION)
-        return
-
-
-def _agree(expected: Any, encrypted: nn.Module, hidden: Tensor, most: float) -> bool:
-    """Whether the encrypted model's answer could be compared; raises NotEligibleError where it is another one."""
-    try:
-        found = list(_tensors(_answer(encrypted, hidden)))
-    except Exception as error:
-        raise NotEligibleError(
-            f"the encrypted model does not run on an input ({in_short(error)}) whose like the plain one takes: "
-            f"{_ANOTHER_READER}"
-        ) from error
-    plain = list(_tensors(expected))
-    if [each.shape for each in plain] != [each.shape for each in found]:
-        raise NotEligibleError(
-            f"the encrypted model's answer to an input has another shape than the plain one's: {_ANOTHER_READER}"
-        )
-    compared = False
-    for want, have in zip(plain, found, strict=True):
-        finite = want.isfinite()
-        if not finite.any():
-            continue
-        difference, largest = (want - have)[finite].abs().max(), want[finite].abs().max()
-        full = want.dtype in (torch.float32, torch.float64) and hidden.dtype in (torch.float32, torch.float64)
-        if not difference <= (most if full else _LARGEST_IN_HALF_PRECISION) * largest:
-            raise NotEligibleError(
-                f"the encrypted model differs from the plain one by {float(difference):.2g} on an input: "
-                f"{_ANOTHER_READER}"
-            )
-        compared = compared or bool(largest > 0)
-    return compared
-
-
 def _answer(module: nn.Module, x: Tensor) -> Any:
     """Of a copy in evaluation mode, which draws the same random numbers, if any, every time."""
     inside = module._modules.get("_orig_mod")  # what torch.compile wraps: there is no need to compile it for one input
     with torch.no_grad(), seeded(0):
-        return copied(module if inside is None else inside).eval()(x)
+        return _copied(module if inside is None else inside).eval()(x)
 
 
 def _tensors(output: Any) -> Iterator[Tensor]:

@@ -80,7 +80,7 @@ def build(cell: Configuration, bench: Workbench) -> Experiment:
     key_file = bench.folder / f"{cell.model}-{key.kind}.key"
     model_file = bench.folder / f"{cell.model}-{key.kind}.safetensors"
     keyed.save_key(key_file, key)
-    keyed.save_encrypted_model(model_file, emotion.module, key, emotion.record)
+    keyed.save_encrypted_model(model_file, emotion.module, key, emotion.record, example=emotion.example)
     return Experiment(
         cell=cell,
         parts=_parts(key_file, model_file, "class"),
@@ -105,7 +105,7 @@ def build(cell: Configuration, bench: Workbench) -> Experiment:
 
 def _with_wrong_keys(key: keyed.Key, emotion: EmotionModel, bench: Workbench) -> float:
     """Mean accuracy of the encrypted model on queries encrypted under other keys of the same type and size."""
-    encrypted = keyed.encrypt_model(emotion.module, key)
+    encrypted = keyed.encrypt_model(emotion.module, key, example=emotion.example)
     queries = torch.from_numpy(bench.part(emotion.queries, "test"))
     truth = bench.part(bench.targets, "test")
     accuracies = []
@@ -186,5 +186,5 @@ def prepare(model: str, mode: str, bench: Workbench, bob: Path, alice: Path) -> 
     emotion = emotion_model(recipe, bench)
     key = keyed.generate_key(mode, int(str(recipe.arguments["block_size"])), dimension)
     keyed.save_key(alice / KEY_FILE, key)
-    keyed.save_encrypted_model(bob / MODEL_FILE, emotion.module, key, emotion.record)
+    keyed.save_encrypted_model(bob / MODEL_FILE, emotion.module, key, emotion.record, example=emotion.example)
     return FrontEnd.of(emotion.record)

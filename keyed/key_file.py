@@ -7,8 +7,6 @@ is refused on loading.  The key stands in it unencrypted: whoever can read the f
 from __future__ import annotations
 
 import hmac
-import os
-import stat
 from pathlib import Path
 from typing import Literal
 
@@ -19,6 +17,7 @@ import numpy.typing as npt
 from sotto.keyed.errors import KeyedError, KeyFileError
 from sotto.keyed.keys import Key, KeyType, check_block, key_class
 from sotto.link import FrameError, decode, encode
+from sotto.link.storage import opened, write_new
 
 _MOST_BYTES = (128 << 20) + 4096
 
@@ -48,20 +47,7 @@ def save_key(path: str | Path, key: Key) -> None:
     content = encode(
         _KeyFile("sotto-keyed-key", 1, key.kind, key.block_size, key.dimension, key.fingerprint, key.salt, _packed(key))
     )
-    try:
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        raise KeyFileError(f"{path}: is there already and keys are never overwritten; choose another name") from None
-    except OSError as error:
-        raise KeyFileError(f"{path}: cannot be created ({error.strerror})") from None
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-    except BaseException:
-        Path(path).unlink(missing_ok=True)  # half a key would only look like one
-        raise
+    write_new(path, content, KeyFileError)
 
 
 def load_key(path: str | Path) -> Key:
@@ -70,7 +56,8 @@ def load_key(path: str | Path) -> Key:
     Raises:
         KeyFileError: it is missing, too large, malformed, damaged, or open to other users of the machine.
     """
-    content = _content(path)
+    with opened(path, _MOST_BYTES, KeyFileError, "key file", private=True) as file:
+        content = file.read(_MOST_BYTES)
     try:
         found = decode(content, _KeyFile)
         check_block(found.kind, found.block_size, found.dimension)
@@ -83,24 +70,6 @@ def load_key(path: str | Path) -> Key:
     if not hmac.compare_digest(key.fingerprint.encode(), found.fingerprint.encode()):
         raise KeyFileError(f"{path}: is damaged (its key does not have its fingerprint); get it again from its owner")
     return key
-
-
-def _content(path: str | Path) -> bytes:
-    try:
-        with open(path, "rb", opener=_at_once) as file:
-            status = os.fstat(file.fileno())
-            if not stat.S_ISREG(status.st_mode) or status.st_size > _MOST_BYTES:
-                raise KeyFileError(f"{path}: is no key file")
-            if os.name == "posix" and status.st_mode & 0o077:
-                raise KeyFileError(f"{path}: other users may open this key; run chmod 600 on it")
-            return file.read(_MOST_BYTES)
-    except OSError as error:
-        raise KeyFileError(f"{path}: cannot be read ({error.strerror})") from None
-
-
-def _at_once(path: str, flags: int) -> int:
-    """Open without waiting for somebody to write, as opening a named pipe would."""
-    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def _packed(key: Key) -> bytes:

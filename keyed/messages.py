@@ -9,16 +9,13 @@ from typing import Literal
 
 import msgspec
 
-from sotto.link import Array
+from sotto.link import Array, Reply, Reveal, RoundTrip
 
 VERSION: Literal[1] = 1
 HELLO, READY, QUERY, REPLY = "keyed.hello", "keyed.ready", "keyed.query", "keyed.reply"
 MOST_HELLO = 1 << 10
 MOST_QUERY = 1 << 28
 MOST_REPLY = 1 << 28
-MOST_CLASSES = 1 << 16
-
-Reveal = Literal["class", "logits"]
 
 
 class Hello(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -41,8 +38,4 @@ class Query(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     reveal: Reveal
 
 
-class Reply(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """int64 (n,) and, only if asked for, float32 (n, classes)."""
-
-    labels: Array
-    scores: Array | None
+TRIP = RoundTrip((HELLO, Hello, MOST_HELLO), (READY, Ready, MOST_HELLO), (QUERY, Query), (REPLY, Reply))

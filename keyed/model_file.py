@@ -18,7 +18,13 @@ from sotto.models.weights import ModelRecord, load, save
 
 
 def save_encrypted_model(
-    path: str | Path, module: nn.Module, key: Key, record: ModelRecord, *, example: Tensor | None = None
+    path: str | Path,
+    module: nn.Module,
+    key: Key,
+    record: ModelRecord,
+    *,
+    example: Tensor,
+    layer: str | None = None,
 ) -> nn.Module:
     """Encrypt the plain ``module`` under ``key``, write it to ``path``, and return the encrypted copy.
 
@@ -28,7 +34,7 @@ def save_encrypted_model(
     """
     if record.encrypted_for:
         raise NotEligibleError("this model is encrypted already: start from the plain one")
-    encrypted = encrypt_model(module, key, example=example)
+    encrypted = encrypt_model(module, key, example=example, layer=layer)
     save(path, encrypted, msgspec.structs.replace(record, encrypted_for=key.fingerprint))
     return encrypted
 

@@ -10,14 +10,14 @@ Between machines links must be TLS 1.3 with certificates on both sides, and plai
 sizes or timing, nor that one side gave up.
 """
 
-from sotto.link.answer import Answer
+from sotto.link.answer import MOST_CLASSES, Answer, Reply, Reveal, require_revealed
 from sotto.link.connection import Listener, connect, listen, pair
 from sotto.link.errors import CertificateRefused, FrameError, LinkClosed, LinkError, LinkTimeout, PeerError
 from sotto.link.identity import ROLES, Identity, Role, require_role
 from sotto.link.link import DEFAULT_TIMEOUT, Link
 from sotto.link.messages import Array, decode, encode
 from sotto.link.question import as_numbers
-from sotto.link.round_trip import RoundTrip
+from sotto.link.round_trip import RoundTrip, RoundTripAlice, RoundTripBob
 from sotto.link.shape import LOOPBACK, SHAPES, Shape
 from sotto.link.tls import client_context, server_context
 from sotto.link.traffic import Direction, Observer, Traffic
@@ -26,6 +26,7 @@ from sotto.link.transaction import fault_of_peer, transaction
 __all__ = [
     "DEFAULT_TIMEOUT",
     "LOOPBACK",
+    "MOST_CLASSES",
     "ROLES",
     "SHAPES",
     "Answer",
@@ -41,8 +42,12 @@ __all__ = [
     "Listener",
     "Observer",
     "PeerError",
+    "Reply",
+    "Reveal",
     "Role",
     "RoundTrip",
+    "RoundTripAlice",
+    "RoundTripBob",
     "Shape",
     "Traffic",
     "as_numbers",
@@ -53,6 +58,7 @@ __all__ = [
     "fault_of_peer",
     "listen",
     "pair",
+    "require_revealed",
     "require_role",
     "server_context",
     "transaction",

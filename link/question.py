@@ -17,12 +17,16 @@ MOST = 2.0**64  # no feature of speech is beyond it, and sums of such numbers st
 
 
 def as_numbers(
-    features: npt.ArrayLike, *, limit: float = MOST, dtype: type[np.floating[Any]] = np.float32
+    features: npt.ArrayLike,
+    *,
+    limit: float = MOST,
+    dtype: type[np.floating[Any]] = np.float32,
+    error: type[ValueError] = ValueError,
 ) -> tuple[npt.NDArray[Any], tuple[str, ...]]:
     """``features`` as an array of finite ``dtype``, and what Alice is to be told of values that had to change.
 
     NaN becomes 0, and what lies beyond ``limit`` the limit; the array that was given stays as it is.  Raises
-    ``ValueError`` for what is no array of numbers.  No message quotes a value.
+    ``error`` for what is no array of numbers.  No message quotes a value.
     """
     try:
         given = np.asarray(features)
@@ -33,7 +37,7 @@ def as_numbers(
         with np.errstate(all="ignore"):  # a caller's np.seterr(all="raise") would tell of values
             values = given.astype(dtype, copy=False)
     except (TypeError, ValueError, RuntimeError):
-        raise ValueError("the features are no array of numbers") from None
+        raise error("the features are no array of numbers") from None
     finite = np.isfinite(values)
     most = dtype(limit)
     if float(most) > limit:

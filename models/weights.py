@@ -10,8 +10,6 @@ and ``normalisation.scale``; metadata key ``sotto.model`` with the JSON record.
 """
 
 import importlib.metadata
-import os
-import tempfile
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,6 +20,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import nn
 
+from sotto.link.storage import replacing
 from sotto.models.architectures import Argument, ModelError, architecture, build
 from sotto.models.normalisation import Kind, Normalisation
 
@@ -112,13 +111,8 @@ def save(path: str | Path, module: nn.Module, record: ModelRecord) -> None:
     if len(text) > MAX_RECORD_BYTES:
         raise ModelError(f"{path}: the model record has {len(text)} bytes, more than {MAX_RECORD_BYTES}")
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
-    os.close(handle)
-    try:
-        save_file(state, temporary, metadata={METADATA_KEY: text})
-        Path(temporary).replace(path)
-    finally:
-        Path(temporary).unlink(missing_ok=True)
+    with replacing(path, private=True) as partial:
+        save_file(state, partial, metadata={METADATA_KEY: text})
 
 
 def load(path: str | Path) -> tuple[nn.Module, ModelRecord]:

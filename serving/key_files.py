@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +14,8 @@ from cryptography.x509.oid import NameOID
 
 from sotto.link import ROLES, Role
 from sotto.link.identity import NAME_PATTERN, ROLE_URI
+from sotto.link.storage import opened, write_whole
+from sotto.link.storage import write_new as write_file
 from sotto.serving.keys import CERTIFICATE
 
 #: What the library raises for a request or a certificate that is none, or none that it knows.
@@ -103,9 +104,7 @@ def is_issued_by(certificate: x509.Certificate, authority: x509.Certificate) -> 
 
 def read_key(path: Path) -> ec.EllipticCurvePrivateKey:
     """A private key on P-256 that no other user may open.  Raises :class:`AuthorityError`."""
-    content = read(path)
-    if path.stat().st_mode & 0o077:
-        raise AuthorityError(f"{path}: other users may open this key; run chmod 600 on it")
+    content = read(path, private=True)
     try:
         key = serialization.load_pem_private_key(content, password=None)
     except MALFORMED:
@@ -134,14 +133,11 @@ def fingerprint_of(public: ec.EllipticCurvePublicKey) -> str:
     return digest.finalize().hex()
 
 
-def read(path: Path) -> bytes:
-    """A file of at most 64 KiB.  Raises :class:`AuthorityError`."""
-    try:
-        if path.stat().st_size > _MOST_BYTES or not path.is_file():
-            raise AuthorityError(f"{path}: is no file that 'sotto keys' made")
-        return path.read_bytes()
-    except OSError as error:
-        raise AuthorityError(f"{path}: cannot be read ({error.strerror}); 'sotto keys' makes keys") from None
+def read(path: Path, *, private: bool = False) -> bytes:
+    """A file of at most 64 KiB, which ``private`` refuses when others may open it.  Raises :class:`AuthorityError`."""
+    what, advice = "file that 'sotto keys' made", "; 'sotto keys' makes keys"
+    with opened(path, _MOST_BYTES, AuthorityError, what, private=private, advice=advice) as file:
+        return file.read(_MOST_BYTES)
 
 
 def pem(key: ec.EllipticCurvePrivateKey) -> bytes:
@@ -163,26 +159,14 @@ def make_folder(path: Path) -> None:
 
 def write_new(path: Path, content: bytes) -> None:
     """A file of mode 0600 that was not there before.  Raises :class:`AuthorityError`."""
-    try:
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-    except FileExistsError:
-        raise AuthorityError(f"{path}: is there already and is never overwritten") from None
-    except OSError as error:
-        raise AuthorityError(f"{path}: cannot be written ({error.strerror})") from None
+    write_file(path, content, AuthorityError)
 
 
 def replace(path: Path, content: bytes) -> None:
     """Put a new file in the place of the old one, whole or not at all; for what is public, never for a key."""
-    partial = path.with_name(f".{path.name}.{os.urandom(4).hex()}")
-    write_new(partial, content)
     try:
-        partial.replace(path)
+        write_whole(path, content, private=True, durable=True)
     except OSError as error:
-        partial.unlink(missing_ok=True)
         raise AuthorityError(f"{path}: cannot be written ({error.strerror})") from None
 
 

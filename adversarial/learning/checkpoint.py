@@ -19,7 +19,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from sotto.audio.cache import key_of, partial_path
+from sotto.audio.cache import key_of
+from sotto.link.storage import replacing
 
 _log = logging.getLogger("sotto")
 _METADATA_KEY = "sotto.checkpoint"
@@ -59,12 +60,8 @@ class Checkpoint(Generic[E]):
         state = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in state.items()}
         record = _Record(1, self.key, [msgspec.structs.asdict(epoch) for epoch in curve])
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        partial = partial_path(self.path)
-        try:
+        with replacing(self.path) as partial:
             save_file(state, partial, metadata={_METADATA_KEY: msgspec.json.encode(record).decode()})
-            partial.replace(self.path)
-        finally:
-            partial.unlink(missing_ok=True)
 
     def resume(self, modules: Mapping[str, nn.Module], optimiser: torch.optim.Optimizer) -> list[E] | None:
         """Put the kept state into ``modules``, ``optimiser`` and the generators; the epochs done, or None for none."""

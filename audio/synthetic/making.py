@@ -18,7 +18,6 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from sotto.audio.cache import partial_path
 from sotto.audio.errors import CorpusError
 from sotto.audio.parallel import spread
 from sotto.audio.synthetic.emotions import EMOTIONS, SENTENCES, Expression, Temperament, act
@@ -35,6 +34,7 @@ from sotto.audio.synthetic.voice_quality import (
     tremble,
 )
 from sotto.audio.synthetic.voices import VOICES, Voice
+from sotto.link.storage import partial_path
 
 _log = logging.getLogger("sotto")
 

@@ -14,6 +14,7 @@ from sotto.audio.corpus import Corpus
 from sotto.audio.errors import BrokenClip, CorpusError, WrongFolder
 from sotto.audio.faults import Faults
 from sotto.audio.synthetic.recipe import FORMAT, digest, recipe
+from sotto.link.storage import remove_stale_partials
 
 _log = logging.getLogger("sotto")
 
@@ -46,7 +47,7 @@ def built_in(seed: int = 0, *, jobs: int | None = None, progress: bool = True) -
         CorpusError: it cannot be made.
     """
     folder = cache.root() / "synthetic" / cache.key_of(recipe(seed))
-    cache.remove_stale_partials(folder.parent)
+    remove_stale_partials(folder.parent)
     if folder.exists():
         try:
             corpus = load(folder, Faults())

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from sotto.audio.cache import partial_path
+from sotto.link.storage import partial_path
 
 
 def save(figure: Figure, stem: Path, *kinds: str) -> list[Path]:

@@ -14,8 +14,8 @@ import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor, nn
 
+from sotto.keyed.encrypt_model import find_first_convolution
 from sotto.keyed.errors import KeyedError
-from sotto.keyed.first_convolution import find_first_convolution
 from sotto.keyed.keys import ROM, SALT_BYTES, Flipping, Key, KeyType, Shuffling
 from sotto.keyed.transform import blocks, encrypt
 
@@ -42,11 +42,9 @@ def key_from_pairs(plain: Tensor, encrypted: Tensor, kind: KeyType, block_size: 
         return None
 
 
-def key_from_kernels(
-    plain: nn.Module, encrypted: nn.Module, kind: KeyType, *, example: Tensor | None = None
-) -> Key | None:
+def key_from_kernels(plain: nn.Module, encrypted: nn.Module, kind: KeyType, *, layer: str | None = None) -> Key | None:
     """The key, from a plain model and its encrypted copy, as a provider may have when the model is public."""
-    name = find_first_convolution(plain, example=example)
+    name = find_first_convolution(plain) if layer is None else layer
     one, other = plain.get_submodule(name), encrypted.get_submodule(name)
     if not isinstance(one, nn.Conv1d | nn.Conv2d):
         return None

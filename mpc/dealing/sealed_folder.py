@@ -151,7 +151,7 @@ class SealedFolder:
 
 
 @contextlib.contextmanager
-def opened(path: Path) -> Iterator[int]:
+def folder_handle(path: Path) -> Iterator[int]:
     handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
         yield handle
@@ -160,7 +160,7 @@ def opened(path: Path) -> Iterator[int]:
 
 
 def sync(folder: Path) -> None:
-    with opened(folder) as handle:
+    with folder_handle(folder) as handle:
         os.fsync(handle)
 
 

@@ -25,10 +25,8 @@ stock put back from a backup deals the same bundles again.  Keep it on one disk 
 from __future__ import annotations
 
 import contextlib
-import os
 import re
 import secrets
-import stat
 import time
 from collections import defaultdict, deque
 from collections.abc import Iterator
@@ -38,13 +36,14 @@ import msgspec
 from cryptography.hazmat.primitives.hashes import SHA256, Hash
 
 from sotto.link import FrameError, decode, encode
+from sotto.link.storage import opened, write_whole
 from sotto.mpc.dealing.sealed_folder import (
     FORMAT,
     KEY_BYTES,
     MOST_FILE_BYTES,
     SealedFolder,
     State,
-    opened,
+    folder_handle,
     sync,
     try_lock,
 )
@@ -143,14 +142,14 @@ class Stock:
         if not path.exists():
             if self._folders("ready"):
                 raise StockError(f"{path}: is missing; put it back, or delete the stock and fill it again")
-            _create_key(path)
-        with opened(path) as handle:
-            status = os.fstat(handle)
-            if status.st_mode & 0o077:
-                raise StockError(f"{path}: other users may open this key; run chmod 600 on it")
-            if not stat.S_ISREG(status.st_mode) or status.st_size != KEY_BYTES:
-                raise StockError(f"{path}: is no key of a stock; put it back, or delete the stock and fill it again")
-            return os.read(handle, KEY_BYTES)
+            write_whole(path, secrets.token_bytes(KEY_BYTES), private=True, durable=True)
+            sync(path.parent)
+        what = "key of a stock; put it back, or delete the stock and fill it again"
+        with opened(path, KEY_BYTES, StockError, what, private=True, follow=False) as file:
+            key = file.read(KEY_BYTES)
+        if len(key) != KEY_BYTES:
+            raise StockError(f"{path}: is no {what}")
+        return key
 
     def _sweep(self) -> None:
         """Destroy the dealings whose owners are gone."""
@@ -167,7 +166,7 @@ class Stock:
     def _locked(self) -> Iterator[None]:
         """One process at a time may look for a folder to own."""
         deadline = time.monotonic() + _LOCK_SECONDS
-        with opened(self._path) as handle:
+        with folder_handle(self._path) as handle:
             while not try_lock(handle):
                 if time.monotonic() > deadline:
                     raise StockError("another process holds the stock's lock: is it stopped?")
@@ -241,18 +240,3 @@ def _digest(terms: Terms, mode: Mode) -> str:
     digest = Hash(SHA256())
     digest.update(FORMAT + f"{VERSION} {mode} ".encode() + encode(terms))
     return digest.finalize().hex()
-
-
-def _create_key(path: Path) -> None:
-    """A new key file, complete or not there at all."""
-    partial = path.with_name(f"key.{secrets.token_hex(8)}")
-    handle = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(secrets.token_bytes(KEY_BYTES))
-            file.flush()
-            os.fsync(file.fileno())
-        partial.rename(path)
-        sync(path.parent)
-    finally:
-        partial.unlink(missing_ok=True)

@@ -14,7 +14,8 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from safetensors.numpy import save_file
 
 from sotto.audio import cache
-from sotto.audio.cache import ArrayCache, key_of, partial_path
+from sotto.audio.cache import ArrayCache, key_of
+from sotto.link.storage import partial_path
 
 KEY = key_of({"a": 1})
 

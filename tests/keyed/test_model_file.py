@@ -12,6 +12,7 @@ from sotto.keyed import (
 from sotto.models import ModelError, ModelRecord, load, save
 from sotto.models.networks.patch_cnn import WavePatchCNN
 
+X = torch.linspace(-1, 1, 8000).sin().reshape(2, 4000)
 SMALL = {"classes": 3, "block_size": 10, "channels": 4, "width": 4}
 
 
@@ -29,7 +30,7 @@ def model():
 @pytest.mark.parametrize("kind", KEY_TYPES)
 def test_round_trip(tmp_path, model, kind):
     key, x = generate_key(kind, 10), torch.randn(2, 4000)
-    returned = save_encrypted_model(tmp_path / "m.safetensors", model, key, record())
+    returned = save_encrypted_model(tmp_path / "m.safetensors", model, key, record(), example=X)
     loaded, about = load_encrypted_model(tmp_path / "m.safetensors")
     assert about.encrypted_for == key.fingerprint
     assert about.classes == ("a", "b", "c")
@@ -42,7 +43,7 @@ def test_round_trip(tmp_path, model, kind):
 @pytest.mark.parametrize("kind", KEY_TYPES)
 def test_the_key_is_not_in_the_file(tmp_path, model, kind):
     key = generate_key(kind, 10)
-    save_encrypted_model(tmp_path / "m", model, key, record())
+    save_encrypted_model(tmp_path / "m", model, key, record(), example=X)
     content = (tmp_path / "m").read_bytes()
     assert key.fingerprint.encode() in content
     assert key.salt not in content
@@ -58,19 +59,19 @@ def test_a_provider_is_not_given_a_plain_model(tmp_path, model):
 
 def test_not_encrypted_twice(tmp_path, model):
     with pytest.raises(NotEligibleError, match="encrypted already"):
-        save_encrypted_model(tmp_path / "m", model, generate_key("rom", 10), record(encrypted_for="0" * 32))
+        save_encrypted_model(tmp_path / "m", model, generate_key("rom", 10), record(encrypted_for="0" * 32), example=X)
     assert not (tmp_path / "m").exists()
 
 
 def test_refused_models_leave_no_file(tmp_path, model):
     with pytest.raises(NotEligibleError, match="block size 10"):
-        save_encrypted_model(tmp_path / "m", model, generate_key("rom", 8), record())
+        save_encrypted_model(tmp_path / "m", model, generate_key("rom", 8), record(), example=X)
     assert not (tmp_path / "m").exists()
 
 
 def test_the_record_must_fit(tmp_path, model):
     with pytest.raises(ModelError):
-        save_encrypted_model(tmp_path / "m", model, generate_key("rom", 10), record(architecture="frames"))
+        save_encrypted_model(tmp_path / "m", model, generate_key("rom", 10), record(architecture="frames"), example=X)
 
 
 def test_plain_models_name_no_key(tmp_path, model):

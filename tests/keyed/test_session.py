@@ -9,8 +9,20 @@ import pytest
 import torch
 
 from sotto.keyed import KEY_TYPES, Alice, Bob, Key, encrypt, encrypt_model, generate_key, save_encrypted_model, save_key
-from sotto.keyed.messages import HELLO, MOST_CLASSES, MOST_REPLY, QUERY, READY, REPLY, Hello, Query, Reply
-from sotto.link import Array, FrameError, Link, LinkClosed, PeerError, connect, decode, encode, listen, pair
+from sotto.keyed.messages import HELLO, MOST_REPLY, QUERY, READY, REPLY, Hello, Query, Reply
+from sotto.link import (
+    MOST_CLASSES,
+    Array,
+    FrameError,
+    Link,
+    LinkClosed,
+    PeerError,
+    connect,
+    decode,
+    encode,
+    listen,
+    pair,
+)
 from sotto.models import ModelRecord
 from sotto.models.learning.training import predict
 from sotto.models.networks.patch_cnn import SpectrogramPatchCNN, WavePatchCNN
@@ -52,7 +64,7 @@ def test_two_processes(tmp_path, kind, dimension):
     arguments = {**SMALL, "block_size": key.block_size}
     record = ModelRecord(architecture=architecture, arguments=arguments, classes=("a", "b", "c", "d"))
     save_key(tmp_path / "key", key)
-    save_encrypted_model(tmp_path / "model", model, key, record)
+    save_encrypted_model(tmp_path / "model", model, key, record, example=torch.from_numpy(features))
 
     context = multiprocessing.get_context("spawn")
     ready, seen = context.Queue(), context.Queue()
@@ -114,7 +126,13 @@ def hosted():
     key = generate_key("rom", 10, seed=1)
     mine, his = pair()
     thread, raised = in_thread(
-        Bob(encrypt_model(model, key), fingerprint=key.fingerprint, batch=2, reveal="logits"), his
+        Bob(
+            encrypt_model(model, key, example=torch.from_numpy(features).float()),
+            fingerprint=key.fingerprint,
+            batch=2,
+            reveal="logits",
+        ),
+        his,
     )
 
     def errors():
@@ -164,7 +182,7 @@ def test_a_wrong_key_and_no_key_give_noise(kind):
     model, features = network(1)
     features = features.astype(np.float32)
     key, other = generate_key(kind, 10, seed=1), generate_key(kind, 10, seed=2)
-    encrypted = encrypt_model(model, key)
+    encrypted = encrypt_model(model, key, example=torch.from_numpy(features))
     plain = predict(model, features)
     spread = plain.std(0).mean()
     for used, close in ((key, True), (other, False)):

@@ -91,7 +91,7 @@ def test_keyed(folders, clip):
     module, record = _model(plain, "wave-patch-cnn", Waveform(seconds=1.0, block=10), {"block_size": 10})
     key = keyed.generate_key("rom", 10)
     keyed.save_key(folders / "alice" / KEY_FILE, key)
-    keyed.save_encrypted_model(folders / "bob" / MODEL_FILE, module, key, record)
+    keyed.save_encrypted_model(folders / "bob" / MODEL_FILE, module, key, record, example=torch.randn(1, 16_000))
     write_terms(folders / "alice", load(Offer("keyed", folders / "bob")).terms, FrontEnd.of(record))
     with host(partial(load, Offer("keyed", folders / "bob"))) as (_, address):
         features, labels, _ = _ask(address, folders, clip, "keyed")

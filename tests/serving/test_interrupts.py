@@ -29,7 +29,7 @@ def _keyed():
     torch.manual_seed(0)
     model = WavePatchCNN(block_size=10, classes=4, channels=4, width=6).eval()
     key = keyed.generate_key("rom", 10, seed=1)
-    bob = keyed.Bob(keyed.encrypt_model(model, key), fingerprint=key.fingerprint)
+    bob = keyed.Bob(keyed.encrypt_model(model, key, example=torch.randn(2, 4000)), fingerprint=key.fingerprint)
     return keyed.Alice(key), bob, np.random.default_rng(0).normal(size=(2, 4000)).astype(np.float32)
 
 

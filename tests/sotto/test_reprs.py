@@ -28,12 +28,11 @@ from sotto.models.networks.mlp import MLP
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "mpc"))
 
-PACKAGES = ("adversarial", "hashing", "he", "keyed", "link", "mpc", "serving")
+PACKAGES = [f"sotto.{name}" for name in ("adversarial", "hashing", "he", "keyed", "link", "mpc", "serving")]
 
 #: Attacks are the experimenter's, who knows everything; these are of everybody's.
 PUBLIC = {
     "sotto.adversarial.messages.Query": "an Array, which shows its shape",
-    "sotto.adversarial.messages.Reply": "Arrays",
     "sotto.adversarial.learning.pool.Pool": "the trainer's corpus",
     "sotto.adversarial.sounds.segments.Events": "the trainer's corpus",
     "sotto.adversarial.sounds.segments.Segments": "the trainer's corpus",
@@ -43,7 +42,7 @@ PUBLIC = {
     "sotto.he.wire.Query": "ciphertexts",
     "sotto.he.wire.Reply": "a ciphertext",
     "sotto.keyed.messages.Query": "an Array",
-    "sotto.keyed.messages.Reply": "Arrays",
+    "sotto.link.answer.Reply": "Arrays",
     "sotto.link.answer.Answer": "what was asked for",
     "sotto.serving.terms.FrontEnd": "published",
     "sotto.serving.terms.Statistics": "published",
@@ -96,7 +95,7 @@ def within(thing, seen):
     if isinstance(thing, (list, tuple, dict)):
         for each in thing.values() if isinstance(thing, dict) else thing:
             within(each, seen)
-    elif type(thing).__module__.partition(".")[0] in PACKAGES:
+    elif type(thing).__module__.startswith("sotto."):
         names = [*getattr(thing, "__struct_fields__", ()), *getattr(thing, "__dict__", {})]
         for name in names:
             within(getattr(thing, name), seen)
@@ -105,9 +104,7 @@ def within(thing, seen):
 def reprs(thing):
     seen = {}
     within(thing, seen)
-    return {
-        type(each).__name__: repr(each) for each in seen.values() if type(each).__module__.partition(".")[0] in PACKAGES
-    }
+    return {type(each).__name__: repr(each) for each in seen.values() if type(each).__module__.startswith("sotto.")}
 
 
 def assert_silent(thing, *expected):

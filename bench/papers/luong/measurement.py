@@ -24,7 +24,8 @@ from sotto.adversarial.learning.separation_quality import separation_quality
 from sotto.adversarial.learning.training import Epoch, Trained, train
 from sotto.adversarial.sounds.divided_sounds import Material
 from sotto.adversarial.sounds.segments import Segments, join, mix_pairs
-from sotto.audio.cache import key_of, partial_path
+from sotto.audio.cache import key_of
+from sotto.link.storage import write_whole
 from sotto.models.weights import version
 
 ATTACKER_COPIES = 2
@@ -67,9 +68,7 @@ def measured(material: Material, recipe: Recipe, *, seed: int, folder: Path) -> 
         pass
     measurement = measure(material, train(material, recipe, seed=seed, checkpoints=folder), seed=seed)
     folder.mkdir(parents=True, exist_ok=True)
-    partial = partial_path(path)
-    partial.write_bytes(msgspec.json.encode(measurement))
-    partial.replace(path)
+    write_whole(path, msgspec.json.encode(measurement))
     return measurement
 
 

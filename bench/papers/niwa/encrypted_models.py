@@ -55,7 +55,7 @@ def scenario(task: SpeechTask, kind: str, plain: Tensor, seed: int) -> Scenario:
     keys = list(islice(drawn, KEYS + 1))
     without, correct, wrong = [], [], []
     for other, key in pairwise(keys):
-        encrypted = keyed.encrypt_model(task.module, key)
+        encrypted = keyed.encrypt_model(task.module, key, example=task.inputs[:1])
         without.append(task.measure(encrypted, task.inputs))
         correct.append(task.outputs(encrypted, keyed.encrypt(task.inputs, key)))
         wrong.append(task.measure(encrypted, keyed.encrypt(task.inputs, other)))

@@ -17,7 +17,7 @@ from sotto.models.networks.speaker_embedding import SpeakerEmbedding, fourier
 def key_error(task: SpeechTask, kind: str) -> float:
     """The largest error of a matrix entry so found, under a fresh key for the task's verifier."""
     key = keyed.generate_key(kind, task.block_size, task.dimension)
-    encrypted = keyed.encrypt_model(task.module, key)
+    encrypted = keyed.encrypt_model(task.module, key, example=task.inputs[:1])
     if not isinstance(encrypted, SpeakerEmbedding):
         raise TypeError("the verifier is a speaker embedding")
     return float(np.abs(key_from_filterbank(encrypted) - key.matrix()).max())

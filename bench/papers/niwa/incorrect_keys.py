@@ -81,7 +81,7 @@ def _verifying(size: int, request: Request) -> tuple[Row, Violin, Rates]:
     plain = 100 * task.measure(task.module, task.inputs)
     drawn = drawn_keys("rom", size, seed=request.seed, purpose="incorrect keys, verifying")
     key = next(drawn)
-    encrypted = keyed.encrypt_model(task.module, key)
+    encrypted = keyed.encrypt_model(task.module, key, example=task.inputs[:1])
     power = block_power(task.inputs, size)
     rates, distances, apart = [], [], 0.0
     for number, wrong in enumerate(islice(drawn, _KEYS[request.preset]["asv"])):

@@ -60,7 +60,7 @@ def run(bench: Workbench, parameters: Mapping[str, JSONValue]) -> Row:
     size = int(str(recipe.arguments["block_size"]))
     key, wrong = (keyed.generate_key(kind, size, dimension, seed=number) for number in (seed, seed + _WRONG))
     queries, truth = torch.from_numpy(there.part(model.queries, "test")), there.part(there.targets, "test")
-    encrypted = keyed.encrypt_model(model.module, key)
+    encrypted = keyed.encrypt_model(model.module, key, example=model.example)
     answers, fooled = (predict(encrypted, keyed.encrypt(queries, each).numpy()).argmax(1) for each in (key, wrong))
     plain, _ = model.plain(queries.numpy())
     metrics: dict[str, float | None] = {"accuracy_wrong_key": float(np.mean(fooled == truth))}

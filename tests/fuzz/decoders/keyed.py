@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from sotto import keyed
@@ -41,6 +42,10 @@ def _module() -> WavePatchCNN:
         return WavePatchCNN(**_ARGUMENTS).eval()
 
 
+def _features() -> npt.NDArray[np.float32]:
+    return np.random.default_rng(0).normal(size=(2, 400)).astype(np.float32)
+
+
 def _messages() -> Target:
     speech, labels = np.zeros((1, 100), np.float32), np.zeros(1, np.int64)
     seeds = [
@@ -59,7 +64,7 @@ def _encrypted_model() -> Target:
     record = ModelRecord(architecture="wave-patch-cnn", arguments=_ARGUMENTS, classes=_CLASSES)
 
     def write(path: Path) -> None:
-        keyed.save_encrypted_model(path, _module(), _key(), record)
+        keyed.save_encrypted_model(path, _module(), _key(), record, example=torch.from_numpy(_features()))
 
     return file_target(write, load_encrypted_model, KeyedError, ModelError)
 
@@ -74,8 +79,8 @@ def _plain_model() -> Target:
 
 
 def _parties() -> Mapping[str, Party]:
-    encrypted = keyed.encrypt_model(_module(), _key())
-    features = np.random.default_rng(0).normal(size=(2, 400)).astype(np.float32)
+    features = _features()
+    encrypted = keyed.encrypt_model(_module(), _key(), example=torch.from_numpy(features))
 
     def alice(links: Mapping[str, Link]) -> None:
         keyed.Alice(_key(), reveal="logits").ask(features, links["bob"])
