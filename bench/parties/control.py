@@ -95,6 +95,12 @@ class Answered(msgspec.Struct, tag=True):
     traffic: Count
 
 
+class Refused(msgspec.Struct, tag=True):
+    """Alice: these features cannot be asked about.  Nothing of them was sent, and the session goes on."""
+
+    reason: str
+
+
 class Seen(msgspec.Struct, tag=True):
     """One message as a party saw it; ``payload`` is its beginning, or all of it where that was asked for.
 
@@ -126,7 +132,7 @@ class Failed(msgspec.Struct, tag=True):
 
 Message = (
     Connect | Ready | Prepare | Provision | Ask | EndSession | CountNow
-    | Count | Prepared | Provisioned | Answered | Report | Failed
+    | Count | Prepared | Provisioned | Answered | Refused | Report | Failed
 )  # fmt: skip
 _decoder: msgspec.msgpack.Decoder[Message] = msgspec.msgpack.Decoder(Message)
 

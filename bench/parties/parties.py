@@ -36,6 +36,7 @@ from sotto.bench.parties.control import (
     Provision,
     Provisioned,
     Ready,
+    Refused,
     Report,
     difference,
     hear,
@@ -45,7 +46,7 @@ from sotto.bench.parties.party import HostedPart, Measured, Orders, Part
 from sotto.link import LOOPBACK, Array, Shape, listen
 from sotto.serving.limits import Limits
 from sotto.serving.service import sessions as serving_sessions
-from sotto.serving.service.hosting import HostProcess, one_thread_each
+from sotto.serving.service.hosting import HostProcess, one_thread_each, without_the_script
 from sotto.serving.service.reports import HostFailed, Loaded
 
 T = TypeVar("T")
@@ -54,6 +55,10 @@ P = TypeVar("P", Prepared, Provisioned, Answered)
 
 class PartyError(RuntimeError):
     """A party's process failed or died; the message is one line per party that said why."""
+
+
+class QueryRefused(PartyError):
+    """Alice refused the features before anything of them was sent; the session goes on."""
 
 
 @dataclass(frozen=True)
@@ -104,13 +109,15 @@ class Parties:
 
     ``sessions``: for each session that Alice will open, with its own links and set-up, the part of every role; all
     sessions have the same roles.  ``timeout``: seconds any single wait may take, in the parties and here.
-    ``keep_payloads``: bytes of each message kept for a transcript.
+    ``keep_payloads``: bytes of each message kept for a transcript.  ``idle_seconds``: how long a session waits for its
+    next query, None for ``timeout``.
     """
 
     sessions: Sequence[Mapping[str, Part]]
     shape: Shape = LOOPBACK
     timeout: float = 120.0
     keep_payloads: int = 0
+    idle_seconds: float | None = None
     _token: bytes = field(default_factory=lambda: secrets.token_bytes(16), repr=False)
     _alice: _Alice | None = None
     _services: dict[str, _Service] = field(default_factory=dict)
@@ -152,17 +159,22 @@ class Parties:
 
     def ask(self, features: npt.NDArray[np.float32]) -> Asked:
         """One query of a batch, ``features`` (n, …) float32, prepared ahead where the paradigm does that."""
-        offline = None
-        if self._provisions:
-            _, offline = self._phase(Provision(len(features)), Provisioned)
+        offline = self.provision(len(features))
         answered, online = self._phase(Ask(Array.of(features)), Answered)
         scores = answered.scores
         return Asked(
             answered.labels.numpy(dtype="int64", shape=(len(features),)),
             None if scores is None else scores.numpy(dtype="float32", shape=(len(features), None)),
             online,
-            offline if offline and offline.bytes else None,
+            offline,
         )
+
+    def provision(self, examples: int) -> Phase | None:
+        """Have ready what a query of ``examples`` needs; None where that is nothing, or lies ready already."""
+        if not self._provisions:
+            return None
+        _, phase = self._phase(Provision(examples), Provisioned)
+        return phase if phase.bytes else None
 
     def end_session(self) -> None:
         """Close the session's links, and take the reports of those who served it."""
@@ -206,7 +218,7 @@ class Parties:
                     sessions=1,
                     arrival_seconds=self.timeout,
                     wait_seconds=self.timeout,
-                    idle_seconds=self.timeout,
+                    idle_seconds=self.idle_seconds or self.timeout,
                     message_seconds=self.timeout,
                     session_mb=1 << 20,  # as much as there is: what it takes is measured
                 ),
@@ -250,7 +262,7 @@ class Parties:
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
         process = context.Process(target=party.run_alice, args=(orders, theirs), name="sotto-alice", daemon=True)
-        with one_thread_each():
+        with one_thread_each(), without_the_script():
             process.start()
         theirs.close()
         return _Alice(process, ours)
@@ -300,6 +312,8 @@ class Parties:
             raise self._failure() from None
         if isinstance(message, Failed):
             raise self._failure({role: message})
+        if isinstance(message, Refused):
+            raise QueryRefused(message.reason)
         if not isinstance(message, kind):
             raise PartyError(f"{role} reported {type(message).__name__} out of turn")
         return message

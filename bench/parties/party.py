@@ -35,6 +35,7 @@ from sotto.bench.parties.control import (
     Provision,
     Provisioned,
     Ready,
+    Refused,
     Report,
     Seen,
     difference,
@@ -256,19 +257,27 @@ def _session(part: Part, pipe: Connection, witness: _Witness, known: Mapping[str
     alice.prepare(link)
     tell(pipe, Prepared(_ms(started), _since(witness, before), provisions))
     while not isinstance(order := hear(pipe), EndSession):
-        if isinstance(order, Provision):
-            before, started = witness.count(), time.perf_counter()
-            alice.provision(link, order.examples)
-            tell(pipe, Provisioned(_ms(started), _since(witness, before)))
-        elif isinstance(order, Ask):
-            features = order.features.numpy(dtype="float32", shape=(None,) * len(order.features.shape))
-            before, started = witness.count(), time.perf_counter()
-            answer = alice.ask(features, link)
-            elapsed, used = _ms(started), _since(witness, before)
-            scores = None if answer.scores is None else Array.of(answer.scores.astype("float32"))
-            tell(pipe, Answered(elapsed, Array.of(answer.labels.astype("int64")), scores, used))
-        else:
-            raise RuntimeError(f"the harness sent {type(order).__name__} out of turn")
+        try:
+            tell(pipe, _done(order, alice, link, witness))
+        except ValueError as error:
+            if not link.sound:
+                raise
+            tell(pipe, Refused(_one_line(error)))  # before anything was sent
+
+
+def _done(order: Message, alice: Any, link: Link, witness: _Witness) -> Provisioned | Answered:
+    before, started = witness.count(), time.perf_counter()
+    if isinstance(order, Provision):
+        alice.provision(link, order.examples)
+        return Provisioned(_ms(started), _since(witness, before))
+    if not isinstance(order, Ask):
+        raise RuntimeError(f"the harness sent {type(order).__name__} out of turn")
+    features = order.features.numpy(dtype="float32", shape=(None,) * len(order.features.shape))
+    before, started = witness.count(), time.perf_counter()
+    answer = alice.ask(features, link)
+    elapsed, used = _ms(started), _since(witness, before)
+    scores = None if answer.scores is None else Array.of(answer.scores.astype("float32"))
+    return Answered(elapsed, Array.of(answer.labels.astype("int64")), scores, used)
 
 
 def _ms(started: float) -> float:
