@@ -66,7 +66,7 @@ class Bob:
 
     def __init__(
         self,
-        module: nn.Module,
+        module: nn.Module | PolynomialNetwork,
         *,
         calibration: npt.ArrayLike | None = None,
         mode: Mode = "packed",
@@ -77,7 +77,7 @@ class Bob:
     ) -> None:
         """
         Args:
-            module: a trained :class:`sotto.models.networks.mlp.MLP` with polynomial activations.
+            module: a trained :class:`sotto.models.networks.mlp.MLP` with polynomial activations, or it folded already.
             calibration: features (n, inputs) in [-1, 1] like those to come, usually the training set; with them
                 the precision of the logits is estimated, and models without a provable bound can be served.
             mode: how to evaluate; ``"packed"`` for single queries, ``"batched"`` for thousands at once, ``"tenseal"``
@@ -96,7 +96,7 @@ class Bob:
             raise ValueError(f"mode is {mode!r}; use one of {', '.join(get_args(Mode))}")
         if not 0 <= flooding_bits <= MAX_STATISTICAL_BITS or (flooding_bits and mode == "tenseal"):
             raise ValueError(f"flooding takes 0 to {MAX_STATISTICAL_BITS} bits, in mode packed or batched")
-        self.network = PolynomialNetwork.of(module)
+        self.network = module if isinstance(module, PolynomialNetwork) else PolynomialNetwork.of(module)
         if self.network.inputs > MAX_INPUTS or self.network.classes > MAX_CLASSES:
             raise ModelRefused(
                 f"it has {self.network.inputs} inputs and {self.network.classes} classes, Alice accepts at most"

@@ -160,9 +160,9 @@ def write_terms(folder: Path, terms: Terms, front: FrontEnd | None = None) -> No
         (folder / FRONT_FILE).write_bytes(msgspec.json.format(msgspec.json.encode(front), indent=1))
 
 
-def read_terms(folder: Path) -> Terms | None:
-    """A party's copy of the terms, None where it has none.  Raises :class:`TermsError`."""
-    return _read(folder / TERMS_FILE, Terms)
+def read_terms(path: Path) -> Terms | None:
+    """A party's copy of the terms, a file or in its folder; None where it has none.  Raises :class:`TermsError`."""
+    return _read(path if path.is_file() else path / TERMS_FILE, Terms)
 
 
 def read_front(folder: Path) -> FrontEnd | None:
