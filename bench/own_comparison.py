@@ -24,8 +24,8 @@ class Examples:
     ``corpus`` and ``split`` say in the rows where they are from, ``parameters`` what else belongs there.
     """
 
-    queries: npt.NDArray[np.float32]
-    truth: npt.NDArray[np.int64]
+    queries: npt.NDArray[np.float32] = field(repr=False)
+    truth: npt.NDArray[np.int64] = field(repr=False)
     corpus: str = "own examples"
     split: str = "as given"
     seed: int = 0
@@ -52,9 +52,12 @@ def compare_own(
     *,
     nets: Sequence[str] = ("loopback",),
     singles: int = 20,
+    most: int = 10**9,
     say: Say,
 ) -> Iterator[Row | LeftOut | Failure]:
     """Run a model called ``name`` in ``paradigms``, each as ``PARADIGM`` or ``PARADIGM/MODE``, on every net.
+
+    ``most`` examples are asked at most, ``singles`` of them one by one.
 
     ``given(folder, mode)`` is what there is besides the model.  A paradigm that fails while it runs gives a
     :class:`sotto.bench.suite.Failure`; the others go on.  No attacker is run: those of ``sotto attack`` need recordings
@@ -69,7 +72,7 @@ def compare_own(
                 yield LeftOut(wanted, " ".join(str(error).split()))
                 continue
             cell = Cell(paradigm, own.mode, name, examples.parameters)
-            experiment = own.experiment(cell, examples.queries, examples.truth, singles)
+            experiment = own.experiment(cell, examples.queries, examples.truth, singles, most)
             try:
                 for net in nets:
                     yield run(

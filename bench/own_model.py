@@ -81,10 +81,10 @@ class OwnModel:
     key_bytes: int | None = None
 
     def experiment(
-        self, cell: Cell, queries: npt.NDArray[np.float32], truth: npt.NDArray[np.int64], singles: int
+        self, cell: Cell, queries: npt.NDArray[np.float32], truth: npt.NDArray[np.int64], singles: int, most: int
     ) -> Experiment:
-        """A comparison's run of it on examples of known class, ``singles`` of them timed one by one."""
-        rest = max(2, len(queries) - singles)
+        """A comparison's run of it on ``most`` examples of known class, ``singles`` of them timed one by one."""
+        rest = max(2, min(most, len(queries)) - singles)
         return Experiment(
             cell=cell,
             parts=self.parts("class"),
@@ -94,7 +94,7 @@ class OwnModel:
             query=_no_clip,
             plain=self.plain,
             security=self.security,
-            plan=Plan(singles, min(self.batch, rest), len(queries), scored=min(16, len(queries))),
+            plan=Plan(singles, min(self.batch, rest), most, scored=min(16, len(queries))),
             keys_are_sent=self.keys_are_sent,
             key_bytes=self.key_bytes,
         )

@@ -107,6 +107,13 @@ class Terms(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     front: FrontEnd | None = None
     parameters: dict[str, Scalar] = {}
 
+    def __repr__(self) -> str:
+        shape = " × ".join(map(str, self.input_shape))
+        return (
+            f"<Terms {self.paradigm}/{self.mode} {self.model}, {shape} to {len(self.classes)} classes, "
+            f"{self.fingerprint[:8]}>"
+        )
+
     @property
     def fingerprint(self) -> str:
         """32 hexadecimal digits that name these terms."""
