@@ -90,7 +90,9 @@ def compare(
         paradigms: ``"mpc"`` or, with a mode, ``"mpc/semi-honest"``; by default every paradigm in its first mode.
         out: folder for results.json, results.csv and report.html; None writes nothing.
         input_shape: of one example; by default all axes of ``x`` but the first.
-        key, sensor, calibration: as for :func:`sotto.local`.  ``x`` itself is never taken for calibration.
+        key: as for :func:`sotto.local`.
+        sensor: as for :func:`sotto.local`.
+        calibration: as for :func:`sotto.local`; ``x`` itself is never taken for it.
         net: as for :func:`sotto.local`.
         singles: how many queries are timed one by one.
 

@@ -48,7 +48,8 @@ def connect(
         keys: folder of Alice's certificate and key; without one only this machine can be reached.
         terms: the terms that Bob must serve: a ``terms.json``, or the folder it is in; that of ``own`` by default.
         own: Alice's own folder, with her key or sensor where the paradigm has one.
-        bob_name, dealer_name: names that their certificates must have; any of the authority's by default.
+        bob_name: name that Bob's certificate must have; any of the authority's by default.
+        dealer_name: the same of the dealer's.
         token: what a service of this machine asks for.
         timeout: seconds that any single wait may take.
 

@@ -140,7 +140,6 @@ def test_ones_own_network_is_compared_from_the_shell(source, corpus, tmp_path):
         (["--features", "mfcc"], "give --model"),
         (["--model", "net.py:Net", "--features", "tea"], "unknown feature"),
         (["--model", "net.py:Net", "--features", "mfcc:tea=1"], "no NAME=VALUE"),
-        (["--corpus", "no-such.csv"], "is not a file"),
     ],
 )
 def test_options_that_do_not_go_together_are_told(arguments, line):
