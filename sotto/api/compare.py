@@ -109,7 +109,7 @@ def compare(
     with of_model("compare"):
         shape = as_shape(input_shape)
     if shape is None:
-        shape = tuple(int(length) for length in np.shape(x.detach() if hasattr(x, "detach") else x)[1:])
+        shape = _shape(x)
     queries = as_batch(x, shape)
     examples = Examples(queries, _classes(y, len(queries)))
     wanted = list(dict.fromkeys(paradigms if paradigms is not None else registry.names()))
@@ -148,6 +148,17 @@ def _written(rows: Sequence[Row], left_out: Mapping[str, str], folder: Path) -> 
 
     notice = "; ".join(f"left out: {name}: {why}" for name, why in left_out.items()) or None
     return (*results.write(rows, folder), report.write(rows, folder / "report.html", notice))
+
+
+def _shape(x: Any) -> tuple[int, ...]:
+    """Of one example, when ``x`` is a batch of them."""
+    try:
+        shape = np.shape(x.detach() if hasattr(x, "detach") else x)
+    except ValueError:
+        raise InputRefused("the examples are no array of numbers") from None
+    if len(shape) < 2:
+        raise InputRefused("x is a batch of examples, (n, …), with their features behind the first axis")
+    return tuple(int(length) for length in shape[1:])
 
 
 def _classes(y: npt.ArrayLike, n: int) -> npt.NDArray[np.int64]:

@@ -45,6 +45,12 @@ def test_when_none_can_run_it_every_reason_is_said():
         sotto.compare(own.model, own.x, own.plain, paradigms=["keyed", "hashing"], out=None)
 
 
+@pytest.mark.parametrize("x", [[1.0, 2.0], [[1.0], [1.0, 2.0]], 3])
+def test_examples_are_a_batch(x):
+    with pytest.raises(sotto.InputRefused):
+        sotto.compare(polynomial().model, x, [0, 1], out=None)
+
+
 @pytest.mark.parametrize("y", [[0, 1], [0.5] * 6, ["a"] * 6, [-1] * 6, np.zeros((6, 1), int)])
 def test_classes_are_whole_numbers_one_for_each_example(y):
     own = polynomial()
