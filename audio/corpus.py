@@ -49,6 +49,9 @@ class Corpus:
                 raise CorpusError(f"{clip.source}: a second clip with the id {clip.id}; ids must be unique")
             seen.add(clip.id)
 
+    def __repr__(self) -> str:
+        return f"<Corpus {self.name}, {len(self.clips)} clips{', synthetic' if self.synthetic else ''}>"
+
     def __len__(self) -> int:
         return len(self.clips)
 

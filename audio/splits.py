@@ -25,6 +25,9 @@ class Split:
     validation: tuple[int, ...]
     test: tuple[int, ...]
 
+    def __repr__(self) -> str:
+        return f"<Split {self.name}: {len(self.train)} train, {len(self.validation)} validation, {len(self.test)} test>"
+
     def check(self, corpus: Corpus, by: str = "speaker") -> Split:
         """Return this split, having made sure that no clip and no value of the label `by` is in two parts.
 

@@ -19,7 +19,7 @@ from typing import Any, Self, TypeVar
 
 import msgspec
 
-from sotto.serving.service.hosting import one_thread_each
+from sotto.serving.service.hosting import one_thread_each, without_the_script
 
 T = TypeVar("T")
 
@@ -100,7 +100,7 @@ class ChildProcess:
         self._process = context.Process(
             target=_run, args=(job, theirs, arguments), name=f"sotto-{name}", daemon=True
         )  # fmt: skip
-        with one_thread_each():
+        with one_thread_each(), without_the_script():
             self._process.start()
         theirs.close()
 

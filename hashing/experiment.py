@@ -31,7 +31,7 @@ ATTACKS = {
     "hashing-known-pairs": "Bob, who knows the features behind some training hashes, learns the key and opens queries",
 }
 
-_SECURITY = Security(
+SECURITY = Security(
     adversary="semi-honest Bob without the key and without features of any hashed utterance",
     trusted="everyone who holds the shared key",
     computational_bits=None,
@@ -85,7 +85,7 @@ def build(cell: Configuration, bench: Workbench) -> Experiment:
         truth=bench.part(bench.targets, "test"),
         query=made.query,
         plain=lambda queries: (predict(made.svm, queries).argmax(1).astype(np.int64), None),
-        security=_SECURITY,
+        security=SECURITY,
         plan=Plan(singles=50, batch=64, clips=10**6, sessions=5),
         key_bytes=key_file.stat().st_size,
         attacks={

@@ -69,13 +69,15 @@ class LoadedModel(Protocol):
 
 
 def network_of(
-    module: nn.Module, calibration: npt.ArrayLike | None = None, input_shape: Shape | None = None
+    module: nn.Module | PolynomialNetwork, calibration: npt.ArrayLike | None = None, input_shape: Shape | None = None
 ) -> PolynomialNetwork | TensorNetwork:
     """The network of a module; the arguments as for :class:`Bob`.
 
     Raises:
         ModelRefused: it cannot be evaluated under encryption; the message says why.
     """
+    if isinstance(module, PolynomialNetwork):
+        return module
     if isinstance(module, MLP):
         if module.classes <= MAX_CLASSES:
             return PolynomialNetwork.of(module)
@@ -92,7 +94,7 @@ class Bob:
 
     def __init__(
         self,
-        module: nn.Module,
+        module: nn.Module | PolynomialNetwork,
         *,
         calibration: npt.ArrayLike | None = None,
         mode: Mode = "packed",
@@ -107,7 +109,7 @@ class Bob:
             module: a trained network with polynomial activations: a :class:`sotto.models.networks.mlp.MLP`, or in mode
             ``"packed"``
                 any module that :mod:`sotto.he.tensors.exporting` can export, with convolutions, means, batch norms,
-                residual sums.
+                residual sums, or a network folded already.
             calibration: features (n, inputs), or (n, \*shape), in [-1, 1] like those to come, usually the training
                 set; with them the precision of the logits is estimated, and models without a provable bound can be
                 served.

@@ -42,7 +42,7 @@ ATTACKS = {
 }
 _CIPHERTEXT_ONLY = {"rom": "keyed-second-order", "shuffling": "keyed-jigsaw", "flipping": "keyed-signs"}
 
-_SECURITY = Security(
+SECURITY = Security(
     adversary="semi-honest Bob without the key, who must not guess it",
     trusted="the model owner and everyone who holds the shared key",
     computational_bits=None,
@@ -89,7 +89,7 @@ def build(cell: Configuration, bench: Workbench) -> Experiment:
         truth=bench.part(bench.targets, "test"),
         query=emotion.query,
         plain=emotion.plain,
-        security=_SECURITY,
+        security=SECURITY,
         plan=Plan(singles=30, batch=32, clips=10**6, sessions=3),
         key_bytes=key_file.stat().st_size,
         attacks={

@@ -15,12 +15,15 @@ from sotto.link.link import DEFAULT_TIMEOUT, Link
 from sotto.link.shape import LOOPBACK, Shape
 
 
-def pair(*, timeout: float = DEFAULT_TIMEOUT, shape: Shape = LOOPBACK) -> tuple[Link, Link]:
-    """Two connected links inside one machine, for two threads or a parent and its child."""
-    left, right = socket.socketpair()
-    return Link(left, timeout=timeout, shape=shape, peer="right"), Link(
-        right, timeout=timeout, shape=shape, peer="left"
-    )
+def pair(
+    first: str = "peer", second: str = "peer", *, timeout: float = DEFAULT_TIMEOUT, shape: Shape = LOOPBACK
+) -> tuple[Link, Link]:
+    """Two connected links inside one machine: the ``first`` party's, then the ``second``'s.
+
+    For two threads or a parent and its child.  The names are those that errors use for the other side.
+    """
+    one, other = socket.socketpair()
+    return Link(one, timeout=timeout, shape=shape, peer=second), Link(other, timeout=timeout, shape=shape, peer=first)
 
 
 def listen(host: str = "127.0.0.1", port: int = 0, *, tls: ssl.SSLContext | None = None) -> Listener:

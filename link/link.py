@@ -74,6 +74,11 @@ class Link:
     def shape(self) -> Shape:
         return self._pacer.shape
 
+    @property
+    def sound(self) -> bool:
+        """Whether the next message can follow: this end is open, without an error, and nothing is half said."""
+        return not (self._closed or self._spoiled or self._unfinished)
+
     # -- sending ------------------------------------------------------------------------------------------------
 
     def send(self, name: str, payload: bytes | bytearray | memoryview, *, timeout: float | None = None) -> None:

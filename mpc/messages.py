@@ -71,6 +71,10 @@ class Terms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ranges: tuple[int, ...]
     reveal: Reveal
 
+    def __repr__(self) -> str:
+        shape = " × ".join(map(str, self.plan.input_shape))
+        return f"<Terms for {len(self.plan.layers)} layers on {shape}, reveal={self.reveal}>"
+
 
 def require_same(version: int, mode: str, own_mode: Mode, who: str) -> None:
     """Raise :class:`FrameError` when ``who`` speaks another version or mode than this side."""

@@ -155,6 +155,15 @@ class Session:
         """The class that a label stands for; for one that Bob has not named, or where he names none, its number."""
         return self.classes[label] if 0 <= label < len(self.classes) else str(label)
 
+    @property
+    def links(self) -> Mapping[str, Link]:
+        """The open links, by the role of the party at their other end."""
+        return {"bob": self._links.bob, **self._links.others}
+
+    def set_up(self) -> None:
+        """Do what comes once a session; :meth:`prepare` and :meth:`ask` do it when it was not done."""
+        self._door.prepare(self._links.bob)
+
     def features(self, clip: Clip) -> npt.NDArray[np.float32]:
         """What :meth:`ask` takes, made of one recording: (1, …) float32.
 

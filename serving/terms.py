@@ -122,6 +122,13 @@ class Terms(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     front: FrontEnd | None = None
     parameters: dict[str, Scalar] = {}
 
+    def __repr__(self) -> str:
+        shape = " × ".join(map(str, self.input_shape))
+        return (
+            f"<Terms {self.paradigm}/{self.mode} {self.model}, {shape} to {len(self.classes)} classes, "
+            f"{self.fingerprint[:8]}>"
+        )
+
     @property
     def fingerprint(self) -> str:
         """32 hexadecimal digits that name these terms."""
@@ -175,9 +182,9 @@ def write_terms(folder: Path, terms: Terms, front: FrontEnd | None = None) -> No
         (folder / FRONT_FILE).write_bytes(msgspec.json.format(msgspec.json.encode(front), indent=1))
 
 
-def read_terms(folder: Path) -> Terms | None:
-    """A party's copy of the terms, None where it has none.  Raises :class:`TermsError`."""
-    return _read(folder / TERMS_FILE, Terms)
+def read_terms(path: Path) -> Terms | None:
+    """A party's copy of the terms, a file or in its folder; None where it has none.  Raises :class:`TermsError`."""
+    return _read(path if path.is_file() else path / TERMS_FILE, Terms)
 
 
 def read_front(folder: Path) -> FrontEnd | None:

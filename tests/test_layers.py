@@ -24,6 +24,7 @@ ADAPTERS = {
     "paradigm.py": {"serving"},
     "service.py": {"serving", "models", "audio", "link"},
     "experiment.py": {"bench", "serving", "models", "audio", "link"},
+    "own_model.py": {"bench", "serving", "models", "audio", "link"},
 }
 FILES = {path for package in BELOW for path in (ROOT / package).rglob("*.py")}
 

@@ -157,7 +157,7 @@ def load_corpus(name: str, root: Path | str | None = None, *, skip_broken: bool 
     """Load a corpus without decoding its audio.
 
     Args:
-        name: a key of `CORPORA`.
+        name: a key of `CORPORA`, or the table of a corpus of one's own: a path that ends in .csv or .tsv.
         root: the folder of that corpus, or a folder that holds several corpora each under its own name; for
             "manifest" also the table itself. Without it, "synthetic" is the built-in corpus.
         skip_broken: leave out files that are damaged or lack a label, with a warning each, instead of stopping at
@@ -166,6 +166,10 @@ def load_corpus(name: str, root: Path | str | None = None, *, skip_broken: bool 
     Raises:
         CorpusError: unknown name, wrong folder, or a file that cannot be used; one line that names it.
     """
+    if root is None and Path(name).suffix.lower() in manifest.SUFFIXES:
+        name, root = "manifest", Path(name)
+        if not root.is_file():
+            raise CorpusError(f"{root}: no such table; it has one row a clip, the column path and columns of labels")
     source = CORPORA.get(name.lower())
     if source is None:
         raise CorpusError(f"no corpus is called {name}; known are {', '.join(CORPORA)}")

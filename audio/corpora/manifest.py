@@ -19,6 +19,7 @@ from sotto.audio.corpus import Corpus
 from sotto.audio.errors import CorpusError, MissingLabel, WrongFolder
 from sotto.audio.faults import Faults
 
+SUFFIXES = (".csv", ".tsv")
 NAMES = ("manifest.csv", "manifest.tsv")
 
 

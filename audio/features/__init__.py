@@ -8,7 +8,7 @@ from sotto.audio.features.egemaps import EGeMAPS
 from sotto.audio.features.extraction import extract, extract_each, extract_sound
 from sotto.audio.features.logmel import LogMel
 from sotto.audio.features.mfcc import MFCC, MeanMFCC
-from sotto.audio.features.spec import FeatureSpec, from_record
+from sotto.audio.features.spec import FeatureSpec, from_record, from_text
 from sotto.audio.features.stft import STFT
 from sotto.audio.features.waveform import Waveform
 
@@ -24,4 +24,5 @@ __all__ = [
     "extract_each",
     "extract_sound",
     "from_record",
+    "from_text",
 ]

@@ -6,6 +6,7 @@ also part of the cache key, together with the versions of the libraries that com
 
 from __future__ import annotations
 
+import json
 from abc import ABC, abstractmethod
 from dataclasses import asdict, dataclass, fields
 from importlib.metadata import version
@@ -89,6 +90,32 @@ def from_record(record: dict[str, Any]) -> FeatureSpec:
         odd = ", ".join(sorted(given ^ known))
         raise ValueError(f"feature {kind}: its parameters are {', '.join(sorted(known))}; missing or unknown: {odd}")
     return cls(**{name: record[name] for name in known})
+
+
+def from_text(text: str) -> FeatureSpec:
+    """The description that a command line gives: a kind, or one with parameters, ``mfcc:coefficients=13,hop=160``.
+
+    Raises:
+        ValueError: an unknown kind or parameter, or a value out of range.
+    """
+    kind, _, rest = text.partition(":")
+    if kind not in _KINDS:
+        raise ValueError(f"unknown feature {kind[:40]!r}; known are {', '.join(sorted(_KINDS))}")
+    cls = _KINDS[kind]
+    given: dict[str, Any] = {}
+    for part in filter(None, rest.split(",")):
+        name, equals, value = part.partition("=")
+        known = [field.name for field in fields(cls)]
+        if not equals or name not in known:
+            raise ValueError(f"feature {kind}: {part[:40]!r} is no NAME=VALUE of {', '.join(known)}")
+        try:
+            given[name] = json.loads(value)
+        except ValueError:
+            given[name] = None if value == "none" and not isinstance(getattr(cls, name, None), str) else value
+    try:
+        return cls(**given)
+    except TypeError as error:
+        raise ValueError(f"feature {kind}: {error}") from None
 
 
 def require(condition: bool, message: str) -> None:

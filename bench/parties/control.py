@@ -79,6 +79,12 @@ class Done(msgspec.Struct, tag=True):
     scores: Array | None = None
 
 
+class Refused(msgspec.Struct, tag=True):
+    """Alice: these features cannot be asked about.  Nothing of them was sent, and the session goes on."""
+
+    reason: str
+
+
 class Seen(msgspec.Struct, tag=True):
     """One message as a party saw it; ``payload`` is its beginning, or all of it where that was asked for.
 
@@ -101,4 +107,4 @@ class Report(msgspec.Struct, tag=True):
     notes: list[str] = []
 
 
-Message = Connect | Ready | Prepare | Provision | Ask | EndSession | CountNow | Count | Done | Report | Failed
+Message = Connect | Ready | Prepare | Provision | Ask | EndSession | CountNow | Count | Done | Refused | Report | Failed

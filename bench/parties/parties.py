@@ -37,6 +37,10 @@ class PartyError(RuntimeError):
     """A party's process failed or died; the message is one line per party that said why."""
 
 
+class QueryRefused(PartyError):
+    """Alice refused the features before anything of them was sent; the session goes on."""
+
+
 @dataclass(frozen=True)
 class Phase:
     """One step as Alice waited for it, and what each party used meanwhile, by role."""
@@ -79,13 +83,15 @@ class Parties:
 
     ``sessions``: for each session that Alice will open, with its own links and set-up, the part of every role; all
     sessions have the same roles.  ``timeout``: seconds any single wait may take, in the parties and here.
-    ``keep_payloads``: bytes of each message kept for a transcript.
+    ``keep_payloads``: bytes of each message kept for a transcript.  ``idle_seconds``: how long a session waits for its
+    next query, None for ``timeout``.
     """
 
     sessions: Sequence[Mapping[str, PartySpec]]
     shape: Shape = LOOPBACK
     timeout: float = 120.0
     keep_payloads: int = 0
+    idle_seconds: float | None = None
     _token: bytes = field(default_factory=lambda: secrets.token_bytes(16), repr=False)
     _alice: ChildProcess | None = None
     _services: dict[str, _Service] = field(default_factory=dict)
@@ -127,9 +133,7 @@ class Parties:
 
     def ask(self, features: npt.NDArray[np.float32]) -> Asked:
         """One query of a batch, ``features`` (n, …) float32, prepared ahead where the paradigm does that."""
-        offline = None
-        if self._provisions:
-            _, offline = self._phase(control.Provision(len(features)))
+        offline = self.provision(len(features))
         done, online = self._phase(control.Ask(Array.of(features)))
         if done.labels is None:
             raise PartyError("alice: its answer has no classes")
@@ -137,8 +141,15 @@ class Parties:
             done.labels.numpy(dtype="int64", shape=(len(features),)),
             None if done.scores is None else done.scores.numpy(dtype="float32", shape=(len(features), None)),
             online,
-            offline if offline and offline.bytes else None,
+            offline,
         )
+
+    def provision(self, examples: int) -> Phase | None:
+        """Have ready what a query of ``examples`` needs; None where that is nothing, or lies ready already."""
+        if not self._provisions:
+            return None
+        _, phase = self._phase(control.Provision(examples))
+        return phase if phase.bytes else None
 
     def end_session(self) -> None:
         """Close the session's links, and take the reports of those who served it."""
@@ -182,7 +193,7 @@ class Parties:
                     sessions=1,
                     arrival_seconds=self.timeout,
                     wait_seconds=self.timeout,
-                    idle_seconds=self.timeout,
+                    idle_seconds=self.idle_seconds or self.timeout,
                     message_seconds=self.timeout,
                     session_mb=1 << 20,  # as much as there is: what it takes is measured
                 ),
@@ -270,6 +281,8 @@ class Parties:
             raise self._failure() from None
         if isinstance(message, Failed):
             raise self._failure({role: message})
+        if isinstance(message, control.Refused):
+            raise QueryRefused(message.reason)
         if not isinstance(message, kind):
             raise PartyError(f"{role} reported {type(message).__name__} out of turn")
         return message

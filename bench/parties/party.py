@@ -213,21 +213,33 @@ def _session(spec: PartySpec, pipe: Connection, witness: _Witness, known: Mappin
     provisions = hasattr(alice, "provision")
     send(pipe, control.Ready())
     while not isinstance(order := receive(pipe, control.Message), control.EndSession):
-        features, answer = None, None
-        if isinstance(order, control.Ask):
-            features = order.features.numpy(dtype="float32", shape=(None,) * len(order.features.shape))
-        before, started = witness.count(), time.perf_counter()
-        if isinstance(order, control.Prepare):
-            alice.prepare(link)
-        elif isinstance(order, control.Provision):
-            alice.provision(link, order.examples)
-        elif features is not None:
-            answer = alice.ask(features, link)
+        try:
+            done = _carry_out(order, alice, link, witness)
+        except ValueError as error:
+            if not link.sound:
+                raise
+            send(pipe, control.Refused(Failed.of(error).reason))  # before anything was sent
         else:
-            raise RuntimeError(f"the experimenter sent {type(order).__name__} out of turn")
-        elapsed = (time.perf_counter() - started) * 1e3
-        done = control.Done(elapsed, control.difference(witness.count(), before), provisions)
-        if answer is not None:
-            done.labels = Array.of(answer.labels.astype("int64"))
-            done.scores = None if answer.scores is None else Array.of(answer.scores.astype("float32"))
-        send(pipe, done)
+            done.provisions = provisions
+            send(pipe, done)
+
+
+def _carry_out(order: control.Message, alice: Any, link: Link, witness: _Witness) -> control.Done:
+    features, answer = None, None
+    if isinstance(order, control.Ask):
+        features = order.features.numpy(dtype="float32", shape=(None,) * len(order.features.shape))
+    before, started = witness.count(), time.perf_counter()
+    if isinstance(order, control.Prepare):
+        alice.prepare(link)
+    elif isinstance(order, control.Provision):
+        alice.provision(link, order.examples)
+    elif features is not None:
+        answer = alice.ask(features, link)
+    else:
+        raise RuntimeError(f"the experimenter sent {type(order).__name__} out of turn")
+    elapsed = (time.perf_counter() - started) * 1e3
+    done = control.Done(elapsed, control.difference(witness.count(), before), False)
+    if answer is not None:
+        done.labels = Array.of(answer.labels.astype("int64"))
+        done.scores = None if answer.scores is None else Array.of(answer.scores.astype("float32"))
+    return done

@@ -7,7 +7,9 @@ import multiprocessing
 import os
 import signal
 import socket
+import sys
 import time
+import types
 from collections.abc import Iterator
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
@@ -34,7 +36,7 @@ class HostProcess:
         self._process: Any = context.Process(
             target=run_host, args=(orders, listener, theirs), name=f"sotto-{orders.role}", daemon=True
         )
-        with one_thread_each(), _deaf_to_the_terminal():
+        with one_thread_each(), without_the_script(), _deaf_to_the_terminal():
             self._process.start()
         theirs.close()
 
@@ -95,6 +97,21 @@ def _deaf_to_the_terminal() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextlib.contextmanager
+def without_the_script() -> Iterator[None]:
+    """Processes started inside do not run the calling script again, which ``multiprocessing`` has them do otherwise.
+
+    Nothing that a party is made from may be defined in that script, then; and a script, or a notebook, may start
+    parties outside of an ``if __name__ == "__main__"``.
+    """
+    script = sys.modules["__main__"]
+    sys.modules["__main__"] = types.ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = script
 
 
 @contextlib.contextmanager

@@ -7,13 +7,17 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
+from sotto.audio.features import FeatureSpec, from_text
 from sotto.bench import results
 from sotto.bench.adapters import EXPERIMENTS
 from sotto.bench.experiment import Experiment
+from sotto.bench.own_comparison import LeftOut, compare_own
+from sotto.bench.own_model import Given, NotRunnable, adapter
+from sotto.bench.own_network import Kind, own_network
 from sotto.bench.row import Row
 from sotto.bench.suite import Failure, compare, open_workbench, require, usable
 from sotto.bench.table import footnotes, tables
@@ -42,6 +46,30 @@ Peers = Annotated[
         help="Add rows of other systems for mpc and he, on the same clips and models, where they are installed.",
     ),
 ]
+OwnModel = Annotated[
+    str | None,
+    typer.Option(
+        "--model",
+        help="A network of your own, FILE.py:NAME, in every paradigm that can run it (full: in every mode).",
+        show_default=False,
+    ),
+]
+Weights = Annotated[
+    Path | None,
+    typer.Option("--weights", help="Its state_dict in a safetensors file.", show_default="it is trained here"),
+]
+Features = Annotated[
+    str | None,
+    typer.Option("--features", help="What it takes: mfcc, egemaps, waveform:seconds=2,block=10 …", show_default=False),
+]
+Normalised = Annotated[
+    str,
+    typer.Option(
+        "--normalisation",
+        help="Of the features, by the training speakers: standard, range ([-1, 1]) or none.",
+        callback=one_of(("standard", "range", "none"), "a normalisation"),
+    ),
+]
 ShowScene = Annotated[
     bool,
     typer.Option(
@@ -58,6 +86,11 @@ def bench(
     preset: PresetName = "quick",
     net: Nets = None,
     peers: Peers = False,
+    model: OwnModel = None,
+    weights: Weights = None,
+    features: Features = None,
+    normalisation: Normalised = "standard",
+    label: Annotated[str, typer.Option("--label", help="What to classify.")] = "emotion",
     scene: ShowScene = True,
     seed: Seed = 0,
     out_folder: Out = Path("results"),
@@ -70,18 +103,29 @@ def bench(
 
     Writes results.json, results.csv and report.html into the output folder, and scene.json: what each party saw of one
     test clip.
+
+    With --model it compares a network of your own instead, and says for each paradigm that cannot run it why not:
+    sotto bench --model net.py:Net --weights net.safetensors --corpus my.csv --features mfcc
     """
     started = time.monotonic()
     results.require_writable(out_folder)
     if paradigm:
         require(paradigm)
     nets = list(dict.fromkeys(net or ["loopback"]))
-    bench = open_workbench(corpus, data, preset=preset, seed=seed, say=say, skip_broken=skip_broken)
-    made = _Made(out_folder, bench, with_scene=scene)
+    spec = _feature(model, features, weights)
+    bench = open_workbench(corpus, data, preset=preset, seed=seed, say=say, skip_broken=skip_broken, label=label)
+    made = _Made(out_folder, bench, with_scene=scene and not model)
     failures: list[Failure] = []
-    for outcome in _outcomes(bench, paradigm, nets, made, with_peers=peers):
+    outcomes = (
+        _own(model, bench, spec, weights, cast(Kind, normalisation), paradigm, nets)
+        if model and spec
+        else _outcomes(bench, paradigm, nets, made, with_peers=peers)
+    )
+    for outcome in outcomes:
         if isinstance(outcome, Failure):
             failures.append(outcome)
+        elif isinstance(outcome, LeftOut):
+            made.left_out.append(outcome)
         else:
             made.add(outcome)
     if made.rows:
@@ -91,7 +135,7 @@ def bench(
     elif made.rows:
         for table in tables(made.rows, f"{bench.corpus.name}, split {bench.split.name}, {preset}, {', '.join(nets)}"):
             out.print(table)
-        for line in footnotes(made.rows, bench.corpus.notice):
+        for line in footnotes(made.rows, made.notice):
             out.print(escape(line))
     err.print(
         f"{len(made.rows)} rows in {time.monotonic() - started:.0f} s: {', '.join(map(str, made.written))}",
@@ -99,6 +143,53 @@ def bench(
     )
     if failures:
         raise failures[0].error
+    if not made.rows:
+        raise NotRunnable(made.notice or "no paradigm was named")
+
+
+def _feature(model: str | None, features: str | None, weights: Path | None) -> FeatureSpec | None:
+    """The feature of one's own network.  Raises ``typer.BadParameter`` for options that do not go together."""
+    if model is None:
+        if features or weights:
+            raise typer.BadParameter(
+                "belongs to a network of one's own: give --model", param_hint="--features, --weights"
+            )
+        return None
+    if features is None:
+        raise typer.BadParameter("say what the network takes, such as --features mfcc", param_hint="--features")
+    try:
+        return from_text(features)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--features") from None
+
+
+def _own(
+    model: str,
+    bench: Workbench,
+    spec: FeatureSpec,
+    weights: Path | None,
+    normalisation: Kind,
+    paradigm: list[str] | None,
+    nets: list[str],
+) -> Iterator[Row | Failure | LeftOut]:
+    own = own_network(model, bench, spec, weights=weights, normalisation=normalisation)
+    chosen = list(paradigm or EXPERIMENTS)
+    if not bench.quick:
+        chosen = [f"{name}/{mode}" for name in chosen for mode in adapter(name).MODES]
+    for outcome in compare_own(
+        own.module,
+        own.name,
+        own.examples,
+        chosen,
+        lambda folder, mode: Given(folder, mode, own.shape, calibration=own.calibration),
+        nets=nets,
+        singles=20 if bench.quick else 50,
+        most=96 if bench.quick else 10**6,
+        say=say,
+    ):
+        if isinstance(outcome, LeftOut):
+            say(f"left out: {outcome}")
+        yield outcome
 
 
 def _outcomes(
@@ -120,9 +211,18 @@ class _Made:
     bench: Workbench
     with_scene: bool
     rows: list[Row] = field(default_factory=list)
+    left_out: list[LeftOut] = field(default_factory=list)
     written: list[Path] = field(default_factory=list)
 
     scene: Scene | None = None
+
+    @property
+    def notice(self) -> str | None:
+        """What belongs beside the rows: the corpus' notice, and which paradigms could not run one's own network."""
+        return (
+            "; ".join(filter(None, [self.bench.corpus.notice, *(f"left out: {each}" for each in self.left_out)]))
+            or None
+        )
 
     def add(self, row: Row) -> None:
         self.rows.append(row)
@@ -150,7 +250,7 @@ class _Made:
         page = report.write(
             self.rows,
             self.folder / "report.html",
-            self.bench.corpus.notice,
+            self.notice,
             scene=self.scene,
             reproduced=reproductions(self.folder) if reproduced else (),
         )

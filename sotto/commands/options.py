@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from sotto.audio import CORPORA
+from sotto.audio.corpora.manifest import SUFFIXES
 from sotto.bench.adapters import EXPERIMENTS
 from sotto.bench.suite import PRESETS
 from sotto.link import SHAPES
@@ -26,9 +27,16 @@ def one_of(names: Sequence[str], what: str) -> Callable[[Any], Any]:
     return check
 
 
+def _corpus(value: str) -> str:
+    """The name of a corpus, or the path of a table of one's own."""
+    if Path(value).suffix.lower() not in SUFFIXES:
+        one_of(tuple(CORPORA), "a table that ends in .csv or .tsv, or a corpus: it")(value)
+    return value
+
+
 CorpusName = Annotated[
     str,
-    typer.Option("--corpus", help="See: sotto corpus list.", callback=one_of(tuple(CORPORA), "a corpus")),
+    typer.Option("--corpus", help="A name (sotto corpus list) or a table, manifest.csv.", callback=_corpus),
 ]
 Data = Annotated[
     Path | None,

@@ -4,7 +4,9 @@ import os
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 
 from sotto.audio import CORPORA, BrokenClip, Corpus, CorpusError, MissingLabel, Trial, WrongFolder, load_corpus, read
 from sotto.audio.splits import default_split, published_folds, published_split, speaker_folds
@@ -524,3 +526,11 @@ def test_real_folds_share_no_recording(name):
     corpus = real_corpus(name)
     for split in published_folds(corpus):
         split.check(corpus, by="recording")
+
+
+def test_a_table_can_be_named_in_place_of_a_corpus(tmp_path):
+    with pytest.raises(CorpusError, match="no such table"):
+        load_corpus(str(tmp_path / "mine.csv"))
+    soundfile.write(tmp_path / "a.wav", np.zeros(800), 16000)
+    (tmp_path / "mine.csv").write_text("path,speaker\na.wav,someone\n")
+    assert load_corpus(str(tmp_path / "mine.csv")).speakers == ["someone"]

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from sotto.audio import Clip, Corpus, CorpusError, MissingLabel, Trial
+from sotto.audio.splits import speaker_split
 
 
 def corpus(**more) -> Corpus:
@@ -50,3 +51,10 @@ def test_ids_are_unique():
 def test_a_synthetic_corpus_must_say_so():
     with pytest.raises(ValueError, match="notice"):
         Corpus("test", (), synthetic=True)
+
+
+def test_a_corpus_and_a_split_are_short_in_print():
+    clips = tuple(Clip(id=str(i), path=Path(f"{i}.wav"), speaker=str(i % 8)) for i in range(500))
+    corpus = Corpus("test", clips)
+    assert repr(corpus) == "<Corpus test, 500 clips>"
+    assert len(repr(speaker_split(corpus))) < 100

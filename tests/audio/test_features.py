@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sotto.audio.features import MFCC, STFT, EGeMAPS, LogMel, MeanMFCC, Waveform, from_record
+from sotto.audio.features import MFCC, STFT, EGeMAPS, LogMel, MeanMFCC, Waveform, from_record, from_text
 from sotto.audio.features.spec import fit_length
 
 ALL = [MFCC(), MFCC(20, frames=None, normalisation="mean"), MeanMFCC(), LogMel(), STFT(), EGeMAPS(), Waveform(1.0)]
@@ -184,3 +184,12 @@ def test_fit_length_keeps_the_middle(have, want):
 def test_impossible_parameters_are_refused(make):
     with pytest.raises(ValueError, match=r"must|need"):
         make()
+
+
+def test_a_feature_is_read_from_a_command_line():
+    assert from_text("mfcc") == MFCC()
+    assert from_text("mfcc:coefficients=13,hop=160,trim_db=30.0") == MFCC(13, hop=160, trim_db=30.0)
+    assert from_text("waveform:seconds=2,scaling=rms") == Waveform(2, scaling="rms")
+    for text in ("tea", "mfcc:tea=1", "mfcc:hop", "mfcc:hop=0", "mfcc:hop=fast"):
+        with pytest.raises(ValueError, match=r"unknown feature|no NAME=VALUE|hop must be"):
+            from_text(text)

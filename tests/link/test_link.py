@@ -244,3 +244,14 @@ def test_waiting_takes_nothing_and_sees_a_message_or_the_end():
     assert right.wait(5)
     with pytest.raises(LinkClosed):
         right.receive("c", limit=1)
+
+
+def test_the_ends_of_a_pair_call_one_another_by_their_names():
+    alice, bob = pair("alice", "bob", timeout=0.05)
+    with alice, bob:
+        with pytest.raises(LinkTimeout, match="from bob"):
+            alice.receive("answer", limit=1)
+        bob.close()
+        with pytest.raises(LinkClosed, match=r"to bob|bob closed"):
+            alice.receive("answer", limit=1)
+    assert not alice.sound

@@ -1,0 +1,70 @@
+"""`mpc` with a user's own network: anything that :class:`sotto.mpc.Bob` can trace."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from typing import Any
+
+from torch import nn
+
+from sotto import mpc
+from sotto.bench.own_model import Given, NotRunnable, OwnModel, Shape, chosen_mode, example_shape, network
+from sotto.bench.parties.party import PartySpec
+from sotto.link import Link
+from sotto.models.learning.training import predict
+from sotto.mpc import modes
+from sotto.mpc.experiment import SECURITY
+from sotto.serving import registry
+from sotto.serving.terms import Reveal, Terms
+
+MODES = registry.paradigm("mpc").modes
+
+
+def own(model: Any, given: Given) -> OwnModel:
+    """Trace and check the network here; its shapes and weights go to Bob's process."""
+    module, record = network(model)
+    try:
+        mode = modes.require_mode(chosen_mode(MODES, given.mode))
+    except mpc.CryptenMissing as error:
+        raise NotRunnable(str(error)) from None
+    shape = example_shape(given, record)
+    parts = functools.partial(_parts, module, shape, mode, given.idle_seconds)
+    parts("class")  # refuses what cannot be run
+
+    return OwnModel(
+        mode=mode,
+        input_shape=shape,
+        parts=parts,
+        plain=lambda x: ((scores := predict(module, x)).argmax(1), scores),
+        security=SECURITY[mode],
+        classes=record.classes if record else (),
+    )
+
+
+def _parts(module: nn.Module, shape: Shape, mode: mpc.Mode, idle: float, reveal: Reveal) -> Mapping[str, PartySpec]:
+    whole = tuple(int(length or 0) for length in shape)
+    bob = mpc.Bob(module, None, input_shape=whole, mode=mode, reveal=reveal, idle_timeout=idle)
+    return {
+        "alice": PartySpec(_alice, {"mode": mode, "reveal": reveal}),
+        "bob": PartySpec(_bob, {"bob": bob}),
+        "dealer": PartySpec(_dealer, {"mode": mode, "idle_timeout": idle}),
+    }
+
+
+def asked_shape(terms: Terms) -> Shape:
+    """The network's."""
+    return terms.input_shape
+
+
+def _alice(job: Mapping[str, Any], links: Mapping[str, Link]) -> mpc.Alice:
+    return mpc.Alice(links["dealer"], **job)
+
+
+def _bob(job: Mapping[str, Any], links: Mapping[str, Link]) -> mpc.Bob:
+    bob: mpc.Bob = job["bob"]
+    return bob.with_dealer(links["dealer"])
+
+
+def _dealer(job: Mapping[str, Any], links: Mapping[str, Link]) -> mpc.Dealer:
+    return mpc.Dealer(**job)

@@ -1,0 +1,154 @@
+"""Alice here, Bob and the dealer on machines of their own."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections import defaultdict, deque
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+
+from sotto.api.costs import Costs, Step
+from sotto.api.errors import SessionError
+from sotto.api.session import Session
+from sotto.bench.own_model import adapter
+from sotto.link import Answer, LinkError
+from sotto.serving import asking, registry
+from sotto.serving.adapters import Own
+from sotto.serving.service.sessions import Address
+from sotto.serving.terms import Reveal, read_terms
+
+
+def connect(
+    paradigm: str,
+    bob: str,
+    *,
+    dealer: str | None = None,
+    mode: str = "",
+    reveal: Reveal = "class",
+    keys: str | Path | None = None,
+    terms: str | Path | None = None,
+    own: str | Path | None = None,
+    bob_name: str | None = None,
+    dealer_name: str | None = None,
+    token: bytes = b"",
+    timeout: float = 60.0,
+) -> Session:
+    """Open a session with a Bob that runs elsewhere, as ``sotto alice`` does.  Alice is the calling process.
+
+    Args:
+        paradigm: as for :func:`sotto.local`.
+        bob: where Bob listens, ``"HOST:PORT"`` or ``"[IPv6]:PORT"``.
+        dealer: where the dealer listens; for ``mpc``, and for it alone.
+        mode: that Bob must run; his own by default, ``malicious`` for ``mpc``.
+        reveal: as for :func:`sotto.local`; Bob has to agree.
+        keys: folder of Alice's certificate and key; without one only this machine can be reached.
+        terms: the terms that Bob must serve: a ``terms.json``, or the folder it is in; that of ``own`` by default.
+        own: Alice's own folder, with her key or sensor where the paradigm has one.
+        bob_name: name that Bob's certificate must have; any of the authority's by default.
+        dealer_name: the same of the dealer's.
+        token: what a service of this machine asks for.
+        timeout: seconds that any single wait may take.
+
+    Returns:
+        An open :class:`sotto.api.session.Session`.
+
+    Raises:
+        SessionError: somebody cannot be reached, refused, or serves other terms.
+        ValueError: an argument that cannot be used; the message says what to do.
+    """
+    folder = Path(own) if own is not None else None
+    where = Path(terms) if terms is not None else folder
+    wanted = read_terms(where) if where is not None else None
+    if terms is not None and wanted is None:
+        raise ValueError(f"{terms}: holds no terms; get the folder from whoever prepared the model")
+    wish = asking.Wish(
+        bob=address(bob, "bob"),
+        paradigm=paradigm,
+        mode=mode or (wanted.mode if wanted else "malicious" if paradigm == "mpc" else ""),
+        reveal=reveal,
+        dealer=address(dealer, "dealer") if dealer is not None else None,
+        keys=Path(keys) if keys is not None else None,
+        terms=wanted,
+        bob_name=bob_name,
+        dealer_name=dealer_name,
+        seconds=timeout,
+        opening_seconds=max(timeout, 45.0),
+        token=token,
+    )
+    needed = registry.paradigm(paradigm).needs_dealer(wish.mode)
+    if needed != (dealer is not None):
+        raise ValueError(f"{paradigm} needs a dealer: dealer='HOST:PORT'" if needed else f"{paradigm} has no dealer")
+    with contextlib.ExitStack() as stack:
+        try:
+            session = stack.enter_context(asking.session(wish, Own(folder, reveal)))
+            with _Step(session) as setup:
+                session.set_up()
+        except LinkError as error:
+            raise SessionError(str(error)) from error
+        return _Connected(session, setup.step, stack.pop_all())
+
+
+class _Connected(Session):
+    def __init__(self, session: asking.Session, setup: Step, stack: contextlib.ExitStack) -> None:
+        terms = session.terms
+        super().__init__(terms.paradigm, terms.mode, adapter(terms.paradigm).asked_shape(terms), terms.classes)
+        self._session, self._stack = session, stack
+        self._costs = Costs(setup)
+        self._ready: defaultdict[int, deque[Step]] = defaultdict(deque)  # what was provisioned, by examples
+
+    @property
+    def costs(self) -> Costs:
+        return self._costs
+
+    def _ask(self, values: npt.NDArray[np.float32]) -> Answer:
+        n = len(values)
+        if not self._ready[n]:
+            self._provision(n)
+        with _Step(self._session) as online:
+            answer = self._session.ask(values)
+        offline = self._ready[n].popleft() if self._ready[n] else None
+        self._costs = Costs(self._costs.setup, offline, online.step, n, self._costs.queries + 1)
+        return answer
+
+    def _provision(self, n: int) -> None:
+        with _Step(self._session) as offline:
+            self._session.prepare(n)
+        if any(offline.step.bytes.values()):
+            self._ready[n].append(offline.step)
+
+    def _close(self) -> None:
+        self._stack.close()
+
+
+class _Step:
+    """What one step took, as Alice sees it."""
+
+    step: Step
+
+    def __init__(self, session: asking.Session) -> None:
+        self._links = session.links
+
+    def __enter__(self) -> Self:
+        self._before = {role: link.traffic.snapshot() for role, link in self._links.items()}
+        self._started = time.perf_counter()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        ms = (time.perf_counter() - self._started) * 1e3
+        used = {role: link.traffic.since(self._before[role]) for role, link in self._links.items()}
+        sent = {"alice": sum(each.bytes_sent for each in used.values())}
+        sent |= {role: each.bytes_received for role, each in used.items()}
+        self.step = Step(ms, sent, {"alice": sum(each.rounds for each in used.values())})
+
+
+def address(text: str, name: str) -> Address:
+    """``HOST:PORT`` or ``[IPv6]:PORT``.  Raises ``ValueError``."""
+    host, _, port = str(text).rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    if not host or not port.isascii() or not port.isdecimal() or not 0 < int(port) < 1 << 16:
+        raise ValueError(f"{name}='{str(text)[:80]}' is no HOST:PORT, as in 127.0.0.1:7100")
+    return host, int(port)

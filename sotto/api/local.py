@@ -1,0 +1,135 @@
+"""All parties on this machine, each in a process of its own, started for one session."""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+from collections import defaultdict, deque
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from sotto.api.costs import Costs, Step
+from sotto.api.errors import ModelRefused, in_session, of_model
+from sotto.api.session import Session
+from sotto.bench.own_model import Given, OwnModel, adapter, as_shape
+from sotto.bench.parties.parties import Parties, Phase
+from sotto.link import SHAPES, Answer
+from sotto.serving.terms import Reveal
+
+_IDLE_SECONDS = 86_400.0  # a notebook may rest for a night
+
+
+def local(
+    paradigm: str,
+    model: Any,
+    *,
+    mode: str = "",
+    input_shape: int | Sequence[int] | None = None,
+    reveal: Reveal = "class",
+    key: Any = None,
+    sensor: Any = None,
+    calibration: npt.ArrayLike | None = None,
+    classes: Sequence[str] = (),
+    net: str = "loopback",
+    timeout: float = 60.0,
+) -> Session:
+    """Start Alice, Bob and, for ``mpc``, a dealer on this machine, and open a session.
+
+    Each is an operating-system process of its own that is handed only what it may hold, and they speak over real links:
+    Bob and the dealer are those of ``sotto bob`` and ``sotto dealer``.  The calling process plays everybody's owner: it
+    knows the model, the key and the features.
+
+    Args:
+        paradigm: ``"mpc"``, ``"he"``, ``"hashing"``, ``"keyed"`` or ``"adversarial"``.
+        model: for ``mpc``, ``he`` and ``keyed`` a ``torch.nn.Module``, of which a copy is used in evaluation mode, or
+            the path of a model file; ``he`` takes a :class:`sotto.models.networks.mlp.MLP` with polynomial activations
+            only, ``keyed`` networks whose first convolution reads blocks.  For ``hashing`` a fitted
+            :class:`sotto.hashing.HammingSVC` or its file, for ``adversarial`` a :class:`sotto.adversarial.Classifier`
+            or its file.
+        mode: the paradigm's first by default: ``malicious``, ``semi-honest`` or ``crypten``; ``packed``, ``batched`` or
+            ``tenseal``; ``smh``; ``rom``, ``shuffling`` or ``flipping``; ``representation``.
+        input_shape: of one example, without its batch axis.  Needed for a module with ``mpc`` and ``keyed``; the
+            others know it.
+        reveal: ``"class"``: Alice learns labels alone; ``"logits"``: scores too.
+        key: ``hashing``: the :class:`sotto.hashing.HashKey` of the training hashes, or its file.  ``keyed``: a
+            :class:`sotto.keyed.Key` or its file; one is made where none is given.
+        sensor: ``adversarial``: the :class:`sotto.adversarial.Sensor` that the classifier belongs to, or its file.
+        calibration: ``he``: features (n, inputs) in [-1, 1] like those to come, usually the training set's; needed
+            where no bound can be proved.
+        classes: names of the outputs; those that the model's file has by default.
+        net: ``"loopback"``, or ``"lan"`` (1 ms, 1 Gbit/s) or ``"wan"`` (40 ms, 100 Mbit/s) laid over the links.
+        timeout: seconds that any single wait may take.
+
+    Returns:
+        An open :class:`sotto.api.session.Session`; use it in a ``with`` statement.
+
+    Raises:
+        ModelRefused: the paradigm cannot run this model, or something it needs is missing.
+        SessionError: a party did not start.
+    """
+    if net not in SHAPES:
+        raise ValueError(f"net is one of {', '.join(SHAPES)}, not '{str(net)[:40]}'")
+    if reveal not in ("class", "logits"):
+        raise ValueError(f"reveal is 'class' or 'logits', not '{str(reveal)[:40]}'")
+    with contextlib.ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="sotto-")))
+        with of_model(paradigm):
+            given = Given(folder, mode, as_shape(input_shape), key, sensor, calibration, _IDLE_SECONDS)
+            own = adapter(paradigm).own(model, given)
+        if classes and own.classes and len(classes) != len(own.classes):
+            raise ModelRefused(f"{paradigm}: the model has {len(own.classes)} classes, and {len(classes)} are named")
+        parties = Parties([own.parts(reveal)], SHAPES[net], timeout, idle_seconds=_IDLE_SECONDS)
+        with in_session():
+            stack.enter_context(parties)
+            setup = parties.prepare()
+        return _Local(paradigm, own, tuple(classes) or own.classes, parties, setup, stack.pop_all())
+
+
+class _Local(Session):
+    def __init__(
+        self,
+        paradigm: str,
+        own: OwnModel,
+        classes: tuple[str, ...],
+        parties: Parties,
+        setup: Phase,
+        stack: contextlib.ExitStack,
+    ) -> None:
+        super().__init__(paradigm, own.mode, own.input_shape, classes)
+        self._parties, self._stack = parties, stack
+        self._ready: defaultdict[int, deque[Phase]] = defaultdict(deque)  # what was provisioned, by examples
+        self._costs = Costs(Step.of(setup), peak_rss_mb=_peaks(setup.counts))
+
+    @property
+    def costs(self) -> Costs:
+        return self._costs
+
+    def _ask(self, values: npt.NDArray[np.float32]) -> Answer:
+        asked = self._parties.ask(values)
+        offline = asked.offline
+        if offline is None and self._ready[len(values)]:
+            offline = self._ready[len(values)].popleft()
+        self._costs = Costs(
+            self._costs.setup,
+            Step.of(offline) if offline else None,
+            Step.of(asked.online),
+            len(values),
+            self._costs.queries + 1,
+            _peaks(asked.online.counts),
+        )
+        return Answer(asked.labels, asked.scores)
+
+    def _provision(self, n: int) -> None:
+        if phase := self._parties.provision(n):
+            self._ready[n].append(phase)
+
+    def _close(self) -> None:
+        self._stack.close()
+
+
+def _peaks(counts: Mapping[str, Any]) -> dict[str, float]:
+    return {role: round(count.peak_rss_mb, 1) for role, count in counts.items()}

@@ -1,0 +1,148 @@
+"""A network of the user's own file: loaded, trained or filled with weights, compared where it can run."""
+
+from __future__ import annotations
+
+import csv
+import json
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from safetensors.torch import save_file
+from typer.testing import CliRunner
+
+from sotto import cli
+from sotto.bench.own_model import NotRunnable
+from sotto.bench.own_network import builder, load_weights
+
+NETWORK = """
+from torch import nn
+from sotto.models.networks.mlp import MLP
+
+class Ours(MLP):
+    def __init__(self, classes):
+        super().__init__(inputs=13, hidden=(6,), classes=classes, activation="poly2")
+
+def plain():
+    return nn.Linear(13, 3)
+
+def words():
+    return "a network"
+
+def broken():
+    raise RuntimeError("no luck")
+
+made = nn.Linear(2, 2)
+"""
+
+
+@pytest.fixture
+def source(tmp_path, monkeypatch):
+    monkeypatch.setattr("sys.path", [*__import__("sys").path])
+    path = tmp_path / f"network_{tmp_path.name.replace('-', '_')}.py"
+    path.write_text(NETWORK)
+    return path
+
+
+@pytest.fixture
+def corpus(tmp_path):
+    """Tones of three pitches by six speakers."""
+    rng = np.random.default_rng(0)
+    rows = []
+    for speaker in range(6):
+        for label, pitch in (("low", 300), ("middle", 900), ("high", 2000)):
+            for take in range(5):
+                name = f"{speaker}-{label}-{take}.wav"
+                tone = 0.3 * np.sin(2 * np.pi * (pitch + 20 * speaker) * np.arange(4800) / 16000)
+                soundfile.write(tmp_path / name, tone + 0.05 * rng.normal(size=tone.size), 16000)
+                rows.append((name, f"speaker{speaker}", label))
+    with (tmp_path / "mine.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([("path", "speaker", "pitch"), *rows])
+    return tmp_path / "mine.csv"
+
+
+def test_a_name_in_a_file_makes_a_network_with_the_number_of_classes(source):
+    assert builder(f"{source}:Ours", 5)().head.out_features == 5
+    assert builder(f"{source}:plain", 5)().out_features == 3
+
+
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [
+        ("", "no FILE.py:NAME"),
+        ("Nobody", "no class or function Nobody"),
+        ("made", "no class or function made"),
+        ("words", "gives a str"),
+        ("broken", "cannot be made: RuntimeError: no luck"),
+    ],
+)
+def test_what_gives_no_network_is_said(source, name, line):
+    with pytest.raises(NotRunnable, match=line):
+        builder(f"{source}:{name}", 3)
+
+
+def test_a_file_that_is_none_or_is_called_like_another_module_is_refused(tmp_path):
+    with pytest.raises(NotRunnable, match=r"no FILE\.py:NAME"):
+        builder(f"{tmp_path / 'net.py'}:Net", 3)
+    (tmp_path / "json.py").write_text(NETWORK)
+    with pytest.raises(NotRunnable, match="rename the file"):
+        builder(f"{tmp_path / 'json.py'}:Ours", 3)
+
+
+def test_weights_are_taken_only_where_every_tensor_fits(tmp_path):
+    network, path = torch.nn.Linear(3, 2), tmp_path / "w.safetensors"
+    wanted = {name: torch.randn_like(tensor) for name, tensor in network.state_dict().items()}
+    save_file(wanted, path)
+    load_weights(network, path)
+    assert torch.equal(network.weight, wanted["weight"])
+    for changed, line in (
+        ({"weight": torch.zeros(3, 2)}, r"weight is \(3, 2\), the network has \(2, 3\)"),
+        ({"more": torch.zeros(1)}, "more is none of the network"),
+    ):
+        save_file({**wanted, **changed}, path)
+        with pytest.raises(NotRunnable, match=line):
+            load_weights(network, path)
+    save_file({"weight": wanted["weight"]}, path)
+    with pytest.raises(NotRunnable, match="bias is missing"):
+        load_weights(network, path)
+    path.write_bytes(b"not safetensors at all")
+    with pytest.raises(NotRunnable, match="no readable safetensors"):
+        load_weights(network, path)
+    with pytest.raises(NotRunnable, match="is no safetensors file"):
+        load_weights(network, tmp_path / "pickled.pt")
+
+
+def invoke(*arguments):
+    return CliRunner().invoke(cli.app, [str(each) for each in arguments], env={"COLUMNS": "200"})
+
+
+def test_ones_own_network_is_compared_from_the_shell(source, corpus, tmp_path):
+    done = invoke(
+        *("bench", "--model", f"{source}:Ours", "--corpus", corpus, "--label", "pitch"),
+        *("--features", "mean-mfcc:coefficients=13", "--normalisation", "range"),
+        *("--paradigm", "he", "--paradigm", "hashing", "--out", tmp_path / "out", "--json"),
+    )
+    assert done.exit_code == 0, done.output
+    rows = json.loads((tmp_path / "out" / "results.json").read_text())
+    assert [(row["paradigm"], row["mode"], row["model"]) for row in rows] == [("he", "packed", "Ours")]
+    assert rows[0]["agreement"] == 1.0
+    assert rows[0]["accuracy_private"] > 0.5
+    assert rows[0]["parameters"]["weights"] == "trained"
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "left out: hashing" in page
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["--model", "net.py:Net"], "say what the network takes"),
+        (["--features", "mfcc"], "give --model"),
+        (["--model", "net.py:Net", "--features", "tea"], "unknown feature"),
+        (["--model", "net.py:Net", "--features", "mfcc:tea=1"], "no NAME=VALUE"),
+    ],
+)
+def test_options_that_do_not_go_together_are_told(arguments, line):
+    done = invoke("bench", *arguments)
+    assert done.exit_code == 2
+    assert line in " ".join(done.output.split())

@@ -1,0 +1,58 @@
+"""``sotto.compare``: a row for each paradigm that can run a model, a reason for each other one."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import sotto
+from sotto.bench import results
+from tests.sotto.api.models import blocks, polynomial
+
+
+def test_what_can_run_runs_and_what_cannot_says_why(tmp_path):
+    own = blocks("mpc")
+    truth = own.plain.copy()
+    truth[0] = (truth[0] + 1) % 3
+    found = sotto.compare(
+        own.model,
+        own.x.tolist(),
+        truth,
+        paradigms=["mpc/semi-honest", "he", "keyed", "adversarial"],
+        out=tmp_path,
+        singles=2,
+    )
+    assert [(row.paradigm, row.mode, row.model) for row in found] == [
+        ("mpc", "semi-honest", "Blocks"),
+        ("keyed", "rom", "Blocks"),
+    ]
+    for row in found:
+        assert row.agreement == 1.0
+        assert row.accuracy_private == pytest.approx(5 / 6)
+        assert row.n_queries == 6
+        assert row.max_abs_error < 1e-3
+    assert set(found.left_out) == {"he", "adversarial"}
+    assert "not an MLP" in found.left_out["he"]
+    assert results.read(tmp_path / "results.json") == list(found)
+    assert "not an MLP" in (tmp_path / "report.html").read_text()
+    assert "left out: he" in str(found)
+    assert own.model.training
+
+
+def test_when_none_can_run_it_every_reason_is_said():
+    own = polynomial()
+    with pytest.raises(sotto.ModelRefused, match=r"keyed: .*Conv1d.*hashing: .*HammingSVC"):
+        sotto.compare(own.model, own.x, own.plain, paradigms=["keyed", "hashing"], out=None)
+
+
+@pytest.mark.parametrize("x", [[1.0, 2.0], [[1.0], [1.0, 2.0]], 3])
+def test_examples_are_a_batch(x):
+    with pytest.raises(sotto.InputRefused):
+        sotto.compare(polynomial().model, x, [0, 1], out=None)
+
+
+@pytest.mark.parametrize("y", [[0, 1], [0.5] * 6, ["a"] * 6, [-1] * 6, np.zeros((6, 1), int)])
+def test_classes_are_whole_numbers_one_for_each_example(y):
+    own = polynomial()
+    with pytest.raises(sotto.InputRefused, match="y is one class index"):
+        sotto.compare(own.model, own.x, y, out=None)

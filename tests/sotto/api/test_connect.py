@@ -1,0 +1,119 @@
+"""``sotto.connect``: Alice here, a Bob and a dealer that were started as services."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import torch
+
+import sotto
+from sotto.api.connect import address
+from sotto.audio.features import MeanMFCC
+from sotto.models import ModelRecord, save
+from sotto.models.architectures import build
+from sotto.serving.terms import Terms, write_terms
+
+
+def free_port():
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        return listening.getsockname()[1]
+
+
+@pytest.fixture
+def start():
+    running = []
+
+    def begin(*arguments):
+        port = free_port()
+        command = [sys.executable, "-m", "sotto", *map(str, arguments), "--listen", f"127.0.0.1:{port}"]
+        running.append(subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            try:
+                socket.create_connection(("127.0.0.1", port), timeout=1).close()
+                return f"127.0.0.1:{port}"
+            except OSError:
+                time.sleep(0.1)
+        raise AssertionError("the service does not listen")
+
+    yield begin
+    for process in running:
+        process.send_signal(signal.SIGTERM)
+    for process in running:
+        process.wait(20)
+
+
+@pytest.fixture
+def model(tmp_path):
+    torch.manual_seed(0)
+    arguments = {"classes": 3}
+    module = build("depinto", arguments).eval()
+    record = ModelRecord(
+        architecture="depinto", arguments=arguments, classes=("a", "b", "c"), features=MeanMFCC().to_record()
+    )
+    save(tmp_path / "model.safetensors", module, record)
+    return module, tmp_path / "model.safetensors"
+
+
+def test_a_session_over_links_answers_until_it_is_closed(start, model, tmp_path):
+    module, path = model
+    dealer = start("dealer", "--mode", "semi-honest")
+    bob = start("bob", path, "--paradigm", "mpc", "--mode", "semi-honest", "--dealer", dealer)
+    x = np.random.default_rng(0).normal(size=(3, 40))
+    with torch.inference_mode():
+        plain = module(torch.from_numpy(x.astype(np.float32))).argmax(1).tolist()
+    with sotto.connect("mpc", bob, dealer=dealer, mode="semi-honest") as alice:
+        assert alice.input_shape == (40,)
+        assert alice.classes == ("a", "b", "c")
+        assert alice.ask(x).labels.tolist() == plain
+        with pytest.raises(sotto.InputRefused):
+            alice.ask(x[:, :39])
+        alice.provision()
+        assert alice.ask(x[0].tolist()).labels.tolist() == plain[:1]
+        costs = alice.costs
+        assert costs.queries == 2
+        assert costs.offline.bytes["dealer"] > 0
+        assert costs.online.bytes["alice"] > 0
+        assert costs.online.rounds["alice"] >= 1
+        assert not costs.peak_rss_mb
+    with pytest.raises(sotto.SessionError, match="closed"):
+        alice.ask(x)
+    write_terms(tmp_path, Terms(paradigm="mpc", mode="semi-honest", classes=("a", "b")))
+    with pytest.raises(sotto.SessionError, match="alice holds the terms"):
+        sotto.connect("mpc", bob, dealer=dealer, terms=tmp_path / "terms.json")
+
+
+def test_nobody_there_is_one_line():
+    with pytest.raises(sotto.SessionError, match="start the other party first"):
+        sotto.connect("he", f"127.0.0.1:{free_port()}", timeout=0.2)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (("mpc", "127.0.0.1:1"), "needs a dealer: dealer='HOST:PORT'"),
+        (("tea", "127.0.0.1:1"), "no paradigm"),
+        (("he", "here"), "bob='here' is no HOST:PORT"),
+    ],
+)
+def test_what_cannot_be_meant_is_told(arguments, line):
+    with pytest.raises(ValueError, match=line):
+        sotto.connect(*arguments)
+
+
+def test_terms_that_are_not_there_are_told(tmp_path):
+    with pytest.raises(ValueError, match="holds no terms"):
+        sotto.connect("he", "127.0.0.1:1", terms=tmp_path)
+
+
+def test_addresses():
+    assert address("[::1]:7100", "bob") == ("::1", 7100)
+    for text in ("7100", ":7100", "h:", "h:0", "h:70000", "h:7100x"):
+        with pytest.raises(ValueError, match="HOST:PORT"):
+            address(text, "bob")

@@ -1,0 +1,162 @@
+"""``sotto.local``: the same session in all five paradigms, with real processes behind it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+
+import sotto
+from sotto import he
+from tests.sotto.api.models import MODELS, blocks, hashed, polynomial
+
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.mark.parametrize("paradigm", MODELS)
+def test_a_session_answers_until_it_is_closed_and_says_what_it_cost(paradigm):
+    own = MODELS[paradigm]()
+    x, plain = own.x, own.plain
+    before = {child.pid for child in psutil.Process().children(recursive=True)}
+    with sotto.local(paradigm, own.model, **own.needs, reveal="logits") as alice:
+        started = {child.pid for child in psutil.Process().children(recursive=True)} - before
+        assert len(started) >= (6 if paradigm == "mpc" else 4) - 1  # Alice, hosts and their sessions
+        assert alice.costs.online is None
+        assert alice.costs.setup.bytes["alice"] > 0
+        several = alice.ask(x[:3].astype(np.float64))
+        assert several.labels.tolist() == plain[:3].tolist()
+        assert several.scores.shape[0] == 3
+        assert several.scores.dtype == np.float32
+        with pytest.raises(sotto.InputRefused):
+            alice.ask(np.zeros((2, 2, 2, 2)))
+        with pytest.raises(sotto.InputRefused, match="NaN"):
+            alice.ask(np.full_like(x[:1], np.nan))
+        alice.provision(1)
+        assert alice.ask(x[0].tolist()).labels.tolist() == plain[:1].tolist()  # one example, no batch axis, a list
+        costs = alice.costs
+        assert (costs.examples, costs.queries) == (1, 2)
+        assert costs.online.ms > 0
+        assert costs.online.rounds["alice"] >= 1
+        assert costs.online.bytes["alice"] > 0
+        assert costs.online.bytes["bob"] > 0
+        assert (costs.offline is not None) == (paradigm == "mpc")
+        assert (
+            set(costs.peak_rss_mb)
+            == set(costs.online.bytes)
+            == {"alice", "bob"} | ({"dealer"} if paradigm == "mpc" else set())
+        )
+        assert "online" in str(costs)
+    alice.close()
+    with pytest.raises(sotto.SessionError, match="closed"):
+        alice.ask(x)
+    assert not started & {child.pid for child in psutil.Process().children(recursive=True)}
+
+
+def test_what_alice_refuses_in_her_own_process_leaves_the_session_as_it_was():
+    own = blocks("mpc")
+    with sotto.local("mpc", own.model, mode="semi-honest", input_shape=[1, 40], classes=("a", "b", "c")) as alice:
+        assert alice.classes == ("a", "b", "c")
+        with pytest.raises(sotto.InputRefused, match="range"):
+            alice.ask(own.x * 1e6)
+        answer = alice.ask(own.x)
+        assert answer.labels.tolist() == own.plain.tolist()
+        assert answer.scores is None
+    assert own.model.training
+
+
+def test_a_party_that_dies_ends_the_session_with_one_line():
+    own = polynomial()
+    with sotto.local("he", own.model, **own.needs, timeout=20) as alice:
+        session = max(psutil.Process().children(recursive=True), key=lambda child: child.create_time())
+        session.kill()
+        with pytest.raises(sotto.SessionError) as caught:
+            alice.ask(own.x)
+        assert len(str(caught.value).splitlines()) == 1
+        with pytest.raises(sotto.SessionError, match="open a new one"):
+            alice.ask(own.x)
+
+
+@pytest.mark.parametrize(
+    ("paradigm", "changed", "line"),
+    [
+        ("mpc", {"input_shape": None}, "input_shape="),
+        ("mpc", {"input_shape": "wide"}, "such as"),
+        ("mpc", {"input_shape": (1, 0)}, "such as"),
+        ("mpc", {"input_shape": 2.5}, "such as"),
+        ("mpc", {"mode": "fast"}, "malicious, semi-honest"),
+        ("mpc", {"model": [1, 2]}, "not a list"),
+        ("mpc", {"model": "/no/such.safetensors"}, "no such model file"),
+        ("he", {"input_shape": 7}, "leave it out"),
+        ("he", {"model": blocks("mpc").model}, "not an MLP"),
+        ("hashing", {"key": None}, "key="),
+        ("hashing", {"model": blocks("mpc").model}, "HammingSVC"),
+        ("hashing", {"model": hashed().model}, "another key"),
+        ("keyed", {"mode": "caesar"}, "rom, shuffling, flipping"),
+        ("keyed", {"key": 7}, "not a int"),
+        ("keyed", {"model": polynomial().model}, "no Conv1d or Conv2d"),
+        ("adversarial", {"sensor": None}, "sensor="),
+        ("adversarial", {"model": blocks("mpc").model}, "Classifier"),
+    ],
+)
+def test_what_a_paradigm_cannot_run_is_said_in_one_line_before_anything_starts(paradigm, changed, line):
+    own = MODELS[paradigm]()
+    wanted = {**own.needs, **changed}
+    model = wanted.pop("model", own.model)
+    with pytest.raises(sotto.ModelRefused, match=line) as caught:
+        sotto.local(paradigm, model, **wanted)
+    assert str(caught.value).startswith(f"{paradigm}: ")
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_the_paradigm_and_the_rest_of_the_call_are_checked():
+    with pytest.raises(sotto.ModelRefused, match="no paradigm"):
+        sotto.local("tea leaves", None)
+    with pytest.raises(ValueError, match="net is one of"):
+        sotto.local("mpc", None, net="carrier pigeon")
+    with pytest.raises(ValueError, match="reveal is"):
+        sotto.local("mpc", None, reveal="weights")
+
+
+def test_a_folded_network_is_served_as_the_module_is():
+    own = polynomial()
+    assert (
+        he.Bob(he.PolynomialNetwork.of(own.model), calibration=own.x).description
+        == he.Bob(own.model, calibration=own.x).description
+    )
+
+
+SCRIPT = """
+import sotto, torch
+from torch import nn
+
+class Mine(nn.Module):  # of this script, which no other process can import, and which has no main guard
+    def __init__(self):
+        super().__init__()
+        self.first = nn.Conv1d(1, 4, 4, stride=4)
+    def forward(self, x):
+        return torch.relu(self.first(x)).mean(2)
+
+print("once")
+torch.manual_seed(0)
+model = Mine()
+with sotto.local("keyed", model, input_shape=(1, 40)) as alice:
+    x = torch.randn(2, 1, 40, requires_grad=True)
+    assert alice.ask(x).labels.tolist() == model(x).argmax(1).tolist()
+"""
+
+
+def test_a_plain_script_with_a_network_of_its_own_is_enough(tmp_path):
+    (tmp_path / "script.py").write_text(SCRIPT)
+    done = subprocess.run([sys.executable, tmp_path / "script.py"], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == ["once"]
+
+
+def test_importing_sotto_imports_nothing_else():
+    code = "import sys, sotto; print([name for name in sys.modules if name.startswith(('sotto.', 'numpy', 'torch'))])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.stdout.strip() == "[]", done.stderr
