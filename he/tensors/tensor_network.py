@@ -82,12 +82,17 @@ class TensorNetwork:
 
     def logits(self, features: npt.ArrayLike) -> Floats:
         """Logits (n, classes) float64 of ``features`` (n, inputs) or (n, \\*shape), in the clear."""
+        return self.preactivations(features)[-1]
+
+    def preactivations(self, features: npt.ArrayLike) -> list[Floats]:
+        """What every stage's affine map gives (n, elements), the logits last."""
         x = np.asarray(features, np.float64)
-        values = [x.reshape(len(x), -1)]
+        values, found = [x.reshape(len(x), -1)], []
         for stage in self.stages:
-            z = combined(stage.weights, stage.bias, values)
-            values.append(z if stage.polynomial is None else np.asarray(polyval(z, stage.polynomial)))
-        return values[-1]
+            found.append(combined(stage.weights, stage.bias, values))
+            if stage.polynomial is not None:
+                values.append(np.asarray(polyval(found[-1], stage.polynomial)))
+        return found
 
 
 @dataclass(frozen=True, eq=False, repr=False)

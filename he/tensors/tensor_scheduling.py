@@ -31,12 +31,16 @@ from sotto.he.tensors.tensor_network import TensorCircuit, TensorNetwork, fold
 from sotto.he.tensors.tensor_packing import TensorPacking, pack_tensors
 from sotto.he.tensors.tensor_program import run_tensors, tensor_layers
 
-_SIMULATED = 2  # calibration vectors whose noise is estimated, those with the largest logits
+_CALIBRATION = 16  # vectors with the largest logits, and as many with the largest values on the way
+_SIMULATED = 2  # of them in the search; a schedule is accepted on all
+_CORRELATION = 2.0  # steps that share a key are not independent: trained networks showed errors twice the estimate
 _TRIED = 3  # schedules of one shape whose noise is estimated
+_HOPELESS = 64.0  # times the error accepted: beyond that relinearising early is no help
 _WORTH_REFINING = 8.0  # times the error accepted
 _STAYING_BITS = (60, 56, 52, 48, 44, 40)
 _GOING_BITS = range(60, 27, -2)
 _LEAST_SPECIAL_BITS = 28
+_SPECIAL_ABOVE = 4  # bits above the others: what a key's own error adds in every switching, always alike, shrinks so
 _MOST_BITS_OF_WEIGHTS = 44
 _LEAST_BITS_OF_WEIGHTS = 8
 _LEAST_SCALE_BITS = 18
@@ -97,7 +101,7 @@ def schedule_tensors(
     features = None
     if calibration is not None:
         given = np.asarray(calibration, np.float64)
-        features = calibration_features(network, given.reshape(len(given), -1) if given.ndim > 2 else given)
+        features = _calibration(network, given.reshape(len(given), -1) if given.ndim > 2 else given)
     circuit = fold(network)
     reasons: list[str] = []
     for ring_degree in (n for n in MAX_CHAIN_BITS if n <= largest_ring):
@@ -135,9 +139,9 @@ class _Search:
         self._circuit, self._packing, self._ring_degree = circuit, packing, ring_degree
         self._measured = features is not None
         vectors = _corners(network.inputs) if features is None else features
-        self._sizes = np.maximum(1, np.abs(network.logits(vectors)).max(axis=1) / LARGE_LOGIT)[:_SIMULATED]
-        laid_out = np.stack([packing.grid.lay_out(vector, packing.slots) for vector in vectors])
-        self._sample = laid_out[:_SIMULATED]
+        self._sizes = np.maximum(1, np.abs(network.logits(vectors)).max(axis=1) / LARGE_LOGIT)
+        self._vectors = laid_out = np.stack([packing.grid.lay_out(vector, packing.slots) for vector in vectors])
+        self._sample = np.arange(min(_SIMULATED, len(vectors)))  # of the vectors
         self._peaks = [(True, self._proved())]
         if features is not None:
             self._peaks.append((False, self._calibrated(laid_out, float(np.abs(network.logits(features)).max()))))
@@ -147,15 +151,20 @@ class _Search:
         if precision < MAX_LOGIT_ERROR:  # a flood is of one size, however large the logits are
             self._sizes = np.ones(len(self._sizes))
         found: list[_Found] = []
-        for shape, (proved, peaks), late in itertools.product(self._shapes(), self._peaks, (True, False)):
-            tried = self._search(shape, late, peaks, precision)
-            if tried is not None:
-                found.append(_Found(*tried, proved, peaks))
-                if found[-1].error <= precision:
-                    return self._plan(found[-1])
+        for shape, (proved, peaks) in itertools.product(self._shapes(), self._peaks):
+            for late in (True, False):
+                tried = self._search(shape, late, peaks, precision)
+                if tried is not None:
+                    found.append(_Found(*tried, proved, peaks))
+                    if found[-1].error <= precision:
+                        found[-1] = self._checked(found[-1])
+                    if found[-1].error <= precision:
+                        return self._plan(found[-1])
+                if tried is None or found[-1].error > _HOPELESS * precision:
+                    break
         least = min(found, key=lambda each: each.error, default=None)
         if least is not None and least.error <= _WORTH_REFINING * precision:
-            least = self._refined(least, precision)
+            least = self._checked(self._refined(least, precision))
             if least.error <= precision:
                 return self._plan(least)
         ring = f"ring degree {self._ring_degree}"
@@ -178,6 +187,12 @@ class _Search:
             found.peaks.logits,
             found.error if self._measured else None,
         )
+
+    def _checked(self, found: _Found) -> _Found:
+        """With the error over all vectors, of which the noisiest are the sample from now on."""
+        errors = self._errors(found.schedule, np.arange(len(self._vectors)))
+        self._sample = np.argsort(errors)[::-1][:_SIMULATED]
+        return replace(found, error=float(errors.max()))
 
     def _refined(self, found: _Found, precision: float) -> _Found:
         def judged(schedule: Schedule, most: float) -> float:
@@ -221,15 +236,20 @@ class _Search:
     def _fits(self, schedule: Schedule, peaks: Peaks) -> bool:
         scales = Scales(schedule)
         self._run(scales, schedule, None)
-        return holds(scales.points, peaks.magnitudes, schedule)
+        *chain, special = schedule.modulus.chain
+        return max(chain) + _SPECIAL_ABOVE <= special and holds(scales.points, peaks.magnitudes, schedule)
 
     def _error(self, schedule: Schedule) -> float:
         """The error of a logit to expect on the sample."""
+        return float(self._errors(schedule, self._sample).max())
+
+    def _errors(self, schedule: Schedule, chosen: npt.NDArray[np.int64]) -> Floats:
+        """The error of a logit to expect of each of the chosen vectors."""
         machine = SlotNoise(schedule, by_unit=False)
         with np.errstate(over="ignore", invalid="ignore"):  # a candidate may be hopeless
-            noise = self._run(machine, schedule, machine.encrypted(self._sample)).payload
+            noise = self._run(machine, schedule, machine.encrypted(self._vectors[chosen])).payload
         deviation = np.sqrt(np.broadcast_to(noise.variance, noise.values.shape)).max(axis=1)
-        return DEVIATIONS * float((deviation / self._sizes).max())
+        return np.asarray(DEVIATIONS * _CORRELATION * deviation / self._sizes[chosen])
 
     def _shapes(self) -> list[_Shape]:
         """Every shape tried, by the time its key switchings take."""
@@ -253,7 +273,7 @@ class _Search:
         most, going = MAX_CHAIN_BITS[self._ring_degree], shape.top - shape.staying
         for last, prime, leaning in itertools.product(_STAYING_BITS, _GOING_BITS, _LEANINGS):
             special = min(MAX_PRIME_BITS, most - shape.staying * last - going * prime)
-            if special < max(_LEAST_SPECIAL_BITS, prime - 8):  # a smaller one makes key switching noisy
+            if special < max(_LEAST_SPECIAL_BITS, prime + _SPECIAL_ABOVE, last + _SPECIAL_ABOVE):
                 continue
             bits = self._scales(shape, last, prime, leaning, peaks.logits)
             if bits is None:
@@ -284,6 +304,27 @@ class _Search:
 def _weakest(schedule: Schedule) -> float:
     """The smallest weight scale, in bits: where a schedule will be noisiest.  Fewer bits of chain break ties."""
     return min(schedule.weight_bits) - sum(schedule.modulus.chain) / 1e4
+
+
+@dataclass(frozen=True)
+class _Energies:
+    """A network whose "logits" are the energies of its hidden tensors, each relative to its mean over the vectors."""
+
+    network: TensorNetwork
+
+    @property
+    def inputs(self) -> int:
+        return self.network.inputs
+
+    def logits(self, features: npt.ArrayLike) -> Floats:
+        energies = np.stack([(z**2).mean(axis=1) for z in self.network.preactivations(features)], axis=1)
+        return np.asarray(energies / np.maximum(energies.mean(axis=0), 1e-300))
+
+
+def _calibration(network: TensorNetwork, given: Floats) -> Floats:
+    """The features in [-1, 1] whose logits are largest, and those that are largest on the way: noisiest, that is."""
+    chosen = [calibration_features(each, given)[:_CALIBRATION] for each in (network, _Energies(network))]
+    return np.concatenate(chosen)
 
 
 def _everything(packing: TensorPacking) -> Box:
