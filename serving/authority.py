@@ -109,15 +109,19 @@ def sign(folder: Path, requested: Requested, role: Role, *, days: int = PARTY_DA
     if requested.public == authority_key.public_key():
         raise AuthorityError(f"{requested.path}: is made with the authority's own key; a party needs one of its own")
     home = folder / requested.name
-    if home.exists():
+    try:
+        home.mkdir(mode=0o700)  # of two that sign at once, one makes the folder
+    except FileExistsError:
+        key_files.make_folder(home)  # which looks at who may open it
         before = _issued(home, authority)
         if before.role != role or _public_key(before.path) != requested.public:
             raise AuthorityError(
                 f"{home}: is {before.role} '{requested.name}', with another key or role; ask under another name, "
                 "or move that folder away once its certificate is over or denied"
-            )
+            ) from None
+    except OSError as error:
+        raise AuthorityError(f"{home}: cannot be made ({error.strerror})") from None
     certificate = _certificate(requested.name, role, requested.public, authority_key, authority, days)
-    key_files.make_folder(home)
     key_files.replace(home / CERTIFICATE, certificate.public_bytes(serialization.Encoding.PEM))
     key_files.replace(home / AUTHORITY, authority.public_bytes(serialization.Encoding.PEM))
     return key_files.show(home)

@@ -23,7 +23,7 @@ Way = Literal["onward", "back"]
 Kind = Literal["cut", "stall", "half-close"]
 
 _CHUNK = 1 << 16
-_MARK = 40  # bytes that tell one delivery from another: all that the dealer deals begins with a number or a fresh seed
+_MARK = 16  # bytes that tell one delivery from another: a fresh seed comes first, or after a number of 8 bytes
 _DERIVED = frozenset({"dealer.correction"})
 _RESET = struct.pack("ii", 1, 0)  # linger for no time: closing sends a reset
 
@@ -46,8 +46,9 @@ class Ledger:
     """What the dealer dealt, over any number of sessions and restarts: receiver, message, and how it begins.
 
     Everything called ``dealer.…`` that reaches a party is a delivery, whatever the mode, but for the answers that mode
-    ``crypten`` derives from seeds it dealt before.  A delivery counts once its first 40 bytes have passed, or all of a
-    shorter one: of a bundle that a broken link cut, its receiver knows the seed.
+    ``crypten`` derives from seeds it dealt before.  A delivery counts once its first 16 bytes have passed, or all of a
+    shorter one: its receiver then has at most 15 of the 32 bytes of a seed that does not count.  What is seen is a seed
+    that is dealt twice; the same mask under two seeds is not.
     """
 
     dealt: Counter[tuple[str, str, bytes]] = field(default_factory=Counter)
