@@ -19,7 +19,14 @@ from sotto.link.storage import write_new as write_file
 from sotto.serving.keys import CERTIFICATE
 
 #: What the library raises for a request or a certificate that is none, or none that it knows.
-MALFORMED = (ValueError, TypeError, UnsupportedAlgorithm, x509.DuplicateExtension, x509.UnsupportedGeneralNameType)
+MALFORMED = (
+    ValueError,
+    TypeError,
+    UnsupportedAlgorithm,
+    x509.DuplicateExtension,
+    x509.InvalidVersion,
+    x509.UnsupportedGeneralNameType,
+)
 _MOST_BYTES = 1 << 16
 
 
@@ -86,9 +93,10 @@ def require_role(role: str) -> None:
 
 def read_certificate(path: Path) -> x509.Certificate:
     """Raises :class:`AuthorityError` for a file that is missing, too large, or no certificate."""
+    content = read(path)
     try:
-        return x509.load_pem_x509_certificate(read(path))
-    except ValueError:
+        return x509.load_pem_x509_certificate(content)
+    except MALFORMED:
         raise AuthorityError(f"{path}: is no certificate") from None
 
 
