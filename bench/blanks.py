@@ -17,6 +17,8 @@ _REASONS: dict[tuple[str, str], str] = {
     ("he", "security.statistical_bits"): "the security is computational only; answers are not flooded",
     ("mpc/crypten", "offline_ms"): "the dealer is asked inside the query; the set-up once a session: session_ms",
     ("mpc/crypten", "key_bytes"): "correlated randomness is dealt inside the query: see bytes.dealer",
+    ("mpc/two-party", "bytes.dealer"): "there is no dealer in this mode",
+    ("mpc/two-party", "key_bytes"): "both make the correlated randomness: see offline_bytes_alice and …_bob",
     ("mpc/peer-crypten", "offline_ms"): "its default provider works inside the query; the set-up: session_ms",
     ("mpc/peer-crypten", "key_bytes"): "correlated randomness is dealt inside the query: see bytes",
     ("mpc/peer-crypten", "max_abs_error"): "only classes are opened",

@@ -125,7 +125,7 @@ _MAKERS: Mapping[str, Callable[[str, str, Workbench, Path, Path], FrontEnd | Non
 
 def _configure(mode: str, paradigm: str, reveal: Reveal, out: Path, bob: Path, alice: Path) -> Path | None:
     """Write each party's settings, for this machine; addresses and keys are what has to be changed for others."""
-    with_dealer = doors.paradigm(paradigm).NEEDS_DEALER
+    with_dealer = doors.paradigm(paradigm).needs_dealer(mode)
     at_dealer = 'dealer = "127.0.0.1:7200"\n' if with_dealer else ""
     common = f'paradigm = "{paradigm}"\nmode = "{mode}"\nreveal = "{reveal}"\n{at_dealer}'
     (bob / "bob.toml").write_text(f'[bob]\nmodel = "."\n{common}listen = "127.0.0.1:7100"\n# keys = "keys"\n')

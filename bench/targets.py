@@ -39,6 +39,7 @@ from sotto.bench.papers.niwa import (
 from sotto.bench.request import Request
 from sotto.bench.row import Row
 from sotto.bench.speech_tasks import emotion_accuracy
+from sotto.bench.targets import mpc_two_party
 
 
 class Target(Protocol):
@@ -75,6 +76,7 @@ TARGETS: Mapping[str, Target] = {
     "mpc-agreement": mpc_agreement,
     "mpc-cheating": mpc_cheating,
     "mpc-growth": mpc_growth,
+    "mpc-two-party": mpc_two_party,
     "rdal-table2": rdal_table2,
     "smh-attacks": smh_attacks,
     "smh-speed": smh_speed,

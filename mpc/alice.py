@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import get_args
+from typing import TYPE_CHECKING, get_args
 
 import numpy.typing as npt
 
@@ -11,20 +11,36 @@ from sotto.mpc.errors import InputRefused, PlanError, ProtocolError, reason
 from sotto.mpc.graph.fixed_point import checked_features
 from sotto.mpc.graph.plan import ModelPlan
 from sotto.mpc.messages import PLAN_BYTES, VERSION, Hello, Mode, Query, Reveal
-from sotto.mpc.modes import Session, open_session, require_mode
+from sotto.mpc.modes import Session, needs_dealer, open_session, require_mode
+
+if TYPE_CHECKING:
+    from sotto.mpc.two_party.preprocessing_store import PreprocessingStore
 
 
 class Alice:
-    """Asks Bob's network about her features.  ``dealer`` is her link to the dealer.
+    """Asks Bob's network about her features.  ``dealer`` is her link to the dealer, None in mode ``two-party``.
 
     ``reveal="class"``: she learns the class index of each example and nothing else; ``"logits"``: the logits too, where
-    Bob allows it.
+    Bob allows it.  ``store`` (:mod:`sotto.mpc.two_party.preprocessing_store`): in mode ``two-party``, a folder
+    in which what she prepared and did not use waits for her next session with the same Bob, who needs one, too.
     """
 
-    def __init__(self, dealer: Link, *, mode: Mode = "malicious", reveal: Reveal = "class") -> None:
+    def __init__(
+        self,
+        dealer: Link | None,
+        *,
+        mode: Mode = "malicious",
+        reveal: Reveal = "class",
+        store: PreprocessingStore | None = None,
+    ) -> None:
         if reveal not in get_args(Reveal):
             raise ValueError(f"reveal is one of {', '.join(get_args(Reveal))}, not '{reveal}'")
         self._mode = require_mode(mode)
+        if dealer is None and needs_dealer(self._mode):
+            raise ValueError(f"mode '{mode}' needs a link to the dealer")
+        if store is not None and needs_dealer(self._mode):
+            raise ValueError(f"in mode '{mode}' the dealer prepares: only mode 'two-party' keeps what was prepared")
+        self._store = store
         self._dealer = dealer
         self._reveal = reveal
         self._session: Session | None = None
@@ -51,15 +67,15 @@ class Alice:
             link.send("mpc.hello", encode(Hello(VERSION, self._mode, self._reveal)))
             plan = decode(link.receive("mpc.plan", limit=PLAN_BYTES), ModelPlan)
             plan.shapes()
-            self._session = open_session(self._mode, 0, link, self._dealer, plan, None, self._reveal)
+            self._session = open_session(self._mode, 0, link, self._dealer, plan, None, self._reveal, self._store)
             self._plan = plan
             link.receive("mpc.ready", limit=0)
         except Exception as error:
             self._give_up(link, error)
             raise
 
-    def provision(self, link: Link, examples: int = 1) -> None:
-        """Fetch ahead what a query of ``examples`` needs from the dealer: the offline phase.
+    def provision(self, link: Link, examples: int = 1, queries: int = 1) -> None:
+        """Have ahead what ``queries`` queries of ``examples`` need, the dealer's or made with Bob: the offline phase.
 
         :meth:`ask` does it when it was not done.  Mode ``crypten`` has no offline phase: nothing happens.
         """
@@ -70,7 +86,7 @@ class Alice:
         except PlanError as error:
             raise InputRefused(str(error)) from None
         try:
-            session.provision(examples)
+            session.provision(examples, queries)
         except InputRefused:
             raise  # nothing was sent
         except Exception as error:

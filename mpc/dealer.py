@@ -6,7 +6,7 @@ from __future__ import annotations
 from sotto.link import Link
 from sotto.mpc.dealing.stock import Stock
 from sotto.mpc.messages import Mode
-from sotto.mpc.modes import dealing_of, open_supply, require_mode
+from sotto.mpc.modes import dealing_of, needs_dealer, open_supply, require_mode
 
 
 class Dealer:
@@ -17,6 +17,8 @@ class Dealer:
 
     def __init__(self, *, mode: Mode = "malicious", stock: Stock | None = None, idle_timeout: float = 600.0) -> None:
         self._mode = require_mode(mode)
+        if not needs_dealer(self._mode):
+            raise ValueError(f"mode '{mode}' has no dealer")
         if stock:
             dealing_of(self._mode)
         self._stock = stock

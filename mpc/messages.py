@@ -26,7 +26,7 @@ from sotto.mpc.graph.plan import MAX_LAYERS, ModelPlan
 
 VERSION = 1
 
-Mode: TypeAlias = Literal["crypten", "semi-honest", "malicious"]
+Mode: TypeAlias = Literal["crypten", "two-party", "semi-honest", "malicious"]
 Reveal: TypeAlias = Literal["class", "logits"]
 
 HELLO_BYTES = 256

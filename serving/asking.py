@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sotto.link import LOOPBACK, Answer, Link, LinkClosed, LinkError, Role, Shape, connect, encode
-from sotto.serving.doors import AliceDoor, DoorError, Front, Own, Paradigm, paradigm
+from sotto.serving.doors import AliceDoor, DoorError, Front, Own, Paradigm, paradigm, require_mode
 from sotto.serving.handshake import HELLO, WELCOME, WELCOME_BYTES, Hello, Refused, new_session, read_welcome
 from sotto.serving.keys import client_tls
 from sotto.serving.service.sessions import Address
@@ -142,12 +142,18 @@ class Session:
         """What :meth:`ask` takes, made of one recording: (1, …) float32."""
         return self._front.compute(clip)
 
-    def prepare(self, examples: int = 1) -> None:
-        """Do everything that does not depend on the features of the next query of so many examples."""
+    def prepare(self, examples: int = 1, queries: int = 1) -> None:
+        """Do everything that does not depend on the features of the next ``queries`` queries of so many examples."""
         self._door.prepare(self._links.bob)
-        provision: Callable[[Link, int], None] | None = getattr(self._door, "provision", None)
+        provision: Callable[[Link, int, int], None] | None = getattr(self._door, "provision", None)
         if provision:
-            provision(self._links.bob, examples)
+            provision(self._links.bob, examples, queries)
+
+    def close(self) -> None:
+        """End the session: what was prepared and not used is kept where that is wanted, else destroyed."""
+        close: Callable[[], None] | None = getattr(self._door, "close", None)
+        if close:
+            close()
 
     def ask(self, features: npt.NDArray[np.float32]) -> Answer:
         """The answer for features (n, …).  Raises the paradigm's errors and :class:`sotto.link.LinkError`, one line
@@ -162,13 +168,17 @@ class Session:
 def session(wish: Wish, own: Own | None = None) -> Iterator[Session]:
     """A session of the paradigm and mode that ``wish`` names; closed at the end, told to the others when it fails."""
     module = paradigm(wish.paradigm)
-    if module.NEEDS_DEALER and wish.dealer is None:
-        raise DoorError(f"{wish.paradigm} needs a dealer: say where he is with --dealer HOST:PORT")
-    if not module.NEEDS_DEALER and wish.dealer is not None:
-        raise DoorError(f"{wish.paradigm} has no dealer: leave --dealer out")
+    needs_dealer = module.needs_dealer(require_mode(module.MODES, wish.mode))
+    what = f"{wish.paradigm} {wish.mode}".strip()
+    if needs_dealer and wish.dealer is None:
+        raise DoorError(f"{what} needs a dealer: say where he is with --dealer HOST:PORT")
+    if not needs_dealer and wish.dealer is not None:
+        raise DoorError(f"{what} has no dealer: leave --dealer out")
     with opened(wish) as links:
         try:
-            yield Session(links, module, own or Own(reveal=wish.reveal))
+            session = Session(links, module, own or Own(reveal=wish.reveal))
+            yield session
+            session.close()
         except Exception:
             for link in (links.bob, *links.others.values()):
                 link.fail("alice stopped")  # not why: that could tell what she noticed

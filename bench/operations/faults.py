@@ -93,7 +93,7 @@ def _dealt_terms(each: Prepared) -> Terms:
 
 def _planned(each: Prepared, count: int) -> list[Victim]:
     """So many, each victim in turn; then once those that take a service down."""
-    victims = victims_of(paradigm(each.cell.paradigm).NEEDS_DEALER)
+    victims = victims_of(paradigm(each.cell.paradigm).needs_dealer(each.cell.mode))
     often = [victim for victim in victims if victim not in _RARE]
     rare = [victim for victim in victims if victim in _RARE]
     return [*itertools.islice(itertools.cycle(often), count), *rare]

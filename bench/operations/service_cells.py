@@ -44,6 +44,7 @@ class Cell:
 CELLS = (
     Cell("mpc", "malicious", "depinto"),
     Cell("mpc", "semi-honest", "depinto"),
+    Cell("mpc", "two-party", "depinto"),
     Cell("mpc", "crypten", "depinto"),
     Cell("he", "packed"),
     Cell("he", "batched", slow=True),

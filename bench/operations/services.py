@@ -187,7 +187,7 @@ class Deployment:
         self._alice = alice
         self._proxied = proxied
         self._ledger = ledger
-        self.with_dealer = paradigm(name).NEEDS_DEALER
+        self.with_dealer = paradigm(name).needs_dealer(mode)
         limits = [
             "--timeout", f"{patience:g}", "--wait", f"{patience:g}", "--idle", f"{2 * patience:g}",
             "--max-per-client", "64", "--max-sessions", "64", "--max-waiting", "256", "--max-starts", "1000000",

@@ -1,4 +1,4 @@
-"""`mpc`: the emotion CNNs under secret sharing, with a dealer in its own process."""
+"""`mpc`: the emotion CNNs under secret sharing, with a dealer in its own process in all modes but one."""
 
 from __future__ import annotations
 
@@ -32,7 +32,8 @@ ATTACKS = {
 _DEALER = "a dealer who sees no data and sides with nobody"
 _OURS = "to Alice the class; to all three the shapes of the layers and, as powers of two, how large values can become"
 
-#: Comparison keys start from seeds of 125 free bits, all else from AES with longer keys.
+#: Comparison keys start from seeds of 125 free bits, all else from AES with longer keys; without a dealer the base
+#: transfers are the weakest part.
 SECURITY: Mapping[mpc.Mode, Security] = {
     "crypten": Security(
         adversary="semi-honest Alice or Bob",
@@ -47,6 +48,13 @@ SECURITY: Mapping[mpc.Mode, Security] = {
         computational_bits=125,
         statistical_bits=None,
         leaks=f"{_OURS}; cheating goes unnoticed",
+    ),
+    "two-party": Security(
+        adversary="semi-honest Alice or Bob",
+        trusted="nobody",
+        computational_bits=126,
+        statistical_bits=40,
+        leaks=f"{_OURS.replace('all three', 'both')}; cheating goes unnoticed",
     ),
     "malicious": Security(
         adversary="malicious Alice or Bob, who is caught before Alice takes an answer",
@@ -82,7 +90,7 @@ def _crypten_installed() -> bool:
 
 
 def build(cell: Cell, bench: Workbench) -> Experiment:
-    """Train the network and set up Alice, Bob and the dealer."""
+    """Train the network and set up Alice, Bob and, where there is one, the dealer."""
     recipe = {"depinto": DEPINTO, "frames": FRAMES_QUICK if bench.quick else FRAMES}[cell.model]
     emotion = emotion_model(recipe, bench)
     mode = mpc_modes.require_mode(cell.mode)
@@ -109,7 +117,7 @@ def _parts(emotion: EmotionModel, mode: str, reveal: str) -> Mapping[str, Part]:
     return {
         "alice": Part(_alice, {"mode": mode, "reveal": reveal}),
         "bob": Part(_bob, {"mode": mode, "reveal": reveal, "model": str(emotion.path), "input_shape": shape}),
-        "dealer": Part(_dealer, {"mode": mode}),
+        **({"dealer": Part(_dealer, {"mode": mode})} if mpc_modes.needs_dealer(mpc_modes.require_mode(mode)) else {}),
     }
 
 
@@ -149,13 +157,13 @@ def _search_seed(emotion: EmotionModel, bench: Workbench) -> dict[str, float]:
 
 
 def _alice(job: Mapping[str, Any], links: Mapping[str, Link]) -> mpc.Alice:
-    return mpc.Alice(links["dealer"], mode=job["mode"], reveal=job["reveal"])
+    return mpc.Alice(links.get("dealer"), mode=job["mode"], reveal=job["reveal"])
 
 
 def _bob(job: Mapping[str, Any], links: Mapping[str, Link]) -> mpc.Bob:
     module, _ = load(job["model"])
     return mpc.Bob(
-        module, links["dealer"], mode=job["mode"], reveal=job["reveal"], input_shape=tuple(job["input_shape"])
+        module, links.get("dealer"), mode=job["mode"], reveal=job["reveal"], input_shape=tuple(job["input_shape"])
     )
 
 

@@ -79,7 +79,7 @@ class CryptenSession:
         )
         _seed_generators()
 
-    def provision(self, examples: int) -> None:
+    def provision(self, examples: int, queries: int = 1) -> None:
         """Nothing: stock CrypTen asks the dealer inside the query."""
 
     def accept_provision(self, examples: int) -> None:

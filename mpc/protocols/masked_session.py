@@ -29,7 +29,7 @@ from sotto.mpc.errors import InputRefused, PlanError, ProtocolError
 from sotto.mpc.fss import dcf
 from sotto.mpc.graph.plan import ModelPlan, Shape, Weights
 from sotto.mpc.graph.program import WORD_BITS, Program, compile_program
-from sotto.mpc.graph.ranges import value_ranges
+from sotto.mpc.graph.ranges import Ranges, value_ranges
 from sotto.mpc.messages import RANGES_BYTES, TERMS_BYTES, VERSION, Join, Mode, Query, RangesMessage, Reveal, Terms
 from sotto.mpc.sharing import ring
 from sotto.mpc.sharing.ring import WORD_BYTES, Words
@@ -51,19 +51,29 @@ class MaskedSession(ABC):
     mode: Mode
 
     def __init__(
-        self, rank: int, peer: Link, dealer: Link, plan: ModelPlan, weights: Weights | None, reveal: Reveal
+        self, rank: int, peer: Link, dealer: Link | None, plan: ModelPlan, weights: Weights | None, reveal: Reveal
     ) -> None:
         self.peer = peer
         self._rank = rank
-        self._dealer = dealer
+        self._dealer_link = dealer
         self._stock: defaultdict[int, deque[deque[Evaluation]]] = defaultdict(deque)
         self._waiting = 0  # bytes of bundles in stock
-        dcf.warm_up()  # no query waits for a compiler
+        self._warm_up()
         self._program = self._agree(plan, weights, reveal)
         self._set_up(weights)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} over {self.peer!r}>"
+
+    @property
+    def _dealer(self) -> Link:
+        if self._dealer_link is None:
+            raise ValueError(f"mode '{self.mode}' needs a link to the dealer")
+        return self._dealer_link
+
+    def _warm_up(self) -> None:
+        """Compile what will run: no query waits for a compiler."""
+        dcf.warm_up()
 
     @abstractmethod
     def _set_up(self, weights: Weights | None) -> None:
@@ -83,15 +93,26 @@ class MaskedSession(ABC):
         else:
             ranges = value_ranges(plan, weights)
             self.peer.send("mpc.ranges", encode(RangesMessage(ranges)))
-        program = compile_program(plan, ranges, reveal)
+        program = self._compile(plan, ranges, reveal)
         if program.weights > _MOST_WEIGHTS:
             raise PlanError(f"the network has {program.weights} weights, a session holds {_MOST_WEIGHTS}")
+        self._join(Terms(plan, ranges, reveal))
+        return program
+
+    def _compile(self, plan: ModelPlan, ranges: Ranges, reveal: Reveal) -> Program:
+        return compile_program(plan, ranges, reveal)
+
+    def _join(self, agreed: Terms) -> None:
+        """Tell the dealer who is here and what bundles are for."""
         self._dealer.send("dealer.join", encode(Join(VERSION, self.mode, 1 if self._rank else 0)))
-        terms = encode(Terms(plan, ranges, reveal))
+        terms = encode(agreed)
         if len(terms) > TERMS_BYTES:
             raise PlanError("the network has too many layers for one message")
         self._dealer.send("dealer.terms", terms)
-        return program
+
+    def _request(self, examples: int) -> None:
+        """Alice: have the dealer make a bundle for one part of a query."""
+        self._dealer.send("dealer.request", encode(Query(examples)))
 
     def _send_weights(self, opened: Iterable[Words]) -> None:
         """Bob: open his masked tensors to Alice, in the order of :meth:`_receive_weights`."""
@@ -106,10 +127,12 @@ class MaskedSession(ABC):
         parts = np.split(np.frombuffer(payload, np.uint64), np.cumsum(counts)[:-1])
         return [part.reshape(shape) for part, shape in zip(parts, shapes, strict=False)]
 
-    def provision(self, examples: int) -> None:
-        """Alice: have what a query of ``examples`` needs, fetching it now if nothing is in stock."""
-        if self._stock[examples]:
-            return
+    def provision(self, examples: int, queries: int = 1) -> None:
+        """Alice: have what ``queries`` queries of ``examples`` need, fetching now what is not in stock."""
+        while len(self._stock[examples]) < queries:
+            self._provision_one(examples)
+
+    def _provision_one(self, examples: int) -> None:
         size = self._bytes(examples)
         if self._waiting + size > _MOST_BYTES:
             raise InputRefused(
@@ -119,7 +142,7 @@ class MaskedSession(ABC):
         self.peer.send("mpc.provision", encode(Query(examples)))
         parts: deque[Evaluation] = deque()
         for part in self._program.parts(examples):
-            self._dealer.send("dealer.request", encode(Query(part)))
+            self._request(part)
             parts.append(self._prepare(part))
         self.peer.receive("mpc.stocked", limit=0)
         self._put(examples, parts)

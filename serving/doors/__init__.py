@@ -70,7 +70,8 @@ class Hosted(Protocol):
 class Offer:
     """What Bob is started with: a model file or a folder of :mod:`sotto.serving.folders`; an empty mode is the first.
 
-    ``idle_seconds``: how long a client that has a session may be silent.
+    ``idle_seconds``: how long a client that has a session may be silent.  ``store``: folder of what sessions
+    prepared and did not use, in mode ``two-party`` of mpc.
     """
 
     paradigm: str
@@ -78,14 +79,19 @@ class Offer:
     mode: str = ""
     reveal: Reveal = "class"
     idle_seconds: float = 600.0
+    store: Path | None = None
 
 
 @dataclass(frozen=True)
 class Own:
-    """What Alice brings herself: the folder with her key and front end, where the paradigm needs one."""
+    """What Alice brings herself: the folder with her key and front end, where the paradigm needs one.
+
+    ``store`` as in :class:`Offer`.
+    """
 
     folder: Path | None = None
     reveal: Reveal = "class"
+    store: Path | None = None
 
 
 class Paradigm(Protocol):
@@ -95,9 +101,8 @@ class Paradigm(Protocol):
     def MODES(self) -> tuple[str, ...]:  # noqa: N802  a module's constant
         """Its modes, the one that is meant when none is named first."""
 
-    @property
-    def NEEDS_DEALER(self) -> bool:  # noqa: N802
-        """Whether Alice and Bob both need a link to the dealer."""
+    def needs_dealer(self, mode: str) -> bool:
+        """Whether Alice and Bob both need a link to the dealer in ``mode``; an empty one is the first."""
 
     def host(self, offer: Offer) -> Hosted:
         """Load what Bob serves.  Raises one-line errors."""

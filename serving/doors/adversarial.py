@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from sotto.audio import Clip
 
 MODES = ("representation",)
-NEEDS_DEALER = False
 
 
 class _Hosted:
@@ -74,3 +73,8 @@ def front(own: Own, terms: Terms) -> _LoudestSecond:
 
 def alice(own: Own, terms: Terms, links: Mapping[str, Link]) -> adversarial.Alice:
     return adversarial.Alice(own_file(own.folder, SENSOR_FILE, "the sensor"), reveal=own.reveal)
+
+
+def needs_dealer(mode: str) -> bool:
+    """There is none in any mode."""
+    return False

@@ -1,38 +1,42 @@
-"""`mpc` as a service: Bob needs a model file, Alice nothing of her own, both a dealer."""
+"""`mpc` as a service: Bob needs a model file, Alice nothing of her own, both a dealer in all modes but one."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import cast
 
 from sotto import mpc
 from sotto.link import Link
 from sotto.models import load
 from sotto.mpc import modes
-from sotto.mpc.fss import dcf
 from sotto.mpc.graph.fixed_point import DEFAULT_INPUT_LIMIT, FRACTION_BITS
 from sotto.mpc.graph.program import WORD_BITS
+from sotto.mpc.two_party.preprocessing_store import PreprocessingStore
 from sotto.serving.doors import Hosted, Offer, Own, published_front, require_mode
 from sotto.serving.folders import model_file
 from sotto.serving.terms import FrontEnd, Terms
 
-MODES = ("malicious", "semi-honest", "crypten")
-NEEDS_DEALER = True
+MODES = ("malicious", "semi-honest", "two-party", "crypten")
 
 
 class _Hosted:
-    needs_dealer = True
-
     def __init__(self, offer: Offer) -> None:
         mode = modes.require_mode(require_mode(MODES, offer.mode))
+        self.needs_dealer = modes.needs_dealer(mode)
         module, record = load(model_file(offer.model))
         front = FrontEnd.of(record)
         shape = tuple(int(length or 0) for length in front.spec().shape)
         self._bob = mpc.Bob(
-            module, None, input_shape=shape, mode=mode, reveal=offer.reveal, idle_timeout=offer.idle_seconds
+            module,
+            None,
+            input_shape=shape,
+            mode=mode,
+            reveal=offer.reveal,
+            idle_timeout=offer.idle_seconds,
+            store=_store(offer.store),
         )
-        if mode != "crypten":
-            dcf.warm_up()  # once for all sessions
+        modes.warm_up(mode)  # once for all sessions
         self.terms = Terms(
             paradigm="mpc",
             mode=mode,
@@ -49,7 +53,7 @@ class _Hosted:
         )
 
     def make(self, links: Mapping[str, Link]) -> mpc.Bob:
-        return self._bob.with_dealer(links["dealer"])
+        return self._bob.with_dealer(links.get("dealer"))
 
 
 def host(offer: Offer) -> Hosted:
@@ -63,4 +67,18 @@ def front(own: Own, terms: Terms) -> FrontEnd:
 
 
 def alice(own: Own, terms: Terms, links: Mapping[str, Link]) -> mpc.Alice:
-    return mpc.Alice(links["dealer"], mode=cast(mpc.Mode, terms.mode), reveal=own.reveal)
+    return mpc.Alice(
+        links.get("dealer"),
+        mode=cast(mpc.Mode, terms.mode),
+        reveal=own.reveal,
+        store=_store(own.store),
+    )
+
+
+def _store(folder: Path | None) -> PreprocessingStore | None:
+    return PreprocessingStore(folder) if folder else None
+
+
+def needs_dealer(mode: str) -> bool:
+    """Whether Alice and Bob both need a link to the dealer; an empty mode is the first."""
+    return modes.needs_dealer(modes.require_mode(mode or MODES[0]))

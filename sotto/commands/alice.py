@@ -13,7 +13,18 @@ import typer
 
 from sotto.audio import Clip
 from sotto.commands.options import Json
-from sotto.commands.party_options import Dealer, Keys, Mode, Reveal, Token, address, read_token, require_keys
+from sotto.commands.party_options import (
+    Dealer,
+    Keys,
+    Mode,
+    Reveal,
+    Store,
+    Token,
+    address,
+    read_token,
+    require_keys,
+    require_storing,
+)
 from sotto.configuration import Config
 from sotto.console import escape, out, say
 from sotto.link import LinkError
@@ -32,6 +43,10 @@ def alice(
     clips: Annotated[list[Path], typer.Argument(help="Recordings, wav or flac.", metavar="CLIP...")],
     connect: Annotated[str, typer.Option("--connect", help="Where Bob listens, HOST:PORT.")] = "127.0.0.1:7100",
     dealer: Dealer = None,
+    store: Store = None,
+    ahead: Annotated[
+        int, typer.Option("--ahead", min=0, help="Queries to leave prepared in --store for the next session.")
+    ] = 0,
     paradigm: Annotated[
         str, typer.Option("--paradigm", help="Which paradigm.", show_default="mpc, or that of --own")
     ] = "",
@@ -79,10 +94,13 @@ def alice(
         opening_seconds=max(timeout, 45.0),
         token=read_token(token_file),
     )
-    _show(_ask(wish, Own(own, wish.reveal), clips, retries), json=json)
+    require_storing(store, wish.paradigm, wish.mode)
+    if ahead and not store:
+        raise typer.BadParameter("needs a folder for them: give --store", param_hint="--ahead")
+    _show(_ask(wish, Own(own, wish.reveal, store), clips, retries, ahead), json=json)
 
 
-def _ask(wish: Wish, own: Own, clips: Sequence[Path], retries: int) -> list[dict[str, object]]:
+def _ask(wish: Wish, own: Own, clips: Sequence[Path], retries: int, ahead: int) -> list[dict[str, object]]:
     """The answers, in one session, or after a failure in another one for the clips that are left."""
     answered: list[dict[str, object]] = []
     pause = _FIRST_PAUSE
@@ -91,6 +109,8 @@ def _ask(wish: Wish, own: Own, clips: Sequence[Path], retries: int) -> list[dict
             with asking.session(wish, own) as session:
                 for clip in clips[len(answered) :]:
                     answered.append(_ask_one(session, clip))
+                if ahead:
+                    session.prepare(1, ahead)
             return answered
         except (LinkError, ProtocolError) as error:
             if not retries:

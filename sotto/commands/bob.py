@@ -25,12 +25,14 @@ from sotto.commands.party_options import (
     ParadigmName,
     Reveal,
     SessionMb,
+    Store,
     Token,
     WaitSeconds,
     address,
     denied,
     read_token,
     require_keys,
+    require_storing,
 )
 from sotto.commands.service import load_model, run_service
 from sotto.configuration import Config
@@ -48,6 +50,7 @@ def bob(
     reveal: Reveal = "class",
     listen: Annotated[str, typer.Option("--listen", help="Where Alice connects to, HOST:PORT.")] = "127.0.0.1:7100",
     dealer: Dealer = None,
+    store: Store = None,
     keys: Keys = None,
     token_file: Token = None,
     deny: Deny = None,
@@ -71,15 +74,18 @@ def bob(
     """
     module, where = doors.paradigm(paradigm), address(listen, "--listen")
     require_keys(where[0], keys, "--listen")
-    if (dealer is not None) != module.NEEDS_DEALER:
-        need = "needs a dealer: give --dealer HOST:PORT" if module.NEEDS_DEALER else "has no dealer: leave --dealer out"
-        raise typer.BadParameter(f"{paradigm} {need}", param_hint="--dealer")
     if mode and mode not in module.MODES:
         raise typer.BadParameter(f"{paradigm} has modes {', '.join(module.MODES)}", param_hint="--mode")
+    needs_dealer = module.needs_dealer(mode)
+    if (dealer is not None) != needs_dealer:
+        need = "needs a dealer: give --dealer HOST:PORT" if needs_dealer else "has no dealer: leave --dealer out"
+        raise typer.BadParameter(f"{f'{paradigm} {mode}'.strip()} {need}", param_hint="--dealer")
     dealer_at = address(dealer, "--dealer") if dealer else None
     if dealer_at:
         require_keys(dealer_at[0], keys, "--dealer")
-    offer = Offer(paradigm, model.absolute(), mode, cast(RevealKind, reveal), idle)
+    require_storing(store, paradigm, mode)
+    kept = store.absolute() if store else None
+    offer = Offer(paradigm, model.absolute(), mode, cast(RevealKind, reveal), idle, kept)
     orders = Orders(
         role="bob",
         load=partial(load_model, offer),

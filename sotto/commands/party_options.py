@@ -68,6 +68,14 @@ Token = Annotated[
 Dealer = Annotated[
     str | None, typer.Option("--dealer", help="Where the dealer is, HOST:PORT (mpc only).", show_default=False)
 ]
+Store = Annotated[
+    Path | None,
+    typer.Option(
+        "--store",
+        help="Folder of what was prepared and not used (mpc, mode two-party).",
+        show_default="nothing is kept",
+    ),
+]
 ParadigmName = Annotated[
     str, typer.Option("--paradigm", help=f"One of {', '.join(NAMES)}.", callback=one_of(NAMES, "a paradigm"))
 ]
@@ -100,3 +108,9 @@ IdleSeconds = Annotated[float, typer.Option("--idle", min=0.1, help="Seconds a c
 MessageSeconds = Annotated[float, typer.Option("--timeout", min=0.1, help="Seconds any message may take.")]
 SessionMb = Annotated[int, typer.Option("--session-mb", min=64, help="Memory of one session, MB.")]
 DrainSeconds = Annotated[float, typer.Option("--drain", min=0.1, help="Seconds running sessions get at the end.")]
+
+
+def require_storing(folder: Path | None, paradigm: str, mode: str) -> None:
+    """Raise ``typer.BadParameter`` where a folder is given to a mode that keeps no preparations."""
+    if folder and (paradigm, mode) != ("mpc", "two-party"):
+        raise typer.BadParameter("only mpc --mode two-party keeps what was prepared", param_hint="--store")
