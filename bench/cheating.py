@@ -71,7 +71,7 @@ def find(wish: str, known: Mapping[Party, list[Place]]) -> Cheat:
         names = ", ".join(place.name for place in offered if place.online)
         raise CheatError(f"{party} sends no message '{name}' in this session; of the query: {names}")
     chosen = begins[0].name
-    usual: Kind = "consistent" if chosen.endswith((".masked", ".input", ".sign")) else "add"
+    usual: Kind = "consistent" if chosen.endswith((".masked", ".input", ".sign", ".select")) else "add"
     return Cheat(party, chosen, kind or usual, seed=1)
 
 

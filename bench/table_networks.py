@@ -22,6 +22,7 @@ from sotto import mpc
 from sotto.bench.parties.party import PartySpec
 from sotto.link import Link
 from sotto.mpc.graph.plan import Shape
+from sotto.mpc.modes import needs_dealer, require_mode
 
 INPUT_SHAPES: Mapping[str, Shape] = {"depinto": (1, 40), "frames": (40, 188)}
 _CHANNELS = {"depinto": (64,), "frames": (64, 64, 128)}
@@ -66,7 +67,7 @@ class TableNetwork:
         return {
             "alice": PartySpec(_alice, job),
             "bob": PartySpec(_bob, {**job, "network": self, "weights": weights}),
-            "dealer": PartySpec(_dealer, {"mode": mode}),
+            **({"dealer": PartySpec(_dealer, {"mode": mode})} if needs_dealer(require_mode(mode)) else {}),
         }
 
 
@@ -86,14 +87,14 @@ def relu_count(module: nn.Module, input_shape: Shape) -> int:
 
 
 def _alice(job: Mapping[str, Any], links: Mapping[str, Link]) -> mpc.Alice:
-    return mpc.Alice(links["dealer"], mode=job["mode"], reveal=job["reveal"])
+    return mpc.Alice(links.get("dealer"), mode=job["mode"], reveal=job["reveal"])
 
 
 def _bob(job: Mapping[str, Any], links: Mapping[str, Link]) -> mpc.Bob:
     network: TableNetwork = job["network"]
     return mpc.Bob(
         network.with_weights(job["weights"]),
-        links["dealer"],
+        links.get("dealer"),
         mode=job["mode"],
         reveal=job["reveal"],
         input_shape=network.input_shape,

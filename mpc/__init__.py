@@ -1,8 +1,9 @@
 """Private inference by secret sharing: Alice has speech features, Bob has a network, a dealer has neither.
 
 Every value is split into two words that add up to it modulo 2^64; Alice holds one, Bob the other, and the dealer
-hands out the correlated randomness that lets them multiply and compare.  Source: Bittner, De Cock and Dowsley,
-"Private speech classification with secure multiparty computation".  Three modes under the same doors:
+hands out the correlated randomness that lets them multiply and compare; in mode ``two-party`` they make it themselves.
+Source: Bittner, De Cock and Dowsley, "Private speech classification with secure multiparty computation".  Four modes
+under the same doors:
 
 ==============  ==========================================================  =======================================
 mode            protocol                                                    holds against
@@ -10,14 +11,17 @@ mode            protocol                                                    hold
 ``malicious``   authenticated shares (SPDZ2k), tagged comparison bits, one  one of Alice and Bob deviating at will
                 check before the output
 ``semi-honest`` masked wires, comparisons by function secret sharing        one of Alice and Bob reading along
+``two-party``   the same without a dealer: encrypted products ahead of the  one of Alice and Bob reading along, with
+                query, comparisons by oblivious transfer                    nobody else to trust
 ``crypten``     CrypTen 0.4.1 (Knott et al. 2021) over our own links        nobody with an afternoon; a reference row
 ==============  ==========================================================  =======================================
 
 In all modes
 ------------
 
-Trusted: **the dealer**, who sees no input and no output and must side with neither party: with either one he can read
-everything.  The link between Alice and Bob, and theirs to him, must be private; between machines use TLS.
+Trusted, in all modes but ``two-party``: **the dealer**, who sees no input and no output and must side with neither
+party: with either one he can read everything.  The link between Alice and Bob, and theirs to him, must be private;
+between machines use TLS.
 
 Alice learns the class index of each example and nothing else (``reveal="logits"``: the logits too, if Bob agrees; asked
 for one example again and again they tell more than their 16 fractional bits, because roundings differ).  What Bob and
@@ -68,6 +72,14 @@ Mode ``semi-honest``
 Adversary: one of Alice and Bob, who follows the protocol and studies what it sees.  110-bit computational security, as
 above; every opened word is uniform.  **A party that departs from the protocol makes Alice accept a wrong class
 unnoticed** (the same sweep shows how often), and can shape its lies to learn more than the answer.
+
+Mode ``two-party``
+------------------
+
+Adversary as in mode ``semi-honest``, and nobody has to be trusted by both.  About 126-bit computational security (base
+transfers; ring learning with errors and transfer extension: 128), statistical 40 bits a result for what noise says of
+Bob's weights.  What it rests on and what it does not claim stands in :mod:`sotto.mpc.two_party`.  Prepared ahead of the
+query it answers about as fast; preparing takes tens to hundreds of milliseconds and megabytes.
 
 Mode ``crypten``
 ----------------

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from typing import get_args
+from typing import TYPE_CHECKING, get_args
 
 import numpy.typing as npt
 
@@ -14,22 +14,38 @@ from sotto.mpc.errors import InputRefused, PlanError, reason
 from sotto.mpc.graph.fixed_point import checked_features
 from sotto.mpc.graph.plan import ModelPlan
 from sotto.mpc.messages import PLAN_BYTES, VERSION, Hello, Mode, Query, Reveal
-from sotto.mpc.modes import Session, closed_by_errors, open_session, require_mode
+from sotto.mpc.modes import Session, closed_by_errors, needs_dealer, open_session, require_mode
+
+if TYPE_CHECKING:
+    from sotto.mpc.two_party.preprocessing_store import PreprocessingStore
 
 
 class Alice:
-    """Asks Bob's network about her features.  ``dealer`` is her link to the dealer.
+    """Asks Bob's network about her features.  ``dealer`` is her link to the dealer, None in mode ``two-party``.
 
     ``reveal="class"``: she learns the class index of each example and nothing else; ``"logits"``: the logits too, where
-    Bob allows it.  ``agreed``: what Bob has to set up; None takes the plan that he sends.
+    Bob allows it.  ``agreed``: what Bob has to set up; None takes the plan that he sends.  ``store``
+    (:mod:`sotto.mpc.two_party.preprocessing_store`): in mode ``two-party``, a folder in which what she prepared and did
+    not use waits for her next session with the same Bob, who needs one, too.
     """
 
     def __init__(
-        self, dealer: Link, *, mode: Mode = "malicious", reveal: Reveal = "class", agreed: Agreement | None = None
+        self,
+        dealer: Link | None,
+        *,
+        mode: Mode = "malicious",
+        reveal: Reveal = "class",
+        agreed: Agreement | None = None,
+        store: PreprocessingStore | None = None,
     ) -> None:
         if reveal not in get_args(Reveal):
             raise ValueError(f"reveal is one of {', '.join(get_args(Reveal))}, not '{reveal}'")
         self._mode = require_mode(mode)
+        if dealer is None and needs_dealer(self._mode):
+            raise ValueError(f"mode '{mode}' needs a link to the dealer")
+        if store is not None and needs_dealer(self._mode):
+            raise ValueError(f"in mode '{mode}' the dealer prepares: only mode 'two-party' keeps what was prepared")
+        self._store = store
         self._dealer = dealer
         self._reveal = reveal
         self._agreed = agreed
@@ -57,15 +73,15 @@ class Alice:
             link.send("mpc.hello", encode(Hello(VERSION, self._mode, self._reveal)))
             plan = decode(link.receive("mpc.plan", limit=PLAN_BYTES), ModelPlan)
             plan.shapes()
-            session = open_session(self._mode, 0, link, self._dealer, plan, None, self._reveal)
+            session = open_session(self._mode, 0, link, self._dealer, plan, None, self._reveal, self._store)
             with closed_by_errors(session):
                 if self._agreed:
                     self._agreed.require(plan, session.ranges)
                 link.receive("mpc.ready", limit=0)
         self._plan, self._session = plan, session
 
-    def provision(self, link: Link, examples: int = 1) -> None:
-        """Fetch ahead what a query of ``examples`` needs from the dealer: the offline phase.
+    def provision(self, link: Link, examples: int = 1, queries: int = 1) -> None:
+        """Have ahead what ``queries`` queries of ``examples`` need, the dealer's or made with Bob: the offline phase.
 
         :meth:`ask` does it when it was not done.  Mode ``crypten`` has no offline phase: nothing happens.
         """
@@ -75,9 +91,9 @@ class Alice:
             plan.require_batch(examples)
         except PlanError as error:
             raise InputRefused(str(error)) from None
-        session.require_room(examples)
+        session.require_room(examples, queries)
         with self._whole(link) as session:
-            session.provision(examples)
+            session.provision(examples, queries)
 
     def ask(self, features: npt.ArrayLike, link: Link) -> Answer:
         """The answer for ``features``, float32 (n, *input_shape), n ≥ 1; values beyond the plan's limit are clipped.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from typing import Self, get_args
+from typing import TYPE_CHECKING, Self, get_args
 
 from torch import nn
 
@@ -13,19 +13,23 @@ from sotto.mpc.errors import ModelRefused, PlanError, reason
 from sotto.mpc.graph.capture import trace
 from sotto.mpc.graph.fixed_point import DEFAULT_INPUT_LIMIT, require_range
 from sotto.mpc.graph.plan import Shape
-from sotto.mpc.graph.program import compile_program
 from sotto.mpc.graph.ranges import value_ranges
 from sotto.mpc.messages import HELLO_BYTES, QUERY_BYTES, Hello, Mode, Query, Reveal, Terms, require_same
-from sotto.mpc.modes import Session, closed_by_errors, open_session, require_mode
+from sotto.mpc.modes import Session, closed_by_errors, needs_dealer, open_session, program_of, require_mode
+
+if TYPE_CHECKING:
+    from sotto.mpc.two_party.preprocessing_store import PreprocessingStore
 
 
 class Bob:
-    """Answers Alice with his network.  ``dealer`` is his link to the dealer, None until :meth:`with_dealer`.
+    """Answers Alice with his network.  ``dealer`` is his link to the dealer, None until :meth:`with_dealer`, and always
+    in mode ``two-party``.
 
     ``module`` is read in evaluation mode and refused here, by the name of its first part that cannot be evaluated
     privately, before any data is touched.  ``input_shape`` is the shape of one example.  ``input_limit`` is public: the
     largest absolute feature Alice may use; the fixed point is proven not to overflow within it.  ``reveal`` is the most
-    that Alice may learn: with ``"logits"`` she may ask for either kind of answer.
+    that Alice may learn: with ``"logits"`` she may ask for either kind of answer.  ``store`` as in
+    :class:`sotto.mpc.Alice`.
     """
 
     def __init__(
@@ -38,6 +42,7 @@ class Bob:
         reveal: Reveal = "class",
         input_limit: float = DEFAULT_INPUT_LIMIT,
         idle_timeout: float = 600.0,
+        store: PreprocessingStore | None = None,
     ) -> None:
         if reveal not in get_args(Reveal):
             raise ValueError(f"reveal is one of {', '.join(get_args(Reveal))}, not '{reveal}'")
@@ -45,8 +50,11 @@ class Bob:
         self._plan, self._weights = trace(module, input_shape, input_limit=input_limit)
         require_range(self._plan, self._weights)
         if self._mode != "crypten":
-            _require_words(self.terms("class"))
-            _require_words(self.terms("logits"))
+            _require_words(self._mode, self.terms("class"))
+            _require_words(self._mode, self.terms("logits"))
+        if store is not None and needs_dealer(self._mode):
+            raise ValueError(f"in mode '{mode}' the dealer prepares: only mode 'two-party' keeps what was prepared")
+        self._store = store
         self._dealer = dealer
         self._reveal = reveal
         self._idle = idle_timeout
@@ -55,7 +63,7 @@ class Bob:
     def __repr__(self) -> str:
         return f"<mpc.Bob mode={self._mode} reveal={self._reveal}, {len(self._plan.layers)} layers>"
 
-    def with_dealer(self, dealer: Link) -> Self:
+    def with_dealer(self, dealer: Link | None) -> Self:
         """The same network for sessions over another link to the dealer: nothing is traced or checked again."""
         other = copy.copy(self)
         other._dealer, other._session = dealer, None
@@ -110,11 +118,11 @@ class Bob:
         require_same(hello.version, hello.mode, self._mode, "alice")
         if hello.reveal == "logits" and self._reveal == "class":
             raise FrameError("this Bob reveals the class only: ask with reveal='class', or start him with 'logits'")
-        if self._dealer is None:
+        if self._dealer is None and needs_dealer(self._mode):
             raise ValueError("this Bob has no link to the dealer: use with_dealer")
         self.close()
         link.send("mpc.plan", encode(self._plan))
-        session = open_session(self._mode, 1, link, self._dealer, self._plan, self._weights, hello.reveal)
+        session = open_session(self._mode, 1, link, self._dealer, self._plan, self._weights, hello.reveal, self._store)
         with closed_by_errors(session):
             link.send("mpc.ready", b"")
         self._session = session
@@ -144,9 +152,9 @@ class Bob:
         return self._session, query.examples
 
 
-def _require_words(terms: Terms) -> None:
+def _require_words(mode: Mode, terms: Terms) -> None:
     """Raise :class:`ModelRefused` unless every value of the network fits into a word."""
     try:
-        compile_program(terms.plan, terms.ranges, terms.reveal)
+        program_of(mode, terms)
     except PlanError as error:
         raise ModelRefused(str(error)) from None

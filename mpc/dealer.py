@@ -7,7 +7,7 @@ from sotto.link import Link
 from sotto.mpc.dealing.stock import Stock
 from sotto.mpc.dealing.supply import BundleSupply
 from sotto.mpc.messages import Mode
-from sotto.mpc.modes import dealing_of, require_mode
+from sotto.mpc.modes import dealing_of, needs_dealer, require_mode
 
 
 class Dealer:
@@ -18,6 +18,8 @@ class Dealer:
 
     def __init__(self, *, mode: Mode = "malicious", stock: Stock | None = None, idle_timeout: float = 600.0) -> None:
         self._mode = require_mode(mode)
+        if not needs_dealer(self._mode):
+            raise ValueError(f"mode '{mode}' has no dealer")
         if stock:
             dealing_of(self._mode)
         self._stock = stock

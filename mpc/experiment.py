@@ -1,4 +1,4 @@
-"""`mpc`: the emotion CNNs under secret sharing, with a dealer in its own process."""
+"""`mpc`: the emotion CNNs under secret sharing, with a dealer in its own process in all modes but one."""
 
 from __future__ import annotations
 
@@ -36,7 +36,8 @@ ATTACKS = {
 _DEALER = "a dealer who sees no data and sides with nobody"
 _OURS = "to Alice the class; to all three the shapes of the layers and, as powers of two, how large values can become"
 
-#: Comparison keys are the weakest part, all else comes from AES with longer keys.
+#: Comparison keys are the weakest part, all else comes from AES with longer keys; without a dealer the base transfers
+#: are the weakest part.
 SECURITY: Mapping[mpc.Mode, Security] = {
     "crypten": Security(
         adversary="semi-honest Alice or Bob",
@@ -51,6 +52,13 @@ SECURITY: Mapping[mpc.Mode, Security] = {
         computational_bits=COMPUTATIONAL_BITS,
         statistical_bits=None,
         leaks=f"{_OURS}; cheating goes unnoticed",
+    ),
+    "two-party": Security(
+        adversary="semi-honest Alice or Bob",
+        trusted="nobody",
+        computational_bits=126,
+        statistical_bits=40,
+        leaks=f"{_OURS.replace('all three', 'both')}; cheating goes unnoticed",
     ),
     "malicious": Security(
         adversary="malicious Alice or Bob, who is caught before Alice takes an answer",
@@ -86,7 +94,7 @@ def _crypten_installed() -> bool:
 
 
 def build(cell: Configuration, bench: Workbench) -> Experiment:
-    """Train the network and set up Alice, Bob and the dealer."""
+    """Train the network and set up Alice, Bob and, where there is one, the dealer."""
     recipe = {"depinto": DEPINTO, "frames": FRAMES_QUICK if bench.quick else FRAMES}[cell.model]
     emotion = emotion_model(recipe, bench)
     mode = mpc_modes.require_mode(cell.mode)
@@ -95,8 +103,8 @@ def build(cell: Configuration, bench: Workbench) -> Experiment:
         attacks["mpc-seed-search"] = lambda: _search_seed(emotion, bench)
     return Experiment(
         cell=cell,
-        parts=_parts(emotion, cell.mode, "class"),
-        score_parts=_parts(emotion, cell.mode, "logits"),
+        parts=_parts(emotion, mode, "class"),
+        score_parts=_parts(emotion, mode, "logits"),
         queries=bench.part(emotion.queries, "test"),
         truth=bench.part(bench.targets, "test"),
         query=emotion.query,
@@ -108,13 +116,13 @@ def build(cell: Configuration, bench: Workbench) -> Experiment:
     )
 
 
-def _parts(emotion: EmotionModel, mode: str, reveal: str) -> Mapping[str, PartySpec]:
+def _parts(emotion: EmotionModel, mode: mpc.Mode, reveal: str) -> Mapping[str, PartySpec]:
     shape = list(emotion.queries.shape[1:])
-    return {
+    parts = {
         "alice": PartySpec(_alice, {"mode": mode, "reveal": reveal}),
         "bob": PartySpec(_bob, {"mode": mode, "reveal": reveal, "model": str(emotion.path), "input_shape": shape}),
-        "dealer": PartySpec(_dealer, {"mode": mode}),
     }
+    return parts | ({"dealer": PartySpec(_dealer, {"mode": mode})} if mpc_modes.needs_dealer(mode) else {})
 
 
 def _tamper(emotion: EmotionModel, bench: Workbench, mode: mpc.Mode) -> dict[str, float]:
@@ -153,13 +161,13 @@ def _search_seed(emotion: EmotionModel, bench: Workbench) -> dict[str, float]:
 
 
 def _alice(job: Mapping[str, Any], links: Mapping[str, Link]) -> mpc.Alice:
-    return mpc.Alice(links["dealer"], mode=job["mode"], reveal=job["reveal"])
+    return mpc.Alice(links.get("dealer"), mode=job["mode"], reveal=job["reveal"])
 
 
 def _bob(job: Mapping[str, Any], links: Mapping[str, Link]) -> mpc.Bob:
     module, _ = load(job["model"])
     return mpc.Bob(
-        module, links["dealer"], mode=job["mode"], reveal=job["reveal"], input_shape=tuple(job["input_shape"])
+        module, links.get("dealer"), mode=job["mode"], reveal=job["reveal"], input_shape=tuple(job["input_shape"])
     )
 
 

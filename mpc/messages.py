@@ -26,7 +26,7 @@ from sotto.mpc.graph.plan import MAX_LAYERS, ModelPlan, Reveal
 
 VERSION = 2
 
-Mode: TypeAlias = Literal["crypten", "semi-honest", "malicious"]
+Mode: TypeAlias = Literal["crypten", "two-party", "semi-honest", "malicious"]
 
 HELLO_BYTES = 256
 PLAN_BYTES = 1 << 18

@@ -9,23 +9,28 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from typing import Any, Protocol, get_args
+from typing import TYPE_CHECKING, Any, Protocol, get_args
 
 import numpy as np
 import numpy.typing as npt
 
 from sotto.link import Answer, Link
 from sotto.mpc.crypten.torch_shim import load_crypten
+from sotto.mpc.fss import dcf
 from sotto.mpc.graph.plan import ModelPlan, Weights
+from sotto.mpc.graph.program import Program, compile_program
 from sotto.mpc.graph.ranges import Ranges
-from sotto.mpc.messages import Mode, Reveal
+from sotto.mpc.messages import Mode, Reveal, Terms
 from sotto.mpc.protocols.dealing import Dealing
+
+if TYPE_CHECKING:
+    from sotto.mpc.two_party.preprocessing_store import PreprocessingStore
 
 
 class Session(Protocol):
     """One party's side of a set-up.
 
-    Alice calls ``provision`` ahead of a query of so many examples, ``ask``, and ``read`` when the query has come to its
+    Alice calls ``provision`` ahead of queries of so many examples, ``ask``, and ``read`` when the query has come to its
     end; Bob calls ``accept_provision`` and ``answer`` with the number of examples that she announced.  A call that
     raises leaves a session that must be closed.
     """
@@ -36,9 +41,9 @@ class Session(Protocol):
     def ranges(self) -> Ranges:
         """Those that Bob declared; () in a mode without them."""
 
-    def require_room(self, examples: int) -> None: ...
+    def require_room(self, examples: int, queries: int = 1) -> None: ...
 
-    def provision(self, examples: int) -> None: ...
+    def provision(self, examples: int, queries: int = 1) -> None: ...
 
     def accept_provision(self, examples: int) -> None: ...
 
@@ -67,14 +72,56 @@ def require_mode(mode: str) -> Mode:
         if mode == known:
             if mode == "crypten":
                 load_crypten()
+            elif mode == "two-party":
+                warm_up(known)
             return known
     raise ValueError(f"unknown mpc mode '{mode}': choose one of {', '.join(get_args(Mode))}")
 
 
+def warm_up(mode: Mode) -> None:
+    """Import and compile what a session of ``mode`` runs, once for all sessions that start from this process."""
+    if mode == "two-party":
+        from sotto.mpc.two_party.session import TwoPartySession
+
+        TwoPartySession.warm_up()
+    elif mode != "crypten":
+        dcf.warm_up()
+
+
+def needs_dealer(mode: Mode) -> bool:
+    """Whether Alice and Bob both need a link to the dealer."""
+    return mode != "two-party"
+
+
+def program_of(mode: Mode, terms: Terms) -> Program:
+    """What is run in ``mode``.  Raises :class:`sotto.mpc.PlanError` where a value would not fit into a word."""
+    if mode == "two-party":
+        from sotto.mpc.two_party.ring_sizes import two_party_program
+
+        return two_party_program(terms.plan, terms.ranges, terms.reveal)[0]
+    return compile_program(terms.plan, terms.ranges, terms.reveal)
+
+
 def open_session(
-    mode: Mode, rank: int, peer: Link, dealer: Link, plan: ModelPlan, weights: Weights | None, reveal: Reveal
+    mode: Mode,
+    rank: int,
+    peer: Link,
+    dealer: Link | None,
+    plan: ModelPlan,
+    weights: Weights | None,
+    reveal: Reveal,
+    store: PreprocessingStore | None = None,
 ) -> Session:
-    """Party ``rank``'s session (0: Alice, without weights; 1: Bob) over open links."""
+    """Party ``rank``'s session (0: Alice, without weights; 1: Bob) over open links.
+
+    ``store``: what the party has prepared and not used; in mode ``two-party`` alone.
+    """
+    if mode == "two-party":
+        from sotto.mpc.two_party.session import TwoPartySession
+
+        return TwoPartySession(rank, peer, plan, weights, reveal, store)
+    if dealer is None:
+        raise ValueError(f"mode '{mode}' needs a link to the dealer")
     if mode == "crypten":
         from sotto.mpc.crypten.session import CryptenSession  # CrypTen may be missing: only who uses it needs it
 
@@ -90,8 +137,8 @@ def open_session(
 
 def dealing_of(mode: Mode) -> type[Dealing]:
     """What the dealer makes in ``mode``.  Raises ``ValueError`` where a mode has no bundles."""
-    if mode == "crypten":
-        raise ValueError("mode 'crypten' has no bundles and no stock: choose another mode")
+    if mode in ("crypten", "two-party"):
+        raise ValueError(f"mode '{mode}' has no bundles and no stock: choose another mode")
     if mode == "malicious":
         from sotto.mpc.protocols.malicious_session import MaliciousDealing
 

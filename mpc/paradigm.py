@@ -6,15 +6,21 @@ from sotto.serving.registry import Paradigm
 
 PARADIGM = Paradigm(
     name="mpc",
-    modes=("malicious", "semi-honest", "crypten"),
+    modes=("malicious", "semi-honest", "two-party", "crypten"),
     service="sotto.mpc.service",
     experiment="sotto.mpc.experiment",
     models=("frames", "depinto"),
     dealt=("malicious", "semi-honest", "crypten"),
-    preload=("sotto.mpc.protocols.semi_honest_session", "sotto.mpc.protocols.malicious_session"),
+    preload=(
+        "sotto.mpc.protocols.semi_honest_session",
+        "sotto.mpc.protocols.malicious_session",
+        "sotto.mpc.two_party.session",
+    ),
     missing_values={
         ("crypten", "offline_ms"): "the dealer is asked inside the query; the set-up once a session: session_ms",
         ("crypten", "key_bytes"): "correlated randomness is dealt inside the query: see bytes.dealer",
+        ("two-party", "bytes.dealer"): "there is no dealer in this mode",
+        ("two-party", "key_bytes"): "both make the correlated randomness: see offline_bytes_alice and …_bob",
         ("", "security.statistical_bits"): "the masks are pseudo-random: see the computational bits",
     },
 )

@@ -1,17 +1,18 @@
-"""`mpc` as a service: Bob needs a model file, Alice nothing of her own, both a dealer."""
+"""`mpc` as a service: Bob needs a model file, Alice nothing of her own, both a dealer in all modes but one."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import cast
 
 from sotto import mpc
 from sotto.link import Link
 from sotto.models import load
 from sotto.mpc import modes
-from sotto.mpc.fss import dcf
 from sotto.mpc.graph.fixed_point import FRACTION_BITS
 from sotto.mpc.graph.program import WORD_BITS
+from sotto.mpc.two_party.preprocessing_store import PreprocessingStore
 from sotto.serving.adapters import Hosted, Offer, Own, published_front
 from sotto.serving.errors import DoorError
 from sotto.serving.folders import model_file
@@ -19,19 +20,23 @@ from sotto.serving.terms import FrontEnd, Terms
 
 
 class _Hosted:
-    needs_dealer = True
-
     def __init__(self, offer: Offer) -> None:
         mode = modes.require_mode(offer.mode)
+        self.needs_dealer = modes.needs_dealer(mode)
         module, record = load(model_file(offer.model))
         front = FrontEnd.of(record)
         shape = tuple(int(length or 0) for length in front.spec().shape)
         self._bob = mpc.Bob(
-            module, None, input_shape=shape, mode=mode, reveal=offer.reveal, idle_timeout=offer.idle_seconds
+            module,
+            None,
+            input_shape=shape,
+            mode=mode,
+            reveal=offer.reveal,
+            idle_timeout=offer.idle_seconds,
+            store=_store(offer.store),
         )
         agreement = self._bob.agreement
-        if mode != "crypten":
-            dcf.warm_up()  # once for all sessions
+        modes.warm_up(mode)  # once for all sessions
         self.terms = Terms(
             paradigm="mpc",
             mode=mode,
@@ -49,7 +54,7 @@ class _Hosted:
         )
 
     def make(self, links: Mapping[str, Link]) -> mpc.Bob:
-        return self._bob.with_dealer(links["dealer"])
+        return self._bob.with_dealer(links.get("dealer"))
 
 
 def host(offer: Offer) -> Hosted:
@@ -70,5 +75,14 @@ def alice(own: Own, terms: Terms, links: Mapping[str, Link]) -> mpc.Alice:
         raise DoorError("bob's terms do not say which plan he will use: both sides need the same release")
     if (told.get("word bits"), told.get("fraction bits")) != (WORD_BITS, FRACTION_BITS):
         raise DoorError("bob's terms name another fixed point than this release's: both sides need the same release")
-    agreed = mpc.Agreement(terms.input_shape, limit, len(terms.classes) or None, digest)
-    return mpc.Alice(links["dealer"], mode=cast(mpc.Mode, terms.mode), reveal=own.reveal, agreed=agreed)
+    return mpc.Alice(
+        links.get("dealer"),
+        mode=cast(mpc.Mode, terms.mode),
+        reveal=own.reveal,
+        agreed=mpc.Agreement(terms.input_shape, limit, len(terms.classes) or None, digest),
+        store=_store(own.store),
+    )
+
+
+def _store(folder: Path | None) -> PreprocessingStore | None:
+    return PreprocessingStore(folder) if folder else None

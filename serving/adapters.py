@@ -65,7 +65,8 @@ class Hosted(Protocol):
 class Offer:
     """What Bob is started with: a model file or a folder of :mod:`sotto.serving.folders`; an empty mode is the first.
 
-    ``idle_seconds``: how long a client that has a session may be silent.
+    ``idle_seconds``: how long a client that has a session may be silent.  ``store``: folder of what sessions
+    prepared and did not use, in mode ``two-party`` of mpc.
     """
 
     paradigm: str
@@ -73,14 +74,19 @@ class Offer:
     mode: str = ""
     reveal: Reveal = "class"
     idle_seconds: float = 600.0
+    store: Path | None = None
 
 
 @dataclass(frozen=True)
 class Own:
-    """What Alice brings herself: the folder with her key and front end, where the paradigm needs one."""
+    """What Alice brings herself: the folder with her key and front end, where the paradigm needs one.
+
+    ``store`` as in :class:`Offer`.
+    """
 
     folder: Path | None = None
     reveal: Reveal = "class"
+    store: Path | None = None
 
 
 class ServiceAdapter(Protocol):

@@ -182,12 +182,18 @@ class Session:
         self.problems.append(problem)
         return blank
 
-    def prepare(self, examples: int = 1) -> None:
-        """Do everything that does not depend on the features of the next query of so many examples."""
+    def prepare(self, examples: int = 1, queries: int = 1) -> None:
+        """Do everything that does not depend on the features of the next ``queries`` queries of so many examples."""
         self._door.prepare(self._links.bob)
-        provision: Callable[[Link, int], None] | None = getattr(self._door, "provision", None)
+        provision: Callable[[Link, int, int], None] | None = getattr(self._door, "provision", None)
         if provision:
-            provision(self._links.bob, examples)
+            provision(self._links.bob, examples, queries)
+
+    def close(self) -> None:
+        """End the session: what was prepared and not used is kept where that is wanted, else destroyed."""
+        close: Callable[[], None] | None = getattr(self._door, "close", None)
+        if close:
+            close()
 
     def ask(self, features: npt.ArrayLike) -> Answer:
         """The answer for features (n, …); its warnings say what to doubt.
@@ -212,14 +218,18 @@ def front_before(wish: Wish, own: Own) -> Front | None:
 
 @contextlib.contextmanager
 def session(wish: Wish, own: Own | None = None) -> Iterator[Session]:
-    """A session of the paradigm and mode that ``wish`` names; its links are closed at the end, whatever the end is."""
+    """A session of the paradigm and mode that ``wish`` names; it and its links are closed at the end, whatever the end
+    is."""
     own = own or Own(reveal=wish.reveal)
     needs_dealer = registry.paradigm(wish.paradigm).needs_dealer(wish.mode)
+    what = f"{wish.paradigm} {wish.mode}".strip()
     if needs_dealer and wish.dealer is None:
-        raise DoorError(f"{wish.paradigm} needs a dealer: say where he is with --dealer HOST:PORT")
+        raise DoorError(f"{what} needs a dealer: say where he is with --dealer HOST:PORT")
     if not needs_dealer and wish.dealer is not None:
-        raise DoorError(f"{wish.paradigm} has no dealer: leave --dealer out")
+        raise DoorError(f"{what} has no dealer: leave --dealer out")
     front = front_before(wish, own)  # what is missing is missed before anybody is told
     with opened(wish) as links:
         front = front or published_front(links.terms)
-        yield Session(links, front, registry.service(wish.paradigm).alice(own, links.terms, links.others))
+        alice = registry.service(wish.paradigm).alice(own, links.terms, links.others)
+        with contextlib.closing(Session(links, front, alice)) as made:
+            yield made

@@ -38,7 +38,7 @@ def _load(context: typer.Context, path: Path | None) -> Path | None:
     return path
 
 
-_PATHS = ("keys", "model", "own", "stock", "token_file", "clips")
+_PATHS = ("keys", "model", "own", "stock", "store", "token_file", "clips")
 
 Config = Annotated[
     Path | None,

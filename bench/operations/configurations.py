@@ -61,6 +61,7 @@ class ServedConfiguration:
 CONFIGURATIONS = (
     ServedConfiguration("mpc", "malicious", "depinto"),
     ServedConfiguration("mpc", "semi-honest", "depinto"),
+    ServedConfiguration("mpc", "two-party", "depinto"),
     ServedConfiguration("mpc", "crypten", "depinto"),
     ServedConfiguration("he", "packed"),
     ServedConfiguration("he", "batched", slow=True),

@@ -7,8 +7,8 @@ cheats.
   mode ``crypten`` against semi-honest parties, today, on one core.
 * :mod:`sotto.mpc.attacks.sweep` — a party behind a link that lies (:mod:`sotto.mpc.attacks.cheats`) alters, drops,
 repeats or
-  delays any message of a session.  In modes ``crypten`` and ``semi-honest`` Alice then accepts wrong classes, because
-  nothing is authenticated; in mode ``malicious`` the honest party stops.
+  delays any message of a session.  In modes ``crypten``, ``two-party`` and ``semi-honest`` Alice then accepts wrong
+  classes, because nothing is authenticated; in mode ``malicious`` the honest party stops.
 
 All run against the unmodified :class:`sotto.mpc.Alice`, :class:`sotto.mpc.Bob` and :class:`sotto.mpc.Dealer`.
 """

@@ -209,8 +209,9 @@ def _altered(
         case "flip":
             bit = chance.randrange(8 * size)
             return f"bit {bit} of {8 * size} flipped", [(name, _xor_bit(honest, bit))]
-        case "add" | "consistent" if name.endswith(".sign"):
-            bit = 8 * chance.randrange(size) + 7  # the first of a byte always stands for a comparison
+        case "add" | "consistent" if name.endswith(".sign") or ".and" in name:
+            first = 0 if ".and" in name else 7  # the first bit of a byte always stands for a comparison
+            bit = 8 * chance.randrange(size) + first
             return f"bit {bit} of {8 * size} flipped", [(name, _xor_bit(honest, bit))]
         case _:
             width = min(8, size)

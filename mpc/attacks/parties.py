@@ -24,6 +24,7 @@ from sotto.mpc.dealer import Dealer
 from sotto.mpc.errors import MpcError, ProtocolError
 from sotto.mpc.graph.plan import Shape
 from sotto.mpc.messages import Mode, Reveal
+from sotto.mpc.modes import needs_dealer
 
 #: One message as a party saw it: "sent" or "received", its name, its payload.
 Message = tuple[str, str, bytes]
@@ -80,13 +81,15 @@ def run_parties(
 def _dealer(parent: Connection, setting: _Setting) -> None:
     with listen() as for_alice, listen() as for_bob:
         parent.send((None, (for_alice.address[1], for_bob.address[1])))
+        if not needs_dealer(setting.mode):
+            return
         alice = for_alice.accept(timeout=setting.timeout, peer="alice")
         bob = for_bob.accept(timeout=setting.timeout, peer="bob")
     Dealer(mode=setting.mode).serve(alice, bob)
 
 
 def _bob(parent: Connection, setting: _Setting) -> None:
-    dealer = connect("127.0.0.1", parent.recv(), timeout=setting.timeout, peer="the dealer")
+    dealer = _dial_dealer(parent.recv(), setting)
     bob = Bob(setting.module, dealer, input_shape=setting.input_shape, mode=setting.mode, reveal=setting.reveal)
     with listen() as listener:
         parent.send((None, listener.address[1]))
@@ -98,7 +101,7 @@ def _bob(parent: Connection, setting: _Setting) -> None:
 
 def _alice(parent: Connection, setting: _Setting) -> None:
     dealer_port, bob_port = parent.recv()
-    dealer = connect("127.0.0.1", dealer_port, timeout=setting.timeout, peer="the dealer")
+    dealer = _dial_dealer(dealer_port, setting)
     bob = connect("127.0.0.1", bob_port, timeout=setting.timeout, peer="bob")
     seen = _recorded(setting, bob, dealer)
     alice = Alice(dealer, mode=setting.mode, reveal=setting.reveal)
@@ -109,11 +112,18 @@ def _alice(parent: Connection, setting: _Setting) -> None:
         except ProtocolError as error:
             answers.append(str(error))
     bob.close()
-    dealer.close()
+    if dealer:
+        dealer.close()
     parent.send((None, (answers, seen)))
 
 
-def _recorded(setting: _Setting, peer: Link, dealer: Link) -> dict[str, list[Message]]:
+def _dial_dealer(port: int, setting: _Setting) -> Link | None:
+    if not needs_dealer(setting.mode):
+        return None
+    return connect("127.0.0.1", port, timeout=setting.timeout, peer="the dealer")
+
+
+def _recorded(setting: _Setting, peer: Link, dealer: Link | None) -> dict[str, list[Message]]:
     seen: dict[str, list[Message]] = {"peer": [], "dealer": []}
     queries = 0
 
@@ -127,7 +137,8 @@ def _recorded(setting: _Setting, peer: Link, dealer: Link) -> dict[str, list[Mes
         return observer
 
     peer.observer = write("peer")
-    dealer.observer = write("dealer")
+    if dealer:
+        dealer.observer = write("dealer")
     return seen
 
 

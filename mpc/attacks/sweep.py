@@ -23,7 +23,7 @@ import random
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any, Literal
@@ -42,6 +42,7 @@ from sotto.mpc.dealer import Dealer
 from sotto.mpc.errors import CheatingDetected, MpcError
 from sotto.mpc.graph.plan import Shape
 from sotto.mpc.messages import Mode
+from sotto.mpc.modes import needs_dealer
 
 _LOOK_SECONDS = 0.5
 _START_SECONDS = 120.0  # three interpreters and torch
@@ -207,7 +208,7 @@ def _run_dealer(parent: Connection, setting: _Setting) -> None:
     with listen() as for_alice, listen() as for_bob:
         parent.send((None, (for_alice.address[1], for_bob.address[1])))
         while True:
-            try:
+            try:  # in a mode without a dealer nobody comes
                 alice, bob = _accept(for_alice, setting, parent), _accept(for_bob, setting, parent)
                 with alice, bob:
                     Dealer(mode=setting.mode, idle_timeout=4 * setting.timeout).serve(alice, bob)
@@ -226,13 +227,13 @@ def _run_bob(parent: Connection, setting: _Setting) -> None:
             try:
                 with (
                     shameless(lies.cheat),
-                    _dial(dealer_port, setting, "dealer") as dealer,
+                    _dial_dealer(dealer_port, setting) as dealer,
                     _accept(listener, setting, parent) as alice,
                 ):
                     started = time.perf_counter()
                     bob = Bob(
-                        setting.module, _lying(dealer, lies), input_shape=setting.input_shape, mode=setting.mode,
-                        idle_timeout=setting.timeout,
+                        setting.module, dealer and _lying(dealer, lies), input_shape=setting.input_shape,
+                        mode=setting.mode, idle_timeout=setting.timeout,
                     )  # fmt: skip
                     with meant(_meaning(lies), bob):
                         bob.answer(_lying(alice, lies))
@@ -254,11 +255,11 @@ def _run_alice(parent: Connection, setting: _Setting) -> None:
         try:
             with (
                 shameless(lies.cheat),
-                _dial(dealer_port, setting, "dealer") as dealer,
+                _dial_dealer(dealer_port, setting) as dealer,
                 _dial(bob_port, setting, "bob") as bob,
             ):
                 started = time.perf_counter()
-                alice = Alice(_lying(dealer, lies), mode=setting.mode, agreed=agreed)
+                alice = Alice(dealer and _lying(dealer, lies), mode=setting.mode, agreed=agreed)
                 with meant(_meaning(lies)):
                     label = int(alice.ask(setting.features, _lying(bob, lies)).labels[0])
         except (MpcError, LinkError, RuntimeError, ValueError, TypeError) as caught:
@@ -326,6 +327,10 @@ def _accept(listener: Listener, setting: _Setting, parent: Connection) -> Link:
             continue
         link.timeout = setting.timeout
         return link
+
+
+def _dial_dealer(port: int, setting: _Setting) -> AbstractContextManager[Link | None]:
+    return _dial(port, setting, "dealer") if needs_dealer(setting.mode) else nullcontext()
 
 
 def _dial(port: int, setting: _Setting, peer: str) -> Link:

@@ -82,10 +82,10 @@ class CryptenSession:
         )
         _seed_generators()
 
-    def require_room(self, examples: int) -> None:
+    def require_room(self, examples: int, queries: int = 1) -> None:
         """Nothing, as :meth:`provision`."""
 
-    def provision(self, examples: int) -> None:
+    def provision(self, examples: int, queries: int = 1) -> None:
         """Nothing: stock CrypTen asks the dealer inside the query."""
 
     def accept_provision(self, examples: int) -> None:

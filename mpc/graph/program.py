@@ -171,13 +171,15 @@ class Program:
         return (self.part,) * whole + ((rest,) if rest else ())
 
 
-def compile_program(plan: ModelPlan, ranges: Ranges, reveal: Reveal) -> Program:
+def compile_program(plan: ModelPlan, ranges: Ranges, reveal: Reveal, *, narrow: bool = False) -> Program:
     """The program of ``plan``.  Raises :class:`PlanError` where a value would not fit into a word.
 
     A truncation costs a round, so products of products keep all their fraction bits where the words are wide enough
-    for that, and lose them before each product where they are not.
+    for that, and lose them before each product where they are not, or where ``narrow`` words are wanted.
     """
     require_ranges(ranges, plan)
+    if narrow:
+        return _Compiler(plan, ranges, truncate=True).run(reveal)
     try:
         return _Compiler(plan, ranges).run(reveal)
     except PlanError:

@@ -20,6 +20,7 @@ import os
 from abc import ABC, abstractmethod
 from collections import defaultdict, deque
 from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
 from typing import Protocol
 
 import numpy as np
@@ -52,23 +53,36 @@ class MaskedSession(ABC):
     mode: Mode
 
     def __init__(
-        self, rank: int, peer: Link, dealer: Link, plan: ModelPlan, weights: Weights | None, reveal: Reveal
+        self, rank: int, peer: Link, dealer: Link | None, plan: ModelPlan, weights: Weights | None, reveal: Reveal
     ) -> None:
         self.peer = peer
-        self._dealer = dealer
+        self._dealer_link = dealer
         self._rank = rank
         self._owner = os.getpid()
         self._stock: defaultdict[int, deque[deque[Evaluation]]] = defaultdict(deque)
         self._waiting = 0  # bytes of bundles in stock
-        dcf.warm_up()  # no query waits for a compiler
+        self._warm_up()
         self._program, terms = self._agree(plan, weights, reveal)
-        with transaction(dealer, reason=reason):
-            dealer.send("dealer.join", encode(Join(VERSION, self.mode, 1 if rank else 0)))
-            dealer.send("dealer.terms", terms)
+        with self._with_dealer():
+            self._join(terms)
             self._set_up(weights)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} over {self.peer!r}>"
+
+    @property
+    def _dealer(self) -> Link:
+        if self._dealer_link is None:
+            raise ValueError(f"mode '{self.mode}' needs a link to the dealer")
+        return self._dealer_link
+
+    def _with_dealer(self) -> AbstractContextManager[None]:
+        """A block in which what is said to the dealer, where there is one, comes to its end or ends that link."""
+        return transaction(*([] if self._dealer_link is None else [self._dealer_link]), reason=reason)
+
+    def _warm_up(self) -> None:
+        """Compile what will run: no query waits for a compiler."""
+        dcf.warm_up()
 
     @abstractmethod
     def _set_up(self, weights: Weights | None) -> None:
@@ -82,20 +96,32 @@ class MaskedSession(ABC):
     def _bundle_bytes(self, examples: int, rank: int) -> int:
         """Size of party ``rank``'s bundle for a part of a query."""
 
-    def _agree(self, plan: ModelPlan, weights: Weights | None, reveal: Reveal) -> tuple[Program, bytes]:
-        """The program, and what the dealer is told of it."""
+    def _agree(self, plan: ModelPlan, weights: Weights | None, reveal: Reveal) -> tuple[Program, Terms]:
+        """The program, and what it is made of."""
         if weights is None:
             ranges = decode(self.peer.receive("mpc.ranges", limit=RANGES_BYTES), RangesMessage).bits
         else:
             ranges = value_ranges(plan, weights)
             self.peer.send("mpc.ranges", encode(RangesMessage(ranges)))
-        program = compile_program(plan, ranges, reveal)
+        program = self._compile(plan, ranges, reveal)
         if program.weights > _MOST_WEIGHTS:
             raise PlanError(f"the network has {program.weights} weights, a session holds {_MOST_WEIGHTS}")
-        terms = encode(Terms(plan, ranges, reveal))
-        if len(terms) > TERMS_BYTES:
+        terms = Terms(plan, ranges, reveal)
+        if len(encode(terms)) > TERMS_BYTES:
             raise PlanError("the network has too many layers for one message")
         return program, terms
+
+    def _compile(self, plan: ModelPlan, ranges: Ranges, reveal: Reveal) -> Program:
+        return compile_program(plan, ranges, reveal)
+
+    def _join(self, terms: Terms) -> None:
+        """Tell the dealer who is here and what bundles are for."""
+        self._dealer.send("dealer.join", encode(Join(VERSION, self.mode, 1 if self._rank else 0)))
+        self._dealer.send("dealer.terms", encode(terms))
+
+    def _request(self, examples: int) -> None:
+        """Alice: have the dealer make a bundle for one part of a query."""
+        self._dealer.send("dealer.request", encode(Query(examples)))
 
     def _send_weights(self, opened: Iterable[Words]) -> None:
         """Bob: open his masked tensors to Alice, in the order of :meth:`_receive_weights`."""
@@ -110,25 +136,27 @@ class MaskedSession(ABC):
         parts = np.split(np.frombuffer(payload, np.uint64), np.cumsum(counts)[:-1])
         return [part.reshape(shape) for part, shape in zip(parts, shapes, strict=False)]
 
-    def require_room(self, examples: int) -> None:
-        """Alice: raise :class:`sotto.mpc.InputRefused` unless what a query of ``examples`` needs fits beside what
-        waits."""
-        size = self._bytes(examples)
-        if not self._stock[examples] and self._waiting + size > _MOST_BYTES:
+    def require_room(self, examples: int, queries: int = 1) -> None:
+        """Alice: raise :class:`sotto.mpc.InputRefused` unless what ``queries`` queries of ``examples`` need fits beside
+        what waits."""
+        size, missing = self._bytes(examples), queries - len(self._stock[examples])
+        if missing > 0 and self._waiting + missing * size > _MOST_BYTES:
             raise InputRefused(
                 f"a query of {examples} examples needs {size >> 20} MB of correlated randomness, "
                 f"{_MOST_BYTES >> 20} MB may wait at once: ask fewer at a time"
             )
 
-    def provision(self, examples: int) -> None:
-        """Alice: have what a query of ``examples`` needs, fetching it now if nothing is in stock."""
-        if self._stock[examples]:
-            return
+    def provision(self, examples: int, queries: int = 1) -> None:
+        """Alice: have what ``queries`` queries of ``examples`` need, fetching now what is not in stock."""
+        while len(self._stock[examples]) < queries:
+            self._provision_one(examples)
+
+    def _provision_one(self, examples: int) -> None:
         self.peer.send("mpc.provision", encode(Query(examples)))
         parts: deque[Evaluation] = deque()
-        with transaction(self._dealer, reason=reason):
+        with self._with_dealer():
             for part in self._program.parts(examples):
-                self._dealer.send("dealer.request", encode(Query(part)))
+                self._request(part)
                 parts.append(self._prepare(part))
         self.peer.receive("mpc.stocked", limit=0)
         self._put(examples, parts)
@@ -137,7 +165,7 @@ class MaskedSession(ABC):
         """Bob: the same, when Alice has announced it."""
         if self._waiting + self._bytes(examples) > _MOST_BYTES:
             raise FrameError(f"alice wants more than {_MOST_BYTES >> 20} MB prepared ahead: ask fewer at a time")
-        with transaction(self._dealer, reason=reason):
+        with self._with_dealer():
             parts = deque(self._prepare(part) for part in self._program.parts(examples))
         self._put(examples, parts)
         self.peer.send("mpc.stocked", b"")

@@ -22,11 +22,13 @@ from sotto.commands.party_options import (
     Keys,
     Mode,
     Reveal,
+    Store,
     Token,
     address,
     read_token,
     require_keys,
     require_name,
+    require_storing,
 )
 from sotto.configuration import Config
 from sotto.console import escape, out, say
@@ -45,6 +47,10 @@ def alice(
     clips: Annotated[list[Path], typer.Argument(help="Recordings, wav or flac.", metavar="CLIP...")],
     connect: Annotated[str, typer.Option("--connect", help="Where Bob listens, HOST:PORT.")] = "127.0.0.1:7100",
     dealer: Dealer = None,
+    store: Store = None,
+    ahead: Annotated[
+        int, typer.Option("--ahead", min=0, help="Queries to leave prepared in --store for the next session.")
+    ] = 0,
     paradigm: Annotated[
         str, typer.Option("--paradigm", help="Which paradigm.", show_default="mpc, or that of --own")
     ] = "",
@@ -100,7 +106,10 @@ def alice(
         opening_seconds=max(timeout, 45.0),
         token=read_token(token_file),
     )
-    asked = _Asked(wish, Own(own, wish.reveal), clips)
+    require_storing(store, wish.paradigm, wish.mode)
+    if ahead and not store:
+        raise typer.BadParameter("needs a folder for them: give --store", param_hint="--ahead")
+    asked = _Asked(wish, Own(own, wish.reveal, store), clips, ahead)
     try:
         asked.run(retries)
     finally:
@@ -116,6 +125,7 @@ class _Asked:
     wish: Wish
     own: Own
     clips: Sequence[Path]
+    ahead: int = 0
     answers: list[dict[str, object]] = field(default_factory=list)
     problems: bool = False
     _features: list[npt.NDArray[np.float32]] = field(default_factory=list)
@@ -133,9 +143,10 @@ class _Asked:
             self._features = [front.compute(_clip(path)) for path in self.clips]
             self._instead = [""] * len(self.clips)
         pause = _FIRST_PAUSE
-        while len(self.answers) < len(self.clips):
+        while True:
             try:
                 self._session()
+                return
             except LinkError as error:
                 if self._asking or not retries:
                     raise
@@ -154,6 +165,8 @@ class _Asked:
                     session.problems.clear()
             for number in range(len(self.answers), len(self.clips)):
                 self._ask(session, number)
+            if self.ahead:
+                session.prepare(1, self.ahead)
 
     def _ask(self, session: asking.Session, number: int) -> None:
         session.prepare()

@@ -26,6 +26,7 @@ from sotto.commands.party_options import (
     ParadigmName,
     Reveal,
     SessionMb,
+    Store,
     Token,
     WaitSeconds,
     address,
@@ -33,6 +34,7 @@ from sotto.commands.party_options import (
     read_token,
     require_keys,
     require_name,
+    require_storing,
 )
 from sotto.commands.service import load_model, run_service
 from sotto.configuration import Config
@@ -51,6 +53,7 @@ def bob(
     listen: Annotated[str, typer.Option("--listen", help="Where Alice connects to, HOST:PORT.")] = "127.0.0.1:7100",
     dealer: Dealer = None,
     dealer_name: DealerName = None,
+    store: Store = None,
     keys: Keys = None,
     token_file: Token = None,
     deny: Deny = None,
@@ -74,15 +77,17 @@ def bob(
     """
     declared, where = registry.paradigm(paradigm), address(listen, "--listen")
     require_keys(where[0], keys, "--listen")
-    if (dealer is not None) != (needs_dealer := declared.needs_dealer(mode)):
-        need = "needs a dealer: give --dealer HOST:PORT" if needs_dealer else "has no dealer: leave --dealer out"
-        raise typer.BadParameter(f"{paradigm} {need}", param_hint="--dealer")
     if mode and mode not in declared.modes:
         raise typer.BadParameter(f"{paradigm} has modes {', '.join(declared.modes)}", param_hint="--mode")
+    if (dealer is not None) != (needs_dealer := declared.needs_dealer(mode)):
+        need = "needs a dealer: give --dealer HOST:PORT" if needs_dealer else "has no dealer: leave --dealer out"
+        raise typer.BadParameter(f"{f'{paradigm} {mode}'.strip()} {need}", param_hint="--dealer")
     dealer_at = address(dealer, "--dealer") if dealer else None
     if dealer_at:
         require_keys(dealer_at[0], keys, "--dealer")
-    offer = Offer(paradigm, model.absolute(), mode, cast(RevealKind, reveal), idle)
+    require_storing(store, paradigm, mode)
+    kept = store.absolute() if store else None
+    offer = Offer(paradigm, model.absolute(), mode, cast(RevealKind, reveal), idle, kept)
     orders = Orders(
         role="bob",
         load=partial(load_model, offer),

@@ -76,10 +76,19 @@ Token = Annotated[
     typer.Option("--token-file", help="File with a token that clients of this machine must show.", show_default=False),
 ]
 Dealer = Annotated[
-    str | None, typer.Option("--dealer", help="Where the dealer is, HOST:PORT (mpc only).", show_default=False)
+    str | None,
+    typer.Option("--dealer", help="Where the dealer is, HOST:PORT (mpc only, not two-party).", show_default=False),
 ]
 DealerName = Annotated[
     str | None, typer.Option("--dealer-name", help="Name that the dealer's certificate must have.", show_default="any")
+]
+Store = Annotated[
+    Path | None,
+    typer.Option(
+        "--store",
+        help="Folder of what was prepared and not used (mpc, mode two-party).",
+        show_default="nothing is kept",
+    ),
 ]
 ParadigmName = Annotated[
     str,
@@ -116,3 +125,9 @@ IdleSeconds = Annotated[float, typer.Option("--idle", min=0.1, help="Seconds a c
 MessageSeconds = Annotated[float, typer.Option("--timeout", min=0.1, help="Seconds any message may take.")]
 SessionMb = Annotated[int, typer.Option("--session-mb", min=64, help="Memory of one session, MB.")]
 DrainSeconds = Annotated[float, typer.Option("--drain", min=0.1, help="Seconds running sessions get at the end.")]
+
+
+def require_storing(folder: Path | None, paradigm: str, mode: str) -> None:
+    """Raise ``typer.BadParameter`` where a folder is given to a mode that keeps no preparations."""
+    if folder and (paradigm, mode) != ("mpc", "two-party"):
+        raise typer.BadParameter("only mpc --mode two-party keeps what was prepared", param_hint="--store")

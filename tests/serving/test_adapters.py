@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from functools import partial
 
 import numpy as np
@@ -84,6 +85,43 @@ def test_mpc(folders, clip, mode):
         features, labels, classes = _ask(address, folders, clip, "mpc", mode, dealer_at, own=False)
     assert labels == [int(predict(module, features).argmax())] * 2
     assert classes == CLASSES
+
+
+def test_mpc_without_a_dealer(folders, clip, tmp_path):
+    """Two sessions: the second finds what the first left prepared, on both sides."""
+    in_range = Normalisation(np.zeros(40), np.full(40, 100.0))
+    module, _ = _model(folders / "bob" / MODEL_FILE, "depinto", MeanMFCC(trim_db=35.0), {}, in_range)
+    kept = {name: tmp_path / f"{name}-kept" for name in ("alice", "bob")}
+    offer = Offer("mpc", folders / "bob", "two-party", store=kept["bob"])
+    with host(partial(load, offer), wait_seconds=60.0) as (_, address):
+        for left in (2, 1):
+            with asking.session(
+                wish(address, paradigm="mpc", mode="two-party", seconds=60.0, opening_seconds=60.0),
+                Own(store=kept["alice"]),
+            ) as session:
+                if left == 2:
+                    session.prepare(queries=3)
+                features = session.features(clip)
+                labels = session.ask(features).labels.tolist()
+                assert labels == [int(predict(module, features).argmax())]
+            assert len(list(kept["alice"].glob("*.ready"))) == left
+            deadline = time.monotonic() + 20
+            while len(list(kept["bob"].glob("*.ready"))) != left:
+                assert time.monotonic() < deadline
+                time.sleep(0.05)
+
+
+def test_a_dealer_is_asked_for_where_there_is_one_and_nowhere_else(folders):
+    with (
+        pytest.raises(DoorError, match="mpc two-party has no dealer"),
+        asking.session(wish(("127.0.0.1", 1), paradigm="mpc", mode="two-party", dealer=("127.0.0.1", 1))),
+    ):
+        pass
+    with (
+        pytest.raises(DoorError, match="mpc malicious needs a dealer"),
+        asking.session(wish(("127.0.0.1", 1), paradigm="mpc", mode="malicious")),
+    ):
+        pass
 
 
 def test_keyed(folders, clip):

@@ -38,7 +38,7 @@ _TIMEOUT = 300.0
 
 
 @dataclass(frozen=True)
-class _Point:
+class Point:
     """``network`` asked about ``batch`` examples at once, on the way along ``axis``."""
 
     axis: str
@@ -58,8 +58,8 @@ def run(request: Request) -> list[Row]:
     for mode in MODES:
         for name, batches in _BATCHES[request.preset].items():
             along = {
-                "batch": [_Point("batch", TableNetwork(name), batch) for batch in batches],
-                "width": [_Point("width", TableNetwork(name, width), 1) for width in _WIDTHS[request.preset]],
+                "batch": [Point("batch", TableNetwork(name), batch) for batch in batches],
+                "width": [Point("width", TableNetwork(name, width), 1) for width in _WIDTHS[request.preset]],
             }
             for axis, points in along.items():
                 rows += _measured(mode, points, request)
@@ -68,7 +68,7 @@ def run(request: Request) -> list[Row]:
     return rows
 
 
-def _measured(mode: mpc.Mode, points: Sequence[_Point], request: Request) -> Iterator[Row]:
+def _measured(mode: mpc.Mode, points: Sequence[Point], request: Request) -> Iterator[Row]:
     """The rows of points that rise along one axis."""
     networks = list(dict.fromkeys(point.network for point in points))
     modules = {point.network: point.module for point in points}
@@ -83,20 +83,21 @@ def _measured(mode: mpc.Mode, points: Sequence[_Point], request: Request) -> Ite
                     repeats = max(least, most // point.batch)
                     parties.ask(features)
                     asked = [parties.ask(features) for _ in range(repeats)]
-                    yield _row(mode, point, prepared, asked, modules[network], features, request.seed)
+                    yield row_of(mode, point, prepared, asked, modules[network], features, request.seed)
             parties.end_session()
         parties.finish()
 
 
-def _row(
+def row_of(
     mode: mpc.Mode,
-    point: _Point,
+    point: Point,
     prepared: Phase,
     asked: Sequence[Asked],
     module: nn.Module,
     features: npt.NDArray[np.float32],
     seed: int,
 ) -> Row:
+    """The row of a point from its set-up and its queries."""
     online, offline = [each.online for each in asked], [each.offline for each in asked if each.offline]
     peaks = {role: count.peak_rss_mb for role, count in asked[-1].online.counts.items()}
     timing = costs.timing(online)
@@ -124,7 +125,7 @@ def _row(
         per_query_ms_batched=timing.median / point.batch if timing and point.batch > 1 else None,
         bytes=costs.traffic(online),
         rounds=costs.rounds(online),
-        key_bytes=costs.sent(offline, "dealer") if offline else None,
+        key_bytes=costs.sent(offline, "dealer") if offline and "dealer" in offline[0].counts else None,
         peak_rss_mb=round(max(peaks.values()), 1),
         security=SECURITY[mode],
     )

@@ -21,11 +21,15 @@ from sotto.mpc.fss.comparison import unpack
 from sotto.mpc.graph.plan import ModelPlan
 from sotto.mpc.graph.program import Program, compile_program
 from sotto.mpc.messages import VERSION, Hello, Join, Mode, Query, RangesMessage, Terms, require_party, require_same
+from sotto.mpc.ot.extension import receiver_of, sender_of
 from sotto.mpc.protocols import malicious_preprocessing, semi_honest_preprocessing
+from sotto.mpc.two_party import bit_packing
+from sotto.mpc.two_party.bfv import DEGREE, AliceKey, BobEvaluator, Parameters, Scheme
 from tests.fuzz.decoders.decoder import Decoder, Decoders, Target
 from tests.fuzz.decoders.scripts import Party, honest, target_of
 
 OURS: tuple[Mode, ...] = ("semi-honest", "malicious")
+WITHOUT_DEALER: tuple[Mode, ...] = ("two-party",)
 _SHAPE = (3, 6)
 _MOST_ELEMENTS = 1 << 16  # of networks that are compiled and dealt for here: larger ones are legal and only slow
 
@@ -38,6 +42,45 @@ def network() -> nn.Module:
             nn.Conv1d(3, 4, 3, padding=1), nn.ReLU(), nn.MaxPool1d(2), nn.Conv1d(4, 2, 1), nn.AvgPool1d(3),
             nn.Flatten(), nn.Linear(2, 3),
         ).eval()  # fmt: skip
+
+
+@cache
+def _encrypted() -> tuple[AliceKey, BobEvaluator]:
+    """Both sides of an encrypted product; what they hold may be used for any number of inputs."""
+    scheme = Scheme(Parameters(46, False))
+    key = AliceKey(scheme)
+    return key, BobEvaluator(scheme, key.encrypt_zero())
+
+
+def _fresh_ciphertexts() -> Target:
+    """Alice's ciphertexts, as Bob loads them into SEAL."""
+    key, evaluator = _encrypted()
+    seeds = [key.encrypt_zero(), key.encrypt(np.arange(DEGREE, dtype=np.uint64))]
+    return Target(seeds, evaluator.load)
+
+
+def _answers() -> Target:
+    """Bob's answers, as Alice decrypts them."""
+    key, evaluator = _encrypted()
+    places = np.arange(0, DEGREE, 64)
+    seeds = [evaluator.answer([], places)[0] for _ in range(2)]
+    return Target(seeds, lambda data: key.decrypt(data, places))
+
+
+def _transfers() -> Target:
+    """What the receiver of an extension sends, as the sender takes it; each input meets a fresh state."""
+    keys = np.frombuffer(secrets.token_bytes(32 * 128), np.uint8).reshape(128, 2, 16)
+    choices = np.unpackbits(np.frombuffer(secrets.token_bytes(16), np.uint8))
+    receiver, message = receiver_of(keys, 8, bytes(16))
+
+    def read(data: bytes) -> None:
+        sender_of(choices, keys[np.arange(128), choices], 8, message, bytes(16)).extend(512, data)
+
+    return Target([receiver.extend(512)[0], message], read)
+
+
+def _packed_words() -> Target:
+    return Target([bytes(24), b"\xff" * 24, b""], lambda data: bit_packing.unpack(data, 4, 46))
 
 
 @cache
@@ -154,7 +197,7 @@ def _parties(mode: Mode) -> Mapping[str, Party]:
     features = np.random.default_rng(0).uniform(-1, 1, (2, *_SHAPE)).astype(np.float32)
 
     def alice(links: Mapping[str, Link]) -> None:
-        asker = mpc.Alice(links["dealer"], mode=mode)
+        asker = mpc.Alice(links.get("dealer"), mode=mode)
         plan = asker.plan
         asker.prepare(links["bob"])
         plan = asker.plan
@@ -164,12 +207,12 @@ def _parties(mode: Mode) -> Mapping[str, Party]:
             asker.ask(features if shape == _SHAPE else np.zeros((1, *shape), np.float32), links["bob"])
 
     def bob(links: Mapping[str, Link]) -> None:
-        mpc.Bob(network(), links["dealer"], input_shape=_SHAPE, mode=mode, reveal="logits").serve(links["alice"])
+        mpc.Bob(network(), links.get("dealer"), input_shape=_SHAPE, mode=mode, reveal="logits").serve(links["alice"])
 
     def dealer(links: Mapping[str, Link]) -> None:
         mpc.Dealer(mode=mode).serve(links["alice"], links["bob"])
 
-    return {"alice": alice, "bob": bob, "dealer": dealer}
+    return {"alice": alice, "bob": bob} | ({} if mode in WITHOUT_DEALER else {"dealer": dealer})
 
 
 @cache
@@ -199,5 +242,14 @@ DECODERS: Decoders = {
         )
         for mode in OURS
         for role in ("alice", "bob", "dealer")
+    },
+    "mpc.ciphertexts": Decoder("alice", _fresh_ciphertexts),
+    "mpc.answers": Decoder("bob", _answers),
+    "mpc.transfers": Decoder("alice or bob", _transfers),
+    "mpc.packed": Decoder("alice or bob", _packed_words),
+    **{
+        f"mpc.session.{mode}.{role}": Decoder("the other party", partial(_session, mode, role), growth_mb=256)
+        for mode in WITHOUT_DEALER
+        for role in ("alice", "bob")
     },
 }

@@ -41,8 +41,8 @@ def test_every_mode_has_its_security_and_its_cells():
     ]
 
 
-@pytest.mark.parametrize("mode", [mode for mode in get_args(mpc.Mode) if mode != "crypten"])
-def test_our_modes_answer_as_the_network_does_with_the_dealers_part_ahead(mode):
+def _asked(mode):
+    """A session's set-up and two queries, of one example and of four."""
     network = TableNetwork("depinto", 1 / 16)
     with torch.random.fork_rng():
         torch.manual_seed(5)
@@ -54,12 +54,30 @@ def test_our_modes_answer_as_the_network_does_with_the_dealers_part_ahead(mode):
         parties.end_session()
         parties.finish()
     assert asked[1].labels.tolist() == predict(module, features).argmax(axis=1).tolist()
+    return prepared, asked
+
+
+@pytest.mark.parametrize("mode", ["semi-honest", "malicious"])
+def test_our_modes_answer_as_the_network_does_with_the_dealers_part_ahead(mode):
+    prepared, asked = _asked(mode)
     for each in asked:
         assert each.online.counts["dealer"].sent == 0
         assert each.offline.counts["dealer"].sent > each.online.bytes
     figures = costs.metrics([prepared], asked)
     assert figures["session_bytes"] == prepared.bytes > 0
     assert figures["offline_busy_ms_dealer"] > 0
+
+
+def test_two_parties_answer_as_the_network_does_with_nobody_else_at_work():
+    prepared, asked = _asked("two-party")
+    for each in asked:
+        assert set(each.online.counts) == set(each.offline.counts) == {"alice", "bob"}
+        assert each.offline.bytes > each.online.bytes
+    figures = costs.metrics([prepared], asked)
+    assert figures["session_bytes"] == prepared.bytes > 0
+    assert figures["offline_bytes_alice"] > 0
+    assert figures["offline_bytes_bob"] > 0
+    assert costs.traffic([each.online for each in asked]).dealer is None
 
 
 def _phase(milliseconds, **sent):

@@ -1,0 +1,53 @@
+"""Transfers in both directions over a link, started from base transfers alone."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from parties import run_both
+
+from sotto.link import LinkError
+from sotto.mpc.ot import establish
+from sotto.mpc.ot.transfers import ALICE, BOB
+
+
+def fits(choosing, offering):
+    rows = np.arange(len(choosing.choices))
+    return (np.stack([offering.first, offering.second])[choosing.choices, rows] == choosing.chosen).all()
+
+
+@pytest.mark.parametrize("field_bits", [1, 2, 4, 8])
+def test_supplies_fit_in_both_directions(field_bits):
+    def side(rank, sizes):
+        def run(link):
+            transfers = establish(link, rank, field_bits=field_bits)
+            return [transfers.supply(*size) for size in sizes]
+
+        return run
+
+    alice, bob = run_both(side(ALICE, [(700, 3), (0, 900)]), side(BOB, [(3, 700), (900, 0)]))
+    for ours, theirs in zip(alice, bob, strict=True):
+        assert fits(ours, theirs)
+        assert fits(theirs, ours)
+
+
+def test_two_sessions_share_no_pad():
+    def both():
+        return run_both(
+            lambda link: establish(link, ALICE).supply(64, 64), lambda link: establish(link, BOB).supply(64, 64)
+        )
+
+    pads = [each for alice, bob in (both(), both()) for each in (alice.first, alice.second, bob.first, bob.second)]
+    assert len({bytes(row) for row in np.concatenate(pads)}) == 8 * 64
+
+
+def test_sides_that_differ_in_counts_or_parameters_fail_in_one_line():
+    with pytest.raises(LinkError):
+        run_both(lambda link: establish(link, ALICE, field_bits=4), lambda link: establish(link, BOB, field_bits=2))
+    with pytest.raises(LinkError):
+        run_both(lambda link: establish(link, ALICE).supply(5000, 0), lambda link: establish(link, BOB).supply(0, 10))
+
+
+def test_an_unknown_field_is_refused():
+    with pytest.raises(ValueError, match="1, 2, 4 or 8"):
+        establish(None, ALICE, field_bits=3)
