@@ -39,6 +39,7 @@ from sotto.bench.papers.niwa import (
 from sotto.bench.request import Request
 from sotto.bench.row import Row
 from sotto.bench.speech_tasks import emotion_accuracy
+from sotto.bench.targets import model_zoo
 
 
 class Target(Protocol):
@@ -72,6 +73,7 @@ TARGETS: Mapping[str, Target] = {
     "kiya-pghi": kiya_pghi,
     "kiya-speed": kiya_speed,
     "kiya-wrong-keys": kiya_wrong_keys,
+    "model-zoo": model_zoo,
     "mpc-agreement": mpc_agreement,
     "mpc-cheating": mpc_cheating,
     "mpc-growth": mpc_growth,

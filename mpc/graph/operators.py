@@ -1,242 +1,384 @@
-"""Which steps of a traced module have a private counterpart, and how each becomes a layer of the plan.
+"""Which operators of an exported module have a private counterpart, and what each becomes.
 
-Three tables, one for each way a step appears in a ``torch.fx`` graph: a module, a function, a method of a
-tensor.  An entry reads the step's arguments and returns the layer, or None where the step changes nothing.
+One table: the name of an ATen operator -> a function of the builder, the operator's arguments and its output's shapes.
+Elements moved, sums and products are here; :mod:`sotto.mpc.window_layers`, :mod:`sotto.mpc.function_layers` and
+:mod:`sotto.mpc.sequence_layers` add theirs.
+Arguments that depend on the input are :class:`sotto.mpc.graph_builder.Wire`; all others are tensors and numbers,
+because whatever does not depend on the input is computed before (:mod:`sotto.mpc.graph.capture`).  Operators that only
+move elements are not written out: they are run once on the elements' numbers.
 """
 
 from __future__ import annotations
 
-import builtins
-import operator
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 import torch.nn.functional as F
-from torch import fx, nn
 
 from sotto.mpc.errors import ModelRefused
-from sotto.mpc.graph import plan as layers
-from sotto.mpc.graph.plan import Layer, Shape
+from sotto.mpc.graph.plan import Shape
+from sotto.mpc.graph_builder import Builder, Wire, reduced
 
 
 @dataclass(frozen=True)
 class Call:
-    """One step: its node, the name to use in messages, and how to find an argument's value number and shape."""
+    """One step: the builder, the shapes of its output, whether its first input is used by nothing else."""
 
-    node: fx.Node
-    name: str
-    _tensor: Callable[[Any, str], int]
-    _shape: Callable[[fx.Node], Shape]
+    build: Builder
+    outputs: tuple[Shape, ...]
+    sole: bool
 
-    def source(self) -> int:
-        return self.tensor(self.node.args[0] if self.node.args else self.node.kwargs.get("input"))
-
-    def tensor(self, argument: Any) -> int:
-        return self._tensor(argument, self.name)
-
-    def input(self) -> Shape:
-        """Shape of one example of the step's first tensor."""
-        first = self.node.args[0] if self.node.args else self.node.kwargs.get("input")
-        return self._shape(first) if isinstance(first, fx.Node) else ()
-
-    def output(self) -> Shape:
-        """Shape of one example of the step's result."""
-        return self._shape(self.node)
-
-    def arguments(self, *names: str) -> dict[str, Any]:
-        """The step's arguments after the tensor, by name; only those in ``names`` may be there."""
-        given = dict(zip(names, self.node.args[1:], strict=False)) | {
-            name: value for name, value in self.node.kwargs.items() if name != "input"
-        }
-        if len(self.node.args) - 1 > len(names) or not set(given) <= set(names):
-            raise self.refused("these arguments are not supported")
-        return given
-
-    def refused(self, why: str) -> ModelRefused:
-        return ModelRefused(f"'{self.node.name}' ({self.name}) cannot be evaluated privately: {why}")
+    @property
+    def shape(self) -> Shape:
+        return self.outputs[0]
 
 
-def supported() -> str:
-    """The list of what is supported, for messages."""
-    return "supported: " + ", ".join(sorted({kind.__name__ for kind in (*MODULES, nn.BatchNorm1d, nn.BatchNorm2d)}))
+Handler: TypeAlias = Callable[..., Any]
+HANDLERS: dict[str, Handler] = {}
 
 
-def _convolution(call: Call, module: Any) -> Layer:
-    axes = len(module.kernel_size)
-    if module.padding_mode != "zeros":
-        raise call.refused(f"padding mode '{module.padding_mode}'")
-    padding = module.padding
-    if padding == "valid":
-        padding = (0,) * axes
-    elif padding == "same":
-        spans = [d * (k - 1) for d, k in zip(module.dilation, module.kernel_size, strict=True)]
-        if any(span % 2 for span in spans):
-            raise call.refused("padding='same' with a kernel of even length")
-        padding = tuple(span // 2 for span in spans)
-    return layers.Convolution(
-        call.source(), module.in_channels, module.out_channels, tuple(module.kernel_size), tuple(module.stride),
-        tuple(padding), tuple(module.dilation), module.groups, module.bias is not None,
-    )  # fmt: skip
+def handles(*names: str) -> Callable[[Handler], Handler]:
+    def note(handler: Handler) -> Handler:
+        HANDLERS.update(dict.fromkeys(names, handler))
+        return handler
+
+    return note
 
 
-def _linear(call: Call, module: Any) -> Layer:
-    return layers.Linear(call.source(), module.in_features, module.out_features, module.bias is not None)
+def only(condition: bool, otherwise: str) -> None:
+    """Refuse a variant of an operator."""
+    if not condition:
+        raise ModelRefused(otherwise)
 
 
-def _relu(call: Call, module: Any = None) -> Layer:
-    return layers.ReLU(call.source())
+def wire(value: Any) -> Wire:
+    only(isinstance(value, Wire), "its first argument does not depend on the input")
+    return value
 
 
-def _reshape(call: Call, module: Any = None) -> Layer:
-    """Any step that keeps the elements and their order; the traced shapes say what comes out."""
-    return layers.Reshape(call.source(), call.output())
+def known(value: Any) -> torch.Tensor:
+    only(isinstance(value, torch.Tensor), "a weight that depends on the input")
+    return value
 
 
-def _dropout(call: Call) -> None:
-    if call.arguments("p", "training", "inplace").get("training", True):
-        raise call.refused("dropout is on in evaluation mode: pass training=self.training")
+# -- moving elements ------------------------------------------------------------------------------------------------
+
+#: Operators that only move the elements of their first argument.
+MOVES = frozenset(
+    """view reshape _unsafe_view flatten unflatten permute transpose t numpy_T mT movedim swapaxes swapdims squeeze
+    unsqueeze select slice narrow split split_with_sizes chunk unbind tensor_split hsplit vsplit expand expand_as
+    flip fliplr flipud roll rot90 repeat tile repeat_interleave reflection_pad1d reflection_pad2d reflection_pad3d
+    replication_pad1d replication_pad2d replication_pad3d _pad_circular upsample_nearest1d upsample_nearest2d
+    upsample_nearest3d _upsample_nearest_exact1d _upsample_nearest_exact2d index_select index unfold diagonal
+    pixel_shuffle pixel_unshuffle channel_shuffle im2col tril triu broadcast_to view_as reshape_as atleast_2d
+    ravel zero_pad2d""".split()  # noqa: SIM905
+)
+
+#: Operators that change nothing.
+SAME = frozenset(
+    "contiguous clone detach alias lift_fresh_copy lift_fresh dropout feature_dropout alpha_dropout".split()  # noqa: SIM905
+)
 
 
-def _add(call: Call) -> Layer:
-    given = call.arguments("other", "alpha")
-    if given.get("alpha", 1) != 1:
-        raise call.refused("a sum with alpha")
-    return layers.Add(call.source(), call.tensor(given.get("other")))
+def moved(call: Call, run: Callable[..., Any], source: Wire, *arguments: Any, **options: Any) -> Any:
+    """``run``, an operator of :data:`MOVES`, on the numbers of the source's elements."""
+    result = run(call.build.numbered(source), *arguments, **options)
+    if isinstance(result, (list, tuple)):
+        return [call.build.moved(source, each) for each in result]
+    return call.build.moved(source, result)
 
 
-def _cat(call: Call) -> Layer:
-    given = call.arguments("dim", "axis")
-    tensors = call.node.args[0] if call.node.args else call.node.kwargs.get("tensors")
-    if not isinstance(tensors, (list, tuple)) or not tensors:
-        raise call.refused("it is not given a list of tensors")
-    first, *others = [call.tensor(tensor) for tensor in tensors]
-    dim = given.get("dim", given.get("axis", 0))
-    return layers.Concat(first, tuple(others), _axis(call, dim, len(call.output())))
+@handles("pad", "constant_pad_nd")
+def _pad(call: Call, x: Any, pad: Sequence[int], *rest: Any, **options: Any) -> Wire:
+    mode, fill = "constant", 0.0
+    for each in (*rest, *options.values()):
+        mode, fill = (each, fill) if isinstance(each, str) else (mode, 0.0 if each is None else float(each))
+    numbers = F.pad(call.build.numbered(wire(x)), list(pad), mode, 0.0 if mode == "constant" else None)
+    result = call.build.moved(x, numbers)
+    return call.build.add(result, (numbers == 0).double() * fill) if fill else result
 
 
-def _mean(call: Call) -> Layer:
-    given = call.arguments("dim", "keepdim")
-    dims = given.get("dim")
-    axes = tuple(_axis(call, dim, len(call.input())) for dim in (dims if isinstance(dims, (list, tuple)) else [dims]))
-    return layers.Mean(call.source(), axes, bool(given.get("keepdim", False)))
+@handles("cat", "concat", "concatenate")
+def _cat(call: Call, tensors: Sequence[Any], dim: int = 0) -> Wire:
+    wires = [each if isinstance(each, Wire) else call.build.constant(each) for each in tensors]
+    return call.build.concat(wires, dim % len(call.shape))
 
 
-def _axis(call: Call, dim: Any, axes: int) -> int:
-    """Axis of one example for ``dim`` of a batch of examples of ``axes`` axes."""
-    if not isinstance(dim, int) or not -axes <= dim <= axes or dim == 0:
-        raise call.refused(f"axis {dim}")
-    return dim - 1 if dim > 0 else axes + dim
+@handles("stack")
+def _stack(call: Call, tensors: Sequence[Any], dim: int = 0) -> Wire:
+    at = dim % len(call.shape)
+    shape = (*call.shape[:at], 1, *call.shape[at + 1 :])
+    wires = [each if isinstance(each, Wire) else call.build.constant(each) for each in tensors]
+    return call.build.concat([call.build.reshape(each, shape) for each in wires], at)
 
 
-# What follows kernel_size, stride and padding in torch's own functions.
-_MAX_POOL = ("dilation", "ceil_mode", "return_indices")
-_AVERAGE_POOL = ("ceil_mode", "count_include_pad", "divisor_override")
+@handles("slice_scatter", "select_scatter")
+def _scatter(call: Call, x: Any, y: Any, dim: int = 0, *where: Any) -> Wire:
+    """Part of one value written over part of another: both side by side, and the elements picked out."""
+    build = call.build
+    first, second = (each if isinstance(each, Wire) else build.constant(each) for each in (x, y))
+    flat = [build.reshape(each, (1, math.prod(each.shape))) for each in (first, second)]
+    over = torch.slice_scatter if len(second.shape) == len(first.shape) else torch.select_scatter
+    numbers = over(build.numbered(first), build.numbered(second) + math.prod(first.shape), dim, *where)
+    return build.moved(build.concat(flat, 1), numbers)
 
 
-def _pool(kind: type[layers.AveragePool] | type[layers.MaxPool], axes: int) -> Callable[..., Layer]:
-    def make(call: Call, module: Any = None) -> Layer:
-        if module is None:
-            rest = _MAX_POOL if kind is layers.MaxPool else _AVERAGE_POOL
-            given = call.arguments("kernel_size", "stride", "padding", *rest)
-        else:
-            given = vars(module)
-        kernel = _sizes(call, given["kernel_size"], axes)
-        stride = _sizes(call, given.get("stride") or kernel, axes)
-        padding = _sizes(call, given.get("padding", 0), axes)
-        if given.get("ceil_mode") or given.get("return_indices") or given.get("divisor_override"):
-            raise call.refused("ceil_mode, return_indices and divisor_override")
-        if any(padding) and (kind is layers.MaxPool or not given.get("count_include_pad", True)):
-            raise call.refused("pooling with padding that does not count as zeros")
-        if any(dilation != 1 for dilation in _sizes(call, given.get("dilation", 1), axes)):
-            raise call.refused("dilated pooling")
-        return kind(call.source(), kernel, stride, padding)
-
-    return make
+# -- sums and products ----------------------------------------------------------------------------------------------
 
 
-def _adaptive(axes: int, largest: bool) -> Callable[..., Layer]:
-    def make(call: Call, module: Any = None) -> Layer:
-        if module is not None and getattr(module, "return_indices", False):
-            raise call.refused("return_indices")
-        before, size = call.input()[1:], call.output()[1:]
-        if all(length % out == 0 for out, length in zip(size, before, strict=True)):
-            kernel = tuple(length // out for out, length in zip(size, before, strict=True))
-            pool = layers.MaxPool if largest else layers.AveragePool
-            return pool(call.source(), kernel, kernel, (0,) * axes)
-        if largest:
-            raise call.refused("adaptive max pooling into windows of different lengths")
-        return layers.AdaptiveAveragePool(call.source(), size)
-
-    return make
+def _number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
-def _sizes(call: Call, value: Any, axes: int) -> Shape:
-    each = value if isinstance(value, (list, tuple)) else (value,)
-    if not all(isinstance(size, int) for size in each):
-        raise call.refused("a window of computed size")
-    return tuple(each * axes if len(each) == 1 else each)
+@handles("add")
+def _add(call: Call, x: Any, y: Any, alpha: float = 1) -> Wire:
+    if not isinstance(x, Wire):
+        return call.build.add(product(call, y, alpha), x)
+    return call.build.add(x, product(call, y, alpha) if isinstance(y, Wire) else y * alpha)
 
 
-MODULES: dict[type[nn.Module], Callable[[Call, Any], Layer]] = {
-    nn.Conv1d: _convolution,
-    nn.Conv2d: _convolution,
-    nn.Linear: _linear,
-    nn.ReLU: _relu,
-    nn.Flatten: _reshape,
-    nn.Unflatten: _reshape,
-    nn.AvgPool1d: _pool(layers.AveragePool, 1),
-    nn.AvgPool2d: _pool(layers.AveragePool, 2),
-    nn.MaxPool1d: _pool(layers.MaxPool, 1),
-    nn.MaxPool2d: _pool(layers.MaxPool, 2),
-    nn.AdaptiveAvgPool1d: _adaptive(1, largest=False),
-    nn.AdaptiveAvgPool2d: _adaptive(2, largest=False),
-    nn.AdaptiveMaxPool1d: _adaptive(1, largest=True),
-    nn.AdaptiveMaxPool2d: _adaptive(2, largest=True),
-}
+@handles("sub", "subtract")
+def difference(call: Call, x: Any, y: Any, alpha: float = 1) -> Wire:
+    return _add(call, x, y, -alpha)
 
-#: Steps that change nothing in evaluation mode.
-PASS_THROUGH = {nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Identity, "contiguous"}
 
-#: Steps that yield sizes rather than tensors; the traced shapes have them already.
-SHAPE_ARITHMETIC = {
-    "size", "dim", builtins.getattr, operator.getitem, operator.mul, operator.floordiv, operator.sub, operator.add,
-}  # fmt: skip
+@handles("rsub")
+def _rsub(call: Call, x: Any, y: Any, alpha: float = 1) -> Wire:
+    return _add(call, y, x, -alpha)
 
-#: A value times a matrix of the module's own.
-MATRIX_PRODUCTS = {torch.matmul, torch.mm, operator.matmul, "matmul", "mm"}
 
-FUNCTIONS: dict[Any, Callable[[Call], Layer | None]] = {
-    torch.relu: _relu,
-    F.relu: _relu,
-    torch.flatten: _reshape,
-    torch.reshape: _reshape,
-    torch.squeeze: _reshape,
-    torch.unsqueeze: _reshape,
-    torch.add: _add,
-    operator.add: _add,
-    operator.iadd: _add,
-    torch.cat: _cat,
-    torch.concat: _cat,
-    torch.mean: _mean,
-    F.dropout: _dropout,
-    F.avg_pool1d: _pool(layers.AveragePool, 1),
-    F.avg_pool2d: _pool(layers.AveragePool, 2),
-    F.max_pool1d: _pool(layers.MaxPool, 1),
-    F.max_pool2d: _pool(layers.MaxPool, 2),
-    F.adaptive_avg_pool1d: _adaptive(1, largest=False),
-    F.adaptive_avg_pool2d: _adaptive(2, largest=False),
-}
+@handles("mul", "multiply")
+def multiplied(call: Call, x: Any, y: Any) -> Wire:
+    return product(call, x, y) if isinstance(x, Wire) else product(call, y, x)
 
-METHODS: dict[str, Callable[[Call], Layer | None]] = {
-    "relu": _relu,
-    "view": _reshape,
-    "reshape": _reshape,
-    "flatten": _reshape,
-    "squeeze": _reshape,
-    "unsqueeze": _reshape,
-    "unflatten": _reshape,
-    "add": _add,
-    "mean": _mean,
+
+def product(call: Call, x: Wire, y: Any) -> Wire:
+    if isinstance(y, Wire):
+        return call.build.multiply(x, y)
+    if _number(y):
+        return call.build.times(x, float(y))
+    return call.build.scale(x, torch.as_tensor(y).double())
+
+
+@handles("div", "divide", "true_divide")
+def _div(call: Call, x: Any, y: Any, rounding_mode: str | None = None) -> Wire:
+    only(rounding_mode is None, "division that rounds")
+    if isinstance(y, Wire):
+        inverse = call.build.reciprocal(y)
+        return inverse if _number(x) and x == 1 else multiplied(call, x, inverse)
+    return product(call, wire(x), 1 / y if _number(y) else 1 / torch.as_tensor(y).double())
+
+
+@handles("neg", "negative")
+def _neg(call: Call, x: Any) -> Wire:
+    return call.build.times(wire(x), -1.0)
+
+
+@handles("square")
+def _square(call: Call, x: Any) -> Wire:
+    return call.build.multiply(wire(x), x)
+
+
+@handles("pow")
+def _pow(call: Call, x: Any, exponent: Any) -> Wire:
+    only(isinstance(x, Wire) and _number(exponent), "powers with an exponent that is no number")
+    if exponent in (0.5, -0.5, -1):
+        return {0.5: call.build.sqrt, -0.5: call.build.rsqrt, -1: call.build.reciprocal}[exponent](x)
+    only(exponent == int(exponent) and 1 <= exponent <= 16, f"a power of {exponent}: use whole exponents from 1 to 16")
+    result, factor, rest = None, x, int(exponent)
+    while rest:
+        if rest % 2:
+            result = factor if result is None else call.build.multiply(result, factor)
+        rest //= 2
+        factor = call.build.multiply(factor, factor) if rest else factor
+    return wire(result)
+
+
+@handles("mm", "bmm", "matmul")
+def _matmul(call: Call, x: Any, y: Any) -> Wire:
+    build = call.build
+    if isinstance(x, Wire) and isinstance(y, Wire):
+        left = build.reshape(x, (1, *x.shape)) if len(x.shape) == 1 else x
+        right = build.reshape(y, (*y.shape, 1)) if len(y.shape) == 1 else y
+        return build.reshape(build.matmul(left, right), call.shape)
+    if isinstance(x, Wire):
+        if y.dim() > 2 and y[..., :, :].reshape(-1, *y.shape[-2:]).shape[0] == 1:
+            y = y.reshape(y.shape[-2:])
+        if y.dim() <= 2:
+            weight = y.reshape(len(y), -1).T
+            return build.reshape(build.linear(x, weight), call.shape)
+        return build.reshape(build.matmul(x, build.constant(y)), call.shape)
+    y = wire(y)
+    if x.dim() <= 2:
+        turned = y if len(y.shape) == 1 else build.transpose(y, -2, -1)
+        result = build.linear(turned, x.reshape(-1, x.shape[-1]))
+        if x.dim() == 2 and len(y.shape) > 1:
+            result = build.transpose(result, -2, -1)
+        return build.reshape(result, call.shape)
+    return build.reshape(build.matmul(build.constant(x), y), call.shape)
+
+
+@handles("dot", "inner", "vdot")
+def _inner(call: Call, x: Any, y: Any) -> Wire:
+    only(len(call.shape) == 0, "inner products of matrices: use matmul")
+    return call.build.total(multiplied(call, x, y), [0], False)
+
+
+@handles("addmm", "addbmm", "baddbmm")
+def _addmm(call: Call, start: Any, x: Any, y: Any, beta: float = 1, alpha: float = 1) -> Wire:
+    if isinstance(x, Wire) and isinstance(y, torch.Tensor) and isinstance(start, torch.Tensor) and start.dim() == 1:
+        return call.build.linear(x, alpha * y.T, beta * start)
+    product = call.build.times(_matmul(call, x, y), float(alpha))
+    return call.build.add(product, call.build.times(start, float(beta)) if isinstance(start, Wire) else beta * start)
+
+
+@handles("linear")
+def _linear(call: Call, x: Any, weight: Any, bias: Any = None) -> Wire:
+    return call.build.linear(wire(x), known(weight), bias)
+
+
+@handles("einsum")
+def _einsum(call: Call, equation: str, operands: Sequence[Any], **_path: Any) -> Wire:
+    """Of two operands: batch axes in front, then a matrix product."""
+    left, _arrow, out = equation.replace(" ", "").partition("->")
+    only(len(operands) == 2 and "." not in left, "einsum of anything but two operands with named axes")
+    first, second = left.split(",")
+    only(len(set(first)) == len(first) and len(set(second)) == len(second), "einsum over a diagonal")
+    build = call.build
+    x, y = (each if isinstance(each, Wire) else build.constant(each) for each in operands)
+    size = dict(zip(first, x.shape, strict=True)) | dict(zip(second, y.shape, strict=True))
+    batch = [axis for axis in first if axis in second and axis in out]
+    summed = [axis for axis in first if axis in second and axis not in out]
+    only(all(axis in out for axis in first + second if axis not in summed), "einsum that sums over one operand alone")
+    rows = [axis for axis in first if axis not in second]
+    columns = [axis for axis in second if axis not in first]
+
+    def folded(value: Wire, own: Sequence[str], groups: Sequence[list[str]]) -> Wire:
+        order = [own.index(axis) for group in groups for axis in group]
+        turned = build.moved(value, build.numbered(value).permute(order))
+        sizes = [math.prod(size[axis] for axis in group) for group in groups]
+        return build.reshape(turned, sizes)
+
+    product = build.matmul(folded(x, first, [batch, rows, summed]), folded(y, second, [batch, summed, columns]))
+    product = build.reshape(product, [size[axis] for axis in (*batch, *rows, *columns)])
+    order = [(*batch, *rows, *columns).index(axis) for axis in out]
+    return build.moved(product, build.numbered(product).permute(order))
+
+
+# -- sums over axes -------------------------------------------------------------------------------------------------
+
+
+def _axes(x: Wire, dims: Any) -> list[int]:
+    count = len(x.shape)
+    if dims is None or (isinstance(dims, (list, tuple)) and not dims):
+        return list(range(count))
+    return sorted(dim % count for dim in (dims if isinstance(dims, (list, tuple)) else [dims]))
+
+
+@handles("mean")
+def _mean(call: Call, x: Any, dim: Any = None, keepdim: bool = False, dtype: Any = None) -> Wire:
+    return call.build.mean(wire(x), _axes(x, dim), keepdim)
+
+
+@handles("sum")
+def _sum(call: Call, x: Any, dim: Any = None, keepdim: bool = False, dtype: Any = None) -> Wire:
+    return call.build.total(wire(x), _axes(x, dim), keepdim)
+
+
+@handles("var")
+def _var(
+    call: Call, x: Any, dim: Any = None, unbiased: Any = None, keepdim: bool = False, *, correction: Any = None
+) -> Wire:
+    if correction is None:
+        correction = 0 if unbiased is False else 1
+    return call.build.variance(wire(x), _axes(x, dim), float(correction), keepdim)
+
+
+@handles("std")
+def _std(call: Call, x: Any, *arguments: Any, **options: Any) -> Wire:
+    return call.build.sqrt(_var(call, x, *arguments, **options))
+
+
+@handles("norm", "linalg_vector_norm")
+def _norm(call: Call, x: Any, p: Any = 2, dim: Any = None, keepdim: bool = False, dtype: Any = None) -> Wire:
+    only(p in (2, 2.0, None), f"a norm of order {p}: use order 2")
+    build, axes = call.build, _axes(wire(x), dim)
+    count = math.prod(x.shape[axis] for axis in axes)
+    square = build.times(build.mean_square(x, axes), float(count))
+    return build.reshape(build.sqrt(square), reduced(x.shape, axes, keepdim))
+
+
+@handles("amax")
+def _amax(call: Call, x: Any, dim: Any = (), keepdim: bool = False) -> Wire:
+    axes = _axes(wire(x), dim)
+    for axis in axes:
+        x = call.build.largest(x, axis, True)
+    return call.build.reshape(x, call.shape)
+
+
+@handles("amin")
+def _amin(call: Call, x: Any, dim: Any = (), keepdim: bool = False) -> Wire:
+    return _neg(call, _amax(call, _neg(call, x), dim, keepdim))
+
+
+@handles("max")
+def _max(call: Call, x: Any, dim: Any = None, keepdim: bool = False) -> Any:
+    if isinstance(dim, (Wire, torch.Tensor)):
+        return maximum(call, x, dim)
+    if dim is None:
+        return _amax(call, x)
+    return [call.build.reshape(_amax(call, x, [dim], keepdim), call.shape), NO_INDICES]
+
+
+@handles("min")
+def _min(call: Call, x: Any, dim: Any = None, keepdim: bool = False) -> Any:
+    if isinstance(dim, (Wire, torch.Tensor)):
+        return minimum(call, x, dim)
+    result = _max(call, _neg(call, x), dim, keepdim)
+    return [_neg(call, result[0]), NO_INDICES] if isinstance(result, list) else _neg(call, result)
+
+
+class NoIndices:
+    """Stands for the places of maxima, which are not computed."""
+
+
+NO_INDICES = NoIndices()
+
+
+@handles("maximum")
+def maximum(call: Call, x: Any, y: Any) -> Wire:
+    build = call.build
+    first, second = (each if isinstance(each, Wire) else build.constant(torch.as_tensor(each)) for each in (x, y))
+    return build.larger(first, second)
+
+
+@handles("minimum")
+def minimum(call: Call, x: Any, y: Any) -> Wire:
+    first, second = (_neg(call, each) if isinstance(each, Wire) else -each for each in (x, y))
+    return _neg(call, maximum(call, first, second))
+
+
+#: What to use in place of operators that are asked for now and then.
+INSTEAD = {
+    "argmax": "return the logits: the class is found by the protocol",
+    "argsort": "use a maximum over an axis",
+    "sort": "use a maximum over an axis",
+    "topk": "use a maximum over an axis",
+    "median": "use a mean or a maximum",
+    "embedding": "give features, not indices",
+    "upsample_linear1d": "use mode='nearest'",
+    "upsample_bilinear2d": "use mode='nearest'",
+    "cumsum": "multiply by a triangular matrix of ones",
+    "std_mean": "use x.std(...) and x.mean(...)",
+    "var_mean": "use x.var(...) and x.mean(...)",
+    "logsumexp": "use softmax or log_softmax",
+    "sin": "compute it from the features before they are asked about",
+    "cos": "compute it from the features before they are asked about",
+    "stft": "compute spectra before they are asked about",
+    "_fft_r2c": "compute spectra before they are asked about",
+    "floor": "it has no use in a trained network's answer: remove it",
+    "hardshrink": "use softshrink",
 }
