@@ -21,7 +21,9 @@ class Alice:
     """Asks Bob's network about her features.  ``dealer`` is her link to the dealer.
 
     ``reveal="class"``: she learns the class index of each example and nothing else; ``"logits"``: the logits too, where
-    Bob allows it.  ``agreed``: what Bob has to set up; None takes the plan that he sends.
+    Bob allows it.  ``"values"``: what a network without classes gives, as scores; every label is -1 then, and
+    :attr:`error_bound` says how far the values can be from the float network's.  ``agreed``: what Bob has to set up;
+    None takes the plan that he sends.
     """
 
     def __init__(
@@ -30,6 +32,8 @@ class Alice:
         if reveal not in get_args(Reveal):
             raise ValueError(f"reveal is one of {', '.join(get_args(Reveal))}, not '{reveal}'")
         self._mode = require_mode(mode)
+        if self._mode == "crypten" and reveal == "values":
+            raise ValueError("mode 'crypten' reveals the class or logits")
         self._dealer = dealer
         self._reveal = reveal
         self._agreed = agreed
@@ -43,6 +47,11 @@ class Alice:
     def plan(self) -> ModelPlan | None:
         """The public shapes of Bob's network, once prepared."""
         return self._plan
+
+    @property
+    def error_bound(self) -> float | None:
+        """With ``reveal="values"``, once prepared: what Bob proved of the largest error; None where he could not."""
+        return getattr(self._session, "error_bound", None)
 
     def prepare(self, link: Link) -> None:
         """Set up with Bob and the dealer, once per ``link``; returns when Bob has confirmed.

@@ -11,10 +11,10 @@ from torch import nn
 
 from sotto import mpc
 from sotto.link import decode, encode, pair
-from sotto.mpc.graph.capture import trace
 from sotto.mpc.graph.plan import MAX_LAYERS
 from sotto.mpc.graph.program import Compare, Truncate, compile_program
 from sotto.mpc.graph.ranges import value_ranges
+from sotto.mpc.lowering.capture import trace
 from sotto.mpc.messages import RANGES_BYTES, RangesMessage
 from sotto.mpc.sharing import ring
 
