@@ -1,8 +1,11 @@
 """One small network for each operator beyond the plainest: what is asked of each is the same."""
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
+
+LIMIT = 4.0
 
 
 class Applied(nn.Module):
@@ -177,3 +180,13 @@ def build(name):
     if name == "frames one by one":
         module.conv = nn.Conv1d(2, 2, 3)
     return module.eval(), shape
+
+
+def features(shape, count, seed=1):
+    """Uniform, at the edges of the range, tiny, and zero."""
+    rng = np.random.default_rng(seed)
+    x = rng.uniform(-LIMIT, LIMIT, (count, *shape))
+    x[1::5] = np.where(rng.integers(0, 2, x[1::5].shape) == 1, LIMIT, -LIMIT)
+    x[2::5] *= 2.0**-9
+    x[3] = 0
+    return x.astype(np.float32)

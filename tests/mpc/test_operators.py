@@ -7,8 +7,8 @@ import masked_parties
 import numpy as np
 import pytest
 import torch
-from operator_networks import APPROXIMATE, EXACT, build
-from test_ranges import require_words_inside
+from operator_networks import APPROXIMATE, EXACT, LIMIT, build, features
+from word_ranges import require_words_inside
 
 from sotto.mpc.lowering.capture import trace
 from sotto.mpc.protocols.fixed_point_model import FixedPointModel
@@ -16,7 +16,6 @@ from sotto.mpc.protocols.scores import scores_of
 from sotto.mpc.sharing import ring
 
 ULP = 2.0**-16
-LIMIT = 4.0
 NAMES = [*EXACT, *APPROXIMATE]
 VALUES = 10_000
 
@@ -26,16 +25,6 @@ def model(name):
     module, shape = build(name)
     plan, weights = trace(module, shape, input_limit=LIMIT)
     return module, shape, FixedPointModel(plan, weights, "logits"), weights
-
-
-def features(shape, count, seed=1):
-    """Uniform, at the edges of the range, tiny, and zero."""
-    rng = np.random.default_rng(seed)
-    x = rng.uniform(-LIMIT, LIMIT, (count, *shape))
-    x[1::5] = np.where(rng.integers(0, 2, x[1::5].shape) == 1, LIMIT, -LIMIT)
-    x[2::5] *= 2.0**-9
-    x[3] = 0
-    return x.astype(np.float32)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -7,8 +7,7 @@ import pytest
 import torch
 from masked_networks import NETWORKS
 from masked_networks import build as build_network
-from operator_networks import APPROXIMATE, EXACT, build
-from test_operators import LIMIT, features
+from operator_networks import APPROXIMATE, EXACT, LIMIT, build, features
 from torch import nn
 
 from sotto import mpc
