@@ -24,16 +24,23 @@ party: with either one he can read everything.  The link between Alice and Bob, 
 between machines use TLS.
 
 Alice learns the class index of each example and nothing else (``reveal="logits"``: the logits too, if Bob agrees; asked
-for one example again and again they tell more than their 16 fractional bits, because roundings differ).  What Bob and
+for one example again and again they tell more than their 16 fractional bits, because roundings differ.
+``reveal="values"``: values of a network without classes, and a power of two that bounds their error).  What Bob and
 the dealer receive says nothing of an answer, as far as the mode holds; Bob learns one if Alice acts on it where he sees
-it.  Public, to both: the shapes of the layers, the number of queries and examples, the declared input range, sizes and
-timing of messages, and that a session ended; in our two modes also, for each value, the power of two that bounds it
-(:mod:`sotto.mpc.graph.ranges`).
+it.  Public, to both: the layers and their shapes, the numbers written in the network's code (factors, slopes, epsilons;
+its tensors are secret), the curves that stand for its functions, the number of queries and examples, the declared input
+range, sizes and timing of messages, and that a session ended; in our two modes also, for each value, the power of two
+that bounds it (:mod:`sotto.mpc.graph.ranges`).
 
 In our two modes the class is that of Bob's network in fixed point, publicly rounded: 16 fractional bits, and each gate
 that cuts bits rounds up or down at a threshold that is uniform, drawn anew for each gate and known to both parties
 (:mod:`sotto.mpc.fss.comparison`).  Where two logits of the float network lie closer than these roundings move them,
 either of the two classes may be told.
+
+``Bob(weights="public")`` tells Alice every weight and protects her features alone; the plan says so.  Products with
+weights then need no masks, no message and nothing from the dealer.
+
+A softmax, log-softmax or sigmoid at the end of a network is left to Alice, who sees logits where scores are asked for.
 
 No mode hides what the answers themselves say: many answers let Alice copy Bob's network.  Whoever refuses to go on ends
 the session (abort, without fairness).

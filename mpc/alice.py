@@ -24,9 +24,11 @@ class Alice:
     """Asks Bob's network about her features.  ``dealer`` is her link to the dealer, None in mode ``two-party``.
 
     ``reveal="class"``: she learns the class index of each example and nothing else; ``"logits"``: the logits too, where
-    Bob allows it.  ``agreed``: what Bob has to set up; None takes the plan that he sends.  ``store``
-    (:mod:`sotto.mpc.two_party.preprocessing_store`): in mode ``two-party``, a folder in which what she prepared and did
-    not use waits for her next session with the same Bob, who needs one, too.
+    Bob allows it.  ``"values"``: what a network without classes gives, as scores; every label is -1 then, and
+    :attr:`error_bound` says how far the values can be from the float network's.  ``agreed``: what Bob has to set up;
+    None takes the plan that he sends.  ``store`` (:mod:`sotto.mpc.two_party.preprocessing_store`): in mode
+    ``two-party``, a folder in which what she prepared and did not use waits for her next session with the same Bob,
+    who needs one, too.
     """
 
     def __init__(
@@ -46,6 +48,8 @@ class Alice:
         if store is not None and needs_dealer(self._mode):
             raise ValueError(f"in mode '{mode}' the dealer prepares: only mode 'two-party' keeps what was prepared")
         self._store = store
+        if self._mode == "crypten" and reveal == "values":
+            raise ValueError("mode 'crypten' reveals the class or logits")
         self._dealer = dealer
         self._reveal = reveal
         self._agreed = agreed
@@ -59,6 +63,11 @@ class Alice:
     def plan(self) -> ModelPlan | None:
         """The public shapes of Bob's network, once prepared."""
         return self._plan
+
+    @property
+    def error_bound(self) -> float | None:
+        """With ``reveal="values"``, once prepared: what Bob proved of the largest error; None where he could not."""
+        return getattr(self._session, "error_bound", None)
 
     def prepare(self, link: Link) -> None:
         """Set up with Bob and the dealer, once per ``link``; returns when Bob has confirmed.

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import copy
-from typing import TYPE_CHECKING, Self, get_args
+from typing import TYPE_CHECKING, Literal, Self, get_args
 
+import msgspec
 from torch import nn
 
 from sotto.link import FrameError, Link, LinkClosed, decode, encode, transaction
 from sotto.mpc.agreement import Agreement, digest_of
 from sotto.mpc.errors import ModelRefused, PlanError, reason
-from sotto.mpc.graph.capture import trace
-from sotto.mpc.graph.fixed_point import DEFAULT_INPUT_LIMIT, require_range
+from sotto.mpc.graph.fixed_point import DEFAULT_INPUT_LIMIT, require_crypten_layers, require_range
 from sotto.mpc.graph.plan import Shape
 from sotto.mpc.graph.ranges import value_ranges
+from sotto.mpc.lowering.capture import DEFAULT_ACTIVATION_ERROR, Output, trace
 from sotto.mpc.messages import HELLO_BYTES, QUERY_BYTES, Hello, Mode, Query, Reveal, Terms, require_same
 from sotto.mpc.modes import Session, closed_by_errors, needs_dealer, open_session, program_of, require_mode
 
@@ -25,10 +26,14 @@ class Bob:
     """Answers Alice with his network.  ``dealer`` is his link to the dealer, None until :meth:`with_dealer`, and always
     in mode ``two-party``.
 
-    ``module`` is read in evaluation mode and refused here, by the name of its first part that cannot be evaluated
-    privately, before any data is touched.  ``input_shape`` is the shape of one example.  ``input_limit`` is public: the
-    largest absolute feature Alice may use; the fixed point is proven not to overflow within it.  ``reveal`` is the most
-    that Alice may learn: with ``"logits"`` she may ask for either kind of answer.  ``store`` as in
+    ``module`` is read in evaluation mode and refused here, by the names of all its parts that cannot be evaluated
+    privately, before any data is touched.  ``output``: which of several results is meant, by key or index, or a tuple
+    of several, one after the other.  ``activation_error`` is the largest error of each function that is approximated
+    (tanh, sigmoid, GELU, exp, …); what was reached stands in the plan's curves.  ``input_shape`` is the shape of one
+    example.  ``input_limit`` is public: the largest absolute feature Alice may use; the fixed point is proven not to
+    overflow within it.  ``reveal`` is the most that Alice may learn: with ``"logits"`` or ``"values"`` she may ask for
+    any kind of answer.  ``weights="public"``: he tells Alice his weights, and products with them cost neither a message
+    nor the dealer anything.  ``store`` as in
     :class:`sotto.mpc.Alice`.
     """
 
@@ -41,14 +46,27 @@ class Bob:
         mode: Mode = "malicious",
         reveal: Reveal = "class",
         input_limit: float = DEFAULT_INPUT_LIMIT,
+        activation_error: float = DEFAULT_ACTIVATION_ERROR,
+        output: Output = None,
+        weights: Literal["secret", "public"] = "secret",
         idle_timeout: float = 600.0,
         store: PreprocessingStore | None = None,
     ) -> None:
         if reveal not in get_args(Reveal):
             raise ValueError(f"reveal is one of {', '.join(get_args(Reveal))}, not '{reveal}'")
         self._mode = require_mode(mode)
-        self._plan, self._weights = trace(module, input_shape, input_limit=input_limit)
+        self._plan, self._weights = trace(
+            module, input_shape, input_limit=input_limit, activation_error=activation_error, output=output
+        )
+        if weights == "public":
+            if self._mode == "crypten":
+                raise ValueError("mode 'crypten' keeps weights secret: leave weights='public' to the other modes")
+            self._plan = msgspec.structs.replace(self._plan, public=True)
         require_range(self._plan, self._weights)
+        if self._mode == "crypten":
+            require_crypten_layers(self._plan)
+        if self._mode == "crypten" and reveal == "values":
+            raise ValueError("mode 'crypten' reveals the class or logits")
         if self._mode != "crypten":
             _require_words(self._mode, self.terms("class"))
             _require_words(self._mode, self.terms("logits"))
@@ -116,7 +134,7 @@ class Bob:
 
     def _prepare(self, hello: Hello, link: Link) -> None:
         require_same(hello.version, hello.mode, self._mode, "alice")
-        if hello.reveal == "logits" and self._reveal == "class":
+        if hello.reveal != "class" and self._reveal == "class":
             raise FrameError("this Bob reveals the class only: ask with reveal='class', or start him with 'logits'")
         if self._dealer is None and needs_dealer(self._mode):
             raise ValueError("this Bob has no link to the dealer: use with_dealer")

@@ -29,10 +29,10 @@ VERSION = 2
 Mode: TypeAlias = Literal["crypten", "two-party", "semi-honest", "malicious"]
 
 HELLO_BYTES = 256
-PLAN_BYTES = 1 << 18
+PLAN_BYTES = 1 << 21
 QUERY_BYTES = 64
 JOIN_BYTES = 256
-RANGES_BYTES = 64 + 2 * MAX_LAYERS
+RANGES_BYTES = 96 + 2 * MAX_LAYERS
 TERMS_BYTES = PLAN_BYTES + RANGES_BYTES
 
 
@@ -58,10 +58,15 @@ class Join(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     rank: Literal[0, 1]
 
 
-class RangesMessage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """For each value of the plan a b with |value| < 2^b (:mod:`sotto.mpc.graph.ranges`)."""
+class RangesMessage(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """For each value of the plan a b with |value| < 2^b (:mod:`sotto.mpc.graph.ranges`).
+
+    ``error``, where values are revealed: a b with every error below 2^b (:mod:`sotto.mpc.graph.error_bound`); None: no
+    bound known.
+    """
 
     bits: tuple[int, ...]
+    error: int | None = None
 
 
 class Terms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -19,8 +19,8 @@ from sotto.bench.row import JSONValue
 from sotto.bench.workbench import Workbench
 from sotto.he.experiment import recipe as cryptonet
 from sotto.models.learning.recipes import DEPINTO, FRAMES, FRAMES_QUICK, Recipe
-from sotto.mpc.graph.capture import trace
 from sotto.mpc.graph.fixed_point import DEFAULT_INPUT_LIMIT
+from sotto.mpc.lowering.capture import trace
 
 
 @dataclass(frozen=True, eq=False)

@@ -219,6 +219,9 @@ def _run_dealer(parent: Connection, setting: _Setting) -> None:
 def _run_bob(parent: Connection, setting: _Setting) -> None:
     with listen() as listener:
         dealer_port = parent.recv()
+        network = Bob(
+            setting.module, None, input_shape=setting.input_shape, mode=setting.mode, idle_timeout=setting.timeout
+        )  # traced once for all sessions
         parent.send((None, listener.address[1]))
         while True:
             lies = Lies(_of("bob", parent.recv()))
@@ -231,10 +234,7 @@ def _run_bob(parent: Connection, setting: _Setting) -> None:
                     _accept(listener, setting, parent) as alice,
                 ):
                     started = time.perf_counter()
-                    bob = Bob(
-                        setting.module, dealer and _lying(dealer, lies), input_shape=setting.input_shape,
-                        mode=setting.mode, idle_timeout=setting.timeout,
-                    )  # fmt: skip
+                    bob = network.with_dealer(dealer and _lying(dealer, lies))
                     with meant(_meaning(lies), bob):
                         bob.answer(_lying(alice, lies))
                     # The query is answered; what Alice says of it comes from her.

@@ -1,7 +1,7 @@
 """CrypTen 0.4.1 on current PyTorch: the one place that imports CrypTen.
 
 CrypTen imports its ONNX converter eagerly, and the converter imports ``torch.onnx._internal.registration``,
-which torch has moved.  This project never converts through ONNX (see :mod:`sotto.mpc.graph.capture`), so the moved
+which torch has moved.  This project never converts through ONNX (see :mod:`sotto.mpc.lowering.capture`), so the moved
 module is lent its old name while CrypTen is being imported and the name is taken back afterwards.  Where torch still
 has the old name, or CrypTen was imported before, nothing is touched.
 """

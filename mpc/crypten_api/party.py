@@ -23,8 +23,8 @@ from sotto.mpc.bob import Bob
 from sotto.mpc.crypten.torch_shim import load_crypten
 from sotto.mpc.crypten_api.recording import Recorded
 from sotto.mpc.errors import ModelRefused, MpcError, ProtocolError
-from sotto.mpc.graph.capture import trace
 from sotto.mpc.graph.fixed_point import DEFAULT_INPUT_LIMIT
+from sotto.mpc.lowering.capture import trace
 from sotto.mpc.messages import Mode, Reveal
 
 crypten = load_crypten()

@@ -2,8 +2,8 @@
 
 For networks that are not ``torch.nn`` modules and so cannot be traced: something that looks like a tensor to them (see
 :mod:`sotto.mpc.crypten_api.tensor`) notes each operation here, with PyTorch's module of the same meaning.  The graph
-then goes the way of every other network, through :mod:`sotto.mpc.graph.capture`, so that what is supported is decided
-in one place.
+then goes the way of every other network, through :mod:`sotto.mpc.lowering.capture`, so that what is supported is
+decided in one place.
 
 A party that does not know a weight has it on PyTorch's ``meta`` device, as a shape; in the graph stand zeros then.
 """
@@ -19,8 +19,8 @@ import torch
 from torch import fx, nn
 
 from sotto.mpc.errors import ModelRefused
-from sotto.mpc.graph.capture import tracing
 from sotto.mpc.graph.plan import Shape
+from sotto.mpc.lowering.capture import tracing
 
 
 class Recorded:

@@ -32,7 +32,7 @@ import numpy.typing as npt
 
 from sotto.link import FrameError
 from sotto.mpc.compiled import BITS_IN, COUNT, FLAG, IN, OUT, compiled
-from sotto.mpc.graph.program import MAX_WIDTH, Compare, Truncate
+from sotto.mpc.graph.program import MAX_WIDTH, Compare, Spline, Truncate
 from sotto.mpc.sharing.ring import Words
 
 Bits = npt.NDArray[np.uint8]
@@ -47,12 +47,15 @@ def rows(step: Compare | Truncate) -> int:
     """How many correlated words the gate takes for each element, besides r."""
     if isinstance(step, Truncate):
         return len(TRUNCATE_ROWS)
+    if isinstance(step, Spline):
+        return len(TRUNCATE_ROWS) + 3 * len(step.knots)
     return len(COMPARE_ROWS) if step.cut else len(EXACT_ROWS)
 
 
-def compared(step: Compare, words: Words) -> Words:
-    """The bits of ``words`` that the comparison function sees, as numbers of ``step.depth`` bits."""
-    return (words >> np.uint64(step.cut)) & np.uint64((1 << step.depth) - 1)
+def compared(step: Compare, words: Words, threshold: int = 0) -> Words:
+    """The bits of ``words`` less ``threshold`` that the comparison function sees, as numbers of ``step.depth`` bits."""
+    above = (words >> np.uint64(step.cut)) - np.uint64(threshold % (1 << 64))
+    return above & np.uint64((1 << step.depth) - 1)
 
 
 def sign_bits(step: Compare, words: Words) -> Bits:
@@ -74,12 +77,20 @@ def unpack(data: bytes | bytearray, count: int) -> Bits:
 
 
 def correlated(step: Compare | Truncate, r: Words, e: Bits | None = None) -> Words:
-    """The dealer's words (rows, N) for masks r (N,): what the parties get shares of.  ``e`` (N,) only to compare."""
+    """The dealer's words (rows, N) for masks r (N,): what the parties get shares of.
+
+    ``e``, only to compare: (N,), one after the other for each threshold.
+    """
     cut = np.uint64(step.cut)
     if isinstance(step, Truncate):
         return np.stack([r >> cut, r >> np.uint64(63)])
     if e is None:
         raise TypeError("a comparison's words need its bits e")
+    if isinstance(step, Spline):
+        rho, mu = r >> cut, r >> np.uint64(63)
+        signs = sign_bits(step, r) ^ np.uint8(1)
+        bits = [(each ^ signs).astype(np.uint64) for each in e.reshape(len(step.knots), len(r))]
+        return np.stack([rho, mu, *(row for d in bits for row in (d, d * rho, d * mu))])
     d = (e ^ sign_bits(step, r) ^ np.uint8(1)).astype(np.uint64)
     if not step.cut:
         return np.stack([d, d * r])

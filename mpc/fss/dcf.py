@@ -4,8 +4,10 @@ A dealer who knows alpha makes one key for each party: a root seed, secret to th
 same for both.  Each party evaluates its key at a public point x, without a message, and the two outputs XOR to
 [x < alpha] (``bits``), or to a block ``payload`` where x < alpha and to zero elsewhere (``tags``).  One key alone,
 that is one root and the corrections, says nothing about alpha or the payload as long as AES is a good permutation; the
-two roots together give alpha away.  So: **trust the dealer, use a key at one point only for one secret, never
-show a root**.  Roots must be uniform and independent of everything else; the three low bits are not used.
+two roots together give alpha away.  So: **trust the dealer, mask each output by a bit of its own before it is
+opened, use a key for one secret only, never show a root**.  Roots must be uniform and independent of everything else;
+the three low bits are not used.  One key serves several points of one secret (the knots of a spline): evaluate it once
+for each, all lanes in the places they were generated in, under the gate they were generated with.
 
 Source: Boyle et al. 2021, "Function secret sharing for mixed-mode and fixed-point secure computation" (ePrint
 2020/1392), figure 1, over the group of XOR.  The generator is AES-128 as Matyas, Meyer and Oseas use it,
@@ -19,10 +21,12 @@ expanded under this k with probability at most T / 2^125, whichever it is, so Q 
 (A tweak xored to the blocks under one fixed k would not help: a trial then stands for a different seed in every lane,
 and meets all targets of a table at once.)  T is at most 511 lanes, the last key of a call having up to twice as many,
 of 64 seeds: below 2^15, hence :data:`COMPUTATIONAL_BITS` = 110, however many gates, bundles and sessions there are.
-Under one k for a bundle T would be 2^21 for a large one, and the figure 104.  Beside the search: that AES_k(s) xor s is
-no random function, and that seeds collide, shows with probability below 2^-91 for each k.  Source of the attack on many
-targets and of re-keying against it: Guo, Katz, Wang, Weng and Yu 2020, "Better concrete security for half-gates
-garbling (in the multi-instance setting)" (ePrint 2019/1168); the bound above is counted for the trees here.
+Points do not count: only a generation's seeds on the way to alpha are unknown to a party, at whatever and however many
+points it evaluates; a seed on any other way is the same at both.  Under one k for a bundle T would be 2^21 for a large
+one, and the figure 104.  Beside the search: that AES_k(s) xor s is no random function, and that seeds collide, shows
+with probability below 2^-91 for each k.  Source of the attack on many targets and of re-keying against it: Guo, Katz,
+Wang, Weng and Yu 2020, "Better concrete security for half-gates garbling (in the multi-instance setting)" (ePrint
+2019/1168); the bound above is counted for the trees here.
 
 A party expands only the child on its way, one AES block a level for bits and two for tags, and bit keys stop seven
 levels early: the leaf's 128 bits answer for 128 points.  Nothing branches or indexes memory on a secret.  Where the

@@ -1,1 +1,1 @@
-"""From a user's module to the program that both parties run: capture, plan, ranges, fixed point, steps."""
+"""What both parties know of a network and compute with: plan, curves, ranges, fixed point, program, steps."""

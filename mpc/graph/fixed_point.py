@@ -27,6 +27,13 @@ DEFAULT_INPUT_LIMIT = 128.0
 LARGEST_VALUE = 2.0**30  # one bit below the ring's edge for a value with 32 fractional bits
 
 
+#: The layers that CrypTen runs too, whose values must stay below :data:`LARGEST_VALUE`.
+_BOUNDED = (
+    layers.Convolution | layers.Linear | layers.ChannelAffine | layers.ReLU | layers.Reshape | layers.Mean
+    | layers.AveragePool | layers.MaxPool | layers.AdaptiveAveragePool | layers.Add | layers.Concat
+)  # fmt: skip
+
+
 def checked_features(
     features: npt.ArrayLike, plan: layers.ModelPlan
 ) -> tuple[npt.NDArray[np.float32], tuple[str, ...]]:
@@ -48,8 +55,24 @@ def checked_features(
     return values, warnings
 
 
+def require_crypten_layers(plan: layers.ModelPlan) -> None:
+    """Raise :class:`ModelRefused` for a layer that CrypTen is not asked to run."""
+    others = sorted(
+        {
+            plan.curves[layer.curve].name if isinstance(layer, layers.Bend) else type(layer).__name__
+            for layer in plan.layers
+            if not isinstance(layer, _BOUNDED)
+        }
+    )
+    if others or plan.final != "none":
+        named = ", ".join(others or [plan.final])
+        raise ModelRefused(f"mode 'crypten' has no {named}: use mode 'malicious' or 'semi-honest'")
+
+
 def require_range(plan: layers.ModelPlan, weights: Weights) -> None:
     """Raise :class:`ModelRefused` when some input within the limit could overflow the fixed point in some layer."""
+    if not all(isinstance(layer, _BOUNDED) for layer in plan.layers):
+        return  # CrypTen is not asked to run it; :mod:`sotto.mpc.graph.ranges` is the proof of the other modes
     shapes = plan.shapes()
     bounds = [float(plan.input_limit)]
     for number, layer in enumerate(plan.layers):

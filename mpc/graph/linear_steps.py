@@ -7,6 +7,7 @@ with ``sum``, and rearranged with ``rearranged``.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -15,6 +16,7 @@ import numpy.typing as npt
 
 from sotto.mpc.graph import plan as layers
 from sotto.mpc.graph.program import (
+    WORD_BITS,
     Differences,
     Local,
     Ranked,
@@ -78,7 +80,29 @@ def _layer(step: Local, sources: Sequence[Any]) -> Any:
             return left + right
         case layers.Concat():
             return rearranged(lambda *xs: np.concatenate(xs, axis=layer.axis + 1), *_scaled(step, sources))
+        case layers.Strided():
+            places = layer.places()
+            return rearranged(lambda x: x.reshape(len(x), -1)[:, places], first)
+        case layers.Take():
+            return rearranged(lambda x: _taken(x, layer), first)
+        case layers.Total():
+            return first.sum(axis=tuple(axis + 1 for axis in layer.axes), keepdims=False)
+        case layers.Times():
+            return first * np.uint64(layer.factor % (1 << WORD_BITS))
+        case layers.WindowMeans():
+            whole = math.lcm(*(divisor for _, _, divisor in layer.windows))
+            axis = layer.axis + 1
+            parts = [_window_sum(first, axis, a, b) * (whole // divisor) for a, b, divisor in layer.windows]
+            return rearranged(lambda *xs: np.concatenate(xs, axis=axis), *parts)
     raise TypeError(f"{type(layer).__name__} is no local layer")
+
+
+def _taken(x: npt.NDArray[np.uint64], layer: layers.Take) -> npt.NDArray[np.uint64]:
+    places = np.array(layer.places)
+    taken = np.take(x, np.maximum(places, 0), axis=layer.axis + 1)
+    if (places < 0).any():
+        taken[(slice(None),) * (layer.axis + 1) + (places < 0,)] = 0
+    return taken
 
 
 def _scaled(step: Local, sources: Sequence[Any]) -> list[Any]:

@@ -1,6 +1,6 @@
 """The public half of Bob's network: which layers, of which shapes, in which order.  No weight is in it.
 
-Bob makes a plan from his module (:mod:`sotto.mpc.graph.capture`) and sends it; Alice believes nothing of it:
+Bob makes a plan from his module (:mod:`sotto.mpc.lowering.capture`) and sends it; Alice believes nothing of it:
 :meth:`ModelPlan.shapes` works every shape out again and refuses what does not fit together or is too large,
 before anything is allocated. Values are numbered: value 0 is the input, value i + 1 the output of layer i, and
 a layer may use any earlier value.  All shapes are those of one example; the batch is an extra first axis
@@ -9,6 +9,7 @@ everywhere.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from typing import Literal, TypeAlias
@@ -22,23 +23,27 @@ from sotto.mpc.errors import PlanError
 Shape: TypeAlias = tuple[int, ...]
 
 #: What Alice learns of each example.
-Reveal: TypeAlias = Literal["class", "logits"]
+Reveal: TypeAlias = Literal["class", "logits", "values"]
+
+#: What ends a network and changes no class: Alice applies it to the logits she sees.
+Final: TypeAlias = Literal["none", "softmax", "log_softmax", "sigmoid", "log_sigmoid"]
 
 #: Bob's tensors: layer number -> parameter name -> float32 array.  Never part of a plan.
 Weights: TypeAlias = dict[int, dict[str, npt.NDArray[np.float32]]]
 
-MAX_LAYERS = 512
-MAX_DIMENSIONS = 6
+MAX_LAYERS = 1 << 14  # a recurrent layer has some fifteen for each step
+MAX_DIMENSIONS = 8
 MAX_PLACES = 1 << 12  # of adaptive pooling along an axis; its windows are laid one by one
+MAX_KNOTS = 512  # of one curve
+MAX_CURVES = 256
+MAX_NAME = 24  # of a curve, which messages are named after
 MAX_ELEMENTS = 1 << 26  # of one tensor, the batch included: 512 MiB as 64-bit words
 
 
-class _Layer(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag=True):
-    source: int
-
+class _Base(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag=True):
     @property
     def sources(self) -> tuple[int, ...]:
-        return (self.source,)
+        return ()
 
     @property
     def parameters(self) -> dict[str, Shape]:
@@ -55,8 +60,16 @@ class _Layer(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag=True):
         return 1
 
 
+class _Layer(_Base, frozen=True, forbid_unknown_fields=True):
+    source: int
+
+    @property
+    def sources(self) -> tuple[int, ...]:
+        return (self.source,)
+
+
 class Convolution(_Layer, frozen=True, forbid_unknown_fields=True):
-    """Convolution over one or two axes: input (in_channels, …), output (out_channels, …)."""
+    """Convolution over one to three axes: input (in_channels, …), output (out_channels, …)."""
 
     in_channels: int
     out_channels: int
@@ -220,19 +233,224 @@ class Concat(_Layer, frozen=True, forbid_unknown_fields=True):
         return (*first[: self.axis], length, *first[self.axis + 1 :])
 
 
+class Constant(_Base, frozen=True, forbid_unknown_fields=True):
+    """A secret tensor of Bob's as a value of its own, the same for every example."""
+
+    shape: Shape
+
+    @property
+    def parameters(self) -> dict[str, Shape]:
+        return {"value": self.shape}
+
+    def output(self, inputs: Sequence[Shape]) -> Shape:
+        return self.shape
+
+
+class Scale(_Layer, frozen=True, forbid_unknown_fields=True):
+    """Every element times a secret number; ``shape`` has the input's axes, those of length 1 serve all places."""
+
+    shape: Shape
+
+    @property
+    def parameters(self) -> dict[str, Shape]:
+        return {"scale": self.shape}
+
+    def output(self, inputs: Sequence[Shape]) -> Shape:
+        same = _broadcast(inputs[0], self.shape, "a scale has other axes than its input") == inputs[0]
+        _require(same, "a scale has more places than its input")
+        return inputs[0]
+
+
+class Times(_Layer, frozen=True, forbid_unknown_fields=True):
+    """Every element times the public number ``factor`` / 2^``shift``."""
+
+    factor: int
+    shift: int
+
+    def output(self, inputs: Sequence[Shape]) -> Shape:
+        _require(0 < abs(self.factor) < 1 << 24 and 0 <= self.shift <= 40, "a public factor is out of range")
+        return inputs[0]
+
+
+class Round(_Layer, frozen=True, forbid_unknown_fields=True):
+    """The value itself, held with about ``fraction`` fractional bits from here on."""
+
+    fraction: int
+
+    def output(self, inputs: Sequence[Shape]) -> Shape:
+        _require(0 <= self.fraction <= 40, "a value is rounded to 0 to 40 fractional bits")
+        return inputs[0]
+
+
+class Strided(_Layer, frozen=True, forbid_unknown_fields=True):
+    """Output[i, j, …] = input element number offset + i · stride_0 + j · stride_1 + …, elements numbered in order:
+    permutations, slices, selections, flips, repetitions."""
+
+    shape: Shape
+    strides: Shape
+    offset: int
+
+    def output(self, inputs: Sequence[Shape]) -> Shape:
+        _require(len(self.shape) == len(self.strides), "a view has other strides than axes")
+        _require(all(length > 0 for length in self.shape), "a value has an empty axis")
+        _require(all(abs(stride) <= MAX_ELEMENTS for stride in self.strides), "a view's strides are out of range")
+        reach = [(length - 1) * stride for length, stride in zip(self.shape, self.strides, strict=True)]
+        low = self.offset + sum(min(0, each) for each in reach)
+        high = self.offset + sum(max(0, each) for each in reach)
+        _require(low >= 0 and high < math.prod(inputs[0]), "a view reaches beyond its input")
+        return self.shape
+
+    def places(self) -> npt.NDArray[np.int64]:
+        """The numbers of the input's elements that make up the output."""
+        places = np.full(self.shape, self.offset)
+        for axis, (length, stride) in enumerate(zip(self.shape, self.strides, strict=True)):
+            places += (np.arange(length) * stride).reshape(-1, *(1,) * (len(self.shape) - axis - 1))
+        return places
+
+
+class Take(_Layer, frozen=True, forbid_unknown_fields=True):
+    """Along one ``axis`` the elements at ``places``; -1 is zero: padding of every kind, repetition, cropping."""
+
+    axis: int
+    places: tuple[int, ...]
+
+    def output(self, inputs: Sequence[Shape]) -> Shape:
+        (shape,) = inputs
+        _require(0 <= self.axis < len(shape), "elements are taken along an axis that is not there")
+        _require(0 < len(self.places) <= MAX_PLACES, f"1 to {MAX_PLACES} places are taken along an axis")
+        _require(all(-1 <= place < shape[self.axis] for place in self.places), "a place beyond its axis is taken")
+        return (*shape[: self.axis], len(self.places), *shape[self.axis + 1 :])
+
+
+class Total(_Layer, frozen=True, forbid_unknown_fields=True):
+    """Sum over ``axes`` of the example, which go."""
+
+    axes: Shape
+
+    def output(self, inputs: Sequence[Shape]) -> Shape:
+        return Mean(0, self.axes, False).output(inputs)
+
+
+class WindowMeans(_Layer, frozen=True, forbid_unknown_fields=True):
+    """Along one ``axis``, for each window (start, stop, divisor), the sum from start to stop over divisor."""
+
+    axis: int
+    windows: tuple[tuple[int, int, int], ...]
+
+    def output(self, inputs: Sequence[Shape]) -> Shape:
+        (shape,) = inputs
+        _require(0 <= self.axis < len(shape), "windows lie along an axis that is not there")
+        _require(0 < len(self.windows) <= MAX_PLACES, f"1 to {MAX_PLACES} windows lie along an axis")
+        for start, stop, divisor in self.windows:
+            _require(0 <= start < stop <= shape[self.axis] and 0 < divisor <= MAX_PLACES, "a window has no size")
+        return (*shape[: self.axis], len(self.windows), *shape[self.axis + 1 :])
+
+
+class Largest(_Layer, frozen=True, forbid_unknown_fields=True):
+    """Largest element along one ``axis``, which goes."""
+
+    axis: int
+
+    def output(self, inputs: Sequence[Shape]) -> Shape:
+        (shape,) = inputs
+        _require(0 <= self.axis < len(shape) and len(shape) > 1, "a maximum is over an axis that is not there")
+        return (*shape[: self.axis], *shape[self.axis + 1 :])
+
+
+class Bend(_Layer, frozen=True, forbid_unknown_fields=True):
+    """A public piecewise linear function of every element: number ``curve`` of the plan's."""
+
+    curve: int
+
+
+class Multiply(_Layer, frozen=True, forbid_unknown_fields=True):
+    """Product of two values, element by element; an axis of length 1 meets one of any length.
+
+    ``limit``: a bound on the absolute result that Bob knows from what the factors are; 0 for none.
+    """
+
+    other: int
+    limit: float
+
+    @property
+    def sources(self) -> tuple[int, ...]:
+        return (self.source, self.other)
+
+    def output(self, inputs: Sequence[Shape]) -> Shape:
+        return _broadcast(inputs[0], inputs[1], "a product multiplies values of two shapes")
+
+
+class MatMul(_Layer, frozen=True, forbid_unknown_fields=True):
+    """Matrix products of two values: (…, i, k) times (…, k, j), the axes before the same.  ``limit`` as there."""
+
+    other: int
+    limit: float
+
+    @property
+    def sources(self) -> tuple[int, ...]:
+        return (self.source, self.other)
+
+    def output(self, inputs: Sequence[Shape]) -> Shape:
+        left, right = inputs
+        fits = len(left) == len(right) >= 2 and left[:-2] == right[:-2] and left[-1] == right[-2]
+        _require(fits, "a matrix product's factors do not fit")
+        return (*left[:-1], right[-1])
+
+
 Layer: TypeAlias = (
     Convolution | Linear | ChannelAffine | ReLU | Reshape | Mean | AveragePool | MaxPool | AdaptiveAveragePool
-    | Add | Concat
+    | Add | Concat | Constant | Scale | Times | Round | Strided | Take | Total | WindowMeans | Largest | Bend
+    | Multiply | MatMul
 )  # fmt: skip
 
 
-class ModelPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Curve(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A public piecewise linear function in whole numbers, and how far it is from the function it stands for.
+
+        constant + slope · x + sum over knots t <= x of (jump + bend · (x - t))
+
+    Knots are in units of 2^-``fraction``, slopes and bends of 2^-``slope_fraction``, constant and jumps of the product
+    of both.  ``error`` bounds the distance from the function ``name`` over all inputs that can occur.
+    """
+
+    name: str
+    fraction: int
+    slope_fraction: int
+    constant: int
+    slope: int
+    knots: tuple[tuple[int, int, int], ...]  # (t, bend, jump), t rising
+    error: float
+
+    @property
+    def steps(self) -> bool:
+        """Whether it is constant between its knots."""
+        return not self.slope and not any(bend for _, bend, _ in self.knots)
+
+    def check(self) -> None:
+        """Raise :class:`PlanError` for numbers that no honest curve has."""
+        named = self.name.isascii() and self.name.replace("_", "").isalpha() and len(self.name) <= MAX_NAME
+        _require(named, "a curve's name is no word")
+        _require(len(self.knots) <= MAX_KNOTS, f"a curve has more than {MAX_KNOTS} knots")
+        _require(0 <= self.fraction <= 40 and -40 <= self.slope_fraction <= 40, "a curve's units are out of range")
+        _require(self.fraction + self.slope_fraction >= 0, "a curve's units are out of range")
+        places = [knot for knot, _, _ in self.knots]
+        _require(all(a < b for a, b in itertools.pairwise(places)), "a curve's knots do not rise")
+        words = (self.constant, self.slope, *(each for knot in self.knots for each in knot))
+        _require(all(abs(word) < 1 << 60 for word in words), "a curve's numbers are out of range")
+        _require(math.isfinite(self.error) and self.error >= 0, "a curve's error is no number")
+
+
+class ModelPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """Input shape of one example, the largest absolute input value Alice may use, and the layers; the last one's
-    output is the logits, one per class."""
+    output is the logits, one per class.  ``final`` is what Alice does to scores when she has them; ``public`` whether
+    Bob tells everybody his weights."""
 
     input_shape: Shape
     input_limit: float
     layers: tuple[Layer, ...]
+    curves: tuple[Curve, ...] = ()
+    final: Final = "none"
+    public: bool = False
 
     @property
     def classes(self) -> int:
@@ -243,11 +461,16 @@ class ModelPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """Shape of every value, the input's first.  Raises :class:`PlanError` for a plan that does not hold."""
         _require(0 < len(self.layers) <= MAX_LAYERS, f"a plan has 1 to {MAX_LAYERS} layers")
         _require(math.isfinite(self.input_limit) and self.input_limit > 0, "the input limit is no positive number")
+        _require(len(self.curves) <= MAX_CURVES, f"a plan has at most {MAX_CURVES} curves")
+        for curve in self.curves:
+            curve.check()
         values = [_checked(self.input_shape)]
         parameters = 0
         for number, layer in enumerate(self.layers):
             try:
                 _require(all(0 <= source < len(values) for source in layer.sources), "it uses a value not yet there")
+                if isinstance(layer, Bend):
+                    _require(0 <= layer.curve < len(self.curves), "it uses a curve that is not there")
                 values.append(_checked(layer.output([values[source] for source in layer.sources])))
                 _require(layer.spread * math.prod(values[-1]) <= MAX_ELEMENTS, "its windows hold too many elements")
                 parameters += sum(math.prod(_checked(shape)) for shape in layer.parameters.values())
@@ -270,9 +493,14 @@ class ModelPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         _require(1 <= examples <= most, f"a query of this network holds 1 to {most} examples, not {examples}")
 
 
+def strides_of(shape: Shape) -> Shape:
+    """How far apart neighbours along each axis are among the elements in order."""
+    return tuple(math.prod(shape[axis + 1 :]) for axis in range(len(shape)))
+
+
 def _slide(lengths: Shape, kernel: Shape, stride: Shape, padding: Shape, dilation: Shape) -> Shape:
     axes = len(kernel)
-    _require(axes in (1, 2), "only windows over one or two axes are known")
+    _require(axes in (1, 2, 3), "only windows over one to three axes are known")
     _require(len(lengths) == len(stride) == len(padding) == len(dilation) == axes, "a sliding window has other axes")
     _require(min(*kernel, *stride, *dilation) > 0 and min(padding) >= 0, "a sliding window has no size")
     result = tuple(
@@ -281,6 +509,12 @@ def _slide(lengths: Shape, kernel: Shape, stride: Shape, padding: Shape, dilatio
     )
     _require(min(result) > 0, "a sliding window is longer than its input")
     return result
+
+
+def _broadcast(left: Shape, right: Shape, otherwise: str) -> Shape:
+    _require(len(left) == len(right), otherwise)
+    _require(all(a == b or 1 in (a, b) for a, b in zip(left, right, strict=True)), otherwise)
+    return tuple(max(a, b) for a, b in zip(left, right, strict=True))
 
 
 def _checked(shape: Shape) -> Shape:

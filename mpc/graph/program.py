@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -52,7 +53,7 @@ class Step:
 class Product(Step):
     """A layer with weights: its input is opened under a mask, the rest is local.  ``fraction`` is the weights'."""
 
-    layer: layers.Convolution | layers.Linear | layers.ChannelAffine
+    layer: layers.Convolution | layers.Linear | layers.ChannelAffine | layers.Scale
     number: int
     fraction: int
     divisor: int
@@ -70,6 +71,60 @@ class Compare(Step):
     def depth(self) -> int:
         """Bits that are compared: the sign of what is cut away would move the result by one unit at most."""
         return max(0, self.width - 1 - self.cut)
+
+    @property
+    def thresholds(self) -> tuple[int, ...]:
+        """What source >> cut is compared with; one comparison key serves all."""
+        return (0,)
+
+
+@dataclass(frozen=True)
+class Spline(Compare):
+    """out = constant + slope · y + sum over knots (t, bend, jump) with t <= y of jump + bend · (y - t), where
+    y = source >> cut.  ``width``: |word - t · 2^cut| < 2^(width - 1)."""
+
+    constant: int
+    slope: int
+    knots: tuple[tuple[int, int, int], ...]
+
+    @property
+    def thresholds(self) -> tuple[int, ...]:
+        return tuple(knot for knot, _, _ in self.knots)
+
+
+@dataclass(frozen=True)
+class SecretProduct(Step):
+    """Product of two registers of ``shapes``; of one with itself where both sources are the same."""
+
+    layer: layers.Multiply | layers.MatMul
+    shapes: tuple[Shape, Shape]
+
+    @property
+    def square(self) -> bool:
+        return self.sources[0] == self.sources[1]
+
+    @property
+    def opened(self) -> tuple[Shape, ...]:
+        """Shapes of what is opened."""
+        return self.shapes[:1] if self.square else self.shapes
+
+
+@dataclass(frozen=True)
+class Known(Step):
+    """A tensor of Bob's own, layer ``number`` of the plan, the same for every example."""
+
+    layer: layers.Constant
+    number: int
+
+
+@dataclass(frozen=True)
+class PublicProduct(Step):
+    """A layer whose weights everybody knows, or a tensor alone: each applies it to its share, nothing is opened."""
+
+    layer: layers.Convolution | layers.Linear | layers.ChannelAffine | layers.Scale | layers.Constant
+    number: int
+    fraction: int
+    divisor: int
 
 
 @dataclass(frozen=True)
@@ -137,6 +192,16 @@ class Program:
         return tuple(step for step in self.steps if isinstance(step, Product))
 
     @cached_property
+    def owned(self) -> tuple[Product | Known, ...]:
+        """The steps that hold secret tensors of Bob's."""
+        return tuple(step for step in self.steps if isinstance(step, Product | Known))
+
+    @cached_property
+    def known(self) -> tuple[PublicProduct, ...]:
+        """The steps whose tensors everybody knows."""
+        return tuple(step for step in self.steps if isinstance(step, PublicProduct))
+
+    @cached_property
     def masked(self) -> frozenset[int]:
         """The registers that hold the input's own elements, which everybody has under Alice's mask."""
         found = {0}
@@ -147,8 +212,9 @@ class Program:
 
     @property
     def weights(self) -> int:
-        """How many secret numbers the products have."""
-        return sum(math.prod(shape) for step in self.products for shape in step.layer.parameters.values())
+        """How many numbers Bob's tensors have."""
+        tensors = (shape for step in (*self.owned, *self.known) for shape in step.layer.parameters.values())
+        return sum(map(math.prod, tensors))
 
     @property
     def output_shape(self) -> Shape:
@@ -162,7 +228,7 @@ class Program:
     @cached_property
     def part(self) -> int:
         """How many examples are evaluated at once, so that memory stays bounded."""
-        sizes = [math.prod(self.plan.input_shape), *(math.prod(step.shape) for step in self.steps)]
+        sizes = [math.prod(self.plan.input_shape), *(_size(step) for step in self.steps)]
         return max(1, (1 << _ELEMENTS_BITS) // max(sizes))
 
     def parts(self, examples: int) -> tuple[int, ...]:
@@ -198,11 +264,11 @@ class _Compiler:
         self._static: set[int] = set()
         self._names: Counter[str] = Counter()
         self._values = [0]  # plan value -> register
+        self._cut: dict[tuple[int, int], int] = {}  # what was cut already, and by how many bits
 
     def run(self, reveal: Reveal) -> Program:
         for number, layer in enumerate(self._plan.layers):
-            sources = [self._values[source] for source in layer.sources]
-            self._values.append(self._layer(number, layer, sources))
+            self._values.append(self._layer(number, layer, [self._values[source] for source in layer.sources]))
         output, bits = self._values[-1], None
         if reveal == "class":
             output, bits = self._argmax(output)
@@ -216,9 +282,14 @@ class _Compiler:
     def _layer(self, number: int, layer: layers.Layer, sources: list[int]) -> int:
         value_bits = self._ranges[number + 1]
         shape = self._shapes[number + 1]
+        if isinstance(layer, layers.Constant):
+            name, out, after = self._name("constant"), len(self._formats), _format(FRACTION_BITS, 1, value_bits)
+            if self._plan.public:
+                return self._add(PublicProduct(name, (), out, shape, layer, number, FRACTION_BITS, 1), after)
+            return self._linear(Known(name, (), out, shape, layer, number), after)
         source = sources[0]
         match layer:
-            case layers.Convolution() | layers.Linear() | layers.ChannelAffine():
+            case layers.Convolution() | layers.Linear() | layers.ChannelAffine() | layers.Scale():
                 return self._product(number, layer, source, value_bits, shape)
             case layers.ReLU():
                 before = self._formats[source]
@@ -240,18 +311,43 @@ class _Compiler:
                 return self._mean(layer, source, shape, adaptive_divisor(layer, self._registers[source]), value_bits)
             case layers.Add() | layers.Concat():
                 return self._aligned(layer, sources, shape, value_bits)
+            case layers.Strided() | layers.Take():
+                return self._local(layer, sources, shape, self._formats[source])
+            case layers.Total():
+                return self._mean(layer, source, shape, 1, value_bits)
+            case layers.WindowMeans():
+                count = math.lcm(*(divisor for _, _, divisor in layer.windows))
+                return self._mean(layer, source, shape, count, value_bits)
+            case layers.Times():
+                return self._times(layer, source, shape, value_bits)
+            case layers.Round():
+                return self._rounded(source, layer.fraction)
+            case layers.Largest():
+                return self._largest(layer, source, shape)
+            case layers.Bend():
+                return self._bend(self._plan.curves[layer.curve], source, shape, value_bits)
+            case layers.Multiply() | layers.MatMul():
+                return self._secret_product(layer, sources[0], sources[1], shape, value_bits)
+        raise PlanError(f"{type(layer).__name__} has no private counterpart")
 
     def _product(
-        self, number: int, layer: layers.Convolution | layers.Linear | layers.ChannelAffine, source: int, bits: int,
-        shape: Shape,
+        self, number: int, layer: layers.Convolution | layers.Linear | layers.ChannelAffine | layers.Scale,
+        source: int, bits: int, shape: Shape,
     ) -> int:  # fmt: skip
-        kind = {layers.Convolution: "conv", layers.Linear: "linear", layers.ChannelAffine: "affine"}[type(layer)]
+        kind = _PRODUCTS[type(layer)]
         before = self._formats[source]
         weight = FRACTION_BITS + (before.divisor - 1).bit_length()
         early = self._truncate_early and before.fraction > FRACTION_BITS
         if early or _format(before.fraction + weight, 1, bits).bits >= MAX_WIDTH - 1:
-            source = self._truncate(source, before.fraction - FRACTION_BITS)
+            cut = before.fraction - FRACTION_BITS
+            source = self._truncate(source, cut if cut > 0 else _resolution(before) - FRACTION_BITS)
             before = self._formats[source]
+            weight = FRACTION_BITS + (before.divisor - 1).bit_length()
+        if self._plan.public:
+            own = PublicProduct(
+                self._name(kind), (source,), len(self._formats), shape, layer, number, weight, before.divisor
+            )
+            return self._add(own, _format(before.fraction + weight, 1, bits))
         step = Product(
             self._name(kind), (source,), len(self._formats), shape, layer, number, weight, before.divisor,
             self._registers[source],
@@ -261,16 +357,94 @@ class _Compiler:
         return out
 
     def _mean(self, layer: layers.Layer, source: int, shape: Shape, count: int, bits: int) -> int:
-        before = self._formats[source]
-        return self._local(layer, [source], shape, _format(before.fraction, before.divisor * count, bits))
+        sources, after = self._fitting([source], lambda form: _format(form.fraction, form.divisor * count, bits))
+        return self._local(layer, sources, shape, after)
 
     def _aligned(self, layer: layers.Layer, sources: list[int], shape: Shape, bits: int) -> int:
         """Bring the sources to one format by whole factors, then combine."""
+
+        def common(*formats: Format) -> Format:
+            fraction = max(each.fraction for each in formats)
+            return _format(fraction, math.lcm(*(each.divisor for each in formats)), bits)
+
+        sources, after = self._fitting(sources, common)
         formats = [self._formats[source] for source in sources]
-        fraction = max(each.fraction for each in formats)
-        divisor = math.lcm(*(each.divisor for each in formats))
-        factors = tuple((divisor // each.divisor) << (fraction - each.fraction) for each in formats)
-        return self._local(layer, sources, shape, _format(fraction, divisor, bits), factors)
+        factors = tuple((after.divisor // each.divisor) << (after.fraction - each.fraction) for each in formats)
+        return self._local(layer, sources, shape, after, factors)
+
+    def _fitting(self, sources: list[int], after: Callable[..., Format]) -> tuple[list[int], Format]:
+        """The sources, cut as far as what is made of them would not fit into a word, and the format of that."""
+        while True:
+            form = after(*(self._formats[source] for source in sources))
+            if form.bits <= MAX_WIDTH - 2:
+                return sources, form
+            widest = max(sources, key=lambda source: _resolution(self._formats[source]))
+            cut = self._rounded(widest, FRACTION_BITS)
+            if cut == widest:
+                return sources, form  # and it may fit by a bit or two, or be refused
+            sources = [cut if source == widest else source for source in sources]
+
+    def _times(self, layer: layers.Times, source: int, shape: Shape, bits: int) -> int:
+        sources, after = self._fitting([source], lambda form: _format(form.fraction + layer.shift, form.divisor, bits))
+        return self._local(layer, sources, shape, after)
+
+    def _secret_product(
+        self, layer: layers.Multiply | layers.MatMul, left: int, right: int, shape: Shape, bits: int
+    ) -> int:
+        sources, after = self._fitting(
+            [left, right], lambda one, two: _format(one.fraction + two.fraction, one.divisor * two.divisor, bits)
+        )
+        name = self._name("square" if left == right else "times" if isinstance(layer, layers.Multiply) else "matmul")
+        shapes = (self._registers[sources[0]], self._registers[sources[1]])
+        step = SecretProduct(name, (sources[0], sources[1]), len(self._formats), shape, layer, shapes)
+        return self._add(step, after)
+
+    def _bend(self, curve: layers.Curve, source: int, shape: Shape, bits: int) -> int:
+        """The gate of a curve: what ``source`` has beyond the curve's resolution is cut, unreachable knots go."""
+        if self._formats[source].bits > MAX_WIDTH - 2:
+            source = self._rounded(source, max(FRACTION_BITS, curve.fraction), needed=True)
+        before = self._formats[source]
+        spare = _resolution(before) - max(FRACTION_BITS, curve.fraction)
+        cut = max(0, min(spare, before.fraction, before.bits - 8))
+        fraction = before.fraction - cut
+        least, largest = -(1 << (before.bits - cut)) + 2, (1 << (before.bits - cut)) - 2
+        up = fraction - curve.fraction
+        after = _format(fraction + curve.slope_fraction, before.divisor, bits)
+        constant, scaled = _shifted(curve.constant * before.divisor, up), before.divisor
+        if curve.steps:
+            after = _format(curve.fraction + curve.slope_fraction, 1, bits)
+            constant, scaled, up = curve.constant, 1, 0
+        slope, knots = curve.slope, []
+        for place, bend, jump in curve.knots:
+            knot = _shifted(place * before.divisor, fraction - curve.fraction)
+            step = _shifted(jump * scaled, up)
+            if knot <= least:
+                slope, constant = slope + bend, constant + step - bend * knot
+            elif knot < largest:
+                knots.append((knot, bend, step))
+        name, out = self._name(curve.name), len(self._formats)
+        width = before.bits + 2
+        return self._add(Spline(name, (source,), out, shape, width, cut, constant, slope, tuple(knots)), after)
+
+    def _largest(self, layer: layers.Largest, source: int, shape: Shape) -> int:
+        if self._formats[source].bits > MAX_WIDTH - 3:
+            source = self._rounded(source, FRACTION_BITS, needed=True)
+        before = self._registers[source]
+        moved = (before[layer.axis], *before[: layer.axis], *before[layer.axis + 1 :])
+        strides = layers.strides_of(before)
+        view = layers.Strided(0, moved, (strides[layer.axis], *strides[: layer.axis], *strides[layer.axis + 1 :]), 0)
+        candidates = self._local(view, [source], moved, self._formats[source])
+        return self._tournament(self._name("max"), candidates, shape)
+
+    def _rounded(self, source: int, fraction: int, *, needed: bool = False) -> int:
+        """The register with about ``fraction`` fraction bits; a register is cut once, whoever needs it."""
+        before = self._formats[source]
+        cut = min(_resolution(before) - fraction, before.fraction)
+        if cut <= 0 and not needed:
+            return source
+        if (source, cut) not in self._cut:
+            self._cut[source, cut] = self._truncate(source, cut, fraction)
+        return self._cut[source, cut]
 
     def _local(
         self, layer: layers.Layer, sources: list[int], shape: Shape, after: Format, factors: tuple[int, ...] = ()
@@ -311,9 +485,9 @@ class _Compiler:
             raise PlanError(f"{name} would compare words of {width} bits, {MAX_WIDTH} are possible: lower input_limit")
         return self._add(Compare(name, (source,), len(self._formats), shape, width, cut), after)
 
-    def _truncate(self, source: int, cut: int) -> int:
+    def _truncate(self, source: int, cut: int, fraction: int = FRACTION_BITS) -> int:
         before = self._formats[source]
-        if not 0 < cut <= before.fraction - FRACTION_BITS or before.bits + 1 > MAX_WIDTH:
+        if not 0 < cut <= _resolution(before) - fraction or before.bits + 1 > MAX_WIDTH:
             raise PlanError("a value grows beyond 64-bit words: lower input_limit or scale the weights down")
         after = Format(before.fraction - cut, before.divisor, max(1, before.bits - cut) + 1)
         name = self._name("truncate")
@@ -339,6 +513,33 @@ class _Compiler:
     def _name(self, kind: str) -> str:
         self._names[kind] += 1
         return f"{kind}{self._names[kind]}"
+
+
+#: The steps with weights, and their names in messages.
+_PRODUCTS: dict[type, str] = {
+    layers.Convolution: "conv",
+    layers.Linear: "linear",
+    layers.ChannelAffine: "affine",
+    layers.Scale: "scale",
+}
+
+
+def _resolution(form: Format) -> int:
+    """Fraction bits and what the divisor is worth in them."""
+    return form.fraction + form.divisor.bit_length() - 1
+
+
+def _shifted(number: int, bits: int) -> int:
+    """``number`` · 2^bits, rounded to the nearest."""
+    return number << bits if bits >= 0 else (number + (1 << (-bits - 1))) >> -bits
+
+
+def _size(step: Step) -> int:
+    """Elements that a step holds at once, weighed by what it needs for each."""
+    if isinstance(step, SecretProduct):
+        return max(math.prod(shape) for shape in (step.shape, *step.shapes))
+    weight = 1 + len(step.thresholds) // 8 if isinstance(step, Compare) else 1
+    return weight * math.prod(step.shape)
 
 
 def adaptive_divisor(layer: layers.AdaptiveAveragePool, shape: Shape) -> int:

@@ -14,6 +14,7 @@ from typing import TypeAlias
 import torch
 
 from sotto.mpc.errors import ModelRefused, PlanError
+from sotto.mpc.graph import curves
 from sotto.mpc.graph import plan as layers
 from sotto.mpc.graph.fixed_point import FRACTION_BITS
 from sotto.mpc.graph.plain import layer_output
@@ -37,7 +38,8 @@ def value_ranges(plan: ModelPlan, weights: Weights) -> Ranges:
     with torch.no_grad():
         for number, layer in enumerate(plan.layers):
             own = {name: torch.tensor(tensor).double() for name, tensor in weights.get(number, {}).items()}
-            values.append(_interval(layer, own, [values[source] for source in layer.sources]))
+            curve = plan.curves[layer.curve] if isinstance(layer, layers.Bend) else None
+            values.append(interval(layer, own, [values[source] for source in layer.sources], curve))
             ranges.append(_bits(values[-1]))
             if ranges[-1] > _LARGEST:
                 raise ModelRefused(
@@ -55,20 +57,76 @@ def require_ranges(ranges: Ranges, plan: ModelPlan) -> None:
         raise PlanError("the range of the input is smaller than the input limit")
 
 
-def _interval(layer: layers.Layer, own: dict[str, torch.Tensor], inputs: list[Interval]) -> Interval:
+def interval(
+    layer: layers.Layer, own: dict[str, torch.Tensor], inputs: list[Interval], curve: layers.Curve | None = None
+) -> Interval:
     """Bounds of ``layer``'s output; a rounded weight or a cut value may be off by one unit."""
+    if isinstance(layer, layers.Constant):
+        value = layer_output(layer, own, [])
+        return value - _ULP, value + _ULP
     low, high = inputs[0]
-    if not isinstance(layer, layers.Convolution | layers.Linear | layers.ChannelAffine):
+    match layer:
+        case layers.Multiply():
+            return _limited(layer.limit, *_products(*inputs, square=layer.source == layer.other))
+        case layers.MatMul():
+            return _limited(layer.limit, *_matrix_products(*inputs))
+        case layers.Bend() if curve is not None:
+            return _bent(curve, low, high)
+        case layers.Times() if layer.factor < 0:
+            low, high = (layer_output(layer, own, [side]) for side in (high, low))
+            return low - 2 * _ULP, high + 2 * _ULP
+        case layers.Round():
+            unit = 2.0 ** (1 - layer.fraction) + 2 * _ULP
+            return low - unit, high + unit
+    if not isinstance(layer, layers.Convolution | layers.Linear | layers.ChannelAffine | layers.Scale):
         bounds = [layer_output(layer, own, list(side)) for side in zip(*inputs, strict=True)]
         return bounds[0] - 2 * _ULP, bounds[1] + 2 * _ULP
     centre, radius = (high + low) / 2, (high - low) / 2
-    multiplier, shift = ("scale", "shift") if isinstance(layer, layers.ChannelAffine) else ("weight", "bias")
+    multiplier, shift = ("scale", "shift") if "scale" in own else ("weight", "bias")
     still = {shift: torch.zeros_like(own[shift])} if shift in own else {}
     size = own[multiplier].abs() + _ULP
     middle = layer_output(layer, own, [centre])
     spread = layer_output(layer, {multiplier: size, **still}, [radius])
     rounding = layer_output(layer, {multiplier: torch.full_like(size, _ULP), **still}, [centre.abs()])
     return middle - spread - rounding - _ULP, middle + spread + rounding + _ULP
+
+
+def _products(left: Interval, right: Interval, *, square: bool) -> Interval:
+    """Of factors that may each be cut, and so off by a unit."""
+    a, b, c, d = left[0] - _ULP, left[1] + _ULP, right[0] - _ULP, right[1] + _ULP
+    corners = [a * c, a * d, b * c, b * d]
+    least, largest = corners[0], corners[0]
+    for corner in corners[1:]:
+        least, largest = least.minimum(corner), largest.maximum(corner)
+    if square:
+        least = torch.where((a < 0) & (b > 0), 0.0, (a * a).minimum(b * b))
+    return least - 2 * _ULP, largest + 2 * _ULP
+
+
+def _matrix_products(left: Interval, right: Interval) -> Interval:
+    middles = [(low + high) / 2 for low, high in (left, right)]
+    first, second = [(high - low) / 2 + _ULP for low, high in (left, right)]
+    middle = middles[0] @ middles[1]
+    radius = middles[0].abs() @ second + first @ (middles[1].abs() + second) + 2 * _ULP
+    return middle - radius, middle + radius
+
+
+def _limited(limit: float, low: torch.Tensor, high: torch.Tensor) -> Interval:
+    """Within ``limit`` too where one is known."""
+    return (low.clamp(-limit, limit), high.clamp(-limit, limit)) if limit else (low, high)
+
+
+def _bent(curve: layers.Curve, low: torch.Tensor, high: torch.Tensor) -> Interval:
+    """The input may be off by a unit, and so may the knots; none has more fraction bits than the curve."""
+    slopes = [curve.slope]
+    for _, bend, _ in curve.knots:
+        slopes.append(slopes[-1] + bend)
+    steepest = max(map(abs, slopes)) * 2.0**-curve.slope_fraction
+    unit = 2.0 ** -max(FRACTION_BITS, curve.fraction)
+    bent = sum(abs(bend) for _, bend, _ in curve.knots) * 2.0**-curve.slope_fraction
+    slack = unit * (2 + 2 * steepest + bent)
+    least, largest = curves.bounds(curve, low - 2 * unit, high + 2 * unit)
+    return least - slack, largest + slack
 
 
 def _bits(interval: Interval) -> int:

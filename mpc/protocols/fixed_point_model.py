@@ -16,13 +16,28 @@ import numpy.typing as npt
 from torch import nn
 
 from sotto.link import Answer
+from sotto.mpc.fss import spline
 from sotto.mpc.graph import linear_steps
-from sotto.mpc.graph.capture import trace
 from sotto.mpc.graph.fixed_point import DEFAULT_INPUT_LIMIT, checked_features, require_range
-from sotto.mpc.graph.plan import ModelPlan, Shape, Weights
-from sotto.mpc.graph.program import Compare, Product, Program, Step, Truncate, compile_program
+from sotto.mpc.graph.plan import Constant, ModelPlan, Shape, Weights
+from sotto.mpc.graph.program import (
+    Compare,
+    Known,
+    Product,
+    Program,
+    PublicProduct,
+    SecretProduct,
+    Spline,
+    Step,
+    Truncate,
+    compile_program,
+)
 from sotto.mpc.graph.ranges import value_ranges
+from sotto.mpc.lowering.capture import DEFAULT_ACTIVATION_ERROR, Output, trace
 from sotto.mpc.messages import Reveal
+from sotto.mpc.protocols import secret_product
+from sotto.mpc.protocols.scores import scores_of
+from sotto.mpc.protocols.semi_honest import weight_words
 from sotto.mpc.sharing import ring
 from sotto.mpc.sharing.ring import Words
 
@@ -33,12 +48,7 @@ class FixedPointModel:
     def __init__(self, plan: ModelPlan, weights: Weights, reveal: Reveal = "class") -> None:
         self._plan = plan
         self._program = compile_program(plan, value_ranges(plan, weights), reveal)
-        self._weights: dict[int, Words] = {}
-        self._biases: dict[int, Words | None] = {}
-        for step in self._program.products:
-            own, fraction = weights[step.number], self._program.formats[step.out].fraction
-            self._weights[step.out] = ring.weight_of(own, step.fraction, step.divisor)
-            self._biases[step.out] = ring.bias_of(step.layer, own, fraction, len(step.shape) + 1)
+        self._weights, self._biases = weight_words(self._program, weights)
 
     @classmethod
     def of(
@@ -48,10 +58,14 @@ class FixedPointModel:
         *,
         input_limit: float = DEFAULT_INPUT_LIMIT,
         reveal: Reveal = "class",
+        activation_error: float = DEFAULT_ACTIVATION_ERROR,
+        output: Output = None,
     ) -> FixedPointModel:
         """The model of ``module`` as :class:`sotto.mpc.Bob` reads it.  Raises :class:`sotto.mpc.ModelRefused` as he
         does."""
-        plan, weights = trace(module, input_shape, input_limit=input_limit)
+        plan, weights = trace(
+            module, input_shape, input_limit=input_limit, activation_error=activation_error, output=output
+        )
         require_range(plan, weights)
         return cls(plan, weights, reveal)
 
@@ -72,9 +86,10 @@ class FixedPointModel:
         words = ring.encode(values)
         step = self._program.part
         output = np.concatenate([self._run(words[start : start + step]) for start in range(0, len(words), step)])
-        after = self._program.formats[self._program.output]
+        if self._program.reveal == "values":
+            return Answer(np.full(len(output), -1), scores_of(self._program, output), warnings)
         if self._program.index_bits is None:
-            scores = ring.decode(output, after.fraction, after.divisor).astype(np.float32)
+            scores = scores_of(self._program, output)
             return Answer(scores.argmax(axis=1).astype(np.int64), scores, warnings)
         low = output[:, 0] & np.uint64((1 << self._program.index_bits) - 1)
         return Answer(self._program.classes - 1 - low.astype(np.int64), warnings=warnings)
@@ -83,14 +98,21 @@ class FixedPointModel:
         """All steps on words (n, *input_shape): the output register (n, *shape)."""
         values = {0: inputs}
         for step in self._program.steps:
-            values[step.out] = self._step(step, [values[source] for source in step.sources])
+            values[step.out] = self._step(step, [values[source] for source in step.sources], len(inputs))
         return values[self._program.output]
 
-    def _step(self, step: Step, sources: list[Words]) -> Words:
+    def _step(self, step: Step, sources: list[Words], examples: int) -> Words:
+        if isinstance(step, Known | PublicProduct) and isinstance(step.layer, Constant):
+            own: Words = np.broadcast_to(np.asarray(self._biases[step.out]), (examples, *step.shape))
+            return own
         first = sources[0]
-        if isinstance(step, Product):
+        if isinstance(step, Product | PublicProduct):
             out, bias = ring.product(step.layer, self._weights[step.out], first), self._biases[step.out]
             return out if bias is None else out + bias
+        if isinstance(step, SecretProduct):
+            return secret_product.product(step.layer, *sources)
+        if isinstance(step, Spline):
+            return spline.value(step, first.view(np.int64)).reshape(-1, *step.shape)
         if isinstance(step, Compare):
             return _cut(np.maximum(first.view(np.int64), 0), step.cut).reshape(-1, *step.shape)
         if isinstance(step, Truncate):

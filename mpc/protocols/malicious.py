@@ -8,7 +8,7 @@ of which all but the first term is done offline.  What crosses the link, each a 
 
     offline   both            coin.commitment   binds each to its half of the joint coins
     online    Alice -> Bob    input             x + lambda, the mask known to her alone
-              both            <product>.input, <gate>.masked, <gate>.sign, output.masked
+              both            <product>.input, <gate>.masked, <gate>.sign, <times>.masked, output.masked
     check     both            check.coins       the halves of the coins, and a digest of all bit tags
               both            check.commitment  to sigma_i of :mod:`sotto.mpc.protocols.opening_check`, then check.tags:
               sigma_i
@@ -25,7 +25,7 @@ import hmac
 import math
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from cryptography.exceptions import InvalidSignature
@@ -33,13 +33,25 @@ from cryptography.hazmat.primitives.poly1305 import Poly1305
 
 from sotto.link import FrameError, Link
 from sotto.mpc.errors import CheatingDetected
-from sotto.mpc.fss import comparison, dcf
+from sotto.mpc.fss import comparison, dcf, spline
 from sotto.mpc.graph import linear_steps
-from sotto.mpc.graph.plan import Linear
-from sotto.mpc.graph.program import WORD_BITS, Compare, Product, Program, Step, Truncate
-from sotto.mpc.protocols import authenticated_gates
+from sotto.mpc.graph.plan import Constant, Linear
+from sotto.mpc.graph.program import (
+    WORD_BITS,
+    Compare,
+    Known,
+    Product,
+    Program,
+    PublicProduct,
+    SecretProduct,
+    Spline,
+    Step,
+    Truncate,
+)
+from sotto.mpc.protocols import authenticated_gates, secret_product
 from sotto.mpc.protocols.malicious_preprocessing import TAG_BYTES, Bundle
 from sotto.mpc.protocols.opening_check import SIGMA_BYTES, Held, OpeningLog, passes
+from sotto.mpc.protocols.semi_honest import PublicTensors
 from sotto.mpc.sharing import authenticated, uint128
 from sotto.mpc.sharing.authenticated import Authenticated, Keys
 from sotto.mpc.sharing.commitment import NONCE_BYTES, commit, digest, opened
@@ -53,11 +65,13 @@ _ONE = np.uint64(1)
 
 @dataclass(frozen=True, repr=False)
 class Network:
-    """What a party holds of the weights for the whole session, by register: Delta_W, and shares of W and the bias."""
+    """What a party holds of the weights for the whole session, by register: Delta_W, and shares of W and the bias; of
+    public weights, which have neither masks nor shares, the tensors themselves."""
 
     opened: Mapping[int, Words]
     weights: Mapping[int, Authenticated]
     biases: Mapping[int, Authenticated]
+    public: PublicTensors = field(default_factory=dict)
 
 
 class MaliciousEvaluation:
@@ -96,6 +110,12 @@ class MaliciousEvaluation:
                 self._shares[step.out] = _shaped(self._compare(step), step)
             elif isinstance(step, Truncate):
                 self._shares[step.out] = _shaped(self._truncate(step), step)
+            elif isinstance(step, SecretProduct):
+                self._shares[step.out] = self._secret_product(step)
+            elif isinstance(step, Known):
+                self._shares[step.out] = self._known(step)
+            elif isinstance(step, PublicProduct):
+                self._shares[step.out] = self._public_product(step)
             elif step.out in self._program.masked:
                 self._public[step.out] = self._public[step.sources[0]].reshape(-1, *step.shape)
             else:
@@ -146,6 +166,30 @@ class MaliciousEvaluation:
             given = self._open(f"{step.name}.input", self._share(source) + self._bundle.products[step.out].mask)
         return authenticated.Product(step.layer, self._network.weights[step.out], given, self._offline[step.out])
 
+    def _secret_product(self, step: SecretProduct) -> Authenticated:
+        dealt = self._bundle.pairs[step.out]
+        held = [self._share(source) + mask for source, mask in zip(step.sources, dealt.masks, strict=True)]
+        opened = self._open_all(f"{step.name}.masked", held[: len(step.opened)])
+        factors = (opened[0], opened[-1])
+        return secret_product.combined_with_tags(step, self._keys, factors, dealt.masks, dealt.product)
+
+    def _public_product(self, step: PublicProduct) -> Authenticated:
+        """A public linear map of a share and its tag.
+
+        Were a party to use another map than the other, value and tag would no longer belong together.
+        """
+        multiplier, added = self._network.public[step.out]
+        shape = (self._bundle.examples, *step.shape)
+        constant = self._keys.constant(np.zeros((), np.uint64) if added is None else added, shape)
+        if isinstance(step.layer, Constant):
+            return constant
+        planes = self._share(step.sources[0]).planes
+        return Authenticated(uint128.public_product(step.layer, multiplier, planes)) + constant
+
+    def _known(self, step: Known) -> Authenticated:
+        planes = self._network.biases[step.out].planes[:, None]
+        return Authenticated(np.broadcast_to(planes, (len(planes), self._bundle.examples, *step.shape)))
+
     def _masked(self, step: Compare | Truncate) -> Words:
         """c = y + r (N,) of a gate, opened."""
         source, r = step.sources[0], self._bundle.gates[step.out].r
@@ -157,21 +201,26 @@ class MaliciousEvaluation:
 
     def _compare(self, step: Compare) -> Authenticated:
         gate, c = self._bundle.gates[step.out], self._masked(step)
+        if isinstance(step, Spline):
+            return spline.evaluated_with_tags(step, self._keys, c, self._signs(step, c), gate.words)
         return authenticated_gates.selected(step, self._keys, c, self._signs(step, c), gate.r, gate.words)
 
     def _truncate(self, step: Truncate) -> Authenticated:
         return authenticated_gates.truncated(step, self._keys, self._masked(step), self._bundle.gates[step.out].words)
 
     def _signs(self, step: Compare, c: Words) -> comparison.Bits:
-        """The opened bits v (N,); what proves them goes into the digest of bit tags."""
+        """The opened bits v, (N,) for each threshold; what proves them goes into the digest of bit tags."""
         gate = self._bundle.gates[step.out]
         if gate.e is None or gate.root is None or gate.corrections is None:
             raise TypeError("the bundle holds no key for this comparison")
-        points = comparison.compared(step, c)
-        key = self._bundle.key
-        tags = (
-            dcf.evaluate_tags(self._keys.party, points, step.depth, gate.root, gate.corrections, key, step.out) ^ gate.e
-        )
+        key, party = self._bundle.key, self._keys.party
+        each = [
+            dcf.evaluate_tags(
+                party, comparison.compared(step, c, threshold), step.depth, gate.root, gate.corrections, key, step.out
+            )
+            for threshold in step.thresholds
+        ]
+        tags = (each[0] if len(each) == 1 else np.concatenate([gate.e[:0], *each])) ^ gate.e
         own = (tags[:, 0] & _ONE).astype(np.uint8)
         bits = own ^ comparison.unpack(self._swap(f"{step.name}.sign", comparison.pack(own)), len(own))
         proof = tags ^ (-bits.astype(np.int64)).view(np.uint64)[:, None] & self._keys.delta
@@ -181,6 +230,14 @@ class MaliciousEvaluation:
     def _open(self, name: str, held: Held) -> Words:
         own = held.opening
         return self._log.add(held, self._words(self._swap(name, own.tobytes()), own.shape))
+
+    def _open_all(self, name: str, held: list[Authenticated]) -> list[Words]:
+        """Several values in one message, each an opening of its own in the log."""
+        own = [each.opening for each in held]
+        received = self._swap(name, b"".join(planes.tobytes() for planes in own))
+        parts = np.split(np.frombuffer(received, np.uint64), np.cumsum([planes.size for planes in own])[:-1])
+        shaped = [part.reshape(planes.shape) for part, planes in zip(parts, own, strict=True)]
+        return [self._log.add(each, theirs) for each, theirs in zip(held, shaped, strict=True)]
 
     def _masked_output(self) -> Authenticated:
         share, bits = self._share(self._program.output), self._program.index_bits

@@ -9,6 +9,7 @@ parties' streams, so that only its tag needs a correction; a *derived* value nee
     product       lambda of its input, unless that is the masked input itself;  lambda_W * lambda
     comparison    r; the words of :func:`sotto.mpc.fss.comparison.correlated`; e as bits with tags; two keys with tags
     truncation    r; its words
+    two secrets   both masks; their product
     output        lambda_a in clear to Alice, lambda_b in clear to Bob with a one-time authenticator for Alice
 """
 
@@ -24,9 +25,16 @@ from cryptography.hazmat.primitives.poly1305 import Poly1305
 
 from sotto.link import FrameError
 from sotto.mpc.fss import comparison, dcf
-from sotto.mpc.graph.plan import Shape
-from sotto.mpc.graph.program import Compare, Product, Program, Step, Truncate
-from sotto.mpc.protocols.semi_honest_preprocessing import KEY_BYTES, SEED_BYTES, Reader, Stream, weight_shape
+from sotto.mpc.graph.program import Compare, Product, Program, SecretProduct, Step, Truncate
+from sotto.mpc.protocols import secret_product
+from sotto.mpc.protocols.semi_honest_preprocessing import (
+    KEY_BYTES,
+    SEED_BYTES,
+    Reader,
+    Stream,
+    bias_shape,
+    weight_shape,
+)
 from sotto.mpc.sharing import ring, uint128
 from sotto.mpc.sharing.authenticated import Authenticated, Keys
 from sotto.mpc.sharing.ring import WORD_BYTES, Words
@@ -123,7 +131,7 @@ class WeightShares:
 
 def session_bytes(program: Program, party: int) -> int:
     """Size of what a party is sent once per session."""
-    words = sum(math.prod(weight_shape(step)) + math.prod(bias_shape(step)) for step in program.products)
+    words = sum(math.prod(weight_shape(step)) + math.prod(bias_shape(step)) for step in program.owned)
     return SEED_BYTES + 3 * WORD_BYTES + (words * 3 * WORD_BYTES if party else 0)
 
 
@@ -131,7 +139,7 @@ def deal_session(program: Program, secret: SessionSecret) -> tuple[tuple[bytes, 
     """What Alice and Bob are sent, and the masks of the weights by register."""
     deal = Deal(secret.alpha, secret.seeds, "weights")
     masks, clear = {}, []
-    for step in program.products:
+    for step in program.owned:
         masks[step.out] = deal.random(*weight_shape(step))
         clear += [masks[step.out], deal.random(*bias_shape(step))]
     heads = [
@@ -151,13 +159,13 @@ def read_session(program: Program, party: int, data: bytes | bytearray) -> tuple
     keys = Keys(party, alpha, reader.take(2))
     hand = Hand(party, bytes(body[:SEED_BYTES]), "weights", reader)
     weights, biases = {}, {}
-    for step in program.products:
+    for step in program.owned:
         weights[step.out] = hand.random(*weight_shape(step))
         biases[step.out] = hand.random(*bias_shape(step))
     if not party:
         return keys, WeightShares(weights, biases, None)
     clear: tuple[dict[int, Words], dict[int, Words]] = ({}, {})
-    for step in program.products:
+    for step in program.owned:
         clear[0][step.out], clear[1][step.out] = reader.take(*weight_shape(step)), reader.take(*bias_shape(step))
     return keys, WeightShares(weights, biases, clear)
 
@@ -172,13 +180,21 @@ class ProductShare:
 
 @dataclass(frozen=True, repr=False)
 class GateShare:
-    """``r`` (N,), ``words`` (rows, N) and, to compare, ``e`` (N, 2) with tags and the key of tags."""
+    """``r`` (N,), ``words`` (rows, N) and, to compare with K thresholds, ``e`` (K · N, 2) with tags and the key."""
 
     r: Authenticated
     words: Authenticated
     e: Words | None = None
     root: Words | None = None
     corrections: Words | None = None
+
+
+@dataclass(frozen=True, repr=False)
+class SecretProductShare:
+    """Of a product of two secrets: the factors' ``masks`` (n, *shape) and the masks' ``product`` (n, *out)."""
+
+    masks: tuple[Authenticated, Authenticated]
+    product: Authenticated
 
 
 @dataclass(frozen=True, repr=False)
@@ -202,6 +218,7 @@ class Bundle:
     input_clear: Words | None
     products: Mapping[int, ProductShare]
     gates: Mapping[int, GateShare]
+    pairs: Mapping[int, SecretProductShare]
     output: OutputShare
 
 
@@ -214,11 +231,13 @@ def bundle_bytes(program: Program, examples: int, party: int) -> int:
         if isinstance(step, Product):
             fresh = step.sources[0] not in program.masked
             corrections += 4 * count + (2 * examples * math.prod(step.input_shape) if fresh else 0)
+        elif isinstance(step, SecretProduct):
+            corrections += 4 * count + 2 * examples * sum(math.prod(shape) for shape in step.opened)
         elif isinstance(step, Compare | Truncate):
             corrections += 2 * count + 4 * comparison.rows(step) * count
         if isinstance(step, Compare):
             public += dcf.tag_planes(step.depth) * count * 2
-            corrections += 2 * count
+            corrections += 2 * count * len(step.thresholds)
     if party:
         private = (corrections + 2 * inputs + 4 * outputs + outputs) * WORD_BYTES + TAG_BYTES
     else:
@@ -243,13 +262,17 @@ def make_bundle(
             fresh = step.sources[0] not in program.masked
             mask = deal.random(examples, *step.input_shape) if fresh else given.reshape(examples, *step.input_shape)
             deal.derived(ring.product(step.layer, masks[step.out], mask))
+        elif isinstance(step, SecretProduct):
+            pair = [deal.random(examples, *shape) for shape in step.opened]
+            deal.derived(secret_product.product(step.layer, pair[0], pair[-1]))
         elif isinstance(step, Truncate):
             deal.derived(comparison.correlated(step, deal.random(count)))
         elif isinstance(step, Compare):
-            r, e = deal.random(count), own.bits(count)
+            lanes = count * len(step.thresholds)
+            r, e = deal.random(count), own.bits(lanes)
             deal.derived(comparison.correlated(step, r, e))
             tags = e.astype(np.uint64)[:, None] * secret.delta
-            deal.for_bob.append(tags ^ deal.alice.words(count, 2))
+            deal.for_bob.append(tags ^ deal.alice.words(lanes, 2))
             roots = np.stack([deal.alice.words(count, 2), deal.bob.words(count, 2)])
             public.append(
                 dcf.generate_tags(comparison.compared(step, r), step.depth, roots, key, step.out, secret.delta)
@@ -280,23 +303,27 @@ def read_bundle(program: Program, examples: int, party: int, data: bytes | bytea
     input_clear = None if party else reader.take(*shape)
     hand = Hand(party, seed, f"bundle {number}", reader)
     given = hand.random(*shape)
-    products, gates = {}, {}
+    products, gates, pairs = {}, {}, {}
     for step in program.steps:
         count = _count(step, examples)
         if isinstance(step, Product):
             products[step.out] = _product_share(program, step, examples, hand, given)
+        elif isinstance(step, SecretProduct):
+            masks = [hand.random(examples, *shape) for shape in step.opened]
+            pairs[step.out] = SecretProductShare((masks[0], masks[-1]), hand.derived(examples, *step.shape))
         elif isinstance(step, Truncate):
             r = hand.random(count)
             gates[step.out] = GateShare(r, hand.derived(comparison.rows(step), count))
         elif isinstance(step, Compare):
             r, words = hand.random(count), hand.derived(comparison.rows(step), count)
-            e = reader.take(count, 2) if party else hand.stream.words(count, 2)
+            lanes = count * len(step.thresholds)
+            e = reader.take(lanes, 2) if party else hand.stream.words(lanes, 2)
             gates[step.out] = GateShare(r, words, e, hand.stream.words(count, 2), keys[step.out])
     out = (examples, *program.output_shape)
     output_masks = hand.random(*out), hand.random(*out)
     authenticator = b"" if party else hand.stream.words(_MAC_KEY_BYTES // WORD_BYTES).tobytes()
     output = OutputShare(output_masks, reader.take(*out), authenticator, tag)
-    return Bundle(number, examples, key, given, input_clear, products, gates, output)
+    return Bundle(number, examples, key, given, input_clear, products, gates, pairs, output)
 
 
 def _product_share(program: Program, step: Product, examples: int, hand: Hand, given: Authenticated) -> ProductShare:
@@ -312,8 +339,3 @@ def _joined(arrays: list[Words]) -> bytes:
 
 def _count(step: Step, examples: int) -> int:
     return examples * math.prod(step.shape)
-
-
-def bias_shape(step: Product) -> Shape:
-    parameters = step.layer.parameters
-    return parameters.get("bias", parameters.get("shift", ()))

@@ -16,7 +16,6 @@ from sotto.mpc.protocols.dealing import Dealing
 from sotto.mpc.protocols.malicious import MaliciousEvaluation, Network
 from sotto.mpc.protocols.malicious_preprocessing import (
     SessionSecret,
-    bias_shape,
     bundle_bytes,
     deal_session,
     make_bundle,
@@ -26,7 +25,7 @@ from sotto.mpc.protocols.malicious_preprocessing import (
 )
 from sotto.mpc.protocols.masked_session import Evaluation, MaskedSession
 from sotto.mpc.protocols.semi_honest import weight_words
-from sotto.mpc.protocols.semi_honest_preprocessing import weight_shape
+from sotto.mpc.protocols.semi_honest_preprocessing import bias_shape, weight_shape
 from sotto.mpc.sharing.authenticated import opened_minus
 from sotto.mpc.sharing.ring import Words
 
@@ -42,18 +41,19 @@ class MaliciousSession(MaskedSession):
         self._keys, shares = read_session(program, self._rank, data)
         if weights is None or shares.clear is None:
             opened = self._receive_weights(
-                [shape for step in program.products for shape in (weight_shape(step), bias_shape(step))]
+                [shape for step in program.owned for shape in (weight_shape(step), bias_shape(step))]
             )
         else:
             opened = _masked(program, weights, shares.clear)
             self._send_weights(opened)
-        registers = [step.out for step in program.products]
+        registers = [step.out for step in program.owned]
         multipliers = dict(zip(registers, opened[::2], strict=True))
         biases = dict(zip(registers, opened[1::2], strict=True))
         self._network = Network(
             multipliers,
             {out: opened_minus(self._keys, multipliers[out], shares.weights[out]) for out in registers},
             {out: opened_minus(self._keys, biases[out], shares.biases[out]) for out in registers},
+            self._public_tensors(weights),
         )
 
     def _bundle_bytes(self, examples: int, rank: int) -> int:
@@ -85,7 +85,7 @@ def _masked(program: Program, weights: Weights, clear: tuple[dict[int, Words], d
     """Delta_W and Delta_bias of every product in turn."""
     multipliers, biases = weight_words(program, weights)
     opened = []
-    for step in program.products:
+    for step in program.owned:
         bias, shape = biases[step.out], bias_shape(step)
         plain = np.zeros(shape, np.uint64) if bias is None else bias.reshape(shape)
         opened += [multipliers[step.out] + clear[0][step.out], plain + clear[1][step.out]]

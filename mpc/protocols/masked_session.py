@@ -29,10 +29,14 @@ import numpy.typing as npt
 from sotto.link import Answer, FrameError, Link, decode, encode, transaction
 from sotto.mpc.errors import InputRefused, PlanError, ProtocolError, reason
 from sotto.mpc.fss import dcf
+from sotto.mpc.graph.error_bound import error_bound
 from sotto.mpc.graph.plan import ModelPlan, Shape, Weights
 from sotto.mpc.graph.program import WORD_BITS, Program, compile_program
 from sotto.mpc.graph.ranges import Ranges, value_ranges
 from sotto.mpc.messages import RANGES_BYTES, TERMS_BYTES, VERSION, Join, Mode, Query, RangesMessage, Reveal, Terms
+from sotto.mpc.protocols.scores import scores_of
+from sotto.mpc.protocols.semi_honest import per_channel, weight_words
+from sotto.mpc.protocols.semi_honest_preprocessing import bias_shape, weight_shape
 from sotto.mpc.sharing import ring
 from sotto.mpc.sharing.ring import WORD_BYTES, Words
 
@@ -99,10 +103,14 @@ class MaskedSession(ABC):
     def _agree(self, plan: ModelPlan, weights: Weights | None, reveal: Reveal) -> tuple[Program, Terms]:
         """The program, and what it is made of."""
         if weights is None:
-            ranges = decode(self.peer.receive("mpc.ranges", limit=RANGES_BYTES), RangesMessage).bits
+            told = decode(self.peer.receive("mpc.ranges", limit=RANGES_BYTES), RangesMessage)
         else:
-            ranges = value_ranges(plan, weights)
-            self.peer.send("mpc.ranges", encode(RangesMessage(ranges)))
+            told = RangesMessage(value_ranges(plan, weights), _error_bits(plan, weights, reveal))
+            self.peer.send("mpc.ranges", encode(told))
+        ranges = told.bits
+        if told.error is not None and not -64 <= told.error <= 64:
+            raise PlanError("the bound of the error is no possible one: both sides need the same release")
+        self.error_bound = None if told.error is None else 2.0**told.error
         program = self._compile(plan, ranges, reveal)
         if program.weights > _MOST_WEIGHTS:
             raise PlanError(f"the network has {program.weights} weights, a session holds {_MOST_WEIGHTS}")
@@ -123,14 +131,32 @@ class MaskedSession(ABC):
         """Alice: have the dealer make a bundle for one part of a query."""
         self._dealer.send("dealer.request", encode(Query(examples)))
 
-    def _send_weights(self, opened: Iterable[Words]) -> None:
-        """Bob: open his masked tensors to Alice, in the order of :meth:`_receive_weights`."""
-        self.peer.send("mpc.weights", b"".join(words.tobytes() for words in opened))
+    def _public_tensors(self, weights: Weights | None) -> dict[int, tuple[Words, Words | None]]:
+        """Multiplier and addend of every step whose tensors are public, which Bob tells Alice."""
+        steps = self._program.known
+        if not steps:
+            return {}
+        shapes = [shape for step in steps for shape in (weight_shape(step), bias_shape(step))]
+        if weights is None:
+            told = self._receive_weights(shapes, "mpc.public")
+        else:
+            multipliers, biases = weight_words(self._program, weights)
+            told = []
+            for step, shape in zip(steps, shapes[1::2], strict=True):
+                added = biases[step.out]
+                told += [multipliers[step.out], np.zeros(shape, np.uint64) if added is None else added.reshape(shape)]
+            self._send_weights(told, "mpc.public")
+        pairs = zip(steps, told[::2], told[1::2], strict=True)
+        return {step.out: (multiplier, per_channel(step, added)) for step, multiplier, added in pairs}
 
-    def _receive_weights(self, shapes: Sequence[Shape]) -> list[Words]:
+    def _send_weights(self, opened: Iterable[Words], name: str = "mpc.weights") -> None:
+        """Bob: open his masked tensors to Alice, in the order of :meth:`_receive_weights`."""
+        self.peer.send(name, b"".join(words.tobytes() for words in opened))
+
+    def _receive_weights(self, shapes: Sequence[Shape], name: str = "mpc.weights") -> list[Words]:
         """Alice: Bob's masked tensors of these shapes.  Raises :class:`FrameError` for another size."""
         counts = [math.prod(shape) for shape in shapes]
-        payload = self.peer.receive("mpc.weights", limit=WORD_BYTES * sum(counts))
+        payload = self.peer.receive(name, limit=WORD_BYTES * sum(counts))
         if len(payload) != WORD_BYTES * sum(counts):
             raise FrameError("bob sent other weights than his plan has")
         parts = np.split(np.frombuffer(payload, np.uint64), np.cumsum(counts)[:-1])
@@ -213,9 +239,10 @@ class MaskedSession(ABC):
     def read(self, opened: Words) -> Answer:
         """The answer that the opened output register stands for."""
         program = self._program
-        after = program.formats[program.output]
+        if program.reveal == "values":
+            return Answer(np.full(len(opened), -1), scores_of(program, opened))
         if program.index_bits is None:
-            scores = ring.decode(opened, after.fraction, after.divisor).astype(np.float32)
+            scores = scores_of(program, opened)
             return Answer(scores.argmax(axis=1).astype(np.int64), scores)
         index = program.classes - 1 - (opened[:, 0] >> np.uint64(WORD_BITS - program.index_bits)).astype(np.int64)
         return Answer(index).warned(*program.plan.no_class(index))
@@ -224,3 +251,9 @@ class MaskedSession(ABC):
         """Forget what was prepared; harmless when closed already.  Links stay open."""
         self._stock.clear()
         self._waiting = 0
+
+
+def _error_bits(plan: ModelPlan, weights: Weights, reveal: Reveal) -> int | None:
+    """The power of two above the proven error, told where values are revealed."""
+    bound = error_bound(plan, weights) if reveal == "values" else None
+    return None if bound is None or bound > 2.0**64 else max(-64, math.frexp(bound)[1])

@@ -12,6 +12,7 @@ What crosses the link during a query, every word uniform and used once:
     Alice -> Bob    <product>.input      x_0 + lambda
     Bob -> Alice    <gate>.masked        c = y + r              (both ways, a share each, where y is not static)
     both            <gate>.sign          shares of one bit per comparison
+    both            <times>.masked       x + lambda_x and y + lambda_y of a product of two secrets, a share each
     Bob -> Alice    output               his share of the answer, the index's bits only
 """
 
@@ -19,15 +20,28 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
+from typing import TypeAlias
 
 import numpy as np
 
 from sotto.link import FrameError, Link
-from sotto.mpc.fss import comparison, dcf
+from sotto.mpc.fss import comparison, dcf, spline
 from sotto.mpc.fss.comparison import Bits
 from sotto.mpc.graph import linear_steps
-from sotto.mpc.graph.plan import Weights
-from sotto.mpc.graph.program import WORD_BITS, Compare, Product, Program, Step, Truncate
+from sotto.mpc.graph.plan import Constant, Linear, Weights
+from sotto.mpc.graph.program import (
+    WORD_BITS,
+    Compare,
+    Known,
+    Product,
+    Program,
+    PublicProduct,
+    SecretProduct,
+    Spline,
+    Step,
+    Truncate,
+)
+from sotto.mpc.protocols import secret_product
 from sotto.mpc.protocols.semi_honest_preprocessing import Bundle
 from sotto.mpc.sharing import ring
 from sotto.mpc.sharing.ring import WORD_BYTES, Words
@@ -35,13 +49,18 @@ from sotto.mpc.sharing.ring import WORD_BYTES, Words
 _NUMBER_BYTES = 8
 
 
+#: Multiplier and addend by the register of a step whose tensors everybody knows.
+PublicTensors: TypeAlias = Mapping[int, tuple[Words, Words | None]]
+
+
 class Evaluation(ABC):
     """One party's side of one query: made offline from a bundle, run once."""
 
     party: int
 
-    def __init__(self, program: Program, bundle: Bundle, link: Link) -> None:
+    def __init__(self, program: Program, bundle: Bundle, link: Link, tensors: PublicTensors) -> None:
         self._program = program
+        self._tensors = tensors
         self._bundle = bundle
         self._link = link
         self._shares: dict[int, Words] = {}
@@ -62,6 +81,12 @@ class Evaluation(ABC):
                 shares[step.out] = self._compare(step).reshape(-1, *step.shape)
             elif isinstance(step, Truncate):
                 shares[step.out] = self._truncate(step).reshape(-1, *step.shape)
+            elif isinstance(step, SecretProduct):
+                shares[step.out] = self._secret_product(step)
+            elif isinstance(step, PublicProduct):
+                shares[step.out] = self._public_product(step)
+            elif isinstance(step, Known):
+                shares[step.out] = self._known(step)
             elif step.out not in shares:
                 shares[step.out] = self._local(step)
         output = shares[self._program.output]
@@ -71,24 +96,49 @@ class Evaluation(ABC):
     def _local(self, step: Step) -> Words:
         return linear_steps.apply(step, [self._shares[source] for source in step.sources])
 
+    def _secret_product(self, step: SecretProduct) -> Words:
+        share = self._bundle.pairs[step.out]
+        own = [self._shares[source] + mask for source, mask in zip(step.sources, share.masks, strict=True)]
+        own = own[: len(step.opened)]
+        received = self._exchange(f"{step.name}.masked", b"".join(words.tobytes() for words in own))
+        theirs = np.split(np.frombuffer(received, np.uint64), np.cumsum([words.size for words in own])[:-1])
+        opened = [words + other.reshape(words.shape) for words, other in zip(own, theirs, strict=True)]
+        factors = (opened[0], opened[-1])
+        return secret_product.combined(step, self.party, factors, share.masks, share.product)
+
+    def _public_product(self, step: PublicProduct) -> Words:
+        """The layer applied to the own share; what it adds is added by Bob."""
+        multiplier, added = self._tensors[step.out]
+        shape = (self._bundle.examples, *step.shape)
+        if isinstance(step.layer, Constant):
+            share = np.zeros(shape, np.uint64)
+        else:
+            share = ring.product(step.layer, multiplier, self._shares[step.sources[0]])
+        return share if added is None or self.party == 0 else share + added
+
     def _compare(self, step: Compare) -> Words:
         share = self._bundle.gates[step.out]
         opened = self._open(step)
+        if isinstance(step, Spline):
+            return spline.evaluated(step, self.party, opened, self._signs(step, opened), share.words)
         return comparison.selected(step, self.party, opened, self._signs(step, opened), share.r, share.words)
 
     def _truncate(self, step: Truncate) -> Words:
         return comparison.truncated(step, self.party, self._open(step), self._bundle.gates[step.out].words)
 
     def _signs(self, step: Compare, opened: Words) -> Bits:
-        """The opened bits v (N,) of a comparison at the opened words."""
+        """The opened bits v of a comparison at the opened words, (N,) for each threshold in turn."""
         share = self._bundle.gates[step.out]
         if share.e is None or share.root is None or share.corrections is None:
             raise TypeError("the bundle holds no key for this comparison")
-        points = comparison.compared(step, opened)
-        own = dcf.evaluate_bits(
-            self.party, points, step.depth, share.root, share.corrections, self._bundle.key, step.out
-        )
-        bits = own ^ share.e
+        own = [
+            dcf.evaluate_bits(
+                self.party, comparison.compared(step, opened, threshold), step.depth, share.root, share.corrections,
+                self._bundle.key, step.out,
+            )
+            for threshold in step.thresholds
+        ]  # fmt: skip
+        bits = (own[0] if len(own) == 1 else np.concatenate([share.e[:0], *own])) ^ share.e
         return bits ^ comparison.unpack(self._exchange(f"{step.name}.sign", comparison.pack(bits)), len(bits))
 
     def _exchange(self, name: str, payload: bytes) -> bytearray:
@@ -108,6 +158,10 @@ class Evaluation(ABC):
         """Open the input of ``step`` to Bob; its output's share."""
 
     @abstractmethod
+    def _known(self, step: Known) -> Words:
+        """The share (n, *shape) of a tensor of Bob's."""
+
+    @abstractmethod
     def _open(self, step: Compare | Truncate) -> Words:
         """c = y + r (N,) of a gate."""
 
@@ -117,8 +171,15 @@ class AliceEvaluation(Evaluation):
 
     party = 0
 
-    def __init__(self, program: Program, bundle: Bundle, link: Link, opened_weights: Mapping[int, Words]) -> None:
-        super().__init__(program, bundle, link)
+    def __init__(
+        self,
+        program: Program,
+        bundle: Bundle,
+        link: Link,
+        opened_weights: Mapping[int, Words],
+        tensors: PublicTensors | None = None,
+    ) -> None:
+        super().__init__(program, bundle, link, tensors or {})
         masked = []
         for step in program.steps:
             if isinstance(step, Product):
@@ -126,6 +187,8 @@ class AliceEvaluation(Evaluation):
                 if share.mask is None:
                     raise TypeError("Alice's bundle holds no masks: is it Bob's?")
                 self._shares[step.out] = share.output - ring.product(step.layer, opened_weights[step.out], share.mask)
+            elif isinstance(step, Known):
+                self._shares[step.out] = self._known(step)
             elif isinstance(step, Compare | Truncate):
                 if step.sources[0] in program.static:
                     masked.append(self._shares[step.sources[0]].ravel() + bundle.gates[step.out].r)
@@ -141,6 +204,9 @@ class AliceEvaluation(Evaluation):
         own = self._run(inputs)
         theirs = self._receive("output", own.size)
         return own + theirs.reshape(own.shape)
+
+    def _known(self, step: Known) -> Words:
+        return np.zeros((self._bundle.examples, *step.shape), np.uint64)
 
     def _product(self, step: Product, share: Words) -> None:
         mask = self._bundle.products[step.out].mask
@@ -167,9 +233,12 @@ class BobEvaluation(Evaluation):
         weights: Mapping[int, Words],
         biases: Mapping[int, Words | None],
     ) -> None:
-        super().__init__(program, bundle, link)
+        super().__init__(
+            program, bundle, link, {step.out: (weights[step.out], biases[step.out]) for step in program.known}
+        )
         self._weights = weights
         self._added: dict[int, Words] = {}  # what is added to a product, or to a gate's input, known offline
+        self._biases = biases
         for step in program.products:
             bias, share = biases[step.out], bundle.products[step.out].output
             self._added[step.out] = share if bias is None else share + bias
@@ -198,6 +267,12 @@ class BobEvaluation(Evaluation):
         constant = linear_steps.constant(step)
         return share if constant is None else share + constant
 
+    def _known(self, step: Known) -> Words:
+        words = self._biases[step.out]
+        if words is None:
+            raise TypeError("a tensor of Bob's own is missing")
+        return np.ascontiguousarray(np.broadcast_to(words, (self._bundle.examples, *step.shape)))
+
     def _product(self, step: Product, share: Words) -> None:
         opened = share + self._receive(f"{step.name}.input", share.size).reshape(share.shape)
         self._shares[step.out] = ring.product(step.layer, self._weights[step.out], opened) + self._added[step.out]
@@ -213,15 +288,28 @@ class BobEvaluation(Evaluation):
 
 
 def weight_words(program: Program, weights: Weights) -> tuple[dict[int, Words], dict[int, Words | None]]:
-    """Bob's weights and biases as words, by the register of their product."""
+    """Bob's weights and biases as words, by the register of their product; a tensor that stands alone is a bias."""
     multipliers: dict[int, Words] = {}
     biases: dict[int, Words | None] = {}
-    for step in program.products:
+    for step in (*program.owned, *program.known):
         own = weights[step.number]
         fraction = program.formats[step.out].fraction
+        if isinstance(step.layer, Constant):
+            multipliers[step.out] = np.empty(0, np.uint64)
+            biases[step.out] = ring.encode(own["value"], fraction)[None]
+            continue
         multipliers[step.out] = ring.weight_of(own, step.fraction, step.divisor)
         biases[step.out] = ring.bias_of(step.layer, own, fraction, len(step.shape) + 1)
     return multipliers, biases
+
+
+def per_channel(step: PublicProduct, added: Words) -> Words:
+    """What a step adds, from the shape of its tensor to one that broadcasts over (n, *out)."""
+    if isinstance(step.layer, Constant):
+        return added[None]
+    if added.ndim == 0 or isinstance(step.layer, Linear):
+        return added
+    return added.reshape(1, -1, *(1,) * (len(step.shape) - 1))
 
 
 def _gates(program: Program) -> Iterable[Compare | Truncate]:

@@ -6,8 +6,9 @@ the same correction words, and the corrections that make his words fit to hers. 
 alone, so a bundle of any other size is refused.
 
     product       lambda (Alice), lambda_W * lambda = s_0 + s_1          lambda_W: Bob's, once per session
-    comparison    r = r_0 + r_1; shares of the words of :func:`sotto.mpc.fss.comparison.correlated`; the bit e; two keys
-    truncation    r = r_0 + r_1; shares of its words
+    comparison    r = r_0 + r_1; shares of the words of :func:`sotto.mpc.fss.comparison.correlated`; the bits e; two
+    keys truncation    r = r_0 + r_1; shares of its words
+    two secrets   both masks as sums of both streams; shares of their product
 """
 
 from __future__ import annotations
@@ -23,8 +24,9 @@ from sotto.link import FrameError
 from sotto.link.secret_stream import SecretStream
 from sotto.mpc.fss import comparison, dcf
 from sotto.mpc.fss.comparison import Bits
-from sotto.mpc.graph.plan import Shape
-from sotto.mpc.graph.program import Compare, Product, Program, Step, Truncate
+from sotto.mpc.graph.plan import Constant, Shape
+from sotto.mpc.graph.program import Compare, Known, Product, Program, PublicProduct, SecretProduct, Step, Truncate
+from sotto.mpc.protocols import secret_product
 from sotto.mpc.sharing import ring
 from sotto.mpc.sharing.ring import WORD_BYTES, Words
 
@@ -65,6 +67,14 @@ class GateShare:
 
 
 @dataclass(frozen=True, repr=False)
+class SecretProductShare:
+    """Of a product of two secrets: the factors' ``masks`` (n, *shape) and the masks' ``product`` (n, *out)."""
+
+    masks: tuple[Words, Words]
+    product: Words
+
+
+@dataclass(frozen=True, repr=False)
 class Bundle:
     """One party's part: shares by the register that a step writes.  ``key``: the public key of the comparisons' AES."""
 
@@ -73,6 +83,7 @@ class Bundle:
     key: bytes
     products: Mapping[int, ProductShare]
     gates: Mapping[int, GateShare]
+    pairs: Mapping[int, SecretProductShare]
 
 
 def weight_masks(program: Program, seed: bytes) -> dict[int, Words]:
@@ -86,7 +97,7 @@ def bundle_bytes(program: Program, examples: int, party: int) -> int:
     public, private = KEY_BYTES, 0
     for step in program.steps:
         count = _count(step, examples)
-        if isinstance(step, Product):
+        if isinstance(step, Product | SecretProduct):
             private += count * WORD_BYTES
         elif isinstance(step, Compare | Truncate):
             private += comparison.rows(step) * count * WORD_BYTES
@@ -107,6 +118,10 @@ def make_bundle(program: Program, examples: int, number: int, masks: Mapping[int
         if isinstance(step, Product):
             mask = alice.words(examples, *step.input_shape)
             private.append(ring.product(step.layer, masks[step.out], mask) - alice.words(examples, *step.shape))
+        elif isinstance(step, SecretProduct):
+            pair = [alice.words(examples, *shape) + bob.words(examples, *shape) for shape in step.opened]
+            masked = secret_product.product(step.layer, pair[0], pair[-1])
+            private.append(masked - alice.words(examples, *step.shape))
         elif isinstance(step, Truncate):
             r = alice.words(count) + bob.words(count)
             private.append(comparison.correlated(step, r) - alice.words(comparison.rows(step), count))
@@ -124,9 +139,10 @@ def make_bundle(program: Program, examples: int, number: int, masks: Mapping[int
 
 def _compare_secret(step: Compare, count: int, alice: Stream, bob: Stream) -> tuple[Words, Words, Bits, Words]:
     """r, Alice's words, e and both roots, drawn as the parties draw them."""
-    r0, e0, root0 = alice.words(count), alice.bits(count), alice.words(count, 2)
+    lanes = count * len(step.thresholds)
+    r0, e0, root0 = alice.words(count), alice.bits(lanes), alice.words(count, 2)
     words = alice.words(comparison.rows(step), count)
-    r1, e1, root1 = bob.words(count), bob.bits(count), bob.words(count, 2)
+    r1, e1, root1 = bob.words(count), bob.bits(lanes), bob.words(count, 2)
     return r0 + r1, words, e0 ^ e1, np.stack([root0, root1])
 
 
@@ -143,20 +159,25 @@ def read_bundle(program: Program, examples: int, party: int, data: bytes | bytea
     private = public  # what is left is Bob's alone
     products: dict[int, ProductShare] = {}
     gates: dict[int, GateShare] = {}
+    pairs: dict[int, SecretProductShare] = {}
     for step in program.steps:
         count = _count(step, examples)
         if isinstance(step, Product):
             mask = None if party else own.words(examples, *step.input_shape)
             output = (private.take if party else own.words)(examples, *step.shape)
             products[step.out] = ProductShare(output, mask)
+        elif isinstance(step, SecretProduct):
+            masks = [own.words(examples, *shape) for shape in step.opened]
+            masked = (private.take if party else own.words)(examples, *step.shape)
+            pairs[step.out] = SecretProductShare((masks[0], masks[-1]), masked)
         elif isinstance(step, Truncate):
             r = own.words(count)
             gates[step.out] = GateShare(r, (private.take if party else own.words)(comparison.rows(step), count))
         elif isinstance(step, Compare):
-            r, e, root = own.words(count), own.bits(count), own.words(count, 2)
+            r, e, root = own.words(count), own.bits(count * len(step.thresholds)), own.words(count, 2)
             words = (private.take if party else own.words)(comparison.rows(step), count)
             gates[step.out] = GateShare(r, words, e, root, keys[step.out])
-    return Bundle(number, examples, key, products, gates)
+    return Bundle(number, examples, key, products, gates, pairs)
 
 
 class Reader:
@@ -174,6 +195,15 @@ def _count(step: Step, examples: int) -> int:
     return examples * math.prod(step.shape)
 
 
-def weight_shape(step: Product) -> Shape:
+def weight_shape(step: Product | Known | PublicProduct) -> Shape:
+    """Shape of a step's multiplier; a tensor that stands alone multiplies nothing."""
+    if isinstance(step.layer, Constant):
+        return (0,)
     parameters = step.layer.parameters
     return parameters["weight"] if "weight" in parameters else parameters["scale"]
+
+
+def bias_shape(step: Product | Known | PublicProduct) -> Shape:
+    """Shape of what a step adds; a tensor that stands alone is added to nothing."""
+    parameters = step.layer.parameters
+    return parameters.get("value", parameters.get("bias", parameters.get("shift", ())))

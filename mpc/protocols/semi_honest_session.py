@@ -30,6 +30,7 @@ class SemiHonestSession(MaskedSession):
     mode: Mode = "semi-honest"
 
     def _set_up(self, weights: Weights | None) -> None:
+        self._tensors = self._public_tensors(weights)
         if weights is None:
             registers = [step.out for step in self._program.products]
             shapes = [weight_shape(step) for step in self._program.products]
@@ -49,7 +50,7 @@ class SemiHonestSession(MaskedSession):
         data = self._dealer.receive("dealer.bundle", limit=self._bundle_bytes(examples, self._rank))
         bundle = read_bundle(self._program, examples, self._rank, data)
         if self._rank == ALICE:
-            return AliceEvaluation(self._program, bundle, self.peer, self._opened)
+            return AliceEvaluation(self._program, bundle, self.peer, self._opened, self._tensors)
         return BobEvaluation(self._program, bundle, self.peer, self._weights, self._biases)
 
 

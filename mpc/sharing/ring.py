@@ -44,6 +44,8 @@ def product(layer: layers.Layer, weight: Words, x: Words) -> Words:
             return turned.transpose(0, 2, 1).reshape(*x.shape[:-1], len(weight))
         case layers.ChannelAffine():
             return x * weight.reshape(1, -1, *(1,) * (x.ndim - 2))
+        case layers.Scale():
+            return x * weight
         case _:
             raise TypeError(f"{type(layer).__name__} is no product")
 

@@ -62,6 +62,8 @@ def product(layer: layers.Layer, weight: Planes, x: Words) -> Planes:
         case layers.ChannelAffine():
             shape = (len(weight), 1, -1, *(1,) * (x.ndim - 2))
             return scale(np.broadcast_to(weight.reshape(shape), (len(weight), *x.shape)), x)
+        case layers.Scale():
+            return scale(np.broadcast_to(weight[:, None], (len(weight), *x.shape)), x)
         case _:
             raise TypeError(f"{type(layer).__name__} is no product")
 
@@ -81,6 +83,8 @@ def public_product(layer: layers.Layer, weight: Words, x: Planes) -> Planes:
             return _public_left(weight, rows).transpose(0, 1, 3, 2).reshape(*x.shape[:-1], len(weight))
         case layers.ChannelAffine():
             return scale(x, np.broadcast_to(weight.reshape(1, -1, *(1,) * (x.ndim - 3)), x.shape[1:]))
+        case layers.Scale():
+            return scale(x, np.broadcast_to(weight, x.shape[1:]))
         case _:
             raise TypeError(f"{type(layer).__name__} is no product")
 
@@ -104,6 +108,11 @@ def weight_sums(layer: layers.Layer, coefficients: Words, x: Words) -> Planes:
         case layers.ChannelAffine():
             by_channel = [np.ascontiguousarray(np.moveaxis(words, 1, 0)) for words in (coefficients, x)]
             return _outer(*(words.reshape(layer.channels, 1, -1) for words in by_channel))[:, :, 0, 0]
+        case layers.Scale():
+            sums = scale(of_words(coefficients), x)
+            for axis, length in enumerate((1, *layer.shape)):
+                sums = total(sums, axis + 1) if length == 1 and sums.shape[axis + 1] > 1 else sums
+            return sums[:, 0]
         case _:
             raise TypeError(f"{type(layer).__name__} is no product")
 

@@ -64,6 +64,7 @@ class _Convolution:
             case layers.ChannelAffine() as layer:
                 places = math.prod(step.input_shape[1:])
                 return cls(layer.channels, layer.channels, layer.channels, one, one, one, none, (1, places))
+        raise PlanError(f"{step.name}: mode 'two-party' has no packing for it")
 
     @cached_property
     def span(self) -> tuple[int, int]:

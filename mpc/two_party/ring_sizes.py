@@ -11,14 +11,32 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from sotto.mpc.errors import PlanError
+from sotto.mpc.graph import plan as layers
 from sotto.mpc.graph.plan import ModelPlan
-from sotto.mpc.graph.program import Compare, Program, Ranked, Truncate, compile_program
+from sotto.mpc.graph.program import (
+    Compare,
+    Known,
+    Local,
+    Product,
+    Program,
+    PublicProduct,
+    Ranked,
+    SecretProduct,
+    Spline,
+    Truncate,
+    compile_program,
+)
 from sotto.mpc.graph.ranges import Ranges
 from sotto.mpc.messages import Reveal
 from sotto.mpc.two_party.bfv import DEGREE, MAX_PLAIN_BITS
 from sotto.mpc.two_party.coefficient_packing import Packing
 
 LEAF_BITS = 4
+_MOST_AXES = 2  # of a convolution
+_LOCAL = (
+    layers.Reshape, layers.Mean, layers.AveragePool, layers.AdaptiveAveragePool, layers.Add, layers.Concat,
+    layers.Take, layers.Strided, layers.Total, layers.WindowMeans,
+)  # fmt: skip  # sums and rearrangements, which hold modulo any power of two
 _MOST_CIPHERTEXTS = 1 << 12  # of a product in one message: half a gigabyte
 
 
@@ -108,6 +126,7 @@ def two_party_program(plan: ModelPlan, ranges: Ranges, reveal: Reveal) -> tuple[
     Raises :class:`PlanError` where a value would not fit into a word, or a part of a query into memory.
     """
     program = compile_program(plan, ranges, reveal)
+    _require_steps(program)
     try:
         sizes = RingSizes.of(program)
     except PlanError:
@@ -120,6 +139,25 @@ def two_party_program(plan: ModelPlan, ranges: Ranges, reveal: Reveal) -> tuple[
         if max(packing.inputs, packing.results) > _MOST_CIPHERTEXTS:
             raise PlanError(f"{step.name} takes more than {_MOST_CIPHERTEXTS} ciphertexts: the layer is too large")
     return program, sizes
+
+
+def _require_steps(program: Program) -> None:
+    """Raise :class:`PlanError` for a step that this mode has no protocol for."""
+    for step in program.steps:
+        match step:
+            case Spline() | SecretProduct() | Known() | PublicProduct():
+                known = False
+            case Product():
+                layer = step.layer
+                known = isinstance(layer, layers.Linear | layers.ChannelAffine) or (
+                    isinstance(layer, layers.Convolution) and len(layer.kernel) <= _MOST_AXES
+                )
+            case Local():
+                known = isinstance(step.layer, _LOCAL)
+            case _:
+                known = True
+        if not known:
+            raise PlanError(f"{step.name}: mode 'two-party' has no protocol for it; choose semi-honest or malicious")
 
 
 def _gates(program: Program) -> list[Compare | Truncate]:

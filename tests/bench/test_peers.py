@@ -25,8 +25,8 @@ from sotto.he import PolynomialNetwork
 from sotto.he.experiment import cells as cryptonet_cells
 from sotto.link import LOOPBACK, SHAPES
 from sotto.models.networks.mlp import MLP, Affine
-from sotto.mpc.graph.capture import trace
 from sotto.mpc.graph.fixed_point import DEFAULT_INPUT_LIMIT
+from sotto.mpc.lowering.capture import trace
 
 REQUEST = job.Request(
     network="", input_shape=[1, 40], classes=8, examples=2, singles=2, warm_up=1, batch=2, timeout=60.0

@@ -12,9 +12,10 @@ import numpy as np
 
 from sotto import mpc
 from sotto.link import pair
-from sotto.mpc.graph.capture import trace
 from sotto.mpc.graph.program import compile_program
 from sotto.mpc.graph.ranges import value_ranges
+from sotto.mpc.lowering.capture import trace
+from sotto.mpc.protocols.malicious import MaliciousEvaluation, Network
 from sotto.mpc.protocols.malicious_preprocessing import (
     SessionSecret,
     bundle_bytes,
@@ -24,7 +25,8 @@ from sotto.mpc.protocols.malicious_preprocessing import (
     read_session,
     session_bytes,
 )
-from sotto.mpc.sharing.authenticated import Authenticated
+from sotto.mpc.protocols.malicious_session import _masked
+from sotto.mpc.sharing.authenticated import Authenticated, opened_minus
 
 MODE = "malicious"
 MODULUS = 1 << 128
@@ -96,6 +98,34 @@ class Dealt:
         return sent, tuple(read_bundle(self.program, examples, party, data) for party, data in enumerate(sent))
 
 
+def execute(program, words, weights):
+    """The opened output register (n, *shape) for Alice's words (n, *input_shape), between both parties' evaluations."""
+    dealt = Dealt(program, len(words))
+    opened = _masked(program, weights, dealt.weights[1].clear)
+    registers = [step.out for step in program.owned]
+    own = dict(zip(registers, opened[::2], strict=True)), dict(zip(registers, opened[1::2], strict=True))
+    networks = [
+        Network(
+            own[0],
+            {out: opened_minus(keys, own[0][out], shares.weights[out]) for out in registers},
+            {out: opened_minus(keys, own[1][out], shares.biases[out]) for out in registers},
+        )
+        for keys, shares in zip(dealt.keys, dealt.weights, strict=True)
+    ]
+    for_alice, for_bob = pair(timeout=60)
+
+    def bob():
+        with for_bob:
+            MaliciousEvaluation(program, dealt.bundles[1], for_bob, dealt.keys[1], networks[1]).run(None)
+
+    thread = threading.Thread(target=bob, daemon=True)
+    thread.start()
+    with for_alice:
+        result = MaliciousEvaluation(program, dealt.bundles[0], for_alice, dealt.keys[0], networks[0]).run(words)
+    thread.join(20)
+    return result
+
+
 class Altered:
     """A link whose owner's messages pass ``alter(name, payload)``, bytes to bytes or None to send nothing."""
 
@@ -121,7 +151,9 @@ class Altered:
 class Trio:
     """Bob and the dealer in threads, Alice for the test to use; ``alter`` by party changes what it sends its peer."""
 
-    def __init__(self, module, shape, *, limit=8.0, reveal="class", timeout=20.0, alter=None, altered=Altered):
+    def __init__(
+        self, module, shape, *, limit=8.0, reveal="class", timeout=20.0, alter=None, altered=Altered, **of_bob
+    ):
         self.ends = {}
         for one, other in (("alice", "dealer"), ("bob", "dealer"), ("alice", "bob")):
             left, right = pair(timeout=timeout)
@@ -133,7 +165,13 @@ class Trio:
         self.link = altered(self.link, alter["alice"]) if "alice" in alter else self.link
         for_bob = altered(for_bob, alter["bob"]) if "bob" in alter else for_bob
         self.bob = mpc.Bob(
-            module, self.ends["bob", "dealer"], input_shape=shape, mode=MODE, input_limit=limit, reveal="logits"
+            module,
+            self.ends["bob", "dealer"],
+            input_shape=shape,
+            mode=MODE,
+            input_limit=limit,
+            reveal="logits",
+            **of_bob,
         )
         dealer = mpc.Dealer(mode=MODE)
         self.threads = [

@@ -12,13 +12,15 @@ import torch
 
 from sotto import mpc
 from sotto.link import pair
+from sotto.mpc.fss import spline
 from sotto.mpc.graph import linear_steps
 from sotto.mpc.graph import plan as layers
-from sotto.mpc.graph.capture import trace
 from sotto.mpc.graph.fixed_point import FRACTION_BITS
 from sotto.mpc.graph.plain import layer_output
-from sotto.mpc.graph.program import Compare, Product, Truncate, compile_program
+from sotto.mpc.graph.program import Compare, Known, Product, SecretProduct, Spline, Truncate, compile_program
 from sotto.mpc.graph.ranges import value_ranges
+from sotto.mpc.lowering.capture import trace
+from sotto.mpc.protocols import secret_product
 from sotto.mpc.protocols.semi_honest import AliceEvaluation, BobEvaluation, weight_words
 from sotto.mpc.protocols.semi_honest_preprocessing import bundle_bytes, make_bundle, read_bundle, weight_masks
 from sotto.mpc.sharing import ring
@@ -30,7 +32,7 @@ MODE = "semi-honest"
 class Trio:
     """Bob and the dealer in threads, Alice for the test to use.  The links by the name of their owner and his peer."""
 
-    def __init__(self, module, shape, *, limit=8.0, reveal="class", timeout=20.0):
+    def __init__(self, module, shape, *, limit=8.0, reveal="class", timeout=20.0, bob_reveals="logits", **of_bob):
         self.links = {}
         for one, other in (("alice", "dealer"), ("bob", "dealer"), ("alice", "bob")):
             left, right = pair(timeout=timeout)
@@ -38,7 +40,13 @@ class Trio:
             self.links[one, other], self.links[other, one] = left, right
         self.endings = {}
         bob = mpc.Bob(
-            module, self.links["bob", "dealer"], input_shape=shape, mode=MODE, input_limit=limit, reveal="logits"
+            module,
+            self.links["bob", "dealer"],
+            input_shape=shape,
+            mode=MODE,
+            input_limit=limit,
+            reveal=bob_reveals,
+            **of_bob,
         )
         dealer = mpc.Dealer(mode=MODE)
         self._threads = [
@@ -126,7 +134,13 @@ def in_clear(program, words, weights):
     registers = {0: words}
     for step in program.steps:
         sources = [registers[source] for source in step.sources]
-        if isinstance(step, Product):
+        if isinstance(step, Known):
+            registers[step.out] = np.broadcast_to(biases[step.out], (len(words), *step.shape))
+        elif isinstance(step, SecretProduct):
+            registers[step.out] = secret_product.product(step.layer, *sources)
+        elif isinstance(step, Spline):
+            registers[step.out] = spline.value(step, sources[0].view(np.int64))
+        elif isinstance(step, Product):
             out = ring.product(step.layer, multipliers[step.out], sources[0])
             bias = biases[step.out]
             registers[step.out] = out if bias is None else out + bias

@@ -4,8 +4,8 @@ import torch
 from torch import Tensor, nn
 
 from sotto.models.networks.emotion_cnn import Depinto, Frames
-from sotto.mpc.graph.capture import trace
 from sotto.mpc.graph.ranges import value_ranges
+from sotto.mpc.lowering.capture import trace
 from sotto.mpc.messages import Terms
 
 

@@ -14,8 +14,8 @@ from torch import nn
 from sotto import mpc
 from sotto.link import LinkError
 from sotto.mpc.agreement import digest_of
-from sotto.mpc.graph.capture import trace
 from sotto.mpc.graph.ranges import value_ranges
+from sotto.mpc.lowering.capture import trace
 
 
 def network(classes=3, hidden=4, scale=1.0):

@@ -12,8 +12,8 @@ import torch
 from sotto import mpc
 from sotto.link import LinkClosed, LinkError, PeerError, connect, decode, encode, listen, pair
 from sotto.mpc.crypten.session import CryptenSession
-from sotto.mpc.graph.capture import trace
 from sotto.mpc.graph.plan import ModelPlan
+from sotto.mpc.lowering.capture import trace
 from sotto.mpc.messages import PLAN_BYTES, VERSION, Hello
 
 NAMES = ("depinto", "frames", "mixed", "pooled")

@@ -10,7 +10,7 @@ from torch import nn
 
 from sotto.mpc.errors import InputRefused, ModelRefused
 from sotto.mpc.graph import fixed_point
-from sotto.mpc.graph.capture import trace
+from sotto.mpc.lowering.capture import trace
 
 
 def bounds_of(module, shape, limit):

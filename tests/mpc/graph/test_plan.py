@@ -11,6 +11,7 @@ from sotto.link import FrameError, decode, encode
 from sotto.mpc.errors import PlanError
 from sotto.mpc.graph.plan import (
     MAX_ELEMENTS,
+    MAX_LAYERS,
     AdaptiveAveragePool,
     Add,
     AveragePool,
@@ -111,7 +112,7 @@ def test_a_plan_survives_the_wire_and_knows_every_shape():
         plan(Concat(0, (0,), 2), Reshape(1, (24,))),
         plan(Mean(0, (0,), False), Reshape(1, (6,)), Concat(0, (1,), 1)),
         plan(Mean(0, (1,), True), Add(0, 1), Reshape(2, (12,))),
-        plan(*[ReLU(0)] * 600, Reshape(0, (12,))),
+        plan(*[ReLU(0)] * MAX_LAYERS, Reshape(0, (12,))),
     ],
 )
 def test_a_plan_that_does_not_hold_is_refused(bad):

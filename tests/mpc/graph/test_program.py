@@ -11,10 +11,10 @@ from torch import nn
 from sotto import mpc
 from sotto.link import decode, encode
 from sotto.mpc.errors import PlanError
-from sotto.mpc.graph.capture import trace
 from sotto.mpc.graph.plan import ModelPlan, Reshape
 from sotto.mpc.graph.program import MAX_WIDTH, Compare, Program, Truncate, adaptive_windows, compile_program
 from sotto.mpc.graph.ranges import value_ranges
+from sotto.mpc.lowering.capture import trace
 from sotto.mpc.sharing import ring
 
 NAMES = tuple(networks.NETWORKS)
@@ -173,12 +173,17 @@ class _Sine(nn.Module):
         return torch.sin(x)
 
 
+class _Sorted(nn.Module):
+    def forward(self, x):
+        return torch.sort(x, dim=1).values
+
+
 @pytest.mark.parametrize(
     ("module", "named"),
     [
-        (nn.Sequential(nn.Linear(4, 4), nn.Sigmoid(), nn.Linear(4, 2)), "Sigmoid"),
+        (nn.Sequential(nn.Linear(4, 4), _Sorted(), nn.Linear(4, 2)), "sort"),
         (nn.Sequential(nn.Linear(4, 4), _Sine(), nn.Linear(4, 2)), "sin"),
-        (nn.Sequential(nn.Linear(4, 4), nn.LayerNorm(4)), "LayerNorm"),
+        (nn.Sequential(nn.Unflatten(1, (4, 1)), nn.LocalResponseNorm(2), nn.Flatten()), "LocalResponseNorm"),
     ],
 )
 def test_what_has_no_gate_is_refused_by_name_before_a_link_is_used(module, named):

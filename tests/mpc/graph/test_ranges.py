@@ -8,13 +8,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
+from word_ranges import require_words_inside
 
 from sotto import mpc
 from sotto.link import decode, encode, pair
-from sotto.mpc.graph.capture import trace
 from sotto.mpc.graph.plan import MAX_LAYERS
-from sotto.mpc.graph.program import Compare, Truncate, compile_program
 from sotto.mpc.graph.ranges import value_ranges
+from sotto.mpc.lowering.capture import trace
 from sotto.mpc.messages import RANGES_BYTES, RangesMessage
 from sotto.mpc.sharing import ring
 
@@ -53,41 +53,6 @@ def drawn_networks(draw):
                 if draw(st.booleans()):
                     part.bias.zero_()
     return module, draw(st.sampled_from([2.0**-14, 0.999, 1.0, 2.0, 8.0, 100.0]))
-
-
-def corners(shape, limit, seed, n=24):
-    """Random inputs within the limit, most of them at its edges."""
-    rng = np.random.default_rng(seed)
-    x = rng.uniform(-limit, limit, (n, *shape))
-    edge = np.where(rng.integers(0, 2, x.shape) == 1, limit, -limit)
-    x = np.where(rng.random((n,) + (1,) * len(shape)) < 0.7, edge, x)
-    x[0], x[1], x[2] = limit, -limit, 0
-    return x.astype(np.float32)
-
-
-def require_words_inside(module, shape, limit, seed, reveal):
-    """Run the fixed-point model and hold every register, and every gate's operand, against what was declared."""
-    plan, weights = trace(module, shape, input_limit=limit)
-    ranges = value_ranges(plan, weights)
-    try:
-        program = compile_program(plan, ranges, reveal)
-    except mpc.PlanError:
-        return False
-    x = corners(shape, limit, seed)
-    registers = parties.in_clear(program, ring.encode(x), weights)
-    for number, after in enumerate(program.formats):
-        words = registers[number].view(np.int64)
-        assert int(words.max()) < 1 << after.bits, (number, after)
-        assert int(words.min()) > -(1 << after.bits), (number, after)
-    for step in program.steps:
-        if isinstance(step, Compare):
-            words = registers[step.sources[0]].view(np.int64)
-            # The gate may round up, and then too must the value fit (see mpc.comparison).
-            assert int(words.max()) <= (1 << (step.width - 1)) - ((1 << step.cut) if step.cut else 1)
-            assert int(words.min()) >= -(1 << (step.width - 1))
-        elif isinstance(step, Truncate):
-            assert int(np.abs(registers[step.sources[0]].view(np.int64)).max()) < 1 << 61
-    return True
 
 
 @settings(max_examples=120, deadline=None)

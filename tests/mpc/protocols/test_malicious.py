@@ -17,7 +17,7 @@ from torch import nn
 from sotto import mpc
 from sotto.link import LinkError, connect
 from sotto.mpc.graph import plain
-from sotto.mpc.graph.capture import trace
+from sotto.mpc.lowering.capture import trace
 
 HERE = Path(__file__).parent.parent
 

@@ -12,7 +12,7 @@ import torch
 
 from sotto import mpc
 from sotto.link import LinkError, LinkTimeout, encode, pair
-from sotto.mpc.graph.capture import trace
+from sotto.mpc.lowering.capture import trace
 from sotto.mpc.messages import VERSION, Hello, Query, RangesMessage
 from sotto.mpc.protocols import semi_honest, semi_honest_session
 from sotto.mpc.protocols.semi_honest_session import SemiHonestDealing

@@ -8,8 +8,8 @@ import torch.nn.functional as F
 from torch import nn
 
 from sotto.mpc.errors import ModelRefused
-from sotto.mpc.graph.capture import trace
 from sotto.mpc.graph.plain import evaluate
+from sotto.mpc.lowering.capture import trace
 
 
 class Functional(nn.Module):
@@ -110,40 +110,38 @@ class TwoInputs(nn.Module):
         return x + y
 
 
+class Attribute(nn.Module):
+    """Several faults in modules of its own, and one in its own code."""
+
+    def __init__(self):
+        super().__init__()
+        self.encoder = nn.Sequential(nn.Linear(4, 4), Calls(lambda self, x: x.sort(dim=1)[0]))
+        self.head = Calls(lambda self, x: torch.sin(x).cumsum(1))
+
+    def forward(self, x):
+        return self.head(self.encoder(x)) + x.argmax(dim=1, keepdim=True)
+
+
 REFUSED = {
-    "LSTM": (nn.Sequential(nn.LSTM(4, 4)), (3, 4)),
-    "GELU": (nn.Sequential(nn.Linear(4, 4), nn.GELU()), (4,)),
-    "Softmax": (nn.Sequential(nn.Linear(4, 4), nn.Softmax(dim=1)), (4,)),
-    "ConvTranspose1d": (nn.Sequential(nn.ConvTranspose1d(1, 1, 2), nn.Flatten()), (1, 4)),
-    "LayerNorm": (nn.Sequential(nn.LayerNorm(4)), (4,)),
-    "padding mode 'reflect'": (nn.Sequential(nn.Conv1d(1, 1, 3, padding=1, padding_mode="reflect")), (1, 4)),
-    "even length": (nn.Sequential(nn.Conv1d(1, 1, 4, padding="same"), nn.Flatten()), (1, 4)),
-    "ceil_mode": (nn.Sequential(nn.AvgPool1d(2, ceil_mode=True), nn.Flatten()), (1, 5)),
-    "pooling with padding": (nn.Sequential(nn.MaxPool1d(3, padding=1), nn.Flatten()), (1, 6)),
-    "does not count as zeros": (
-        nn.Sequential(nn.AvgPool1d(3, padding=1, count_include_pad=False), nn.Flatten()), (1, 6),
-    ),
-    "dilated pooling": (nn.Sequential(nn.MaxPool1d(2, dilation=2), nn.Flatten()), (1, 6)),
-    "different lengths": (nn.Sequential(nn.AdaptiveMaxPool1d(4), nn.Flatten()), (1, 6)),
+    "sort": (Calls(lambda self, x: x.sort(dim=1)[0]), (4,)),
+    "embedding": (Calls(lambda self, x: F.embedding(x.long(), self.scale[:, None])), (4,)),
     "no running statistics": (nn.Sequential(nn.BatchNorm1d(4, track_running_stats=False)), (4,)),
-    "sigmoid": (Calls(lambda self, x: torch.sigmoid(x)), (4,)),
-    "tanh": (Calls(lambda self, x: x.tanh()), (4,)),
-    "mul": (Calls(lambda self, x: x * 2), (4,)),
-    "scale": (Calls(lambda self, x: x * self.scale), (4,)),
-    "other than the output of a layer": (Calls(lambda self, x: x + 1.0), (4,)),
-    "computed size": (Calls(lambda self, x: F.max_pool1d(x.unsqueeze(1), x.size(1)).flatten(1)), (4,)),
-    "alpha": (Calls(lambda self, x: torch.add(x, x, alpha=2)), (4,)),
-    "two shapes": (Calls(lambda self, x: x + x.mean(dim=1, keepdim=True)), (4,)),
     "dropout is on": (Calls(lambda self, x: F.dropout(x)), (4,)),
-    "'mean' mixes the examples": (Calls(lambda self, x: x + x.mean()), (4,)),
-    "'flatten' mixes the examples": (Calls(lambda self, x: x.flatten().unsqueeze(0)), (4,)),
-    "something other than one tensor": (Calls(lambda self, x: (x, x)), (4,)),
-    "change their input": (Calls(lambda self, x: F.relu(x, inplace=True) + x), (4,)),
+    "drawn at random": (Calls(lambda self, x: x + torch.rand(4)), (4,)),
+    "mixes the examples": (Calls(lambda self, x: x + x.mean()), (4,)),
+    "mixes the examples of a batch": (Calls(lambda self, x: x.flatten().unsqueeze(0)), (4,)),
+    "say which with output=": (Calls(lambda self, x: (x, x)), (4,)),
     "cannot trace": (Branches(), (4,)),
     "takes 2 inputs": (TwoInputs(), (4,)),
     "does not run": (nn.Sequential(nn.Linear(5, 4)), (4,)),
     "no vector of logits": (nn.Sequential(nn.Conv1d(1, 1, 1)), (1, 4)),
     "not its last layer": (nn.Identity(), (4,)),
+    "must be positive": (Calls(lambda self, x: torch.log(x)), (4,)),
+    "a divisor": (Calls(lambda self, x: 1 / x), (4,)),
+    "can be negative": (Calls(lambda self, x: torch.sqrt(x - 100)), (4,)),
+    "places of maxima": (Calls(lambda self, x: x.max(dim=1, keepdim=True)[1] * x), (4,)),
+    "depends on the input": (Calls(lambda self, x: F.conv1d(x[:, None], x[:1, None])[:, 0]), (4,)),
+    "does not depend on its input": (Calls(lambda self, x: self.scale[None] * 2), (4,)),
 }  # fmt: skip
 
 
@@ -155,6 +153,85 @@ def test_what_has_no_private_counterpart_is_refused_by_name(name):
         trace(module, shape, input_limit=4.0)
     assert name in str(refused.value)
     assert "\n" not in str(refused.value)
+
+
+def test_all_faults_of_a_module_are_told_at_once_with_their_places():
+    with pytest.raises(ModelRefused) as refused:
+        trace(Attribute(), (4,), input_limit=4.0)
+    first, *rest = str(refused.value).split("; ")
+    assert first.startswith("'encoder.1: Calls")
+    assert first.endswith("(sort) cannot be evaluated privately: use a maximum over an axis")
+    assert [part.partition(":")[0] for part in rest] == ["'head", "'head", "'the module itself"]
+    assert "(sin)" in rest[0]
+    assert "multiply by a triangular matrix of ones" in rest[1]
+    assert "return the logits" in rest[2]
+
+
+@pytest.mark.parametrize("inplace", [lambda x: F.relu(x, inplace=True) + x, lambda x: x[:, :2].relu_() + x[:, :2]])
+def test_steps_that_change_their_input_are_computed_as_they_are(inplace):
+    module = Calls(lambda self, x: inplace(x * 1.0)).eval()
+    plan, weights = trace(module, (4,), input_limit=4.0)
+    x = torch.randn(3, 4)
+    np.testing.assert_allclose(evaluate(plan, weights, x), module(x).detach(), atol=1e-5)
+
+
+class Several(nn.Module):
+    def __init__(self, kind):
+        super().__init__()
+        self.kind, self.body, self.head = kind, nn.Linear(4, 3), nn.Linear(3, 2)
+
+    def forward(self, x):
+        hidden = torch.relu(self.body(x))
+        return self.kind(self.head(hidden), hidden)
+
+
+@pytest.mark.parametrize(
+    ("kind", "output", "classes"),
+    [
+        (lambda logits, hidden: {"logits": logits, "hidden": hidden}, None, 2),
+        (lambda logits, hidden: {"logits": logits, "hidden": hidden}, "hidden", 3),
+        (lambda logits, hidden: {"scores": logits}, "scores", 2),
+        (lambda logits, hidden: (hidden, [logits]), 0, 3),
+        (lambda logits, hidden: (hidden, logits), -1, 2),
+        (lambda logits, hidden: (logits,), None, 2),
+    ],
+)
+def test_one_of_several_results_is_chosen(kind, output, classes):
+    plan, _ = trace(Several(kind), (4,), input_limit=4.0, output=output)
+    assert plan.classes == classes
+
+
+@pytest.mark.parametrize(
+    ("end", "final"),
+    [(nn.Softmax(1), "softmax"), (nn.LogSoftmax(-1), "log_softmax"), (nn.Sigmoid(), "sigmoid"),
+     (nn.LogSigmoid(), "log_sigmoid")],
+)  # fmt: skip
+def test_what_changes_no_class_at_the_end_is_left_to_alice(end, final):
+    module = nn.Sequential(nn.Linear(4, 3), end).eval()
+    plan, weights = trace(module, (4,), input_limit=4.0)
+    assert [type(layer).__name__ for layer in plan.layers] == ["Linear"]
+    assert plan.final == final
+    x = torch.randn(3, 4)
+    np.testing.assert_allclose(evaluate(plan, weights, x), module(x).detach(), atol=1e-5)
+
+
+def test_the_bound_of_every_approximation_stands_in_the_plan():
+    module = nn.Sequential(nn.Linear(4, 3), nn.Tanh(), nn.Linear(3, 3), nn.Tanh(), nn.Linear(3, 2), nn.GELU())
+    for error in (1e-2, 1e-3, 2e-4):
+        plan, _ = trace(module, (4,), input_limit=4.0, activation_error=error)
+        assert [curve.name for curve in plan.curves] == ["tanh", "gelu"]  # one curve for both layers
+        assert all(0 < curve.error <= error for curve in plan.curves)
+    with pytest.raises(ModelRefused, match="activation_error"):
+        trace(module, (4,), input_limit=4.0, activation_error=0.0)
+
+
+def test_numbers_of_the_code_are_public_and_tensors_are_not():
+    module = Calls(lambda self, x: x * 0.5 + self.scale).eval()
+    plan, weights = trace(module, (4,), input_limit=4.0)
+    assert [type(layer).__name__ for layer in plan.layers] == ["Linear", "Times", "Constant", "Add"]
+    assert (plan.layers[1].factor, plan.layers[1].shift) == (1, 1)
+    held = [name for tensors in weights.values() for name in tensors]
+    assert held == ["weight", "bias", "value"]
 
 
 @pytest.mark.parametrize("shape", [(), (0,), (-4,), ("4",), (4.0,)])
@@ -195,12 +272,31 @@ def test_a_product_with_a_matrix_of_the_modules_own_is_a_linear_layer():
 
 
 @pytest.mark.parametrize(
-    "forward", [lambda self, x: self.first.T @ x.T, lambda self, x: x @ x.T, lambda self, x: x + self.first[:1, :]]
+    "forward",
+    [
+        lambda self, x: (self.first[:, :3].T @ x.unsqueeze(2)).squeeze(2),
+        lambda self, x: (x.unsqueeze(2) * self.first).sum(dim=1),
+        lambda self, x: x + self.first[:, 0],
+        lambda self, x: torch.addmm(self.second[0], x[:, :5], self.second),
+    ],
 )
-def test_other_uses_of_a_tensor_are_refused(forward):
-    class Odd(Written):
+def test_other_uses_of_a_tensor_compute_the_same(forward):
+    class Other(Written):
         pass
 
-    Odd.forward = forward
+    Other.forward = forward
+    torch.manual_seed(2)
+    module = Other()
+    plan, weights = trace(module, (6,), input_limit=4.0)
+    x = torch.randn(3, 6)
+    with torch.no_grad():
+        np.testing.assert_allclose(evaluate(plan, weights, x.numpy()), module(x).numpy(), atol=1e-5)
+
+
+def test_a_product_over_the_batch_is_refused():
+    class Mixing(Written):
+        def forward(self, x):
+            return x @ x.T
+
     with pytest.raises(ModelRefused):
-        trace(Odd(), (6,), input_limit=4.0)
+        trace(Mixing(), (6,), input_limit=4.0)

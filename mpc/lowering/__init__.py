@@ -1,0 +1,1 @@
+"""From PyTorch's operators to the layers of a plan."""

@@ -1,0 +1,63 @@
+"""The zoo: every kind is accepted and computed right; its rows come from real parties."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from sotto.bench.model_zoo import KINDS, Kind
+from sotto.bench.operations import model_zoo
+from sotto.bench.request import Request
+from sotto.bench.targets import TARGETS
+from sotto.mpc.protocols.fixed_point_model import FixedPointModel
+
+QUICK = ["transformer", "panns-head", "cropped-input", "attentive-statistics"]
+
+
+def test_the_zoo_is_a_zoo():
+    assert len(KINDS) >= 30
+    assert all(kind.source for kind in KINDS.values())
+    assert TARGETS["model-zoo"].DESCRIPTION
+
+
+@pytest.mark.parametrize("name", [*QUICK, *(pytest.param(n, marks=pytest.mark.slow) for n in KINDS if n not in QUICK)])
+def test_a_kind_is_computed_as_pytorch_computes_it(name):
+    kind = KINDS[name]
+    module = kind.build()
+    x = np.random.default_rng(4).normal(size=(20, *kind.input_shape)).clip(-8, 8).astype(np.float32)
+    answer = FixedPointModel.of(module, kind.input_shape, input_limit=8.0, reveal="logits").answer(x)
+    with torch.no_grad():
+        result = module(torch.from_numpy(x))
+    expected = (result["logits"] if isinstance(result, dict) else result).numpy()
+    error = np.abs(answer.scores - expected).max(axis=1)
+    assert error.max() <= 5e-3
+    differing = answer.labels != expected.argmax(axis=1)
+    ordered = np.sort(expected, axis=1)
+    assert (ordered[:, -1] - ordered[:, -2] <= 2 * error)[differing].all()
+
+
+class Sorting(nn.Module):
+    def forward(self, x):
+        return x.sort(dim=1)[0]
+
+
+@pytest.mark.slow
+def test_rows_come_from_real_parties_and_tell_what_is_refused(monkeypatch, tmp_path):
+    monkeypatch.setattr(model_zoo, "KINDS", {"dictionary": KINDS["dictionary"], "sorting": Kind(Sorting, (4,), "none")})
+    monkeypatch.setattr(model_zoo, "_INPUTS", {"quick": 12})
+    said = []
+    rows = model_zoo.run(Request("synthetic", None, "quick", 0, Path(tmp_path), said.append))
+    by = {(row.model, row.mode): row for row in rows}
+    assert set(by) == {(name, mode) for name in ("dictionary", "sorting") for mode in model_zoo.MODES}
+    for mode in model_zoo.MODES:
+        assert by["sorting", mode].metrics == {"accepted": 0.0}
+        row = by["dictionary", mode]
+        assert row.agreement == 1.0
+        assert row.max_abs_error < 1e-3
+        assert row.metrics["accepted"] == 1.0
+        assert row.rounds > 0
+        assert row.bytes.alice > 0
+    assert any("sorting is refused" in line for line in said)
+    assert (tmp_path / "disagreements.csv").read_text().startswith("model,mode,input")
