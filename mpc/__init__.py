@@ -27,10 +27,10 @@ Alice learns the class index of each example and nothing else (``reveal="logits"
 for one example again and again they tell more than their 16 fractional bits, because roundings differ).  What Bob and
 the dealer receive says nothing of an answer, as far as the mode holds; Bob learns one if Alice acts on it where he sees
 it.  Public, to both: the shapes of the layers, the number of queries and examples, the declared input range, sizes and
-timing of messages, and that a session ended; in our two modes also, for each value, the power of two that bounds it
+timing of messages, and that a session ended; in our own modes also, for each value, the power of two that bounds it
 (:mod:`sotto.mpc.graph.ranges`).
 
-In our two modes the class is that of Bob's network in fixed point, publicly rounded: 16 fractional bits, and each gate
+In modes ``malicious`` and ``semi-honest`` the class is that of Bob's network in fixed point, publicly rounded: 16 fractional bits, and each gate
 that cuts bits rounds up or down at a threshold that is uniform, drawn anew for each gate and known to both parties
 (:mod:`sotto.mpc.fss.comparison`).  Where two logits of the float network lie closer than these roundings move them,
 either of the two classes may be told.

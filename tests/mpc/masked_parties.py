@@ -1,4 +1,4 @@
-"""Alice, Bob and a dealer of mode ``semi-honest`` in one process, and what their answers are held against.
+"""Alice, Bob and a dealer of mode ``semi-honest``, or Alice and Bob of mode ``two-party``, in one process, and what their answers are held against.
 
 :class:`Trio` drives the public doors; :func:`execute` runs any program, a hand-made one too, between both parties'
 evaluations; :func:`in_clear` is the fixed-point model that a private run must equal up to one unit at each gate.
@@ -6,6 +6,7 @@ evaluations; :func:`in_clear` is the fixed-point model that a private run must e
 
 import secrets
 import threading
+from functools import partial
 
 import numpy as np
 import torch
@@ -19,6 +20,7 @@ from sotto.mpc.graph.fixed_point import FRACTION_BITS
 from sotto.mpc.graph.plain import layer_output
 from sotto.mpc.graph.program import Compare, Product, Truncate, compile_program
 from sotto.mpc.graph.ranges import value_ranges
+from sotto.mpc.modes import needs_dealer
 from sotto.mpc.protocols.semi_honest import AliceEvaluation, BobEvaluation, weight_words
 from sotto.mpc.protocols.semi_honest_preprocessing import bundle_bytes, make_bundle, read_bundle, weight_masks
 from sotto.mpc.sharing import ring
@@ -30,7 +32,7 @@ MODE = "semi-honest"
 class Trio:
     """Bob and the dealer in threads, Alice for the test to use.  The links by the name of their owner and his peer."""
 
-    def __init__(self, module, shape, *, limit=8.0, reveal="class", timeout=20.0):
+    def __init__(self, module, shape, *, limit=8.0, reveal="class", timeout=20.0, mode=MODE):
         self.links = {}
         for one, other in (("alice", "dealer"), ("bob", "dealer"), ("alice", "bob")):
             left, right = pair(timeout=timeout)
@@ -38,15 +40,18 @@ class Trio:
             self.links[one, other], self.links[other, one] = left, right
         self.endings = {}
         bob = mpc.Bob(
-            module, self.links["bob", "dealer"], input_shape=shape, mode=MODE, input_limit=limit, reveal="logits"
+            module, self._to_dealer("bob", mode), input_shape=shape, mode=mode, input_limit=limit, reveal="logits"
         )
-        dealer = mpc.Dealer(mode=MODE)
-        self._threads = [
-            self._start("dealer", lambda: dealer.serve(self.links["dealer", "alice"], self.links["dealer", "bob"])),
-            self._start("bob", lambda: bob.serve(self.links["bob", "alice"])),
-        ]
+        self._threads = [self._start("bob", lambda: bob.serve(self.links["bob", "alice"]))]
+        if needs_dealer(mode):
+            dealer = mpc.Dealer(mode=mode)
+            serve = partial(dealer.serve, self.links["dealer", "alice"], self.links["dealer", "bob"])
+            self._threads.append(self._start("dealer", serve))
         self.link = self.links["alice", "bob"]
-        self.alice = mpc.Alice(self.links["alice", "dealer"], mode=MODE, reveal=reveal)
+        self.alice = mpc.Alice(self._to_dealer("alice", mode), mode=mode, reveal=reveal)
+
+    def _to_dealer(self, party, mode):
+        return self.links[party, "dealer"] if needs_dealer(mode) else None
 
     def _start(self, who, work):
         def run():
