@@ -30,10 +30,11 @@ it.  Public, to both: the shapes of the layers, the number of queries and exampl
 timing of messages, and that a session ended; in our own modes also, for each value, the power of two that bounds it
 (:mod:`sotto.mpc.graph.ranges`).
 
-In modes ``malicious`` and ``semi-honest`` the class is that of Bob's network in fixed point, publicly rounded: 16 fractional bits, and each gate
-that cuts bits rounds up or down at a threshold that is uniform, drawn anew for each gate and known to both parties
-(:mod:`sotto.mpc.fss.comparison`).  Where two logits of the float network lie closer than these roundings move them,
-either of the two classes may be told.
+In modes ``malicious`` and ``semi-honest`` the class is that of Bob's network in fixed point, publicly rounded: 16
+fractional bits, and each gate that cuts bits rounds up or down at a threshold that is uniform, drawn anew for each gate
+and known to both parties (:mod:`sotto.mpc.fss.comparison`); mode ``two-party`` rounds as :mod:`sotto.mpc.two_party`
+says.  Where two logits of the float network lie closer than these roundings move them, either of the two classes may be
+told.
 
 No mode hides what the answers themselves say: many answers let Alice copy Bob's network.  Whoever refuses to go on ends
 the session (abort, without fairness).

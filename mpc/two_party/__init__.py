@@ -42,6 +42,6 @@ a public random threshold.  Neither depends on what it must not, and answers dif
 the other modes do.
 
 Randomness is used once.  It comes from the operating system in each process; what is stored
-(:mod:`sotto.mpc.two_party.preprocessing_store`) is marked used before anything that depends on it is sent.  So a process
-that dies wastes what it prepared, and no other one has the same.
+(:mod:`sotto.mpc.two_party.preprocessing_store`) is marked used before anything that depends on it is sent.  So a
+process that dies wastes what it prepared, and no other one has the same.
 """

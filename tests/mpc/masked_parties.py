@@ -1,4 +1,6 @@
-"""Alice, Bob and a dealer of mode ``semi-honest``, or Alice and Bob of mode ``two-party``, in one process, and what their answers are held against.
+"""Alice, Bob and a dealer of mode ``semi-honest``, or Alice and Bob of mode ``two-party``, in one process.
+
+What their answers are held against is here, too.
 
 :class:`Trio` drives the public doors; :func:`execute` runs any program, a hand-made one too, between both parties'
 evaluations; :func:`in_clear` is the fixed-point model that a private run must equal up to one unit at each gate.
