@@ -29,13 +29,14 @@ for one example again and again they tell more than their 16 fractional bits, be
 the dealer receive says nothing of an answer, as far as the mode holds; Bob learns one if Alice acts on it where he sees
 it.  Public, to both: the layers and their shapes, the numbers written in the network's code (factors, slopes, epsilons;
 its tensors are secret), the curves that stand for its functions, the number of queries and examples, the declared input
-range, sizes and timing of messages, and that a session ended; in our two modes also, for each value, the power of two
+range, sizes and timing of messages, and that a session ended; in our own modes also, for each value, the power of two
 that bounds it (:mod:`sotto.mpc.graph.ranges`).
 
-In our two modes the class is that of Bob's network in fixed point, publicly rounded: 16 fractional bits, and each gate
-that cuts bits rounds up or down at a threshold that is uniform, drawn anew for each gate and known to both parties
-(:mod:`sotto.mpc.fss.comparison`).  Where two logits of the float network lie closer than these roundings move them,
-either of the two classes may be told.
+In modes ``malicious`` and ``semi-honest`` the class is that of Bob's network in fixed point, publicly rounded: 16
+fractional bits, and each gate that cuts bits rounds up or down at a threshold that is uniform, drawn anew for each gate
+and known to both parties (:mod:`sotto.mpc.fss.comparison`); mode ``two-party`` rounds as :mod:`sotto.mpc.two_party`
+says.  Where two logits of the float network lie closer than these roundings move them, either of the two classes may be
+told.
 
 ``Bob(weights="public")`` tells Alice every weight and protects her features alone; the plan says so.  Products with
 weights then need no masks, no message and nothing from the dealer.

@@ -4,10 +4,11 @@ neither."""
 from __future__ import annotations
 
 from sotto.link import Link
+from sotto.mpc.dealing.dealings import dealing_of
 from sotto.mpc.dealing.stock import Stock
 from sotto.mpc.dealing.supply import BundleSupply
 from sotto.mpc.messages import Mode
-from sotto.mpc.modes import dealing_of, needs_dealer, require_mode
+from sotto.mpc.modes import needs_dealer, require_mode
 
 
 class Dealer:

@@ -1,4 +1,4 @@
-"""The modes: which sessions Alice and Bob open in each, and what the dealer makes for it.
+"""The modes: which sessions Alice and Bob open in each; what the dealer makes: :mod:`sotto.mpc.dealing.dealings`.
 
 A session is one set-up between Alice and Bob (and the dealer): masks agreed, weights shared.  It answers any number of
 queries.  A new mode is one entry in each function here and its own files; :mod:`sotto.mpc.alice` and
@@ -21,7 +21,6 @@ from sotto.mpc.graph.plan import ModelPlan, Weights
 from sotto.mpc.graph.program import Program, compile_program
 from sotto.mpc.graph.ranges import Ranges
 from sotto.mpc.messages import Mode, Reveal, Terms
-from sotto.mpc.protocols.dealing import Dealing
 
 if TYPE_CHECKING:
     from sotto.mpc.two_party.preprocessing_store import PreprocessingStore
@@ -133,16 +132,3 @@ def open_session(
     from sotto.mpc.protocols.semi_honest_session import SemiHonestSession
 
     return SemiHonestSession(rank, peer, dealer, plan, weights, reveal)
-
-
-def dealing_of(mode: Mode) -> type[Dealing]:
-    """What the dealer makes in ``mode``.  Raises ``ValueError`` where a mode has no bundles."""
-    if mode in ("crypten", "two-party"):
-        raise ValueError(f"mode '{mode}' has no bundles and no stock: choose another mode")
-    if mode == "malicious":
-        from sotto.mpc.protocols.malicious_session import MaliciousDealing
-
-        return MaliciousDealing
-    from sotto.mpc.protocols.semi_honest_session import SemiHonestDealing
-
-    return SemiHonestDealing

@@ -45,11 +45,9 @@ def own(model: Any, given: Given) -> OwnModel:
 def _parts(module: nn.Module, shape: Shape, mode: mpc.Mode, idle: float, reveal: Reveal) -> Mapping[str, PartySpec]:
     whole = tuple(int(length or 0) for length in shape)
     bob = mpc.Bob(module, None, input_shape=whole, mode=mode, reveal=reveal, idle_timeout=idle)
-    return {
-        "alice": PartySpec(_alice, {"mode": mode, "reveal": reveal}),
-        "bob": PartySpec(_bob, {"bob": bob}),
-        "dealer": PartySpec(_dealer, {"mode": mode, "idle_timeout": idle}),
-    }
+    parts = {"alice": PartySpec(_alice, {"mode": mode, "reveal": reveal}), "bob": PartySpec(_bob, {"bob": bob})}
+    dealer = {"dealer": PartySpec(_dealer, {"mode": mode, "idle_timeout": idle})}
+    return parts | (dealer if modes.needs_dealer(mode) else {})
 
 
 def asked_shape(terms: Terms) -> Shape:
@@ -58,12 +56,12 @@ def asked_shape(terms: Terms) -> Shape:
 
 
 def _alice(job: Mapping[str, Any], links: Mapping[str, Link]) -> mpc.Alice:
-    return mpc.Alice(links["dealer"], **job)
+    return mpc.Alice(links.get("dealer"), **job)
 
 
 def _bob(job: Mapping[str, Any], links: Mapping[str, Link]) -> mpc.Bob:
     bob: mpc.Bob = job["bob"]
-    return bob.with_dealer(links["dealer"])
+    return bob.with_dealer(links.get("dealer"))
 
 
 def _dealer(job: Mapping[str, Any], links: Mapping[str, Link]) -> mpc.Dealer:

@@ -37,6 +37,7 @@ from cryptography.hazmat.primitives.hashes import SHA256, Hash
 
 from sotto.link import FrameError, decode, encode
 from sotto.link.storage import opened, write_whole
+from sotto.mpc.dealing.dealings import dealing_of
 from sotto.mpc.dealing.sealed_folder import (
     FORMAT,
     KEY_BYTES,
@@ -50,7 +51,6 @@ from sotto.mpc.dealing.sealed_folder import (
 from sotto.mpc.errors import StockError
 from sotto.mpc.graph.program import compile_program
 from sotto.mpc.messages import VERSION, Mode, Terms
-from sotto.mpc.modes import dealing_of
 from sotto.mpc.protocols.dealing import SECRET_BYTES
 
 _MOST_BUNDLES = 1 << 16

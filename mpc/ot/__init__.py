@@ -2,14 +2,12 @@
 
 The field's layers, each in its file, from few slow transfers to many fast ones:
 
-=======================  =========================================================  ===================================
-:mod:`sotto.mpc.ot.base_ot`    128 transfers by public-key operations                     Chou and Orlandi 2015
-:mod:`sotto.mpc.ot.punctured`  all but one of 2^k seeds from k transfers                  Roy 2022, figure 13
-:mod:`sotto.mpc.ot.extension`  any number of correlated transfers, made random by a hash  SoftSpoken (k > 1), IKNP (k =
-1)
-:mod:`sotto.mpc.ot.hashing`    that hash                                                  Guo, Katz, Wang and Yu 2020
-:mod:`sotto.mpc.ot.transfers`  both directions between two parties over a link
-=======================  =========================================================  ===================================
+* :mod:`sotto.mpc.ot.base_ot`: 128 transfers by public-key operations (Chou and Orlandi 2015);
+* :mod:`sotto.mpc.ot.punctured`: all but one of 2^k seeds from k transfers (Roy 2022, figure 13);
+* :mod:`sotto.mpc.ot.extension`: any number of correlated transfers, made random by a hash (SoftSpoken for k > 1, IKNP
+  for k = 1);
+* :mod:`sotto.mpc.ot.hashing`: that hash (Guo, Katz, Wang and Yu 2020);
+* :mod:`sotto.mpc.ot.transfers`: both directions between two parties over a link.
 
 Threat model: the other party follows the protocol and studies what it sees.  It then learns neither the choices (all
 it sees of them is masked by streams whose keys it lacks) nor the pads that were not chosen.  A party that departs from

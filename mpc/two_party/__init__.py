@@ -2,20 +2,18 @@
 
 What is done when, and by which part:
 
-=====================================  ==========================================================================
-:mod:`sotto.mpc.two_party.session`           once a session: a key of Alice's, base transfers
-:mod:`sotto.mpc.two_party.evaluation`        once a query: what is prepared ahead of the features, and what follows them
-:mod:`sotto.mpc.two_party.linear`            ahead: products of Bob's weights and Alice's random masks, encrypted
-:mod:`sotto.mpc.two_party.bfv`               the encryption, its parameters, and why an answer hides the weights
-:mod:`sotto.mpc.two_party.correlations`      ahead: random transfers (:mod:`sotto.mpc.ot`) become triples and selections
-:mod:`sotto.mpc.two_party.gates`             online: ReLU, truncation, rounds of max pooling and argmax
-:mod:`sotto.mpc.two_party.millionaires`      online: the comparison inside
-:mod:`sotto.mpc.two_party.ring_sizes`        how many bits words have where
-:mod:`sotto.mpc.two_party.coefficient_packing`, :mod:`sotto.mpc.two_party.residues`,
-:mod:`sotto.mpc.two_party.bit_packing`,
-:mod:`sotto.mpc.two_party.seal_objects`      layouts: of polynomials, of numbers modulo q, on the wire, in SEAL's
-objects
-=====================================  ==========================================================================
+* :mod:`sotto.mpc.two_party.session`: once a session, a key of Alice's and base transfers;
+* :mod:`sotto.mpc.two_party.preprocessing`: once a query, what is prepared ahead of the features, kept on disk by
+  :mod:`sotto.mpc.two_party.preprocessing_store`; :mod:`sotto.mpc.two_party.evaluation`: what follows them;
+* :mod:`sotto.mpc.two_party.linear`: ahead, products of Bob's weights and Alice's random masks, encrypted;
+* :mod:`sotto.mpc.two_party.bfv`: the encryption, its parameters, and why an answer hides the weights;
+* :mod:`sotto.mpc.two_party.correlations`: ahead, random transfers (:mod:`sotto.mpc.ot`) become triples and selections;
+* :mod:`sotto.mpc.two_party.gates`: online, ReLU, truncation, rounds of max pooling and argmax, with the comparison
+  inside in :mod:`sotto.mpc.two_party.millionaires`;
+* :mod:`sotto.mpc.two_party.ring_sizes`: how many bits words have where;
+* :mod:`sotto.mpc.two_party.coefficient_packing`, :mod:`sotto.mpc.two_party.residues`,
+  :mod:`sotto.mpc.two_party.bit_packing`, :mod:`sotto.mpc.two_party.seal_objects`: layouts of polynomials, of numbers
+  modulo q, on the wire, and in SEAL's objects.
 
 Threat model
 ------------
@@ -43,6 +41,7 @@ Roundings: an output of a product may be one unit of its last place (32 fraction
 a public random threshold.  Neither depends on what it must not, and answers differ from the float network's as those of
 the other modes do.
 
-Randomness is used once.  It comes from the operating system in each process and is never stored, so a process that dies
-wastes what it prepared and no other one has the same.
+Randomness is used once.  It comes from the operating system in each process; what is stored
+(:mod:`sotto.mpc.two_party.preprocessing_store`) is marked used before anything that depends on it is sent.  So a
+process that dies wastes what it prepared, and no other one has the same.
 """

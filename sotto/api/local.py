@@ -37,7 +37,7 @@ def local(
     net: str = "loopback",
     timeout: float = 60.0,
 ) -> Session:
-    """Start Alice, Bob and, for ``mpc``, a dealer on this machine, and open a session.
+    """Start Alice, Bob and, where ``mpc`` has one, a dealer on this machine, and open a session.
 
     Each is an operating-system process of its own that is handed only what it may hold, and they speak over real links:
     Bob and the dealer are those of ``sotto bob`` and ``sotto dealer``.  The calling process plays everybody's owner: it
@@ -50,8 +50,8 @@ def local(
             only, ``keyed`` networks whose first convolution reads blocks.  For ``hashing`` a fitted
             :class:`sotto.hashing.HammingSVC` or its file, for ``adversarial`` a :class:`sotto.adversarial.Classifier`
             or its file.
-        mode: the paradigm's first by default: ``malicious``, ``semi-honest`` or ``crypten``; ``packed``, ``batched`` or
-            ``tenseal``; ``smh``; ``rom``, ``shuffling`` or ``flipping``; ``representation``.
+        mode: the paradigm's first by default: ``malicious``, ``semi-honest``, ``two-party`` or ``crypten``; ``packed``,
+            ``batched`` or ``tenseal``; ``smh``; ``rom``, ``shuffling`` or ``flipping``; ``representation``.
         input_shape: of one example, without its batch axis.  Needed for a module with ``mpc`` and ``keyed``; the
             others know it.
         reveal: ``"class"``: Alice learns labels alone; ``"logits"``: scores too.

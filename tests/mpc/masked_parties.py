@@ -1,4 +1,6 @@
-"""Alice, Bob and a dealer of mode ``semi-honest`` in one process, and what their answers are held against.
+"""Alice, Bob and a dealer of mode ``semi-honest``, or Alice and Bob of mode ``two-party``, in one process.
+
+What their answers are held against is here, too.
 
 :class:`Trio` drives the public doors; :func:`execute` runs any program, a hand-made one too, between both parties'
 evaluations; :func:`in_clear` is the fixed-point model that a private run must equal up to one unit at each gate.
@@ -6,6 +8,7 @@ evaluations; :func:`in_clear` is the fixed-point model that a private run must e
 
 import secrets
 import threading
+from functools import partial
 
 import numpy as np
 import torch
@@ -20,6 +23,7 @@ from sotto.mpc.graph.plain import layer_output
 from sotto.mpc.graph.program import Compare, Known, Product, SecretProduct, Spline, Truncate, compile_program
 from sotto.mpc.graph.ranges import value_ranges
 from sotto.mpc.lowering.capture import trace
+from sotto.mpc.modes import needs_dealer
 from sotto.mpc.protocols import secret_product
 from sotto.mpc.protocols.semi_honest import AliceEvaluation, BobEvaluation, weight_words
 from sotto.mpc.protocols.semi_honest_preprocessing import bundle_bytes, make_bundle, read_bundle, weight_masks
@@ -32,7 +36,9 @@ MODE = "semi-honest"
 class Trio:
     """Bob and the dealer in threads, Alice for the test to use.  The links by the name of their owner and his peer."""
 
-    def __init__(self, module, shape, *, limit=8.0, reveal="class", timeout=20.0, bob_reveals="logits", **of_bob):
+    def __init__(
+        self, module, shape, *, limit=8.0, reveal="class", timeout=20.0, bob_reveals="logits", mode=MODE, **of_bob
+    ):
         self.links = {}
         for one, other in (("alice", "dealer"), ("bob", "dealer"), ("alice", "bob")):
             left, right = pair(timeout=timeout)
@@ -41,20 +47,23 @@ class Trio:
         self.endings = {}
         bob = mpc.Bob(
             module,
-            self.links["bob", "dealer"],
+            self._to_dealer("bob", mode),
             input_shape=shape,
-            mode=MODE,
+            mode=mode,
             input_limit=limit,
             reveal=bob_reveals,
             **of_bob,
         )
-        dealer = mpc.Dealer(mode=MODE)
-        self._threads = [
-            self._start("dealer", lambda: dealer.serve(self.links["dealer", "alice"], self.links["dealer", "bob"])),
-            self._start("bob", lambda: bob.serve(self.links["bob", "alice"])),
-        ]
+        self._threads = [self._start("bob", lambda: bob.serve(self.links["bob", "alice"]))]
+        if needs_dealer(mode):
+            dealer = mpc.Dealer(mode=mode)
+            serve = partial(dealer.serve, self.links["dealer", "alice"], self.links["dealer", "bob"])
+            self._threads.append(self._start("dealer", serve))
         self.link = self.links["alice", "bob"]
-        self.alice = mpc.Alice(self.links["alice", "dealer"], mode=MODE, reveal=reveal)
+        self.alice = mpc.Alice(self._to_dealer("alice", mode), mode=mode, reveal=reveal)
+
+    def _to_dealer(self, party, mode):
+        return self.links[party, "dealer"] if needs_dealer(mode) else None
 
     def _start(self, who, work):
         def run():

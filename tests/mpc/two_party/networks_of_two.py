@@ -6,8 +6,8 @@ import secrets
 
 import numpy as np
 
-from sotto.mpc.graph.capture import trace
 from sotto.mpc.graph.ranges import value_ranges
+from sotto.mpc.lowering.capture import trace
 from sotto.mpc.two_party.ring_sizes import two_party_program
 
 

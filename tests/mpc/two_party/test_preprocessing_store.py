@@ -12,6 +12,7 @@ import torch
 from parties import run_both
 
 from sotto import mpc
+from sotto.link import LinkError
 from sotto.mpc.errors import StockError
 from sotto.mpc.two_party import preprocessing_store
 from sotto.mpc.two_party.preprocessing import AlicePrepared
@@ -199,6 +200,57 @@ def test_many_are_made_in_one_session_and_used_in_others(pair):
         assert labels == [right(pair.module)]
         assert not set(HEAVY) & set(names)
         assert pair.ready() == [left, left]
+
+
+@pytest.mark.parametrize("at", ["linear1.input", "relu1.and1", "output"])
+def test_what_an_interrupted_query_took_is_never_kept(pair, at):
+    """Another query with the same masks would show the difference of the two; what nobody touched still serves."""
+    pair.session(prepare=((2, 2),))
+    before = {path.name for path in pair.paths["alice"].glob("*.ready")}
+    kept = pair.folders()
+    bob = mpc.Bob(pair.module, None, input_shape=(4,), mode="two-party", input_limit=8.0, store=kept["bob"])
+
+    def interrupt(way, name, payload):
+        if name == at:
+            raise KeyboardInterrupt
+
+    def alice_side(link):
+        alice = mpc.Alice(None, mode="two-party", store=kept["alice"])
+        alice.provision(link, 2, 2)
+        (taken,) = {part.name[1] for part in alice._session._stock[2][0]}
+        link.observer = interrupt
+        with pytest.raises(KeyboardInterrupt):
+            alice.ask(X, link)
+        with pytest.raises(LinkError):
+            alice.ask(X, link)
+        return taken.hex()
+
+    def bob_side(link):
+        with pytest.raises(LinkError):
+            bob.serve(link)
+
+    taken, _ = run_both(alice_side, bob_side)
+    after = {path.name for path in pair.paths["alice"].glob("*.ready")}  # Bob's half is of no use without hers
+    assert after == {name for name in before if taken not in name}
+    assert len(after) == 1
+    assert pair.session(ask=[X])[0] == [right(pair.module)]
+
+
+def test_a_forked_process_keeps_nothing_of_its_parents(pair, monkeypatch):
+    """The parent would use it, and a later session the kept copy."""
+    pid = os.getpid()
+    kept = pair.folders()
+    bob = mpc.Bob(pair.module, None, input_shape=(4,), mode="two-party", input_limit=8.0, store=kept["bob"])
+
+    def alice_side(link):
+        alice = mpc.Alice(None, mode="two-party", store=kept["alice"])
+        alice.provision(link, 2)
+        monkeypatch.setattr(os, "getpid", lambda: pid + 1)
+        alice.close()
+        monkeypatch.undo()
+
+    run_both(alice_side, bob.serve)
+    assert pair.ready() == [0, 1]
 
 
 def test_modes_with_a_dealer_keep_nothing(tmp_path):

@@ -9,9 +9,9 @@ from networks_of_two import program_of
 from torch import nn
 
 from sotto.mpc.errors import PlanError
-from sotto.mpc.graph.capture import trace
 from sotto.mpc.graph.program import Compare, Truncate, compile_program
 from sotto.mpc.graph.ranges import value_ranges
+from sotto.mpc.lowering.capture import trace
 from sotto.mpc.two_party import ring_sizes
 from sotto.mpc.two_party.bfv import MAX_PLAIN_BITS
 from sotto.mpc.two_party.ring_sizes import Gate, RingSizes
