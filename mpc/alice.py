@@ -43,13 +43,13 @@ class Alice:
         if reveal not in get_args(Reveal):
             raise ValueError(f"reveal is one of {', '.join(get_args(Reveal))}, not '{reveal}'")
         self._mode = require_mode(mode)
+        if self._mode == "crypten" and reveal == "values":
+            raise ValueError("mode 'crypten' reveals the class or logits")
         if dealer is None and needs_dealer(self._mode):
             raise ValueError(f"mode '{mode}' needs a link to the dealer")
         if store is not None and needs_dealer(self._mode):
             raise ValueError(f"in mode '{mode}' the dealer prepares: only mode 'two-party' keeps what was prepared")
         self._store = store
-        if self._mode == "crypten" and reveal == "values":
-            raise ValueError("mode 'crypten' reveals the class or logits")
         self._dealer = dealer
         self._reveal = reveal
         self._agreed = agreed
