@@ -22,6 +22,7 @@ from sotto.mpc.crypten.model import Network, secure_argmax
 from sotto.mpc.crypten.torch_shim import load_crypten
 from sotto.mpc.crypten.triples import TripleClient
 from sotto.mpc.errors import ProtocolError, SessionBusy, reason
+from sotto.mpc.graph.fixed_point import require_crypten_layers
 from sotto.mpc.graph.plan import ModelPlan, Weights
 from sotto.mpc.graph.ranges import Ranges
 from sotto.mpc.messages import VERSION, Join, Reveal
@@ -38,6 +39,7 @@ class CryptenSession:
     def __init__(
         self, rank: int, peer: Link, dealer: Link, plan: ModelPlan, weights: Weights | None, reveal: Reveal
     ) -> None:
+        require_crypten_layers(plan)
         if not _one_per_process.acquire(blocking=False):
             raise SessionBusy(
                 "CrypTen holds one session per process: close the other party first, or use a process each"

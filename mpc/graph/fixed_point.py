@@ -63,6 +63,11 @@ def require_crypten_layers(plan: layers.ModelPlan) -> None:
             for layer in plan.layers
             if not isinstance(layer, _BOUNDED)
         }
+        | {
+            f"{type(layer).__name__} over three axes"
+            for layer in plan.layers
+            if isinstance(layer, layers.Convolution | layers.AveragePool | layers.MaxPool) and len(layer.kernel) > 2
+        }
     )
     if others or plan.final != "none":
         named = ", ".join(others or [plan.final])

@@ -164,6 +164,18 @@ def test_a_plan_that_does_not_hold_is_refused_before_anything_is_allocated():
         mpc.Alice(dealing(), mode="crypten").prepare(peer_of(huge))
 
 
+def test_a_plan_with_layers_that_crypten_has_not_is_refused():
+    module = torch.nn.Sequential(torch.nn.Linear(4, 4), torch.nn.Tanh())
+    plan, _weights = trace(module, (4,), input_limit=8.0)
+
+    def bent(link):
+        link.receive("mpc.hello", limit=1000)
+        link.send("mpc.plan", encode(plan))
+
+    with pytest.raises(mpc.ModelRefused, match="mode 'crypten' has no tanh"):
+        mpc.Alice(dealing(), mode="crypten").prepare(peer_of(bent))
+
+
 def test_a_plan_of_any_size_is_not_read():
     def long(link):
         link.receive("mpc.hello", limit=1000)

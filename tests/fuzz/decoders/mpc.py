@@ -40,7 +40,7 @@ def network() -> nn.Module:
         torch.manual_seed(0)
         return nn.Sequential(
             nn.Conv1d(3, 4, 3, padding=1), nn.ReLU(), nn.MaxPool1d(2), nn.Conv1d(4, 2, 1), nn.AvgPool1d(3),
-            nn.Flatten(), nn.Linear(2, 3),
+            nn.Flatten(), nn.Linear(2, 3), nn.Tanh(), nn.LayerNorm(3),
         ).eval()  # fmt: skip
 
 

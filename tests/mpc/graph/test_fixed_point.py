@@ -94,3 +94,17 @@ def test_features_at_the_limit_go_in_and_beyond_it_are_clipped_with_a_warning():
     for other in (x[:, :3], x[0], x[:0], "speech", x * 1j):
         with pytest.raises(InputRefused):
             fixed_point.checked_features(other, plan)
+
+
+@pytest.mark.parametrize(
+    ("module", "shape", "named"),
+    [
+        (nn.Sequential(nn.Linear(4, 2), nn.Softmax(dim=1)), (4,), "softmax"),
+        (nn.Sequential(nn.Linear(4, 4), nn.Sigmoid(), nn.Linear(4, 2)), (4,), "sigmoid"),
+        (nn.Sequential(nn.Conv3d(1, 2, 2), nn.Flatten()), (1, 2, 2, 2), "Convolution over three axes"),
+    ],
+)
+def test_what_crypten_has_not_is_refused_by_name(module, shape, named):
+    plan, _ = trace(module, shape, input_limit=8.0)
+    with pytest.raises(ModelRefused, match=f"mode 'crypten' has no {named}"):
+        fixed_point.require_crypten_layers(plan)
