@@ -68,6 +68,13 @@ def test_what_alice_refuses_in_her_own_process_leaves_the_session_as_it_was():
     assert own.model.training
 
 
+def test_two_parties_need_no_third():
+    own = blocks("mpc")
+    with sotto.local("mpc", own.model, mode="two-party", input_shape=[1, 40]) as alice:
+        assert alice.ask(own.x).labels.tolist() == own.plain.tolist()
+        assert alice.costs.offline.bytes.keys() == alice.costs.online.bytes.keys() == {"alice", "bob"}
+
+
 def test_a_party_that_dies_ends_the_session_with_one_line():
     own = polynomial()
     with sotto.local("he", own.model, **own.needs, timeout=20) as alice:
