@@ -97,7 +97,7 @@ def build(cell: Configuration, bench: Workbench) -> Experiment:
     )
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class _Made:
     """Features of every clip as they are hashed (n, L) float32, a machine on them in the clear, and what key holders
     and trainer made; ``query`` makes the features of one clip, and so does ``front`` on Alice's machine; ``extra`` are

@@ -64,7 +64,7 @@ def host(offer: Offer) -> Hosted:
 
 def front(own: Own, terms: Terms | None) -> FrontEnd | None:
     """Bob's: he sees nothing of what it makes."""
-    return published_front(terms) if terms else None
+    return published_front(terms) if terms and terms.front else None
 
 
 def alice(own: Own, terms: Terms, links: Mapping[str, Link]) -> mpc.Alice:

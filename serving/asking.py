@@ -139,7 +139,7 @@ class Session:
     ``problems``: what she has to know of recordings that gave no features, for her alone.
     """
 
-    def __init__(self, links: Opened, front: Front, door: AliceDoor) -> None:
+    def __init__(self, links: Opened, front: Front | None, door: AliceDoor) -> None:
         self.terms = links.terms
         self.problems: list[str] = []
         self._links = links
@@ -171,6 +171,8 @@ class Session:
         asks must not depend on what she recorded.  Compute with :func:`front_before` ahead of a session to be refused.
         Raises :class:`sotto.serving.terms.TermsError` for a front end that nobody can use.
         """
+        if self._front is None:
+            raise DoorError("bob's model does not say which features it takes: ask with features")
         blank = self._front.blank()
         try:
             found = self._front.compute(clip)
@@ -229,7 +231,8 @@ def session(wish: Wish, own: Own | None = None) -> Iterator[Session]:
         raise DoorError(f"{what} has no dealer: leave --dealer out")
     front = front_before(wish, own)  # what is missing is missed before anybody is told
     with opened(wish) as links:
-        front = front or published_front(links.terms)
+        if front is None and links.terms.front:
+            front = published_front(links.terms)
         alice = registry.service(wish.paradigm).alice(own, links.terms, links.others)
         with contextlib.closing(Session(links, front, alice)) as made:
             yield made

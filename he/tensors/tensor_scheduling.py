@@ -47,7 +47,7 @@ _LEAST_SCALE_BITS = 18
 _LEANINGS = (4, 7, 10)  # bits that a value's scale has above its weights': rounding a ciphertext is the noisier
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class TensorPlan:
     """A schedule for one network; the fields as in :class:`sotto.he.planning.scheduling.ScaledPlan`."""
 
@@ -306,7 +306,7 @@ def _weakest(schedule: Schedule) -> float:
     return min(schedule.weight_bits) - sum(schedule.modulus.chain) / 1e4
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class _Energies:
     """A network whose "logits" are the energies of its hidden tensors, each relative to its mean over the vectors."""
 

@@ -440,7 +440,7 @@ class Curve(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         _require(math.isfinite(self.error) and self.error >= 0, "a curve's error is no number")
 
 
-class ModelPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+class ModelPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Input shape of one example, the largest absolute input value Alice may use, and the layers; the last one's
     output is the logits, one per class.  ``final`` is what Alice does to scores when she has them; ``public`` whether
     Bob tells everybody his weights."""

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from sotto import mpc
-from sotto.bench.operations.asker import Asker
 from sotto.bench.operations.fault_proxy import Ledger
+from sotto.bench.operations.load_client import LoadClient
 from sotto.bench.operations.services import Deployment
 from sotto.models import load
 from tests.faults.service_folders import FEATURES, mpc_folders
@@ -25,7 +25,7 @@ DEALT = {
 
 def _ask_one(deployment):
     features = np.random.default_rng(0).normal(size=(1, *FEATURES)).astype(np.float32)
-    alice = Asker(deployment.wish(), deployment.own, features, queries=1)
+    alice = LoadClient(deployment, features, queries=1)
     assert alice.await_end(DEADLINE)
     assert (alice.ended, len(alice.answers)) == ("", 1), alice.said
     alice.kill()

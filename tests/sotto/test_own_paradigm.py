@@ -76,7 +76,8 @@ def test_it_is_simulated(corpus, sotto):  # noqa: F811
 
 def test_it_is_prepared_served_and_asked(corpus, sotto, environment, tmp_path, monkeypatch):  # noqa: F811
     sotto("prepare", "toy", "--corpus", "manifest", "--data", corpus, "--out", tmp_path / "demo")
-    monkeypatch.setattr(os, "environ", environment)
+    for name in ("PYTHONPATH", "SOTTO_CACHE"):
+        monkeypatch.setenv(name, environment[name])
     with Service(["bob", str(tmp_path / "demo" / "bob"), "--paradigm", "toy"]) as bob:
         (answer,) = json.loads(
             sotto(

@@ -44,6 +44,7 @@ PUBLIC = {
     "sotto.keyed.messages.Query": "an Array",
     "sotto.link.answer.Reply": "Arrays",
     "sotto.link.answer.Answer": "what was asked for",
+    "sotto.mpc.graph.curves.Smooth": "a function that everybody knows, tanh for instance",
     "sotto.serving.terms.FrontEnd": "published",
     "sotto.serving.terms.Statistics": "published",
 }

@@ -20,6 +20,7 @@ import torch
 
 from sotto import mpc
 from sotto.link import LinkError, listen, pair
+from sotto.mpc.graph.program import compile_program
 
 HERE = Path(__file__).parent.parent
 MODE = "semi-honest"
@@ -65,7 +66,7 @@ def test_a_dealing_serves_one_session_and_each_bundle_one_query(stock, terms):
 
 def test_a_large_query_is_stored_in_the_parts_in_which_it_is_asked(stock):
     terms = networks.tiny_terms(width=10_000)
-    part = mpc.program.compile_program(terms.plan, terms.ranges, terms.reveal).part
+    part = compile_program(terms.plan, terms.ranges, terms.reveal).part
     stock.fill(terms, MODE, examples=part + 1)
     dealing = stock.claim(terms, MODE)
     assert part > 1
