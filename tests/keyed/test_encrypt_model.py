@@ -226,7 +226,7 @@ def test_whatever_leaves_the_blocks_alone(forward, x, kind):
 )
 def test_another_reader_of_the_input_or_the_kernel(forward):
     with pytest.raises(NotEligibleError, match=REFUSED) as caught:
-        encrypted_on(Runs(forward), WAVE)
+        encrypted_on(Runs(forward), WAVE + 0.5)
     assert "\n" not in str(caught.value)
 
 

@@ -34,13 +34,14 @@ _SHAPE = (3, 6)
 _MOST_ELEMENTS = 1 << 16  # of networks that are compiled and dealt for here: larger ones are legal and only slow
 
 
-def network() -> nn.Module:
-    """A small network with every kind of step."""
+def network(mode: Mode = "malicious") -> nn.Module:
+    """A small network with every kind of step that a mode has."""
+    curved = () if mode in WITHOUT_DEALER else (nn.Tanh(), nn.LayerNorm(3))
     with torch.random.fork_rng():
         torch.manual_seed(0)
         return nn.Sequential(
             nn.Conv1d(3, 4, 3, padding=1), nn.ReLU(), nn.MaxPool1d(2), nn.Conv1d(4, 2, 1), nn.AvgPool1d(3),
-            nn.Flatten(), nn.Linear(2, 3), nn.Tanh(), nn.LayerNorm(3),
+            nn.Flatten(), nn.Linear(2, 3), *curved,
         ).eval()  # fmt: skip
 
 
@@ -85,7 +86,7 @@ def _packed_words() -> Target:
 
 @cache
 def _bob(mode: Mode) -> mpc.Bob:
-    return mpc.Bob(network(), pair()[0], input_shape=_SHAPE, mode=mode, reveal="logits")
+    return mpc.Bob(network(mode), pair()[0], input_shape=_SHAPE, mode=mode, reveal="logits")
 
 
 @cache
@@ -207,7 +208,9 @@ def _parties(mode: Mode) -> Mapping[str, Party]:
             asker.ask(features if shape == _SHAPE else np.zeros((1, *shape), np.float32), links["bob"])
 
     def bob(links: Mapping[str, Link]) -> None:
-        mpc.Bob(network(), links.get("dealer"), input_shape=_SHAPE, mode=mode, reveal="logits").serve(links["alice"])
+        mpc.Bob(network(mode), links.get("dealer"), input_shape=_SHAPE, mode=mode, reveal="logits").serve(
+            links["alice"]
+        )
 
     def dealer(links: Mapping[str, Link]) -> None:
         mpc.Dealer(mode=mode).serve(links["alice"], links["bob"])
