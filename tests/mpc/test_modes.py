@@ -3,6 +3,7 @@
 import contextlib
 import threading
 import time
+from typing import get_args
 
 import networks
 import numpy as np
@@ -14,7 +15,9 @@ from sotto.link import LinkClosed, LinkError, PeerError, connect, decode, encode
 from sotto.mpc.crypten.session import CryptenSession
 from sotto.mpc.graph.plan import ModelPlan
 from sotto.mpc.lowering.capture import trace
-from sotto.mpc.messages import PLAN_BYTES, VERSION, Hello
+from sotto.mpc.messages import PLAN_BYTES, VERSION, Hello, Mode
+from sotto.mpc.modes import needs_dealer
+from sotto.serving import registry
 
 NAMES = ("depinto", "frames", "mixed", "pooled")
 
@@ -264,3 +267,10 @@ def test_a_dealer_that_is_asked_nothing_gives_up():
 def test_nobody_at_the_dealers_door_is_an_error_in_time():
     with listen() as door, pytest.raises(LinkError, match="nobody connected"):
         door.accept(timeout=0.2)
+
+
+def test_the_declaration_names_every_mode_and_those_with_a_dealer():
+    """It is light to import, so it says again what the modes themselves know."""
+    declared = registry.paradigm("mpc")
+    assert set(declared.modes) == set(get_args(Mode))
+    assert set(declared.dealt) == {mode for mode in get_args(Mode) if needs_dealer(mode)}
