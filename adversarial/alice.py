@@ -24,10 +24,14 @@ from sotto.link import MOST_CLASSES, Answer, Array, FrameError, Link, Reply, Rev
 class Alice(RoundTripAlice[Hello, Ready, Query, Reply]):
     """The side that hears.
 
-    Args:
-        sensor: mask and extractor, or the path of their file.
-        reveal: "class" for labels alone, "logits" for the scores as well.  Bob computes both either way.
-        batch: how many segments go through the sensor at a time.
+    Parameters
+    ----------
+    sensor
+        mask and extractor, or the path of their file.
+    reveal
+        "class" for labels alone, "logits" for the scores as well.  Bob computes both either way.
+    batch
+        how many segments go through the sensor at a time.
     """
 
     def __init__(self, sensor: Sensor | str | Path, *, reveal: Reveal = "class", batch: int = 32) -> None:
@@ -51,8 +55,10 @@ class Alice(RoundTripAlice[Hello, Ready, Query, Reply]):
     def represent(self, features: npt.ArrayLike) -> npt.NDArray[np.float16]:
         """What leaves: representations (n, dimension) float16 of segments (n, samples), finite in any case.
 
-        Raises:
-            WrongShapeError: segments the sensor does not take.
+        Raises
+        ------
+        WrongShapeError
+            segments the sensor does not take.
         """
         return self._represented(features)[0]
 
@@ -75,13 +81,18 @@ class Alice(RoundTripAlice[Hello, Ready, Query, Reply]):
     def ask(self, features: npt.ArrayLike, link: Link) -> Answer:
         """Ask about a batch.
 
-        Args:
-            features: numbers (n, samples), segments prepared as the sensor expects them
-                (:func:`sotto.adversarial.sounds.segments.most_energetic`).
+        Parameters
+        ----------
+        features
+            numbers (n, samples), segments prepared as the sensor expects them
+            (:func:`sotto.adversarial.sounds.segments.most_energetic`).
 
-        Raises:
-            WrongShapeError: as :meth:`represent`; nothing has been sent then.
-            FrameError: Bob's answer does not fit the question.  LinkError: the link failed.
+        Raises
+        ------
+        WrongShapeError
+            as :meth:`represent`; nothing has been sent then.
+        FrameError
+            Bob's answer does not fit the question.  LinkError: the link failed.
         """
         z, warnings = self._represented(features)
         classes = self._greeted(link).classes

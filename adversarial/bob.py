@@ -23,12 +23,16 @@ from sotto.link import FrameError, Reply, Reveal, RoundTripBob, require_revealed
 class Bob(RoundTripBob[Hello, Ready, Query, Reply]):
     """The side that names the event.
 
-    Args:
-        classifier: z to event logits, or the path of its file.
-        sensor: fingerprint of the sensor it belongs to; Alice is told before she sends anything when hers is another
-            one.  None takes representations of any sensor (and makes nothing of them).  A file brings its own.
-        reveal: the most he gives: "class" for labels alone, "logits" for scores to an Alice who asks for them, which
-            tell her more about the classifier.
+    Parameters
+    ----------
+    classifier
+        z to event logits, or the path of its file.
+    sensor
+        fingerprint of the sensor it belongs to; Alice is told before she sends anything when hers is another
+        one.  None takes representations of any sensor (and makes nothing of them).  A file brings its own.
+    reveal
+        the most he gives: "class" for labels alone, "logits" for scores to an Alice who asks for them, which
+        tell her more about the classifier.
     """
 
     def __init__(

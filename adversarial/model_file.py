@@ -21,8 +21,10 @@ register("event-classifier", Classifier)
 def save_sensor(path: str | Path, sensor: Sensor, record: ModelRecord) -> None:
     """Write a sensor.  ``record.architecture`` is ``sensor``, its ``arguments`` those of :class:`Sensor`.
 
-    Raises:
-        ModelError: the record does not describe the sensor.
+    Raises
+    ------
+    ModelError
+        the record does not describe the sensor.
     """
     save(path, sensor, record)
 
@@ -38,8 +40,10 @@ def load_sensor(path: str | Path) -> tuple[Sensor, ModelRecord]:
 def save_classifier(path: str | Path, classifier: Classifier, record: ModelRecord) -> None:
     """Write a classifier.  ``record.architecture`` is ``event-classifier``, ``record.classes`` names its outputs.
 
-    Raises:
-        ModelError: the record does not describe the classifier.
+    Raises
+    ------
+    ModelError
+        the record does not describe the classifier.
     """
     save(path, classifier, record)
 

@@ -14,8 +14,8 @@ from sotto.adversarial.sensor.fingerprint import sensor_named_by
 from sotto.adversarial.sounds.segments import most_energetic
 from sotto.audio import read
 from sotto.link import Link
-from sotto.serving.adapters import Hosted, Offer, Own
-from sotto.serving.errors import DoorError
+from sotto.serving.adapters import ClientCredentials, Hosted, ModelSource
+from sotto.serving.errors import AdapterError
 from sotto.serving.folders import SENSOR_FILE, model_file, own_file
 from sotto.serving.terms import Terms
 
@@ -26,14 +26,14 @@ if TYPE_CHECKING:
 class _Hosted:
     needs_dealer = False
 
-    def __init__(self, offer: Offer) -> None:
-        classifier, record = adversarial.load_classifier(model_file(offer.model))
+    def __init__(self, source: ModelSource) -> None:
+        classifier, record = adversarial.load_classifier(model_file(source.model))
         sensor = sensor_named_by(record)
-        self._bob = adversarial.Bob(classifier, sensor=sensor, reveal=offer.reveal)
+        self._bob = adversarial.Bob(classifier, sensor=sensor, reveal=source.reveal)
         self.terms = Terms(
             paradigm="adversarial",
-            mode=offer.mode,
-            reveal=offer.reveal,
+            mode=source.mode,
+            reveal=source.reveal,
             model=record.architecture,
             input_shape=(classifier.linear.in_features,),
             classes=record.classes,
@@ -51,10 +51,10 @@ class _LoudestSecond:
     rate: int
 
     def compute(self, clip: Clip) -> npt.NDArray[np.float32]:
-        """Raises :class:`DoorError` for a recording in which nothing is heard."""
+        """Raises :class:`AdapterError` for a recording in which nothing is heard."""
         pieces = most_energetic(read(clip, self.rate), self.rate)
         if not pieces:
-            raise DoorError(f"{clip.source}: is silent")
+            raise AdapterError(f"{clip.source}: is silent")
         return pieces[0][None]
 
     def blank(self) -> npt.NDArray[np.float32]:
@@ -62,16 +62,17 @@ class _LoudestSecond:
         return np.zeros((1, self.rate), np.float32)
 
 
-def host(offer: Offer) -> Hosted:
+def host(source: ModelSource) -> Hosted:
     """Load the classifier; a sensor is refused."""
-    return _Hosted(offer)
+    return _Hosted(source)
 
 
-def front(own: Own, terms: Terms | None) -> _LoudestSecond:
+def front(own: ClientCredentials, terms: Terms | None) -> _LoudestSecond:
     """Cutting a recording to what her own sensor takes."""
     sensor, _ = adversarial.load_sensor(own_file(own.folder, SENSOR_FILE, "the sensor"))
     return _LoudestSecond(sensor.rate)
 
 
-def alice(own: Own, terms: Terms, links: Mapping[str, Link]) -> adversarial.Alice:
+def alice(own: ClientCredentials, terms: Terms, links: Mapping[str, Link]) -> adversarial.Alice:
+    """Alice with the sensor from her own folder."""
     return adversarial.Alice(own_file(own.folder, SENSOR_FILE, "the sensor"), reveal=own.reveal)

@@ -19,12 +19,18 @@ _log = logging.getLogger("sotto")
 class Check:
     """What decoding a whole corpus found.
 
-    Attributes:
-        corpus: what was checked.
-        broken: by clip id, one line each that names the file.
-        seconds: of sound in the clips that decode.
-        rates: how many clips have which sampling rate.
-        copies: sets of clip ids with identical content, which a split could put on both sides.
+    Attributes
+    ----------
+    corpus
+        what was checked.
+    broken
+        by clip id, one line each that names the file.
+    seconds
+        of sound in the clips that decode.
+    rates
+        how many clips have which sampling rate.
+    copies
+        sets of clip ids with identical content, which a split could put on both sides.
     """
 
     corpus: Corpus
@@ -40,8 +46,10 @@ class Check:
     def report_and_drop(self) -> Corpus:
         """`sound()`, with one warning in the log for each clip that is left out.
 
-        Raises:
-            BrokenClip: not one clip can be decoded.
+        Raises
+        ------
+        BrokenClip
+            not one clip can be decoded.
         """
         for line in self.broken.values():
             _log.warning("skipped: %s", line)

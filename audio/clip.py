@@ -18,14 +18,22 @@ class Clip:
 
     Exactly one of `path` and `samples` is set. A label that the corpus does not have is None.
 
-    Attributes:
-        id: unique within the corpus and the same on every machine (never an absolute path).
-        path: the wav or flac file; nothing is decoded until `audio.read`.
-        samples: (n,) or (n, channels), float in [-1, 1] or int16.
-        rate: samples per second; required with `samples`, else None (the file knows it).
-        sex: "female" or "male", where the corpus says so.
-        fold: the fold its authors put the clip in (ESC-50, UrbanSound8K).
-        extra: every other label, by name.
+    Attributes
+    ----------
+    id
+        unique within the corpus and the same on every machine (never an absolute path).
+    path
+        the wav or flac file; nothing is decoded until `audio.read`.
+    samples
+        (n,) or (n, channels), float in [-1, 1] or int16.
+    rate
+        samples per second; required with `samples`, else None (the file knows it).
+    sex
+        "female" or "male", where the corpus says so.
+    fold
+        the fold its authors put the clip in (ESC-50, UrbanSound8K).
+    extra
+        every other label, by name.
     """
 
     id: str

@@ -24,13 +24,20 @@ class Trial:
 class Corpus:
     """Clips in a fixed order.
 
-    Attributes:
-        name: the name `load_corpus` knows it by.
-        clips: the recordings; ids are unique.
-        synthetic: True when no person spoke it. Whoever prints a score on it must print `notice` beside it.
-        notice: one line that belongs beside every score on this corpus, or None.
-        trials: the verification trials its authors published, if any.
-        remarks: one line for each thing the loader did that the files alone do not show, such as a dropped duplicate.
+    Attributes
+    ----------
+    name
+        the name `load_corpus` knows it by.
+    clips
+        the recordings; ids are unique.
+    synthetic
+        True when no person spoke it. Whoever prints a score on it must print `notice` beside it.
+    notice
+        one line that belongs beside every score on this corpus, or None.
+    trials
+        the verification trials its authors published, if any.
+    remarks
+        one line for each thing the loader did that the files alone do not show, such as a dropped duplicate.
     """
 
     name: str
@@ -83,8 +90,10 @@ class Corpus:
     def labels(self, label: str) -> list[str]:
         """The label of every clip, in order.
 
-        Raises:
-            MissingLabel: naming the first clip without one.
+        Raises
+        ------
+        MissingLabel
+            naming the first clip without one.
         """
         found = []
         for clip in self.clips:
@@ -101,8 +110,10 @@ class Corpus:
     def targets(self, label: str, classes: tuple[str, ...] | None = None) -> np.ndarray:
         """Class indices, int64 (n,), into `classes` (by default `self.classes(label)`).
 
-        Raises:
-            MissingLabel: a clip has no such label, or one that is not among `classes`.
+        Raises
+        ------
+        MissingLabel
+            a clip has no such label, or one that is not among `classes`.
         """
         position = {name: k for k, name in enumerate(classes or self.classes(label))}
         indices = np.empty(len(self.clips), dtype=np.int64)

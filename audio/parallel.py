@@ -36,16 +36,25 @@ def spread(
 ) -> Iterator[tuple[int, R]]:
     """Apply `work` to every item, yielding (position, result) in the order in which they are done.
 
-    Args:
-        work: a module-level function; it runs in worker processes, which live on for the next call.
-        items: what to work on; sent to the workers, so small.
-        seconds_each: a rough guess, used to choose batches and how many processes are worth starting.
-        label, unit: what the progress bar says, and what it counts.
-        jobs: processes at most; None means one per usable core, 1 means none but this one.
-        progress: whether to show a bar on standard error (from the third second on).
+    Parameters
+    ----------
+    work
+        a module-level function; it runs in worker processes, which live on for the next call.
+    items
+        what to work on; sent to the workers, so small.
+    seconds_each
+        a rough guess, used to choose batches and how many processes are worth starting.
+    label, unit
+        what the progress bar says, and what it counts.
+    jobs
+        processes at most; None means one per usable core, 1 means none but this one.
+    progress
+        whether to show a bar on standard error (from the third second on).
 
-    Raises:
-        ValueError: jobs < 1. Whatever `work` raises.
+    Raises
+    ------
+    ValueError
+        jobs < 1. Whatever `work` raises.
     """
     if jobs is not None and jobs < 1:
         raise ValueError(f"jobs must be at least 1, not {jobs}")

@@ -21,15 +21,21 @@ _STREAMED = {0, 0x7FFFFFFF, 0xFFFFFFFF}
 def read(clip: Clip, rate: int | None = 16000) -> np.ndarray:
     """Decode a clip, mix its channels down to one and resample it.
 
-    Args:
-        clip: a file or samples in memory.
-        rate: samples per second of the result; None keeps the clip's own.
+    Parameters
+    ----------
+    clip
+        a file or samples in memory.
+    rate
+        samples per second of the result; None keeps the clip's own.
 
-    Returns:
-        float32 (n,), n > 0, every sample finite; nominally in [-1, 1] (resampling may overshoot slightly).
+    Returns
+    -------
+    float32 (n,), n > 0, every sample finite; nominally in [-1, 1] (resampling may overshoot slightly).
 
-    Raises:
-        BrokenClip: the file is missing, empty, truncated, or cannot be decoded.
+    Raises
+    ------
+    BrokenClip
+        the file is missing, empty, truncated, or cannot be decoded.
     """
     samples, own_rate = decode(clip)
     if rate is not None and rate != own_rate:
@@ -95,8 +101,10 @@ def _from_memory(clip: Clip) -> tuple[np.ndarray, int]:
 def content_digest(clip: Clip) -> str:
     """BLAKE2b-128 of the clip's content (the bytes of its file, or its samples and rate), as hex.
 
-    Raises:
-        BrokenClip: the file cannot be read.
+    Raises
+    ------
+    BrokenClip
+        the file cannot be read.
     """
     if clip.path is not None:
         try:

@@ -31,9 +31,12 @@ class Split:
     def check(self, corpus: Corpus, by: str = "speaker") -> Split:
         """Return this split, having made sure that no clip and no value of the label `by` is in two parts.
 
-        Raises:
-            SplitError: an empty training or test part, an index outside the corpus, or an overlap.
-            MissingLabel: a clip has no label `by`.
+        Raises
+        ------
+        SplitError
+            an empty training or test part, an index outside the corpus, or an overlap.
+        MissingLabel
+            a clip has no label `by`.
         """
         if not self.train or not self.test:
             raise SplitError(f"{corpus.name}, split {self.name}: the training or the test part is empty")
@@ -54,14 +57,21 @@ class Split:
 def speaker_split(corpus: Corpus, seed: int = 0, validation: float = 1 / 6, test: float = 1 / 4) -> Split:
     """One speaker-disjoint split.
 
-    Args:
-        corpus: every clip needs a speaker.
-        seed: which speakers go where; the same seed gives the same split on every machine.
-        validation: share of the speakers in that part, rounded, at least one; 0: none.
-        test: the same of the test part, at least one.
+    Parameters
+    ----------
+    corpus
+        every clip needs a speaker.
+    seed
+        which speakers go where; the same seed gives the same split on every machine.
+    validation
+        share of the speakers in that part, rounded, at least one; 0: none.
+    test
+        the same of the test part, at least one.
 
-    Raises:
-        SplitError: too few speakers. MissingLabel: a clip without a speaker.
+    Raises
+    ------
+    SplitError
+        too few speakers. MissingLabel: a clip without a speaker.
     """
     if not 0 <= validation < 1 or not 0 < test < 1 or validation + test >= 1:
         raise SplitError(f"validation {validation} and test {test} must be shares that leave some for training")
@@ -81,15 +91,22 @@ def speaker_split(corpus: Corpus, seed: int = 0, validation: float = 1 / 6, test
 def speaker_folds(corpus: Corpus, folds: int = 6, seed: int = 0, validation: int | None = None) -> list[Split]:
     """Cross-validation over speakers: every speaker is in the test part of exactly one fold.
 
-    Args:
-        corpus: every clip needs a speaker.
-        folds: at least 3.
-        seed: which speakers share a fold.
-        validation: speakers held out for validation in each fold, taken from the next fold's test speakers;
-            None takes all of those, 0 none.
+    Parameters
+    ----------
+    corpus
+        every clip needs a speaker.
+    folds
+        at least 3.
+    seed
+        which speakers share a fold.
+    validation
+        speakers held out for validation in each fold, taken from the next fold's test speakers;
+        None takes all of those, 0 none.
 
-    Raises:
-        SplitError: fewer speakers than folds. MissingLabel: a clip without a speaker.
+    Raises
+    ------
+    SplitError
+        fewer speakers than folds. MissingLabel: a clip without a speaker.
     """
     if folds < 3:
         raise SplitError(f"speaker folds need at least 3 folds, not {folds}")
@@ -109,8 +126,10 @@ def speaker_folds(corpus: Corpus, folds: int = 6, seed: int = 0, validation: int
 def fold_split(corpus: Corpus, test: Collection[int] = (1,), validation: Collection[int] = ()) -> Split:
     """A split along the folds the corpus came with (ESC-50, UrbanSound8K), whose clips share recordings within a fold.
 
-    Raises:
-        SplitError: a fold is in two parts or not in the corpus. MissingLabel: a clip without a fold.
+    Raises
+    ------
+    SplitError
+        a fold is in two parts or not in the corpus. MissingLabel: a clip without a fold.
     """
     known = set(corpus.classes("fold"))
     held_out, watched = {str(k) for k in test}, {str(k) for k in validation}

@@ -37,31 +37,31 @@ def places(experiment: Experiment, query: npt.NDArray[np.float32]) -> Mapping[Pa
         return dict(adversary.honest().places)
 
 
-def cheat(experiment: Experiment, query: npt.NDArray[np.float32], wish: str) -> Cheated:
-    """One honest session about ``query``, then one with the cheat ``wish``.  Raises :class:`CheatError`."""
-    parsed(wish)
+def cheat(experiment: Experiment, query: npt.NDArray[np.float32], wanted: str) -> Cheated:
+    """One honest session about ``query``, then one with the cheat ``wanted``.  Raises :class:`CheatError`."""
+    parsed(wanted)
     with _parties(experiment, query) as adversary:
         before = adversary.honest()
-        chosen = find(wish, before.places)
+        chosen = find(wanted, before.places)
         return Cheated(before.right, adversary.attempt(chosen, before.right))
 
 
-def parsed(wish: str) -> tuple[Party, str, Kind | None]:
+def parsed(wanted: str) -> tuple[Party, str, Kind | None]:
     """Who cheats, at which message, and how, if that is said.  Raises :class:`CheatError`."""
-    who, _, rest = wish.partition(":")
+    who, _, rest = wanted.partition(":")
     name, _, how = rest.partition(":")
     party = next((each for each in get_args(Party) if each == who), None)
     if party is None or not name:
-        raise CheatError(f"'{wish}' is no PARTY:MESSAGE, as in bob:relu2; --cheat list names them")
+        raise CheatError(f"'{wanted}' is no PARTY:MESSAGE, as in bob:relu2; --cheat list names them")
     kind = next((each for each in KINDS if each == how), None)
     if how and kind is None:
         raise CheatError(f"'{how}' is no kind of cheat: choose one of {', '.join(KINDS)}")
     return party, name, kind
 
 
-def find(wish: str, known: Mapping[Party, list[Place]]) -> Cheat:
-    """The cheat that ``wish`` means among the messages of ``known``.  Raises :class:`CheatError`."""
-    party, name, kind = parsed(wish)
+def find(wanted: str, known: Mapping[Party, list[Place]]) -> Cheat:
+    """The cheat that ``wanted`` means among the messages of ``known``.  Raises :class:`CheatError`."""
+    party, name, kind = parsed(wanted)
     if f"{party}:{name}" in MEANINGS and kind is None:
         return Cheat(party, name, "meaning")
     offered = [place for place in known[party] if place.size]

@@ -36,12 +36,18 @@ class NotRunnable(ValueError):
 class Given:
     """What a user gives besides the model.
 
-    Attributes:
-        folder: of the caller's own, where a key may be written for Alice.
-        mode: empty for the paradigm's first.
-        input_shape: of one example, None where it is not given.
-        key, sensor, calibration: as :func:`sotto.api.local.local` takes them.
-        idle_seconds: how long the parties wait for a next query.
+    Attributes
+    ----------
+    folder
+        of the caller's own, where a key may be written for Alice.
+    mode
+        empty for the paradigm's first.
+    input_shape
+        of one example, None where it is not given.
+    key, sensor, calibration
+        as :func:`sotto.api.local.local` takes them.
+    idle_seconds
+        how long the parties wait for a next query.
     """
 
     folder: Path
@@ -57,17 +63,27 @@ class Given:
 class OwnModel:
     """A model that a paradigm can run.
 
-    Attributes:
-        mode: the one that is run.
-        input_shape: of one example; None for a length that may be any.
-        parts: what each party is made from when Alice may learn the class, or the scores too.
-        plain: the same model in the clear: examples (n, …) float32 to labels (n,) and, where they can be compared,
-            scores (n, classes).
-        security: for the row.
-        classes: names of the outputs, empty where nobody has named them.
-        batch: examples in one query of a comparison, 0 where a batch is answered one by one.
-        keys_are_sent: whether Alice's set-up is key material.
-        key_bytes: of a key that was handed over beforehand.
+    Attributes
+    ----------
+    mode
+        the one that is run.
+    input_shape
+        of one example; None for a length that may be any.
+    parts
+        what each party is made from when Alice may learn the class, or the scores too.
+    plain
+        the same model in the clear: examples (n, …) float32 to labels (n,) and, where they can be compared,
+        scores (n, classes).
+    security
+        for the row.
+    classes
+        names of the outputs, empty where nobody has named them.
+    batch
+        examples in one query of a comparison, 0 where a batch is answered one by one.
+    keys_are_sent
+        whether Alice's set-up is key material.
+    key_bytes
+        of a key that was handed over beforehand.
     """
 
     mode: str
@@ -124,8 +140,11 @@ class OwnModelAdapter(Protocol):
 
 
 def adapter(paradigm: str) -> OwnModelAdapter:
-    """The module ``own_model.py`` of a paradigm.  Raises :class:`sotto.serving.errors.DoorError` for an unknown name,
-    :class:`NotRunnable` for a paradigm that has none."""
+    """The module ``own_model.py`` of a paradigm.
+
+    Raises :class:`sotto.serving.errors.AdapterError` for an unknown name,
+    :class:`NotRunnable` for a paradigm without one.
+    """
     package = registry.paradigm(paradigm).service.rpartition(".")[0]
     try:
         return cast(OwnModelAdapter, importlib.import_module(f"{package}.own_model"))
@@ -145,8 +164,10 @@ def chosen_mode(modes: tuple[str, ...], mode: str) -> str:
 def network(model: Any, wanted: str = "a torch.nn.Module or a model file") -> tuple[nn.Module, ModelRecord | None]:
     """A copy of a network in evaluation mode, and its record where it is from a file of :mod:`sotto.models.weights`.
 
-    Raises:
-        NotRunnable: it is neither. ModelError: the file cannot be used.
+    Raises
+    ------
+    NotRunnable
+        it is neither. ModelError: the file cannot be used.
     """
     if isinstance(model, str | Path):
         return load(model)

@@ -49,8 +49,10 @@ def own_network(
     The statistics of ``normalisation`` are those of the training speakers' features: ``standard`` for zero mean and
     unit variance of every coefficient, ``range`` for [-1, 1].
 
-    Raises:
-        NotRunnable: the file, the name, the feature or the weights cannot be used. ModelError: it cannot be trained.
+    Raises
+    ------
+    NotRunnable
+        the file, the name, the feature or the weights cannot be used. ModelError: it cannot be trained.
     """
     if None in spec.shape:
         raise NotRunnable(
@@ -98,8 +100,10 @@ def builder(source: str, classes: int) -> Callable[[], nn.Module]:
 
     The file is imported as a module, from its own folder, so that the parties' processes can import it too.
 
-    Raises:
-        NotRunnable: there is no such file or name, it cannot be imported, or it gives no ``torch.nn.Module``.
+    Raises
+    ------
+    NotRunnable
+        there is no such file or name, it cannot be imported, or it gives no ``torch.nn.Module``.
     """
     text, _, name = source.rpartition(":")
     path = Path(text).resolve()

@@ -13,7 +13,7 @@ from pathlib import Path
 from sotto.bench.adapters import EXPERIMENTS
 from sotto.bench.workbench import Workbench
 from sotto.serving import registry
-from sotto.serving.adapters import Offer, require_mode
+from sotto.serving.adapters import ModelSource, require_mode
 from sotto.serving.terms import Reveal, write_terms
 
 
@@ -47,7 +47,7 @@ def prepare(paradigm: str, mode: str, model: str, reveal: Reveal, bench: Workben
         folder.mkdir(mode=0o700, parents=True)
     front = EXPERIMENTS[paradigm].prepare(model or declared.models[0], mode, bench, bob, alice)
     served = "" if declared.prepared_as else mode
-    hosted = registry.host(Offer(paradigm, bob, served, reveal))
+    hosted = registry.host(ModelSource(paradigm, bob, served, reveal))
     write_terms(alice, hosted.terms, front)
     return Folders(bob, alice, _configure(hosted.terms.mode, paradigm, reveal, out, bob, alice))
 

@@ -30,8 +30,10 @@ class Request:
     def require_corpus(self, *names: str) -> None:
         """Refuse another corpus than the ones a reproduction is measured on, or one of them without its folder.
 
-        Raises:
-            CorpusError: one clear line.
+        Raises
+        ------
+        CorpusError
+            one clear line.
         """
         if self.corpus == "synthetic":
             return
@@ -44,8 +46,10 @@ class Request:
     def open_workbench(self, *, corpus: str | None = None, preset: str | None = None) -> Workbench:
         """The corpus that was asked for, or the one named here; ``preset`` where the one asked for does not matter.
 
-        Raises:
-            CorpusError: one clear line.
+        Raises
+        ------
+        CorpusError
+            one clear line.
         """
         return open_workbench(
             corpus or self.corpus, self.data, preset=preset or self.preset, seed=self.seed, say=self.say,

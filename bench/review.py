@@ -36,8 +36,10 @@ def review(
     can be measured on that.  With ``reuse``, rows that an earlier review of the same corpus, preset and seed left in
     ``out`` are taken.  A reproduction that fails leaves its items open and says why; the others still run.
 
-    Raises:
-        CorpusError: ``data`` is no folder, or holds none of the corpora; one clear line.
+    Raises
+    ------
+    CorpusError
+        ``data`` is no folder, or holds none of the corpora; one clear line.
     """
     _require_corpora(items, data)
     chosen: dict[str, str | None] = {}

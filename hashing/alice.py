@@ -18,12 +18,17 @@ from sotto.link import Answer, FrameError, Link, Reveal, RoundTripAlice, as_numb
 class Alice(RoundTripAlice[Hello, Ready, Query, Reply]):
     """Asks about features under a secret key.
 
-    Args:
-        key: the key, or the path of its file; a path is what goes to another process.
-        reveal: ``"class"``, or ``"logits"`` to ask for the decision values too, which Bob has to agree to.
+    Parameters
+    ----------
+    key
+        the key, or the path of its file; a path is what goes to another process.
+    reveal
+        ``"class"``, or ``"logits"`` to ask for the decision values too, which Bob has to agree to.
 
-    Raises:
-        KeyFileError: the key file cannot be used. HashingError: another ``reveal``.
+    Raises
+    ------
+    KeyFileError
+        the key file cannot be used. HashingError: another ``reveal``.
     """
 
     def __init__(self, key: HashKey | str | Path, *, reveal: Reveal = "class") -> None:
@@ -57,8 +62,10 @@ class Alice(RoundTripAlice[Hello, Ready, Query, Reply]):
 
         Labels are positions in :attr:`classes`.  What is not finite is replaced, and the answer's warnings say so.
 
-        Raises:
-            HashingError: the features do not fit the key, or are more than Bob takes at once. PeerError, FrameError.
+        Raises
+        ------
+        HashingError
+            the features do not fit the key, or are more than Bob takes at once. PeerError, FrameError.
         """
         values, warnings = as_numbers(features, dtype=np.float64, error=HashingError)
         symbols = modular_hash(values, self._key)

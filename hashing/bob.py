@@ -15,15 +15,22 @@ from sotto.link import Array, FrameError, Reveal, RoundTripBob, require_revealed
 class Bob(RoundTripBob[Hello, Ready, Query, Reply]):
     """Answers queries with a classifier.
 
-    Args:
-        classifier: a fitted :class:`HammingSVC`, or the path of its file.
-        classes: names of its classes in order; default its labels as text.
-        reveal: the most he gives: ``"class"``, or ``"logits"`` to give decision values to an Alice who asks for them.
-            Decision values say more about his training hashes than classes do.
-        most: hashes he takes in one query.
+    Parameters
+    ----------
+    classifier
+        a fitted :class:`HammingSVC`, or the path of its file.
+    classes
+        names of its classes in order; default its labels as text.
+    reveal
+        the most he gives: ``"class"``, or ``"logits"`` to give decision values to an Alice who asks for them.
+        Decision values say more about his training hashes than classes do.
+    most
+        hashes he takes in one query.
 
-    Raises:
-        HashFileError: the file cannot be used. HashingError: an argument is out of range.
+    Raises
+    ------
+    HashFileError
+        the file cannot be used. HashingError: an argument is out of range.
     """
 
     def __init__(

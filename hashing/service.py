@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 from sotto import hashing
 from sotto.link import Link
-from sotto.serving.adapters import Hosted, Offer, Own
-from sotto.serving.errors import DoorError
+from sotto.serving.adapters import ClientCredentials, Hosted, ModelSource
+from sotto.serving.errors import AdapterError
 from sotto.serving.folders import KEY_FILE, model_file, own_file, own_front
 from sotto.serving.terms import FrontEnd, Terms
 
@@ -15,16 +15,16 @@ from sotto.serving.terms import FrontEnd, Terms
 class _Hosted:
     needs_dealer = False
 
-    def __init__(self, offer: Offer) -> None:
-        classifier = hashing.HammingSVC.load(model_file(offer.model))
+    def __init__(self, source: ModelSource) -> None:
+        classifier = hashing.HammingSVC.load(model_file(source.model))
         hashes = classifier.support_hashes_
         if not isinstance(hashes, hashing.PackedHashes):
-            raise DoorError(f"{offer.model}: holds no packed hashes: prepare it again")
-        self._classifier, self._reveal = classifier, offer.reveal
+            raise AdapterError(f"{source.model}: holds no packed hashes: prepare it again")
+        self._classifier, self._reveal = classifier, source.reveal
         self.terms = Terms(
             paradigm="hashing",
-            mode=offer.mode,
-            reveal=offer.reveal,
+            mode=source.mode,
+            reveal=source.reveal,
             model="hamming-svc",
             input_shape=(hashes.symbols,),
             classes=tuple(str(label) for label in classifier.classes_),
@@ -35,15 +35,16 @@ class _Hosted:
         return hashing.Bob(self._classifier, reveal=self._reveal)
 
 
-def host(offer: Offer) -> Hosted:
+def host(source: ModelSource) -> Hosted:
     """Load the classifier."""
-    return _Hosted(offer)
+    return _Hosted(source)
 
 
-def front(own: Own, terms: Terms | None) -> FrontEnd:
+def front(own: ClientCredentials, terms: Terms | None) -> FrontEnd:
     """Her own: the key was made for its features."""
     return own_front(own.folder)
 
 
-def alice(own: Own, terms: Terms, links: Mapping[str, Link]) -> hashing.Alice:
+def alice(own: ClientCredentials, terms: Terms, links: Mapping[str, Link]) -> hashing.Alice:
+    """Alice with the hash key from her own folder."""
     return hashing.Alice(own_file(own.folder, KEY_FILE, "the hash key"), reveal=own.reveal)

@@ -31,7 +31,8 @@ _MOST_FILE_BYTES = 2 << 30
 def write_file(path: str | Path, tensors: Mapping[str, npt.NDArray[Any]], record: Any, *, private: bool) -> None:
     """Write ``tensors`` and ``record`` (a ``msgspec.Struct``) to ``path``.
 
-    Raises:
+    Raises
+    ------
         KeyFileError (``private``) or HashFileError: the folder cannot be written, or a key stands there already.
     """
     path = Path(path)
@@ -50,7 +51,8 @@ def write_file(path: str | Path, tensors: Mapping[str, npt.NDArray[Any]], record
 def read_file(path: str | Path, kind: type[R], names: tuple[str, ...], *, private: bool) -> tuple[R, Tensors]:
     """The record and exactly the tensors ``names`` of a file; the caller checks dtypes and shapes.
 
-    Raises:
+    Raises
+    ------
         KeyFileError (``private``) or HashFileError: missing, too large, malformed, or other users may open a key.
     """
     error_type = KeyFileError if private else HashFileError

@@ -41,9 +41,12 @@ Reveal = Literal["class", "logits"]
 class Alice:
     """The data owner's side.
 
-    Attributes:
-        clipped: how many values of the last query lay outside [-1, 1] and were clipped.
-        description: what Bob published about his model; None before :meth:`prepare`.
+    Attributes
+    ----------
+    clipped
+        how many values of the last query lay outside [-1, 1] and were clipped.
+    description
+        what Bob published about his model; None before :meth:`prepare`.
     """
 
     def __init__(
@@ -57,16 +60,24 @@ class Alice:
         classes: int | None = None,
     ) -> None:
         """
-        Args:
-            reveal: ``"class"`` for labels only, the safe default; ``"logits"`` also gives rounded scores. Raw
-                decryptions are never given out: their low digits are the encryption's noise, from which whoever
-                holds the ciphertext recovers the secret key (:mod:`sotto.he.attacks.raw_decryption`).
-            timeout: seconds Bob may take for one vector or one batch, or for loading the keys; None for what the
-                link gives any message.
-            threads: threads of TenSEAL in mode ``"tenseal"``, None for all cores; the other modes use one.
-            key_limit: most bytes of keys that Bob may ask for; uncompressed, what is sent is a half or a quarter.
-            inputs: how many features Bob's model takes, as he said before; None takes what he describes.
-            classes: how many logits it gives, as above.
+
+        Parameters
+        ----------
+        reveal
+            ``"class"`` for labels only, the safe default; ``"logits"`` also gives rounded scores. Raw
+            decryptions are never given out: their low digits are the encryption's noise, from which whoever
+            holds the ciphertext recovers the secret key (:mod:`sotto.he.attacks.raw_decryption`).
+        timeout
+            seconds Bob may take for one vector or one batch, or for loading the keys; None for what the
+            link gives any message.
+        threads
+            threads of TenSEAL in mode ``"tenseal"``, None for all cores; the other modes use one.
+        key_limit
+            most bytes of keys that Bob may ask for; uncompressed, what is sent is a half or a quarter.
+        inputs
+            how many features Bob's model takes, as he said before; None takes what he describes.
+        classes
+            how many logits it gives, as above.
         """
         if reveal not in ("class", "logits"):
             raise ValueError(f"reveal is {reveal!r}; use 'class' or 'logits'")
@@ -86,9 +97,11 @@ class Alice:
     def prepare(self, link: Link) -> None:
         """Learn the model's public description, make fresh keys, send Bob the public ones.  Once per link.
 
-        Raises:
-            LinkError: Bob asks for parameters below 128 bits, describes a model of another size than agreed, or the
-                session failed.
+        Raises
+        ------
+        LinkError
+            Bob asks for parameters below 128 bits, describes a model of another size than agreed, or the
+            session failed.
         """
         if self._link is link:
             return
@@ -110,10 +123,14 @@ class Alice:
         (label -1) stand in the answer's warnings and end nothing: that she goes on must not depend on her features or
         on what she decrypts.
 
-        Raises:
-            ValueError: wrong shape, or no numbers; nothing of the query has been sent then.
-            FrameError: Bob's answer is malformed.
-            LinkError: Bob is gone or late.
+        Raises
+        ------
+        ValueError
+            wrong shape, or no numbers; nothing of the query has been sent then.
+        FrameError
+            Bob's answer is malformed.
+        LinkError
+            Bob is gone or late.
         """
         self.prepare(link)
         if self.description is None or self._secrets is None:

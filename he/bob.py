@@ -73,8 +73,10 @@ def network_of(
 ) -> PolynomialNetwork | TensorNetwork:
     """The network of a module; the arguments as for :class:`Bob`.
 
-    Raises:
-        ModelRefused: it cannot be evaluated under encryption; the message says why.
+    Raises
+    ------
+    ModelRefused
+        it cannot be evaluated under encryption; the message says why.
     """
     if isinstance(module, PolynomialNetwork):
         return module
@@ -105,26 +107,38 @@ class Bob:
         input_shape: Shape | None = None,
     ) -> None:
         r"""
-        Args:
-            module: a trained network with polynomial activations: a :class:`sotto.models.networks.mlp.MLP`, or in mode
-            ``"packed"``
-                any module that :mod:`sotto.he.tensors.exporting` can export, with convolutions, means, batch norms,
-                residual sums, or a network folded already.
-            calibration: features (n, inputs), or (n, \*shape), in [-1, 1] like those to come, usually the training
-                set; with them the precision of the logits is estimated, and models without a provable bound can be
-                served.
-            mode: how to evaluate; ``"packed"`` for single queries, ``"batched"`` for thousands at once, ``"tenseal"``
-                for the public ``ckks_vector`` interface, a reference far slower than the others.
-            largest_ring: largest ring degree the parameters may use.
-            flooding_bits: flood answers with noise that hides their own to so many statistical bits
-                (:mod:`sotto.he.planning.flooding`); 0 for none. Needs larger parameters, and not mode ``"tenseal"``.
-            timeout: seconds Alice may take to make her keys, and to send each piece of them; None for what the link
-                gives any message.
-            threads: threads of TenSEAL, None for all cores; the other modes use one.
-            input_shape: shape of one example for a module that is no MLP; the calibration features' unless given.
 
-        Raises:
-            ModelRefused: the model cannot be evaluated safely under encryption; the message says why.
+        Parameters
+        ----------
+        module
+            a trained network with polynomial activations: a :class:`sotto.models.networks.mlp.MLP`, or in mode
+            ``"packed"``
+            any module that :mod:`sotto.he.tensors.exporting` can export, with convolutions, means, batch norms,
+            residual sums, or a network folded already.
+        calibration
+            features (n, inputs), or (n, \*shape), in [-1, 1] like those to come, usually the training
+            set; with them the precision of the logits is estimated, and models without a provable bound can be
+            served.
+        mode
+            how to evaluate; ``"packed"`` for single queries, ``"batched"`` for thousands at once, ``"tenseal"``
+            for the public ``ckks_vector`` interface, a reference far slower than the others.
+        largest_ring
+            largest ring degree the parameters may use.
+        flooding_bits
+            flood answers with noise that hides their own to so many statistical bits
+            (:mod:`sotto.he.planning.flooding`); 0 for none. Needs larger parameters, and not mode ``"tenseal"``.
+        timeout
+            seconds Alice may take to make her keys, and to send each piece of them; None for what the link
+            gives any message.
+        threads
+            threads of TenSEAL, None for all cores; the other modes use one.
+        input_shape
+            shape of one example for a module that is no MLP; the calibration features' unless given.
+
+        Raises
+        ------
+        ModelRefused
+            the model cannot be evaluated safely under encryption; the message says why.
         """
         if mode not in get_args(Mode):
             raise ValueError(f"mode is {mode!r}; use one of {', '.join(get_args(Mode))}")
@@ -182,17 +196,22 @@ class Bob:
     def open(self, material: bytes) -> Evaluator:
         """A session with Alice's public material, for callers that carry its messages themselves.
 
-        Raises:
-            FrameError: the keys are malformed or do not fit what Bob described.
+        Raises
+        ------
+        FrameError
+            the keys are malformed or do not fit what Bob described.
         """
         return self._model.open(material)
 
     def answer(self, link: Link) -> bool:
         """Set up a session if Alice asks for one, then answer one query.  False when she left before a query.
 
-        Raises:
-            FrameError: Alice sent something malformed; she is told.
-            LinkError: she is gone in the middle of a query, or late.
+        Raises
+        ------
+        FrameError
+            Alice sent something malformed; she is told.
+        LinkError
+            she is gone in the middle of a query, or late.
         """
         try:
             return self._answer(link)

@@ -30,8 +30,10 @@ def dumped(saveable: Any) -> bytes:
 def loaded(empty: Any, context: seal.SEALContext, data: bytes, what: str) -> Any:
     """``empty`` filled from what the peer sent.
 
-    Raises:
-        FrameError: not such an object, or not of this context.
+    Raises
+    ------
+    FrameError
+        not such an object, or not of this context.
     """
     with _file() as path:
         path.write_bytes(data)

@@ -9,7 +9,7 @@ from sotto import he
 from sotto.he.wire import Mode
 from sotto.link import Link
 from sotto.models import load
-from sotto.serving.adapters import Hosted, Offer, Own, published_front
+from sotto.serving.adapters import ClientCredentials, Hosted, ModelSource, published_front
 from sotto.serving.folders import calibration_beside, model_file
 from sotto.serving.terms import FrontEnd, Terms
 
@@ -17,9 +17,9 @@ from sotto.serving.terms import FrontEnd, Terms
 class _Hosted:
     needs_dealer = False
 
-    def __init__(self, offer: Offer) -> None:
-        mode = cast(Mode, offer.mode)
-        path = model_file(offer.model)
+    def __init__(self, source: ModelSource) -> None:
+        mode = cast(Mode, source.mode)
+        path = model_file(source.model)
         module, record = load(path)
         self._bob = he.Bob(module, calibration=calibration_beside(path), mode=mode, threads=1)
         description = self._bob.description
@@ -38,17 +38,17 @@ class _Hosted:
         return self._bob  # keys and ciphertexts come with a session; each session is a process
 
 
-def host(offer: Offer) -> Hosted:
+def host(source: ModelSource) -> Hosted:
     """Choose parameters and fold the network."""
-    return _Hosted(offer)
+    return _Hosted(source)
 
 
-def front(own: Own, terms: Terms | None) -> FrontEnd | None:
+def front(own: ClientCredentials, terms: Terms | None) -> FrontEnd | None:
     """Bob's: he sees nothing of what it makes."""
     return published_front(terms) if terms and terms.front else None
 
 
-def alice(own: Own, terms: Terms, links: Mapping[str, Link]) -> he.Alice:
+def alice(own: ClientCredentials, terms: Terms, links: Mapping[str, Link]) -> he.Alice:
     """Alice, who holds Bob to the size of the model that his terms name."""
     inputs = terms.input_shape[0] if len(terms.input_shape) == 1 else 0
     return he.Alice(reveal=own.reveal, threads=1, inputs=inputs, classes=len(terms.classes) or None)

@@ -23,9 +23,12 @@ from sotto.link import MOST_CLASSES, Answer, Array, Link, Reply, Reveal, RoundTr
 class Alice(RoundTripAlice[Hello, Ready, Query, Reply]):
     """The data owner's side.
 
-    Args:
-        key: the key, or the path of its file.
-        reveal: "class" for labels alone, "logits" for the scores as well.  Bob computes both either way.
+    Parameters
+    ----------
+    key
+        the key, or the path of its file.
+    reveal
+        "class" for labels alone, "logits" for the scores as well.  Bob computes both either way.
     """
 
     def __init__(self, key: Key | str | Path, *, reveal: Reveal = "class") -> None:
@@ -41,14 +44,19 @@ class Alice(RoundTripAlice[Hello, Ready, Query, Reply]):
     def ask(self, features: npt.ArrayLike, link: Link) -> Answer:
         """Ask about a batch.
 
-        Args:
-            features: numbers (n, ..., samples) or (n, ..., mel bands, frames), normalised as the model expects.  What
-                does not fill a block at the end is not sent: the model does not read it.  What is not finite is
-                replaced, and the answer's warnings say so.
+        Parameters
+        ----------
+        features
+            numbers (n, ..., samples) or (n, ..., mel bands, frames), normalised as the model expects.  What
+            does not fill a block at the end is not sent: the model does not read it.  What is not finite is
+            replaced, and the answer's warnings say so.
 
-        Raises:
-            WrongShapeError: features that cannot be encrypted; nothing of the query has been sent then.
-            FrameError: Bob's answer does not fit the question.  LinkError: the link failed.
+        Raises
+        ------
+        WrongShapeError
+            features that cannot be encrypted; nothing of the query has been sent then.
+        FrameError
+            Bob's answer does not fit the question.  LinkError: the link failed.
         """
         encrypted, warnings = self._encrypted(features)
         self._greeted(link)

@@ -21,13 +21,18 @@ from sotto.link import MOST_CLASSES, FrameError, Reply, Reveal, RoundTripBob, re
 class Bob(RoundTripBob[Hello, Ready, Query, Reply]):
     """The provider's side.
 
-    Args:
-        model: the encrypted model, (n, ...) float32 to (n, classes) logits, or the path of its file.
-        fingerprint: of the key the model is encrypted under; Alice is told before she sends anything when hers is
-            another one.  None answers queries under any key (with noise, for the wrong ones).  A file brings its own.
-        batch: how many examples go through the model at a time.
-        reveal: the most he gives: "class" for labels alone, "logits" for scores to an Alice who asks for them, which
-            tell her more about the model.
+    Parameters
+    ----------
+    model
+        the encrypted model, (n, ...) float32 to (n, classes) logits, or the path of its file.
+    fingerprint
+        of the key the model is encrypted under; Alice is told before she sends anything when hers is
+        another one.  None answers queries under any key (with noise, for the wrong ones).  A file brings its own.
+    batch
+        how many examples go through the model at a time.
+    reveal
+        the most he gives: "class" for labels alone, "logits" for scores to an Alice who asks for them, which
+        tell her more about the model.
     """
 
     def __init__(

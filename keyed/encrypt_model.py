@@ -46,15 +46,21 @@ def encrypt_model(module: nn.Module, key: Key, *, example: Tensor, layer: str | 
 
     In evaluation mode the copy answers as the original does in evaluation mode, whichever mode it was given in.
 
-    Args:
-        module: any model whose first layer is a Conv1d (key of dimension 1) or Conv2d (dimension 2) with kernel =
-            stride = the key's block size; any channels, groups, dtype, bias.
-        example: a typical input with its batch axis, in the model's dtype and on its device; the two models have to
-            agree on it.
-        layer: name of that convolution (as in ``named_modules``); by default :func:`find_first_convolution`.
+    Parameters
+    ----------
+    module
+        any model whose first layer is a Conv1d (key of dimension 1) or Conv2d (dimension 2) with kernel =
+        stride = the key's block size; any channels, groups, dtype, bias.
+    example
+        a typical input with its batch axis, in the model's dtype and on its device; the two models have to
+        agree on it.
+    layer
+        name of that convolution (as in ``named_modules``); by default :func:`find_first_convolution`.
 
-    Raises:
-        NotEligibleError: the model cannot be encrypted with this key: why, and what would make it eligible.
+    Raises
+    ------
+    NotEligibleError
+        the model cannot be encrypted with this key: why, and what would make it eligible.
     """
     _require_telling(example)
     name = find_first_convolution(module) if layer is None else layer
@@ -72,8 +78,10 @@ def find_first_convolution(module: nn.Module) -> str:
 
     Nothing says that it runs first: :func:`encrypt_model` finds out.
 
-    Raises:
-        NotEligibleError: there is none.
+    Raises
+    ------
+    NotEligibleError
+        there is none.
     """
     if isinstance(module, torch.jit.ScriptModule):
         raise NotEligibleError("a scripted model cannot be looked into: encrypt the model it was scripted from")

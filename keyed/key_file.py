@@ -41,8 +41,10 @@ class _KeyFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 def save_key(path: str | Path, key: Key) -> None:
     """Write ``key`` to a new file that only its owner can read.
 
-    Raises:
-        KeyFileError: something stands at ``path`` already (it is left alone), or the folder cannot be written.
+    Raises
+    ------
+    KeyFileError
+        something stands at ``path`` already (it is left alone), or the folder cannot be written.
     """
     content = encode(
         _KeyFile("sotto-keyed-key", 1, key.kind, key.block_size, key.dimension, key.fingerprint, key.salt, _packed(key))
@@ -53,8 +55,10 @@ def save_key(path: str | Path, key: Key) -> None:
 def load_key(path: str | Path) -> Key:
     """Read a key file.
 
-    Raises:
-        KeyFileError: it is missing, too large, malformed, damaged, or open to other users of the machine.
+    Raises
+    ------
+    KeyFileError
+        it is missing, too large, malformed, damaged, or open to other users of the machine.
     """
     with opened(path, _MOST_BYTES, KeyFileError, "key file", private=True) as file:
         content = file.read(_MOST_BYTES)

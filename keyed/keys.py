@@ -41,9 +41,11 @@ class Key(ABC):
     ``values`` is the secret itself, read-only; its form is the subclass's.  ``salt`` (32 bytes, as secret as the key)
     goes into the fingerprint.  Keys compare equal when they transform alike.
 
-    Raises:
-        KeyedError: sizes out of range, ``values`` is no key of this type, or it would leave every block as it is or
-            only change the sign of all of it.
+    Raises
+    ------
+    KeyedError
+        sizes out of range, ``values`` is no key of this type, or it would leave every block as it is or
+        only change the sign of all of it.
     """
 
     kind: ClassVar[KeyType]

@@ -28,8 +28,10 @@ def save_encrypted_model(
 ) -> nn.Module:
     """Encrypt the plain ``module`` under ``key``, write it to ``path``, and return the encrypted copy.
 
-    Raises:
-        NotEligibleError: see :func:`sotto.keyed.encrypt_model`; or the record says that the module is encrypted
+    Raises
+    ------
+    NotEligibleError
+        see :func:`sotto.keyed.encrypt_model`; or the record says that the module is encrypted
         already. ModelError: the record does not describe the module.
     """
     if record.encrypted_for:
@@ -42,9 +44,12 @@ def save_encrypted_model(
 def load_encrypted_model(path: str | Path) -> tuple[nn.Module, ModelRecord]:
     """The encrypted model and its record, whose ``encrypted_for`` is the fingerprint of the key.
 
-    Raises:
-        NotEligibleError: the file holds a plain model, which a provider should not have.
-        ModelError: the file is no usable model.
+    Raises
+    ------
+    NotEligibleError
+        the file holds a plain model, which a provider should not have.
+    ModelError
+        the file is no usable model.
     """
     module, record = load(path)
     if not record.encrypted_for:

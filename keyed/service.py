@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from sotto import keyed
 from sotto.link import Link
-from sotto.serving.adapters import Hosted, Offer, Own
+from sotto.serving.adapters import ClientCredentials, Hosted, ModelSource
 from sotto.serving.folders import KEY_FILE, model_file, own_file, own_front
 from sotto.serving.terms import FrontEnd, Terms
 
@@ -14,13 +14,13 @@ from sotto.serving.terms import FrontEnd, Terms
 class _Hosted:
     needs_dealer = False
 
-    def __init__(self, offer: Offer) -> None:
-        model, record = keyed.load_encrypted_model(model_file(offer.model))
-        self._bob = keyed.Bob(model, fingerprint=record.encrypted_for, reveal=offer.reveal)
+    def __init__(self, source: ModelSource) -> None:
+        model, record = keyed.load_encrypted_model(model_file(source.model))
+        self._bob = keyed.Bob(model, fingerprint=record.encrypted_for, reveal=source.reveal)
         self.terms = Terms(
             paradigm="keyed",
-            mode=offer.mode,
-            reveal=offer.reveal,
+            mode=source.mode,
+            reveal=source.reveal,
             model=record.architecture,
             input_shape=tuple(int(length or 0) for length in FrontEnd.of(record).spec().shape),
             classes=record.classes,
@@ -31,15 +31,16 @@ class _Hosted:
         return self._bob
 
 
-def host(offer: Offer) -> Hosted:
+def host(source: ModelSource) -> Hosted:
     """Load the encrypted model; a plain one is refused."""
-    return _Hosted(offer)
+    return _Hosted(source)
 
 
-def front(own: Own, terms: Terms | None) -> FrontEnd:
+def front(own: ClientCredentials, terms: Terms | None) -> FrontEnd:
     """Her own, from the model's owner: another one could show more of her speech."""
     return own_front(own.folder)
 
 
-def alice(own: Own, terms: Terms, links: Mapping[str, Link]) -> keyed.Alice:
+def alice(own: ClientCredentials, terms: Terms, links: Mapping[str, Link]) -> keyed.Alice:
+    """Alice with the key from her own folder."""
     return keyed.Alice(own_file(own.folder, KEY_FILE, "the key"), reveal=own.reveal)

@@ -39,8 +39,10 @@ _WIDTH = 16  # least width of a product of matrices, in numbers: a vector regist
 def encrypt(x: Tensor, key: Key, *, tail: Tail = "crop") -> Tensor:
     """``x`` (..., samples) or (..., mel bands, frames) under ``key``, a new tensor of the same dtype and device.
 
-    Raises:
-        WrongShapeError: too few axes, shorter than one block, or not floating point.
+    Raises
+    ------
+    WrongShapeError
+        too few axes, shorter than one block, or not floating point.
     """
     _require_floating(x)
     return _transformed(whole_blocks(x, key.block_size, key.dimension, tail=tail), key, inverse=False)
@@ -51,8 +53,10 @@ def decrypt(x: Tensor, key: Key, *, length: tuple[int, ...] | None = None) -> Te
 
     Exact for Shuffling and Flipping, to rounding for ROM.  With another key the result is noise, and nothing says so.
 
-    Raises:
-        WrongShapeError: ``x`` is not in whole blocks, or ``length`` does not fit it.
+    Raises
+    ------
+    WrongShapeError
+        ``x`` is not in whole blocks, or ``length`` does not fit it.
     """
     _require_floating(x)
     _require_content(x, key.dimension)

@@ -70,8 +70,10 @@ def require_revealed(asked: Reveal, most: Reveal) -> None:
 def read_reply(reply: AnyReply, count: int, classes: int | None, reveal: Reveal) -> Answer:
     """The answer in a reply about ``count`` examples, if it is one about ``classes`` classes (None: Bob did not say).
 
-    Raises:
-        FrameError: other shapes or types, another form than was asked for, labels of no class, scores not finite.
+    Raises
+    ------
+    FrameError
+        other shapes or types, another form than was asked for, labels of no class, scores not finite.
     """
     labels = reply.labels.numpy(dtype=np.int64, shape=(count,))
     if (reply.scores is None) != (reveal == "class"):

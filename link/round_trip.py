@@ -60,8 +60,10 @@ class RoundTripAlice(ABC, Generic[Hello, Ready, Query, Reply]):
     def prepare(self, link: Link) -> None:
         """Once per link, done by :meth:`ask` if needed: make sure that Bob answers what she asks, before she does.
 
-        Raises:
-            PeerError: he does not; it says why. LinkError: the link failed.
+        Raises
+        ------
+        PeerError
+            he does not; it says why. LinkError: the link failed.
         """
         self._greeted(link)
 
@@ -117,8 +119,10 @@ class RoundTripBob(ABC, Generic[Hello, Ready, Query, Reply]):
     def answer(self, link: Link) -> bool:
         """Greet Alice if she has not been greeted, and answer one query; False when she closed before a query.
 
-        Raises:
-            FrameError: she sent something that is no query for this model; she has been told. LinkTimeout.
+        Raises
+        ------
+        FrameError
+            she sent something that is no query for this model; she has been told. LinkTimeout.
         """
         (hello, greeting, most), (query, question) = self._trip.hello, self._trip.query
         while True:

@@ -33,11 +33,16 @@ def opened(
 ) -> Iterator[BinaryIO]:
     """A regular file of at most ``most`` bytes, to be read.
 
-    Args:
-        error: raised for a file that cannot be read, or is another kind of thing or larger: no ``what``.
-        private: refuse a file that other users of the machine may open.
-        follow: whether it may be reached by a symbolic link.
-        advice: what to do about a file that cannot be read.
+    Parameters
+    ----------
+    error
+        raised for a file that cannot be read, or is another kind of thing or larger: no ``what``.
+    private
+        refuse a file that other users of the machine may open.
+    follow
+        whether it may be reached by a symbolic link.
+    advice
+        what to do about a file that cannot be read.
     """
     try:
         handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | (0 if follow else os.O_NOFOLLOW))

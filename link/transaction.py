@@ -22,11 +22,15 @@ def transaction(*links: Link, reason: Callable[[BaseException], str] | None = No
     links are marked first and free for the next transaction only after the end.  What must not end a link is raised
     before the block or after it.
 
-    Args:
-        reason: what the peers are told of the error; by default they only find the links closed.
+    Parameters
+    ----------
+    reason
+        what the peers are told of the error; by default they only find the links closed.
 
-    Raises:
-        LinkClosed: an earlier transaction did not come to its end, or a link is over.
+    Raises
+    ------
+    LinkClosed
+        an earlier transaction did not come to its end, or a link is over.
     """
     try:
         for link in links:

@@ -38,8 +38,10 @@ def register(name: str, cls: type[nn.Module]) -> None:
 
     Packages register their own networks when they are imported, so a file still names only what this program defines.
 
-    Raises:
-        ValueError: the name belongs to another class.
+    Raises
+    ------
+    ValueError
+        the name belongs to another class.
     """
     entry = (cls.__module__, cls.__qualname__)
     if _ARCHITECTURES.setdefault(name, entry) != entry:

@@ -22,14 +22,21 @@ Kind = Literal["standard", "range"]
 class Normalisation:
     """``(x - mean) / scale``, optionally clipped to ``[-clip, clip]``.
 
-    Attributes:
-        mean: float32, broadcastable to one example: subtracted (for ``range`` the middle of the range).
-        scale: float32, same shape, positive: divided by (for ``range`` half the width of the range).
-        kind: how the statistics were found.
-        clip: largest magnitude let through, or None for no clipping.
+    Attributes
+    ----------
+    mean
+        float32, broadcastable to one example: subtracted (for ``range`` the middle of the range).
+    scale
+        float32, same shape, positive: divided by (for ``range`` half the width of the range).
+    kind
+        how the statistics were found.
+    clip
+        largest magnitude let through, or None for no clipping.
 
-    Raises:
-        ValueError: the shapes differ, or a value is not finite, or a scale or ``clip`` is not positive.
+    Raises
+    ------
+    ValueError
+        the shapes differ, or a value is not finite, or a scale or ``clip`` is not positive.
     """
 
     mean: NDArray[np.float32]

@@ -37,19 +37,31 @@ Shapes = dict[str, tuple[tuple[int, ...], str]]
 class ModelRecord(msgspec.Struct, frozen=True, kw_only=True):
     """What a saved model is: everything needed to use it and to judge its scores.
 
-    Attributes:
-        architecture: a name in :mod:`sotto.models.architectures`.
-        arguments: keyword arguments of its constructor.
-        classes: the label of each output, in order.
-        features: record of the feature specification the model expects (kind and parameters).
-        normalisation: public statistics Alice applies to the features, or None.
-        corpus: name of the training corpus; a synthetic corpus says so in its name.
-        split: name of the split; the scores are on its test speakers.
-        seed: seed of the training run.
-        scores: for instance ``{"accuracy": 0.6}``.
-        sotto: version of the package that wrote the file.
-        encrypted_for: fingerprint of the secret key the first convolution is encrypted under; empty for a plain
-            model. An encrypted model gives noise on plain features.
+    Attributes
+    ----------
+    architecture
+        a name in :mod:`sotto.models.architectures`.
+    arguments
+        keyword arguments of its constructor.
+    classes
+        the label of each output, in order.
+    features
+        record of the feature specification the model expects (kind and parameters).
+    normalisation
+        public statistics Alice applies to the features, or None.
+    corpus
+        name of the training corpus; a synthetic corpus says so in its name.
+    split
+        name of the split; the scores are on its test speakers.
+    seed
+        seed of the training run.
+    scores
+        for instance ``{"accuracy": 0.6}``.
+    sotto
+        version of the package that wrote the file.
+    encrypted_for
+        fingerprint of the secret key the first convolution is encrypted under; empty for a plain
+        model. An encrypted model gives noise on plain features.
     """
 
     architecture: str
@@ -92,10 +104,13 @@ class _Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 def save(path: str | Path, module: nn.Module, record: ModelRecord) -> None:
     """Write ``module`` and ``record`` to ``path`` atomically; an interrupted save leaves the old file.
 
-    Raises:
-        ModelError: the record does not describe the module (architecture, arguments), or a weight is not
-            finite.
-        OSError: the folder cannot be written.
+    Raises
+    ------
+    ModelError
+        the record does not describe the module (architecture, arguments), or a weight is not
+        finite.
+    OSError
+        the folder cannot be written.
     """
     path = Path(path)
     if type(module) is not architecture(record.architecture):
@@ -118,9 +133,11 @@ def save(path: str | Path, module: nn.Module, record: ModelRecord) -> None:
 def load(path: str | Path) -> tuple[nn.Module, ModelRecord]:
     """Read a model file: the network in evaluation mode, and its record.
 
-    Raises:
-        ModelError: the file is missing, too large, malformed, not a model of this project, or does not fit
-            the architecture it names. One line, naming the file.
+    Raises
+    ------
+    ModelError
+        the file is missing, too large, malformed, not a model of this project, or does not fit
+        the architecture it names. One line, naming the file.
     """
     path = Path(path)
     _require_plausible(path)

@@ -13,17 +13,17 @@ from sotto.mpc import modes
 from sotto.mpc.graph.fixed_point import FRACTION_BITS
 from sotto.mpc.graph.program import WORD_BITS
 from sotto.mpc.two_party.preprocessing_store import PreprocessingStore
-from sotto.serving.adapters import Hosted, Offer, Own, published_front
-from sotto.serving.errors import DoorError
+from sotto.serving.adapters import ClientCredentials, Hosted, ModelSource, published_front
+from sotto.serving.errors import AdapterError
 from sotto.serving.folders import model_file
 from sotto.serving.terms import FrontEnd, Terms
 
 
 class _Hosted:
-    def __init__(self, offer: Offer) -> None:
-        mode = modes.require_mode(offer.mode)
+    def __init__(self, source: ModelSource) -> None:
+        mode = modes.require_mode(source.mode)
         self.needs_dealer = modes.needs_dealer(mode)
-        module, record = load(model_file(offer.model))
+        module, record = load(model_file(source.model))
         front = FrontEnd.of(record)
         shape = tuple(int(length or 0) for length in front.spec().shape)
         self._bob = mpc.Bob(
@@ -31,16 +31,16 @@ class _Hosted:
             None,
             input_shape=shape,
             mode=mode,
-            reveal=offer.reveal,
-            idle_timeout=offer.idle_seconds,
-            store=_store(offer.store),
+            reveal=source.reveal,
+            idle_timeout=source.idle_seconds,
+            store=_store(source.store),
         )
         agreement = self._bob.agreement
         modes.warm_up(mode)  # once for all sessions
         self.terms = Terms(
             paradigm="mpc",
             mode=mode,
-            reveal=offer.reveal,
+            reveal=source.reveal,
             model=record.architecture,
             input_shape=shape,
             classes=record.classes,
@@ -57,24 +57,24 @@ class _Hosted:
         return self._bob.with_dealer(links.get("dealer"))
 
 
-def host(offer: Offer) -> Hosted:
+def host(source: ModelSource) -> Hosted:
     """Trace and check the network."""
-    return _Hosted(offer)
+    return _Hosted(source)
 
 
-def front(own: Own, terms: Terms | None) -> FrontEnd | None:
+def front(own: ClientCredentials, terms: Terms | None) -> FrontEnd | None:
     """Bob's: he sees nothing of what it makes."""
     return published_front(terms) if terms and terms.front else None
 
 
-def alice(own: Own, terms: Terms, links: Mapping[str, Link]) -> mpc.Alice:
-    """Alice, who holds Bob to what his terms say of his network; :class:`DoorError` where they do not say it."""
+def alice(own: ClientCredentials, terms: Terms, links: Mapping[str, Link]) -> mpc.Alice:
+    """Alice, who holds Bob to what his terms say of his network; :class:`AdapterError` where they do not say it."""
     told = terms.parameters
     limit, digest = told.get("input limit"), told.get("plan")
     if not isinstance(limit, float) or not isinstance(digest, str):
-        raise DoorError("bob's terms do not say which plan he will use: both sides need the same release")
+        raise AdapterError("bob's terms do not say which plan he will use: both sides need the same release")
     if (told.get("word bits"), told.get("fraction bits")) != (WORD_BITS, FRACTION_BITS):
-        raise DoorError("bob's terms name another fixed point than this release's: both sides need the same release")
+        raise AdapterError("bob's terms name another fixed point than this release's: both sides need the same release")
     return mpc.Alice(
         links.get("dealer"),
         mode=cast(mpc.Mode, terms.mode),

@@ -12,7 +12,7 @@ TLS 1.3,
 with a bound
   on its memory.  What one client makes go wrong ends in its session.
 
-Alice (:mod:`sotto.serving.asking`) opens a session, and after a failure a new one.
+Alice (:mod:`sotto.serving.client`) opens a session, and after a failure a new one.
 
 Trust: **whoever holds the authority's key can pose as anybody, the dealer included**: an authority that sides with Bob
 deals for him and reads what Alice asks.  Parties make their own keys (:mod:`sotto.serving.requests`) and name the Bob
@@ -24,7 +24,7 @@ addresses: that is a firewall's business.
 
 Who owns what: ``terms`` and ``handshake`` (what is agreed first), ``registry`` (the one list of paradigms),
 ``adapters`` (what each offers), ``folders`` (the files each party is handed), ``arrivals``, ``admission``, ``host``,
-``sessions``, ``hosting``, ``supervisor``, ``reports``, ``limits`` (serving), ``asking`` (Alice), ``dealing`` (what
+``sessions``, ``hosting``, ``supervisor``, ``reports``, ``limits`` (serving), ``client`` (Alice), ``dealing`` (what
 the dealer serves), ``keys``, ``key_files``, ``requests`` and ``authority`` (certificates), ``journal``, ``counters``,
 ``health``.
 """

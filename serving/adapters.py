@@ -13,21 +13,21 @@ import numpy as np
 import numpy.typing as npt
 
 from sotto.link import Answer, Link
-from sotto.serving.errors import DoorError
+from sotto.serving.errors import AdapterError
 from sotto.serving.terms import FrontEnd, Reveal, Terms
 
 if TYPE_CHECKING:
     from sotto.audio import Clip
 
 
-class BobDoor(Protocol):
+class BobAdapter(Protocol):
     """Bob's side of one session."""
 
     def answer(self, link: Link) -> bool:
         """Handle set-up messages and one query; False when Alice has left."""
 
 
-class AliceDoor(Protocol):
+class AliceAdapter(Protocol):
     """Alice's side of one session."""
 
     def prepare(self, link: Link) -> None: ...
@@ -58,11 +58,11 @@ class Hosted(Protocol):
     @property
     def needs_dealer(self) -> bool: ...
 
-    def make(self, links: Mapping[str, Link]) -> BobDoor: ...
+    def make(self, links: Mapping[str, Link]) -> BobAdapter: ...
 
 
 @dataclass(frozen=True)
-class Offer:
+class ModelSource:
     """What Bob is started with: a model file or a folder of :mod:`sotto.serving.folders`; an empty mode is the first.
 
     ``idle_seconds``: how long a client that has a session may be silent.  ``store``: folder of what sessions
@@ -78,10 +78,10 @@ class Offer:
 
 
 @dataclass(frozen=True)
-class Own:
+class ClientCredentials:
     """What Alice brings herself: the folder with her key and front end, where the paradigm needs one.
 
-    ``store`` as in :class:`Offer`.
+    ``store`` as in :class:`ModelSource`.
     """
 
     folder: Path | None = None
@@ -92,28 +92,28 @@ class Own:
 class ServiceAdapter(Protocol):
     """What ``service.py`` of a paradigm offers."""
 
-    def host(self, offer: Offer) -> Hosted:
+    def host(self, source: ModelSource) -> Hosted:
         """Load what Bob serves.  Raises one-line errors."""
 
-    def front(self, own: Own, terms: Terms | None) -> Front | None:
+    def front(self, own: ClientCredentials, terms: Terms | None) -> Front | None:
         """What Alice does with a recording; None where it is Bob's and ``terms`` are not known yet.
 
-        Raises :class:`DoorError` where it has to be her own and is not there.
+        Raises :class:`AdapterError` where it has to be her own and is not there.
         """
 
-    def alice(self, own: Own, terms: Terms, links: Mapping[str, Link]) -> AliceDoor:
+    def alice(self, own: ClientCredentials, terms: Terms, links: Mapping[str, Link]) -> AliceAdapter:
         """Alice's door.  Raises one-line errors."""
 
 
 def require_mode(modes: tuple[str, ...], mode: str) -> str:
-    """``mode``, or the first of ``modes`` for an empty one.  Raises :class:`DoorError`."""
+    """``mode``, or the first of ``modes`` for an empty one.  Raises :class:`AdapterError`."""
     if mode and mode not in modes:
-        raise DoorError(f"'{mode[:40]}' is no mode of this paradigm: choose one of {', '.join(modes)}")
+        raise AdapterError(f"'{mode[:40]}' is no mode of this paradigm: choose one of {', '.join(modes)}")
     return mode or modes[0]
 
 
 def published_front(terms: Terms) -> FrontEnd:
-    """Bob's front end, for paradigms that hide the features from him.  Raises :class:`DoorError` where he has none."""
+    """Bob's front end, for paradigms that hide the features from him; without one :class:`AdapterError`."""
     if terms.front is None:
-        raise DoorError("bob's model does not say which features it takes: prepare it again")
+        raise AdapterError("bob's model does not say which features it takes: prepare it again")
     return terms.front

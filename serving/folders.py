@@ -17,7 +17,7 @@ import numpy.typing as npt
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from sotto.serving.errors import DoorError
+from sotto.serving.errors import AdapterError
 from sotto.serving.terms import FRONT_FILE, FrontEnd, read_front
 
 MODEL_FILE, CALIBRATION_FILE, KEY_FILE, SENSOR_FILE = (
@@ -30,10 +30,10 @@ _MOST_CALIBRATION = 1 << 26  # numbers
 
 
 def model_file(model: Path) -> Path:
-    """The model file that MODEL names: itself, or the one in a folder.  Raises :class:`DoorError`."""
+    """The model file that MODEL names: itself, or the one in a folder.  Raises :class:`AdapterError`."""
     path = model / MODEL_FILE if model.is_dir() else model
     if not path.is_file():
-        raise DoorError(f"{path}: no such model file; 'sotto prepare' makes one")
+        raise AdapterError(f"{path}: no such model file; 'sotto prepare' makes one")
     return path
 
 
@@ -47,11 +47,11 @@ def calibration_beside(path: Path) -> npt.NDArray[np.float32] | None:
             part: Any = file.get_slice("features")
             shape, dtype = tuple(part.get_shape()), part.get_dtype()
             if len(shape) != 2 or dtype != "F32" or shape[0] * shape[1] > _MOST_CALIBRATION:
-                raise DoorError(f"{calibration}: holds no calibration features (n, inputs) float32")
+                raise AdapterError(f"{calibration}: holds no calibration features (n, inputs) float32")
             found: npt.NDArray[np.float32] = file.get_tensor("features")
             return found
     except (SafetensorError, OSError, KeyError):
-        raise DoorError(f"{calibration}: is no readable safetensors file with features: prepare it again") from None
+        raise AdapterError(f"{calibration}: is no readable safetensors file with features: prepare it again") from None
 
 
 def write_calibration(folder: Path, features: npt.NDArray[np.float32]) -> None:
@@ -60,18 +60,18 @@ def write_calibration(folder: Path, features: npt.NDArray[np.float32]) -> None:
 
 
 def own_file(folder: Path | None, name: str, what: str) -> Path:
-    """A file of Alice's own folder.  Raises :class:`DoorError` when it is not there."""
+    """A file of Alice's own folder.  Raises :class:`AdapterError` when it is not there."""
     if folder is None:
-        raise DoorError(f"alice needs {what}: give the folder that holds it with --own")
+        raise AdapterError(f"alice needs {what}: give the folder that holds it with --own")
     path = folder / name
     if not path.is_file():
-        raise DoorError(f"{path}: {what} is not there; get the folder from whoever prepared the model")
+        raise AdapterError(f"{path}: {what} is not there; get the folder from whoever prepared the model")
     return path
 
 
 def own_front(folder: Path | None) -> FrontEnd:
-    """Alice's own front end.  Raises :class:`DoorError` when it is not there."""
+    """Alice's own front end.  Raises :class:`AdapterError` when it is not there."""
     found = read_front(own_file(folder, FRONT_FILE, "her front end").parent)
     if found is None:
-        raise DoorError(f"{folder}: the front end is gone")
+        raise AdapterError(f"{folder}: the front end is gone")
     return found

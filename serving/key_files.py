@@ -179,4 +179,5 @@ def replace(path: Path, content: bytes) -> None:
 
 
 def now() -> datetime.datetime:
+    """The time, with its zone."""
     return datetime.datetime.now(datetime.UTC)

@@ -19,8 +19,8 @@ from functools import cache
 from importlib.metadata import entry_points
 from typing import cast
 
-from sotto.serving.adapters import Hosted, Offer, ServiceAdapter, require_mode
-from sotto.serving.errors import DoorError
+from sotto.serving.adapters import Hosted, ModelSource, ServiceAdapter, require_mode
+from sotto.serving.errors import AdapterError
 
 GROUP = "sotto.paradigms"
 
@@ -38,16 +38,26 @@ MODULES: Mapping[str, str] = {
 class Paradigm:
     """What a paradigm is, for every command.
 
-    Attributes:
-        name: as on the command line and in a row.
-        modes: those that can be served, the default first.
-        service: the module that is its :class:`sotto.serving.adapters.ServiceAdapter`.
-        experiment: the module that is its :class:`sotto.bench.adapters.ExperimentAdapter`.
-        models: what ``sotto prepare`` can train for it, the default first.
-        prepared_as: the modes of ``sotto prepare``, where they are not those that are served: a kind of key, say.
-        dealt: the modes in which Alice and Bob both need a link to the dealer.
-        missing_values: why a figure of a row is null, by mode (empty: all of them) and field.
-        preload: modules that every session of a service needs, for processes that are forked many times.
+    Attributes
+    ----------
+    name
+        as on the command line and in a row.
+    modes
+        those that can be served, the default first.
+    service
+        the module that is its :class:`sotto.serving.adapters.ServiceAdapter`.
+    experiment
+        the module that is its :class:`sotto.bench.adapters.ExperimentAdapter`.
+    models
+        what ``sotto prepare`` can train for it, the default first.
+    prepared_as
+        the modes of ``sotto prepare``, where they are not those that are served: a kind of key, say.
+    dealt
+        the modes in which Alice and Bob both need a link to the dealer.
+    missing_values
+        why a figure of a row is null, by mode (empty: all of them) and field.
+    preload
+        modules that every session of a service needs, for processes that are forked many times.
     """
 
     name: str
@@ -77,25 +87,25 @@ def names() -> tuple[str, ...]:
 
 @cache
 def paradigm(name: str) -> Paradigm:
-    """The declaration of a paradigm.  Raises :class:`DoorError` for a name that is none."""
+    """The declaration of a paradigm.  Raises :class:`AdapterError` for a name that is none."""
     modules = _modules()
     if name not in modules:
-        raise DoorError(f"'{name[:40]}' is no paradigm: choose one of {', '.join(modules)}")
+        raise AdapterError(f"'{name[:40]}' is no paradigm: choose one of {', '.join(modules)}")
     declared = importlib.import_module(modules[name]).PARADIGM
     if not isinstance(declared, Paradigm) or declared.name != name:
-        raise DoorError(f"{modules[name]}: declares no paradigm '{name}'")
+        raise AdapterError(f"{modules[name]}: declares no paradigm '{name}'")
     return declared
 
 
 def service(name: str) -> ServiceAdapter:
-    """How a paradigm is served and asked.  Raises :class:`DoorError` for a name that is none."""
+    """How a paradigm is served and asked.  Raises :class:`AdapterError` for a name that is none."""
     return cast(ServiceAdapter, importlib.import_module(paradigm(name).service))
 
 
-def host(offer: Offer) -> Hosted:
+def host(source: ModelSource) -> Hosted:
     """Load what Bob serves, in the default mode where none is named.  Raises one-line errors."""
-    mode = require_mode(paradigm(offer.paradigm).modes, offer.mode)
-    return service(offer.paradigm).host(replace(offer, mode=mode))
+    mode = require_mode(paradigm(source.paradigm).modes, source.mode)
+    return service(source.paradigm).host(replace(source, mode=mode))
 
 
 @cache

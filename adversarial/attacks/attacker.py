@@ -111,11 +111,16 @@ class SpeechLeak:
 class Attacker:
     """All attacks on one way of representing the segments of ``material``.
 
-    Args:
-        view: segments (n, samples) to what Bob sees of them (n, d).
-        material: the sensor was trained on its ``train`` and ``validation`` parts, or not at all.
-        seed: of the mixtures and of all that is trained.
-        draws: mixtures with other speech made of every event for the attacker to learn from.
+    Parameters
+    ----------
+    view
+        segments (n, samples) to what Bob sees of them (n, d).
+    material
+        the sensor was trained on its ``train`` and ``validation`` parts, or not at all.
+    seed
+        of the mixtures and of all that is trained.
+    draws
+        mixtures with other speech made of every event for the attacker to learn from.
     """
 
     def __init__(self, view: View, material: Material, *, seed: int, draws: int = 4) -> None:
@@ -173,8 +178,10 @@ class Attacker:
     def identify_content(self, labels: Mapping[str, str]) -> Identification:
         """What is said, or how, of speakers the attacker never met.
 
-        Args:
-            labels: by utterance; clips of others are left out.
+        Parameters
+        ----------
+        labels
+            by utterance; clips of others are left out.
         """
         learnt, met = (
             _where(each.spoken, np.isin(each.spoken.segments.utterance, list(labels)))

@@ -28,16 +28,25 @@ _FOLDS = 3
 class Detection:
     """What the attackers reached on clips of recordings and speakers they had not met.
 
-    Attributes:
-        auc: area under the ROC curve of the attacker that cross-validation chose; 0.5 is a random guess.
-        accuracy: his share of right answers, with a threshold that was also chosen on his own clips, as if half of
-            all clips were of either answer.
-        by_architecture: the area of every attacker on the same test clips, ``vote`` (all together) among them.
-        validation: the area of every attacker in cross-validation on his own clips.
-        roc: false and true positive rates (2, points) of the chosen attacker.
-        chosen: his architecture.
-        chance: share of the more frequent answer among the test clips, what ``accuracy`` is without looking at z.
-        scores, truth: (n,) what the chosen attacker made of every test clip, and the right answer.
+    Attributes
+    ----------
+    auc
+        area under the ROC curve of the attacker that cross-validation chose; 0.5 is a random guess.
+    accuracy
+        his share of right answers, with a threshold that was also chosen on his own clips, as if half of
+        all clips were of either answer.
+    by_architecture
+        the area of every attacker on the same test clips, ``vote`` (all together) among them.
+    validation
+        the area of every attacker in cross-validation on his own clips.
+    roc
+        false and true positive rates (2, points) of the chosen attacker.
+    chosen
+        his architecture.
+    chance
+        share of the more frequent answer among the test clips, what ``accuracy`` is without looking at z.
+    scores, truth
+        (n,) what the chosen attacker made of every test clip, and the right answer.
     """
 
     auc: float
@@ -77,14 +86,21 @@ def detect(
 ) -> Detection:
     """Train every architecture on the attacker's clips, let cross-validation choose one, judge it on the test clips.
 
-    Args:
-        z_train, z_test: representations (n, d); the two parts should share no recording and no speaker.
-        answers_train, answers_test: (n,) bool.
-        seed: of the folds, the initial weights and the trees.
-        groups: (n,) a label of every training clip (its recording, or its speaker) that no two folds may share.
+    Parameters
+    ----------
+    z_train, z_test
+        representations (n, d); the two parts should share no recording and no speaker.
+    answers_train, answers_test
+        (n,) bool.
+    seed
+        of the folds, the initial weights and the trees.
+    groups
+        (n,) a label of every training clip (its recording, or its speaker) that no two folds may share.
 
-    Raises:
-        AttackError: the arrays do not fit together, hold values that are not finite, or lack one of the two answers.
+    Raises
+    ------
+    AttackError
+        the arrays do not fit together, hold values that are not finite, or lack one of the two answers.
     """
     z, answers = checked(z_train, answers_train, "training")
     z_other, truth = checked(z_test, answers_test, "test")

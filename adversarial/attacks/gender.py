@@ -22,14 +22,21 @@ def attack(
 ) -> Detection:
     """Train fresh attackers on clips with speech of known women and men; judge them on other speakers.
 
-    Args:
-        z_train, z_test: representations (n, d) of clips with speech; the two parts must share no speaker, or the
-            attackers recognise persons.
-        female_train, female_test: (n,) whether the speaker is a woman.
-        seed: of the folds, the initial weights and the trees.
-        speakers: (n,) who speaks in the training clips; a speaker is kept in one fold.
+    Parameters
+    ----------
+    z_train, z_test
+        representations (n, d) of clips with speech; the two parts must share no speaker, or the
+        attackers recognise persons.
+    female_train, female_test
+        (n,) whether the speaker is a woman.
+    seed
+        of the folds, the initial weights and the trees.
+    speakers
+        (n,) who speaks in the training clips; a speaker is kept in one fold.
 
-    Raises:
-        AttackError: the arrays do not fit together, hold values that are not finite, or lack one of the two sexes.
+    Raises
+    ------
+    AttackError
+        the arrays do not fit together, hold values that are not finite, or lack one of the two sexes.
     """
     return detect(z_train, female_train, z_test, female_test, seed=seed, groups=speakers)

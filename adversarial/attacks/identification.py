@@ -25,12 +25,18 @@ _FOLDS = 3
 class Identification:
     """What the attackers reached on the probes.
 
-    Attributes:
-        named: share of probes named rightly by the attacker that cross-validation chose.
-        chance: share of the value that is most frequent among the enrolled, what naming it always would give.
-        by_architecture: the share of every attacker on the same probes.
-        chosen: his architecture.
-        values, probes: how many values were enrolled and how many clips probed.
+    Attributes
+    ----------
+    named
+        share of probes named rightly by the attacker that cross-validation chose.
+    chance
+        share of the value that is most frequent among the enrolled, what naming it always would give.
+    by_architecture
+        the share of every attacker on the same probes.
+    chosen
+        his architecture.
+    values, probes
+        how many values were enrolled and how many clips probed.
     """
 
     named: float
@@ -46,14 +52,20 @@ def identify(
 ) -> Identification:
     """Train every architecture on the enrolled clips, let cross-validation choose one, judge it on the probes.
 
-    Args:
-        z_enrolled, z_probes: representations (n, d).
-        enrolled, probes: (n,) the value of every clip (a speaker, a sentence), of any kind that can be sorted.
-        seed: of the folds, the initial weights and the trees.
+    Parameters
+    ----------
+    z_enrolled, z_probes
+        representations (n, d).
+    enrolled, probes
+        (n,) the value of every clip (a speaker, a sentence), of any kind that can be sorted.
+    seed
+        of the folds, the initial weights and the trees.
 
-    Raises:
-        AttackError: the arrays do not fit together, hold values that are not finite, there are fewer than
-            ``FEWEST`` clips or two values, a value has fewer than three clips, or a probe's value is not enrolled.
+    Raises
+    ------
+    AttackError
+        the arrays do not fit together, hold values that are not finite, there are fewer than
+        ``FEWEST`` clips or two values, a value has fewer than three clips, or a probe's value is not enrolled.
     """
     z, z_other = (np.asarray(part, np.float64) for part in (z_enrolled, z_probes))
     known, answers = np.unique(np.asarray(enrolled), return_inverse=True)

@@ -59,16 +59,24 @@ INVERTERS: Mapping[str, Callable[[int], RegressorMixin]] = {
 class Reconstruction:
     """What came back, on clips of recordings and speakers the attacker had not met.
 
-    Attributes:
-        correlation: mean over clips of the correlation of recovered and true log spectrogram, both less the mean
-            spectrogram of the attacker's recordings; about 0 when z tells nothing, 1 when it tells all.
-        distance_db: mean over clips of the log spectral distance: root of the mean squared difference in dB.
-        mean_distance_db: the distance of the mean spectrogram, the best guess without z.
-        answer_correlation, answer_distance_db: both for the mean spectrogram of the event's class, for an attacker
-            who is told the answer alone; None when the classes were not given.
-        chosen: the inverter that cross-validation chose.
-        magnitudes: (n, bins, frames) float32, the recovered spectrograms.
-        mean: (bins, frames) float32, the mean spectrogram of the attacker's recordings.
+    Attributes
+    ----------
+    correlation
+        mean over clips of the correlation of recovered and true log spectrogram, both less the mean
+        spectrogram of the attacker's recordings; about 0 when z tells nothing, 1 when it tells all.
+    distance_db
+        mean over clips of the log spectral distance: root of the mean squared difference in dB.
+    mean_distance_db
+        the distance of the mean spectrogram, the best guess without z.
+    answer_correlation, answer_distance_db
+        both for the mean spectrogram of the event's class, for an attacker
+        who is told the answer alone; None when the classes were not given.
+    chosen
+        the inverter that cross-validation chose.
+    magnitudes
+        (n, bins, frames) float32, the recovered spectrograms.
+    mean
+        (bins, frames) float32, the mean spectrogram of the attacker's recordings.
     """
 
     correlation: float
@@ -94,15 +102,23 @@ def attack(
 ) -> Reconstruction:
     """Train inverters from z to the spectrogram of what was heard, and recover that of the test clips.
 
-    Args:
-        z_train, z_test: representations (n, d); the two parts should share no recording and no speaker.
-        heard_train, heard_test: (n, samples) float32: what is to be recovered, the whole sound or the speech in it.
-        rate: samples per second.
-        seed: of the folds, the components and the initial weights.
-        event_train, event_test: (n,) classes, for the guess from the answer alone.
+    Parameters
+    ----------
+    z_train, z_test
+        representations (n, d); the two parts should share no recording and no speaker.
+    heard_train, heard_test
+        (n, samples) float32: what is to be recovered, the whole sound or the speech in it.
+    rate
+        samples per second.
+    seed
+        of the folds, the components and the initial weights.
+    event_train, event_test
+        (n,) classes, for the guess from the answer alone.
 
-    Raises:
-        AttackError: the arrays do not fit together, hold values that are not finite, or are too few.
+    Raises
+    ------
+    AttackError
+        the arrays do not fit together, hold values that are not finite, or are too few.
     """
     known, asked = _checked(z_train, heard_train), _checked(z_test, heard_test)
     spectrogram = Spectrogram(rate)
@@ -134,14 +150,21 @@ def attack(
 def intelligibility(magnitudes: Floats, speech: Floats, *, rate: int, seed: int) -> float:
     """Mean STOI, about 0 (nothing) to 1, of what Griffin and Lim's algorithm makes of magnitudes.
 
-    Args:
-        magnitudes: (n, bins, frames) recovered spectrograms.
-        speech: (n, samples) the speech that was spoken, clips with less than about 0.4 s of it are left out.
-        rate: samples per second.
-        seed: of the phases it starts from.
+    Parameters
+    ----------
+    magnitudes
+        (n, bins, frames) recovered spectrograms.
+    speech
+        (n, samples) the speech that was spoken, clips with less than about 0.4 s of it are left out.
+    rate
+        samples per second.
+    seed
+        of the phases it starts from.
 
-    Raises:
-        AttackError: no clip holds enough speech.
+    Raises
+    ------
+    AttackError
+        no clip holds enough speech.
     """
     spectrogram = Spectrogram(rate)
     found = []

@@ -32,14 +32,20 @@ def attack(
 ) -> Identification:
     """Name the speaker of every probe.
 
-    Args:
-        z_enrolled, z_probes: representations (n, d) of clips with speech.  Probes should hold other words and other
-            sound events than the enrolled clips.
-        speakers_enrolled, speakers_probes: (n,) who speaks.
-        seed: of the folds, the initial weights and the trees.
+    Parameters
+    ----------
+    z_enrolled, z_probes
+        representations (n, d) of clips with speech.  Probes should hold other words and other
+        sound events than the enrolled clips.
+    speakers_enrolled, speakers_probes
+        (n,) who speaks.
+    seed
+        of the folds, the initial weights and the trees.
 
-    Raises:
-        AttackError: as :func:`sotto.adversarial.attacks.identification.identify`.
+    Raises
+    ------
+    AttackError
+        as :func:`sotto.adversarial.attacks.identification.identify`.
     """
     return identify(z_enrolled, speakers_enrolled, z_probes, speakers_probes, seed=seed)
 
@@ -56,13 +62,18 @@ class Linking:
 def link(z_train: npt.ArrayLike, speakers_train: npt.ArrayLike, z: npt.ArrayLike, speakers: npt.ArrayLike) -> Linking:
     """Compare every two clips of speakers the attacker never met.
 
-    Args:
-        z_train, z: representations (n, d) of clips with speech.
-        speakers_train, speakers: (n,) who speaks; the two parts share nobody.
+    Parameters
+    ----------
+    z_train, z
+        representations (n, d) of clips with speech.
+    speakers_train, speakers
+        (n,) who speaks; the two parts share nobody.
 
-    Raises:
-        AttackError: speakers in both parts, fewer than two in one (with two clips each, to learn from), or
-            nobody with two clips to compare.
+    Raises
+    ------
+    AttackError
+        speakers in both parts, fewer than two in one (with two clips each, to learn from), or
+        nobody with two clips to compare.
     """
     known, names = np.asarray(speakers_train), np.asarray(speakers)
     heard, times = np.unique(known, return_counts=True)

@@ -22,13 +22,20 @@ def attack(
 ) -> Detection:
     """Train fresh attackers on z of clips whose speech is known; judge them on other people's clips.
 
-    Args:
-        z_train, z_test: representations (n, d); the two parts should share no recording and no speaker.
-        speech_train, speech_test: (n,) whether the clip holds speech.
-        seed: of the folds, the initial weights and the trees.
-        groups: (n,) a label of every training clip (its recording) that no two folds may share.
+    Parameters
+    ----------
+    z_train, z_test
+        representations (n, d); the two parts should share no recording and no speaker.
+    speech_train, speech_test
+        (n,) whether the clip holds speech.
+    seed
+        of the folds, the initial weights and the trees.
+    groups
+        (n,) a label of every training clip (its recording) that no two folds may share.
 
-    Raises:
-        AttackError: the arrays do not fit together, hold values that are not finite, or lack one of the two answers.
+    Raises
+    ------
+    AttackError
+        the arrays do not fit together, hold values that are not finite, or lack one of the two answers.
     """
     return detect(z_train, speech_train, z_test, speech_test, seed=seed, groups=groups)

@@ -21,11 +21,16 @@ _BATCH = 64
 class Pool:
     """Inputs of what is trained (log-mel bands, or waveforms where the mask is learnt), with labels.
 
-    Attributes:
-        inputs: (m, …, time) float32.
-        event: (m,) int64.
-        has_speech: (m,) float32, 0 or 1.
-        pairs: (events, 1 + copies) positions: an event without speech, then with the speech of each copy; or None.
+    Attributes
+    ----------
+    inputs
+        (m, …, time) float32.
+    event
+        (m,) int64.
+    has_speech
+        (m,) float32, 0 or 1.
+    pairs
+        (events, 1 + copies) positions: an event without speech, then with the speech of each copy; or None.
     """
 
     inputs: Tensor

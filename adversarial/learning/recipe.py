@@ -25,11 +25,16 @@ COLUMNS: tuple[Column, ...] = get_args(Column)
 class Separation:
     """How M is pretrained: Adam on the mean absolute error of the magnitudes, until validation stops improving.
 
-    Attributes:
-        filters: of each block of M.
-        epochs: at most.
-        patience: epochs without improvement before training stops.
-        rate, batch: of Adam.
+    Attributes
+    ----------
+    filters
+        of each block of M.
+    epochs
+        at most.
+    patience
+        epochs without improvement before training stops.
+    rate, batch
+        of Adam.
     """
 
     filters: tuple[int, ...] = (16, 32, 64, 128, 256, 512)
@@ -43,30 +48,54 @@ class Separation:
 class Recipe:
     """One column of Table 2.
 
-    Attributes:
-        column: its name in :data:`COLUMNS`.
-        strengthened: whether it adds to what was published; the attributes below say what.
-        rate: samples per second.
-        mask: what M does before the log-mel bands, see :class:`sotto.adversarial.Sensor`.
-        learnable: whether M is trained with F (then without pretraining), or fixed.
-        adversarial: whether F is trained against D.
-        extractor: filters of each block of F.
-        floor: of the log-mel bands.
-        epochs, batch, step, momentum: of SGD.
-        strength: the largest λ.
-        quiet: epochs with λ = 0, during which D learns.
-        ramp: epochs in which λ then rises to ``strength``.
-        renew_every: the paper's P.
-        renew_epochs: passes over all z in which a fresh D′ is trained.
-        discriminators: how many D there are.
-        pairs: every event with and without speech in each batch, instead of speech in half of the events.
-        copies: mixtures made of every event; each epoch uses one of them.
-        invariance: weight of the squared distance between z with and without speech, relative to the variance of z.
-        shift: whether segments are turned in time, each time they are drawn.
-        average: decay of the running average of the weights, which is what is returned; 0 is off.
-        settle: last epochs, at a tenth of the rate.
-        clip: whether long gradients are cut.
-        separation: how M is pretrained.
+    Attributes
+    ----------
+    column
+        its name in :data:`COLUMNS`.
+    strengthened
+        whether it adds to what was published; the attributes below say what.
+    rate
+        samples per second.
+    mask
+        what M does before the log-mel bands, see :class:`sotto.adversarial.Sensor`.
+    learnable
+        whether M is trained with F (then without pretraining), or fixed.
+    adversarial
+        whether F is trained against D.
+    extractor
+        filters of each block of F.
+    floor
+        of the log-mel bands.
+    epochs, batch, step, momentum
+        of SGD.
+    strength
+        the largest λ.
+    quiet
+        epochs with λ = 0, during which D learns.
+    ramp
+        epochs in which λ then rises to ``strength``.
+    renew_every
+        the paper's P.
+    renew_epochs
+        passes over all z in which a fresh D′ is trained.
+    discriminators
+        how many D there are.
+    pairs
+        every event with and without speech in each batch, instead of speech in half of the events.
+    copies
+        mixtures made of every event; each epoch uses one of them.
+    invariance
+        weight of the squared distance between z with and without speech, relative to the variance of z.
+    shift
+        whether segments are turned in time, each time they are drawn.
+    average
+        decay of the running average of the weights, which is what is returned; 0 is off.
+    settle
+        last epochs, at a tenth of the rate.
+    clip
+        whether long gradients are cut.
+    separation
+        how M is pretrained.
     """
 
     column: Column

@@ -21,12 +21,16 @@ def renew(
 ) -> float:
     """Train a fresh discriminator on z (n, dimensions) and copy its weights into ``discriminator``.
 
-    Args:
-        has_speech: (n,) float32, 0 or 1; the rarer answer is weighted up until both count the same.
-        epochs: passes over z, with Adam.
+    Parameters
+    ----------
+    has_speech
+        (n,) float32, 0 or 1; the rarer answer is weighted up until both count the same.
+    epochs
+        passes over z, with Adam.
 
-    Returns:
-        The mean loss of its last pass; ln 2 ≈ 0.693 where it found nothing.
+    Returns
+    -------
+    The mean loss of its last pass; ln 2 ≈ 0.693 where it found nothing.
     """
     fresh = Discriminator(z.shape[1]).to(z.device)
     optimiser = torch.optim.Adam(fresh.parameters(), lr=_RATE)

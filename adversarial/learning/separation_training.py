@@ -47,9 +47,12 @@ def pretrain(
 ) -> tuple[SeparationEpoch, ...]:
     """Train ``network`` in place and leave it in evaluation mode; the curve.
 
-    Args:
-        train, validation: segments; those without speech are left out.
-        what: what names the checkpoint, beside ``settings`` and ``seed``.
+    Parameters
+    ----------
+    train, validation
+        segments; those without speech are left out.
+    what
+        what names the checkpoint, beside ``settings`` and ``seed``.
     """
     with seeded(seed) as generator:
         network.to(device)

@@ -62,11 +62,16 @@ class Epoch(msgspec.Struct, frozen=True):
 class Trained:
     """What a training leaves.
 
-    Attributes:
-        sensor, classifier: for Alice and for Bob, in evaluation mode, on the CPU.
-        discriminators: every D at the end of the training; none without an adversary.
-        curve: of the adversarial training.
-        separation: of the pretraining of M; empty without it.
+    Attributes
+    ----------
+    sensor, classifier
+        for Alice and for Bob, in evaluation mode, on the CPU.
+    discriminators
+        every D at the end of the training; none without an adversary.
+    curve
+        of the adversarial training.
+    separation
+        of the pretraining of M; empty without it.
     """
 
     sensor: Sensor
@@ -87,15 +92,22 @@ def train(
 ) -> Trained:
     """Train a sensor and a classifier on the training part of ``material``.
 
-    Args:
-        recipe: everything else that decides the result.
-        seed: initial weights, mixtures and order.
-        checkpoints: a folder in which every epoch is kept; an interrupted training goes on from there, a finished one
-            is read from it, and columns that share a pretrained M train it once.
-        device: by default the GPU where there is one.
+    Parameters
+    ----------
+    recipe
+        everything else that decides the result.
+    seed
+        initial weights, mixtures and order.
+    checkpoints
+        a folder in which every epoch is kept; an interrupted training goes on from there, a finished one
+        is read from it, and columns that share a pretrained M train it once.
+    device
+        by default the GPU where there is one.
 
-    Raises:
-        ModelError: the recipe's rate is not the material's, or the loss stops being a number.
+    Raises
+    ------
+    ModelError
+        the recipe's rate is not the material's, or the loss stops being a number.
     """
     if recipe.rate != material.rate:
         raise ModelError(f"the segments have {material.rate} Hz, the recipe {recipe.name} needs {recipe.rate}")

@@ -37,16 +37,24 @@ class Sensor(nn.Module):
     ) -> None:
         """A sensor with freshly drawn weights.
 
-        Args:
-            rate: samples per second.
-            mask: what is removed before the log-mel bands: nothing, or what M's mask in [0, 1] leaves out, or that
-                mask after its values below 0.4 became 0 and the others 1.
-            separation, extractor: filters of each block of M and F.
-            mels, dimensions: bands, and size of z.
-            floor: see :class:`sotto.adversarial.sensor.spectrogram.LogMel`.
+        Parameters
+        ----------
+        rate
+            samples per second.
+        mask
+            what is removed before the log-mel bands: nothing, or what M's mask in [0, 1] leaves out, or that
+            mask after its values below 0.4 became 0 and the others 1.
+        separation, extractor
+            filters of each block of M and F.
+        mels, dimensions
+            bands, and size of z.
+        floor
+            see :class:`sotto.adversarial.sensor.spectrogram.LogMel`.
 
-        Raises:
-            ValueError: an argument out of range.
+        Raises
+        ------
+        ValueError
+            an argument out of range.
         """
         super().__init__()
         if mask not in get_args(Mask):

@@ -43,13 +43,20 @@ class Part:
 class Material:
     """All segments of a run.
 
-    Attributes:
-        name: the corpora they are from.
-        classes: the events.
-        rate: samples per second.
-        split: its name, with the seed.
-        parts: ``train``, ``validation`` and ``test``.
-        notice: a line that belongs beside every score, or None.
+    Attributes
+    ----------
+    name
+        the corpora they are from.
+    classes
+        the events.
+    rate
+        samples per second.
+    split
+        its name, with the seed.
+    parts
+        ``train``, ``validation`` and ``test``.
+    notice
+        a line that belongs beside every score, or None.
     """
 
     name: str
@@ -93,16 +100,25 @@ def open_material(
 ) -> Material:
     """Cut and divide the segments.
 
-    Args:
-        corpus: one of ``SOURCES``; where the events are from.
-        data: the folder that holds the corpora, each under its own name; not used for ``synthetic``.
-        rate: samples per second to bring everything to.
-        seed: decides the split (and the made-up sounds).
-        speech: one of ``SPEECH_SOURCES``; None takes the first that is there.
+    Parameters
+    ----------
+    corpus
+        one of ``SOURCES``; where the events are from.
+    data
+        the folder that holds the corpora, each under its own name; not used for ``synthetic``.
+    rate
+        samples per second to bring everything to.
+    seed
+        decides the split (and the made-up sounds).
+    speech
+        one of ``SPEECH_SOURCES``; None takes the first that is there.
 
-    Raises:
-        CorpusError: a corpus is missing, broken, or too small to divide; one line.
-        ValueError: an unknown name.
+    Raises
+    ------
+    CorpusError
+        a corpus is missing, broken, or too small to divide; one line.
+    ValueError
+        an unknown name.
     """
     if corpus not in SOURCES or (speech is not None and speech not in SPEECH_SOURCES):
         raise ValueError(f"events are from {', '.join(SOURCES)}, speech from {', '.join(SPEECH_SOURCES)}")
@@ -145,11 +161,15 @@ def made_up_material(*, rate: int = 16_000, seed: int = 0, events: int = 20, spe
 def divide(members: Sequence[tuple[str, str]], seed: int) -> dict[str, list[int]]:
     """Positions for each part of ``SHARES``: groups stay whole, labels are shared out evenly.
 
-    Args:
-        members: (label, group) of everything that is to be divided.
+    Parameters
+    ----------
+    members
+        (label, group) of everything that is to be divided.
 
-    Raises:
-        SplitError: a label with fewer groups than there are parts.
+    Raises
+    ------
+    SplitError
+        a label with fewer groups than there are parts.
     """
     generator = np.random.default_rng(seed)
     home: dict[str, str] = {}

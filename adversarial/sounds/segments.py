@@ -25,10 +25,14 @@ _SILENT = 1e-8
 class Events:
     """Event segments.
 
-    Attributes:
-        waveforms: (n, samples) float32, mean 0 and standard deviation 1.
-        event: (n,) int64, a class index.
-        recording: (n,) the recording each was cut from.
+    Attributes
+    ----------
+    waveforms
+        (n, samples) float32, mean 0 and standard deviation 1.
+    event
+        (n,) int64, a class index.
+    recording
+        (n,) the recording each was cut from.
     """
 
     waveforms: Floats
@@ -57,14 +61,22 @@ class Speech:
 class Segments:
     """Segments as a microphone would deliver them, and what is known about them.
 
-    Attributes:
-        waveforms: (n, samples) float32: event, or event and speech.
-        target: (n, samples) float32: the event alone, which a perfect separation would give.
-        event: (n,) int64, a class index.
-        has_speech: (n,) bool.
-        speaker, gender: (n,) who speaks; "" where nobody does (and for an unknown gender).
-        recording: (n,) the recording of the event.
-        utterance: (n,) the recording of the speech, or "".
+    Attributes
+    ----------
+    waveforms
+        (n, samples) float32: event, or event and speech.
+    target
+        (n, samples) float32: the event alone, which a perfect separation would give.
+    event
+        (n,) int64, a class index.
+    has_speech
+        (n,) bool.
+    speaker, gender
+        (n,) who speaks; "" where nobody does (and for an unknown gender).
+    recording
+        (n,) the recording of the event.
+    utterance
+        (n,) the recording of the speech, or "".
     """
 
     waveforms: Floats

@@ -33,14 +33,22 @@ _log = logging.getLogger("sotto")
 class Source:
     """What is known about a corpus before it is loaded.
 
-    Attributes:
-        title: its proper name.
-        folders: names its folder goes by inside a folder of several corpora.
-        labels: which labels its clips have.
-        licence: of the recordings; none of them is part of this project.
-        origin: where it is published.
-        load: reads the corpus from its own folder.
-        built_in: makes or finds the corpus when no folder is named; None for recordings.
+    Attributes
+    ----------
+    title
+        its proper name.
+    folders
+        names its folder goes by inside a folder of several corpora.
+    labels
+        which labels its clips have.
+    licence
+        of the recordings; none of them is part of this project.
+    origin
+        where it is published.
+    load
+        reads the corpus from its own folder.
+    built_in
+        makes or finds the corpus when no folder is named; None for recordings.
     """
 
     title: str
@@ -156,15 +164,21 @@ CORPORA: dict[str, Source] = {
 def load_corpus(name: str, root: Path | str | None = None, *, skip_broken: bool = False) -> Corpus:
     """Load a corpus without decoding its audio.
 
-    Args:
-        name: a key of `CORPORA`, or the table of a corpus of one's own: a path that ends in .csv or .tsv.
-        root: the folder of that corpus, or a folder that holds several corpora each under its own name; for
-            "manifest" also the table itself. Without it, "synthetic" is the built-in corpus.
-        skip_broken: leave out files that are damaged or lack a label, with a warning each, instead of stopping at
-            the first. This decodes everything once, because only that shows damage.
+    Parameters
+    ----------
+    name
+        a key of `CORPORA`, or the table of a corpus of one's own: a path that ends in .csv or .tsv.
+    root
+        the folder of that corpus, or a folder that holds several corpora each under its own name; for
+        "manifest" also the table itself. Without it, "synthetic" is the built-in corpus.
+    skip_broken
+        leave out files that are damaged or lack a label, with a warning each, instead of stopping at
+        the first. This decodes everything once, because only that shows damage.
 
-    Raises:
-        CorpusError: unknown name, wrong folder, or a file that cannot be used; one line that names it.
+    Raises
+    ------
+    CorpusError
+        unknown name, wrong folder, or a file that cannot be used; one line that names it.
     """
     if root is None and Path(name).suffix.lower() in manifest.SUFFIXES:
         name, root = "manifest", Path(name)

@@ -15,14 +15,21 @@ AUDIO_SUFFIXES = {".wav", ".flac"}
 def resolve(data: Path | None, title: str, names: tuple[str, ...], others: tuple[str, ...] = ()) -> Path:
     """The folder of one corpus.
 
-    Args:
-        data: that folder, or one that holds several corpora each under its own name. None is refused.
-        title: the corpus, for the error message.
-        names: folder names of the corpus; letter case, "-" and "_" do not matter.
-        others: folder names of other corpora; a folder with some of those but none of `names` is not searched.
+    Parameters
+    ----------
+    data
+        that folder, or one that holds several corpora each under its own name. None is refused.
+    title
+        the corpus, for the error message.
+    names
+        folder names of the corpus; letter case, "-" and "_" do not matter.
+    others
+        folder names of other corpora; a folder with some of those but none of `names` is not searched.
 
-    Raises:
-        WrongFolder: nothing was named, it is not a folder, or it holds other corpora.
+    Raises
+    ------
+    WrongFolder
+        nothing was named, it is not a folder, or it holds other corpora.
     """
     if data is None:
         raise WrongFolder(
@@ -65,8 +72,10 @@ def nothing_found(folder: Path, title: str, expected: str) -> WrongFolder:
 def table_rows(path: Path, needed: tuple[str, ...], delimiter: str = ",") -> Iterator[tuple[int, dict[str, str]]]:
     """Rows of a table with a header line, as (line number, column to text); short rows give empty text.
 
-    Raises:
-        CorpusError: the file cannot be read, is not UTF-8 text, or lacks one of the columns `needed`.
+    Raises
+    ------
+    CorpusError
+        the file cannot be read, is not UTF-8 text, or lacks one of the columns `needed`.
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:

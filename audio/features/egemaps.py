@@ -16,8 +16,10 @@ from sotto.audio.features.spec import FeatureSpec, whole
 class EGeMAPS(FeatureSpec):
     """Pitch, loudness, voice quality and spectrum of one clip in 88 numbers, (88,). `names()` says which is which.
 
-    Attributes:
-        rate: samples per second; spectral functionals reach up to half of it.
+    Attributes
+    ----------
+    rate
+        samples per second; spectral functionals reach up to half of it.
 
     A clip shorter than about 0.1 s, less than openSMILE's pitch analysis needs, has no functionals (NaN).
     """

@@ -23,16 +23,24 @@ _log = logging.getLogger("sotto")
 def extract(corpus: Corpus, spec: FeatureSpec, *, jobs: int | None = None, progress: bool = True) -> np.ndarray:
     """The feature of every clip, float32 (n, …), row i for clip i.
 
-    Args:
-        corpus: at least one clip.
-        spec: which feature; every clip's must have the same shape (use `extract_each` when `frames` is None).
-        jobs: processes at most; None means one per usable core.
-        progress: show a bar on standard error when it takes more than two seconds.
+    Parameters
+    ----------
+    corpus
+        at least one clip.
+    spec
+        which feature; every clip's must have the same shape (use `extract_each` when `frames` is None).
+    jobs
+        processes at most; None means one per usable core.
+    progress
+        show a bar on standard error when it takes more than two seconds.
 
-    Raises:
-        BrokenClip: naming the first clip that cannot be decoded or measured. To leave such clips out, use
-            `extract_sound`, which also returns the corpus that the rows belong to.
-        ValueError: clips have features of different shapes, or there is no clip.
+    Raises
+    ------
+    BrokenClip
+        naming the first clip that cannot be decoded or measured. To leave such clips out, use
+        `extract_sound`, which also returns the corpus that the rows belong to.
+    ValueError
+        clips have features of different shapes, or there is no clip.
     """
     return _stack(corpus, spec, extract_each(corpus, spec, jobs=jobs, progress=progress))
 
@@ -53,8 +61,10 @@ def extract_sound(
 ) -> tuple[Corpus, np.ndarray]:
     """As `extract`, leaving out clips that cannot be used, with one warning each: the corpus that is left, its rows.
 
-    Raises:
-        BrokenClip: no clip is left.
+    Raises
+    ------
+    BrokenClip
+        no clip is left.
     """
     outcomes = _outcomes(corpus, spec, jobs, progress)
     for outcome in outcomes:

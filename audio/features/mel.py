@@ -20,14 +20,22 @@ PADDINGS = ("zero", "silence", "repeat")
 class FrontEnd(FeatureSpec):
     """Parameters of the mel analysis. All are keyword arguments of the features built on it.
 
-    Attributes:
-        rate: samples per second.
-        n_fft, win, hop: samples per transform, per Hann window (None: n_fft) and between frames; frames are centred.
-        mels: mel bands (Slaney's scale and normalisation, as librosa).
-        fmin, fmax: their range in Hz; fmax None is half the rate.
-        pre_emphasis: coefficient of y[t] = x[t] - c x[t-1]; 0 is off.
-        trim_db: drop silence at both ends, where it is this far below the loudest frame; None is off.
-        top_db: clip the decibel spectrum this far below the clip's maximum; None is off.
+    Attributes
+    ----------
+    rate
+        samples per second.
+    n_fft, win, hop
+        samples per transform, per Hann window (None: n_fft) and between frames; frames are centred.
+    mels
+        mel bands (Slaney's scale and normalisation, as librosa).
+    fmin, fmax
+        their range in Hz; fmax None is half the rate.
+    pre_emphasis
+        coefficient of y[t] = x[t] - c x[t-1]; 0 is off.
+    trim_db
+        drop silence at both ends, where it is this far below the loudest frame; None is off.
+    top_db
+        clip the decibel spectrum this far below the clip's maximum; None is off.
     """
 
     libraries: ClassVar[tuple[str, ...]] = ("librosa", "numpy", "scipy", "soundfile", "soxr")

@@ -28,12 +28,17 @@ def cepstrum(decibels: np.ndarray, coefficients: int, lifter: int) -> np.ndarray
 class MFCC(FrontEnd):
     """MFCC frames, (coefficients, frames).
 
-    Attributes:
-        frames: cut from the middle of the clip, or padded to; None keeps every frame, so the width varies.
-        lifter: see `cepstrum`; 0 is off.
-        normalisation: "none", "mean" (per clip and coefficient: cepstral mean subtraction), or "mean_variance".
-            It is taken over the clip's own frames, before cutting and before padding with "zero".
-        padding: a short clip gets frames of "zero", or its sound is padded with "silence", or "repeat"ed.
+    Attributes
+    ----------
+    frames
+        cut from the middle of the clip, or padded to; None keeps every frame, so the width varies.
+    lifter
+        see `cepstrum`; 0 is off.
+    normalisation
+        "none", "mean" (per clip and coefficient: cepstral mean subtraction), or "mean_variance".
+        It is taken over the clip's own frames, before cutting and before padding with "zero".
+    padding
+        a short clip gets frames of "zero", or its sound is padded with "silence", or "repeat"ed.
     """
 
     kind: ClassVar[str] = "mfcc"

@@ -21,12 +21,18 @@ _KINDS: dict[str, type[FeatureSpec]] = {}
 class FeatureSpec(ABC):
     """One feature with all its parameters. Subclasses are frozen dataclasses of plain JSON values.
 
-    Attributes:
-        kind: its name in records.
-        revision: raised when the same parameters begin to mean other numbers, so that old caches are not used.
-        libraries: distributions whose version is part of the cache key.
-        kept: whether the result is worth caching, which it is not when computing it is as quick as reading it back.
-        seconds_each: about what one clip takes to compute; only used to spread the work.
+    Attributes
+    ----------
+    kind
+        its name in records.
+    revision
+        raised when the same parameters begin to mean other numbers, so that old caches are not used.
+    libraries
+        distributions whose version is part of the cache key.
+    kept
+        whether the result is worth caching, which it is not when computing it is as quick as reading it back.
+    seconds_each
+        about what one clip takes to compute; only used to spread the work.
     """
 
     kind: ClassVar[str]
@@ -54,11 +60,14 @@ class FeatureSpec(ABC):
     def compute(self, samples: np.ndarray) -> np.ndarray:
         """The feature of one clip.
 
-        Args:
-            samples: mono float (n,), n > 0, at `sample_rate`.
+        Parameters
+        ----------
+        samples
+            mono float (n,), n > 0, at `sample_rate`.
 
-        Returns:
-            float32 of shape `self.shape`.
+        Returns
+        -------
+        float32 of shape `self.shape`.
         """
 
     def to_record(self) -> dict[str, Any]:
@@ -73,8 +82,10 @@ class FeatureSpec(ABC):
 def from_record(record: dict[str, Any]) -> FeatureSpec:
     """The description that `to_record` wrote.
 
-    Raises:
-        ValueError: an unknown kind, another revision, an unknown or missing parameter, or a value out of range.
+    Raises
+    ------
+    ValueError
+        an unknown kind, another revision, an unknown or missing parameter, or a value out of range.
     """
     kind = record.get("kind")
     if not isinstance(kind, str) or kind not in _KINDS:
@@ -95,8 +106,10 @@ def from_record(record: dict[str, Any]) -> FeatureSpec:
 def from_text(text: str) -> FeatureSpec:
     """The description that a command line gives: a kind, or one with parameters, ``mfcc:coefficients=13,hop=160``.
 
-    Raises:
-        ValueError: an unknown kind or parameter, or a value out of range.
+    Raises
+    ------
+    ValueError
+        an unknown kind or parameter, or a value out of range.
     """
     kind, _, rest = text.partition(":")
     if kind not in _KINDS:

@@ -17,12 +17,18 @@ SCALES = ("magnitude", "power", "log")
 class STFT(FeatureSpec):
     """Spectrogram, (1 + n_fft // 2, frames), Hann window, centred frames.
 
-    Attributes:
-        n_fft, hop: samples per transform and between frames.
-        frames: cut from the middle of the clip, or padded to; None keeps every frame.
-        rate: samples per second.
-        scale: "magnitude", "power", or "log": natural logarithm of 1e-6 plus the magnitude.
-        padding: "zero" frames, "silence" before analysis, or "repeat" the sound.
+    Attributes
+    ----------
+    n_fft, hop
+        samples per transform and between frames.
+    frames
+        cut from the middle of the clip, or padded to; None keeps every frame.
+    rate
+        samples per second.
+    scale
+        "magnitude", "power", or "log": natural logarithm of 1e-6 plus the magnitude.
+    padding
+        "zero" frames, "silence" before analysis, or "repeat" the sound.
     """
 
     kind: ClassVar[str] = "stft"

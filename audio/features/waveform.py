@@ -17,11 +17,16 @@ SCALINGS = ("none", "peak", "rms")
 class Waveform(FeatureSpec):
     """Samples, (samples,): the middle of the clip, or the clip with silence on both sides.
 
-    Attributes:
-        seconds: length, rounded up to whole blocks.
-        rate: samples per second.
-        block: the length is a multiple of this many samples, for models that work on blocks of that size.
-        scaling: "none", or divide by the clip's "peak", or by its "rms" (root mean square, before cutting).
+    Attributes
+    ----------
+    seconds
+        length, rounded up to whole blocks.
+    rate
+        samples per second.
+    block
+        the length is a multiple of this many samples, for models that work on blocks of that size.
+    scaling
+        "none", or divide by the clip's "peak", or by its "rms" (root mean square, before cutting).
     """
 
     kind: ClassVar[str] = "waveform"

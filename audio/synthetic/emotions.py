@@ -26,16 +26,26 @@ SENTENCES = (
 class Expression:
     """Differences from a voice's plain reading.
 
-    Attributes:
-        pitch: steps of espeak-ng's scale from 0 to 99.
-        range: the same, for the liveliness of the melody.
-        speed: natural logarithm of the change in tempo.
-        loudness: dB.
-        tilt: dB per octave above and below 1 kHz; positive is tense and bright, negative soft and dark.
-        breath: dB of breath noise above the faint breath of a plain voice.
-        tremor: relative depth of a 4 to 8 Hz wobble of pitch and level.
-        roughness: relative depth of irregular amplitude from one glottal cycle to the next.
-        rise: chance that the sentence ends like a question.
+    Attributes
+    ----------
+    pitch
+        steps of espeak-ng's scale from 0 to 99.
+    range
+        the same, for the liveliness of the melody.
+    speed
+        natural logarithm of the change in tempo.
+    loudness
+        dB.
+    tilt
+        dB per octave above and below 1 kHz; positive is tense and bright, negative soft and dark.
+    breath
+        dB of breath noise above the faint breath of a plain voice.
+    tremor
+        relative depth of a 4 to 8 Hz wobble of pitch and level.
+    roughness
+        relative depth of irregular amplitude from one glottal cycle to the next.
+    rise
+        chance that the sentence ends like a question.
     """
 
     pitch: float = 0.0

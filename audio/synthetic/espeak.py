@@ -52,8 +52,10 @@ def speak(voice: str, utterances: Sequence[Utterance]) -> list[np.ndarray]:
 
     The same call gives the same samples again, bit by bit, with the same espeak-ng on the same kind of machine.
 
-    Raises:
-        EspeakError: the library cannot be loaded, the voice is unknown, or nothing was spoken.
+    Raises
+    ------
+    EspeakError
+        the library cannot be loaded, the voice is unknown, or nothing was spoken.
     """
     order = json.dumps({"voice": voice, "utterances": [asdict(u) for u in utterances]}).encode()
     command = [sys.executable, "-P", str(Path(__file__).resolve())]

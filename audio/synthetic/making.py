@@ -45,8 +45,10 @@ _PLAIN_SPEED = 165
 def make(folder: Path, seed: int = 0, *, jobs: int | None = None, progress: bool = True) -> None:
     """Speak the corpus into `folder`, which must not exist yet (or be empty).
 
-    Raises:
-        CorpusError: the folder is in the way or cannot be written, or espeak-ng does not work.
+    Raises
+    ------
+    CorpusError
+        the folder is in the way or cannot be written, or espeak-ng does not work.
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise CorpusError(f"{folder}: is in the way; name a folder that does not exist yet")

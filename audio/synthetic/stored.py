@@ -43,8 +43,10 @@ class _Manifest(msgspec.Struct):
 def built_in(seed: int = 0, *, jobs: int | None = None, progress: bool = True) -> Corpus:
     """The corpus for `seed`, made on first use (well under a minute) and kept in the cache.
 
-    Raises:
-        CorpusError: it cannot be made.
+    Raises
+    ------
+    CorpusError
+        it cannot be made.
     """
     folder = cache.root() / "synthetic" / cache.key_of(recipe(seed))
     remove_stale_partials(folder.parent)
@@ -68,8 +70,10 @@ def built_in(seed: int = 0, *, jobs: int | None = None, progress: bool = True) -
 def load(root: Path, faults: Faults) -> Corpus:
     """A corpus that `make` wrote. Every file is compared with the digest in the manifest.
 
-    Raises:
-        WrongFolder: no manifest of this format. BrokenClip: a file is missing or not the one that was written.
+    Raises
+    ------
+    WrongFolder
+        no manifest of this format. BrokenClip: a file is missing or not the one that was written.
     """
     manifest = _read_manifest(root / "manifest.json")
     clips = []

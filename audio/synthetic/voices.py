@@ -9,12 +9,18 @@ from dataclasses import dataclass
 class Voice:
     """One speaker.
 
-    Attributes:
-        name: the speaker label.
-        sex: "female" or "male".
-        accent: espeak-ng's file for the accent of English.
-        variant: espeak-ng's voice variant: pitch, formants and source of this voice.
-        tract: formants are scaled by this, as by a shorter (> 1) or longer vocal tract.
+    Attributes
+    ----------
+    name
+        the speaker label.
+    sex
+        "female" or "male".
+    accent
+        espeak-ng's file for the accent of English.
+    variant
+        espeak-ng's voice variant: pitch, formants and source of this voice.
+    tract
+        formants are scaled by this, as by a shorter (> 1) or longer vocal tract.
     """
 
     name: str

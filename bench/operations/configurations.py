@@ -20,7 +20,7 @@ from sotto.bench import preparing
 from sotto.bench.operations.services import Deployment
 from sotto.bench.row import JSONValue, Row
 from sotto.serving import registry
-from sotto.serving.adapters import Own
+from sotto.serving.adapters import ClientCredentials
 from sotto.serving.terms import read_terms
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ def prepared(request: Request) -> Iterator[Prepared]:
         terms = read_terms(folders.alice)
         if terms is None:
             raise preparing.PreparationError(f"{folders.alice}: has no terms")
-        front = registry.service(config.paradigm).front(Own(folders.alice), terms)
+        front = registry.service(config.paradigm).front(ClientCredentials(folders.alice), terms)
         if front is None:
             raise preparing.PreparationError(f"{folders.alice}: has no front end")
         yield Prepared(config, folders.bob, folders.alice, front.compute(clip))

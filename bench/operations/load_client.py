@@ -16,9 +16,9 @@ import numpy.typing as npt
 
 from sotto.bench.child_process import ChildError, ChildProcess, send
 from sotto.bench.operations.services import Deployment
-from sotto.serving import asking, registry
-from sotto.serving.adapters import Own
-from sotto.serving.asking import Wish
+from sotto.serving import client, registry
+from sotto.serving.adapters import ClientCredentials
+from sotto.serving.client import ClientConfig
 
 _PRELOAD = (
     "sotto.bench.operations.load_client",
@@ -64,7 +64,7 @@ class LoadClient:
         begin: bool = False,
         pause: float = 0.0,
     ) -> None:
-        job = (deployment.wish(), deployment.own, features, queries, begin, pause)
+        job = (deployment.client_config(), deployment.own, features, queries, begin, pause)
         self._process = ChildProcess(_ask, *job, says=Opened | Answered | Ended, name="alice", preload=_PRELOAD)
         self.answers: list[Answered] = []
         self.ended: str | None = None  # None while it asks, "" when all went well, else the kind of error
@@ -128,14 +128,14 @@ class LoadClient:
 
 def _ask(
     pipe: Connection,
-    wish: Wish,
-    own: Own,
+    config: ClientConfig,
+    own: ClientCredentials,
     features: npt.NDArray[np.float32],
     queries: int,
     begin: bool,
     pause: float,
 ) -> None:
-    with asking.session(wish, own) as session:
+    with client.session(config, own) as session:
         session.prepare(len(features))
         send(pipe, Opened())
         if begin:

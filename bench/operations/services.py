@@ -22,8 +22,8 @@ import psutil
 
 from sotto.bench.operations.fault_proxy import Ledger, Proxy
 from sotto.serving import registry
-from sotto.serving.adapters import Own
-from sotto.serving.asking import Wish
+from sotto.serving.adapters import ClientCredentials
+from sotto.serving.client import ClientConfig
 from sotto.serving.service.hosting import one_thread_each
 from sotto.serving.service.sessions import Address
 from sotto.serving.terms import read_terms
@@ -231,17 +231,17 @@ class Deployment:
         return [service for service in (self.bob, self.dealer) if service]
 
     @property
-    def own(self) -> Own:
+    def own(self) -> ClientCredentials:
         """What Alice brings."""
-        return Own(self._alice)
+        return ClientCredentials(self._alice)
 
-    def wish(self) -> Wish:
+    def client_config(self) -> ClientConfig:
         """A session of Alice's here."""
         bob = self.proxies["alice-bob"].address if self._proxied else self.bob.address
         dealer = None
         if self.dealer:
             dealer = self.proxies["alice-dealer"].address if self._proxied else self.dealer.address
-        return Wish(
+        return ClientConfig(
             bob=bob,
             paradigm=self.name,
             mode=self.mode,

@@ -23,7 +23,7 @@ import numpy.typing as npt
 
 from sotto.bench.child_process import ChildProcess, Failed, receive, send
 from sotto.bench.parties import control, party
-from sotto.bench.parties.party import HostedParty, Measured, Orders, PartySpec
+from sotto.bench.parties.party import HostedParty, Measured, PartyConfig, PartySpec
 from sotto.link import LOOPBACK, Array, Shape, listen
 from sotto.serving.limits import Limits
 from sotto.serving.service import sessions as serving_sessions
@@ -185,7 +185,7 @@ class Parties:
         dealer = self._services.get("dealer")
         with listen() as listener:
             port = listener.address[1]
-            orders = serving_sessions.Orders(
+            orders = serving_sessions.ServiceConfig(
                 role=role,
                 load=functools.partial(HostedParty, part, role == "bob" and "dealer" in self.roles),
                 dealer=("127.0.0.1", dealer.port) if dealer and role == "bob" else None,
@@ -212,7 +212,7 @@ class Parties:
             if not wait([service.host.reports], timeout=max(0.0, deadline - time.monotonic())):
                 raise PartyError(f"{role} did not start within {self.timeout + 30:g} s: raise --timeout")
             try:
-                report = service.host.hear()
+                report = service.host.receive()
             except EOFError:
                 raise PartyError(f"{role}: its process ended with code {service.host.exit_code}") from None
             if isinstance(report, HostFailed):
@@ -227,7 +227,7 @@ class Parties:
         service.pipe.close()
 
     def _start_alice(self) -> ChildProcess:
-        orders = Orders(
+        orders = PartyConfig(
             sessions=tuple(parts["alice"] for parts in self.sessions),
             shape=self.shape,
             timeout=self.timeout,

@@ -23,7 +23,7 @@ from tqdm import tqdm
 from sotto.bench.child_process import Failed, expect, one_thread, receive, send
 from sotto.bench.parties import control
 from sotto.link import Array, Link, Shape
-from sotto.serving.asking import Wish, opened
+from sotto.serving.client import ClientConfig, opened
 from sotto.serving.terms import Terms
 
 #: Makes the party: ``factory(job, links)`` with the links to the parties it must know when it is made (the dealer).
@@ -63,7 +63,7 @@ class HostedParty:
 
 
 @dataclass(frozen=True)
-class Orders:
+class PartyConfig:
     """All that Alice's process is given: her own part in each session."""
 
     sessions: tuple[PartySpec, ...]
@@ -134,7 +134,7 @@ class _Notes(logging.Handler):
 class Measured:
     """The probe of Bob's or the dealer's sessions, one after the other: counts on demand, and a report at the end.
 
-    ``pipe`` is the sessions' end of a pipe to the experimenter, ``keep`` as in :class:`Orders`.
+    ``pipe`` is the sessions' end of a pipe to the experimenter, ``keep`` as in :class:`PartyConfig`.
     """
 
     def __init__(self, pipe: Connection, keep: int) -> None:
@@ -164,13 +164,13 @@ class Measured:
             send(self._pipe, Failed("died", f"its process ended with code {code}"))
 
 
-def run_alice(pipe: Connection, orders: Orders) -> None:
+def run_alice(pipe: Connection, config: PartyConfig) -> None:
     """The job of Alice's process."""
-    notes, witness = _Notes().listen(), _Witness(orders.keep_payloads)
+    notes, witness = _Notes().listen(), _Witness(config.keep_payloads)
     try:
-        for part in orders.sessions:
+        for part in config.sessions:
             ports = expect(pipe, control.Message, control.Connect).ports
-            with opened(_wish(orders, ports)) as links:
+            with opened(_client_config(config, ports)) as links:
                 known = {role: witness.watch(link) for role, link in links.others.items()}
                 _session(part, pipe, witness, known, witness.watch(links.bob))
         send(pipe, control.Report(peak_rss_mb(), witness.seen, notes))
@@ -181,17 +181,17 @@ def run_alice(pipe: Connection, orders: Orders) -> None:
         raise
 
 
-def _wish(orders: Orders, ports: Mapping[str, int]) -> Wish:
-    return Wish(
+def _client_config(config: PartyConfig, ports: Mapping[str, int]) -> ClientConfig:
+    return ClientConfig(
         bob=("127.0.0.1", ports["bob"]),
         dealer=("127.0.0.1", ports["dealer"]) if "dealer" in ports else None,
         paradigm=_EXPERIMENT,
         mode="",
         reveal="logits",  # the most that a part may do; each says itself what it does
-        seconds=orders.timeout,
-        opening_seconds=orders.timeout,
-        shape=orders.shape,
-        token=orders.token,
+        seconds=config.timeout,
+        opening_seconds=config.timeout,
+        shape=config.shape,
+        token=config.token,
     )
 
 

@@ -140,8 +140,10 @@ def complete_squares(
 
     ``a z² + b z + c = ±(ρ z + h)² + k``: scale and shift go into the layer before, sign and constant into the next.
 
-    Raises:
-        ValueError: a polynomial is not of degree 2.
+    Raises
+    ------
+    ValueError
+        a polynomial is not of degree 2.
     """
     sign, constant = 1.0, 0.0
     folded: tuple[list[Floats], list[Floats]] = ([], [])

@@ -70,14 +70,20 @@ def take_queries(
 ) -> tuple[dict[str, Any], int]:
     """A party's part in all queries: the warm-up, single ones, then batches.
 
-    Args:
-        request: how many of each kind, and in all.
-        ask: take examples from start to stop through the system; Alice's milliseconds and classes.
-        sent: bytes this party has sent so far.
-        ready: prepare for queries of so many examples, outside the time.
+    Parameters
+    ----------
+    request
+        how many of each kind, and in all.
+    ask
+        take examples from start to stop through the system; Alice's milliseconds and classes.
+    sent
+        bytes this party has sent so far.
+    ready
+        prepare for queries of so many examples, outside the time.
 
-    Returns:
-        ``labels``, ``milliseconds`` and ``batch_milliseconds``; the median bytes of a single query.
+    Returns
+    -------
+    ``labels``, ``milliseconds`` and ``batch_milliseconds``; the median bytes of a single query.
     """
     singles, batch = request["singles"], request["batch"]
     for _ in range(request["warm_up"]):

@@ -55,13 +55,20 @@ _REVISION = 3
 class Training:
     """How the recogniser is trained.
 
-    Attributes:
-        strings, epochs: composed strings, and passes over them.
-        batch, rate, weight_decay: of AdamW, with warm-up and cosine decay.
-        speeds: a string is played at a speed between these.
-        synthetic_share: how many of the strings espeak-ng's voices speak.
-        bands, band_width, moments, moment_width: masked stretches, in bands and frames.
-        colour: standard deviation of a random smooth frequency response, in units of the features.
+    Attributes
+    ----------
+    strings, epochs
+        composed strings, and passes over them.
+    batch, rate, weight_decay
+        of AdamW, with warm-up and cosine decay.
+    speeds
+        a string is played at a speed between these.
+    synthetic_share
+        how many of the strings espeak-ng's voices speak.
+    bands, band_width, moments, moment_width
+        masked stretches, in bands and frames.
+    colour
+        standard deviation of a random smooth frequency response, in units of the features.
     """
 
     strings: int
@@ -151,12 +158,17 @@ def log_mel(waves: Sequence[npt.NDArray[np.float32]], frames: int | None = None)
 def recognisers(data: Path | None, *, preset: str, seed: int, say: Say, folds: int | None = None) -> list[Recogniser]:
     """A recogniser for each fold of speakers (quick: the first fold alone), trained now or taken from the cache.
 
-    Args:
-        data: the folder that holds FSDD; None takes espeak-ng's voices instead of people.
-        folds: how many of the folds, instead of the preset's number.
+    Parameters
+    ----------
+    data
+        the folder that holds FSDD; None takes espeak-ng's voices instead of people.
+    folds
+        how many of the folds, instead of the preset's number.
 
-    Raises:
-        CorpusError: one clear line.
+    Raises
+    ------
+    CorpusError
+        one clear line.
     """
     wanted = folds or (1 if preset == "quick" else 3)
     speakers = [_built_in_voices()] if data is None else _recorded_speakers(data, seed)[:wanted]

@@ -43,13 +43,19 @@ def scene_tasks(
 ) -> list[SpeechTask]:
     """A network for each fold of a corpus (quick: for the first fold alone), trained now or taken from the cache.
 
-    Args:
-        name: of the corpus, with the labels event, fold and recording: "esc10" or "urbansound8k".
-        data: the folder that holds it.
-        folds: how many of the folds, instead of the preset's number.
+    Parameters
+    ----------
+    name
+        of the corpus, with the labels event, fold and recording: "esc10" or "urbansound8k".
+    data
+        the folder that holds it.
+    folds
+        how many of the folds, instead of the preset's number.
 
-    Raises:
-        CorpusError: one clear line, also where a recording is in two folds.
+    Raises
+    ------
+    CorpusError
+        one clear line, also where a recording is in two folds.
     """
     corpus = load_corpus(name, data)
     splits = [split.check(corpus, by="recording") for split in published_folds(corpus)]

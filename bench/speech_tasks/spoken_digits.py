@@ -55,7 +55,7 @@ class DigitString:
 
 
 def spelled(digits: Sequence[int]) -> str:
-    """ "3 1" as "three one"."""
+    """The digits ``"3 1"`` in words: ``"three one"``."""
     return " ".join(WORDS[digit] for digit in digits)
 
 
@@ -72,8 +72,10 @@ def recorded_takes(corpus: Corpus) -> list[Take]:
 def synthetic_takes(variants: int, voices: int = len(VOICES)) -> tuple[Take, ...]:
     """Every digit ``variants`` times from each of the built-in voices, faster, slower, higher and lower.
 
-    Raises:
-        EspeakError: espeak-ng cannot be used.
+    Raises
+    ------
+    EspeakError
+        espeak-ng cannot be used.
     """
     takes = []
     for number, voice in enumerate(VOICES[:voices]):
@@ -102,9 +104,12 @@ def compose(
 ) -> list[DigitString]:
     """``count`` strings, the speakers in turn.
 
-    Args:
-        takes: of one speaker or several; each of them has said every digit.
-        speeds: a string is played at a speed between these, which moves pitch and formants together.
+    Parameters
+    ----------
+    takes
+        of one speaker or several; each of them has said every digit.
+    speeds
+        a string is played at a speed between these, which moves pitch and formants together.
     """
     by_speaker: dict[str, dict[int, list[Wave]]] = {}
     for take in takes:

@@ -13,14 +13,22 @@ from torch import Tensor, nn
 class SpeechTask:
     """A plain network, trained, in evaluation mode, and test inputs in the form that a key encrypts.
 
-    Attributes:
-        name: "asv", "asr", "asc" or "emotion".
-        corpus, split: what was tested, and who or what was kept apart from training.
-        module: the plain network; its first convolution has kernel = stride = ``block_size``.
-        inputs: float32 (n, samples) for dimension 1, (n, bands, frames) for dimension 2, in whole blocks.
-        dimension: of a block, 1 or 2.
-        metric: "eer", "wer" or "accuracy", each a share between 0 and 1 (a word error rate may be larger).
-        figure: the metric from the outputs of a network for ``inputs``.
+    Attributes
+    ----------
+    name
+        "asv", "asr", "asc" or "emotion".
+    corpus, split
+        what was tested, and who or what was kept apart from training.
+    module
+        the plain network; its first convolution has kernel = stride = ``block_size``.
+    inputs
+        float32 (n, samples) for dimension 1, (n, bands, frames) for dimension 2, in whole blocks.
+    dimension
+        of a block, 1 or 2.
+    metric
+        "eer", "wer" or "accuracy", each a share between 0 and 1 (a word error rate may be larger).
+    figure
+        the metric from the outputs of a network for ``inputs``.
     """
 
     name: str

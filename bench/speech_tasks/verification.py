@@ -50,15 +50,22 @@ def verification_task(
 ) -> SpeechTask:
     """The network, trained now or taken from the cache, and its test utterances as :func:`queries`.
 
-    Args:
-        data: the folder that holds LibriSpeech; None takes espeak-ng's voices instead of people.
-        block_size: of the first convolution.  The same trained trunk serves all: only how the filterbank is divided
-            between the first two convolutions differs.
-        seconds: length of the test queries.
-        utterances: at most so many of each test speaker.
+    Parameters
+    ----------
+    data
+        the folder that holds LibriSpeech; None takes espeak-ng's voices instead of people.
+    block_size
+        of the first convolution.  The same trained trunk serves all: only how the filterbank is divided
+        between the first two convolutions differs.
+    seconds
+        length of the test queries.
+    utterances
+        at most so many of each test speaker.
 
-    Raises:
-        CorpusError: one clear line.
+    Raises
+    ------
+    CorpusError
+        one clear line.
     """
     corpus, training, test = _parts(data)
     trained = _trained(corpus.subset(training), preset, seed, say)
@@ -95,8 +102,10 @@ def queries(waves: Sequence[Wave], block_size: int = BLOCK_SIZE, seconds: float 
 def public_speech(data: Path | None, *, rate: int = RATE, most: int = 120) -> list[Wave]:
     """Utterances of training speakers at ``rate``, float32 (samples,): what an attacker can have of other people.
 
-    Raises:
-        CorpusError: one clear line.
+    Raises
+    ------
+    CorpusError
+        one clear line.
     """
     corpus, training, _ = _parts(data)
     chosen = np.linspace(0, len(training) - 1, min(most, len(training))).astype(int)
@@ -131,8 +140,10 @@ def equal_error_rate(scores: npt.NDArray[np.floating], same: npt.NDArray[np.bool
 
     Pairs with equal scores are accepted or refused together.
 
-    Raises:
-        ValueError: there are no pairs of one of the kinds.
+    Raises
+    ------
+    ValueError
+        there are no pairs of one of the kinds.
     """
     if same.all() or not same.any():
         raise ValueError("an equal error rate needs pairs of the same speaker and pairs of different ones")

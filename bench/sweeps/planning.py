@@ -27,9 +27,12 @@ def open_plan(
 ) -> tuple[Plan, Workbench]:
     """The tasks of ``study`` over ``vary`` (``axis=values`` each, see ``sotto sweep``) and the corpus they are on.
 
-    Raises:
-        SweepError: the study has no such axis, or the axis no such value.
-        CorpusError: one clear line.
+    Raises
+    ------
+    SweepError
+        the study has no such axis, or the axis no such value.
+    CorpusError
+        one clear line.
     """
     found = STUDIES[study]
     grid = read_grid(found.axes(preset), vary)

@@ -46,15 +46,22 @@ def filtered(
 ) -> tuple[Floats, Floats]:
     """Beliefs about ``n`` unknown vectors after the same ``m`` measurements of each, taken in the order given.
 
-    Args:
-        directions: (m, L), what is measured: measurement i of vector z is directions[i]·z.
-        centres: (n, m), middle of the cell it was found in, modulo ``period``.
-        means, covariances: prior beliefs (n, L) and (n, L, L); left as they are.
-        cell, period: width of a cell, and how far apart cells are that look the same.
-        noise: (m,), variance of what the measurements have besides directions[i]·z; default none.
+    Parameters
+    ----------
+    directions
+        (m, L), what is measured: measurement i of vector z is directions[i]·z.
+    centres
+        (n, m), middle of the cell it was found in, modulo ``period``.
+    means, covariances
+        prior beliefs (n, L) and (n, L, L); left as they are.
+    cell, period
+        width of a cell, and how far apart cells are that look the same.
+    noise
+        (m,), variance of what the measurements have besides directions[i]·z; default none.
 
-    Returns:
-        means (n, L) and covariances (n, L, L).
+    Returns
+    -------
+    means (n, L) and covariances (n, L, L).
     """
     means, covariances = means.copy(), covariances.copy()
     extra = np.zeros(len(directions)) if noise is None else noise

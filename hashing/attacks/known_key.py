@@ -62,10 +62,14 @@ class Measurements:
 class Recovery:
     """How near an attacker's estimates x̂ came to the features of ``utterances`` utterances.
 
-    Attributes:
-        relative_error: median of ‖x̂ - x‖ / ‖x - μ‖; 1 is what guessing the mean μ of other speakers gives.
-        correlation: mean Pearson correlation of x̂ - μ with x - μ.
-        recovered: share of utterances with a relative error under 0.1.
+    Attributes
+    ----------
+    relative_error
+        median of ‖x̂ - x‖ / ‖x - μ‖; 1 is what guessing the mean μ of other speakers gives.
+    correlation
+        mean Pearson correlation of x̂ - μ with x - μ.
+    recovered
+        share of utterances with a relative error under 0.1.
     """
 
     utterances: int
@@ -96,9 +100,12 @@ def known_key_attack(
 ) -> KnownKeyResult:
     """Hash ``features`` (n, L) under ``key``, recover them, and compare.
 
-    Args:
-        known: (m, L) features of other people, from which the attacker takes mean and covariance.
-        attempts: starting points tried for hashes that no estimate explains.
+    Parameters
+    ----------
+    known
+        (m, L) features of other people, from which the attacker takes mean and covariance.
+    attempts
+        starting points tried for hashes that no estimate explains.
     """
     x, prior = np.asarray(features, np.float64), np.asarray(known, np.float64)
     symbols = modular_hash(x, key)
@@ -111,12 +118,17 @@ def known_key_attack(
 def recover_features(symbols: npt.ArrayLike, key: HashKey, known: npt.ArrayLike, *, attempts: int = 4) -> Floats:
     """Estimates (n, L) of the features behind hashes (n, M) under ``key``.
 
-    Args:
-        known: (m, L) features of other people.
-        attempts: starting points tried, at least 1; the estimate that explains most symbols wins.
+    Parameters
+    ----------
+    known
+        (m, L) features of other people.
+    attempts
+        starting points tried, at least 1; the estimate that explains most symbols wins.
 
-    Raises:
-        HashingError: the hashes or ``known`` do not fit the key.
+    Raises
+    ------
+    HashingError
+        the hashes or ``known`` do not fit the key.
     """
     hashes, prior = _fitting(symbols, key.parameters, known)
     measurements = Measurements.of(key)

@@ -35,11 +35,16 @@ _SPREAD, _PENALTY = 1.0, 0.1  # of the regression: γ in units of one over the m
 class KnownPairsResult:
     """What an attacker with ``pairs`` known pairs got.
 
-    Attributes:
-        learnt: features recovered through the learnt key.
-        regressed: features recovered by regression.
-        key_correlation: mean correlation of a learnt row of the key with the true one.
-        predicted: share of the symbols of unseen utterances that the learnt key predicts; chance is 1/k.
+    Attributes
+    ----------
+    learnt
+        features recovered through the learnt key.
+    regressed
+        features recovered by regression.
+    key_correlation
+        mean correlation of a learnt row of the key with the true one.
+    predicted
+        share of the symbols of unseen utterances that the learnt key predicts; chance is 1/k.
     """
 
     pairs: int
@@ -55,12 +60,17 @@ def known_pairs_attack(
     """Hash ``features`` (n, L) and ``known`` (m, L) under ``key``, give the attacker the latter with their hashes and
     the former's hashes only, and compare what he makes of those with the truth.
 
-    Args:
-        measurements: rows of the key he takes the trouble to learn, at most M.
-        attempts: starting points tried for hashes that no estimate explains.
+    Parameters
+    ----------
+    measurements
+        rows of the key he takes the trouble to learn, at most M.
+    attempts
+        starting points tried for hashes that no estimate explains.
 
-    Raises:
-        HashingError: the features do not fit the key, or fewer than two pairs are known.
+    Raises
+    ------
+    HashingError
+        the features do not fit the key, or fewer than two pairs are known.
     """
     x, pairs = np.asarray(features, np.float64), np.asarray(known, np.float64)
     symbols, known_symbols = modular_hash(x, key), modular_hash(pairs, key)
@@ -85,8 +95,10 @@ def learn_measurements(known: npt.ArrayLike, symbols: npt.ArrayLike, parameters:
 
     The learnt dither is right up to whole periods; its noise is the variance of what the estimate predicts wrongly.
 
-    Raises:
-        HashingError: the arrays do not fit together or hold fewer than two pairs.
+    Raises
+    ------
+    HashingError
+        the arrays do not fit together or hold fewer than two pairs.
     """
     x, hashes = np.asarray(known, np.float64), np.asarray(symbols)
     if x.ndim != 2 or x.shape[1] != parameters.inputs or hashes.ndim != 2 or len(hashes) != len(x) or len(x) < 2:

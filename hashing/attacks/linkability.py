@@ -52,16 +52,24 @@ def linkability(
 ) -> LinkabilityResult:
     """Identify speakers from hashes.
 
-    Args:
-        features: (n, L), as they are hashed.
-        speakers: (n,) who speaks.
-        enrolled: (n,) bool; True where the attacker knows the speaker, False for probes. Probes should differ from
-            the enrolled utterances in what is said.
-        key: for the enrolled hashes, and for the probes in the setting with one key.
-        other: for the probes in the setting with different keys; same parameters.
+    Parameters
+    ----------
+    features
+        (n, L), as they are hashed.
+    speakers
+        (n,) who speaks.
+    enrolled
+        (n,) bool; True where the attacker knows the speaker, False for probes. Probes should differ from
+        the enrolled utterances in what is said.
+    key
+        for the enrolled hashes, and for the probes in the setting with one key.
+    other
+        for the probes in the setting with different keys; same parameters.
 
-    Raises:
-        HashingError: the arrays do not fit together, a side is empty, or a probe's speaker is not enrolled.
+    Raises
+    ------
+    HashingError
+        the arrays do not fit together, a side is empty, or a probe's speaker is not enrolled.
     """
     x, names, known = np.asarray(features, np.float64), np.asarray(speakers), np.asarray(enrolled, bool)
     if x.ndim != 2 or names.shape != (len(x),) or known.shape != names.shape:

@@ -55,8 +55,10 @@ class DiscriminantFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ba
     def fit(self, X: npt.ArrayLike, y: npt.ArrayLike) -> Self:
         """Learn the directions from features (n, L) and labels (n,).
 
-        Raises:
-            HashingError: ``weight`` is negative, or one class alone. ValueError: the features vary nowhere.
+        Raises
+        ------
+        HashingError
+            ``weight`` is negative, or one class alone. ValueError: the features vary nowhere.
         """
         x, labels = validate_data(self, X, y, dtype=np.float64)
         if not (np.isfinite(self.weight) and self.weight >= 0):

@@ -44,15 +44,23 @@ class _HashSet(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class HashSet:
     """``n`` hashes with labels.
 
-    Attributes:
-        hashes: packed, all under one key.
-        labels: (n,) int64, positions in ``classes``.
-        classes: names of the classes.
-        speakers: (n,) int64 numbers without names; all -1 where the parties keep them to themselves.
-        fingerprint: of the key.
+    Attributes
+    ----------
+    hashes
+        packed, all under one key.
+    labels
+        (n,) int64, positions in ``classes``.
+    classes
+        names of the classes.
+    speakers
+        (n,) int64 numbers without names; all -1 where the parties keep them to themselves.
+    fingerprint
+        of the key.
 
-    Raises:
-        HashingError: the parts do not fit together.
+    Raises
+    ------
+    HashingError
+        the parts do not fit together.
     """
 
     hashes: PackedHashes
@@ -109,15 +117,22 @@ def training_hashes(
 ) -> HashSet:
     """Hash labelled features where the key is.
 
-    Args:
-        key: the secret key that Alice will ask with.
-        features: (n, L), normalised as Alice's will be.
-        labels: (n,) positions in ``classes``.
-        speakers: (n,) names of any kind, replaced by numbers in order of appearance. With them the server can search C
-            and γ on held-out speakers, and learns which hashes belong together.
+    Parameters
+    ----------
+    key
+        the secret key that Alice will ask with.
+    features
+        (n, L), normalised as Alice's will be.
+    labels
+        (n,) positions in ``classes``.
+    speakers
+        (n,) names of any kind, replaced by numbers in order of appearance. With them the server can search C
+        and γ on held-out speakers, and learns which hashes belong together.
 
-    Raises:
-        HashingError: the arguments do not fit together.
+    Raises
+    ------
+    HashingError
+        the arguments do not fit together.
     """
     hashes = pack(modular_hash(features, key), key.parameters.k)
     numbers = np.full(len(hashes), -1, np.int64) if speakers is None else _numbered(list(speakers))
@@ -127,8 +142,10 @@ def training_hashes(
 def join(sets: Sequence[HashSet]) -> HashSet:
     """Pool the sets of several parties; speakers of different parties count as different.
 
-    Raises:
-        HashingError: no set, or they were made with different keys or for different classes.
+    Raises
+    ------
+    HashingError
+        no set, or they were made with different keys or for different classes.
     """
     if not sets:
         raise HashingError("there are no hashes to join")
@@ -167,8 +184,10 @@ def train_hamming_svc(
 
     The classifier's labels are positions in ``hashes.classes``.
 
-    Raises:
-        HashingError: the set does not say who speaks. ValueError: too few speakers or classes.
+    Raises
+    ------
+    HashingError
+        the set does not say who speaks. ValueError: too few speakers or classes.
     """
     if not len(hashes) or int(hashes.speakers.min()) < 0:
         raise HashingError(

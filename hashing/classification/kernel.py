@@ -23,11 +23,15 @@ Hashes = PackedHashes | npt.NDArray[np.generic]
 def hamming_kernel(x: Hashes, y: Hashes | None = None, *, gamma: float) -> npt.NDArray[np.float64]:
     """exp(-γ d_H²), (n, m) float64 in (0, 1]; usable as ``SVC(kernel=partial(hamming_kernel, gamma=...))``.
 
-    Args:
-        x: n hashes, packed or as an array (n, M). Arrays of whole numbers 0 … 15 are packed first; others are compared
-            for equality value by value, which is slower.
-        y: m hashes in the same form; None: those of ``x``.
-        gamma: γ, positive.
+    Parameters
+    ----------
+    x
+        n hashes, packed or as an array (n, M). Arrays of whole numbers 0 … 15 are packed first; others are compared
+        for equality value by value, which is slower.
+    y
+        m hashes in the same form; None: those of ``x``.
+    gamma
+        γ, positive.
     """
     if not (np.isfinite(gamma) and gamma > 0):
         raise HashingError(f"gamma is {gamma}; use a positive number")

@@ -76,8 +76,10 @@ class HammingSVC(ClassifierMixin, BaseEstimator):
     def fit(self, X: Hashes, y: npt.ArrayLike, *, fingerprint: str = "") -> Self:
         """Train on hashes ``X`` (n) and their labels (n,).
 
-        Args:
-            fingerprint: of the key the hashes were made with, so that queries under another key are refused.
+        Parameters
+        ----------
+        fingerprint
+            of the key the hashes were made with, so that queries under another key are refused.
         """
         hashes, labels = self._training(X, y)
         check_classification_targets(labels)
@@ -109,8 +111,10 @@ class HammingSVC(ClassifierMixin, BaseEstimator):
     def save(self, path: str | Path) -> None:
         """Write the fitted classifier to ``path``, replacing what is there.
 
-        Raises:
-            HashFileError: it was not trained on hashes, or its labels are neither whole numbers nor text.
+        Raises
+        ------
+        HashFileError
+            it was not trained on hashes, or its labels are neither whole numbers nor text.
         """
         check_is_fitted(self)
         hashes = self.support_hashes_
@@ -136,8 +140,10 @@ class HammingSVC(ClassifierMixin, BaseEstimator):
     def load(cls, path: str | Path) -> Self:
         """Read a classifier.
 
-        Raises:
-            HashFileError: missing, too large, malformed, or its parts do not fit together.
+        Raises
+        ------
+        HashFileError
+            missing, too large, malformed, or its parts do not fit together.
         """
         record, tensors = read_file(path, _HammingSVC, ("dual", "intercept", "planes"), private=False)
         try:

@@ -30,11 +30,15 @@ _PAYS = 1 << 25  # 64-bit words to compare before threads pay: some milliseconds
 def hamming_distances(x: PackedHashes, y: PackedHashes, *, threads: int | None = None) -> Distances:
     """Share of symbols in which each hash of ``x`` (n) differs from each of ``y`` (m): (n, m) float64 in [0, 1].
 
-    Args:
-        threads: default as many as this process may use processors, and one where there is too little to share.
+    Parameters
+    ----------
+    threads
+        default as many as this process may use processors, and one where there is too little to share.
 
-    Raises:
-        HashingError: the two sets have different k or numbers of symbols, or ``threads`` is not positive.
+    Raises
+    ------
+    HashingError
+        the two sets have different k or numbers of symbols, or ``threads`` is not positive.
     """
     _comparable(x, y)
     distances = np.empty((len(x), len(y)))

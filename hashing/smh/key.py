@@ -39,8 +39,10 @@ class HashKey:
 
     Use :meth:`generate` or :meth:`load`.
 
-    Raises:
-        HashingError: the numbers do not fit the parameters.
+    Raises
+    ------
+    HashingError
+        the numbers do not fit the parameters.
     """
 
     __slots__ = ("_dither", "_fingerprint", "_matrix", "_parameters")
@@ -74,8 +76,10 @@ class HashKey:
     def load(cls, path: str | Path) -> Self:
         """Read a key file.
 
-        Raises:
-            KeyFileError: missing, malformed, damaged, or other users of the machine may open it.
+        Raises
+        ------
+        KeyFileError
+            missing, malformed, damaged, or other users of the machine may open it.
         """
         record, tensors = read_file(path, _HashKey, ("dither", "matrix"), private=True)
         try:
@@ -91,8 +95,10 @@ class HashKey:
     def save(self, path: str | Path) -> None:
         """Write the key, unencrypted, to a new file that only its owner can open.
 
-        Raises:
-            KeyFileError: something stands at ``path`` already (it is left alone), or the folder cannot be written.
+        Raises
+        ------
+        KeyFileError
+            something stands at ``path`` already (it is left alone), or the folder cannot be written.
         """
         record = _HashKey("sotto-hash-key", 1, self._parameters, self._fingerprint)
         write_file(path, {"matrix": self._matrix, "dither": self._dither}, record, private=True)

@@ -39,13 +39,19 @@ def privacy_threshold(k: int, symbols: int) -> float:
 def leakage(hashes: PackedHashes, other: PackedHashes | None = None, *, threshold: float | None = None) -> float:
     """Share of pairs with a Hamming distance below ``threshold``.
 
-    Args:
-        hashes: n hashes under one key.
-        other: m further hashes; the pairs are then all n · m of one with the other, else all n (n - 1) / 2.
-        threshold: default :func:`privacy_threshold`.
+    Parameters
+    ----------
+    hashes
+        n hashes under one key.
+    other
+        m further hashes; the pairs are then all n · m of one with the other, else all n (n - 1) / 2.
+    threshold
+        default :func:`privacy_threshold`.
 
-    Raises:
-        HashingError: fewer than one pair, or the hashes do not compare.
+    Raises
+    ------
+    HashingError
+        fewer than one pair, or the hashes do not compare.
     """
     limit = privacy_threshold(hashes.k, hashes.symbols) if threshold is None else threshold
     if len(hashes) < (2 if other is None else 1) or (other is not None and not len(other)):
@@ -87,16 +93,25 @@ def delta_for_leakage(
 
     Use training features that may be known: the result is a public parameter.
 
-    Args:
-        features: (n, L), as they will be hashed.
-        share: of the pairs, between 0 and 1.
-        k: number of symbols.
-        measurements_per_coefficient: parameter of the hash.
-        threshold: default :func:`privacy_threshold`.
-        pairs: about how many pairs to look at; of more features a regular subset is taken.
+    Parameters
+    ----------
+    features
+        (n, L), as they will be hashed.
+    share
+        of the pairs, between 0 and 1.
+    k
+        number of symbols.
+    measurements_per_coefficient
+        parameter of the hash.
+    threshold
+        default :func:`privacy_threshold`.
+    pairs
+        about how many pairs to look at; of more features a regular subset is taken.
 
-    Raises:
-        HashingError: there is no such Δ; the message says why.
+    Raises
+    ------
+    HashingError
+        there is no such Δ; the message says why.
     """
     x = np.asarray(features, np.float64)
     if x.ndim != 2 or len(x) < 3 or not 0 < share < 1:

@@ -29,15 +29,21 @@ _ROWS_AT_ONCE = 1024
 def modular_hash(features: npt.ArrayLike, key: HashKey) -> Symbols:
     """Hash feature vectors.
 
-    Args:
-        features: (n, L) finite numbers, L as the key was made for.
-        key: the secret.
+    Parameters
+    ----------
+    features
+        (n, L) finite numbers, L as the key was made for.
+    key
+        the secret.
 
-    Returns:
-        (n, M) uint8, symbols 0 … k - 1. Not yet packed: see :func:`sotto.hashing.smh.packing.pack`.
+    Returns
+    -------
+    (n, M) uint8, symbols 0 … k - 1. Not yet packed: see :func:`sotto.hashing.smh.packing.pack`.
 
-    Raises:
-        HashingError: the features do not fit the key, or one is not finite.
+    Raises
+    ------
+    HashingError
+        the features do not fit the key, or one is not finite.
     """
     x = np.asarray(features, np.float64)
     parameters = key.parameters
@@ -113,8 +119,10 @@ class SecureModularHash(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
     def fit(self, X: npt.ArrayLike, y: object = None) -> Self:
         """Make the key, or check the given one against ``X`` (n, L) and the parameters.
 
-        Raises:
-            HashingError: a parameter is out of range, or key, parameters and features do not fit together.
+        Raises
+        ------
+        HashingError
+            a parameter is out of range, or key, parameters and features do not fit together.
         """
         validate_data(self, X, dtype=np.float64)
         parameters = HashParameters(

@@ -23,10 +23,14 @@ Planes = npt.NDArray[np.uint64]
 class PackedHashes:
     """``n`` hashes of ``symbols`` symbols 0 … ``k`` - 1.
 
-    Attributes:
-        planes: (n, ⌈log₂ k⌉, ⌈symbols / 64⌉) uint64; the bits beyond ``symbols`` are zero.
-        k: modulus, 2 to 16.
-        symbols: M, symbols of one hash.
+    Attributes
+    ----------
+    planes
+        (n, ⌈log₂ k⌉, ⌈symbols / 64⌉) uint64; the bits beyond ``symbols`` are zero.
+    k
+        modulus, 2 to 16.
+    symbols
+        M, symbols of one hash.
     """
 
     planes: Planes
@@ -44,8 +48,10 @@ class PackedHashes:
     def from_bytes(cls, data: bytes | bytearray | memoryview, *, count: int, k: int, symbols: int) -> Self:
         """Read ``count`` hashes that :meth:`to_bytes` wrote; for data from a peer.
 
-        Raises:
-            HashingError: another length than announced, a symbol that is not below k, or bits beyond the last symbol.
+        Raises
+        ------
+        HashingError
+            another length than announced, a symbol that is not below k, or bits beyond the last symbol.
         """
         size = count * bytes_per_hash(k, symbols)
         if count < 0 or len(data) != size:
@@ -57,8 +63,10 @@ class PackedHashes:
     def checked(self) -> Self:
         """These hashes, having made sure that every symbol is below k and no bit lies beyond the last symbol.
 
-        Raises:
-            HashingError: otherwise.
+        Raises
+        ------
+        HashingError
+            otherwise.
         """
         used = self.symbols % 64
         if used and bool((self.planes[:, :, -1] >> np.uint64(used)).any()):
@@ -95,8 +103,10 @@ class PackedHashes:
 def pack(symbols: npt.ArrayLike, k: int) -> PackedHashes:
     """Pack hash symbols (n, M), whole numbers 0 … k - 1 of any dtype.
 
-    Raises:
-        HashingError: not two-dimensional, no symbols, or a value that is no symbol.
+    Raises
+    ------
+    HashingError
+        not two-dimensional, no symbols, or a value that is no symbol.
     """
     values = np.asarray(symbols)
     if values.ndim != 2 or not values.shape[1]:

@@ -23,18 +23,26 @@ _MOST_NUMBERS = 1 << 27  # of the matrix A: 1 GiB
 class HashParameters:
     """Sizes of h(x) = ⌊(A x + w) / Δ⌋ mod k.
 
-    Attributes:
-        inputs: L, features per utterance.
-        k: modulus, 2 to 16; a symbol is one of 0 … k - 1.
-        delta: Δ, width of a quantiser cell, in the units of the features. Larger: more accurate, more leakage.
-        measurements_per_coefficient: mpc = M / L; a hash has M = mpc · L symbols.
-        dither: how far w reaches. ``"full"``: uniform over the quantiser's whole period [0, kΔ); then one hash on its
-            own is uniformly distributed whatever x is, and many hashes depend on the features only through their
-            distances. ``"paper"``: uniform over [0, k), as equation 1 prints it; that is whole periods only where
-            1 / Δ is a whole number. Elsewhere a single hash depends on x, so it is not the default.
+    Attributes
+    ----------
+    inputs
+        L, features per utterance.
+    k
+        modulus, 2 to 16; a symbol is one of 0 … k - 1.
+    delta
+        Δ, width of a quantiser cell, in the units of the features. Larger: more accurate, more leakage.
+    measurements_per_coefficient
+        mpc = M / L; a hash has M = mpc · L symbols.
+    dither
+        how far w reaches. ``"full"``: uniform over the quantiser's whole period [0, kΔ); then one hash on its
+        own is uniformly distributed whatever x is, and many hashes depend on the features only through their
+        distances. ``"paper"``: uniform over [0, k), as equation 1 prints it; that is whole periods only where
+        1 / Δ is a whole number. Elsewhere a single hash depends on x, so it is not the default.
 
-    Raises:
-        HashingError: a value is out of range; the message names it.
+    Raises
+    ------
+    HashingError
+        a value is out of range; the message names it.
     """
 
     inputs: int

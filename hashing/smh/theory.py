@@ -40,13 +40,18 @@ def small_distance_slope(delta: float) -> float:
 def expected_distance(distance: npt.ArrayLike, k: int, delta: float) -> Floats:
     """Expected normalised Hamming distance of two hashes with full-period dither.
 
-    Args:
-        distance: Euclidean distances, any shape, not negative.
-        k: number of symbols.
-        delta: parameter of the hash, in the units of ``distance``.
+    Parameters
+    ----------
+    distance
+        Euclidean distances, any shape, not negative.
+    k
+        number of symbols.
+    delta
+        parameter of the hash, in the units of ``distance``.
 
-    Returns:
-        Same shape, float64, from 0 at distance 0 to 1 - 1/k.
+    Returns
+    -------
+    Same shape, float64, from 0 at distance 0 to 1 - 1/k.
     """
     sigma = _cells(distance, delta)
     return np.where(sigma < _SERIES_FROM * k, _distance_near(sigma), 1.0 - _agreement_series(sigma, k))

@@ -40,11 +40,16 @@ _ACTIVATIONS: dict[int, Literal["relu", "poly2", "poly4", "poly6"]] = {2: "poly2
 class Extraction:
     """A surrogate's success.
 
-    Attributes:
-        answers: what Alice trained on.
-        queries: how many answers.
-        fidelity: share of held-out features to which surrogate and model give the same class.
-        chance: the same for always guessing the model's most frequent class.
+    Attributes
+    ----------
+    answers
+        what Alice trained on.
+    queries
+        how many answers.
+    fidelity
+        share of held-out features to which surrogate and model give the same class.
+    chance
+        the same for always guessing the model's most frequent class.
     """
 
     answers: Answers
@@ -65,14 +70,22 @@ def extract_model(
 ) -> list[Extraction]:
     """Train a surrogate on ``n`` answers for each ``n`` in ``queries``: ``features`` first, then made-up ones.
 
-    Args:
-        network: Bob's model.
-        features: (m, inputs) that Alice has, in [-1, 1], at least two.
-        held_out: (t, inputs) on which fidelity is measured; disjoint from ``features``.
-        queries: how many queries she spends, each at most 100,000.
-        answers: what she learns from each.
-        steps: training steps of each surrogate, on up to 128 queries each.
-        seed: of the surrogate's initial weights and of the made-up queries.
+    Parameters
+    ----------
+    network
+        Bob's model.
+    features
+        (m, inputs) that Alice has, in [-1, 1], at least two.
+    held_out
+        (t, inputs) on which fidelity is measured; disjoint from ``features``.
+    queries
+        how many queries she spends, each at most 100,000.
+    answers
+        what she learns from each.
+    steps
+        training steps of each surrogate, on up to 128 queries each.
+    seed
+        of the surrogate's initial weights and of the made-up queries.
     """
     own, unseen = np.asarray(features, np.float64), np.asarray(held_out, np.float64)
     if not queries or min(queries) < 2 or max(queries) > _MOST_QUERIES or len(own) < 2 or not len(unseen):

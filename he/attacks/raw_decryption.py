@@ -36,11 +36,16 @@ ROUNDING = LOGIT_STEP
 class RawDecryption:
     """What Bob got.
 
-    Attributes:
-        published: what Alice told him: ``raw`` decryptions, ``rounded`` ones, or only the better ``class``.
-        key_recovered: whether his candidate for the key is one (all coefficients -1, 0 or 1).
-        key_agreement: share of the true key's coefficients that he has right.
-        largest_feature_error: how far his decryption of Alice's features is off; None without a key.
+    Attributes
+    ----------
+    published
+        what Alice told him: ``raw`` decryptions, ``rounded`` ones, or only the better ``class``.
+    key_recovered
+        whether his candidate for the key is one (all coefficients -1, 0 or 1).
+    key_agreement
+        share of the true key's coefficients that he has right.
+    largest_feature_error
+        how far his decryption of Alice's features is off; None without a key.
     """
 
     published: Published
@@ -52,10 +57,14 @@ class RawDecryption:
 def recover_key(features: npt.ArrayLike, weights: npt.ArrayLike, published: Published = "raw") -> RawDecryption:
     """Run one session in which Alice tells Bob her decryptions, and attack it.
 
-    Args:
-        features: (2048, f) in [-1, 1], f > 1: Alice's batch, one recording per row.
-        weights: (f, 2): Bob's two linear scores.
-        published: what Alice tells Bob about the scores.
+    Parameters
+    ----------
+    features
+        (2048, f) in [-1, 1], f > 1: Alice's batch, one recording per row.
+    weights
+        (f, 2): Bob's two linear scores.
+    published
+        what Alice tells Bob about the scores.
     """
     batch, matrix = np.asarray(features, np.float64), np.asarray(weights, np.float64)
     if batch.shape != (RING_DEGREE // 2, len(matrix)) or matrix.shape[1:] != (2,) or len(matrix) < 2:

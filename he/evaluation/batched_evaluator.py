@@ -70,8 +70,10 @@ class BatchedEvaluator:
     def take(self, ciphertext: bytes) -> list[bytes]:
         """One feature of a batch; with the last, the encrypted logits, one ciphertext for each class.
 
-        Raises:
-            FrameError: a malformed ciphertext; the batch is forgotten.
+        Raises
+        ------
+        FrameError
+            a malformed ciphertext; the batch is forgotten.
         """
         schedule = self._plan.schedule
         self._columns.append(

@@ -36,8 +36,10 @@ def public_material(context: ts.Context) -> bytes:
 def public_context(material: bytes, parameters: Parameters, threads: int | None = None) -> ts.Context:
     """Bob's context from what Alice sent.
 
-    Raises:
-        FrameError: not a context, other parameters than asked for, keys missing, or a secret key inside.
+    Raises
+    ------
+    FrameError
+        not a context, other parameters than asked for, keys missing, or a secret key inside.
     """
     try:
         context = ts.context_from(material, n_threads=threads)
@@ -60,8 +62,10 @@ def public_context(material: bytes, parameters: Parameters, threads: int | None 
 def load_vector(context: ts.Context, data: bytes, *, size: int, primes: int, scale: float) -> ts.CKKSVector:
     """A ciphertext from the peer, holding ``size`` values over ``primes`` primes.
 
-    Raises:
-        FrameError: not a ciphertext, or not of the shape the protocol has at this point.
+    Raises
+    ------
+    FrameError
+        not a ciphertext, or not of the shape the protocol has at this point.
     """
     try:
         vector = ts.ckks_vector_from(context, data)

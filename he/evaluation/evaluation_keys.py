@@ -71,8 +71,10 @@ def load_keys(
 ) -> tuple[EvaluationKeys, seal.PublicKey | None]:
     """Bob's keys from what Alice sent.
 
-    Raises:
-        FrameError: malformed, for another modulus, or without a key that the program uses.
+    Raises
+    ------
+    FrameError
+        malformed, for another modulus, or without a key that the program uses.
     """
     context = seal_context(modulus)
     material = decode(data, PublicMaterial)

@@ -122,10 +122,13 @@ def _activate(w: Value, activation: Activation, arithmetic: Arithmetic[Value]) -
 def fold(network: PolynomialNetwork, ratios: Sequence[float] | None = None) -> Circuit:
     """Fold the polynomials of ``network`` into its layers.
 
-    Args:
-        network: what to evaluate.
-        ratios: the factor Δ/q each level puts on a product, in the order in which levels are consumed; None where
-            the evaluator's rescaling is exact.
+    Parameters
+    ----------
+    network
+        what to evaluate.
+    ratios
+        the factor Δ/q each level puts on a product, in the order in which levels are consumed; None where
+        the evaluator's rescaling is exact.
     """
     remaining = iter(ratios) if ratios is not None else None
 

@@ -54,8 +54,10 @@ class PolynomialNetwork:
         """The network of a trained :class:`sotto.models.networks.mlp.MLP` with polynomial activations, in evaluation
         mode.
 
-        Raises:
-            ModelRefused: another architecture, or ReLU where a polynomial is needed.
+        Raises
+        ------
+        ModelRefused
+            another architecture, or ReLU where a polynomial is needed.
         """
         if not isinstance(module, MLP):
             raise ModelRefused(f"{type(module).__name__} is not an MLP, the only network evaluated under encryption")

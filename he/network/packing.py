@@ -129,8 +129,10 @@ _Layout = _Replicated | _Sparse
 def pack(circuit: Circuit, slots: int) -> Packing:
     """The packing of ``circuit`` with the fewest rotations.
 
-    Raises:
-        ModelRefused: a layer is wider than a ciphertext, or all its weights are zero.
+    Raises
+    ------
+    ModelRefused
+        a layer is wider than a ciphertext, or all its weights are zero.
     """
     widths = [circuit.weights[0].shape[0], *(weight.shape[1] for weight in circuit.weights)]
     if max(_power(width) for width in widths) > slots:

@@ -32,15 +32,23 @@ class ParametersRefused(ValueError):
 class Parameters:
     """A CKKS parameter set.
 
-    Attributes:
-        ring_degree: N; a ciphertext has N/2 slots.
-        base: bits of the primes that hold the result.
-        levels: how many primes of ``scale_bits`` bits are consumed on the way.
-        scale_bits: the scale Δ is ``2 ** scale_bits``.
-        special_bits: bits of the key-switching prime.
+    Attributes
+    ----------
+    ring_degree
+        N; a ciphertext has N/2 slots.
+    base
+        bits of the primes that hold the result.
+    levels
+        how many primes of ``scale_bits`` bits are consumed on the way.
+    scale_bits
+        the scale Δ is ``2 ** scale_bits``.
+    special_bits
+        bits of the key-switching prime.
 
-    Raises:
-        ParametersRefused: the set is weaker than 128 bits or malformed.
+    Raises
+    ------
+    ParametersRefused
+        the set is weaker than 128 bits or malformed.
     """
 
     ring_degree: int

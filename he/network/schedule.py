@@ -31,8 +31,10 @@ from sotto.he.network.parameters import (
 class Modulus:
     """Ring degree N and bits of each prime: those of ciphertexts, first the one that stays longest, then the special.
 
-    Raises:
-        ParametersRefused: the chain is malformed, or at this ring degree weaker than 128 bits.
+    Raises
+    ------
+    ParametersRefused
+        the chain is malformed, or at this ring degree weaker than 128 bits.
     """
 
     ring_degree: int
@@ -83,12 +85,18 @@ class Modulus:
 class Schedule:
     """How a network of given degrees goes down the chain.
 
-    Attributes:
-        modulus: ring degree and primes.
-        rescales: for each activation, how many primes go after each of its ciphertext products.
-        input_bits: features are encrypted at scale ``2 ** input_bits``.
-        weight_bits: for each layer, weights are encoded at scale ``2 ** weight_bits``.
-        late: relinearise after rescaling, over fewer primes: faster, six bits noisier.
+    Attributes
+    ----------
+    modulus
+        ring degree and primes.
+    rescales
+        for each activation, how many primes go after each of its ciphertext products.
+    input_bits
+        features are encrypted at scale ``2 ** input_bits``.
+    weight_bits
+        for each layer, weights are encoded at scale ``2 ** weight_bits``.
+    late
+        relinearise after rescaling, over fewer primes: faster, six bits noisier.
     """
 
     modulus: Modulus

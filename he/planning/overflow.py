@@ -39,8 +39,10 @@ def packed_logits(values: Slots, period: int, classes: int, paired: bool) -> Flo
 
     ``period`` and ``paired`` as in :class:`sotto.he.network.packing.Packing`.
 
-    Raises:
-        FrameError: copies differ, or slots that must be empty are not.
+    Raises
+    ------
+    FrameError
+        copies differ, or slots that must be empty are not.
     """
     mean = values.reshape(-1, period).mean(axis=0)
     parts = np.stack([mean.real, mean.imag], axis=1) if paired else np.real(mean)[:, None]

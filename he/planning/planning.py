@@ -54,12 +54,17 @@ class Network(Protocol):
 class Plan:
     """Parameters for one model.
 
-    Attributes:
-        parameters: the smallest set that fits.
-        proved: the bound holds for every input; otherwise for inputs like the calibration features.
-        logit_bound: no logit is larger in magnitude, under that condition.
-        logit_error: largest error to expect of a logit up to 64, and of larger ones in proportion; None without
-            calibration features.
+    Attributes
+    ----------
+    parameters
+        the smallest set that fits.
+    proved
+        the bound holds for every input; otherwise for inputs like the calibration features.
+    logit_bound
+        no logit is larger in magnitude, under that condition.
+    logit_error
+        largest error to expect of a logit up to 64, and of larger ones in proportion; None without
+        calibration features.
     """
 
     parameters: Parameters
@@ -71,14 +76,20 @@ class Plan:
 def plan(network: PolynomialNetwork, calibration: npt.ArrayLike | None = None, *, largest_ring: int = 16384) -> Plan:
     """Choose parameters for ``network``.
 
-    Args:
-        network: the model.
-        calibration: features (n, inputs) like those to come, for instance the training set, in [-1, 1]. Without
-            them only a proved bound counts, and the error of a logit is not estimated.
-        largest_ring: largest ring degree to try. 32768 holds deeper and wilder networks, with keys of gigabytes.
+    Parameters
+    ----------
+    network
+        the model.
+    calibration
+        features (n, inputs) like those to come, for instance the training set, in [-1, 1]. Without
+        them only a proved bound counts, and the error of a logit is not estimated.
+    largest_ring
+        largest ring degree to try. 32768 holds deeper and wilder networks, with keys of gigabytes.
 
-    Raises:
-        ModelRefused: no parameter set at 128-bit security holds the model's values with the precision required.
+    Raises
+    ------
+    ModelRefused
+        no parameter set at 128-bit security holds the model's values with the precision required.
     """
     features = None if calibration is None else calibration_features(network, calibration)
     circuit = fold(network)

@@ -91,16 +91,24 @@ def schedule_for(
 ) -> ScaledPlan:
     """Choose a schedule for ``network``.
 
-    Args:
-        network: the model.
-        calibration: features (n, inputs) like those to come; without them only proved bounds count, and precision is
-            estimated on random features.
-        packed: for the packed evaluator, otherwise the batched one.
-        largest_ring: largest ring degree to try.
-        flooding_bits: how well a flood must hide the answers' noise (:mod:`sotto.he.planning.flooding`); 0 for none.
+    Parameters
+    ----------
+    network
+        the model.
+    calibration
+        features (n, inputs) like those to come; without them only proved bounds count, and precision is
+        estimated on random features.
+    packed
+        for the packed evaluator, otherwise the batched one.
+    largest_ring
+        largest ring degree to try.
+    flooding_bits
+        how well a flood must hide the answers' noise (:mod:`sotto.he.planning.flooding`); 0 for none.
 
-    Raises:
-        ModelRefused: no 128-bit schedule holds the model's values with that precision; the message says why.
+    Raises
+    ------
+    ModelRefused
+        no 128-bit schedule holds the model's values with that precision; the message says why.
     """
     if len(network.polynomials) > MAX_HIDDEN_LAYERS:
         raise ModelRefused(f"it has {len(network.polynomials)} hidden layers, at most {MAX_HIDDEN_LAYERS} are packed")
@@ -195,7 +203,6 @@ def _search(
     precision: float,
 ) -> tuple[Schedule | None, float]:
     """The least noisy schedule of a shape that holds ``peaks``, and its error."""
-
     largest = float(_sizes(circuit, sample, precision).max())
 
     def error(schedule: Schedule, least: float) -> float:

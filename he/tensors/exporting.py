@@ -47,8 +47,10 @@ _IN_PLACE: dict[Any, Any] = {operator.iadd: operator.add, operator.isub: operato
 def export(module: nn.Module, shape: Shape) -> TensorNetwork:
     """The network that ``module`` computes in evaluation mode for examples of ``shape``.
 
-    Raises:
-        ModelRefused: with one line that names the step that cannot be evaluated under encryption.
+    Raises
+    ------
+    ModelRefused
+        with one line that names the step that cannot be evaluated under encryption.
     """
     if not shape or not all(isinstance(length, int) and length > 0 for length in shape):
         raise ModelRefused(f"the shape of one example is a tuple of positive integers, not {shape!r}")

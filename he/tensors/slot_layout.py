@@ -48,13 +48,20 @@ class Layout:
 class InputGrid:
     """How Alice lays out an example of ``shape``: index i of an axis is ``strides`` slots from index i - 1.
 
-    Attributes:
-        shape: of one example.
-        strides: slots, for each axis.
-        split: an axis of which half the indices are imaginary parts, -1 for none.
-        inner: the odd indices of that axis are the imaginary parts; otherwise those of its second half.
-        overlap: every slot also holds, as its imaginary part, what lies so many slots behind; 0 for none.
-        period: everything is repeated every so many slots, a power of two.
+    Attributes
+    ----------
+    shape
+        of one example.
+    strides
+        slots, for each axis.
+    split
+        an axis of which half the indices are imaginary parts, -1 for none.
+    inner
+        the odd indices of that axis are the imaginary parts; otherwise those of its second half.
+    overlap
+        every slot also holds, as its imaginary part, what lies so many slots behind; 0 for none.
+    period
+        everything is repeated every so many slots, a power of two.
     """
 
     shape: tuple[int, ...]

@@ -32,9 +32,12 @@ Plain = npt.NDArray[np.complex128] | npt.NDArray[np.float64]
 class Target:
     """Where the results of an affine map go, and the partial sums on the way.
 
-    Attributes:
-        layout: of the results.
-        unit, count: each result is first ``count`` partial sums, ``unit`` slots apart, a power of two.
+    Attributes
+    ----------
+    layout
+        of the results.
+    unit, count
+        each result is first ``count`` partial sums, ``unit`` slots apart, a power of two.
     """
 
     layout: Layout
@@ -145,14 +148,22 @@ def slot_product(
 ) -> SlotProduct:
     """The diagonals of ``matrix`` (elements of the target, elements of the source).
 
-    Args:
-        matrix: real, or complex for two results in a slot.
-        source: where its elements are.
-        target: where the results go.
-        pair: the source is made complex by this rotation first; 0 for not, or because Alice has done it.
-        widest: the largest period among the sources of the target.
-        conjugated: the conjugate is added to the result, so that weights count twice.
-        slots: of a ciphertext.
+    Parameters
+    ----------
+    matrix
+        real, or complex for two results in a slot.
+    source
+        where its elements are.
+    target
+        where the results go.
+    pair
+        the source is made complex by this rotation first; 0 for not, or because Alice has done it.
+    widest
+        the largest period among the sources of the target.
+    conjugated
+        the conjugate is added to the result, so that weights count twice.
+    slots
+        of a ciphertext.
     """
     coo = coo_array(matrix)
     coupled = pair or source.overlap

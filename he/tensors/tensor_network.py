@@ -29,11 +29,16 @@ Shape = tuple[int, ...]
 class Stage:
     """One affine map and what follows it.
 
-    Attributes:
-        shape: of one example of its result.
-        weights: for each value it takes, by number, a matrix (elements of the result, elements of the value).
-        bias: (elements,) float64.
-        polynomial: coefficients of the activation, constant term first; None for the last stage.
+    Attributes
+    ----------
+    shape
+        of one example of its result.
+    weights
+        for each value it takes, by number, a matrix (elements of the result, elements of the value).
+    bias
+        (elements,) float64.
+    polynomial
+        coefficients of the activation, constant term first; None for the last stage.
     """
 
     shape: Shape

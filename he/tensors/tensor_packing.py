@@ -88,8 +88,10 @@ class _State:
 def pack_tensors(circuit: TensorCircuit, slots: int) -> TensorPacking:
     """The packing found for ``circuit``.
 
-    Raises:
-        ModelRefused: a tensor does not fit into a ciphertext; the message names it.
+    Raises
+    ------
+    ModelRefused
+        a tensor does not fit into a ciphertext; the message names it.
     """
     stages = [_Wanted(stage, last=stage is circuit.stages[-1]) for stage in circuit.stages]
     for shape in (stage.shape for stage in circuit.stages[:-1]):

@@ -2,7 +2,7 @@
 
 The provider has the encrypted model, hence the block size and the key type, and sees every query.
 
-* :mod:`~sotto.keyed.attacks.visible`: what shows without an attack (energy of every block, repeats);
+* :mod:`~sotto.keyed.attacks.passive_leakage`: what shows without an attack (energy of every block, repeats);
 * :mod:`~sotto.keyed.attacks.known_plaintext`: pairs of plain and encrypted blocks, or a public model's kernel;
 * :mod:`~sotto.keyed.attacks.chosen_plaintext`: Alice is made to encrypt a clip of the attacker's; the fewest blocks it
 takes;
@@ -22,9 +22,9 @@ from sotto.keyed.attacks.jigsaw import shuffling_from_statistics
 from sotto.keyed.attacks.known_plaintext import blocks_until_exact, key_from_kernels, key_from_pairs
 from sotto.keyed.attacks.moments import Moments
 from sotto.keyed.attacks.outcome import Outcome, correlation, judge
+from sotto.keyed.attacks.passive_leakage import Visible, what_shows
 from sotto.keyed.attacks.second_order import rom_from_statistics
 from sotto.keyed.attacks.signs import flipping_from_statistics
-from sotto.keyed.attacks.visible import Visible, what_shows
 from sotto.keyed.keys import Key
 from sotto.keyed.transform import blocks, encrypt
 
@@ -32,9 +32,12 @@ from sotto.keyed.transform import blocks, encrypt
 def guess_key(encrypted: Tensor, public: Tensor, like: Key, *, starts: int = 512) -> Key | None:
     """The ciphertext-only attack on keys of the type and sizes of ``like``, whose secret is not looked at.
 
-    Args:
-        encrypted, public: queries under the key and any plain speech, (clips, ...) in the same form.
-        starts: how often the attack on ROM may begin anew; it takes them in batches of 32, and time in proportion.
+    Parameters
+    ----------
+    encrypted, public
+        queries under the key and any plain speech, (clips, ...) in the same form.
+    starts
+        how often the attack on ROM may begin anew; it takes them in batches of 32, and time in proportion.
     """
     sizes = like.block_size, like.dimension
     if like.kind == "shuffling":

@@ -10,7 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from sotto.keyed.attacks.lining_up import lined_up, orthogonal
+from sotto.keyed.attacks.moment_alignment import lined_up, orthogonal
 from sotto.keyed.attacks.moments import Moments
 
 _STARTS, _ROUNDS = 24, 100

@@ -49,8 +49,10 @@ def keys_from_chosen(encrypted: Tensor, kind: KeyType, block_size: int, dimensio
     """Every key under which the first of :func:`chosen_blocks` become the blocks of ``encrypted`` (..., samples) or
     (..., mel bands, frames): one if they are all there, two for ROM if only the last is missing.
 
-    Raises:
-        KeyedError: more are missing, so that there is a continuum of such keys, or no key does this.
+    Raises
+    ------
+    KeyedError
+        more are missing, so that there is a continuum of such keys, or no key does this.
     """
     length = block_size**dimension
     chosen = chosen_blocks(kind, length).double()

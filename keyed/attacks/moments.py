@@ -20,10 +20,14 @@ LAGS = 4
 class Moments:
     """Moments of blocks, float64, divided by the total variance, so that loudness does not matter.
 
-    Attributes:
-        mean: (N,).
-        covariances: (LAGS + 1, N, N), entry [l, i, j] between number i of a block and number j of the block l later.
-        count: how many blocks they are from.
+    Attributes
+    ----------
+    mean
+        (N,).
+    covariances
+        (LAGS + 1, N, N), entry [l, i, j] between number i of a block and number j of the block l later.
+    count
+        how many blocks they are from.
     """
 
     mean: Tensor

@@ -15,14 +15,22 @@ from sotto.keyed.transform import decrypt, encrypt, whole_blocks
 class Outcome:
     """How well a guessed key undoes a key on speech that the attack was not given in the clear.
 
-    Attributes:
-        attack: its name.
-        kind, block_size, dimension: of the key attacked.
-        blocks_seen: how many encrypted blocks the attack had.
-        key_exact: the guessed key is the key (ROM: to 0.001 in every entry).
-        key_exact_up_to_sign: or its negative, which sounds the same.
-        correlation: mean over clips of the absolute correlation of recovered and original speech.
-        correlation_encrypted: the same for the encrypted speech as it is, that is, for no attack at all.
+    Attributes
+    ----------
+    attack
+        its name.
+    kind, block_size, dimension
+        of the key attacked.
+    blocks_seen
+        how many encrypted blocks the attack had.
+    key_exact
+        the guessed key is the key (ROM: to 0.001 in every entry).
+    key_exact_up_to_sign
+        or its negative, which sounds the same.
+    correlation
+        mean over clips of the absolute correlation of recovered and original speech.
+    correlation_encrypted
+        the same for the encrypted speech as it is, that is, for no attack at all.
     """
 
     attack: str

@@ -29,8 +29,10 @@ class Windows:
     def of(cls, speech: Tensor, block_size: int, dimension: int) -> Windows:
         """Of ``speech`` (clips, ..., samples) or (clips, ..., mel bands, frames).
 
-        Raises:
-            WrongShapeError: it is shorter than two blocks.
+        Raises
+        ------
+        WrongShapeError
+            it is shorter than two blocks.
         """
         apart = blocks(speech, block_size, dimension).double()
         if apart.shape[2] < 2:

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from sotto.keyed.attacks.bands import bands_settled
 from sotto.keyed.attacks.likelihood import Spectra, likeliest, refined
-from sotto.keyed.attacks.lining_up import lined_up, orthogonal
+from sotto.keyed.attacks.moment_alignment import lined_up, orthogonal
 from sotto.keyed.attacks.moments import Moments
 from sotto.keyed.attacks.plausibility import Judge, decrypted
 from sotto.keyed.keys import ROM, SALT_BYTES

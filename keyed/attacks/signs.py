@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sotto.keyed.attacks.lining_up import solve_signs
+from sotto.keyed.attacks.moment_alignment import solve_signs
 from sotto.keyed.attacks.moments import Moments
 from sotto.keyed.attacks.plausibility import Judge
 from sotto.keyed.errors import KeyedError

@@ -26,13 +26,20 @@ from sotto.models.normalisation import Normalisation
 class Augmentation:
     """How far a training example may differ from the recording.
 
-    Attributes:
-        speeds: playback speeds besides 1; 1.16 raises pitch and formants by 16 %. Tempo is restored.
-        tempo: the tempo changes by a factor up to e^tempo either way.
-        shift: frames the window moves at most, either way.
-        bands, band_width: how many mel bands are masked, each up to this wide (on the mel axis).
-        moments, moment_width: how many stretches of time are masked, each up to this many frames.
-        width: frames kept of every clip, from which the window is taken.
+    Attributes
+    ----------
+    speeds
+        playback speeds besides 1; 1.16 raises pitch and formants by 16 %. Tempo is restored.
+    tempo
+        the tempo changes by a factor up to e^tempo either way.
+    shift
+        frames the window moves at most, either way.
+    bands, band_width
+        how many mel bands are masked, each up to this wide (on the mel axis).
+    moments, moment_width
+        how many stretches of time are masked, each up to this many frames.
+    width
+        frames kept of every clip, from which the window is taken.
     """
 
     speeds: tuple[float, ...] = (0.84, 0.92, 1.08, 1.16)
@@ -60,8 +67,10 @@ class Variations:
     ) -> None:
         """Compute, or read from the feature cache, every speed.
 
-        Raises:
-            ValueError: ``spec`` normalises each clip or keeps every frame; neither can be done on variations.
+        Raises
+        ------
+        ValueError
+            ``spec`` normalises each clip or keeps every frame; neither can be done on variations.
         """
         if spec.normalisation != "none" or spec.frames is None:
             raise ValueError("augmentation works on MFCC with a number of frames and without normalisation per clip")

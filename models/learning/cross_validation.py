@@ -66,17 +66,27 @@ def cross_validate(
 
     Each fold's model is cached, so an interrupted run continues with the fold it was in.
 
-    Args:
-        corpus: every clip has a speaker and ``label``.
-        recipe: see :mod:`sotto.models.learning.recipes`.
-        folds: how many groups the speakers are dealt into.
-        seed: of the deal; fold k trains with seed ``seed + k``.
-        label: what to classify.
-        jobs, progress: as in :func:`sotto.models.learning.fitting.fit`.
-        done: called with every fold as it is finished.
+    Parameters
+    ----------
+    corpus
+        every clip has a speaker and ``label``.
+    recipe
+        see :mod:`sotto.models.learning.recipes`.
+    folds
+        how many groups the speakers are dealt into.
+    seed
+        of the deal; fold k trains with seed ``seed + k``.
+    label
+        what to classify.
+    jobs, progress
+        as in :func:`sotto.models.learning.fitting.fit`.
+    done
+        called with every fold as it is finished.
 
-    Raises:
-        CorpusError, ModelError: as :func:`sotto.models.learning.fitting.fit`; too few speakers for the folds.
+    Raises
+    ------
+    CorpusError, ModelError
+        as :func:`sotto.models.learning.fitting.fit`; too few speakers for the folds.
     """
     shared = cache(partial(varied, corpus, recipe, jobs, progress)) if recipe.augmentation is not None else None
     results = []

@@ -51,25 +51,39 @@ def fit(
 ) -> tuple[nn.Module, ModelRecord]:
     """Train ``recipe`` on the training speakers of ``split`` and score it on its test speakers.
 
-    Args:
-        corpus: every clip has a speaker and ``label``.
-        split: speaker-disjoint, checked again here. Recipes without early stopping train on its validation
-            speakers too; the test speakers are only ever scored.
-        recipe: see :mod:`sotto.models.learning.recipes`.
-        label: what to classify.
-        seed: of the training run.
-        jobs: processes for feature extraction.
-        progress: show bars on standard error.
-        cached: return the model of an earlier run with the same recipe, split, seed and clips, if there is one.
-        variations: the augmented frames, when the caller shares them between splits.
+    Parameters
+    ----------
+    corpus
+        every clip has a speaker and ``label``.
+    split
+        speaker-disjoint, checked again here. Recipes without early stopping train on its validation
+        speakers too; the test speakers are only ever scored.
+    recipe
+        see :mod:`sotto.models.learning.recipes`.
+    label
+        what to classify.
+    seed
+        of the training run.
+    jobs
+        processes for feature extraction.
+    progress
+        show bars on standard error.
+    cached
+        return the model of an earlier run with the same recipe, split, seed and clips, if there is one.
+    variations
+        the augmented frames, when the caller shares them between splits.
 
-    Returns:
-        The network in evaluation mode and its record; ``scores`` has ``accuracy`` and ``uar`` on the test
-        speakers, ``test_clips``, and ``training_seconds``.
+    Returns
+    -------
+    The network in evaluation mode and its record; ``scores`` has ``accuracy`` and ``uar`` on the test
+    speakers, ``test_clips``, and ``training_seconds``.
 
-    Raises:
-        CorpusError: the corpus lacks a label, a clip cannot be read, or the split shares a speaker.
-        ModelError: the recipe does not fit the corpus.
+    Raises
+    ------
+    CorpusError
+        the corpus lacks a label, a clip cannot be read, or the split shares a speaker.
+    ModelError
+        the recipe does not fit the corpus.
     """
     split.check(corpus)
     path = cache.root() / "models" / f"{recipe.name}-{_key(corpus, split, recipe, label, seed)}.safetensors"

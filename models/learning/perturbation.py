@@ -17,11 +17,16 @@ from sotto.models.learning.augmentation import mask, spread
 class Perturbation:
     """How far a training example (..., length) may differ from the feature; everything is drawn per example.
 
-    Attributes:
-        shift: share of the length the example is moved at most, either way; what leaves at one end enters at the other.
-        gain: standard deviation of the natural logarithm of a factor, for waveforms (their sign changes half the time).
-        bands, band_width: how many stretches of mel bands are masked, each up to this wide.
-        moments, moment_width: how many stretches of time are masked, each up to this share of the length.
+    Attributes
+    ----------
+    shift
+        share of the length the example is moved at most, either way; what leaves at one end enters at the other.
+    gain
+        standard deviation of the natural logarithm of a factor, for waveforms (their sign changes half the time).
+    bands, band_width
+        how many stretches of mel bands are masked, each up to this wide.
+    moments, moment_width
+        how many stretches of time are masked, each up to this share of the length.
     """
 
     shift: float = 0.05

@@ -18,15 +18,23 @@ from sotto.models.normalisation import Kind
 class Recipe:
     """A feature, an architecture and how it is trained.
 
-    Attributes:
-        name: for tables and file names.
-        architecture: a name in :mod:`sotto.models.architectures`.
-        features: the feature specification, the same in training and at inference.
-        arguments: keyword arguments of the architecture besides ``classes``.
-        schedule: without early stopping (``patience=None``) the validation speakers are trained on as well.
-        augmentation: of MFCC frames by :class:`Augmentation`, of waveforms and log-mel frames by
-            :class:`Perturbation`; None trains on the plain features.
-        normalisation: kind of the public statistics.
+    Attributes
+    ----------
+    name
+        for tables and file names.
+    architecture
+        a name in :mod:`sotto.models.architectures`.
+    features
+        the feature specification, the same in training and at inference.
+    arguments
+        keyword arguments of the architecture besides ``classes``.
+    schedule
+        without early stopping (``patience=None``) the validation speakers are trained on as well.
+    augmentation
+        of MFCC frames by :class:`Augmentation`, of waveforms and log-mel frames by
+        :class:`Perturbation`; None trains on the plain features.
+    normalisation
+        kind of the public statistics.
     """
 
     name: str

@@ -26,12 +26,18 @@ from sotto.models.networks.speaker_embedding import FLOOR
 class SpeakerSchedule:
     """How embeddings are trained: AdamW with warm-up and cosine decay.
 
-    Attributes:
-        steps, batch: batches, and voices in each; every voice gives two crops.
-        frames: length of a crop, 10 ms each.
-        rate, weight_decay: of the optimiser.
-        colour: standard deviations of a random frequency response, one for each of its cosines.
-        noise: share of the crops with noise, stationary or of other speakers; at ``ratios`` (decibels, least and most).
+    Attributes
+    ----------
+    steps, batch
+        batches, and voices in each; every voice gives two crops.
+    frames
+        length of a crop, 10 ms each.
+    rate, weight_decay
+        of the optimiser.
+    colour
+        standard deviations of a random frequency response, one for each of its cosines.
+    noise
+        share of the crops with noise, stationary or of other speakers; at ``ratios`` (decibels, least and most).
     """
 
     steps: int = 1000
@@ -49,13 +55,19 @@ def train_embeddings(
 ) -> None:
     """Train ``trunk``, (n, bands, frames) to (n, size), in place.
 
-    Args:
-        voices: for every training speaker the log-mel frames (bands, frames) of one recording or several.
-        seed: of crops and augmentation; call under :func:`sotto.models.learning.seeding.seeded`.
-        label: for the progress bar.
+    Parameters
+    ----------
+    voices
+        for every training speaker the log-mel frames (bands, frames) of one recording or several.
+    seed
+        of crops and augmentation; call under :func:`sotto.models.learning.seeding.seeded`.
+    label
+        for the progress bar.
 
-    Raises:
-        ValueError: fewer speakers than a batch needs, or a loss that is no number.
+    Raises
+    ------
+    ValueError
+        fewer speakers than a batch needs, or a loss that is no number.
     """
     if len(voices) < schedule.batch:
         raise ValueError(f"{len(voices)} voices are fewer than the {schedule.batch} of a batch")

@@ -27,16 +27,25 @@ from sotto.models.learning.seeding import seeded
 class Schedule:
     """How long and how hard to train: AdamW with warm-up and cosine decay.
 
-    Attributes:
-        epochs: passes over the training examples at most.
-        batch: examples in one step.
-        rate: peak learning rate.
-        weight_decay: on weights; not on biases and batch norm.
-        smoothing: label smoothing, the share of the target spread over all classes.
-        mixup: parameter of the Beta distribution that mixes pairs of examples (Zhang et al. 2018); 0 is off.
-        average: decay of the running average of the weights, which is the model that is returned; 0 is off.
-        patience: epochs without improvement on the validation speakers before training stops; the best weights seen
-            are returned. None trains all epochs and returns the last.
+    Attributes
+    ----------
+    epochs
+        passes over the training examples at most.
+    batch
+        examples in one step.
+    rate
+        peak learning rate.
+    weight_decay
+        on weights; not on biases and batch norm.
+    smoothing
+        label smoothing, the share of the target spread over all classes.
+    mixup
+        parameter of the Beta distribution that mixes pairs of examples (Zhang et al. 2018); 0 is off.
+    average
+        decay of the running average of the weights, which is the model that is returned; 0 is off.
+    patience
+        epochs without improvement on the validation speakers before training stops; the best weights seen
+        are returned. None trains all epochs and returns the last.
     """
 
     epochs: int = 60
@@ -93,12 +102,18 @@ class Fixed:
 class Trained:
     """A trained network in evaluation mode, and how it came about.
 
-    Attributes:
-        module: the network.
-        epochs: epochs run.
-        best: the epoch whose weights these are.
-        losses: mean training loss of every epoch.
-        validation: accuracy on the validation speakers after every epoch; empty without validation.
+    Attributes
+    ----------
+    module
+        the network.
+    epochs
+        epochs run.
+    best
+        the epoch whose weights these are.
+    losses
+        mean training loss of every epoch.
+    validation
+        accuracy on the validation speakers after every epoch; empty without validation.
     """
 
     module: nn.Module
@@ -123,20 +138,32 @@ def train(
 ) -> Trained:
     """Train a freshly built classifier.
 
-    Args:
-        build: makes the network, (n, ...) float32 to (n, classes) logits; called once, under the seed.
-        features: normalised features (n, ...), or :class:`Examples` that augment.
-        targets: int64 (n,) class indices.
-        speakers: who speaks in each example, (n,).
-        training: positions of the examples to train on.
-        validation: positions of those to watch.
-        schedule: see :class:`Schedule`.
-        seed: decides initial weights, order, augmentation and dropout.
-        progress: show a bar on standard error when training takes more than two seconds.
+    Parameters
+    ----------
+    build
+        makes the network, (n, ...) float32 to (n, classes) logits; called once, under the seed.
+    features
+        normalised features (n, ...), or :class:`Examples` that augment.
+    targets
+        int64 (n,) class indices.
+    speakers
+        who speaks in each example, (n,).
+    training
+        positions of the examples to train on.
+    validation
+        positions of those to watch.
+    schedule
+        see :class:`Schedule`.
+    seed
+        decides initial weights, order, augmentation and dropout.
+    progress
+        show a bar on standard error when training takes more than two seconds.
 
-    Raises:
-        ModelError: sizes differ, a part is empty or shares a speaker with another, early stopping without
-            validation speakers, or the loss stops being a number.
+    Raises
+    ------
+    ModelError
+        sizes differ, a part is empty or shares a speaker with another, early stopping without
+        validation speakers, or the loss stops being a number.
     """
     schedule = schedule or Schedule()
     examples = features if isinstance(features, Examples) else Fixed(features)

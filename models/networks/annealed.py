@@ -30,8 +30,10 @@ class AnnealedReLU(nn.Module):
     def __init__(self, degree: int, steps: int) -> None:
         """Of the polynomial; ``steps`` of training until nothing of ReLU is left.
 
-        Raises:
-            ValueError: the degree is not 2, 4 or 6, or ``steps`` is negative.
+        Raises
+        ------
+        ValueError
+            the degree is not 2, 4 or 6, or ``steps`` is negative.
         """
         super().__init__()
         if steps < 0:

@@ -46,8 +46,10 @@ class MLP(nn.Module):
     ) -> None:
         """``coefficients`` says where a polynomial activation comes from: our ``fit``, or ``table3`` as printed.
 
-        Raises:
-            ValueError: a width is not between 1 and 16384, there are too many, or the activation is unknown.
+        Raises
+        ------
+        ValueError
+            a width is not between 1 and 16384, there are too many, or the activation is unknown.
         """
         super().__init__()
         hidden = tuple(hidden)

@@ -43,13 +43,18 @@ _STEP = 1e-3
 def fit_relu(degree: int, samples: ArrayLike | None = None) -> Coefficients:
     """Least-squares polynomial of ReLU, constant term first.
 
-    Args:
-        degree: 2, 4 or 6.
-        samples: pre-activations (any shape) over which to fit, for instance those of a layer on training data.
-            None fits under the standard normal density, as the paper's Table 3 does.
+    Parameters
+    ----------
+    degree
+        2, 4 or 6.
+    samples
+        pre-activations (any shape) over which to fit, for instance those of a layer on training data.
+        None fits under the standard normal density, as the paper's Table 3 does.
 
-    Raises:
-        ValueError: the degree is not 2, 4 or 6, or the samples are too few, equal, or not finite.
+    Raises
+    ------
+    ValueError
+        the degree is not 2, 4 or 6, or the samples are too few, equal, or not finite.
     """
     _require_degree(degree)
     if samples is None:
@@ -103,8 +108,10 @@ class PolynomialReLU(nn.Module):
 def swap_relu(module: nn.Module, degree: int, source: Source = "fit") -> nn.Module:
     """A copy of a network trained with ReLU in which every ``nn.ReLU`` is a polynomial, as the paper does.
 
-    Raises:
-        ValueError: the network has no ``nn.ReLU`` to swap.
+    Raises
+    ------
+    ValueError
+        the network has no ``nn.ReLU`` to swap.
     """
     swapped = copy.deepcopy(module)
     found = False
@@ -121,14 +128,20 @@ def swap_relu(module: nn.Module, degree: int, source: Source = "fit") -> nn.Modu
 def swap_relu_measured(module: nn.Module, degree: int, features: ArrayLike) -> nn.Module:
     """A copy of a network trained with ReLU in which every ``nn.ReLU`` is the polynomial fitted to its own inputs.
 
-    Args:
-        module: the network, in evaluation mode.
-        degree: 2, 4 or 6.
-        features: (n, ...) float32 training inputs of the network. Layer after layer, each polynomial is fitted over
-            the pre-activations that they give with the polynomials before it in place.
+    Parameters
+    ----------
+    module
+        the network, in evaluation mode.
+    degree
+        2, 4 or 6.
+    features
+        (n, ...) float32 training inputs of the network. Layer after layer, each polynomial is fitted over
+        the pre-activations that they give with the polynomials before it in place.
 
-    Raises:
-        ValueError: the network has no ``nn.ReLU``, or a layer's inputs are too few, equal, or not finite.
+    Raises
+    ------
+    ValueError
+        the network has no ``nn.ReLU``, or a layer's inputs are too few, equal, or not finite.
     """
     swapped = swap_relu(module, degree)
     inputs = torch.from_numpy(np.asarray(features, np.float32))

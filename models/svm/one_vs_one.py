@@ -22,14 +22,20 @@ Floats = npt.NDArray[np.float64]
 class OneVsOne:
     """Coefficients of the machines between ``C`` classes over ``S`` support vectors, grouped by class.
 
-    Attributes:
-        dual: (C - 1, S) float64. The column of a support vector of class i holds its coefficients against the other
-            classes in order.
-        intercept: (C (C - 1) / 2,) float64, pairs in the order (0, 1), (0, 2), …, (C - 2, C - 1).
-        support: how many support vectors each class has, in order.
+    Attributes
+    ----------
+    dual
+        (C - 1, S) float64. The column of a support vector of class i holds its coefficients against the other
+        classes in order.
+    intercept
+        (C (C - 1) / 2,) float64, pairs in the order (0, 1), (0, 2), …, (C - 2, C - 1).
+    support
+        how many support vectors each class has, in order.
 
-    Raises:
-        ValueError: the shapes do not fit together, or a number is not finite.
+    Raises
+    ------
+    ValueError
+        the shapes do not fit together, or a number is not finite.
     """
 
     dual: Floats

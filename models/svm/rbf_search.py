@@ -25,11 +25,16 @@ SPREADS = (0.1, 0.2, 0.4, 0.8, 1.6)
 class RBFSearch:
     """What a search chose.
 
-    Attributes:
-        cost: C.
-        gamma: γ, in units of one over the squared distance.
-        accuracy: of that choice on held-out speakers, 0 to 1; chosen as the best, so slightly optimistic.
-        grid: every (C, γ, accuracy) tried.
+    Attributes
+    ----------
+    cost
+        C.
+    gamma
+        γ, in units of one over the squared distance.
+    accuracy
+        of that choice on held-out speakers, 0 to 1; chosen as the best, so slightly optimistic.
+    grid
+        every (C, γ, accuracy) tried.
     """
 
     cost: float
@@ -50,16 +55,25 @@ def search_rbf(
 ) -> RBFSearch:
     """Try every C with every γ and keep the pair with the best accuracy on held-out speakers.
 
-    Args:
-        squared_distances: (n, n), between all training examples.
-        labels, speakers: (n,) each.
-        costs: values of C.
-        spreads: values of γ times the mean squared distance, so that one grid suits any scale.
-        folds: at most one for each speaker.
-        progress: show a bar on stderr.
+    Parameters
+    ----------
+    squared_distances
+        (n, n), between all training examples.
+    labels, speakers
+        (n,) each.
+    costs
+        values of C.
+    spreads
+        values of γ times the mean squared distance, so that one grid suits any scale.
+    folds
+        at most one for each speaker.
+    progress
+        show a bar on stderr.
 
-    Raises:
-        ValueError: shapes differ, a grid is empty, or there are fewer than two speakers, folds or classes.
+    Raises
+    ------
+    ValueError
+        shapes differ, a grid is empty, or there are fewer than two speakers, folds or classes.
     """
     squared, y, groups = np.asarray(squared_distances, np.float64), np.asarray(labels), np.asarray(speakers)
     if squared.shape != (len(y), len(y)) or groups.shape != y.shape:

@@ -27,13 +27,19 @@ class SVM(nn.Module):
     (scikit-learn's ``decision_function``); the largest is the answer, as for every model here, which settles equal
     votes by margin. :meth:`predict` settles them as LIBSVM does. Not differentiable.
 
-    Args:
-        inputs: features of one example.
-        support: how many support vectors each class has; its length is the number of classes.
-        gamma: γ, positive.
+    Parameters
+    ----------
+    inputs
+        features of one example.
+    support
+        how many support vectors each class has; its length is the number of classes.
+    gamma
+        γ, positive.
 
-    Raises:
-        ValueError: fewer than two classes, no support vector, or γ not positive.
+    Raises
+    ------
+    ValueError
+        fewer than two classes, no support vector, or γ not positive.
     """
 
     vectors: torch.Tensor
@@ -102,15 +108,22 @@ def train_svm(
 ) -> tuple[SVM, RBFSearch]:
     """Search C and γ on held-out speakers, then fit on everything.
 
-    Args:
-        features: (n, inputs), normalised with statistics of these training speakers; standardised and clipped at three
-            standard deviations works best on eGeMAPS.
-        labels: (n,) class indices 0 … C - 1, every class present.
-        speakers: (n,) who speaks.
-        costs, spreads, folds, progress: see :func:`sotto.models.svm.rbf_search.search_rbf`.
+    Parameters
+    ----------
+    features
+        (n, inputs), normalised with statistics of these training speakers; standardised and clipped at three
+        standard deviations works best on eGeMAPS.
+    labels
+        (n,) class indices 0 … C - 1, every class present.
+    speakers
+        (n,) who speaks.
+    costs, spreads, folds, progress
+        see :func:`sotto.models.svm.rbf_search.search_rbf`.
 
-    Raises:
-        ValueError: the arrays do not fit together, a class has no example, or there are too few speakers.
+    Raises
+    ------
+    ValueError
+        the arrays do not fit together, a class has no example, or there are too few speakers.
     """
     x, y = np.asarray(features, np.float32), np.asarray(labels)
     if x.ndim != 2 or y.shape != (len(x),):

@@ -5,7 +5,7 @@ cheats.
   generator, and with it Alice's features or Bob's first weights, from one query.  CrypTen masks with torch's
   Mersenne Twister, whose seeding keeps 32 bits of the seed, so 2^32 trials are the whole of the work.  This breaks
   mode ``crypten`` against semi-honest parties, today, on one core.
-* :mod:`sotto.mpc.attacks.sweep` — a party behind a link that lies (:mod:`sotto.mpc.attacks.cheats`) alters, drops,
+* :mod:`sotto.mpc.attacks.sweep` — a party behind a link that tampering (:mod:`sotto.mpc.attacks.cheats`) alters, drops,
 repeats or
   delays any message of a session.  In modes ``crypten``, ``two-party`` and ``semi-honest`` Alice then accepts wrong
   classes, because nothing is authenticated; in mode ``malicious`` the honest party stops.

@@ -1,8 +1,8 @@
 """A party that departs from the protocol: everything it sends can be altered, message by message.
 
-:class:`sotto.mpc.Alice` or :class:`sotto.mpc.Bob` runs behind a link that lies, deaf to its own checks
-(:func:`shameless`) and without a word when it gives up, so whatever ends the session is the victim's doing.  A *place*
-names a message of the session, ``relu2.sign`` or, where a name comes up more than once, ``crypten.all_reduce#3``; a
+:class:`sotto.mpc.Alice` or :class:`sotto.mpc.Bob` runs behind a link that alters messages, without its own checks
+(:func:`skip_checks`) and without a word when it gives up, so whatever ends the session is the victim's doing.  A
+*place* names a message of the session, ``relu2.sign`` or, for a name that comes up again, ``crypten.all_reduce#3``; a
 *kind* says what is done:
 
     add           adds to one word                      consistent    the same, and the cheater goes on as if it were so
@@ -64,7 +64,7 @@ class Place:
 
 
 @dataclass
-class Lies:
+class Tampering:
     """What a cheater has done so far, over all its links: messages are counted by name, one is altered."""
 
     cheat: Cheat | None
@@ -82,12 +82,12 @@ class Lies:
         return self.cheat is not None and self.altered is None and place == self.cheat.place
 
 
-class LyingLink:
-    """A :class:`sotto.link.Link` whose owner cheats as ``lies`` says; in everything else the link it stands for."""
+class TamperedLink:
+    """A :class:`sotto.link.Link` whose owner cheats as ``tampering`` says; otherwise the link it stands for."""
 
-    def __init__(self, inner: Link, lies: Lies) -> None:
+    def __init__(self, inner: Link, tampering: Tampering) -> None:
         self._inner = inner
-        self._lies = lies
+        self._tampering = tampering
         self._held: tuple[str, bytes] | None = None
         self._heard = b""
         self._damage: int | None = None
@@ -119,7 +119,7 @@ class LyingLink:
 
     def fail(self, reason: str) -> None:
         """A cheater does not warn."""
-        if self._lies.cheat is None:
+        if self._tampering.cheat is None:
             self._inner.fail(reason)
 
     def receive(self, name: str, *, limit: int, timeout: float | None = None) -> bytearray:
@@ -128,24 +128,24 @@ class LyingLink:
     def receive_any(self, limits: Any, *, timeout: float | None = None) -> tuple[str, bytearray]:
         name, payload = self._inner.receive_any(limits, timeout=timeout)
         self._heard = bytes(payload)
-        self._lies.online |= name == "mpc.query"
+        self._tampering.online |= name == "mpc.query"
         return name, payload
 
     def exchange(
         self, name: str, payload: bytes | bytearray | memoryview, *, limit: int, timeout: float | None = None
     ) -> bytearray:
         honest = bytes(payload)
-        reflecting = self._lies.cheat is not None and self._lies.cheat.kind == "reflect"
-        if reflecting and self._lies.due(name, len(honest)):  # a rushing party hears before it speaks
+        reflecting = self._tampering.cheat is not None and self._tampering.cheat.kind == "reflect"
+        if reflecting and self._tampering.due(name, len(honest)):  # a rushing party hears before it speaks
             received = self._inner.receive(name, limit=limit, timeout=timeout)
-            self._lies.altered = f"'{name}': sent the peer's own {len(received)} bytes back"
+            self._tampering.altered = f"'{name}': sent the peer's own {len(received)} bytes back"
             self._inner.send(name, received, timeout=timeout)
             return received
         sent = self._outgoing(name, honest) if not reflecting else [(name, honest)]
         for each, data in sent:
             self._put(each, data, timeout)
         received = self._inner.receive(name, limit=limit, timeout=timeout)
-        if self._lies.cheat and self._lies.cheat.kind == "consistent" and sent and sent[0][1] != honest:
+        if self._tampering.cheat and self._tampering.cheat.kind == "consistent" and sent and sent[0][1] != honest:
             return bytearray(_difference(honest, sent[0][1], bytes(received), name))
         return received
 
@@ -153,14 +153,14 @@ class LyingLink:
         """What goes out instead of one honest message."""
         held, self._held = self._held, None
         after = [held] if held else []
-        if not self._lies.due(name, len(honest)):
+        if not self._tampering.due(name, len(honest)):
             return [(name, honest), *after]
-        cheat = self._lies.cheat
+        cheat = self._tampering.cheat
         if cheat is None:
             raise RuntimeError("nobody cheats here")
         chance = random.Random(cheat.seed)  # noqa: S311  an experiment that must repeat
         done, messages = _altered(cheat.kind, name, honest, self._heard, chance)
-        self._lies.altered = f"'{name}': {done}"
+        self._tampering.altered = f"'{name}': {done}"
         if cheat.kind == "reorder":
             self._held = (name, honest)
         elif cheat.kind == "delay":
@@ -171,7 +171,7 @@ class LyingLink:
 
 
 @contextmanager
-def shameless(cheat: Cheat | None) -> Iterator[None]:
+def skip_checks(cheat: Cheat | None) -> Iterator[None]:
     """In this process the checks of mode ``malicious`` never fail while ``cheat`` is on: a cheater does not stop."""
     if cheat is None:
         yield

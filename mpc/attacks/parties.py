@@ -70,11 +70,11 @@ def run_parties(
     setting = _Setting(module, input_shape, arrays, mode, reveal, recorded, timeout)
     patience = timeout * (2 + len(arrays))
     with process_of(_dealer, setting) as dealer, process_of(_bob, setting) as bob, process_of(_alice, setting) as alice:
-        alice_port, bob_port = hear(dealer, patience)
+        alice_port, bob_port = receive_from(dealer, patience)
         bob.send(bob_port)
-        alice.send((alice_port, hear(bob, patience)))
-        answers, seen_by_alice = hear(alice, patience)
-        seen_by_bob = hear(bob, patience)
+        alice.send((alice_port, receive_from(bob, patience)))
+        answers, seen_by_alice = receive_from(alice, patience)
+        seen_by_bob = receive_from(bob, patience)
     return Run(answers, {"alice": seen_by_alice, "bob": seen_by_bob})
 
 
@@ -182,7 +182,7 @@ def _context() -> Any:
     return context
 
 
-def hear(process: Connection, patience: float) -> Any:
+def receive_from(process: Connection, patience: float) -> Any:
     """What a process reports next; raises what it failed with."""
     try:
         if not process.poll(patience):

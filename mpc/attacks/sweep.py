@@ -34,9 +34,9 @@ from torch import nn
 
 from sotto.link import Link, LinkError, Listener, connect, listen
 from sotto.mpc.alice import Alice
-from sotto.mpc.attacks.cheats import KINDS, Cheat, Kind, Lies, LyingLink, Party, Place, shameless
+from sotto.mpc.attacks.cheats import KINDS, Cheat, Kind, Party, Place, TamperedLink, Tampering, skip_checks
 from sotto.mpc.attacks.meanings import CHOICES_OF_INPUT, MEANINGS, meant
-from sotto.mpc.attacks.parties import hear, process_of
+from sotto.mpc.attacks.parties import process_of, receive_from
 from sotto.mpc.bob import Bob
 from sotto.mpc.dealer import Dealer
 from sotto.mpc.errors import CheatingDetected, MpcError
@@ -134,10 +134,10 @@ def cheating_parties(
         process_of(_run_bob, setting) as bob,
         process_of(_run_alice, setting) as alice,
     ):
-        ports = hear(dealer, _START_SECONDS)
+        ports = receive_from(dealer, _START_SECONDS)
         bob.send(ports[1])
-        alice.send((ports[0], hear(bob, _START_SECONDS)))
-        hear(alice, _START_SECONDS)
+        alice.send((ports[0], receive_from(bob, _START_SECONDS)))
+        receive_from(alice, _START_SECONDS)
         yield Adversary(alice, bob, mode, timeout)
 
 
@@ -186,7 +186,10 @@ class Adversary:
     def _session(self, cheat: Cheat | None) -> tuple[_Said, _Said]:
         for party in (self._bob, self._alice):
             party.send(cheat)
-        said: tuple[_Said, _Said] = (hear(self._alice, self._patience * 4), hear(self._bob, self._patience * 4))
+        said: tuple[_Said, _Said] = (
+            receive_from(self._alice, self._patience * 4),
+            receive_from(self._bob, self._patience * 4),
+        )
         return said
 
 
@@ -224,23 +227,23 @@ def _run_bob(parent: Connection, setting: _Setting) -> None:
         )  # traced once for all sessions
         parent.send((None, listener.address[1]))
         while True:
-            lies = Lies(_of("bob", parent.recv()))
+            tampering = Tampering(_of("bob", parent.recv()))
             started = time.perf_counter()
             error: Exception | None = None
             try:
                 with (
-                    shameless(lies.cheat),
+                    skip_checks(tampering.cheat),
                     _dial_dealer(dealer_port, setting) as dealer,
                     _accept(listener, setting, parent) as alice,
                 ):
                     started = time.perf_counter()
-                    bob = network.with_dealer(dealer and _lying(dealer, lies))
-                    with meant(_meaning(lies), bob):
-                        bob.answer(_lying(alice, lies))
+                    bob = network.with_dealer(dealer and _lying(dealer, tampering))
+                    with meant(_meaning(tampering), bob):
+                        bob.answer(_lying(alice, tampering))
                     # The query is answered; what Alice says of it comes from her.
             except (MpcError, LinkError, RuntimeError, ValueError, TypeError) as caught:
-                error = _own(caught, lies.cheat)
-            parent.send((None, _said(error, None, lies, _milliseconds_since(started))))
+                error = _own(caught, tampering.cheat)
+            parent.send((None, _said(error, None, tampering, _milliseconds_since(started))))
 
 
 def _run_alice(parent: Connection, setting: _Setting) -> None:
@@ -248,23 +251,23 @@ def _run_alice(parent: Connection, setting: _Setting) -> None:
     agreed = Bob(setting.module, None, input_shape=setting.input_shape, mode=setting.mode).agreement
     parent.send((None, None))
     while True:
-        lies = Lies(_of("alice", parent.recv()))
+        tampering = Tampering(_of("alice", parent.recv()))
         started = time.perf_counter()
         error: Exception | None = None
         label: int | None = None
         try:
             with (
-                shameless(lies.cheat),
+                skip_checks(tampering.cheat),
                 _dial_dealer(dealer_port, setting) as dealer,
                 _dial(bob_port, setting, "bob") as bob,
             ):
                 started = time.perf_counter()
-                alice = Alice(dealer and _lying(dealer, lies), mode=setting.mode, agreed=agreed)
-                with meant(_meaning(lies)):
-                    label = int(alice.ask(setting.features, _lying(bob, lies)).labels[0])
+                alice = Alice(dealer and _lying(dealer, tampering), mode=setting.mode, agreed=agreed)
+                with meant(_meaning(tampering)):
+                    label = int(alice.ask(setting.features, _lying(bob, tampering)).labels[0])
         except (MpcError, LinkError, RuntimeError, ValueError, TypeError) as caught:
-            error = _own(caught, lies.cheat)
-        parent.send((None, _said(error, label, lies, _milliseconds_since(started))))
+            error = _own(caught, tampering.cheat)
+        parent.send((None, _said(error, label, tampering, _milliseconds_since(started))))
 
 
 def _own(caught: Exception, cheat: Cheat | None) -> Exception:
@@ -274,9 +277,11 @@ def _own(caught: Exception, cheat: Cheat | None) -> Exception:
     return caught
 
 
-def _said(error: Exception | None, label: int | None, lies: Lies, milliseconds: float) -> _Said:
+def _said(error: Exception | None, label: int | None, tampering: Tampering, milliseconds: float) -> _Said:
     checked = isinstance(error, CheatingDetected)
-    return _Said(None if error is None else str(error), checked, label, lies.altered, lies.places, milliseconds)
+    return _Said(
+        None if error is None else str(error), checked, label, tampering.altered, tampering.places, milliseconds
+    )
 
 
 def _verdict(honest: _Said, label: int | None, right: int) -> Verdict:
@@ -295,12 +300,12 @@ def _of(party: Party, cheat: Cheat | None) -> Cheat | None:
     return cheat if cheat is not None and cheat.party == party else None
 
 
-def _meaning(lies: Lies) -> str:
+def _meaning(tampering: Tampering) -> str:
     """What the cheater starts from instead, "" for nothing else; it counts as what was altered."""
-    if lies.cheat is None or lies.cheat.kind != "meaning":
+    if tampering.cheat is None or tampering.cheat.kind != "meaning":
         return ""
-    lies.altered = MEANINGS[str(lies.cheat)]
-    return str(lies.cheat)
+    tampering.altered = MEANINGS[str(tampering.cheat)]
+    return str(tampering.cheat)
 
 
 def every_meaning() -> list[Cheat]:
@@ -312,8 +317,8 @@ def every_meaning() -> list[Cheat]:
     return found
 
 
-def _lying(link: Link, lies: Lies) -> Any:
-    return LyingLink(link, lies)
+def _lying(link: Link, tampering: Tampering) -> Any:
+    return TamperedLink(link, tampering)
 
 
 def _accept(listener: Listener, setting: _Setting, parent: Connection) -> Link:

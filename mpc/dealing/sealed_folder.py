@@ -152,6 +152,7 @@ class SealedFolder:
 
 @contextlib.contextmanager
 def folder_handle(path: Path) -> Iterator[int]:
+    """A handle of a folder that is no symbolic link, open within the block."""
     handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
         yield handle
@@ -160,6 +161,7 @@ def folder_handle(path: Path) -> Iterator[int]:
 
 
 def sync(folder: Path) -> None:
+    """Have what a folder lists on disk before anything else happens."""
     with folder_handle(folder) as handle:
         os.fsync(handle)
 

@@ -124,10 +124,12 @@ def key_schedule(builder: ir.IRBuilder, low: ir.Value, high: ir.Value, width: in
 
 
 def shuffle(builder: ir.IRBuilder, vector: ir.Value, positions: list[int]) -> ir.Value:
+    """The elements of ``vector`` at ``positions``."""
     return builder.shuffle_vector(vector, ir.Constant(vector.type, ir.Undefined), _numbers(positions))
 
 
 def intrinsic(builder: ir.IRBuilder, name: str, result: ir.Type, arguments: list[ir.Type]) -> ir.Function:
+    """The declaration of an LLVM intrinsic, made once a module."""
     known = builder.module.globals.get(name)
     return known or ir.Function(builder.module, ir.FunctionType(result, arguments), name)
 

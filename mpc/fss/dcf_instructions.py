@@ -17,6 +17,8 @@ _BIT_LEAF, _TAG_VALUE, _TAG_LEAF = 2, 2, 4
 
 
 class EvaluateBits:
+    """A party's shares of comparison bits, one lane a key."""
+
     arguments: tuple[str, ...] = ("corrections_at", "width", "points_at", "root_at", "shares_at", "party")
     registers, parts = 8, 3
 
@@ -42,6 +44,8 @@ class EvaluateBits:
 
 
 class EvaluateTags:
+    """A party's shares of tags of comparison bits, one lane a key."""
+
     arguments: tuple[str, ...] = ("corrections_at", "width", "points_at", "root_at", "shares_at", "party")
     registers, parts = 4, 3
 
@@ -65,6 +69,8 @@ class EvaluateTags:
 
 
 class GenerateBits:
+    """The correction words of keys for comparison bits."""
+
     arguments: tuple[str, ...] = ("corrections_at", "width", "points_at", "roots_at")
     registers, parts = 2, 5
 
@@ -92,6 +98,8 @@ class GenerateBits:
 
 
 class GenerateTags:
+    """The correction words of keys for tags of comparison bits."""
+
     arguments: tuple[str, ...] = ("corrections_at", "width", "points_at", "roots_at", "payload_at")
     registers, parts = 1, 5
 

@@ -45,6 +45,7 @@ def tag_planes(width: int) -> int:
 
 
 def generate_bits(alpha: Words, width: int, roots: Words, key: bytes, gate: int) -> Words:
+    """Correction words of keys for bits of ``alpha`` (n,): (levels, n, 2) uint64."""
     expand = _expansion(key, gate, alpha.size)
     depth = bit_planes(width) - 1
     corrections = np.empty((depth + 1, alpha.size, 2), np.uint64)
@@ -67,6 +68,7 @@ def generate_bits(alpha: Words, width: int, roots: Words, key: bytes, gate: int)
 def evaluate_bits(
     party: int, points: Words, width: int, root: Words, corrections: Words, key: bytes, gate: int
 ) -> npt.NDArray[np.uint8]:
+    """A party's shares of the bits at ``points`` (n,): (n,) uint8."""
     expand = _expansion(key, gate, points.size)
     depth = bit_planes(width) - 1
     seed, control, value = root & SEED_MASK, np.full_like(points, party), np.zeros_like(points)
@@ -83,6 +85,7 @@ def evaluate_bits(
 
 
 def generate_tags(alpha: Words, width: int, roots: Words, key: bytes, gate: int, payload: Words) -> Words:
+    """Correction words of keys for tags with ``payload`` (n, 2): (levels, n, 2) uint64."""
     expand = _expansion(key, gate, alpha.size)
     corrections = np.empty((tag_planes(width), alpha.size, 2), np.uint64)
     seeds, control = _start(roots)
@@ -105,6 +108,7 @@ def generate_tags(alpha: Words, width: int, roots: Words, key: bytes, gate: int,
 def evaluate_tags(
     party: int, points: Words, width: int, root: Words, corrections: Words, key: bytes, gate: int
 ) -> Words:
+    """A party's shares of the tags at ``points`` (n,): (n, 2) uint64."""
     expand = _expansion(key, gate, points.size)
     seed, control = root & SEED_MASK, np.full_like(points, party)
     share = np.zeros_like(seed)

@@ -545,12 +545,14 @@ def planned(shape: Sequence[int]) -> Shape:
 
 
 def reduced(shape: Shape, axes: Sequence[int], keep: bool) -> Shape:
+    """``shape`` without ``axes``, or with length 1 there."""
     if keep:
         return tuple(1 if axis in axes else length for axis, length in enumerate(shape))
     return tuple(length for axis, length in enumerate(shape) if axis not in axes)
 
 
 def array(tensor: torch.Tensor) -> Any:
+    """A weight as NumPy holds it, float32."""
     return tensor.detach().to(torch.float32).contiguous().numpy().astype(np.float32)
 
 

@@ -41,6 +41,8 @@ HANDLERS: dict[str, Handler] = {}
 
 
 def handles(*names: str) -> Callable[[Handler], Handler]:
+    """Register a handler of these ATen operators."""
+
     def note(handler: Handler) -> Handler:
         HANDLERS.update(dict.fromkeys(names, handler))
         return handler
@@ -55,11 +57,13 @@ def only(condition: bool, otherwise: str) -> None:
 
 
 def wire(value: Any) -> Wire:
+    """``value``, which must depend on the input."""
     only(isinstance(value, Wire), "its first argument does not depend on the input")
     return value
 
 
 def known(value: Any) -> torch.Tensor:
+    """``value``, which must not depend on the input."""
     only(isinstance(value, torch.Tensor), "a weight that depends on the input")
     return value
 
@@ -142,6 +146,7 @@ def _add(call: Call, x: Any, y: Any, alpha: float = 1) -> Wire:
 
 @handles("sub", "subtract")
 def difference(call: Call, x: Any, y: Any, alpha: float = 1) -> Wire:
+    """``x - alpha * y``."""
     return _add(call, x, y, -alpha)
 
 
@@ -152,10 +157,12 @@ def _rsub(call: Call, x: Any, y: Any, alpha: float = 1) -> Wire:
 
 @handles("mul", "multiply")
 def multiplied(call: Call, x: Any, y: Any) -> Wire:
+    """``x * y``, either of which may be known."""
     return product(call, x, y) if isinstance(x, Wire) else product(call, y, x)
 
 
 def product(call: Call, x: Wire, y: Any) -> Wire:
+    """``x * y`` for a secret ``x``."""
     if isinstance(y, Wire):
         return call.build.multiply(x, y)
     if _number(y):
@@ -350,6 +357,7 @@ NO_INDICES = NoIndices()
 
 @handles("maximum")
 def maximum(call: Call, x: Any, y: Any) -> Wire:
+    """The larger of two, element by element."""
     build = call.build
     first, second = (each if isinstance(each, Wire) else build.constant(torch.as_tensor(each)) for each in (x, y))
     return build.larger(first, second)
@@ -357,6 +365,7 @@ def maximum(call: Call, x: Any, y: Any) -> Wire:
 
 @handles("minimum")
 def minimum(call: Call, x: Any, y: Any) -> Wire:
+    """The smaller of two, element by element."""
     first, second = (_neg(call, each) if isinstance(each, Wire) else -each for each in (x, y))
     return _neg(call, maximum(call, first, second))
 

@@ -50,7 +50,7 @@ from sotto.mpc.graph.program import (
 )
 from sotto.mpc.protocols import authenticated_gates, secret_product
 from sotto.mpc.protocols.malicious_preprocessing import TAG_BYTES, Bundle
-from sotto.mpc.protocols.opening_check import SIGMA_BYTES, Held, OpeningLog, passes
+from sotto.mpc.protocols.opening_check import SIGMA_BYTES, Openable, OpeningLog, passes
 from sotto.mpc.protocols.semi_honest import PublicTensors
 from sotto.mpc.sharing import authenticated, uint128
 from sotto.mpc.sharing.authenticated import Authenticated, Keys
@@ -227,7 +227,7 @@ class MaliciousEvaluation:
         self._bit_tags.update(proof.tobytes())
         return bits
 
-    def _open(self, name: str, held: Held) -> Words:
+    def _open(self, name: str, held: Openable) -> Words:
         own = held.opening
         return self._log.add(held, self._words(self._swap(name, own.tobytes()), own.shape))
 

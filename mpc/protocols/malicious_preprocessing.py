@@ -2,8 +2,8 @@
 
 As in :mod:`sotto.mpc.protocols.semi_honest_preprocessing` Alice's part is a seed and the keys' correction words (and
 the two masks she must know in clear); Bob's holds the corrections that make his shares fit to hers.  The dealer draws
-and the parties read in one order, which :class:`Deal` and :class:`Hand` share: a *random* value is the sum of both
-parties' streams, so that only its tag needs a correction; a *derived* value needs two.
+and the parties read in one order, which :class:`DealerStream` and :class:`PartyStream` share: a *random* value is the
+sum of both parties' streams, so that only its tag needs a correction; a *derived* value needs two.
 
     input         lambda, in clear to Alice
     product       lambda of its input, unless that is the masked input itself;  lambda_W * lambda
@@ -45,8 +45,8 @@ _MAC_KEY_BYTES = 32
 _HEAD = WORD_BYTES + SEED_BYTES + KEY_BYTES
 
 
-class Deal:
-    """The dealer's hand in the making: both parties' streams, and what must be sent beside the seeds."""
+class DealerStream:
+    """The dealer's stream in the making: both parties' streams, and what must be sent beside the seeds."""
 
     def __init__(self, alpha: int, seeds: tuple[bytes, bytes], purpose: str) -> None:
         self.alice, self.bob = (Stream(seed, purpose) for seed in seeds)
@@ -74,22 +74,22 @@ class Deal:
         self.for_bob.append(uint128.subtract(tag, first))
 
 
-class Hand:
-    """One party's side of a :class:`Deal`: its stream, and for Bob the corrections in order."""
+class PartyStream:
+    """One party's side of a :class:`DealerStream`: its stream, and for Bob the corrections in order."""
 
     def __init__(self, party: int, seed: bytes, purpose: str, corrections: Reader) -> None:
         self.party = party
-        self.stream = Stream(seed, purpose)
+        self.keystream = Stream(seed, purpose)
         self._corrections = corrections
 
     def random(self, *shape: int) -> Authenticated:
         if self.party == 0:
-            return Authenticated(self.stream.words(4, *shape))
-        return Authenticated(np.concatenate([self.stream.words(2, *shape), self._corrections.take(2, *shape)]))
+            return Authenticated(self.keystream.words(4, *shape))
+        return Authenticated(np.concatenate([self.keystream.words(2, *shape), self._corrections.take(2, *shape)]))
 
     def derived(self, *shape: int) -> Authenticated:
         if self.party == 0:
-            return Authenticated(self.stream.words(4, *shape))
+            return Authenticated(self.keystream.words(4, *shape))
         value = self._corrections.take(2, *shape)
         return Authenticated(np.concatenate([value, self._corrections.take(2, *shape)]))
 
@@ -137,16 +137,16 @@ def session_bytes(program: Program, party: int) -> int:
 
 def deal_session(program: Program, secret: SessionSecret) -> tuple[tuple[bytes, bytes], dict[int, Words]]:
     """What Alice and Bob are sent, and the masks of the weights by register."""
-    deal = Deal(secret.alpha, secret.seeds, "weights")
+    stream = DealerStream(secret.alpha, secret.seeds, "weights")
     masks, clear = {}, []
     for step in program.owned:
-        masks[step.out] = deal.random(*weight_shape(step))
-        clear += [masks[step.out], deal.random(*bias_shape(step))]
+        masks[step.out] = stream.random(*weight_shape(step))
+        clear += [masks[step.out], stream.random(*bias_shape(step))]
     heads = [
         seed + keys.alpha.to_bytes(WORD_BYTES, "little") + keys.delta.tobytes()
         for seed, keys in zip(secret.seeds, secret.keys, strict=True)
     ]
-    return (heads[0], heads[1] + _joined(deal.for_bob) + _joined(clear)), masks
+    return (heads[0], heads[1] + _joined(stream.for_bob) + _joined(clear)), masks
 
 
 def read_session(program: Program, party: int, data: bytes | bytearray) -> tuple[Keys, WeightShares]:
@@ -157,11 +157,11 @@ def read_session(program: Program, party: int, data: bytes | bytearray) -> tuple
     alpha = int.from_bytes(body[SEED_BYTES : SEED_BYTES + WORD_BYTES], "little")
     reader = Reader(body[SEED_BYTES + WORD_BYTES :])
     keys = Keys(party, alpha, reader.take(2))
-    hand = Hand(party, bytes(body[:SEED_BYTES]), "weights", reader)
+    stream = PartyStream(party, bytes(body[:SEED_BYTES]), "weights", reader)
     weights, biases = {}, {}
     for step in program.owned:
-        weights[step.out] = hand.random(*weight_shape(step))
-        biases[step.out] = hand.random(*bias_shape(step))
+        weights[step.out] = stream.random(*weight_shape(step))
+        biases[step.out] = stream.random(*bias_shape(step))
     if not party:
         return keys, WeightShares(weights, biases, None)
     clear: tuple[dict[int, Words], dict[int, Words]] = ({}, {})
@@ -252,40 +252,40 @@ def make_bundle(
     seeds = (secrets.token_bytes(SEED_BYTES), secrets.token_bytes(SEED_BYTES))
     key = secrets.token_bytes(KEY_BYTES)
     own = Stream(secrets.token_bytes(SEED_BYTES), "dealer")
-    deal = Deal(secret.alpha, seeds, f"bundle {number}")
+    stream = DealerStream(secret.alpha, seeds, f"bundle {number}")
     public: list[Words] = []
-    given = deal.random(examples, *program.plan.input_shape)
-    deal.for_alice.append(given)
+    given = stream.random(examples, *program.plan.input_shape)
+    stream.for_alice.append(given)
     for step in program.steps:
         count = _count(step, examples)
         if isinstance(step, Product):
             fresh = step.sources[0] not in program.masked
-            mask = deal.random(examples, *step.input_shape) if fresh else given.reshape(examples, *step.input_shape)
-            deal.derived(ring.product(step.layer, masks[step.out], mask))
+            mask = stream.random(examples, *step.input_shape) if fresh else given.reshape(examples, *step.input_shape)
+            stream.derived(ring.product(step.layer, masks[step.out], mask))
         elif isinstance(step, SecretProduct):
-            pair = [deal.random(examples, *shape) for shape in step.opened]
-            deal.derived(secret_product.product(step.layer, pair[0], pair[-1]))
+            pair = [stream.random(examples, *shape) for shape in step.opened]
+            stream.derived(secret_product.product(step.layer, pair[0], pair[-1]))
         elif isinstance(step, Truncate):
-            deal.derived(comparison.correlated(step, deal.random(count)))
+            stream.derived(comparison.correlated(step, stream.random(count)))
         elif isinstance(step, Compare):
             lanes = count * len(step.thresholds)
-            r, e = deal.random(count), own.bits(lanes)
-            deal.derived(comparison.correlated(step, r, e))
+            r, e = stream.random(count), own.bits(lanes)
+            stream.derived(comparison.correlated(step, r, e))
             tags = e.astype(np.uint64)[:, None] * secret.delta
-            deal.for_bob.append(tags ^ deal.alice.words(lanes, 2))
-            roots = np.stack([deal.alice.words(count, 2), deal.bob.words(count, 2)])
+            stream.for_bob.append(tags ^ stream.alice.words(lanes, 2))
+            roots = np.stack([stream.alice.words(count, 2), stream.bob.words(count, 2)])
             public.append(
                 dcf.generate_tags(comparison.compared(step, r), step.depth, roots, key, step.out, secret.delta)
             )
     shape = (examples, *program.output_shape)
-    deal.for_alice.append(deal.random(*shape))
-    bobs = deal.random(*shape)
-    authenticator = deal.alice.words(_MAC_KEY_BYTES // WORD_BYTES).tobytes()
+    stream.for_alice.append(stream.random(*shape))
+    bobs = stream.random(*shape)
+    authenticator = stream.alice.words(_MAC_KEY_BYTES // WORD_BYTES).tobytes()
     tag = Poly1305.generate_tag(authenticator, bobs.tobytes())
     head, keys = number.to_bytes(WORD_BYTES, "little"), key + _joined(public)
     return (
-        head + seeds[0] + keys + _joined(deal.for_alice),
-        head + seeds[1] + keys + _joined(deal.for_bob) + bobs.tobytes() + tag,
+        head + seeds[0] + keys + _joined(stream.for_alice),
+        head + seeds[1] + keys + _joined(stream.for_bob) + bobs.tobytes() + tag,
     )
 
 
@@ -301,36 +301,38 @@ def read_bundle(program: Program, examples: int, party: int, data: bytes | bytea
     keys = {step.out: reader.take(dcf.tag_planes(step.depth), _count(step, examples), 2) for step in program.compares}
     shape = (examples, *program.plan.input_shape)
     input_clear = None if party else reader.take(*shape)
-    hand = Hand(party, seed, f"bundle {number}", reader)
-    given = hand.random(*shape)
+    stream = PartyStream(party, seed, f"bundle {number}", reader)
+    given = stream.random(*shape)
     products, gates, pairs = {}, {}, {}
     for step in program.steps:
         count = _count(step, examples)
         if isinstance(step, Product):
-            products[step.out] = _product_share(program, step, examples, hand, given)
+            products[step.out] = _product_share(program, step, examples, stream, given)
         elif isinstance(step, SecretProduct):
-            masks = [hand.random(examples, *shape) for shape in step.opened]
-            pairs[step.out] = SecretProductShare((masks[0], masks[-1]), hand.derived(examples, *step.shape))
+            masks = [stream.random(examples, *shape) for shape in step.opened]
+            pairs[step.out] = SecretProductShare((masks[0], masks[-1]), stream.derived(examples, *step.shape))
         elif isinstance(step, Truncate):
-            r = hand.random(count)
-            gates[step.out] = GateShare(r, hand.derived(comparison.rows(step), count))
+            r = stream.random(count)
+            gates[step.out] = GateShare(r, stream.derived(comparison.rows(step), count))
         elif isinstance(step, Compare):
-            r, words = hand.random(count), hand.derived(comparison.rows(step), count)
+            r, words = stream.random(count), stream.derived(comparison.rows(step), count)
             lanes = count * len(step.thresholds)
-            e = reader.take(lanes, 2) if party else hand.stream.words(lanes, 2)
-            gates[step.out] = GateShare(r, words, e, hand.stream.words(count, 2), keys[step.out])
+            e = reader.take(lanes, 2) if party else stream.keystream.words(lanes, 2)
+            gates[step.out] = GateShare(r, words, e, stream.keystream.words(count, 2), keys[step.out])
     out = (examples, *program.output_shape)
-    output_masks = hand.random(*out), hand.random(*out)
-    authenticator = b"" if party else hand.stream.words(_MAC_KEY_BYTES // WORD_BYTES).tobytes()
+    output_masks = stream.random(*out), stream.random(*out)
+    authenticator = b"" if party else stream.keystream.words(_MAC_KEY_BYTES // WORD_BYTES).tobytes()
     output = OutputShare(output_masks, reader.take(*out), authenticator, tag)
     return Bundle(number, examples, key, given, input_clear, products, gates, pairs, output)
 
 
-def _product_share(program: Program, step: Product, examples: int, hand: Hand, given: Authenticated) -> ProductShare:
+def _product_share(
+    program: Program, step: Product, examples: int, stream: PartyStream, given: Authenticated
+) -> ProductShare:
     shape = (examples, *step.input_shape)
     masked = step.sources[0] in program.masked
-    mask = Authenticated(given.planes.reshape(4, *shape)) if masked else hand.random(*shape)
-    return ProductShare(mask, hand.derived(examples, *step.shape))
+    mask = Authenticated(given.planes.reshape(4, *shape)) if masked else stream.random(*shape)
+    return ProductShare(mask, stream.derived(examples, *step.shape))
 
 
 def _joined(arrays: list[Words]) -> bytes:

@@ -32,7 +32,7 @@ SIGMA_BYTES = 16
 _MOD = 1 << 128
 
 
-class Held(Protocol):
+class Openable(Protocol):
     """Something to open: ``opening`` (2, …) is this party's share."""
 
     @property
@@ -46,9 +46,9 @@ class Held(Protocol):
 class OpeningLog:
     """Every opening of a query: what this party held, and what was opened."""
 
-    _opened: list[tuple[Held, Planes]] = field(default_factory=list)
+    _opened: list[tuple[Openable, Planes]] = field(default_factory=list)
 
-    def add(self, held: Held, received: Planes) -> Words:
+    def add(self, held: Openable, received: Planes) -> Words:
         """Open ``held`` with the other side's share ``received``, and note it; the value's words."""
         value = uint128.add(held.opening, received)
         self._opened.append((held, value))

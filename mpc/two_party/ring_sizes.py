@@ -44,11 +44,16 @@ _MOST_CIPHERTEXTS = 1 << 12  # of a product in one message: half a gigabyte
 class Gate:
     """Sizes of one comparison or truncation.
 
-    Attributes:
-        modulus: the source and the output are shared modulo 2^modulus.
-        cut: bits that go.
-        width: bits of what is left, as a signed number.
-        compares: whether its sign is found.
+    Attributes
+    ----------
+    modulus
+        the source and the output are shared modulo 2^modulus.
+    cut
+        bits that go.
+    width
+        bits of what is left, as a signed number.
+    compares
+        whether its sign is found.
     """
 
     modulus: int

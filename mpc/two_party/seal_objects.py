@@ -63,8 +63,10 @@ class Template:
     def fill(self, empty: Any, context: seal.SEALContext, words: Words, seed: bytes = b"") -> Any:
         """``empty`` with these coefficients.
 
-        Raises:
-            FrameError: a coefficient is not below its modulus; the words came from a peer.
+        Raises
+        ------
+        FrameError
+            a coefficient is not below its modulus; the words came from a peer.
         """
         if words.size != self._words or len(seed) != (SEED_BYTES if self._seeded else 0):
             raise ValueError("another number of coefficients than the template's")

@@ -10,7 +10,7 @@ from typing import Any
 from sotto.link.frames import printable
 from sotto.serving.handshake import Hello, Refused, require_fit, require_token
 from sotto.serving.service.arrivals import Arrival
-from sotto.serving.service.sessions import Orders
+from sotto.serving.service.sessions import ServiceConfig
 
 _MOST_CLIENTS = 4096  # whose starts are remembered
 
@@ -18,9 +18,9 @@ _MOST_CLIENTS = 4096  # whose starts are remembered
 class Admission:
     """The rules of one service.  ``hosted`` is what it serves."""
 
-    def __init__(self, orders: Orders, hosted: Any) -> None:
-        self._orders = orders
-        self._limits = orders.limits
+    def __init__(self, config: ServiceConfig, hosted: Any) -> None:
+        self._orders = config
+        self._limits = config.limits
         self._hosted = hosted
         self._starts: defaultdict[str, deque[float]] = defaultdict(deque)
         self._stocked: defaultdict[str, deque[float]] = defaultdict(deque)

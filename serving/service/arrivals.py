@@ -21,7 +21,7 @@ from sotto.serving.handshake import HELLO, HELLO_BYTES, Hello, read_hello, requi
 _TLS_RECORD = b"\x16\x03"
 
 
-class Left(LinkError):
+class Disconnected(LinkError):
     """The client closed the connection before it said anything."""
 
 
@@ -66,7 +66,7 @@ class Arrival:
         except (ssl.SSLError, ssl.CertificateError) as error:
             raise LinkError(f"TLS with a client failed ({tls_reason(error)})") from None
         except OSError:
-            raise Left("a client left before it said what it wants") from None
+            raise Disconnected("a client left before it said what it wants") from None
         return None
 
     def link(self, *, timeout: float, shape: Shape, peer: str) -> Link:
@@ -112,7 +112,7 @@ class Arrival:
         while len(self._buffer) < wanted:
             data = self.sock.recv(wanted - len(self._buffer))
             if not data:
-                raise Left("a client left before it said what it wants")
+                raise Disconnected("a client left before it said what it wants")
             self._buffer += data
         if header is None:
             self._header = self._checked_header()

@@ -28,7 +28,7 @@ from sotto.link import LinkError
 from sotto.serving.handshake import Refused
 from sotto.serving.keys import server_tls
 from sotto.serving.service.admission import Admission, partner
-from sotto.serving.service.arrivals import Arrival, Left
+from sotto.serving.service.arrivals import Arrival, Disconnected
 from sotto.serving.service.reports import (
     Answered,
     Closed,
@@ -43,27 +43,27 @@ from sotto.serving.service.reports import (
     Retire,
     SessionReport,
     TurnedAway,
-    hear_order,
     read_reports,
-    tell,
+    receive_order,
+    send_report,
 )
-from sotto.serving.service.sessions import Orders, reason_of, run_session
+from sotto.serving.service.sessions import ServiceConfig, reason_of, run_session
 from sotto.serving.terms import Terms
 
 _TICK = 0.25  # seconds between two looks at deadlines
 _KILL_AFTER = 2.0  # seconds between asking a session to end and ending it
 
 
-def run_host(orders: Orders, listener: socket.socket, control: Connection) -> None:
+def run_host(config: ServiceConfig, listener: socket.socket, control: Connection) -> None:
     """Entry point of the host's process."""
     for number in (signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)  # who started the host decides, and tells it through ``control``
     tqdm.monitor_interval = 0  # a progress bar while loading would leave a thread, and its lock, to the forks
     try:
-        host = _Host(orders, listener, control)
+        host = _Host(config, listener, control)
     except BaseException as error:
         with contextlib.suppress(OSError):
-            tell(control, HostFailed(_known(error), traceback.format_exc()))
+            send_report(control, HostFailed(_known(error), traceback.format_exc()))
         raise SystemExit(1) from None
     host.serve()
 
@@ -90,19 +90,19 @@ class _Running:
 
 
 class _Host:
-    def __init__(self, orders: Orders, listener: socket.socket, control: Connection) -> None:
-        self._orders = orders
-        self._limits = orders.limits
+    def __init__(self, config: ServiceConfig, listener: socket.socket, control: Connection) -> None:
+        self._orders = config
+        self._limits = config.limits
         self._control = control
         self._listener = listener
-        self._tls = server_tls(orders.keys)
-        self._hosted: Any = orders.load()
+        self._tls = server_tls(config.keys)
+        self._hosted: Any = config.load()
         self._selector = selectors.DefaultSelector()
         self._arrivals: set[Arrival] = set()
         self._waiting: deque[Arrival] = deque()
         self._running: dict[int, _Running] = {}
         self._by_client: Counter[str] = Counter()
-        self._admission = Admission(orders, self._hosted)
+        self._admission = Admission(config, self._hosted)
         self._numbers = 0
         self._queue = (0, 0)
         self._retired = False  # nobody new; who is here stays as long as it likes
@@ -157,7 +157,7 @@ class _Host:
                 self._selector.modify(arrival.sock, events, lambda _: self._step(arrival))
                 return
             self._admit(arrival)
-        except Left:
+        except Disconnected:
             self._drop(arrival)
         except LinkError as error:
             self._refuse(arrival, str(error))
@@ -354,7 +354,7 @@ class _Host:
 
     def _obey(self, control: Connection) -> None:
         try:
-            order = hear_order(control)
+            order = receive_order(control)
         except (EOFError, OSError):
             order = Drain(0.0)  # whoever started the host is gone
             with contextlib.suppress(KeyError, ValueError):
@@ -379,4 +379,4 @@ class _Host:
 
     def _tell(self, report: HostReport) -> None:
         with contextlib.suppress(OSError):
-            tell(self._control, report)
+            send_report(self._control, report)

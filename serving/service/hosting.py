@@ -16,8 +16,8 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from sotto.serving.service.host import run_host
-from sotto.serving.service.reports import Drain, HostReport, Retire, hear_host, tell
-from sotto.serving.service.sessions import Orders
+from sotto.serving.service.reports import Drain, HostReport, Retire, receive_from_host, send_report
+from sotto.serving.service.sessions import ServiceConfig
 
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 
@@ -28,13 +28,13 @@ class HostProcess:
     ``reports`` is readable when the host has something to say, and at its end.
     """
 
-    def __init__(self, orders: Orders, listener: socket.socket) -> None:
+    def __init__(self, config: ServiceConfig, listener: socket.socket) -> None:
         context = multiprocessing.get_context("spawn")
         self.reports: Connection
         self.reports, theirs = context.Pipe()
         self.loaded = False
         self._process: Any = context.Process(
-            target=run_host, args=(orders, listener, theirs), name=f"sotto-{orders.role}", daemon=True
+            target=run_host, args=(config, listener, theirs), name=f"sotto-{config.role}", daemon=True
         )
         with one_thread_each(), without_the_script(), _deaf_to_the_terminal():
             self._process.start()
@@ -46,10 +46,10 @@ class HostProcess:
         code: int | None = self._process.exitcode
         return code
 
-    def hear(self) -> HostReport:
+    def receive(self) -> HostReport:
         """Its next report.  Raises ``EOFError`` when it has ended."""
         try:
-            return hear_host(self.reports)
+            return receive_from_host(self.reports)
         except OSError:
             raise EOFError from None
 
@@ -85,7 +85,7 @@ class HostProcess:
 
     def _order(self, order: Retire | Drain) -> None:
         with contextlib.suppress(OSError):
-            tell(self.reports, order)
+            send_report(self.reports, order)
 
 
 @contextlib.contextmanager

@@ -112,15 +112,18 @@ _orders: msgspec.msgpack.Decoder[Retire | Drain] = msgspec.msgpack.Decoder(Retir
 _session_reports: msgspec.json.Decoder[SessionReport] = msgspec.json.Decoder(SessionReport)
 
 
-def tell(pipe: Connection, report: HostReport | Retire | Drain) -> None:
+def send_report(pipe: Connection, report: HostReport | Retire | Drain) -> None:
+    """Send a report or an order to the process at the other end."""
     pipe.send_bytes(msgspec.msgpack.encode(report))
 
 
-def hear_host(pipe: Connection) -> HostReport:
+def receive_from_host(pipe: Connection) -> HostReport:
+    """The next report of a host; blocks."""
     return _host_reports.decode(pipe.recv_bytes())
 
 
-def hear_order(pipe: Connection) -> Retire | Drain:
+def receive_order(pipe: Connection) -> Retire | Drain:
+    """The next order to a host; blocks."""
     return _orders.decode(pipe.recv_bytes())
 
 

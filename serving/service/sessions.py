@@ -75,7 +75,7 @@ class DealerHosted(Protocol):
 
 
 @dataclass(frozen=True)
-class Orders:
+class ServiceConfig:
     """All that one service is told.
 
     ``load`` makes what it serves, in its host process.  ``keys``: folder of its keys, None on loopback alone.
@@ -128,22 +128,22 @@ class _Patience:
 
 
 def run_session(
-    orders: Orders, hosted: Hosted | DealerHosted, links: Mapping[str, Link], hello: Hello, pipe: int
+    config: ServiceConfig, hosted: Hosted | DealerHosted, links: Mapping[str, Link], hello: Hello, pipe: int
 ) -> NoReturn:
     """The whole life of a session's process, from the fork to its end.  ``links`` are those of the clients, by role."""
     patience = _Patience()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    _limit_memory(orders.limits.session_mb)
-    session = _Session(orders, links, hello, pipe, patience)
+    _limit_memory(config.limits.session_mb)
+    session = _Session(config, links, hello, pipe, patience)
     code = 1
     try:
-        if orders.probe:
-            orders.probe.begin(orders.role)
+        if config.probe:
+            config.probe.begin(config.role)
         session.run(hosted)
         code = 0
     except _Leaving:
-        session.give_up(f"the {orders.role} is shutting down: connect again later")
+        session.give_up(f"the {config.role} is shutting down: connect again later")
         code = 0
     except BaseException as error:
         session.fail(error)
@@ -156,8 +156,10 @@ def run_session(
 
 
 class _Session:
-    def __init__(self, orders: Orders, links: Mapping[str, Link], hello: Hello, pipe: int, patience: _Patience) -> None:
-        self._orders = orders
+    def __init__(
+        self, config: ServiceConfig, links: Mapping[str, Link], hello: Hello, pipe: int, patience: _Patience
+    ) -> None:
+        self._orders = config
         self._clients = links
         self._hello = hello
         self._pipe = pipe
@@ -222,12 +224,12 @@ class _Session:
 
     def _join_dealer(self, alice: Link, mode: str) -> Link:
         """Bob's link to the dealer, once the dealer has brought him and this Alice together."""
-        orders = self._orders
-        if orders.dealer is None:
+        config = self._orders
+        if config.dealer is None:
             raise Refused("bob has no dealer for this paradigm: start him with --dealer")
         name = alice.identity.name if alice.identity else ""
         try:
-            link = _join_dealer(orders.dealer, mode, self._hello, name, orders)
+            link = _join_dealer(config.dealer, mode, self._hello, name, config)
         except LinkError as error:
             raise Refused(f"bob gets no session with the dealer: {error}") from None
         self._links.append(link)
@@ -250,33 +252,33 @@ class _Session:
         return news
 
 
-def _join_dealer(dealer: Address, mode: str, hello: Hello, peer: str, orders: Orders) -> Link:
+def _join_dealer(dealer: Address, mode: str, hello: Hello, peer: str, config: ServiceConfig) -> Link:
     """Bob's link to the dealer, who has Alice too.  ``peer``: the name in her certificate.
 
     Raises :class:`sotto.link.LinkError`.
     """
-    seconds = orders.limits.arrival_seconds
-    tls = client_tls(orders.keys)
+    seconds = config.limits.arrival_seconds
+    tls = client_tls(config.keys)
     link = connect(
-        *dealer, timeout=seconds, shape=orders.shape, tls=tls, server_name="dealer", peer="dealer", role="dealer"
+        *dealer, timeout=seconds, shape=config.shape, tls=tls, server_name="dealer", peer="dealer", role="dealer"
     )
     try:
-        require_name(link.identity, orders.dealer_name, f"{dealer[0]}:{dealer[1]}")
+        require_name(link.identity, config.dealer_name, f"{dealer[0]}:{dealer[1]}")
         own = Hello(
             role="bob",
             paradigm=hello.paradigm,
             mode=mode,
             session=hello.session,
             peer=peer,
-            token=orders.token,
+            token=config.token,
         )
         link.send(HELLO, encode(own))
-        wait = orders.limits.wait_seconds + seconds
+        wait = config.limits.wait_seconds + seconds
         read_welcome(link.receive(WELCOME, limit=WELCOME_BYTES, timeout=wait), "the dealer")
     except BaseException:
         link.close()
         raise
-    link.timeout = orders.limits.message_seconds
+    link.timeout = config.limits.message_seconds
     return link
 
 

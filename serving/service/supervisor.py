@@ -21,7 +21,7 @@ from sotto.serving.service.counters import Counters
 from sotto.serving.service.hosting import HostProcess
 from sotto.serving.service.journal import Journal
 from sotto.serving.service.reports import Closed, HostFailed, HostReport, Loaded, Opened, Progress, Queue, TurnedAway
-from sotto.serving.service.sessions import Address, Orders
+from sotto.serving.service.sessions import Address, ServiceConfig
 
 _BIND_SECONDS = 3.0  # a service that was just killed may hold its port for a moment
 _LONGEST_PAUSE = 30.0
@@ -36,14 +36,14 @@ class Supervisor:
 
     def __init__(
         self,
-        orders: Orders,
+        config: ServiceConfig,
         address: Address,
         *,
         journal: Journal,
         counters: Counters,
         announce: Callable[[Address], None] = lambda _: None,
     ) -> None:
-        self._orders = orders
+        self._orders = config
         self._address = address
         self._journal = journal
         self._counters = counters
@@ -116,7 +116,7 @@ class Supervisor:
 
     def _hear(self, host: HostProcess) -> None:
         try:
-            report = host.hear()
+            report = host.receive()
         except EOFError:
             self._bury(host)
             return

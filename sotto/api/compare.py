@@ -31,10 +31,14 @@ _log = logging.getLogger("sotto")
 class Comparison(Sequence[Row]):
     """The rows of a comparison, a sequence; ``print`` shows them as tables.
 
-    Attributes:
-        rows: one :class:`sotto.bench.row.Row` for each paradigm that ran.
-        left_out: why each of the others did not, by its name.
-        written: results.json, results.csv and report.html; empty where nothing was to be written.
+    Attributes
+    ----------
+    rows
+        one :class:`sotto.bench.row.Row` for each paradigm that ran.
+    left_out
+        why each of the others did not, by its name.
+    written
+        results.json, results.csv and report.html; empty where nothing was to be written.
     """
 
     rows: tuple[Row, ...]
@@ -82,27 +86,44 @@ def compare(
     other.  ``singles`` queries of one example are timed one by one, the other examples go in batches.  Attackers are
     not run; what each paradigm leaks in general stands in its row.
 
-    Args:
-        model: as for :func:`sotto.local`.  A copy is used in evaluation mode.
-        x: (n, \\*input_shape), examples as the model takes them that it was not trained on; anything that
-            ``numpy.asarray`` takes.
-        y: (n,) whole numbers, their classes: positions in the model's outputs.
-        paradigms: ``"mpc"`` or, with a mode, ``"mpc/semi-honest"``; by default every paradigm in its first mode.
-        out: folder for results.json, results.csv and report.html; None writes nothing.
-        input_shape: of one example; by default all axes of ``x`` but the first.
-        key: as for :func:`sotto.local`.
-        sensor: as for :func:`sotto.local`.
-        calibration: as for :func:`sotto.local`; ``x`` itself is never taken for it.
-        net: as for :func:`sotto.local`.
-        singles: how many queries are timed one by one.
+    Parameters
+    ----------
+    model
+        as for :func:`sotto.local`.  A copy is used in evaluation mode.
+    x
+        (n, \\*input_shape), examples as the model takes them that it was not trained on; anything that
+        ``numpy.asarray`` takes.
+    y
+        (n,) whole numbers, their classes: positions in the model's outputs.
+    paradigms
+        ``"mpc"`` or, with a mode, ``"mpc/semi-honest"``; by default every paradigm in its first mode.
+    out
+        folder for results.json, results.csv and report.html; None writes nothing.
+    input_shape
+        of one example; by default all axes of ``x`` but the first.
+    key
+        as for :func:`sotto.local`.
+    sensor
+        as for :func:`sotto.local`.
+    calibration
+        as for :func:`sotto.local`; ``x`` itself is never taken for it.
+    net
+        as for :func:`sotto.local`.
+    singles
+        how many queries are timed one by one.
 
-    Returns:
-        A :class:`sotto.api.compare.Comparison`: the rows, and why each paradigm that was left out was.
+    Returns
+    -------
+    A :class:`sotto.api.compare.Comparison`: the rows, and why each paradigm that was left out was.
 
-    Raises:
-        ModelRefused: none of the paradigms can run this model; the message says why for each.
-        InputRefused: ``x`` or ``y`` cannot be used.
-        SessionError: a party failed while it ran; what was measured until then is written.
+    Raises
+    ------
+    ModelRefused
+        none of the paradigms can run this model; the message says why for each.
+    InputRefused
+        ``x`` or ``y`` cannot be used.
+    SessionError
+        a party failed while it ran; what was measured until then is written.
     """
     if net not in SHAPES:
         raise ValueError(f"net is one of {', '.join(SHAPES)}, not '{str(net)[:40]}'")

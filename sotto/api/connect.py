@@ -16,8 +16,8 @@ from sotto.api.errors import SessionError
 from sotto.api.session import Session
 from sotto.bench.own_model import adapter
 from sotto.link import Answer, LinkError
-from sotto.serving import asking, registry
-from sotto.serving.adapters import Own
+from sotto.serving import client, registry
+from sotto.serving.adapters import ClientCredentials
 from sotto.serving.service.sessions import Address
 from sotto.serving.terms import Reveal, read_terms
 
@@ -39,33 +39,50 @@ def connect(
 ) -> Session:
     """Open a session with a Bob that runs elsewhere, as ``sotto alice`` does.  Alice is the calling process.
 
-    Args:
-        paradigm: as for :func:`sotto.local`.
-        bob: where Bob listens, ``"HOST:PORT"`` or ``"[IPv6]:PORT"``.
-        dealer: where the dealer listens; for ``mpc``, and for it alone.
-        mode: that Bob must run; his own by default, ``malicious`` for ``mpc``.
-        reveal: as for :func:`sotto.local`; Bob has to agree.
-        keys: folder of Alice's certificate and key; without one only this machine can be reached.
-        terms: the terms that Bob must serve: a ``terms.json``, or the folder it is in; that of ``own`` by default.
-        own: Alice's own folder, with her key or sensor where the paradigm has one.
-        bob_name: name that Bob's certificate must have; any of the authority's by default.
-        dealer_name: the same of the dealer's.
-        token: what a service of this machine asks for.
-        timeout: seconds that any single wait may take.
+    Parameters
+    ----------
+    paradigm
+        as for :func:`sotto.local`.
+    bob
+        where Bob listens, ``"HOST:PORT"`` or ``"[IPv6]:PORT"``.
+    dealer
+        where the dealer listens; for ``mpc``, and for it alone.
+    mode
+        that Bob must run; his own by default, ``malicious`` for ``mpc``.
+    reveal
+        as for :func:`sotto.local`; Bob has to agree.
+    keys
+        folder of Alice's certificate and key; without one only this machine can be reached.
+    terms
+        the terms that Bob must serve: a ``terms.json``, or the folder it is in; that of ``own`` by default.
+    own
+        Alice's own folder, with her key or sensor where the paradigm has one.
+    bob_name
+        name that Bob's certificate must have; any of the authority's by default.
+    dealer_name
+        the same of the dealer's.
+    token
+        what a service of this machine asks for.
+    timeout
+        seconds that any single wait may take.
 
-    Returns:
-        An open :class:`sotto.api.session.Session`.
+    Returns
+    -------
+    An open :class:`sotto.api.session.Session`.
 
-    Raises:
-        SessionError: somebody cannot be reached, refused, or serves other terms.
-        ValueError: an argument that cannot be used; the message says what to do.
+    Raises
+    ------
+    SessionError
+        somebody cannot be reached, refused, or serves other terms.
+    ValueError
+        an argument that cannot be used; the message says what to do.
     """
     folder = Path(own) if own is not None else None
     where = Path(terms) if terms is not None else folder
     wanted = read_terms(where) if where is not None else None
     if terms is not None and wanted is None:
         raise ValueError(f"{terms}: holds no terms; get the folder from whoever prepared the model")
-    wish = asking.Wish(
+    config = client.ClientConfig(
         bob=address(bob, "bob"),
         paradigm=paradigm,
         mode=mode or (wanted.mode if wanted else "malicious" if paradigm == "mpc" else ""),
@@ -79,12 +96,12 @@ def connect(
         opening_seconds=max(timeout, 45.0),
         token=token,
     )
-    needed = registry.paradigm(paradigm).needs_dealer(wish.mode)
+    needed = registry.paradigm(paradigm).needs_dealer(config.mode)
     if needed != (dealer is not None):
         raise ValueError(f"{paradigm} needs a dealer: dealer='HOST:PORT'" if needed else f"{paradigm} has no dealer")
     with contextlib.ExitStack() as stack:
         try:
-            session = stack.enter_context(asking.session(wish, Own(folder, reveal)))
+            session = stack.enter_context(client.session(config, ClientCredentials(folder, reveal)))
             with _Step(session) as setup:
                 session.set_up()
         except LinkError as error:
@@ -93,7 +110,7 @@ def connect(
 
 
 class _Connected(Session):
-    def __init__(self, session: asking.Session, setup: Step, stack: contextlib.ExitStack) -> None:
+    def __init__(self, session: client.Session, setup: Step, stack: contextlib.ExitStack) -> None:
         terms = session.terms
         super().__init__(terms.paradigm, terms.mode, adapter(terms.paradigm).asked_shape(terms), terms.classes)
         self._session, self._stack = session, stack
@@ -129,7 +146,7 @@ class _Step:
 
     step: Step
 
-    def __init__(self, session: asking.Session) -> None:
+    def __init__(self, session: client.Session) -> None:
         self._links = session.links
 
     def __enter__(self) -> Self:

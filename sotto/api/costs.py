@@ -12,11 +12,15 @@ from sotto.bench.parties.parties import Phase
 class Step:
     """One phase.
 
-    Attributes:
-        ms: milliseconds of wall clock that Alice waited.
-        bytes: what each party put on its links, frame headers included, by role.  Over :func:`sotto.connect` only what
-            crossed Alice's own links is known: what Bob and the dealer say to one another is not in it.
-        rounds: how often each party waited for another, by role; over :func:`sotto.connect` Alice's alone.
+    Attributes
+    ----------
+    ms
+        milliseconds of wall clock that Alice waited.
+    bytes
+        what each party put on its links, frame headers included, by role.  Over :func:`sotto.connect` only what
+        crossed Alice's own links is known: what Bob and the dealer say to one another is not in it.
+    rounds
+        how often each party waited for another, by role; over :func:`sotto.connect` Alice's alone.
     """
 
     ms: float
@@ -40,14 +44,21 @@ class Costs:
     There is no cost by layer: masks and comparison keys of all layers come from the dealer in one bundle, and the
     layers of a query overlap at the two parties, so a layer has no time of its own to be measured from outside.
 
-    Attributes:
-        setup: once a session: keys, shapes, masked weights.
-        offline: what was made ready for the last query before its features came in; None where nothing was.
-        online: the last query, from features to answer; None before the first.
-        examples: how many the last query had.
-        queries: how many were answered.
-        peak_rss_mb: most memory that each party's process has held so far, in MB, by role; empty over
-            :func:`sotto.connect`, where Alice's process is the caller's and the others are elsewhere.
+    Attributes
+    ----------
+    setup
+        once a session: keys, shapes, masked weights.
+    offline
+        what was made ready for the last query before its features came in; None where nothing was.
+    online
+        the last query, from features to answer; None before the first.
+    examples
+        how many the last query had.
+    queries
+        how many were answered.
+    peak_rss_mb
+        most memory that each party's process has held so far, in MB, by role; empty over
+        :func:`sotto.connect`, where Alice's process is the caller's and the others are elsewhere.
     """
 
     setup: Step

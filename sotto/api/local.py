@@ -43,33 +43,49 @@ def local(
     Bob and the dealer are those of ``sotto bob`` and ``sotto dealer``.  The calling process plays everybody's owner: it
     knows the model, the key and the features.
 
-    Args:
-        paradigm: ``"mpc"``, ``"he"``, ``"hashing"``, ``"keyed"`` or ``"adversarial"``.
-        model: for ``mpc``, ``he`` and ``keyed`` a ``torch.nn.Module``, of which a copy is used in evaluation mode, or
-            the path of a model file; ``he`` takes a :class:`sotto.models.networks.mlp.MLP` with polynomial activations
-            only, ``keyed`` networks whose first convolution reads blocks.  For ``hashing`` a fitted
-            :class:`sotto.hashing.HammingSVC` or its file, for ``adversarial`` a :class:`sotto.adversarial.Classifier`
-            or its file.
-        mode: the paradigm's first by default: ``malicious``, ``semi-honest``, ``two-party`` or ``crypten``; ``packed``,
-            ``batched`` or ``tenseal``; ``smh``; ``rom``, ``shuffling`` or ``flipping``; ``representation``.
-        input_shape: of one example, without its batch axis.  Needed for a module with ``mpc`` and ``keyed``; the
-            others know it.
-        reveal: ``"class"``: Alice learns labels alone; ``"logits"``: scores too.
-        key: ``hashing``: the :class:`sotto.hashing.HashKey` of the training hashes, or its file.  ``keyed``: a
-            :class:`sotto.keyed.Key` or its file; one is made where none is given.
-        sensor: ``adversarial``: the :class:`sotto.adversarial.Sensor` that the classifier belongs to, or its file.
-        calibration: ``he``: features (n, inputs) in [-1, 1] like those to come, usually the training set's; needed
-            where no bound can be proved.
-        classes: names of the outputs; those that the model's file has by default.
-        net: ``"loopback"``, or ``"lan"`` (1 ms, 1 Gbit/s) or ``"wan"`` (40 ms, 100 Mbit/s) laid over the links.
-        timeout: seconds that any single wait may take.
+    Parameters
+    ----------
+    paradigm
+        ``"mpc"``, ``"he"``, ``"hashing"``, ``"keyed"`` or ``"adversarial"``.
+    model
+        for ``mpc``, ``he`` and ``keyed`` a ``torch.nn.Module``, of which a copy is used in evaluation mode, or
+        the path of a model file; ``he`` takes a :class:`sotto.models.networks.mlp.MLP` with polynomial activations
+        only, ``keyed`` networks whose first convolution reads blocks.  For ``hashing`` a fitted
+        :class:`sotto.hashing.HammingSVC` or its file, for ``adversarial`` a :class:`sotto.adversarial.Classifier`
+        or its file.
+    mode
+        the paradigm's first by default: ``malicious``, ``semi-honest``, ``two-party`` or ``crypten``; ``packed``,
+        ``batched`` or ``tenseal``; ``smh``; ``rom``, ``shuffling`` or ``flipping``; ``representation``.
+    input_shape
+        of one example, without its batch axis.  Needed for a module with ``mpc`` and ``keyed``; the
+        others know it.
+    reveal
+        ``"class"``: Alice learns labels alone; ``"logits"``: scores too.
+    key
+        ``hashing``: the :class:`sotto.hashing.HashKey` of the training hashes, or its file.  ``keyed``: a
+        :class:`sotto.keyed.Key` or its file; one is made where none is given.
+    sensor
+        ``adversarial``: the :class:`sotto.adversarial.Sensor` that the classifier belongs to, or its file.
+    calibration
+        ``he``: features (n, inputs) in [-1, 1] like those to come, usually the training set's; needed
+        where no bound can be proved.
+    classes
+        names of the outputs; those that the model's file has by default.
+    net
+        ``"loopback"``, or ``"lan"`` (1 ms, 1 Gbit/s) or ``"wan"`` (40 ms, 100 Mbit/s) laid over the links.
+    timeout
+        seconds that any single wait may take.
 
-    Returns:
-        An open :class:`sotto.api.session.Session`; use it in a ``with`` statement.
+    Returns
+    -------
+    An open :class:`sotto.api.session.Session`; use it in a ``with`` statement.
 
-    Raises:
-        ModelRefused: the paradigm cannot run this model, or something it needs is missing.
-        SessionError: a party did not start.
+    Raises
+    ------
+    ModelRefused
+        the paradigm cannot run this model, or something it needs is missing.
+    SessionError
+        a party did not start.
     """
     if net not in SHAPES:
         raise ValueError(f"net is one of {', '.join(SHAPES)}, not '{str(net)[:40]}'")

@@ -21,10 +21,14 @@ from sotto.link import Answer
 class Session(ABC):
     """Examples in, classes out.  A context manager; belongs to one thread.
 
-    Attributes:
-        paradigm, mode: what answers.
-        input_shape: shape of one example; None for a length that may be any.
-        classes: names of what labels stand for, empty where nobody has named them.
+    Attributes
+    ----------
+    paradigm, mode
+        what answers.
+    input_shape
+        shape of one example; None for a length that may be any.
+    classes
+        names of what labels stand for, empty where nobody has named them.
     """
 
     def __init__(self, paradigm: str, mode: str, input_shape: Shape, classes: tuple[str, ...]) -> None:
@@ -39,17 +43,23 @@ class Session(ABC):
     def ask(self, x: Any) -> Answer:
         """Have Bob's model classify examples that Bob does not get to see.
 
-        Args:
-            x: anything that ``numpy.asarray`` takes, (n, \\*input_shape) real numbers, n ≥ 1, features as the model
-                takes them; one example without its batch axis is a batch of one.  They are asked about as float32.
+        Parameters
+        ----------
+        x
+            anything that ``numpy.asarray`` takes, (n, \\*input_shape) real numbers, n ≥ 1, features as the model
+            takes them; one example without its batch axis is a batch of one.  They are asked about as float32.
 
-        Returns:
-            ``labels`` (n,) int64, positions in the model's outputs, and ``scores`` (n, classes) float32 if the session
-            was opened with ``reveal="logits"``, else None.
+        Returns
+        -------
+        ``labels`` (n,) int64, positions in the model's outputs, and ``scores`` (n, classes) float32 if the session
+        was opened with ``reveal="logits"``, else None.
 
-        Raises:
-            InputRefused: wrong shape, not finite, out of the model's range, too many at once; the session goes on.
-            SessionError: a party failed; the session is over.
+        Raises
+        ------
+        InputRefused
+            wrong shape, not finite, out of the model's range, too many at once; the session goes on.
+        SessionError
+            a party failed; the session is over.
         """
         self._require_open()
         values = as_batch(x, self.input_shape)
@@ -62,8 +72,10 @@ class Session(ABC):
         :meth:`ask` does it by itself when it was not done.  Only ``mpc`` has something to make for every query;
         elsewhere nothing happens.
 
-        Raises:
-            InputRefused: ``n`` is no whole number above 0, or more than the model takes at once. SessionError.
+        Raises
+        ------
+        InputRefused
+            ``n`` is no whole number above 0, or more than the model takes at once. SessionError.
         """
         self._require_open()
         if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 1:

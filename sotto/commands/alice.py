@@ -34,9 +34,9 @@ from sotto.configuration import Config
 from sotto.console import escape, out, say
 from sotto.link import LinkError
 from sotto.recordings import require_speech
-from sotto.serving import asking, registry
-from sotto.serving.adapters import Own
-from sotto.serving.asking import Wish
+from sotto.serving import client, registry
+from sotto.serving.adapters import ClientCredentials
+from sotto.serving.client import ClientConfig
 from sotto.serving.terms import Reveal as RevealKind
 from sotto.serving.terms import read_terms
 
@@ -92,7 +92,7 @@ def alice(
         raise typer.BadParameter(f"{own} is not a folder", param_hint="--own")
     terms = read_terms(own) if own else None
     name = paradigm or (terms.paradigm if terms else "mpc")
-    wish = Wish(
+    client_config = ClientConfig(
         bob=where,
         paradigm=name,
         mode=mode or (terms.mode if terms and terms.paradigm == name else registry.paradigm(name).modes[0]),
@@ -106,10 +106,10 @@ def alice(
         opening_seconds=max(timeout, 45.0),
         token=read_token(token_file),
     )
-    require_storing(store, wish.paradigm, wish.mode)
+    require_storing(store, client_config.paradigm, client_config.mode)
     if ahead and not store:
         raise typer.BadParameter("needs a folder for them: give --store", param_hint="--ahead")
-    asked = _Asked(wish, Own(own, wish.reveal, store), clips, ahead)
+    asked = _Asked(client_config, ClientCredentials(own, client_config.reveal, store), clips, ahead)
     try:
         asked.run(retries)
     finally:
@@ -122,8 +122,8 @@ def alice(
 class _Asked:
     """One command's questions: features first, so that nothing in a session waits for them, then query after query."""
 
-    wish: Wish
-    own: Own
+    config: ClientConfig
+    own: ClientCredentials
     clips: Sequence[Path]
     ahead: int = 0
     answers: list[dict[str, object]] = field(default_factory=list)
@@ -138,7 +138,7 @@ class _Asked:
         A clip that was being asked when a session failed is not asked again: who can make a session fail would get a
         query more each time.
         """
-        front = asking.front_before(self.wish, self.own)
+        front = client.front_before(self.config, self.own)
         if front:  # a clip that gives no features is refused here, before anybody hears of it
             self._features = [front.compute(_clip(path)) for path in self.clips]
             self._instead = [""] * len(self.clips)
@@ -156,8 +156,8 @@ class _Asked:
                 pause = min(2 * pause, _LONGEST_PAUSE)
 
     def _session(self) -> None:
-        with asking.session(self.wish, self.own) as session:
-            self.wish = replace(self.wish, terms=session.terms)  # another session is about the same
+        with client.session(self.config, self.own) as session:
+            self.config = replace(self.config, terms=session.terms)  # another session is about the same
             if not self._features:
                 for path in self.clips:
                     self._features.append(session.features(_clip(path)))
@@ -168,7 +168,7 @@ class _Asked:
             if self.ahead:
                 session.prepare(1, self.ahead)
 
-    def _ask(self, session: asking.Session, number: int) -> None:
+    def _ask(self, session: client.Session, number: int) -> None:
         session.prepare()
         started = time.perf_counter()
         self._asking = True

@@ -39,9 +39,9 @@ from sotto.commands.party_options import (
 from sotto.commands.service import load_model, run_service
 from sotto.configuration import Config
 from sotto.serving import registry
-from sotto.serving.adapters import Offer
+from sotto.serving.adapters import ModelSource
 from sotto.serving.limits import Limits
-from sotto.serving.service.sessions import Orders
+from sotto.serving.service.sessions import ServiceConfig
 from sotto.serving.terms import Reveal as RevealKind
 
 
@@ -87,10 +87,10 @@ def bob(
         require_keys(dealer_at[0], keys, "--dealer")
     require_storing(store, paradigm, mode)
     kept = store.absolute() if store else None
-    offer = Offer(paradigm, model.absolute(), mode, cast(RevealKind, reveal), idle, kept)
-    orders = Orders(
+    source = ModelSource(paradigm, model.absolute(), mode, cast(RevealKind, reveal), idle, kept)
+    service = ServiceConfig(
         role="bob",
-        load=partial(load_model, offer),
+        load=partial(load_model, source),
         keys=keys.absolute() if keys else None,
         dealer=dealer_at,
         dealer_name=require_name(dealer_name, keys, "--dealer-name"),
@@ -109,4 +109,4 @@ def bob(
         token=read_token(token_file),
         denied=denied(deny),
     )
-    run_service(orders, where, health=health, log_format=log_format)
+    run_service(service, where, health=health, log_format=log_format)

@@ -33,7 +33,7 @@ from sotto.commands.service import load_dealing, run_service
 from sotto.configuration import Config
 from sotto.serving import registry
 from sotto.serving.limits import Limits
-from sotto.serving.service.sessions import Orders
+from sotto.serving.service.sessions import ServiceConfig
 
 _MODES = registry.paradigm("mpc").dealt
 
@@ -76,7 +76,7 @@ def dealer(
     where = address(listen, "--listen")
     require_keys(where[0], keys, "--listen")
     modes = tuple(mode or registry.paradigm("mpc").modes[:2])
-    orders = Orders(
+    service = ServiceConfig(
         role="dealer",
         load=partial(load_dealing, modes, str(stock.absolute()) if stock else "", idle),
         keys=keys.absolute() if keys else None,
@@ -94,4 +94,4 @@ def dealer(
         token=read_token(token_file),
         denied=denied(deny),
     )
-    run_service(orders, where, health=health, log_format=log_format)
+    run_service(service, where, health=health, log_format=log_format)

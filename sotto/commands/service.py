@@ -6,18 +6,18 @@ from pathlib import Path
 from typing import cast
 
 from sotto.serving import registry
-from sotto.serving.adapters import Hosted, Offer
+from sotto.serving.adapters import Hosted, ModelSource
 from sotto.serving.service.counters import Counters
 from sotto.serving.service.dealing import Dealing
 from sotto.serving.service.health import serve_health
 from sotto.serving.service.journal import Format, Journal
-from sotto.serving.service.sessions import Address, Orders
+from sotto.serving.service.sessions import Address, ServiceConfig
 from sotto.serving.service.supervisor import Supervisor
 
 
-def load_model(offer: Offer) -> Hosted:
+def load_model(source: ModelSource) -> Hosted:
     """In the host's process: what Bob serves."""
-    return registry.host(offer)
+    return registry.host(source)
 
 
 def load_dealing(modes: tuple[str, ...], stock: str, idle_seconds: float) -> Dealing:
@@ -25,14 +25,14 @@ def load_dealing(modes: tuple[str, ...], stock: str, idle_seconds: float) -> Dea
     return Dealing(modes, Path(stock) if stock else None, idle_seconds)
 
 
-def run_service(orders: Orders, address: Address, *, health: str | None, log_format: str) -> None:
+def run_service(config: ServiceConfig, address: Address, *, health: str | None, log_format: str) -> None:
     """Serve until the user or the system ends it.  Raises one-line errors when it cannot start."""
-    journal, counters = Journal(orders.role, cast(Format, log_format)), Counters(orders.role)
+    journal, counters = Journal(config.role, cast(Format, log_format)), Counters(config.role)
     endpoint = serve_health(health, counters) if health else None
     try:
         if endpoint:
             journal.note("health.serving", address=endpoint.address)
-        Supervisor(orders, address, journal=journal, counters=counters).run()
+        Supervisor(config, address, journal=journal, counters=counters).run()
     finally:
         if endpoint:
             endpoint.close()

@@ -30,10 +30,10 @@ _SAMPLES_OFFERED = 24
 
 
 class Refused(ValueError):
-    """A wish that cannot be met; the message is one line for the visitor."""
+    """A request that cannot be met; the message is one line for the visitor."""
 
 
-class Wish(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class DemoRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What a visitor asks for: which paradigm, on which network, about an uploaded clip or one of the corpus.
 
     ``cheat``: "" for honest parties, "list" for what could be altered, else PARTY:MESSAGE (mpc only).
@@ -76,37 +76,37 @@ class Engine:
             "most_seconds": MOST_SECONDS,
         }
 
-    def check(self, wish: Wish) -> None:
-        """Raise :class:`Refused` for a wish that cannot be met, before it waits in the queue."""
-        self._cell(wish)
-        if wish.net not in SHAPES:
+    def check(self, request: DemoRequest) -> None:
+        """Raise :class:`Refused` for a request that cannot be met, before it waits in the queue."""
+        self._cell(request)
+        if request.net not in SHAPES:
             raise Refused(f"the network is one of {', '.join(SHAPES)}")
-        if wish.sample and wish.sample not in self.samples:
+        if request.sample and request.sample not in self.samples:
             raise Refused("this clip is not offered")
-        if wish.cheat and wish.paradigm != "mpc":
+        if request.cheat and request.paradigm != "mpc":
             raise Refused("only a party of mpc can be made to cheat")
-        if wish.cheat not in ("", "list"):
+        if request.cheat not in ("", "list"):
             try:
-                cheating.parsed(wish.cheat)
+                cheating.parsed(request.cheat)
             except cheating.CheatError as error:
                 raise Refused(str(error)) from None
 
-    def answer(self, wish: Wish, clip: Clip | None, tell: Callable[[str], None]) -> dict[str, Any]:
-        """Do what the wish asks and return what the page shows.  Raises whatever a party or the clip raises."""
-        clip = clip or self.samples[wish.sample]
+    def answer(self, request: DemoRequest, clip: Clip | None, tell: Callable[[str], None]) -> dict[str, Any]:
+        """Do what the request asks and return what the page shows.  Raises whatever a party or the clip raises."""
+        clip = clip or self.samples[request.sample]
         require_speech(clip)
-        cell = self._cell(wish)
+        cell = self._cell(request)
         if str(cell) not in self._experiments:
             tell(f"{cell.model}: taking the trained model, or training it")
             self._experiments[str(cell)] = build(cell, self.bench)
         experiment = self._experiments[str(cell)]
-        if wish.cheat == "list":
+        if request.cheat == "list":
             return {"kind": "places", "places": _places(experiment, clip)}
-        if wish.cheat:
+        if request.cheat:
             tell("one honest session, then one in which a party cheats")
-            return self._cheated(experiment, clip, wish)
+            return self._cheated(experiment, clip, request)
         tell(f"starting {len(experiment.parts)} processes: {', '.join(experiment.parts)}")
-        simulation = simulate(experiment, clip, wish.net)
+        simulation = simulate(experiment, clip, request.net)
         return self._answered(experiment, simulation, clip)
 
     def _distinct(self) -> list[Configuration]:
@@ -116,9 +116,9 @@ class Engine:
             first.setdefault((cell.paradigm, cell.mode, cell.model), cell)
         return list(first.values())
 
-    def _cell(self, wish: Wish) -> Configuration:
+    def _cell(self, request: DemoRequest) -> Configuration:
         for cell in self._distinct():
-            if (cell.paradigm, cell.mode, cell.model) == (wish.paradigm, wish.mode, wish.model):
+            if (cell.paradigm, cell.mode, cell.model) == (request.paradigm, request.mode, request.model):
                 return cell
         raise Refused("this paradigm, mode and model are not offered")
 
@@ -151,8 +151,8 @@ class Engine:
             "messages": exchanged(simulation.reports),
         }
 
-    def _cheated(self, experiment: Experiment, clip: Clip, wish: Wish) -> dict[str, Any]:
-        cheated = cheating.cheat(experiment, experiment.query(clip), wish.cheat)
+    def _cheated(self, experiment: Experiment, clip: Clip, request: DemoRequest) -> dict[str, Any]:
+        cheated = cheating.cheat(experiment, experiment.query(clip), request.cheat)
         outcome, classes = cheated.outcome, self.bench.classes
         return {
             "kind": "cheated",
@@ -222,4 +222,4 @@ def _plain(thing: msgspec.Struct) -> Any:
     return msgspec.to_builtins(thing)
 
 
-__all__ = ["Engine", "Refused", "Wish", "came_of", "exchanged", "require_speech"]
+__all__ = ["DemoRequest", "Engine", "Refused", "came_of", "exchanged", "require_speech"]

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from sotto.audio import Clip
-from sotto.demo.engine import Engine, Wish
+from sotto.demo.engine import DemoRequest, Engine
 
 MOST_WAITING = 4
 MOST_KEPT = 16
@@ -25,9 +25,9 @@ class Busy(RuntimeError):
 
 @dataclass
 class Run:
-    """A wish and what has come of it; ``changed`` is notified with every event."""
+    """A request and what has come of it; ``changed`` is notified with every event."""
 
-    wish: Wish
+    request: DemoRequest
     upload: Path | None
     id: str = field(default_factory=lambda: secrets.token_urlsafe(12))
     events: list[dict[str, Any]] = field(default_factory=list)
@@ -61,16 +61,16 @@ class Runs:
         self._stopping = False
         threading.Thread(target=self._work, name="runs", daemon=True).start()
 
-    def add(self, wish: Wish, store: Callable[[], Path | None]) -> Run:
-        """Queue a wish; ``store`` keeps its upload once there is room.  Raises :class:`Busy`.
+    def add(self, request: DemoRequest, store: Callable[[], Path | None]) -> Run:
+        """Queue a request; ``store`` keeps its upload once there is room.  Raises :class:`Busy`.
 
-        Raises :class:`sotto.demo.engine.Refused` for a wish that cannot be met.
+        Raises :class:`sotto.demo.engine.Refused` for a request that cannot be met.
         """
-        self._engine.check(wish)
+        self._engine.check(request)
         with self._lock:
             if len(self._waiting) >= MOST_WAITING or self._stopping:
                 raise Busy(f"{MOST_WAITING} runs are waiting already: try again when one is done")
-            run = Run(wish, store())
+            run = Run(request, store())
             self._waiting.append(run)
             self._kept[run.id] = run
             finished = [name for name, old in self._kept.items() if old.done]
@@ -116,7 +116,7 @@ class Runs:
     def _do(self, run: Run) -> None:
         clip = Clip(id="your clip", path=run.upload) if run.upload else None
         try:
-            result = self._engine.answer(run.wish, clip, self.say)
+            result = self._engine.answer(run.request, clip, self.say)
         except Exception as error:  # the visitor is told; the next run is none the worse
             run.tell({"kind": "error", "text": _one_line(error, run.upload)}, done=True)
         else:

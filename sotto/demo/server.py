@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import msgspec
 
-from sotto.demo.engine import Refused, Wish
+from sotto.demo.engine import DemoRequest, Refused
 from sotto.demo.runs import Busy, Runs
 from sotto.report.page import asset
 from sotto.serving.service.bounded_http import BoundedHTTPServer
@@ -108,14 +108,14 @@ class Handler(BaseHTTPRequestHandler):
 
     def _start(self, body: bytes, announced: int) -> None:
         try:
-            wish = msgspec.convert(dict(parse_qsl(urlsplit(self.path).query)), Wish)
+            request = msgspec.convert(dict(parse_qsl(urlsplit(self.path).query)), DemoRequest)
             if len(body) != announced:
                 raise Refused("the clip did not arrive whole")
-            if bool(body) == bool(wish.sample):
+            if bool(body) == bool(request.sample):
                 raise Refused("send a clip, or name one of the corpus")
             if body and body[:4] not in (_WAV, _FLAC):
                 raise Refused("the clip is neither WAV nor FLAC")
-            run = self.server.runs.add(wish, lambda: self._store(body))
+            run = self.server.runs.add(request, lambda: self._store(body))
         except msgspec.ValidationError:
             self._refuse(400, "paradigm, mode and model must be given, and nothing unknown")
         except Refused as error:

@@ -15,7 +15,7 @@ from sotto.bench.operations.services import Deployment
 from sotto.link import LinkError, encode
 from sotto.link.frames import pack_prefix
 from sotto.mpc.messages import VERSION, Hello, Query
-from sotto.serving import asking
+from sotto.serving import client
 from tests.faults.service_folders import FEATURES, mpc_folders
 
 PATIENCE = 60.0  # of every wait; nothing stalls here, and the machine may be busy with other tests
@@ -91,7 +91,7 @@ def test_whoever_abuses_a_session_ends_that_session_alone(standing, names):
     assert honest.await_opened(DEADLINE), honest.said
     ends = {}
     for name in names:
-        with asking.opened(deployment.wish()) as links:
+        with client.opened(deployment.client_config()) as links:
             ABUSES[name](links.bob)
             if name == "cut short":
                 links.bob.close()

@@ -9,12 +9,12 @@ import time
 from functools import partial
 
 from sotto.link import LinkClosed, encode, listen
-from sotto.serving.asking import Wish, opened
+from sotto.serving.client import ClientConfig, opened
 from sotto.serving.handshake import Hello, new_session
 from sotto.serving.limits import Limits
 from sotto.serving.service.hosting import HostProcess
 from sotto.serving.service.reports import Loaded
-from sotto.serving.service.sessions import Orders
+from sotto.serving.service.sessions import ServiceConfig
 from sotto.serving.terms import Terms
 
 TERMS = Terms(paradigm="echo", mode="plain", classes=("no", "yes"), parameters={"word bits": 64})
@@ -103,14 +103,16 @@ class EchoDealer:
 
 @contextlib.contextmanager
 def host(load=Echo, role="bob", **settings):
-    """A running host and its address; ``settings`` are limits, or fields of the orders."""
+    """A running host and its address; ``settings`` are limits, or fields of the config."""
     limits = {key: settings.pop(key) for key in list(settings) if key in Limits.__dataclass_fields__}
     with listen() as listener:
         address = listener.address
-        running = HostProcess(Orders(role=role, load=load, limits=Limits(**limits), **settings), listener.detach())
+        running = HostProcess(
+            ServiceConfig(role=role, load=load, limits=Limits(**limits), **settings), listener.detach()
+        )
     try:
         assert running.reports.poll(60)
-        report = running.hear()
+        report = running.receive()
         assert isinstance(report, Loaded), report
         yield running, address
     finally:
@@ -138,15 +140,15 @@ def dealing_pair(keys=None, **limits):
     return both()
 
 
-def wish(address, **changes):
-    return Wish(
+def client_config(address, **changes):
+    return ClientConfig(
         **{"bob": address, "paradigm": "echo", "mode": "plain", "seconds": 20.0, "opening_seconds": 20.0, **changes}
     )
 
 
 @contextlib.contextmanager
 def session(address, **changes):
-    with opened(wish(address, **changes)) as links:
+    with opened(client_config(address, **changes)) as links:
         yield links
 
 
@@ -170,5 +172,5 @@ def report_of(running, kind, which=lambda report: True, seconds=30.0):
     said, deadline = [], time.monotonic() + seconds
     while not said or not isinstance(said[-1], kind) or not which(said[-1]):
         assert running.reports.poll(max(0.0, deadline - time.monotonic())), said
-        said.append(running.hear())
+        said.append(running.receive())
     return said[-1]

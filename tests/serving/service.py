@@ -11,7 +11,7 @@ from sotto.serving.limits import Limits
 from sotto.serving.service.counters import Counters
 from sotto.serving.service.health import serve_health
 from sotto.serving.service.journal import Journal
-from sotto.serving.service.sessions import Orders
+from sotto.serving.service.sessions import ServiceConfig
 from sotto.serving.service.supervisor import ServiceFailed, Supervisor
 from tests.serving.parties import EchoFile
 
@@ -25,9 +25,9 @@ def main() -> None:
         sys.stdout.write(json.dumps([*address, endpoint.address]) + "\n")
         sys.stdout.flush()
 
-    orders = Orders(role="bob", load=partial(EchoFile, Path(file)), limits=Limits(drain_seconds=5.0))
+    config = ServiceConfig(role="bob", load=partial(EchoFile, Path(file)), limits=Limits(drain_seconds=5.0))
     supervisor = Supervisor(
-        orders, ("127.0.0.1", 0), journal=Journal("bob", "json"), counters=counters, announce=announce
+        config, ("127.0.0.1", 0), journal=Journal("bob", "json"), counters=counters, announce=announce
     )
     try:
         supervisor.run()

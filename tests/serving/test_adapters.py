@@ -14,12 +14,12 @@ from sotto.audio import Clip
 from sotto.audio.features import EGeMAPS, MeanMFCC, Waveform
 from sotto.models import ModelRecord, Normalisation, build, save
 from sotto.models.learning.training import predict
-from sotto.serving import asking, registry
-from sotto.serving.adapters import Offer, Own
-from sotto.serving.errors import DoorError
+from sotto.serving import client, registry
+from sotto.serving.adapters import ClientCredentials, ModelSource
+from sotto.serving.errors import AdapterError
 from sotto.serving.folders import KEY_FILE, MODEL_FILE, SENSOR_FILE, write_calibration
 from sotto.serving.terms import FrontEnd, read_terms, write_terms
-from tests.serving.parties import dealing, host, wish
+from tests.serving.parties import client_config, dealing, host
 
 CLASSES = ("calm", "angry", "happy")
 
@@ -38,8 +38,8 @@ def folders(tmp_path):
     return tmp_path
 
 
-def load(offer):
-    return registry.host(offer)
+def load(source):
+    return registry.host(source)
 
 
 def _model(path, architecture, spec, arguments, normalisation=None):
@@ -55,8 +55,8 @@ def _model(path, architecture, spec, arguments, normalisation=None):
 
 def _ask(address, folders, clip, name, mode="", dealer=None, own=True):
     terms = read_terms(folders / "alice") if own else None
-    with asking.session(
-        wish(
+    with client.session(
+        client_config(
             address,
             paradigm=name,
             mode=mode or registry.paradigm(name).modes[0],
@@ -65,7 +65,7 @@ def _ask(address, folders, clip, name, mode="", dealer=None, own=True):
             seconds=60.0,
             opening_seconds=60.0,
         ),
-        Own(folders / "alice" if own else None),
+        ClientCredentials(folders / "alice" if own else None),
     ) as session:
         features = session.features(clip)
         session.prepare()
@@ -77,10 +77,10 @@ def _ask(address, folders, clip, name, mode="", dealer=None, own=True):
 def test_mpc(folders, clip, mode):
     in_range = Normalisation(np.zeros(40), np.full(40, 100.0))
     module, _ = _model(folders / "bob" / MODEL_FILE, "depinto", MeanMFCC(trim_db=35.0), {}, in_range)
-    offer = Offer("mpc", folders / "bob", mode)
+    source = ModelSource("mpc", folders / "bob", mode)
     with (
         host(partial(dealing, (mode,)), role="dealer", wait_seconds=60.0) as (_, dealer_at),
-        host(partial(load, offer), dealer=dealer_at, wait_seconds=60.0) as (_, address),
+        host(partial(load, source), dealer=dealer_at, wait_seconds=60.0) as (_, address),
     ):
         features, labels, classes = _ask(address, folders, clip, "mpc", mode, dealer_at, own=False)
     assert labels == [int(predict(module, features).argmax())] * 2
@@ -92,12 +92,12 @@ def test_mpc_without_a_dealer(folders, clip, tmp_path):
     in_range = Normalisation(np.zeros(40), np.full(40, 100.0))
     module, _ = _model(folders / "bob" / MODEL_FILE, "depinto", MeanMFCC(trim_db=35.0), {}, in_range)
     kept = {name: tmp_path / f"{name}-kept" for name in ("alice", "bob")}
-    offer = Offer("mpc", folders / "bob", "two-party", store=kept["bob"])
-    with host(partial(load, offer), wait_seconds=60.0) as (_, address):
+    source = ModelSource("mpc", folders / "bob", "two-party", store=kept["bob"])
+    with host(partial(load, source), wait_seconds=60.0) as (_, address):
         for left in (2, 1):
-            with asking.session(
-                wish(address, paradigm="mpc", mode="two-party", seconds=60.0, opening_seconds=60.0),
-                Own(store=kept["alice"]),
+            with client.session(
+                client_config(address, paradigm="mpc", mode="two-party", seconds=60.0, opening_seconds=60.0),
+                ClientCredentials(store=kept["alice"]),
             ) as session:
                 if left == 2:
                     session.prepare(queries=3)
@@ -113,13 +113,13 @@ def test_mpc_without_a_dealer(folders, clip, tmp_path):
 
 def test_a_dealer_is_asked_for_where_there_is_one_and_nowhere_else(folders):
     with (
-        pytest.raises(DoorError, match="mpc two-party has no dealer"),
-        asking.session(wish(("127.0.0.1", 1), paradigm="mpc", mode="two-party", dealer=("127.0.0.1", 1))),
+        pytest.raises(AdapterError, match="mpc two-party has no dealer"),
+        client.session(client_config(("127.0.0.1", 1), paradigm="mpc", mode="two-party", dealer=("127.0.0.1", 1))),
     ):
         pass
     with (
-        pytest.raises(DoorError, match="mpc malicious needs a dealer"),
-        asking.session(wish(("127.0.0.1", 1), paradigm="mpc", mode="malicious")),
+        pytest.raises(AdapterError, match="mpc malicious needs a dealer"),
+        client.session(client_config(("127.0.0.1", 1), paradigm="mpc", mode="malicious")),
     ):
         pass
 
@@ -130,14 +130,14 @@ def test_keyed(folders, clip):
     key = keyed.generate_key("rom", 10)
     keyed.save_key(folders / "alice" / KEY_FILE, key)
     keyed.save_encrypted_model(folders / "bob" / MODEL_FILE, module, key, record, example=torch.randn(1, 16_000))
-    write_terms(folders / "alice", load(Offer("keyed", folders / "bob")).terms, FrontEnd.of(record))
-    with host(partial(load, Offer("keyed", folders / "bob"))) as (_, address):
+    write_terms(folders / "alice", load(ModelSource("keyed", folders / "bob")).terms, FrontEnd.of(record))
+    with host(partial(load, ModelSource("keyed", folders / "bob"))) as (_, address):
         features, labels, _ = _ask(address, folders, clip, "keyed")
-        with pytest.raises(DoorError, match="--own"):
+        with pytest.raises(AdapterError, match="--own"):
             _ask(address, folders, clip, "keyed", own=False)
     assert labels == [int(predict(module, features).argmax())] * 2
     with pytest.raises(keyed.NotEligibleError, match="not encrypted"):
-        load(Offer("keyed", plain))
+        load(ModelSource("keyed", plain))
 
 
 def test_hashing(folders, clip):
@@ -149,9 +149,9 @@ def test_hashing(folders, clip):
     labels = np.array(CLASSES)[generator.integers(0, 3, 60)]
     classifier = hashing.HammingSVC().fit(hashes, labels, fingerprint=key.fingerprint)
     classifier.save(folders / "bob" / MODEL_FILE)
-    offer = Offer("hashing", folders / "bob")
-    write_terms(folders / "alice", load(offer).terms, FrontEnd(EGeMAPS().to_record()))
-    with host(partial(load, offer)) as (_, address):
+    source = ModelSource("hashing", folders / "bob")
+    write_terms(folders / "alice", load(source).terms, FrontEnd(EGeMAPS().to_record()))
+    with host(partial(load, source)) as (_, address):
         features, found, classes = _ask(address, folders, clip, "hashing")
     expected = classifier.predict(hashing.pack(hashing.modular_hash(features, key), 5))[0]
     assert [classes[label] for label in found] == [expected] * 2
@@ -171,9 +171,9 @@ def test_adversarial(folders, clip):
         architecture="event-classifier", arguments=sizes, classes=CLASSES, features=adversarial.features_of(sensor)
     )
     adversarial.save_classifier(folders / "bob" / MODEL_FILE, classifier, record)
-    offer = Offer("adversarial", folders / "bob")
-    write_terms(folders / "alice", load(offer).terms)
-    with host(partial(load, offer)) as (_, address):
+    source = ModelSource("adversarial", folders / "bob")
+    write_terms(folders / "alice", load(source).terms)
+    with host(partial(load, source)) as (_, address):
         features, labels, _ = _ask(address, folders, clip, "adversarial")
     with torch.inference_mode():
         z = sensor(torch.from_numpy(features)).half().float()
@@ -188,11 +188,11 @@ def test_he(folders, clip, mode):
     arguments = {"inputs": 88, "hidden": [16], "activation": "poly2"}
     module, _ = _model(folders / "bob" / MODEL_FILE, "mlp", EGeMAPS(), arguments, normalisation)
     write_calibration(folders / "bob", np.clip(normalisation.transform(rows), -1, 1))
-    with host(partial(load, Offer("he", folders / "bob", mode)), message_seconds=120.0) as (_, address):
+    with host(partial(load, ModelSource("he", folders / "bob", mode)), message_seconds=120.0) as (_, address):
         features, labels, _ = _ask(address, folders, clip, "he", mode, own=False)
     assert labels == [int(predict(module, np.clip(features, -1, 1)).argmax())] * 2
 
 
 def test_a_paradigm_that_is_none_is_one_line():
-    with pytest.raises(DoorError, match="choose one of mpc, he"):
+    with pytest.raises(AdapterError, match="choose one of mpc, he"):
         registry.paradigm("os")

@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 
 from sotto.audio import Clip
-from sotto.serving import asking, registry
+from sotto.serving import client, registry
 from sotto.serving.service.reports import Closed
 from tests.serving.deviating import HE, INPUTS, MPC, Eavesdropper, Stage
-from tests.serving.parties import dealing, host, report_of, wish
+from tests.serving.parties import client_config, dealing, host, report_of
 
 
 @pytest.fixture(scope="module")
@@ -36,8 +36,8 @@ def stage(tmp_path_factory):
             mode = registry.paradigm(name).modes[0]
             got = []
             try:
-                with asking.session(
-                    wish(address, paradigm=name, mode=mode, dealer=dealer_at if name == "mpc" else None)
+                with client.session(
+                    client_config(address, paradigm=name, mode=mode, dealer=dealer_at if name == "mpc" else None)
                 ) as session:
                     question(session, got)
             except Exception as error:

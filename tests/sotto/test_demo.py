@@ -15,7 +15,7 @@ import soundfile
 
 from sotto.audio import BrokenClip, Clip
 from sotto.bench.parties.control import Report, Seen
-from sotto.demo.engine import Engine, Wish, came_of, exchanged, require_speech
+from sotto.demo.engine import DemoRequest, Engine, came_of, exchanged, require_speech
 from sotto.demo.runs import MOST_KEPT, MOST_WAITING, Busy, Runs
 from sotto.demo.server import MOST_UPLOAD, TOKEN_HEADER, Server
 
@@ -33,7 +33,7 @@ class Paced(Engine):
         )
         self.go, self.running, self.most, self.heard = threading.Semaphore(0), 0, 0, []
 
-    def answer(self, wish, clip, tell):
+    def answer(self, request, clip, tell):
         self.running += 1
         self.most = max(self.most, self.running)
         tell("working")
@@ -42,7 +42,7 @@ class Paced(Engine):
         if clip:
             self.heard.append(clip.path.read_bytes())
             require_speech(clip)
-        return {"kind": "answer", "wish": wish.sample}
+        return {"kind": "answer", "request": request.sample}
 
 
 @pytest.fixture
@@ -172,7 +172,7 @@ def test_a_run_tells_what_happens_and_its_upload_is_gone_afterwards(demo):
         events, done = events + more["events"], more["done"]
     assert [event["kind"] for event in events] == ["state", "state", "answer"]
     assert demo.engine.heard == [sound]
-    demo.runs.add(Wish(**WISH, sample="one"), lambda: None)  # the next one starts when the former has cleaned up
+    demo.runs.add(DemoRequest(**WISH, sample="one"), lambda: None)  # the next one starts when the former has cleaned up
     demo.engine.go.release()
     for _ in range(100):
         if not list(demo.folder.iterdir()):
@@ -204,13 +204,13 @@ def test_a_clip_that_cannot_be_used_is_one_line_that_names_no_file(demo, sound, 
 
 
 def test_one_run_at_a_time_a_few_wait_and_the_rest_are_turned_away(demo):
-    first = demo.runs.add(Wish(**WISH, sample="one"), lambda: None)
+    first = demo.runs.add(DemoRequest(**WISH, sample="one"), lambda: None)
     while len(first.events) < 2:
         first.since(len(first.events), 5)
-    waiting = [demo.runs.add(Wish(**WISH, sample="one"), lambda: None) for _ in range(MOST_WAITING)]
+    waiting = [demo.runs.add(DemoRequest(**WISH, sample="one"), lambda: None) for _ in range(MOST_WAITING)]
     assert waiting[1].events[0]["text"] == "2 before it"
     with pytest.raises(Busy, match="waiting already"):
-        demo.runs.add(Wish(**WISH, sample="one"), lambda: pytest.fail("stored although there is no room"))
+        demo.runs.add(DemoRequest(**WISH, sample="one"), lambda: pytest.fail("stored although there is no room"))
     assert start(demo, sample="one")[0].status == 503
     for run in (first, *waiting):
         demo.engine.go.release()
@@ -222,7 +222,7 @@ def test_one_run_at_a_time_a_few_wait_and_the_rest_are_turned_away(demo):
 def test_only_the_last_runs_are_kept(demo):
     names = []
     for _ in range(MOST_KEPT + 5):
-        run = demo.runs.add(Wish(**WISH, sample="one"), lambda: None)
+        run = demo.runs.add(DemoRequest(**WISH, sample="one"), lambda: None)
         names.append(run.id)
         demo.engine.go.release()
         while not run.done:
@@ -233,7 +233,7 @@ def test_only_the_last_runs_are_kept(demo):
 def test_waiting_for_events_ends():
     from sotto.demo.runs import Run
 
-    run = Run(Wish(**WISH), None)
+    run = Run(DemoRequest(**WISH), None)
     assert run.since(0, 0.05) == ([], False)
     run.tell({"kind": "answer"}, done=True)
     assert run.since(0, 60) == ([{"kind": "answer"}], True)

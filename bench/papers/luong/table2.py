@@ -64,8 +64,10 @@ class _Result:
 def run(request: Request) -> list[Row]:
     """Train, attack and measure all columns; write ROC curves, training curves and the figures of each run.
 
-    Raises:
-        CorpusError: the corpus has no sound events, or is missing.
+    Raises
+    ------
+    CorpusError
+        the corpus has no sound events, or is missing.
     """
     if request.corpus not in SOURCES:
         raise CorpusError(f"rdal-table2 needs sound events: --corpus {', '.join(SOURCES)}, not {request.corpus}")

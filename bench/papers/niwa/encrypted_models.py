@@ -78,9 +78,12 @@ def rows(
 ) -> list[Row]:
     """One row for each key type: means over the tasks, which are the folds of one task.
 
-    Args:
-        tasks: alike but for who or what was held out.
-        published: a paper's name to its figures in percent by key type, in the order of :data:`COLUMNS`.
+    Parameters
+    ----------
+    tasks
+        alike but for who or what was held out.
+    published
+        a paper's name to its figures in percent by key type, in the order of :data:`COLUMNS`.
     """
     plain = [task.outputs(task.module, task.inputs) for task in tasks]
     table = []

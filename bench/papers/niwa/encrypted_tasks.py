@@ -48,8 +48,10 @@ class Table:
     def run(self, request: Request) -> list[Row]:
         """One row for each network and key type.
 
-        Raises:
-            CorpusError: one clear line.
+        Raises
+        ------
+        CorpusError
+            one clear line.
         """
         table = []
         for name, folds in self.networks(request):

@@ -17,7 +17,7 @@ from sotto.link import LinkError, encode
 from sotto.models import Normalisation
 from sotto.models.learning.recipes import DEPINTO
 from sotto.serving import authority, key_files, requests
-from sotto.serving.errors import DoorError
+from sotto.serving.errors import AdapterError
 from sotto.serving.folders import calibration_beside, write_calibration
 from sotto.serving.handshake import HELLO, SESSION_BYTES, VERSION, Hello, Welcome, read_hello, read_welcome, require_fit
 from sotto.serving.service.arrivals import Arrival
@@ -95,12 +95,12 @@ def _files() -> Target:
         for reading in (read_terms, read_front, lambda where: calibration_beside(where / "model")):
             try:
                 reading(folder)
-            except (TermsError, DoorError) as error:
+            except (TermsError, AdapterError) as error:
                 refused = error
         if refused is not None:
             raise refused
 
-    return Target(seeds, read, (TermsError, DoorError))
+    return Target(seeds, read, (TermsError, AdapterError))
 
 
 def _reports() -> Target:

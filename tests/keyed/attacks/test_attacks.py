@@ -21,7 +21,7 @@ from sotto.keyed.attacks import (
     key_from_pairs,
     what_shows,
 )
-from sotto.keyed.attacks.lining_up import solve_signs
+from sotto.keyed.attacks.moment_alignment import solve_signs
 from sotto.keyed.attacks.moments import LAGS, Stationarity
 from sotto.keyed.attacks.second_order import right_way_up
 from sotto.keyed.transform import blocks

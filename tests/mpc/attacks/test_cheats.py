@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 
 from sotto.link import FrameError, LinkTimeout, pair
-from sotto.mpc.attacks.cheats import KINDS, Cheat, Lies, LyingLink
+from sotto.mpc.attacks.cheats import KINDS, Cheat, TamperedLink, Tampering
 
 
 def liar(kind, place="masked", seed=1):
     ours, theirs = pair(timeout=0.2)
-    lies = Lies(Cheat("bob", place, kind, seed))
-    return LyingLink(ours, lies), theirs, lies
+    tampering = Tampering(Cheat("bob", place, kind, seed))
+    return TamperedLink(ours, tampering), theirs, tampering
 
 
 def words(data):
@@ -21,28 +21,28 @@ HONEST = np.arange(4, dtype=np.uint64).tobytes()
 
 
 def test_other_messages_go_through_untouched():
-    cheater, victim, lies = liar("random")
+    cheater, victim, tampering = liar("random")
     cheater.send("other", HONEST)
     assert victim.receive("other", limit=64) == HONEST
-    assert lies.altered is None
-    assert [place.name for place in lies.places] == ["other"]
+    assert tampering.altered is None
+    assert [place.name for place in tampering.places] == ["other"]
 
 
 def test_a_second_message_of_one_name_is_another_place():
-    cheater, victim, lies = liar("zero", place="masked#1")
+    cheater, victim, tampering = liar("zero", place="masked#1")
     cheater.send("masked", HONEST)
     cheater.send("masked", HONEST)
     assert victim.receive("masked", limit=64) == HONEST
     assert victim.receive("masked", limit=64) == bytes(32)
-    assert "zeros" in lies.altered
+    assert "zeros" in tampering.altered
 
 
 @pytest.mark.parametrize(("kind", "changed"), [("add", 1), ("flip", 1), ("zero", 3), ("random", 4)])
 def test_words_are_altered(kind, changed):
-    cheater, victim, lies = liar(kind)
+    cheater, victim, tampering = liar(kind)
     cheater.send("masked", HONEST)
     assert (words(victim.receive("masked", limit=64)) != words(HONEST)).sum() == changed
-    assert lies.altered
+    assert tampering.altered
 
 
 @pytest.mark.parametrize("kind", ["add", "consistent", "flip"])
@@ -95,6 +95,6 @@ def test_a_damaged_frame_is_never_taken_for_the_honest_one(seed):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_an_empty_message_can_be_cheated_with(kind):
-    cheater, _, lies = liar(kind)
+    cheater, _, tampering = liar(kind)
     cheater.send("masked", b"")
-    assert lies.altered
+    assert tampering.altered

@@ -22,7 +22,7 @@ from sotto.link import LinkError
 from sotto.serving.service.counters import Counters
 from sotto.serving.service.journal import Journal
 from sotto.serving.service.reports import Loaded
-from sotto.serving.service.sessions import Orders
+from sotto.serving.service.sessions import ServiceConfig
 from sotto.serving.service.supervisor import Supervisor
 from tests.serving.parties import ask, begin, session
 
@@ -180,7 +180,10 @@ def test_a_host_that_has_loaded_when_the_end_comes_takes_nothing_over(tmp_path):
     listener = socket.create_server(("127.0.0.1", 0))
     said = io.StringIO()
     supervisor = Supervisor(
-        Orders(role="bob", load=dict), ("127.0.0.1", 0), journal=Journal("bob", stream=said), counters=Counters("bob")
+        ServiceConfig(role="bob", load=dict),
+        ("127.0.0.1", 0),
+        journal=Journal("bob", stream=said),
+        counters=Counters("bob"),
     )
     supervisor._listener, supervisor._coming = listener, (host := LoadedHost())
     supervisor._obey(signal.SIGTERM)  # while the host's report is on its way
@@ -193,7 +196,7 @@ def test_a_host_that_has_loaded_when_the_end_comes_takes_nothing_over(tmp_path):
 class LoadedHost:
     killed = False
 
-    def hear(self):
+    def receive(self):
         return Loaded("echo", "plain", "")
 
     def kill(self):

@@ -33,8 +33,10 @@ def speech_examples(request: Request, count: int, *, seconds: float = 3.0) -> li
     Clips of one speaker are joined until there is enough, since a transform that works on blocks has little to show on
     half a second of speech; silence before and after each clip is left out.
 
-    Raises:
-        CorpusError: the corpus has no clip that can be used.
+    Raises
+    ------
+    CorpusError
+        the corpus has no clip that can be used.
     """
     corpus = load_corpus(request.corpus, request.data, skip_broken=request.skip_broken)
     groups: dict[str, list[int]] = {}

@@ -21,12 +21,18 @@ from sotto.keyed.transform import blocks, encrypt
 class Visible:
     """What shows through.
 
-    Attributes:
-        energy_correlation: between the energy of every block, encrypted and plain; 1 is everything.
-        magnitude_correlation: between the magnitudes of single numbers, in place.
-        silence_found: share of the all-zero blocks that are all-zero when encrypted; None without such blocks.
-        sorted_correlation: between the sorted numbers of each block, encrypted and plain.
-        linkable: a clip encrypted twice is the same clip twice.
+    Attributes
+    ----------
+    energy_correlation
+        between the energy of every block, encrypted and plain; 1 is everything.
+    magnitude_correlation
+        between the magnitudes of single numbers, in place.
+    silence_found
+        share of the all-zero blocks that are all-zero when encrypted; None without such blocks.
+    sorted_correlation
+        between the sorted numbers of each block, encrypted and plain.
+    linkable
+        a clip encrypted twice is the same clip twice.
     """
 
     energy_correlation: float

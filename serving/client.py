@@ -25,8 +25,8 @@ import numpy.typing as npt
 from sotto.link import LOOPBACK, Answer, Link, LinkClosed, Role, Shape, connect, encode
 from sotto.link.identity import require_name
 from sotto.serving import registry
-from sotto.serving.adapters import AliceDoor, Front, Own, published_front
-from sotto.serving.errors import DoorError
+from sotto.serving.adapters import AliceAdapter, ClientCredentials, Front, published_front
+from sotto.serving.errors import AdapterError
 from sotto.serving.handshake import HELLO, WELCOME, WELCOME_BYTES, Hello, Refused, new_session, read_welcome
 from sotto.serving.keys import client_tls
 from sotto.serving.service.sessions import Address
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Wish:
+class ClientConfig:
     """What Alice wants and where; the mode is hers to name.  ``terms``: those she insists on, None for Bob's.
 
     ``bob_name``, ``dealer_name``: the names that their certificates must have, None for any of the authority's.
@@ -69,62 +69,64 @@ class Opened:
 
 
 @contextlib.contextmanager
-def opened(wish: Wish) -> Iterator[Opened]:
+def opened(config: ClientConfig) -> Iterator[Opened]:
     """Links of a new session.  Raises :class:`sotto.link.LinkError`, one line; the service was told the same one."""
-    tls = client_tls(wish.keys)
+    tls = client_tls(config.keys)
     session = new_session()
     with contextlib.ExitStack() as stack:
-        bob = _connect(wish, wish.bob, "bob", tls, stack)
+        bob = _connect(config, config.bob, "bob", tls, stack)
         name = bob.identity.name if bob.identity else ""
         hello = Hello(
             role="alice",
-            paradigm=wish.paradigm,
-            mode=wish.mode,
-            reveal=wish.reveal,
+            paradigm=config.paradigm,
+            mode=config.mode,
+            reveal=config.reveal,
             session=session,
-            terms=wish.terms.fingerprint if wish.terms else "",
-            token=wish.token,
+            terms=config.terms.fingerprint if config.terms else "",
+            token=config.token,
         )
         bob.send(HELLO, encode(hello))
         others = {}
-        if wish.dealer:
-            dealer = others["dealer"] = _connect(wish, wish.dealer, "dealer", tls, stack)
+        if config.dealer:
+            dealer = others["dealer"] = _connect(config, config.dealer, "dealer", tls, stack)
             dealer.send(HELLO, encode(msgspec.structs.replace(hello, peer=name, terms="")))
         # Bob answers once the dealer has brought the two together, or says why that cannot be.
-        welcome = read_welcome(_await_welcome(wish, bob), "bob")
+        welcome = read_welcome(_await_welcome(config, bob), "bob")
         if welcome.terms is None:
             raise _refused(bob, "bob publishes no terms: both sides need the same release")
-        if wish.dealer:
-            read_welcome(_await_welcome(wish, dealer), "the dealer")
-        yield Opened(bob, others, _agreed(wish, bob, welcome.terms))
+        if config.dealer:
+            read_welcome(_await_welcome(config, dealer), "the dealer")
+        yield Opened(bob, others, _agreed(config, bob, welcome.terms))
 
 
-def _await_welcome(wish: Wish, link: Link) -> bytearray:
+def _await_welcome(config: ClientConfig, link: Link) -> bytearray:
     try:
-        return link.receive(WELCOME, limit=WELCOME_BYTES, timeout=wish.opening_seconds)
+        return link.receive(WELCOME, limit=WELCOME_BYTES, timeout=config.opening_seconds)
     except LinkClosed:
-        if wish.keys:
+        if config.keys:
             raise
         raise LinkClosed(
             f"{link.peer} hung up without a word: he has stopped, or asks for certificates (then give --keys)"
         ) from None
 
 
-def _connect(wish: Wish, address: Address, role: Role, tls: ssl.SSLContext | None, stack: contextlib.ExitStack) -> Link:
+def _connect(
+    config: ClientConfig, address: Address, role: Role, tls: ssl.SSLContext | None, stack: contextlib.ExitStack
+) -> Link:
     link = connect(
-        *address, timeout=wish.seconds, shape=wish.shape, tls=tls, server_name=role, peer=role, role=role
+        *address, timeout=config.seconds, shape=config.shape, tls=tls, server_name=role, peer=role, role=role
     )  # fmt: skip
     stack.enter_context(link)
-    require_name(link.identity, wish.bob_name if role == "bob" else wish.dealer_name, f"{address[0]}:{address[1]}")
+    require_name(link.identity, config.bob_name if role == "bob" else config.dealer_name, f"{address[0]}:{address[1]}")
     return link
 
 
-def _agreed(wish: Wish, bob: Link, terms: Terms) -> Terms:
+def _agreed(config: ClientConfig, bob: Link, terms: Terms) -> Terms:
     """Bob's terms when they are what Alice wants; he knows hers by their fingerprint alone."""
-    if wish.terms and (difference := wish.terms.difference(terms)):
+    if config.terms and (difference := config.terms.difference(terms)):
         raise _refused(bob, f"bob serves other terms than alice holds: {difference}")
-    if (terms.paradigm, terms.mode) != (wish.paradigm, wish.mode):
-        raise _refused(bob, f"bob runs {terms.paradigm}/{terms.mode}, alice wants {wish.paradigm}/{wish.mode}")
+    if (terms.paradigm, terms.mode) != (config.paradigm, config.mode):
+        raise _refused(bob, f"bob runs {terms.paradigm}/{terms.mode}, alice wants {config.paradigm}/{config.mode}")
     return terms
 
 
@@ -139,7 +141,7 @@ class Session:
     ``problems``: what she has to know of recordings that gave no features, for her alone.
     """
 
-    def __init__(self, links: Opened, front: Front | None, door: AliceDoor) -> None:
+    def __init__(self, links: Opened, front: Front | None, door: AliceAdapter) -> None:
         self.terms = links.terms
         self.problems: list[str] = []
         self._links = links
@@ -172,7 +174,7 @@ class Session:
         Raises :class:`sotto.serving.terms.TermsError` for a front end that nobody can use.
         """
         if self._front is None:
-            raise DoorError("bob's model does not say which features it takes: ask with features")
+            raise AdapterError("bob's model does not say which features it takes: ask with features")
         blank = self._front.blank()
         try:
             found = self._front.compute(clip)
@@ -210,29 +212,28 @@ class Session:
         return answer.warned(f"{unnamed} of {len(answer.labels)} labels are no class that bob has named")
 
 
-def front_before(wish: Wish, own: Own) -> Front | None:
+def front_before(config: ClientConfig, own: ClientCredentials) -> Front | None:
     """What Alice does with a recording, where that is known before a session: from her folder, or the terms she holds.
 
-    None where only Bob's terms will say it.  Raises :class:`sotto.serving.errors.DoorError` where it is missing.
+    None where only Bob's terms will say it.  Raises :class:`sotto.serving.errors.AdapterError` where it is missing.
     """
-    return registry.service(wish.paradigm).front(own, wish.terms)
+    return registry.service(config.paradigm).front(own, config.terms)
 
 
 @contextlib.contextmanager
-def session(wish: Wish, own: Own | None = None) -> Iterator[Session]:
-    """A session of the paradigm and mode that ``wish`` names; it and its links are closed at the end, whatever the end
-    is."""
-    own = own or Own(reveal=wish.reveal)
-    needs_dealer = registry.paradigm(wish.paradigm).needs_dealer(wish.mode)
-    what = f"{wish.paradigm} {wish.mode}".strip()
-    if needs_dealer and wish.dealer is None:
-        raise DoorError(f"{what} needs a dealer: say where he is with --dealer HOST:PORT")
-    if not needs_dealer and wish.dealer is not None:
-        raise DoorError(f"{what} has no dealer: leave --dealer out")
-    front = front_before(wish, own)  # what is missing is missed before anybody is told
-    with opened(wish) as links:
+def session(config: ClientConfig, own: ClientCredentials | None = None) -> Iterator[Session]:
+    """A session of the paradigm and mode that ``config`` names; it and its links are closed whatever the end is."""
+    own = own or ClientCredentials(reveal=config.reveal)
+    needs_dealer = registry.paradigm(config.paradigm).needs_dealer(config.mode)
+    what = f"{config.paradigm} {config.mode}".strip()
+    if needs_dealer and config.dealer is None:
+        raise AdapterError(f"{what} needs a dealer: say where he is with --dealer HOST:PORT")
+    if not needs_dealer and config.dealer is not None:
+        raise AdapterError(f"{what} has no dealer: leave --dealer out")
+    front = front_before(config, own)  # what is missing is missed before anybody is told
+    with opened(config) as links:
         if front is None and links.terms.front:
             front = published_front(links.terms)
-        alice = registry.service(wish.paradigm).alice(own, links.terms, links.others)
+        alice = registry.service(config.paradigm).alice(own, links.terms, links.others)
         with contextlib.closing(Session(links, front, alice)) as made:
             yield made
