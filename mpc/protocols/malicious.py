@@ -211,19 +211,15 @@ class MaliciousEvaluation:
     def _signs(self, step: Compare, c: Words) -> comparison.Bits:
         """The opened bits v, (N,) for each threshold; what proves them goes into the digest of bit tags."""
         gate = self._bundle.gates[step.out]
-        if gate.e is None or gate.root is None or gate.corrections is None:
+        if gate.e is None or gate.corrections is None:
             raise TypeError("the bundle holds no key for this comparison")
-        key, party = self._bundle.key, self._keys.party
-        each = [
-            dcf.evaluate_tags(
-                party, comparison.compared(step, c, threshold), step.depth, gate.root, gate.corrections, key, step.out
-            )
-            for threshold in step.thresholds
-        ]
+        key, delta = self._bundle.key, self._keys.delta
+        points = [comparison.compared(step, c, threshold) for threshold in step.thresholds]
+        each = [dcf.evaluate_tags(at, step.depth, delta, gate.corrections, key, step.out) for at in points]
         tags = (each[0] if len(each) == 1 else np.concatenate([gate.e[:0], *each])) ^ gate.e
         own = (tags[:, 0] & _ONE).astype(np.uint8)
         bits = own ^ comparison.unpack(self._swap(f"{step.name}.sign", comparison.pack(own)), len(own))
-        proof = tags ^ (-bits.astype(np.int64)).view(np.uint64)[:, None] & self._keys.delta
+        proof = tags ^ (-bits.astype(np.int64)).view(np.uint64)[:, None] & delta
         self._bit_tags.update(proof.tobytes())
         return bits
 

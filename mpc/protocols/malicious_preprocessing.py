@@ -3,11 +3,11 @@
 As in :mod:`sotto.mpc.protocols.semi_honest_preprocessing` Alice's part is a seed and the keys' correction words (and
 the two masks she must know in clear); Bob's holds the corrections that make his shares fit to hers.  The dealer draws
 and the parties read in one order, which :class:`DealerStream` and :class:`PartyStream` share: a *random* value is the
-sum of both parties' streams, so that only its tag needs a correction; a *derived* value needs two.
+sum of both parties' streams, so that only its tag needs a correction; a *derived* one has its low half corrected too.
 
     input         lambda, in clear to Alice
     product       lambda of its input, unless that is the masked input itself;  lambda_W * lambda
-    comparison    r; the words of :func:`sotto.mpc.fss.comparison.correlated`; e as bits with tags; two keys with tags
+    comparison    r; the words of :func:`sotto.mpc.fss.comparison.correlated`; e as bits with tags; keys' corrections
     truncation    r; its words
     two secrets   both masks; their product
     output        lambda_a in clear to Alice, lambda_b in clear to Bob with a one-time authenticator for Alice
@@ -62,10 +62,10 @@ class DealerStream:
         return value[0]
 
     def derived(self, words: Words) -> None:
-        """Shares of ``words``."""
-        first, value = self.alice.words(4, *words.shape), uint128.of_words(words)
-        self.for_bob.append(uint128.subtract(value, first[:2]))
-        self._tag(value, first[2:])
+        """Shares of ``words``; what stands above them in the sum is random."""
+        first, above = self.alice.words(4, *words.shape), self.bob.words(*words.shape)
+        self.for_bob.append(words - first[0])
+        self._tag(uint128.add(first[:2], np.stack([self.for_bob[-1], above])), first[2:])
 
     def _tag(self, value: Planes, first: Planes) -> None:
         alpha = np.broadcast_to(self._alpha.reshape(2, *(1,) * (value.ndim - 1)), value.shape)
@@ -90,8 +90,12 @@ class PartyStream:
     def derived(self, *shape: int) -> Authenticated:
         if self.party == 0:
             return Authenticated(self.keystream.words(4, *shape))
-        value = self._corrections.take(2, *shape)
-        return Authenticated(np.concatenate([value, self._corrections.take(2, *shape)]))
+        above, value, tag = (
+            self.keystream.words(1, *shape),
+            self._corrections.take(1, *shape),
+            self._corrections.take(2, *shape),
+        )
+        return Authenticated(np.concatenate([value, above, tag]))
 
 
 @dataclass(frozen=True, repr=False)
@@ -114,6 +118,11 @@ class SessionSecret:
     @property
     def alpha(self) -> int:
         return self.keys[0].alpha + self.keys[1].alpha
+
+    @property
+    def deltas(self) -> Words:
+        """Both halves (2, 2)."""
+        return np.stack([each.delta for each in self.keys])
 
     @property
     def delta(self) -> Words:
@@ -180,12 +189,12 @@ class ProductShare:
 
 @dataclass(frozen=True, repr=False)
 class GateShare:
-    """``r`` (N,), ``words`` (rows, N) and, to compare with K thresholds, ``e`` (K · N, 2) with tags and the key."""
+    """``r`` (N,), ``words`` (rows, N) and, to compare with K thresholds, ``e`` (K · N, 2) with tags and the key's
+    ``corrections``."""
 
     r: Authenticated
     words: Authenticated
     e: Words | None = None
-    root: Words | None = None
     corrections: Words | None = None
 
 
@@ -230,11 +239,11 @@ def bundle_bytes(program: Program, examples: int, party: int) -> int:
         count = _count(step, examples)
         if isinstance(step, Product):
             fresh = step.sources[0] not in program.masked
-            corrections += 4 * count + (2 * examples * math.prod(step.input_shape) if fresh else 0)
+            corrections += 3 * count + (2 * examples * math.prod(step.input_shape) if fresh else 0)
         elif isinstance(step, SecretProduct):
-            corrections += 4 * count + 2 * examples * sum(math.prod(shape) for shape in step.opened)
+            corrections += 3 * count + 2 * examples * sum(math.prod(shape) for shape in step.opened)
         elif isinstance(step, Compare | Truncate):
-            corrections += 2 * count + 4 * comparison.rows(step) * count
+            corrections += 2 * count + 3 * comparison.rows(step) * count
         if isinstance(step, Compare):
             public += dcf.tag_planes(step.depth) * count * 2
             corrections += 2 * count * len(step.thresholds)
@@ -273,10 +282,7 @@ def make_bundle(
             stream.derived(comparison.correlated(step, r, e))
             tags = e.astype(np.uint64)[:, None] * secret.delta
             stream.for_bob.append(tags ^ stream.alice.words(lanes, 2))
-            roots = np.stack([stream.alice.words(count, 2), stream.bob.words(count, 2)])
-            public.append(
-                dcf.generate_tags(comparison.compared(step, r), step.depth, roots, key, step.out, secret.delta)
-            )
+            public.append(dcf.generate_tags(comparison.compared(step, r), step.depth, secret.deltas, key, step.out))
     shape = (examples, *program.output_shape)
     stream.for_alice.append(stream.random(*shape))
     bobs = stream.random(*shape)
@@ -318,7 +324,7 @@ def read_bundle(program: Program, examples: int, party: int, data: bytes | bytea
             r, words = stream.random(count), stream.derived(comparison.rows(step), count)
             lanes = count * len(step.thresholds)
             e = reader.take(lanes, 2) if party else stream.keystream.words(lanes, 2)
-            gates[step.out] = GateShare(r, words, e, stream.keystream.words(count, 2), keys[step.out])
+            gates[step.out] = GateShare(r, words, e, keys[step.out])
     out = (examples, *program.output_shape)
     output_masks = stream.random(*out), stream.random(*out)
     authenticator = b"" if party else stream.keystream.words(_MAC_KEY_BYTES // WORD_BYTES).tobytes()

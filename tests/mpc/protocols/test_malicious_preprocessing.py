@@ -86,10 +86,8 @@ def test_comparison_keys_give_bits_with_tags(dealt):
         points = points_of.integers(0, 1 << step.depth, len(alpha), np.uint64)
         points[: len(points) // 2] = alpha[: len(points) // 2] - np.uint64(1) & np.uint64((1 << step.depth) - 1)
         got = [
-            dcf.evaluate_tags(
-                party, points, step.depth, share.root, share.corrections, dealt.bundles[party].key, step.out
-            )
-            for party, share in enumerate(shares)
+            dcf.evaluate_tags(points, step.depth, keys.delta, share.corrections, dealt.bundles[0].key, step.out)
+            for keys, share in zip(dealt.keys, shares, strict=True)
         ]
         expected = (points < alpha).astype(np.uint64)[:, None] * dealt.secret.delta
         assert (got[0] ^ got[1] == expected).all()
@@ -175,7 +173,7 @@ def _all_words(bundle):
     parts += [share.output.planes for share in bundle.products.values()]
     parts += [share.mask.planes for out, share in bundle.products.items() if out != first]
     for gate in bundle.gates.values():
-        parts += [gate.r.planes, gate.words.planes, gate.e, gate.root]
+        parts += [gate.r.planes, gate.words.planes, gate.e]
     return np.concatenate([part.ravel() for part in parts])
 
 
@@ -227,13 +225,12 @@ def _shares(bundle):
 
 
 def test_key_bytes_of_a_relu_stay_below_the_target():
-    """2.4 KB for each comparison and party, in a network that is nearly all of it comparisons."""
+    """1.3 KB for each comparison, to both, in a network that is nearly all of it comparisons."""
     program, _ = compiled(build("depinto"), INPUT_SHAPES["depinto"], limit=32.0)
     relus = sum(int(np.prod(step.shape)) for step in program.compares)
     dealt = Dealt(program)
     assert relus == 2560 + 7
-    for data in dealt.sent:
-        assert len(data) / relus <= 2400
+    assert sum(map(len, dealt.sent)) / relus <= 1300
 
 
 def test_nothing_of_a_bundle_is_shown():
