@@ -11,6 +11,8 @@ sum of both parties' streams, so that only its tag needs a correction; a *derive
     truncation    r; its words
     two secrets   both masks; their product
     output        lambda_a in clear to Alice, lambda_b in clear to Bob with a one-time authenticator for Alice
+    winner        instead of an output: r; e; keys' corrections; two labels of each comparison to Bob, and to Alice the
+                  hashes of :mod:`sotto.mpc.protocols.winner`
 """
 
 from __future__ import annotations
@@ -25,8 +27,8 @@ from cryptography.hazmat.primitives.poly1305 import Poly1305
 
 from sotto.link import FrameError
 from sotto.mpc.fss import comparison, dcf
-from sotto.mpc.graph.program import Compare, Product, Program, SecretProduct, Step, Truncate
-from sotto.mpc.protocols import secret_product
+from sotto.mpc.graph.program import Compare, Product, Program, SecretProduct, Step, Truncate, Winner
+from sotto.mpc.protocols import secret_product, winner
 from sotto.mpc.protocols.semi_honest_preprocessing import (
     KEY_BYTES,
     SEED_BYTES,
@@ -217,6 +219,15 @@ class OutputShare:
 
 
 @dataclass(frozen=True, repr=False)
+class WinnerShare:
+    """Bob's ``labels`` (n, pairs, 2, 2), or the hashes of each that Alice has and her ``targets``."""
+
+    labels: Words | None
+    label_hashes: bytes
+    targets: bytes
+
+
+@dataclass(frozen=True, repr=False)
 class Bundle:
     """One party's part of the randomness of one query.  ``input_clear`` is Alice's."""
 
@@ -228,7 +239,18 @@ class Bundle:
     products: Mapping[int, ProductShare]
     gates: Mapping[int, GateShare]
     pairs: Mapping[int, SecretProductShare]
-    output: OutputShare
+    output: OutputShare | None
+    winner: WinnerShare | None
+
+    @property
+    def place(self) -> bytes:
+        """Names the bundle in what is hashed; the key is drawn anew for each."""
+        return place_of(self.number, self.key)
+
+
+def place_of(number: int, key: bytes) -> bytes:
+    """Names bundle ``number`` in what is hashed."""
+    return number.to_bytes(WORD_BYTES, "little") + key
 
 
 def bundle_bytes(program: Program, examples: int, party: int) -> int:
@@ -247,10 +269,14 @@ def bundle_bytes(program: Program, examples: int, party: int) -> int:
         if isinstance(step, Compare):
             public += dcf.tag_planes(step.depth) * count * 2
             corrections += 2 * count * len(step.thresholds)
+    tag = 0 if program.winner else TAG_BYTES
     if party:
-        private = (corrections + 2 * inputs + 4 * outputs + outputs) * WORD_BYTES + TAG_BYTES
+        private = (corrections + 2 * inputs + 4 * outputs + outputs) * WORD_BYTES + tag
     else:
         private = (inputs + outputs) * WORD_BYTES
+        if program.winner:
+            hashes = 2 * _count(program.winner, examples) + program.winner.classes * examples
+            private += hashes * winner.HASH_BYTES
     return _HEAD + public * WORD_BYTES + private
 
 
@@ -276,23 +302,41 @@ def make_bundle(
             stream.derived(secret_product.product(step.layer, pair[0], pair[-1]))
         elif isinstance(step, Truncate):
             stream.derived(comparison.correlated(step, stream.random(count)))
+        elif isinstance(step, Winner):
+            r, e = stream.random(count), own.bits(count)
+            public.append(_compare_bits(step, stream, r, e, secret, key))
+            labels = stream.bob.words(examples, *step.shape, 2, winner.LABEL_WORDS)
+            d, place = e ^ comparison.sign_bits(step, r) ^ np.uint8(1), place_of(number, key)
+            targets = winner.label_targets(step.classes, place, labels, d.reshape(examples, *step.shape))
+            stream.for_alice.append(np.frombuffer(winner.label_hashes(place, labels) + targets, np.uint64))
         elif isinstance(step, Compare):
             lanes = count * len(step.thresholds)
             r, e = stream.random(count), own.bits(lanes)
             stream.derived(comparison.correlated(step, r, e))
-            tags = e.astype(np.uint64)[:, None] * secret.delta
-            stream.for_bob.append(tags ^ stream.alice.words(lanes, 2))
-            public.append(dcf.generate_tags(comparison.compared(step, r), step.depth, secret.deltas, key, step.out))
-    shape = (examples, *program.output_shape)
-    stream.for_alice.append(stream.random(*shape))
-    bobs = stream.random(*shape)
-    authenticator = stream.alice.words(_MAC_KEY_BYTES // WORD_BYTES).tobytes()
-    tag = Poly1305.generate_tag(authenticator, bobs.tobytes())
+            public.append(_compare_bits(step, stream, r, e, secret, key))
+    proven = b"" if program.winner else _mask_output(stream, examples, program.output_shape)
     head, keys = number.to_bytes(WORD_BYTES, "little"), key + _joined(public)
     return (
         head + seeds[0] + keys + _joined(stream.for_alice),
-        head + seeds[1] + keys + _joined(stream.for_bob) + bobs.tobytes() + tag,
+        head + seeds[1] + keys + _joined(stream.for_bob) + proven,
     )
+
+
+def _compare_bits(
+    step: Compare, stream: DealerStream, r: Words, e: comparison.Bits, secret: SessionSecret, key: bytes
+) -> Words:
+    """Share the bits ``e`` with tags; the keys' corrections."""
+    tags = e.astype(np.uint64)[:, None] * secret.delta
+    stream.for_bob.append(tags ^ stream.alice.words(len(e), 2))
+    return dcf.generate_tags(comparison.compared(step, r), step.depth, secret.deltas, key, step.out)
+
+
+def _mask_output(stream: DealerStream, examples: int, shape: tuple[int, ...]) -> bytes:
+    """Both masks; Bob's with the proof of it, as he is sent them."""
+    stream.for_alice.append(stream.random(examples, *shape))
+    bobs = stream.random(examples, *shape).tobytes()
+    authenticator = stream.alice.words(_MAC_KEY_BYTES // WORD_BYTES).tobytes()
+    return bobs + Poly1305.generate_tag(authenticator, bobs)
 
 
 def read_bundle(program: Program, examples: int, party: int, data: bytes | bytearray) -> Bundle:
@@ -302,14 +346,14 @@ def read_bundle(program: Program, examples: int, party: int, data: bytes | bytea
     number = int.from_bytes(data[:WORD_BYTES], "little")
     body = memoryview(data)[WORD_BYTES:]
     seed, key = bytes(body[:SEED_BYTES]), bytes(body[SEED_BYTES : SEED_BYTES + KEY_BYTES])
-    tag, body = (bytes(body[-TAG_BYTES:]), body[:-TAG_BYTES]) if party else (b"", body)
+    tag, body = (bytes(body[-TAG_BYTES:]), body[:-TAG_BYTES]) if party and not program.winner else (b"", body)
     reader = Reader(body[SEED_BYTES + KEY_BYTES :])
     keys = {step.out: reader.take(dcf.tag_planes(step.depth), _count(step, examples), 2) for step in program.compares}
     shape = (examples, *program.plan.input_shape)
     input_clear = None if party else reader.take(*shape)
     stream = PartyStream(party, seed, f"bundle {number}", reader)
     given = stream.random(*shape)
-    products, gates, pairs = {}, {}, {}
+    products, gates, pairs, told = {}, {}, {}, None
     for step in program.steps:
         count = _count(step, examples)
         if isinstance(step, Product):
@@ -320,16 +364,31 @@ def read_bundle(program: Program, examples: int, party: int, data: bytes | bytea
         elif isinstance(step, Truncate):
             r = stream.random(count)
             gates[step.out] = GateShare(r, stream.derived(comparison.rows(step), count))
+        elif isinstance(step, Winner):
+            r = stream.random(count)
+            e = reader.take(count, 2) if party else stream.keystream.words(count, 2)
+            gates[step.out] = GateShare(r, Authenticated(np.empty((4, 0, count), np.uint64)), e, keys[step.out])
+            told = _winner_share(step, examples, stream, reader)
         elif isinstance(step, Compare):
             r, words = stream.random(count), stream.derived(comparison.rows(step), count)
             lanes = count * len(step.thresholds)
             e = reader.take(lanes, 2) if party else stream.keystream.words(lanes, 2)
             gates[step.out] = GateShare(r, words, e, keys[step.out])
-    out = (examples, *program.output_shape)
-    output_masks = stream.random(*out), stream.random(*out)
-    authenticator = b"" if party else stream.keystream.words(_MAC_KEY_BYTES // WORD_BYTES).tobytes()
-    output = OutputShare(output_masks, reader.take(*out), authenticator, tag)
-    return Bundle(number, examples, key, given, input_clear, products, gates, pairs, output)
+    output = None
+    if not told:
+        out = (examples, *program.output_shape)
+        output_masks = stream.random(*out), stream.random(*out)
+        authenticator = b"" if party else stream.keystream.words(_MAC_KEY_BYTES // WORD_BYTES).tobytes()
+        output = OutputShare(output_masks, reader.take(*out), authenticator, tag)
+    return Bundle(number, examples, key, given, input_clear, products, gates, pairs, output, told)
+
+
+def _winner_share(step: Winner, examples: int, stream: PartyStream, reader: Reader) -> WinnerShare:
+    if stream.party:
+        return WinnerShare(stream.keystream.words(examples, *step.shape, 2, winner.LABEL_WORDS), b"", b"")
+    words = winner.HASH_BYTES // WORD_BYTES
+    hashes = reader.take(examples, *step.shape, 2, words).tobytes()
+    return WinnerShare(None, hashes, reader.take(examples, step.classes, words).tobytes())
 
 
 def _product_share(

@@ -9,6 +9,7 @@ alone, so a bundle of any other size is refused.
     comparison    r = r_0 + r_1; shares of the words of :func:`sotto.mpc.fss.comparison.correlated`; the bits e; two
     keys truncation    r = r_0 + r_1; shares of its words
     two secrets   both masks as sums of both streams; shares of their product
+    winner        r = r_0 + r_1; halves of delta; shares of delta where the sign bit of r is 0; keys with tags
 """
 
 from __future__ import annotations
@@ -25,7 +26,17 @@ from sotto.link.secret_stream import SecretStream
 from sotto.mpc.fss import comparison, dcf
 from sotto.mpc.fss.comparison import Bits
 from sotto.mpc.graph.plan import Constant, Shape
-from sotto.mpc.graph.program import Compare, Known, Product, Program, PublicProduct, SecretProduct, Step, Truncate
+from sotto.mpc.graph.program import (
+    Compare,
+    Known,
+    Product,
+    Program,
+    PublicProduct,
+    SecretProduct,
+    Step,
+    Truncate,
+    Winner,
+)
 from sotto.mpc.protocols import secret_product
 from sotto.mpc.sharing import ring
 from sotto.mpc.sharing.ring import WORD_BYTES, Words
@@ -57,7 +68,10 @@ class ProductShare:
 
 @dataclass(frozen=True, repr=False)
 class GateShare:
-    """Of a gate over N elements: ``r`` (N,), ``words`` (rows, N) and, to compare, ``e`` (N,) and the key."""
+    """Of a gate over N elements: ``r`` (N,), ``words`` (rows, N) and, to compare, ``e`` (N,) and the key.
+
+    For the winner ``words`` (N, 2) is the share of delta where r is not negative, ``root`` (2,) the half of delta.
+    """
 
     r: Words
     words: Words
@@ -102,7 +116,9 @@ def bundle_bytes(program: Program, examples: int, party: int) -> int:
         elif isinstance(step, Compare | Truncate):
             private += comparison.rows(step) * count * WORD_BYTES
         if isinstance(step, Compare):
-            public += dcf.bit_planes(step.depth) * count * 2 * WORD_BYTES
+            public += _planes(step) * count * 2 * WORD_BYTES
+        if isinstance(step, Winner):
+            private += count * 2 * WORD_BYTES
     return WORD_BYTES + SEED_BYTES + public + (private if party else 0)
 
 
@@ -125,6 +141,14 @@ def make_bundle(program: Program, examples: int, number: int, masks: Mapping[int
         elif isinstance(step, Truncate):
             r = alice.words(count) + bob.words(count)
             private.append(comparison.correlated(step, r) - alice.words(comparison.rows(step), count))
+        elif isinstance(step, Winner):
+            r, deltas = (
+                alice.words(count) + bob.words(count),
+                np.stack([_half_of_delta(alice, 0), _half_of_delta(bob, 1)]),
+            )
+            not_negative = (comparison.sign_bits(step, r) ^ np.uint8(1)).astype(np.uint64)
+            private.append(not_negative[:, None] * (deltas[0] ^ deltas[1]) ^ alice.words(count, 2))
+            public.append(dcf.generate_tags(comparison.compared(step, r), step.depth, deltas, key, step.out))
         elif isinstance(step, Compare):
             (r, words, e, roots) = _compare_secret(step, count, alice, bob)
             private.append(comparison.correlated(step, r, e) - words)
@@ -155,7 +179,7 @@ def read_bundle(program: Program, examples: int, party: int, data: bytes | bytea
     own = Stream(bytes(body[:SEED_BYTES]), f"bundle {number}")
     key = bytes(body[SEED_BYTES : SEED_BYTES + KEY_BYTES])
     public = Reader(body[SEED_BYTES + KEY_BYTES :])
-    keys = {step.out: public.take(dcf.bit_planes(step.depth), _count(step, examples), 2) for step in program.compares}
+    keys = {step.out: public.take(_planes(step), _count(step, examples), 2) for step in program.compares}
     private = public  # what is left is Bob's alone
     products: dict[int, ProductShare] = {}
     gates: dict[int, GateShare] = {}
@@ -173,11 +197,26 @@ def read_bundle(program: Program, examples: int, party: int, data: bytes | bytea
         elif isinstance(step, Truncate):
             r = own.words(count)
             gates[step.out] = GateShare(r, (private.take if party else own.words)(comparison.rows(step), count))
+        elif isinstance(step, Winner):
+            r, delta = own.words(count), _half_of_delta(own, party)
+            words = (private.take if party else own.words)(count, 2)
+            gates[step.out] = GateShare(r, words, None, delta, keys[step.out])
         elif isinstance(step, Compare):
             r, e, root = own.words(count), own.bits(count * len(step.thresholds)), own.words(count, 2)
             words = (private.take if party else own.words)(comparison.rows(step), count)
             gates[step.out] = GateShare(r, words, e, root, keys[step.out])
     return Bundle(number, examples, key, products, gates, pairs)
+
+
+def _planes(step: Compare) -> int:
+    return dcf.tag_planes(step.depth) if isinstance(step, Winner) else dcf.bit_planes(step.depth)
+
+
+def _half_of_delta(stream: Stream, party: int) -> Words:
+    """A uniform block (2,) but for its lowest bit, by which both halves differ."""
+    half = stream.words(2).copy()
+    half[0] = half[0] & ~np.uint64(1) | np.uint64(party)
+    return half
 
 
 class Reader:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from sotto.link import FrameError
 from sotto.mpc.fss import comparison, dcf
-from sotto.mpc.graph.program import Compare, Product, Truncate
+from sotto.mpc.graph.program import Compare, Product, Truncate, Winner
 from sotto.mpc.protocols.semi_honest_preprocessing import (
     KEY_BYTES,
     SEED_BYTES,
@@ -44,6 +44,19 @@ def test_both_parties_shares_fit_together(name, reveal):
             hers, his = alice.products[step.out], bob.products[step.out]
             assert his.mask is None
             assert (hers.output + his.output == ring.product(step.layer, masks[step.out], hers.mask)).all()
+        elif isinstance(step, Winner):
+            hers, his = alice.gates[step.out], bob.gates[step.out]
+            delta, r = hers.root ^ his.root, hers.r + his.r
+            assert delta[0] & np.uint64(1)
+            positive = r >> np.uint64(step.width - 1) & np.uint64(1) ^ np.uint64(1)
+            assert (hers.words ^ his.words == positive[:, None] * delta).all()
+            point = np.random.default_rng(1).integers(0, 1 << 64, len(r), np.uint64)
+            tags = [
+                dcf.evaluate_tags(point, step.depth, share.root, share.corrections, alice.key, step.out)
+                for share in (hers, his)
+            ]
+            below = point & np.uint64((1 << step.depth) - 1) < comparison.compared(step, r)
+            assert (tags[0] ^ tags[1] == below[:, None] * delta).all()
         elif isinstance(step, Truncate | Compare):
             hers, his = alice.gates[step.out], bob.gates[step.out]
             r, words = hers.r + his.r, hers.words + his.words
@@ -66,7 +79,9 @@ def test_alices_bundle_is_a_seed_and_public_corrections():
     assert len(alice) == 8 + SEED_BYTES + KEY_BYTES
     assert len(bob) > 100 * 8
     program = program_of("residual")
-    public = sum(dcf.bit_planes(step.depth) * int(np.prod(step.shape)) * 16 for step in program.compares)
+    planes = {step: dcf.bit_planes(step.depth) for step in program.compares}
+    planes[program.winner] = dcf.tag_planes(program.winner.depth)
+    public = sum(count * int(np.prod(step.shape)) * 16 for step, count in planes.items())
     assert bundle_bytes(program, 1, 0) == 8 + SEED_BYTES + KEY_BYTES + public
 
 
