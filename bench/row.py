@@ -9,7 +9,7 @@ the rest is ``none`` where it is a name, and ``null`` where it is a figure, whic
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -34,14 +34,24 @@ class Traffic(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     dealer: int | None
 
 
+#: Whether Alice's speech is hidden from Bob.
+Hides = Literal["yes", "partly", "no"]
+
+
 class Security(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Against whom the row's paradigm protects, who must be trusted, how strongly, and what leaks all the same."""
+    """Against whom the row's paradigm protects, who must be trusted, how strongly, and what leaks all the same.
+
+    ``hides`` says whether Alice's speech stays hidden from Bob, after the attacks that are known; ``broken`` which
+    attack undoes what the paradigm sets out to hide, empty where none does.
+    """
 
     adversary: str
     trusted: str
     computational_bits: int | None
     statistical_bits: int | None
     leaks: str
+    hides: Hides = "no"
+    broken: str = ""
 
 
 class Row(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
