@@ -92,7 +92,8 @@ def build(cell: Configuration, bench: Workbench) -> Experiment:
         query=emotion.query,
         plain=emotion.plain,
         security=SECURITY,
-        plan=Plan(singles=30, batch=32, clips=10**6, sessions=3),
+        plan=Plan(singles=30, clips=bench.clips, table=bench.clips, batch=32, sessions=3),
+        network=emotion.module,
         key_bytes=key_file.stat().st_size,
         attacks={
             _CIPHERTEXT_ONLY[key.kind]: lambda: _guess(key, emotion, bench),
