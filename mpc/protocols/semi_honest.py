@@ -26,7 +26,7 @@ from typing import TypeAlias
 import numpy as np
 
 from sotto.link import FrameError, Link
-from sotto.mpc.fss import comparison, dcf, spline
+from sotto.mpc.fss import comparison, dcf, digits, spline
 from sotto.mpc.fss.comparison import Bits
 from sotto.mpc.graph import linear_steps
 from sotto.mpc.graph.plan import Constant, Linear, Weights
@@ -126,6 +126,9 @@ class Evaluation(ABC):
         opened = self._open(step)
         if isinstance(step, Spline):
             return spline.evaluated(step, self.party, opened, self._signs(step, opened), share.words)
+        if digits.suits(step):
+            bits = self._opened_bits(step, self._digit_bits(step, opened))
+            return digits.selected(step, self.party, opened, bits, share.r, share.words)
         return comparison.selected(step, self.party, opened, self._signs(step, opened), share.r, share.words)
 
     def _targets(self, step: Winner) -> Words:
@@ -154,7 +157,21 @@ class Evaluation(ABC):
             )
             for threshold in step.thresholds
         ]  # fmt: skip
-        bits = (own[0] if len(own) == 1 else np.concatenate([share.e[:0], *own])) ^ share.e
+        return self._opened_bits(step, (own[0] if len(own) == 1 else np.concatenate([share.e[:0], *own])) ^ share.e)
+
+    def _digit_bits(self, step: Compare, opened: Words) -> Bits:
+        """This party's shares of the five bits of each comparison."""
+        share, high = self._bundle.gates[step.out], digits.high(step, opened)
+        if share.e is None or share.root is None or share.corrections is None or share.tables is None:
+            raise TypeError("the bundle holds no key for this comparison")
+        key, width = self._bundle.key, digits.high_bits(step)
+        below, below_or_equal = (
+            dcf.evaluate_bits(self.party, at, width, share.root, share.corrections, key, step.out)
+            for at in (high, high - np.uint64(1))
+        )
+        return digits.shares_of_bits(step, self.party, opened, below, below_or_equal, share.tables, share.e)
+
+    def _opened_bits(self, step: Compare, bits: Bits) -> Bits:
         return bits ^ comparison.unpack(self._exchange(f"{step.name}.sign", comparison.pack(bits)), len(bits))
 
     def _exchange(self, name: str, payload: bytes) -> bytearray:
