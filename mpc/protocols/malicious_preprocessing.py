@@ -35,6 +35,7 @@ from sotto.mpc.protocols.semi_honest_preprocessing import (
     Reader,
     Stream,
     bias_shape,
+    buffers,
     weight_shape,
 )
 from sotto.mpc.sharing import ring, uint128
@@ -157,7 +158,7 @@ def deal_session(program: Program, secret: SessionSecret) -> tuple[tuple[bytes, 
         seed + keys.alpha.to_bytes(WORD_BYTES, "little") + keys.delta.tobytes()
         for seed, keys in zip(secret.seeds, secret.keys, strict=True)
     ]
-    return (heads[0], heads[1] + _joined(stream.for_bob) + _joined(clear)), masks
+    return (heads[0], b"".join([heads[1], *buffers(stream.for_bob), *buffers(clear)])), masks
 
 
 def read_session(program: Program, party: int, data: bytes | bytearray) -> tuple[Keys, WeightShares]:
@@ -315,10 +316,10 @@ def make_bundle(
             stream.derived(comparison.correlated(step, r, e))
             public.append(_compare_bits(step, stream, r, e, secret, key))
     proven = b"" if program.winner else _mask_output(stream, examples, program.output_shape)
-    head, keys = number.to_bytes(WORD_BYTES, "little"), key + _joined(public)
+    head = number.to_bytes(WORD_BYTES, "little")
     return (
-        head + seeds[0] + keys + _joined(stream.for_alice),
-        head + seeds[1] + keys + _joined(stream.for_bob) + proven,
+        b"".join([head, seeds[0], key, *buffers(public), *buffers(stream.for_alice)]),
+        b"".join([head, seeds[1], key, *buffers(public), *buffers(stream.for_bob), proven]),
     )
 
 
@@ -398,10 +399,6 @@ def _product_share(
     masked = step.sources[0] in program.masked
     mask = Authenticated(given.planes.reshape(4, *shape)) if masked else stream.random(*shape)
     return ProductShare(mask, stream.derived(examples, *step.shape))
-
-
-def _joined(arrays: list[Words]) -> bytes:
-    return b"".join(array.tobytes() for array in arrays)
 
 
 def _count(step: Step, examples: int) -> int:

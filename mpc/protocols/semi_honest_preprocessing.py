@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import math
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -164,11 +164,8 @@ def make_bundle(program: Program, examples: int, number: int, masks: Mapping[int
             private.append(comparison.correlated(step, r, e) - words)
             public.append(dcf.generate_bits(comparison.compared(step, r), step.depth, roots, key, step.out))
     head = number.to_bytes(WORD_BYTES, "little")
-    shared = [key, *(array.tobytes() for array in public)]
-    return (
-        b"".join([head, seeds[0], *shared]),
-        b"".join([head, seeds[1], *shared, *(array.tobytes() for array in private)]),
-    )
+    shared = [key, *buffers(public)]
+    return b"".join([head, seeds[0], *shared]), b"".join([head, seeds[1], *shared, *buffers(private)])
 
 
 def _compare_secret(step: Compare, count: int, alice: Stream, bob: Stream) -> tuple[Words, Words, Bits, Words]:
@@ -240,6 +237,11 @@ def _half_of_delta(stream: Stream, party: int) -> Words:
     half = stream.words(2).copy()
     half[0] = half[0] & ~np.uint64(1) | np.uint64(party)
     return half
+
+
+def buffers(arrays: Iterable[Words]) -> Iterator[memoryview]:
+    """Contiguous arrays as they are joined to a message, without a copy of each."""
+    return (array.data for array in arrays)
 
 
 class Reader:
