@@ -40,6 +40,12 @@ def error_bound(plan: ModelPlan, weights: Weights) -> float | None:
     return largest if math.isfinite(largest) else None
 
 
+def error_bits(plan: ModelPlan, weights: Weights) -> int | None:
+    """The least b with every error of an output below 2^b, at least -64; None where no useful bound is proven."""
+    bound = error_bound(plan, weights)
+    return None if bound is None or bound > 2.0**64 else max(-64, math.frexp(bound)[1])
+
+
 def _passed(
     layer: layers.Layer,
     own: dict[str, torch.Tensor],

@@ -29,10 +29,9 @@ import numpy.typing as npt
 from sotto.link import Answer, FrameError, Link, decode, encode, transaction
 from sotto.mpc.errors import InputRefused, PlanError, ProtocolError, reason
 from sotto.mpc.fss import dcf
-from sotto.mpc.graph.error_bound import error_bound
 from sotto.mpc.graph.plan import ModelPlan, Shape, Weights
 from sotto.mpc.graph.program import WORD_BITS, Program, compile_program
-from sotto.mpc.graph.ranges import Ranges, value_ranges
+from sotto.mpc.graph.ranges import Ranges
 from sotto.mpc.messages import RANGES_BYTES, TERMS_BYTES, VERSION, Join, Mode, Query, RangesMessage, Reveal, Terms
 from sotto.mpc.protocols.scores import scores_of
 from sotto.mpc.protocols.semi_honest import per_channel, weight_words
@@ -52,12 +51,19 @@ class Evaluation(Protocol):
 
 
 class MaskedSession(ABC):
-    """Party ``rank``'s side.  ``weights`` is Bob's alone; Alice passes None."""
+    """Party ``rank``'s side.  ``weights`` is Bob's alone, as is what he ``told`` of them; Alice passes None."""
 
     mode: Mode
 
     def __init__(
-        self, rank: int, peer: Link, dealer: Link | None, plan: ModelPlan, weights: Weights | None, reveal: Reveal
+        self,
+        rank: int,
+        peer: Link,
+        dealer: Link | None,
+        plan: ModelPlan,
+        weights: Weights | None,
+        reveal: Reveal,
+        told: RangesMessage | None = None,
     ) -> None:
         self.peer = peer
         self._dealer_link = dealer
@@ -66,7 +72,7 @@ class MaskedSession(ABC):
         self._stock: defaultdict[int, deque[deque[Evaluation]]] = defaultdict(deque)
         self._waiting = 0  # bytes of bundles in stock
         self._warm_up()
-        self._program, terms = self._agree(plan, weights, reveal)
+        self._program, terms = self._agree(plan, weights, reveal, told)
         with self._with_dealer():
             self._join(terms)
             self._set_up(weights)
@@ -100,12 +106,15 @@ class MaskedSession(ABC):
     def _bundle_bytes(self, examples: int, rank: int) -> int:
         """Size of party ``rank``'s bundle for a part of a query."""
 
-    def _agree(self, plan: ModelPlan, weights: Weights | None, reveal: Reveal) -> tuple[Program, Terms]:
+    def _agree(
+        self, plan: ModelPlan, weights: Weights | None, reveal: Reveal, told: RangesMessage | None
+    ) -> tuple[Program, Terms]:
         """The program, and what it is made of."""
         if weights is None:
             told = decode(self.peer.receive("mpc.ranges", limit=RANGES_BYTES), RangesMessage)
+        elif told is None:
+            raise TypeError("bob tells the ranges of his values")
         else:
-            told = RangesMessage(value_ranges(plan, weights), _error_bits(plan, weights, reveal))
             self.peer.send("mpc.ranges", encode(told))
         ranges = told.bits
         if told.error is not None and not -64 <= told.error <= 64:
@@ -251,9 +260,3 @@ class MaskedSession(ABC):
         """Forget what was prepared; harmless when closed already.  Links stay open."""
         self._stock.clear()
         self._waiting = 0
-
-
-def _error_bits(plan: ModelPlan, weights: Weights, reveal: Reveal) -> int | None:
-    """The power of two above the proven error, told where values are revealed."""
-    bound = error_bound(plan, weights) if reveal == "values" else None
-    return None if bound is None or bound > 2.0**64 else max(-64, math.frexp(bound)[1])
