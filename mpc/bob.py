@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 from typing import TYPE_CHECKING, Literal, Self, get_args
 
-import msgspec
 from torch import nn
 
 from sotto.link import FrameError, Link, LinkClosed, decode, encode, transaction
@@ -64,11 +63,11 @@ class Bob:
             self._lowered = LoweredModel.of(
                 module, input_shape, input_limit=input_limit, activation_error=activation_error, output=output
             )
-        self._plan, self._weights = self._lowered.plan, self._lowered.weights
-        if weights == "public":
+        if self._lowered.plan.public or weights == "public":
             if self._mode == "crypten":
                 raise ValueError("mode 'crypten' keeps weights secret: leave weights='public' to the other modes")
-            self._plan = msgspec.structs.replace(self._plan, public=True)
+            self._lowered = self._lowered.with_public_weights()
+        self._plan, self._weights = self._lowered.plan, self._lowered.weights
         if self._mode == "crypten":
             require_crypten_layers(self._plan)
         if self._mode == "crypten" and reveal == "values":
@@ -103,7 +102,9 @@ class Bob:
         """What Alice is to be told ahead of a session, so that she can hold him to it: public, no weight in it."""
         ranges = () if self._mode == "crypten" else self.terms().ranges
         plan = self._plan
-        return Agreement(plan.input_shape, plan.input_limit, plan.classes, digest_of(plan, ranges))
+        bits = self._lowered.error_bits if self._reveal == "values" else None
+        bound = None if bits is None else 2.0**bits
+        return Agreement(plan.input_shape, plan.input_limit, plan.classes, digest_of(plan, ranges), bound)
 
     def answer(self, link: Link) -> bool:
         """Handle Alice's set-up messages and one query; False when she closed before a query.

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +24,7 @@ import numpy.typing as npt
 import torch
 
 from sotto import mpc
-from sotto.bench import costs
+from sotto.bench import costs, results
 from sotto.bench.machine import machine, software
 from sotto.bench.model_zoo import KINDS, Kind
 from sotto.bench.parties.parties import Asked, Parties, PartyError
@@ -32,9 +33,9 @@ from sotto.bench.peers import job
 from sotto.bench.peers.comparison import PEERS, Peer
 from sotto.bench.peers.workloads import SECRET_SHARING
 from sotto.bench.request import Request
-from sotto.bench.results import write_whole
 from sotto.bench.row import Row, Security, Timing, Traffic
 from sotto.link import LOOPBACK, Link
+from sotto.link.storage import write_whole
 from sotto.mpc.experiment import SECURITY
 from sotto.mpc.lowering.capture import DEFAULT_ACTIVATION_ERROR
 from sotto.mpc.modes import needs_dealer
@@ -82,13 +83,14 @@ def run(request: Request) -> list[Row]:
             peers.append(peer)
     request.out.mkdir(parents=True, exist_ok=True)
     questions = {name: _Question.of(kind, request) for name, kind in KINDS.items()}
-    measured = [
-        *(each for mode in MODES for each in _asked_in(mode, questions, request)),
-        *(_asked_of_peer(peer, name, question, request) for peer in peers for name, question in questions.items()),
-    ]
+    measured = itertools.chain(
+        *(_asked_in(mode, questions, request) for mode in MODES),
+        (_asked_of_peer(peer, name, question, request) for peer in peers for name, question in questions.items()),
+    )
     for row, differing in measured:
         rows.append(row)
         found += differing
+        results.write(rows, request.out)  # who stops half-way keeps what was measured
     write_whole(request.out / "disagreements.csv", _table(found))
     return rows
 

@@ -19,7 +19,7 @@ import torch
 from torch import nn
 
 from sotto import mpc
-from sotto.bench import costs
+from sotto.bench import costs, results
 from sotto.bench.model_zoo.large import COEFFICIENTS, FRAMES, Encoder, WideCnn
 from sotto.bench.parties.parties import Parties, PartyError
 from sotto.bench.parties.party import PartySpec
@@ -76,6 +76,7 @@ def run(request: Request) -> list[Row]:
         for mode in size.modes:
             rows.append(_measured(size, mode, module, lowered, request, {"lowering_ms": lowering, "bits": max(bits)}))
             request.say(_said(rows[-1]))
+            results.write(rows, request.out)  # who stops half-way keeps what was measured
     return rows
 
 

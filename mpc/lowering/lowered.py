@@ -7,21 +7,23 @@ error, and what it was made from.  The file holds numbers alone and is Bob's: th
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 from torch import nn
 
 from sotto.link.storage import replacing
 from sotto.mpc.errors import ModelRefused
-from sotto.mpc.graph.error_bound import error_bits
+from sotto.mpc.graph.error_bound import Unproven, error_bits
 from sotto.mpc.graph.fixed_point import DEFAULT_INPUT_LIMIT, require_range
+from sotto.mpc.graph.plain import evaluate
 from sotto.mpc.graph.plan import ModelPlan, Shape, Weights
 from sotto.mpc.graph.ranges import Ranges, require_ranges, value_ranges
 from sotto.mpc.lowering.capture import DEFAULT_ACTIVATION_ERROR, Output, trace
@@ -36,6 +38,7 @@ class _Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     plan: ModelPlan
     ranges: Ranges
     error_bits: int | None
+    unproven: str
     source: str
 
 
@@ -74,13 +77,33 @@ class LoweredModel:
         return value_ranges(self.plan, self.weights)
 
     @cached_property
+    def _error(self) -> tuple[int | None, str]:
+        try:
+            return error_bits(self.plan, self.weights), ""
+        except Unproven as reason:
+            return None, str(reason)
+
+    @property
     def error_bits(self) -> int | None:
-        """A b with every error of an output proven below 2^b; None: no bound known."""
-        return error_bits(self.plan, self.weights)
+        """A b with every error of an output proven below 2^b; None where :attr:`unproven` says why."""
+        return self._error[0]
+
+    @property
+    def unproven(self) -> str:
+        """Why no bound of the error is proven, without any weight in it; empty where one is."""
+        return self._error[1]
+
+    def in_clear(self, features: npt.ArrayLike) -> npt.NDArray[np.float32]:
+        """The plan on ``features`` (n, *input_shape) in floating point: scores (n, classes), curves for functions."""
+        return evaluate(self.plan, self.weights, features)
+
+    def with_public_weights(self) -> LoweredModel:
+        """The same network whose weights Alice is told."""
+        return replace(self, plan=msgspec.structs.replace(self.plan, public=True))
 
     def save(self, path: Path) -> None:
         """Write the file, for its owner alone."""
-        record = _Record(_FORMAT, self.plan, self.ranges, self.error_bits, self.source)
+        record = _Record(_FORMAT, self.plan, self.ranges, self.error_bits, self.unproven, self.source)
         tensors = {
             f"{number}.{name}": np.ascontiguousarray(tensor, np.float32)
             for number, own in self.weights.items()
@@ -110,7 +133,8 @@ class LoweredModel:
             if isinstance(error, ModelRefused):
                 raise
             raise ModelRefused(f"{path}: is no lowered network of this release: prepare it again") from None
-        lowered.__dict__.update(ranges=record.ranges, error_bits=record.error_bits)  # worked out when it was saved
+        error = (record.error_bits, record.unproven)
+        lowered.__dict__.update(ranges=record.ranges, _error=error)  # worked out when it was saved
         return lowered
 
 

@@ -119,5 +119,5 @@ class Reader:
 
     def end(self) -> None:
         """Raise :class:`FrameError` unless everything was taken."""
-        if len(self._words) or next(self._pieces, None) is not None:
+        if len(self._words) or any(len(piece) for piece in self._pieces):
             raise FrameError(_OTHER)

@@ -34,7 +34,7 @@ def test_a_file_gives_back_what_was_written(lowered, tmp_path, monkeypatch):
     read = LoweredModel.load(path)
     assert (read.plan, read.source) == (lowered.plan, "abc")
     assert read.ranges == lowered.ranges
-    assert read.error_bits == lowered.error_bits
+    assert (read.error_bits, read.unproven) == (lowered.error_bits, "")
     assert all((read.weights[n][k] == own).all() for n, each in lowered.weights.items() for k, own in each.items())
     assert Bob(read, None, mode="semi-honest").agreement == Bob(lowered, None, mode="semi-honest").agreement
 
@@ -68,6 +68,14 @@ def test_another_file_is_refused(lowered, tmp_path, what):
     save_file(tensors, path, metadata)
     with pytest.raises(ModelRefused):
         LoweredModel.load(path)
+
+
+def test_it_says_why_no_error_is_bounded(tmp_path):
+    lowered = LoweredModel.of(nn.Sequential(nn.LayerNorm(4), nn.Linear(4, 2)), (4,), input_limit=4.0)
+    assert lowered.error_bits is None
+    assert "power of two" in lowered.unproven
+    lowered.save(tmp_path / "lowered")
+    assert LoweredModel.load(tmp_path / "lowered").unproven == lowered.unproven
 
 
 def test_what_is_no_such_file_is_refused(tmp_path):
