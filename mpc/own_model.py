@@ -17,6 +17,8 @@ from sotto.link import Link
 from sotto.models.learning.training import predict
 from sotto.mpc import modes
 from sotto.mpc.experiment import SECURITY
+from sotto.mpc.graph.fixed_point import DEFAULT_INPUT_LIMIT, input_limit_of
+from sotto.mpc.lowering.capture import DEFAULT_ACTIVATION_ERROR
 from sotto.serving import registry
 from sotto.serving.terms import Reveal, Terms
 
@@ -33,9 +35,12 @@ def own(model: Any, given: Given) -> OwnModel:
     except mpc.CryptenMissing as error:
         raise NotRunnable(str(error)) from None
     options = given.lowering
-    error = {} if options.activation_error is None else {"activation_error": options.activation_error}
+    error = DEFAULT_ACTIVATION_ERROR if options.activation_error is None else options.activation_error
     shape = tuple(int(length or 0) for length in example_shape(given, record))
-    lowered = mpc.LoweredModel.of(module, shape, output=options.output, **error)
+    limit = DEFAULT_INPUT_LIMIT if record is None else input_limit_of(record)
+    lowered = mpc.LoweredModel.of(
+        module, shape, input_limit=limit, activation_error=error, output=options.output
+    )  # fmt: skip
     if options.weights == "public":
         lowered = lowered.with_public_weights()
     parts = functools.partial(_parts, lowered, mode, given.idle_seconds)

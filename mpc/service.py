@@ -11,10 +11,11 @@ from torch import nn
 
 from sotto import mpc
 from sotto.link import Link
-from sotto.models import load
+from sotto.models import ModelRecord, load
 from sotto.mpc import modes
-from sotto.mpc.graph.fixed_point import FRACTION_BITS
+from sotto.mpc.graph.fixed_point import FRACTION_BITS, input_limit_of
 from sotto.mpc.graph.program import WORD_BITS
+from sotto.mpc.lowering.capture import DEFAULT_ACTIVATION_ERROR
 from sotto.mpc.two_party.preprocessing_store import PreprocessingStore
 from sotto.serving.adapters import ClientCredentials, Hosted, LoweringOptions, ModelSource, published_front
 from sotto.serving.errors import AdapterError
@@ -28,7 +29,7 @@ class _Hosted:
         self.needs_dealer = modes.needs_dealer(mode)
         module, record = load(model_file(source.model))
         front = FrontEnd.of(record)
-        lowered = _lowered_beside(model_file(source.model)) or _lowered(module, front, LoweringOptions())
+        lowered = _lowered_beside(model_file(source.model)) or _lowered(module, record, LoweringOptions())
         shape = lowered.plan.input_shape
         self._bob = mpc.Bob(
             lowered,
@@ -72,13 +73,20 @@ def lower(folder: Path, options: LoweringOptions) -> None:
     """Trace the network in Bob's folder once, for all services that start from it."""
     path = model_file(folder)
     module, record = load(path)
-    _lowered(module, FrontEnd.of(record), options, _digest(path)).save(path.parent / LOWERED_FILE)
+    _lowered(module, record, options, _digest(path)).save(path.parent / LOWERED_FILE)
 
 
-def _lowered(module: nn.Module, front: FrontEnd, options: LoweringOptions, source: str = "") -> mpc.LoweredModel:
-    shape = tuple(int(length or 0) for length in front.spec().shape)
-    error = {} if options.activation_error is None else {"activation_error": options.activation_error}
-    lowered = mpc.LoweredModel.of(module, shape, output=options.output, source=source, **error)
+def _lowered(module: nn.Module, record: ModelRecord, options: LoweringOptions, source: str = "") -> mpc.LoweredModel:
+    shape = tuple(int(length or 0) for length in FrontEnd.of(record).spec().shape)
+    error = DEFAULT_ACTIVATION_ERROR if options.activation_error is None else options.activation_error
+    lowered = mpc.LoweredModel.of(
+        module,
+        shape,
+        input_limit=input_limit_of(record),
+        activation_error=error,
+        output=options.output,
+        source=source,
+    )
     return lowered.with_public_weights() if options.weights == "public" else lowered
 
 
