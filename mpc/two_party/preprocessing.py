@@ -85,9 +85,9 @@ def prepare_alice(query: Query, link: Link, linear: AliceLinear, transfers: Tran
     """Alice's side of a preparation."""
     own, peers = query.transfers()
     masks = linear.send_masks(query.examples)
-    begun = transfers.begin(own)  # while Bob multiplies
+    transfers.begin(own, peers)  # while Bob multiplies
     products = linear.receive_shares(query.examples)
-    reader = Reader(transfers.finish(begun, peers))
+    reader = Reader(transfers.finish())
     gates = {step.out: alice_gate(gate, count, reader) for step, gate, count in query.gates()}
     shares = query.static_shares(products)
     chosen = [

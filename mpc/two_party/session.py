@@ -29,7 +29,7 @@ from sotto.mpc.graph.plan import ModelPlan, Weights
 from sotto.mpc.graph.program import Program
 from sotto.mpc.graph.ranges import Ranges
 from sotto.mpc.messages import Mode, Reveal, Terms
-from sotto.mpc.ot import Transfers, establish, hashing
+from sotto.mpc.ot import Transfers, establish, warm_up
 from sotto.mpc.protocols.masked_session import ALICE, Evaluation, MaskedSession
 from sotto.mpc.protocols.semi_honest import weight_words
 from sotto.mpc.sharing.ring import WORD_BYTES, Words
@@ -69,7 +69,7 @@ class TwoPartySession(MaskedSession):
     @staticmethod
     def warm_up() -> None:
         """Compile what is not compiled by being imported."""
-        hashing.warm_up()
+        warm_up()
 
     def _warm_up(self) -> None:
         self.warm_up()
