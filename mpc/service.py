@@ -10,7 +10,7 @@ from sotto import mpc
 from sotto.link import Link
 from sotto.models import load
 from sotto.mpc import modes
-from sotto.mpc.graph.fixed_point import FRACTION_BITS
+from sotto.mpc.graph.fixed_point import FRACTION_BITS, input_limit_of
 from sotto.mpc.graph.program import WORD_BITS
 from sotto.mpc.two_party.preprocessing_store import PreprocessingStore
 from sotto.serving.adapters import ClientCredentials, Hosted, ModelSource, published_front
@@ -30,6 +30,7 @@ class _Hosted:
             module,
             None,
             input_shape=shape,
+            input_limit=input_limit_of(record),
             mode=mode,
             reveal=source.reveal,
             idle_timeout=source.idle_seconds,
