@@ -108,7 +108,8 @@ class _Choosing:
         elif self._direction.silent:
             message = b""
         else:
-            message, *self._random = self._receiver.extend(count)
+            message, choices, chosen = self._receiver.extend(count)
+            self._random = choices, chosen
         self._rounds = self._direction.rounds(count)
         return message
 
@@ -119,8 +120,7 @@ class _Choosing:
     def finish(self, trees: memoryview) -> tuple[Bits, Blocks]:
         """Choices (count,) and their pads (count, 2)."""
         if not self._direction.silent:
-            choices, chosen = self._random
-            return choices, chosen
+            return self._random
         size = self._direction.size.message_bytes
         for number in range(self._rounds):
             self._direction.put(self._silent.extend(trees[number * size : (number + 1) * size]))

@@ -214,5 +214,6 @@ class BobEvaluation(_Evaluation):
         share = inputs_of(step, share, False)
         if not self._query.is_static(step):
             size = choices_bytes(side.gate, share.size)
-            side.hear(memoryview(receive_exactly(self._link, f"{step.name}.choices", size)), share.size)
+            choices = receive_exactly(self._link, f"{step.name}.choices", size) if size else b""
+            side.hear(memoryview(choices), share.size)
         return output_of(step, side.run(share), side.chosen, False)

@@ -84,7 +84,8 @@ class AliceSide:
     def choose(self, share: Words) -> AliceInput:
         """Tell Bob her choices during the query."""
         message, own = alice_choices(self._gate, self._prepared, share)
-        self._link.send(f"{self._name}.choices", message)
+        if message:
+            self._link.send(f"{self._name}.choices", message)
         return own
 
     def run(self, own: AliceInput) -> Words:
@@ -92,7 +93,8 @@ class AliceSide:
         gate, prepared = self._gate, self._prepared
         count = len(own.number)
         size = millionaires.tables_bytes(gate, count)
-        message = memoryview(receive_exactly(self._link, f"{self._name}.tables", size + _wrap_bytes(gate, count)))
+        length = size + _wrap_bytes(gate, count)
+        message = memoryview(receive_exactly(self._link, f"{self._name}.tables", length) if length else b"")
         wide = own.signed
         if prepared.wrap_pad is not None:
             difference = unpack(message[size:], count, gate.extension)
@@ -121,7 +123,7 @@ class BobSide:
     def hear(self, choices: memoryview, count: int) -> None:
         """Alice's message, of :func:`choices_bytes` bytes."""
         gate, rows = self.gate, sum(self.gate.leaves)
-        data = np.frombuffer(choices, np.uint8).reshape(rows + (gate.extension > 0), -1)
+        data = np.frombuffer(choices, np.uint8).reshape(rows + (gate.extension > 0), -(-count // 8))
         flipped = unpacked(data, count)
         self._masks = millionaires.masks(gate, self._prepared.pads, flipped[:rows])
         if self._prepared.wrap_pads is not None:
@@ -140,7 +142,8 @@ class BobSide:
             first, second = self._wrap
             message += pack(first - second + half.top, gate.extension)
             wide = wide - (first << np.uint64(gate.width))
-        self._link.send(f"{self._name}.tables", message)
+        if message:
+            self._link.send(f"{self._name}.tables", message)
         if not gate.compares:
             return wide
         less = millionaires.joined(gate, False, leaves, prepared.triples, partial(_exchange, self._link, self._name))

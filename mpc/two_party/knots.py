@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from sotto.mpc.graph.program import Compare, Spline, Step
+from sotto.mpc.graph.program import Spline, Step
 from sotto.mpc.sharing.ring import Words
 from sotto.mpc.two_party.gates import Selector
 
@@ -25,7 +25,7 @@ def inputs_of(step: Step, share: Words, first: bool) -> Words:
     return words
 
 
-def output_of(step: Compare, gate_output: Words, chosen: Selector, first: bool) -> Words:
+def output_of(step: Step, gate_output: Words, chosen: Selector, first: bool) -> Words:
     """Its share of the output from that of its gate's, which ``chosen`` made."""
     if not isinstance(step, Spline):
         return gate_output

@@ -1,8 +1,10 @@
-"""Modulo how many bits each register is shared, and what a gate compares.
+"""Modulo how many bits each register is shared, and what a step takes of the correlated randomness.
 
-A word modulo 2^m taken modulo a smaller power of two is a sharing of the word's low bits, so a comparison looks only at
-the bits it needs.  A product is shared modulo 2^ring, one number for the whole program: the least with which every word
-fits where it is compared, cut or opened.  Ranking logits multiplies words by 2^b and moduli with them.
+A word modulo 2^m taken modulo a smaller power of two is a sharing of the word's low bits, so a step looks only at the
+bits it needs, and what it makes has only the bits that are needed of it.  Products with weights are shared modulo
+2^ring, one number for the whole program: the least with which every word that depends on one fits where it is compared,
+cut or opened.  A gate widens its output to what is needed from there on.  Ranking logits multiplies words by 2^b and
+moduli with them.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from sotto.mpc.errors import PlanError
 from sotto.mpc.graph import plan as layers
 from sotto.mpc.graph.plan import ModelPlan
 from sotto.mpc.graph.program import (
+    WORD_BITS,
     Compare,
     Product,
     Program,
@@ -27,7 +30,7 @@ from sotto.mpc.graph.program import (
 from sotto.mpc.graph.ranges import Ranges
 from sotto.mpc.messages import Reveal
 from sotto.mpc.two_party import multiplication
-from sotto.mpc.two_party.argmax import Chosen, Signs, Wins, with_pairs
+from sotto.mpc.two_party.argmax import Chosen, Index, Signs, Wins, with_pairs
 from sotto.mpc.two_party.bfv import DEGREE, MAX_PLAIN_BITS
 from sotto.mpc.two_party.coefficient_packing import Packing
 from sotto.mpc.two_party.gate_sizes import Choice, Conjunction, Gate, Multiplication, Size
@@ -51,13 +54,26 @@ class RingSizes:
     @classmethod
     def of(cls, program: Program) -> RingSizes:
         """Raises :class:`PlanError` where a word does not fit into the largest plaintext."""
-        gains = _gains(program)
-        ring = max(_needs(program, gains))
+        outputs = [step.out for step in program.products]
+        needs = _needs(program, 0)
+        ring = max((needs[out] for out in outputs), default=1)
         if ring > MAX_PLAIN_BITS:
             raise PlanError(f"words of {ring} bits, mode 'two-party' has {MAX_PLAIN_BITS}: lower input_limit")
-        moduli = tuple(min(64, ring + gain) for gain in gains)
-        gates = {step.out: _size(program, step, moduli[step.out]) for step in gated(program)}
-        return cls(ring, moduli, gates)
+        needs = _needs(program, ring)
+        moduli, gates = [WORD_BITS] * len(needs), {}
+        for step in program.steps:
+            least = min((moduli[source] for source in step.sources), default=WORD_BITS)
+            if isinstance(step, Product):
+                least = ring
+            elif isinstance(step, Index):
+                least = program.index_bits or 1
+            elif isinstance(step, Ranked):
+                least = min(WORD_BITS, least + step.bits)
+            elif isinstance(step, Gated):
+                size = gates[step.out] = _size(program, step, needs[step.out])
+                least = size.modulus
+            moduli[step.out] = least
+        return cls(ring, tuple(moduli), gates)
 
 
 def two_party_program(plan: ModelPlan, ranges: Ranges, reveal: Reveal) -> tuple[Program, RingSizes]:
@@ -112,44 +128,44 @@ def _of_knots(step: Spline, program: Program) -> Spline:
 def _require_steps(program: Program) -> None:
     """Raise :class:`PlanError` for a step that this mode has no protocol for."""
     for step in program.steps:
-        wide = isinstance(step, Product) and isinstance(step.layer, layers.Convolution)
         if isinstance(step, PublicProduct):
             raise PlanError("mode 'two-party' is for secret weights: choose semi-honest or malicious")
-        if wide and len(step.layer.kernel) > _MOST_AXES:
+        layer = step.layer if isinstance(step, Product) else None
+        if isinstance(layer, layers.Convolution) and len(layer.kernel) > _MOST_AXES:
             raise PlanError(f"{step.name}: mode 'two-party' convolves over two axes; choose semi-honest or malicious")
         if isinstance(step, SecretProduct) and elements(step) > _MOST_PRODUCTS:
             raise PlanError(f"{step.name}: more than {_MOST_PRODUCTS} products of secrets; choose semi-honest")
 
 
 def _size(program: Program, step: Gated, modulus: int) -> Size:
+    """Of a step whose output is needed modulo 2^modulus."""
     match step:
         case Signs():
-            return Gate(modulus, 0, step.width, True, bit=True)
+            return Gate(step.width, 0, step.width, True, bit=True)
         case Wins():
             return Conjunction(1, step.rows)
         case Chosen():
             return Choice(modulus)
         case SecretProduct():
             return Multiplication(modulus, step.square and isinstance(step.layer, layers.Multiply))
-    return Gate.of(step, program.formats[step.sources[0]].bits, modulus)
+    gate = Gate.of(step, program.formats[step.sources[0]].bits, modulus)
+    return replace(gate, modulus=max(modulus, gate.width))
 
 
-def _gains(program: Program) -> list[int]:
-    """Bits by which each register's modulus is above the ring's."""
-    gains = [0] * len(program.formats)
-    for step in program.steps:
-        least = min((gains[source] for source in step.sources), default=0)
-        gains[step.out] = least + step.bits if isinstance(step, Ranked) else least
-    for step in program.products:
-        gains[step.out] = 0
-    return gains
-
-
-def _needs(program: Program, gains: list[int]) -> list[int]:
-    """Lower bounds of the ring's bits."""
-    needs = [program.formats[step.out].bits + 1 for step in program.products]
-    for step in gated(program):
-        size = _size(program, step, 0)
-        needs += [size.needs - gains[step.sources[0]]] if isinstance(size, Gate) else []
-    opened = program.index_bits or program.formats[program.output].bits + 1
-    return [*needs, opened - gains[program.output]]
+def _needs(program: Program, ring: int) -> list[int]:
+    """The least modulus of every register, in bits: what is made of it, by whoever, must come out right."""
+    needs = [1] * len(program.formats)
+    needs[program.output] = program.index_bits or program.formats[program.output].bits + 1
+    for step in reversed(program.steps):
+        wanted = needs[step.out]
+        if isinstance(step, Product):
+            needs[step.out] = max(wanted, program.formats[step.out].bits + 1)
+            wanted = ring
+        elif isinstance(step, Ranked):
+            wanted -= step.bits
+        elif isinstance(step, Gated):
+            size = _size(program, step, wanted)
+            wanted = size.needs if isinstance(size, Gate) else wanted
+        for source in step.sources:
+            needs[source] = max(needs[source], wanted)
+    return needs

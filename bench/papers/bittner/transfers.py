@@ -80,6 +80,7 @@ def _row(net: str, name: str, stock: int, extension: str, asked: list[Asked]) ->
         paradigm="mpc",
         mode="two-party",
         model=name,
+        seed=0,
         n_queries=stock,
         parameters={"net": net, "stock": stock, "extension": extension},
         metrics=metrics,

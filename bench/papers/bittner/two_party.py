@@ -49,7 +49,7 @@ _PEER: Mapping[str, Mapping[str, float | None]] = {
 
 def run(request: Request) -> list[Row]:
     """One row for each link, network and batch."""
-    rows = []
+    rows: list[Row] = []
     for net, queries in _QUERIES[request.preset].items():
         rows += _measured(net, queries, request)
         if reason := _SPU.missing() or shapable(SHAPES[net]):
