@@ -87,7 +87,7 @@ class PreprocessingStore(Stock):
 def digest_of(terms: Terms, examples: int, party: int, weights: Mapping[int, Words] | None) -> str:
     """Names what a preparation is for; Bob's depends on his weights, and so does its name."""
     digest = Hash(SHA256())
-    digest.update(FORMAT + f"{VERSION} two-party {party} {examples} ".encode() + encode(terms))
+    digest.update(FORMAT + f"{VERSION} two-party 2 {party} {examples} ".encode() + encode(terms))
     for out, words in sorted((weights or {}).items()):
         digest.update(f" {out} {words.shape} ".encode() + words.tobytes())
     return digest.finalize().hex()

@@ -56,6 +56,20 @@ def test_supplies_fit_before_and_after_a_direction_goes_over_to_silent_extension
     assert len(np.unique(pads[:, 0])) == len(pads)
 
 
+@pytest.mark.parametrize("change", [lambda data: data[:-1], lambda data: data + b"\0", lambda data: b""])
+def test_trees_of_another_size_are_refused(change):
+    def offering(link):
+        transfers = establish(link, BOB, silent_from=0)
+        exchange = link.exchange
+        link.exchange = lambda name, payload, **kw: exchange(
+            name, change(payload) if name == "ot.trees" else payload, **kw
+        )
+        transfers.supply(0, 100)
+
+    with pytest.raises(LinkError):
+        run_both(lambda link: establish(link, ALICE, silent_from=0).supply(100, 0), offering)
+
+
 def test_two_sessions_share_no_pad():
     def both():
         return run_both(
