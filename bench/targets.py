@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from sotto.bench.operations import faults, model_zoo, mpc_scale, soak, sweep_scaling, throughput
-from sotto.bench.papers.bittner import agreement, cheating, growth, latency, two_party
+from sotto.bench.papers.bittner import agreement, cheating, growth, latency, transfers, two_party
 from sotto.bench.papers.dias import (
     cryptonet_latency,
     figure1,
@@ -73,6 +73,7 @@ TARGETS: Mapping[str, Target] = {
     "mpc-cheating": cheating,
     "mpc-growth": growth,
     "mpc-scale": mpc_scale,
+    "mpc-transfers": transfers,
     "mpc-two-party": two_party,
     "rdal-table2": rdal_table2,
     "smh-attacks": smh_attacks,
