@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol
 
+from sotto.bench.listeners import keyed_speech
 from sotto.bench.operations import faults, model_zoo, soak, sweep_scaling, throughput
 from sotto.bench.papers.bittner import agreement, cheating, growth, latency, two_party
 from sotto.bench.papers.dias import (
@@ -68,6 +69,7 @@ TARGETS: Mapping[str, Target] = {
     "kiya-pghi": phase_reconstruction,
     "kiya-speed": transform_speed,
     "kiya-wrong-keys": incorrect_keys,
+    "listeners": keyed_speech,
     "model-zoo": model_zoo,
     "mpc-agreement": agreement,
     "mpc-cheating": cheating,

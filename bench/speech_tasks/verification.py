@@ -112,6 +112,18 @@ def public_speech(data: Path | None, *, rate: int = RATE, most: int = 120) -> li
     return [read(corpus[training[i]], rate) for i in chosen]
 
 
+def tested_utterances(data: Path | None) -> Corpus:
+    """The utterances of the test speakers, in the order of :func:`verification_task`'s inputs.
+
+    Raises
+    ------
+    CorpusError
+        one clear line.
+    """
+    corpus, _, test = _parts(data)
+    return corpus.subset(test)
+
+
 def in_blocks(module: SpeakerEmbedding, block_size: int) -> SpeakerEmbedding:
     """The same trunk behind a filterbank that reads blocks of another size."""
     arguments = module.arguments | {"block_size": block_size}
