@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol
 
-from sotto.bench.listeners import keyed_speech
+from sotto.bench.listeners import frozen_embeddings, hashed_embeddings, keyed_speech
 from sotto.bench.operations import faults, model_zoo, soak, sweep_scaling, throughput
 from sotto.bench.papers.bittner import agreement, cheating, growth, latency, two_party
 from sotto.bench.papers.dias import (
@@ -70,6 +70,8 @@ TARGETS: Mapping[str, Target] = {
     "kiya-speed": transform_speed,
     "kiya-wrong-keys": incorrect_keys,
     "listeners": keyed_speech,
+    "listeners-hashing": hashed_embeddings,
+    "listeners-heads": frozen_embeddings,
     "model-zoo": model_zoo,
     "mpc-agreement": agreement,
     "mpc-cheating": cheating,

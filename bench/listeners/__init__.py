@@ -9,5 +9,8 @@ metadata asks for a package that needs a compiler.  They download nothing: their
 * :mod:`~sotto.bench.listeners.word_recogniser`: what is said, PocketSphinx with its English model (BSD);
 * :mod:`~sotto.bench.listeners.speech_detector`: whether somebody speaks, Silero VAD (MIT);
 * :mod:`~sotto.bench.listeners.speech_quality`: how good it sounds, DNSMOS from speechmos (MIT);
-* :mod:`~sotto.bench.listeners.keyed_speech`: what they hear of speech under a secret-key transform, attacked and not.
+* :mod:`~sotto.bench.listeners.keyed_speech`: what they hear of speech under a secret-key transform, attacked and not;
+* :mod:`~sotto.bench.listeners.embedding_feature`: the speaker encoder as a feature;
+* :mod:`~sotto.bench.listeners.hashed_embeddings`: who speaks, from hashes of such embeddings;
+* :mod:`~sotto.bench.listeners.frozen_embeddings`: a private head on top of them, for `mpc` and `he`.
 """

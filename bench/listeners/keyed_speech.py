@@ -3,7 +3,8 @@
 The attackers are those of :mod:`sotto.bench.papers.niwa.attackers`, on the same forms of speech; what they make of it
 is heard by this project's verifier and recogniser and, on the same clips, by the published listeners of this package.
 The row *plain* is speech that was never encrypted, *wrong-key* speech that was decrypted with another key of the same
-kind.  The quick preset leaves out the neural inverter, the weakest of them and the longest to train.  Spectrograms are left out: the listeners hear sound.
+kind.  The quick preset leaves out the neural inverter, the weakest of them and the longest to train.  Spectrograms are
+left out: the listeners hear sound.
 
 * ``eer_…``: all pairs of utterances of test speakers, both as the attacker has them; ``eer_…_enrolled_plain``: one of
   each pair in the clear, which is an attacker who has a recording of the speaker;
@@ -115,7 +116,8 @@ class Material:
     def figures(self, utterances: Tensor, spoken: Sequence[Wave], strings: Tensor) -> dict[str, float | None]:
         """What everybody hears in sounds that stand for the material, in its order."""
         voices, ours = torch.from_numpy(speaker_embeddings(utterances.numpy())), self._embedded(utterances)
-        found = speech_probabilities(utterances.numpy())[:, : self.speaks.shape[1]] >= SPEECH
+        found = speech_probabilities(utterances.numpy()) >= SPEECH
+        frames = min(found.shape[1], self.speaks.shape[1])  # what fills no block is not sent
         cut = [wave[:n] for wave, n in zip(strings.numpy(), self.lengths, strict=True)]
         heard = digits(soxr.resample(wave, STRING_RATE, RATE) for wave in cut)
         return {
@@ -126,7 +128,8 @@ class Material:
             "wer_dictation_published": 100 * word_error_rate(self.words, dictated(spoken)),
             "wer_digits_published": 100 * word_error_rate(self.references, heard),
             "wer_digits_ours": 100 * word_error_rate(self.references, self.stage.recogniser.transcribe(cut)),
-            "speech_found_percent": 100 * float(balanced_accuracy_score(self.speaks.ravel(), found.ravel())),
+            "speech_found_percent": 100
+            * float(balanced_accuracy_score(self.speaks[:, :frames].ravel(), found[:, :frames].ravel())),
             "dnsmos": quality(utterances.numpy()[:: max(1, len(utterances) // _JUDGED)][:_JUDGED]),
         }
 
