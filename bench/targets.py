@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol
 
-from sotto.bench.listeners import frozen_embeddings, hashed_embeddings, keyed_speech
+from sotto.bench.listeners import frozen_embeddings, hashed_embeddings, keyed_speech, sound_sensor, voice_privacy
 from sotto.bench.operations import faults, model_zoo, soak, sweep_scaling, throughput
 from sotto.bench.papers.bittner import agreement, cheating, growth, latency, two_party
 from sotto.bench.papers.dias import (
@@ -72,6 +72,7 @@ TARGETS: Mapping[str, Target] = {
     "listeners": keyed_speech,
     "listeners-hashing": hashed_embeddings,
     "listeners-heads": frozen_embeddings,
+    "listeners-sensor": sound_sensor,
     "model-zoo": model_zoo,
     "mpc-agreement": agreement,
     "mpc-cheating": cheating,
@@ -82,6 +83,7 @@ TARGETS: Mapping[str, Target] = {
     "smh-speed": smh_speed,
     "faults": faults,
     "throughput": throughput,
+    "voice-privacy": voice_privacy,
     "soak": soak,
     "sweep-scaling": sweep_scaling,
 }

@@ -12,5 +12,8 @@ metadata asks for a package that needs a compiler.  They download nothing: their
 * :mod:`~sotto.bench.listeners.keyed_speech`: what they hear of speech under a secret-key transform, attacked and not;
 * :mod:`~sotto.bench.listeners.embedding_feature`: the speaker encoder as a feature;
 * :mod:`~sotto.bench.listeners.hashed_embeddings`: who speaks, from hashes of such embeddings;
-* :mod:`~sotto.bench.listeners.frozen_embeddings`: a private head on top of them, for `mpc` and `he`.
+* :mod:`~sotto.bench.listeners.frozen_embeddings`: a private head on top of them, for `mpc` and `he`;
+* :mod:`~sotto.bench.listeners.sound_sensor`: what they find behind a sensor of `adversarial`;
+* :mod:`~sotto.bench.listeners.voice_privacy`: the measures of the VoicePrivacy challenge, one table;
+* :mod:`~sotto.bench.listeners.bootstrap`: their intervals over speakers.
 """

@@ -11,6 +11,7 @@ from functools import cache
 from typing import Any
 
 import jiwer
+import numpy as np
 import numpy.typing as npt
 
 from sotto.audio.corpora.fsdd import WORDS
@@ -42,6 +43,13 @@ def digits(waves: Iterable[npt.ArrayLike]) -> list[str]:
 def word_error_rate(said: Sequence[str], heard: Sequence[str]) -> float:
     """Substitutions, deletions and insertions over the words said; 1 is no better than silence."""
     return float(jiwer.wer([text.lower() for text in said], list(heard)))
+
+
+def word_errors(said: Sequence[str], heard: Sequence[str]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Of each sound: substitutions, deletions and insertions (n,), and words said (n,)."""
+    each = [jiwer.process_words(text.lower(), found) for text, found in zip(said, heard, strict=True)]
+    errors = [one.substitutions + one.deletions + one.insertions for one in each]
+    return np.array(errors, np.int64), np.array([len(text.split()) for text in said], np.int64)
 
 
 @cache

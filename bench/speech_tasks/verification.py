@@ -147,10 +147,12 @@ def same_speaker(speakers: Sequence[str]) -> npt.NDArray[np.bool_]:
     return np.asarray(names[first] == names[second], np.bool_)
 
 
-def equal_error_rate(scores: npt.NDArray[np.floating], same: npt.NDArray[np.bool_]) -> float:
+def equal_error_rate(
+    scores: npt.NDArray[np.floating], same: npt.NDArray[np.bool_], weights: npt.NDArray[np.floating] | None = None
+) -> float:
     """Where as many different pairs are accepted as same pairs are refused, in shares; between two thresholds, linear.
 
-    Pairs with equal scores are accepted or refused together.
+    Pairs with equal scores are accepted or refused together.  ``weights``: how often each pair counts, by default once.
 
     Raises
     ------
@@ -159,7 +161,7 @@ def equal_error_rate(scores: npt.NDArray[np.floating], same: npt.NDArray[np.bool
     """
     if same.all() or not same.any():
         raise ValueError("an equal error rate needs pairs of the same speaker and pairs of different ones")
-    alarms, accepted, _ = roc_curve(same, scores, drop_intermediate=False)
+    alarms, accepted, _ = roc_curve(same, scores, sample_weight=weights, drop_intermediate=False)
     misses = 1 - accepted
     after = int(np.argmax(alarms >= misses))
     before = max(after - 1, 0)
