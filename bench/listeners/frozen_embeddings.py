@@ -21,6 +21,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import nn
 
 from sotto.audio import read
 from sotto.bench.listeners.embedding_feature import SpeakerEmbeddingFeature
@@ -74,7 +75,7 @@ class Head:
     """A network on embeddings, what it is asked, features like those, and figures of its plain scores."""
 
     name: str
-    network: MLP
+    network: nn.Module
     examples: Examples
     calibration: Floats
     figures: dict[str, float | None]
@@ -133,7 +134,7 @@ def _compared(request: Request, head: Head, paradigms: Sequence[str]) -> Iterato
     """Rows of every paradigm; each of them runs such a network, so one that does not is an error."""
 
     def given(folder: Path, mode: str) -> Given:
-        return Given(folder, mode, input_shape=(head.network.inputs,), calibration=head.calibration)
+        return Given(folder, mode, input_shape=head.examples.queries.shape[1:], calibration=head.calibration)
 
     for found in compare_own(
         head.network,

@@ -3,8 +3,8 @@
 Both are hashed with as many symbols and at a Δ at which as many pairs of training clips leak (by the derived threshold:
 the paper's is for 2,816 symbols), so that a server has the same Hamming budget with either.  The attacker is
 :func:`sotto.hashing.attacks.linkability`: one sentence of every test speaker is enrolled with names, the other one is
-probed.  ``accuracy_plain`` is that of a machine on the plain features for the emotion: what Alice would give up, or
-win, by hashing embeddings instead.
+probed.  ``accuracy_plain`` (full preset) is that of a machine on the plain features for the emotion: what Alice would
+give up, or win, by hashing embeddings instead.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def run(request: Request) -> list[Row]:
     embedded = replace(egemaps, raw=bench.features(SpeakerEmbeddingFeature()))
     rows = []
     for place, (name, task) in enumerate((("egemaps", egemaps), ("ge2e", embedded))):
-        plain = _plain_accuracy(task)
+        plain = _plain_accuracy(task) if request.preset == "full" else None
         for budget in BUDGETS[request.preset]:
             rows.append(_row(name, task, budget[place], plain, bench))
             named = rows[-1].metrics["attack_speaker_named"]
@@ -56,7 +56,7 @@ def _folds(task: Task) -> Iterator[Fold]:
     return (task.fold(number, "standard") for number in range(len(task.folds)))
 
 
-def _row(name: str, task: Task, measurements: int, plain: float, bench: Workbench) -> Row:
+def _row(name: str, task: Task, measurements: int, plain: float | None, bench: Workbench) -> Row:
     """Means over folds and keys; standard deviations over all of them."""
     each, deltas = [], []
     for number, fold in enumerate(_folds(task)):

@@ -48,6 +48,7 @@ def test_templates_of_one_sentence_name_the_speaker_of_the_other(bench):
     assert np.linalg.norm(head.network.head.weight.detach().numpy(), axis=1) == pytest.approx(1, abs=1e-5)
 
 
+@pytest.mark.slow
 def test_parties_answer_as_the_plain_heads(bench, monkeypatch, tmp_path):
     monkeypatch.setattr(Request, "open_workbench", lambda self: bench)
     monkeypatch.setattr(frozen_embeddings, "PARADIGMS", {"quick": {"relu": ("mpc/semi-honest",)}})
