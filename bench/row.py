@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -35,6 +35,10 @@ class Traffic(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     alice: int
     bob: int
     dealer: int | None
+
+
+#: Whether Alice's speech is hidden from Bob.
+Hides = Literal["yes", "partly", "no"]
 
 
 class Interval(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -68,13 +72,19 @@ class Cost(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Security(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Against whom the row's paradigm protects, who must be trusted, how strongly, and what leaks all the same."""
+    """Against whom the row's paradigm protects, who must be trusted, how strongly, and what leaks all the same.
+
+    ``hides`` says whether Alice's speech stays hidden from Bob, after the attacks that are known; ``broken`` which
+    attack undoes what the paradigm sets out to hide, empty where none does.
+    """
 
     adversary: str
     trusted: str
     computational_bits: int | None
     statistical_bits: int | None
     leaks: str
+    hides: Hides = "no"
+    broken: str = ""
 
 
 class Row(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

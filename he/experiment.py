@@ -38,6 +38,7 @@ def security(flooding_bits: int = 0) -> Security:
         statistical_bits=flooding_bits or None,
         leaks="to Alice the class, and what her decryptions say of the model"
         + ("" if flooding_bits else "; the noise of an answer is not flooded"),
+        hides="yes",
     )
 
 

@@ -47,7 +47,9 @@ SECURITY = Security(
     trusted="the model owner and everyone who holds the shared key",
     computational_bits=None,
     statistical_bits=None,
-    leaks="to Bob the class, the energy and repetition of blocks; the key to whoever knows one clip",
+    leaks="to Bob the class and most of the speech, recovered from queries alone; the key to whoever knows one clip",
+    hides="no",
+    broken="most of the speech is recovered from queries alone",
 )
 _RECIPES: Mapping[str, tuple[Recipe, int]] = {  # and the dimension of a block
     "wave-patch": (WAVE_PATCH, 1),

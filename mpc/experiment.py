@@ -46,6 +46,7 @@ SECURITY: Mapping[mpc.Mode, Security] = {
         computational_bits=32,
         statistical_bits=None,
         leaks="to Alice the class and the shapes of the layers; masks of 32-bit strength; cheating goes unnoticed",
+        broken="the masks are found in minutes",
     ),
     "semi-honest": Security(
         adversary="semi-honest Alice or Bob",
@@ -53,6 +54,7 @@ SECURITY: Mapping[mpc.Mode, Security] = {
         computational_bits=COMPUTATIONAL_BITS,
         statistical_bits=None,
         leaks=f"{_OURS}; cheating goes unnoticed",
+        hides="yes",
     ),
     "two-party": Security(
         adversary="semi-honest Alice or Bob",
@@ -60,6 +62,7 @@ SECURITY: Mapping[mpc.Mode, Security] = {
         computational_bits=126,
         statistical_bits=40,
         leaks=f"{_OURS.replace('all three', 'both')}; cheating goes unnoticed",
+        hides="yes",
     ),
     "malicious": Security(
         adversary="malicious Alice or Bob, who is caught before Alice takes an answer",
@@ -67,6 +70,7 @@ SECURITY: Mapping[mpc.Mode, Security] = {
         computational_bits=COMPUTATIONAL_BITS,
         statistical_bits=57,
         leaks=f"{_OURS}; that somebody was caught",
+        hides="yes",
     ),
 }
 

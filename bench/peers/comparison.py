@@ -81,6 +81,7 @@ PEERS = (
             computational_bits=32,
             statistical_bits=None,
             leaks="to Alice the class and, if she looks, everything; masks of 32-bit strength; cheating goes unnoticed",
+            broken="the masks are found in minutes",
         ),
         lambda: own_python("sotto.bench.peers.crypten_program"),
         _crypten_missing,
@@ -95,6 +96,7 @@ PEERS = (
             computational_bits=128,
             statistical_bits=None,
             leaks="to Alice the class; the program is public; cheating goes unnoticed",
+            hides="yes",
         ),
         lambda: _program(SPU_PYTHON, "spu_program.py"),
         lambda: _no_python(
@@ -108,7 +110,9 @@ PEERS = (
         "peer-openfhe",
         ENCRYPTION,
         msgspec.structs.replace(
-            cryptonet.security(), leaks=f"{cryptonet.security().leaks}; a logit that overflows goes unnoticed"
+            cryptonet.security(),
+            leaks=f"{cryptonet.security().leaks}; a logit that overflows goes unnoticed",
+            hides="yes",
         ),
         lambda: _program(OPENFHE_PYTHON, "openfhe_program.py"),
         lambda: _no_python(

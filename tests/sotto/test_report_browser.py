@@ -8,13 +8,13 @@ import msgspec
 import pytest
 
 from sotto import report
-from sotto.bench.row import Timing
+from sotto.bench.row import Spent, Timing
 from tests.sotto.test_report import ROW, hostile_row, scene_of
 
 WIDTHS = {"desktop": (1360, 900), "phone": (390, 844)}
 #: Of each chart, the figures that a row needs to be in it.
 CHARTS = {
-    "chart-accuracy": ("online", "loss"),
+    "chart-accuracy": ("total", "loss"),
     "chart-bytes": ("bytes", "online"),
     "chart-nets": ("online",),
 }
@@ -35,10 +35,11 @@ def rows():
                     accuracy_private=0.4 + number / 10,
                     accuracy_loss=0.3 - number / 10,
                     online_ms=Timing(9.0 * 11**number + late, 10.0 * 11**number + late),
+                    total=Spent(19.0 * 11**number + late, 1000 * 2**number),
                 )
             )
     peer = {"net": "loopback", "peer": "Another System"}
-    return [*found, msgspec.structs.replace(found[0], mode="peer", parameters=peer, online_ms=None)]
+    return [*found, msgspec.structs.replace(found[0], mode="peer", parameters=peer, online_ms=None, total=None)]
 
 
 @pytest.fixture(scope="module")
