@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import math
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,14 +28,12 @@ from cryptography.hazmat.primitives.poly1305 import Poly1305
 from sotto.link import FrameError
 from sotto.mpc.fss import comparison, dcf
 from sotto.mpc.graph.program import Compare, Product, Program, SecretProduct, Step, Truncate, Winner
-from sotto.mpc.protocols import secret_product, winner
+from sotto.mpc.protocols import pieces, secret_product, winner
 from sotto.mpc.protocols.semi_honest_preprocessing import (
     KEY_BYTES,
     SEED_BYTES,
-    Reader,
     Stream,
     bias_shape,
-    buffers,
     weight_shape,
 )
 from sotto.mpc.sharing import ring, uint128
@@ -54,8 +52,8 @@ class DealerStream:
     def __init__(self, alpha: int, seeds: tuple[bytes, bytes], purpose: str) -> None:
         self.alice, self.bob = (Stream(seed, purpose) for seed in seeds)
         self._alpha = uint128.of_integer(alpha)
-        self.for_alice: list[Words] = []
-        self.for_bob: list[Words] = []
+        self.for_both = pieces.Boxes()
+        self.for_alice, self.for_bob = self.for_both.each
 
     def random(self, *shape: int) -> Words:
         """A uniform value of which nobody else knows more than his share; its words."""
@@ -80,7 +78,7 @@ class DealerStream:
 class PartyStream:
     """One party's side of a :class:`DealerStream`: its stream, and for Bob the corrections in order."""
 
-    def __init__(self, party: int, seed: bytes, purpose: str, corrections: Reader) -> None:
+    def __init__(self, party: int, seed: bytes, purpose: str, corrections: pieces.Reader) -> None:
         self.party = party
         self.keystream = Stream(seed, purpose)
         self._corrections = corrections
@@ -158,7 +156,7 @@ def deal_session(program: Program, secret: SessionSecret) -> tuple[tuple[bytes, 
         seed + keys.alpha.to_bytes(WORD_BYTES, "little") + keys.delta.tobytes()
         for seed, keys in zip(secret.seeds, secret.keys, strict=True)
     ]
-    return (heads[0], b"".join([heads[1], *buffers(stream.for_bob), *buffers(clear)])), masks
+    return (heads[0], b"".join([heads[1], *(array.data for array in (*stream.for_bob, *clear))])), masks
 
 
 def read_session(program: Program, party: int, data: bytes | bytearray) -> tuple[Keys, WeightShares]:
@@ -167,7 +165,7 @@ def read_session(program: Program, party: int, data: bytes | bytearray) -> tuple
         raise FrameError("the dealer's keys do not fit the network: start all three with one model and release")
     body = memoryview(data)
     alpha = int.from_bytes(body[SEED_BYTES : SEED_BYTES + WORD_BYTES], "little")
-    reader = Reader(body[SEED_BYTES + WORD_BYTES :])
+    reader = pieces.Reader(body[SEED_BYTES + WORD_BYTES :])
     keys = Keys(party, alpha, reader.take(2))
     stream = PartyStream(party, bytes(body[:SEED_BYTES]), "weights", reader)
     weights, biases = {}, {}
@@ -285,14 +283,24 @@ def make_bundle(
     program: Program, examples: int, number: int, secret: SessionSecret, masks: Mapping[int, Words]
 ) -> tuple[bytes, bytes]:
     """A fresh bundle as bytes for Alice and for Bob; ``masks`` are the weights' of :func:`deal_session`."""
+    return pieces.whole(make_pieces(program, examples, number, secret, masks))
+
+
+def make_pieces(
+    program: Program, examples: int, number: int, secret: SessionSecret, masks: Mapping[int, Words]
+) -> Iterator[tuple[int, bytes]]:
+    """The same (party, piece) by piece: no more is held than a step needs, and what waits for a piece to be full."""
     seeds = (secrets.token_bytes(SEED_BYTES), secrets.token_bytes(SEED_BYTES))
     key = secrets.token_bytes(KEY_BYTES)
     own = Stream(secrets.token_bytes(SEED_BYTES), "dealer")
     stream = DealerStream(secret.alpha, seeds, f"bundle {number}")
-    public: list[Words] = []
+    public = stream.for_both
+    for box, seed in zip(public.each, seeds, strict=True):
+        box.append(np.frombuffer(number.to_bytes(WORD_BYTES, "little") + seed + key, np.uint64))
     given = stream.random(examples, *program.plan.input_shape)
     stream.for_alice.append(given)
     for step in program.steps:
+        yield from public.full()
         count = _count(step, examples)
         if isinstance(step, Product):
             fresh = step.sources[0] not in program.masked
@@ -315,12 +323,10 @@ def make_bundle(
             r, e = stream.random(count), own.bits(lanes)
             stream.derived(comparison.correlated(step, r, e))
             public.append(_compare_bits(step, stream, r, e, secret, key))
-    proven = b"" if program.winner else _mask_output(stream, examples, program.output_shape)
-    head = number.to_bytes(WORD_BYTES, "little")
-    return (
-        b"".join([head, seeds[0], key, *buffers(public), *buffers(stream.for_alice)]),
-        b"".join([head, seeds[1], key, *buffers(public), *buffers(stream.for_bob), proven]),
-    )
+    if not program.winner:
+        _mask_output(stream, examples, program.output_shape)
+    yield from public.full()
+    yield from public.rest()
 
 
 def _compare_bits(
@@ -332,24 +338,22 @@ def _compare_bits(
     return dcf.generate_tags(comparison.compared(step, r), step.depth, secret.deltas, key, step.out)
 
 
-def _mask_output(stream: DealerStream, examples: int, shape: tuple[int, ...]) -> bytes:
-    """Both masks; Bob's with the proof of it, as he is sent them."""
+def _mask_output(stream: DealerStream, examples: int, shape: tuple[int, ...]) -> None:
+    """Both masks; Bob's with the proof of it, as he is to send them."""
     stream.for_alice.append(stream.random(examples, *shape))
     bobs = stream.random(examples, *shape).tobytes()
     authenticator = stream.alice.words(_MAC_KEY_BYTES // WORD_BYTES).tobytes()
-    return bobs + Poly1305.generate_tag(authenticator, bobs)
+    stream.for_bob.append(np.frombuffer(bobs + Poly1305.generate_tag(authenticator, bobs), np.uint64))
 
 
-def read_bundle(program: Program, examples: int, party: int, data: bytes | bytearray) -> Bundle:
-    """A party's shares out of what the dealer sent.  Raises :class:`FrameError` for another size."""
-    if len(data) != bundle_bytes(program, examples, party):
-        raise FrameError("the dealer's bundle does not fit the network: start all three with one model and release")
-    number = int.from_bytes(data[:WORD_BYTES], "little")
-    body = memoryview(data)[WORD_BYTES:]
-    seed, key = bytes(body[:SEED_BYTES]), bytes(body[SEED_BYTES : SEED_BYTES + KEY_BYTES])
-    tag, body = (bytes(body[-TAG_BYTES:]), body[:-TAG_BYTES]) if party and not program.winner else (b"", body)
-    reader = Reader(body[SEED_BYTES + KEY_BYTES :])
-    keys = {step.out: reader.take(dcf.tag_planes(step.depth), _count(step, examples), 2) for step in program.compares}
+def read_bundle(
+    program: Program, examples: int, party: int, data: bytes | bytearray | Iterable[bytes | bytearray]
+) -> Bundle:
+    """A party's shares out of what the dealer sent, in one or in pieces.  Raises :class:`FrameError` for another
+    size."""
+    reader = pieces.Reader(data)
+    number = int(reader.take(1)[0])
+    seed, key = (reader.take(size // WORD_BYTES).tobytes() for size in (SEED_BYTES, KEY_BYTES))
     shape = (examples, *program.plan.input_shape)
     input_clear = None if party else reader.take(*shape)
     stream = PartyStream(party, seed, f"bundle {number}", reader)
@@ -368,23 +372,28 @@ def read_bundle(program: Program, examples: int, party: int, data: bytes | bytea
         elif isinstance(step, Winner):
             r = stream.random(count)
             e = reader.take(count, 2) if party else stream.keystream.words(count, 2)
-            gates[step.out] = GateShare(r, Authenticated(np.empty((4, 0, count), np.uint64)), e, keys[step.out])
+            corrections = reader.take(dcf.tag_planes(step.depth), count, 2)
+            gates[step.out] = GateShare(r, Authenticated(np.empty((4, 0, count), np.uint64)), e, corrections)
             told = _winner_share(step, examples, stream, reader)
         elif isinstance(step, Compare):
             r, words = stream.random(count), stream.derived(comparison.rows(step), count)
             lanes = count * len(step.thresholds)
             e = reader.take(lanes, 2) if party else stream.keystream.words(lanes, 2)
-            gates[step.out] = GateShare(r, words, e, keys[step.out])
-    output = None
-    if not told:
-        out = (examples, *program.output_shape)
-        output_masks = stream.random(*out), stream.random(*out)
-        authenticator = b"" if party else stream.keystream.words(_MAC_KEY_BYTES // WORD_BYTES).tobytes()
-        output = OutputShare(output_masks, reader.take(*out), authenticator, tag)
+            gates[step.out] = GateShare(r, words, e, reader.take(dcf.tag_planes(step.depth), count, 2))
+    output = None if told else _output_share(stream, examples, program.output_shape, reader)
+    reader.end()
     return Bundle(number, examples, key, given, input_clear, products, gates, pairs, output, told)
 
 
-def _winner_share(step: Winner, examples: int, stream: PartyStream, reader: Reader) -> WinnerShare:
+def _output_share(stream: PartyStream, examples: int, shape: tuple[int, ...], reader: pieces.Reader) -> OutputShare:
+    masks = stream.random(examples, *shape), stream.random(examples, *shape)
+    authenticator = b"" if stream.party else stream.keystream.words(_MAC_KEY_BYTES // WORD_BYTES).tobytes()
+    clear = reader.take(examples, *shape)
+    tag = reader.take(TAG_BYTES // WORD_BYTES).tobytes() if stream.party else b""
+    return OutputShare(masks, clear, authenticator, tag)
+
+
+def _winner_share(step: Winner, examples: int, stream: PartyStream, reader: pieces.Reader) -> WinnerShare:
     if stream.party:
         return WinnerShare(stream.keystream.words(examples, *step.shape, 2, winner.LABEL_WORDS), b"", b"")
     words = winner.HASH_BYTES // WORD_BYTES
