@@ -15,8 +15,6 @@ from sotto.bench.experiment import Configuration, Experiment, Say, run
 from sotto.bench.row import Row
 from sotto.bench.workbench import Workbench
 
-PRESETS = ("quick", "full")
-
 
 def open_workbench(
     corpus: str,

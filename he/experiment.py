@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -15,11 +15,10 @@ from sotto.bench.experiment import Configuration, Experiment, Plan
 from sotto.bench.parties.party import PartySpec
 from sotto.bench.row import Security
 from sotto.bench.workbench import Workbench
+from sotto.he import parties
 from sotto.he.attacks import extract_model, recover_key
 from sotto.he.attacks.raw_decryption import RING_DEGREE
 from sotto.he.wire import Mode
-from sotto.link import Link
-from sotto.models import load
 from sotto.models.learning.recipes import DEPINTO_POLYNOMIAL, FRAMES_POLYNOMIAL, FRAMES_POLYNOMIAL_QUICK, Recipe
 from sotto.models.learning.training import Schedule
 from sotto.serving.folders import MODEL_FILE, write_calibration
@@ -164,18 +163,9 @@ def _read_the_key(emotion: EmotionModel, bench: Workbench) -> dict[str, float]:
 def _parts(emotion: EmotionModel, bench: Workbench, mode: str, reveal: str) -> Mapping[str, PartySpec]:
     calibration = bench.part(emotion.queries, "train")
     return {
-        "alice": PartySpec(_alice, {"reveal": reveal}),
-        "bob": PartySpec(_bob, {"model": str(emotion.path), "calibration": calibration, "mode": mode}),
+        "alice": PartySpec(parties.alice, {"reveal": reveal}),
+        "bob": PartySpec(parties.bob, {"model": str(emotion.path), "calibration": calibration, "mode": mode}),
     }
-
-
-def _alice(job: Mapping[str, Any], links: Mapping[str, Link]) -> he.Alice:
-    return he.Alice(reveal=job["reveal"], threads=1)
-
-
-def _bob(job: Mapping[str, Any], links: Mapping[str, Link]) -> he.Bob:
-    module, _ = load(job["model"])
-    return he.Bob(module, calibration=job["calibration"], mode=job["mode"], threads=1)
 
 
 def prepare(model: str, mode: str, bench: Workbench, bob: Path, alice: Path) -> FrontEnd | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, get_args
+from typing import get_args
 
 import numpy as np
 
@@ -15,10 +15,9 @@ from sotto.bench.experiment import Configuration, Experiment, Plan
 from sotto.bench.parties.party import PartySpec
 from sotto.bench.row import Security
 from sotto.bench.workbench import Workbench
-from sotto.link import Link
-from sotto.models import load
 from sotto.models.learning.recipes import DEPINTO, FRAMES, FRAMES_QUICK
 from sotto.mpc import modes as mpc_modes
+from sotto.mpc import parties
 from sotto.mpc.attacks import cheating_parties, recover_features, run_parties, tamper
 from sotto.mpc.attacks.seed_search import SEED_BITS
 from sotto.mpc.crypten.torch_shim import CryptenMissing, load_crypten
@@ -117,12 +116,14 @@ def build(cell: Configuration, bench: Workbench) -> Experiment:
 
 
 def _parts(emotion: EmotionModel, mode: mpc.Mode, reveal: str) -> Mapping[str, PartySpec]:
-    shape = list(emotion.queries.shape[1:])
+    shape = emotion.queries.shape[1:]
     parts = {
-        "alice": PartySpec(_alice, {"mode": mode, "reveal": reveal}),
-        "bob": PartySpec(_bob, {"mode": mode, "reveal": reveal, "model": str(emotion.path), "input_shape": shape}),
+        "alice": PartySpec(parties.alice, {"mode": mode, "reveal": reveal}),
+        "bob": PartySpec(
+            parties.bob, {"mode": mode, "reveal": reveal, "model": str(emotion.path), "input_shape": shape}
+        ),
     }
-    return parts | ({"dealer": PartySpec(_dealer, {"mode": mode})} if mpc_modes.needs_dealer(mode) else {})
+    return parts | ({"dealer": PartySpec(parties.dealer, {"mode": mode})} if mpc_modes.needs_dealer(mode) else {})
 
 
 def _tamper(emotion: EmotionModel, bench: Workbench, mode: mpc.Mode) -> dict[str, float]:
@@ -158,21 +159,6 @@ def _search_seed(emotion: EmotionModel, bench: Workbench) -> dict[str, float]:
         "attack_features_read": float(np.abs(recovered.values - query).max() < 2.0**-15),
         "attack_minutes_for_all_seeds": (1 << SEED_BITS) / rate / 60,
     }
-
-
-def _alice(job: Mapping[str, Any], links: Mapping[str, Link]) -> mpc.Alice:
-    return mpc.Alice(links.get("dealer"), mode=job["mode"], reveal=job["reveal"])
-
-
-def _bob(job: Mapping[str, Any], links: Mapping[str, Link]) -> mpc.Bob:
-    module, _ = load(job["model"])
-    return mpc.Bob(
-        module, links.get("dealer"), mode=job["mode"], reveal=job["reveal"], input_shape=tuple(job["input_shape"])
-    )
-
-
-def _dealer(job: Mapping[str, Any], links: Mapping[str, Link]) -> mpc.Dealer:
-    return mpc.Dealer(mode=job["mode"])
 
 
 def prepare(model: str, mode: str, bench: Workbench, bob: Path, alice: Path) -> FrontEnd | None:

@@ -17,9 +17,8 @@ import numpy.typing as npt
 from sotto.link import Answer, Link
 from sotto.mpc.crypten.torch_shim import load_crypten
 from sotto.mpc.fss import dcf
-from sotto.mpc.graph.plan import ModelPlan, Weights
+from sotto.mpc.graph.plan import ModelPlan, Ranges, Weights
 from sotto.mpc.graph.program import Program, compile_program
-from sotto.mpc.graph.ranges import Ranges
 from sotto.mpc.messages import Mode, Reveal, Terms
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from sotto.bench.own_model import Given, NotRunnable, OwnModel, Shape, chosen_mo
 from sotto.bench.parties.party import PartySpec
 from sotto.link import Link
 from sotto.models.learning.training import predict
-from sotto.mpc import modes
+from sotto.mpc import modes, parties
 from sotto.mpc.experiment import SECURITY
 from sotto.serving import registry
 from sotto.serving.terms import Reveal, Terms
@@ -45,8 +45,8 @@ def own(model: Any, given: Given) -> OwnModel:
 def _parts(module: nn.Module, shape: Shape, mode: mpc.Mode, idle: float, reveal: Reveal) -> Mapping[str, PartySpec]:
     whole = tuple(int(length or 0) for length in shape)
     bob = mpc.Bob(module, None, input_shape=whole, mode=mode, reveal=reveal, idle_timeout=idle)
-    parts = {"alice": PartySpec(_alice, {"mode": mode, "reveal": reveal}), "bob": PartySpec(_bob, {"bob": bob})}
-    dealer = {"dealer": PartySpec(_dealer, {"mode": mode, "idle_timeout": idle})}
+    parts = {"alice": PartySpec(parties.alice, {"mode": mode, "reveal": reveal}), "bob": PartySpec(_bob, {"bob": bob})}
+    dealer = {"dealer": PartySpec(parties.dealer, {"mode": mode, "idle_timeout": idle})}
     return parts | (dealer if modes.needs_dealer(mode) else {})
 
 
@@ -55,14 +55,6 @@ def asked_shape(terms: Terms) -> Shape:
     return terms.input_shape
 
 
-def _alice(job: Mapping[str, Any], links: Mapping[str, Link]) -> mpc.Alice:
-    return mpc.Alice(links.get("dealer"), **job)
-
-
 def _bob(job: Mapping[str, Any], links: Mapping[str, Link]) -> mpc.Bob:
     bob: mpc.Bob = job["bob"]
     return bob.with_dealer(links.get("dealer"))
-
-
-def _dealer(job: Mapping[str, Any], links: Mapping[str, Link]) -> mpc.Dealer:
-    return mpc.Dealer(**job)

@@ -4,26 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
-from sotto import mpc
+from sotto import models, mpc
 from sotto.link import Link
-from sotto.models import load
 from sotto.mpc import modes
 from sotto.mpc.graph.fixed_point import FRACTION_BITS
 from sotto.mpc.graph.program import WORD_BITS
-from sotto.mpc.two_party.preprocessing_store import PreprocessingStore
 from sotto.serving.adapters import ClientCredentials, Hosted, ModelSource, published_front
 from sotto.serving.errors import AdapterError
 from sotto.serving.folders import model_file
 from sotto.serving.terms import FrontEnd, Terms
+
+if TYPE_CHECKING:
+    from sotto.mpc.two_party.preprocessing_store import PreprocessingStore
 
 
 class _Hosted:
     def __init__(self, source: ModelSource) -> None:
         mode = modes.require_mode(source.mode)
         self.needs_dealer = modes.needs_dealer(mode)
-        module, record = load(model_file(source.model))
+        module, record = models.load(model_file(source.model))
         front = FrontEnd.of(record)
         shape = tuple(int(length or 0) for length in front.spec().shape)
         self._bob = mpc.Bob(
@@ -85,4 +86,8 @@ def alice(own: ClientCredentials, terms: Terms, links: Mapping[str, Link]) -> mp
 
 
 def _store(folder: Path | None) -> PreprocessingStore | None:
-    return PreprocessingStore(folder) if folder else None
+    if not folder:
+        return None
+    from sotto.mpc.two_party.preprocessing_store import PreprocessingStore  # brings SEAL and a compiler
+
+    return PreprocessingStore(folder)

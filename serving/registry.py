@@ -17,10 +17,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib.metadata import entry_points
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
-from sotto.serving.adapters import Hosted, ModelSource, ServiceAdapter, require_mode
 from sotto.serving.errors import AdapterError
+
+if TYPE_CHECKING:  # a command that only names paradigms does not wait for NumPy
+    from sotto.serving.adapters import Hosted, ModelSource, ServiceAdapter
 
 GROUP = "sotto.paradigms"
 
@@ -99,11 +101,13 @@ def paradigm(name: str) -> Paradigm:
 
 def service(name: str) -> ServiceAdapter:
     """How a paradigm is served and asked.  Raises :class:`AdapterError` for a name that is none."""
-    return cast(ServiceAdapter, importlib.import_module(paradigm(name).service))
+    return cast("ServiceAdapter", importlib.import_module(paradigm(name).service))
 
 
 def host(source: ModelSource) -> Hosted:
     """Load what Bob serves, in the default mode where none is named.  Raises one-line errors."""
+    from sotto.serving.adapters import require_mode
+
     mode = require_mode(paradigm(source.paradigm).modes, source.mode)
     return service(source.paradigm).host(replace(source, mode=mode))
 

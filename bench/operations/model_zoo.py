@@ -31,6 +31,7 @@ from sotto.bench.request import Request
 from sotto.bench.results import write_whole
 from sotto.bench.row import Row
 from sotto.link import Link
+from sotto.mpc import parties
 from sotto.mpc.experiment import SECURITY
 from sotto.mpc.lowering.capture import DEFAULT_ACTIVATION_ERROR
 from sotto.mpc.protocols.fixed_point_model import FixedPointModel
@@ -205,14 +206,10 @@ def _parts(name: str, mode: mpc.Mode, reveal: mpc.Reveal) -> Mapping[str, PartyS
     """Alice, Bob with the network of this name, and the dealer, each to run in a process."""
     job = {"mode": mode, "reveal": reveal}
     return {
-        "alice": PartySpec(_alice, job),
+        "alice": PartySpec(parties.alice, job),
         "bob": PartySpec(_bob, {**job, "name": name}),
-        "dealer": PartySpec(_dealer, {"mode": mode}),
+        "dealer": PartySpec(parties.dealer, {"mode": mode}),
     }
-
-
-def _alice(job: Mapping[str, Any], links: Mapping[str, Link]) -> mpc.Alice:
-    return mpc.Alice(links["dealer"], mode=job["mode"], reveal=job["reveal"])
 
 
 def _bob(job: Mapping[str, Any], links: Mapping[str, Link]) -> mpc.Bob:
@@ -221,7 +218,3 @@ def _bob(job: Mapping[str, Any], links: Mapping[str, Link]) -> mpc.Bob:
         kind.build(), links["dealer"], mode=job["mode"], reveal=job["reveal"], input_shape=kind.input_shape,
         input_limit=_LIMIT,
     )  # fmt: skip
-
-
-def _dealer(job: Mapping[str, Any], links: Mapping[str, Link]) -> mpc.Dealer:
-    return mpc.Dealer(mode=job["mode"])

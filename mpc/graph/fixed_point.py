@@ -23,6 +23,7 @@ from sotto.mpc.graph import plan as layers
 from sotto.mpc.graph.plan import Weights
 
 FRACTION_BITS = 16
+LEAST_RANGE, MOST_RANGE = -FRACTION_BITS, 46  # b of |value| < 2^b: what fits a 64-bit word
 DEFAULT_INPUT_LIMIT = 128.0
 LARGEST_VALUE = 2.0**30  # one bit below the ring's edge for a value with 32 fractional bits
 

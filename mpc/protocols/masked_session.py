@@ -29,10 +29,8 @@ import numpy.typing as npt
 from sotto.link import Answer, FrameError, Link, decode, encode, transaction
 from sotto.mpc.errors import InputRefused, PlanError, ProtocolError, reason
 from sotto.mpc.fss import dcf
-from sotto.mpc.graph.error_bound import error_bound
-from sotto.mpc.graph.plan import ModelPlan, Shape, Weights
+from sotto.mpc.graph.plan import ModelPlan, Ranges, Shape, Weights
 from sotto.mpc.graph.program import WORD_BITS, Program, compile_program
-from sotto.mpc.graph.ranges import Ranges, value_ranges
 from sotto.mpc.messages import RANGES_BYTES, TERMS_BYTES, VERSION, Join, Mode, Query, RangesMessage, Reveal, Terms
 from sotto.mpc.protocols.scores import scores_of
 from sotto.mpc.protocols.semi_honest import per_channel, weight_words
@@ -105,7 +103,7 @@ class MaskedSession(ABC):
         if weights is None:
             told = decode(self.peer.receive("mpc.ranges", limit=RANGES_BYTES), RangesMessage)
         else:
-            told = RangesMessage(value_ranges(plan, weights), _error_bits(plan, weights, reveal))
+            told = _declared(plan, weights, reveal)
             self.peer.send("mpc.ranges", encode(told))
         ranges = told.bits
         if told.error is not None and not -64 <= told.error <= 64:
@@ -253,7 +251,11 @@ class MaskedSession(ABC):
         self._waiting = 0
 
 
-def _error_bits(plan: ModelPlan, weights: Weights, reveal: Reveal) -> int | None:
-    """The power of two above the proven error, told where values are revealed."""
+def _declared(plan: ModelPlan, weights: Weights, reveal: Reveal) -> RangesMessage:
+    """Bob's: how large values can become and, where they are revealed, the power of two above the proven error."""
+    from sotto.mpc.graph.error_bound import error_bound  # computed with torch, which Alice does without
+    from sotto.mpc.graph.ranges import value_ranges
+
     bound = error_bound(plan, weights) if reveal == "values" else None
-    return None if bound is None or bound > 2.0**64 else max(-64, math.frexp(bound)[1])
+    told = None if bound is None or bound > 2.0**64 else max(-64, math.frexp(bound)[1])
+    return RangesMessage(value_ranges(plan, weights), told)

@@ -12,7 +12,7 @@ from functools import cached_property
 
 from sotto.mpc.errors import PlanError
 from sotto.mpc.graph import plan as layers
-from sotto.mpc.graph.plan import ModelPlan
+from sotto.mpc.graph.plan import ModelPlan, Ranges
 from sotto.mpc.graph.program import (
     Compare,
     Known,
@@ -26,7 +26,6 @@ from sotto.mpc.graph.program import (
     Truncate,
     compile_program,
 )
-from sotto.mpc.graph.ranges import Ranges
 from sotto.mpc.messages import Reveal
 from sotto.mpc.two_party.bfv import DEGREE, MAX_PLAIN_BITS
 from sotto.mpc.two_party.coefficient_packing import Packing

@@ -8,13 +8,10 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, cast
+from typing import TYPE_CHECKING, Annotated, cast
 
-import numpy as np
-import numpy.typing as npt
 import typer
 
-from sotto.audio import Clip
 from sotto.commands.options import Json
 from sotto.commands.party_options import (
     Dealer,
@@ -32,13 +29,17 @@ from sotto.commands.party_options import (
 )
 from sotto.configuration import Config
 from sotto.console import escape, out, say
-from sotto.link import LinkError
-from sotto.recordings import require_speech
-from sotto.serving import client, registry
-from sotto.serving.adapters import ClientCredentials
-from sotto.serving.client import ClientConfig
-from sotto.serving.terms import Reveal as RevealKind
-from sotto.serving.terms import read_terms
+from sotto.serving import registry
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from sotto.audio import Clip
+    from sotto.serving import client
+    from sotto.serving.adapters import ClientCredentials
+    from sotto.serving.client import ClientConfig
+    from sotto.serving.terms import Reveal as RevealKind
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 8.0
 
@@ -80,10 +81,15 @@ def alice(
 
     Example:  sotto alice clip.wav --connect bob.example:7100 --dealer dealer.example:7200 --keys keys/alice
     """
+    from sotto.recordings import require_speech
+    from sotto.serving.adapters import ClientCredentials
+    from sotto.serving.client import ClientConfig
+    from sotto.serving.terms import read_terms
+
     for clip in clips:
         if not clip.is_file():
             raise typer.BadParameter(f"{clip} is not a file", param_hint="CLIP")
-        require_speech(clip)
+        require_speech(clip, say)
     where, dealer_at = address(connect, "--connect"), address(dealer, "--dealer") if dealer else None
     require_keys(where[0], keys, "--connect")
     if dealer_at:
@@ -96,7 +102,7 @@ def alice(
         bob=where,
         paradigm=name,
         mode=mode or (terms.mode if terms and terms.paradigm == name else registry.paradigm(name).modes[0]),
-        reveal=cast(RevealKind, reveal),
+        reveal=cast("RevealKind", reveal),
         dealer=dealer_at,
         keys=keys,
         terms=terms,
@@ -138,6 +144,9 @@ class _Asked:
         A clip that was being asked when a session failed is not asked again: who can make a session fail would get a
         query more each time.
         """
+        from sotto.link import LinkError
+        from sotto.serving import client
+
         front = client.front_before(self.config, self.own)
         if front:  # a clip that gives no features is refused here, before anybody hears of it
             self._features = [front.compute(_clip(path)) for path in self.clips]
@@ -156,6 +165,8 @@ class _Asked:
                 pause = min(2 * pause, _LONGEST_PAUSE)
 
     def _session(self) -> None:
+        from sotto.serving import client
+
         with client.session(self.config, self.own) as session:
             self.config = replace(self.config, terms=session.terms)  # another session is about the same
             if not self._features:
@@ -195,6 +206,8 @@ class _Asked:
 
 
 def _clip(path: Path) -> Clip:
+    from sotto.audio import Clip
+
     return Clip(id=path.name, path=path)
 
 

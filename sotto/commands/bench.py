@@ -11,22 +11,29 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from sotto.audio.features import FeatureSpec, from_text
-from sotto.bench import results
-from sotto.bench.adapters import EXPERIMENTS
-from sotto.bench.experiment import Experiment
-from sotto.bench.own_comparison import LeftOut, compare_own
-from sotto.bench.own_model import Given, NotRunnable, adapter
-from sotto.bench.own_network import Kind, own_network
-from sotto.bench.row import Row
-from sotto.bench.suite import Failure, compare, open_workbench, require, usable
-from sotto.bench.table import footnotes, tables
-from sotto.bench.workbench import Workbench
-from sotto.commands.options import CorpusName, Data, Json, Out, ParadigmNames, PresetName, Seed, SkipBroken, one_of
+from sotto.commands.options import (
+    CorpusName,
+    Data,
+    Json,
+    Out,
+    ParadigmNames,
+    PresetName,
+    Seed,
+    SkipBroken,
+    networks,
+    one_of,
+)
 from sotto.console import err, escape, out, say
-from sotto.link import SHAPES
+from sotto.serving import registry
 
 if TYPE_CHECKING:
+    from sotto.audio.features import FeatureSpec
+    from sotto.bench.experiment import Experiment
+    from sotto.bench.own_comparison import LeftOut
+    from sotto.bench.own_network import Kind
+    from sotto.bench.row import Row
+    from sotto.bench.suite import Failure
+    from sotto.bench.workbench import Workbench
     from sotto.report.scene import Scene
 
 Nets = Annotated[
@@ -35,7 +42,7 @@ Nets = Annotated[
         "--net",
         help="Network between the parties: loopback, lan (1 ms, 1 Gbit/s), wan (40 ms, 100 Mbit/s); may be given "
         "several times.",
-        callback=one_of(tuple(SHAPES), "a network"),
+        callback=one_of(networks, "a network"),
         show_default="loopback",
     ),
 ]
@@ -107,6 +114,12 @@ def bench(
     With --model it compares a network of your own instead, and says for each paradigm that cannot run it why not:
     sotto bench --model net.py:Net --weights net.safetensors --corpus my.csv --features mfcc
     """
+    from sotto.bench import results
+    from sotto.bench.own_comparison import LeftOut
+    from sotto.bench.own_model import NotRunnable
+    from sotto.bench.suite import Failure, open_workbench, require
+    from sotto.bench.table import footnotes, tables
+
     started = time.monotonic()
     results.require_writable(out_folder)
     if paradigm:
@@ -117,7 +130,7 @@ def bench(
     made = _Made(out_folder, bench, with_scene=scene and not model)
     failures: list[Failure] = []
     outcomes = (
-        _own(model, bench, spec, weights, cast(Kind, normalisation), paradigm, nets)
+        _own(model, bench, spec, weights, cast("Kind", normalisation), paradigm, nets)
         if model and spec
         else _outcomes(bench, paradigm, nets, made, with_peers=peers)
     )
@@ -157,6 +170,8 @@ def _feature(model: str | None, features: str | None, weights: Path | None) -> F
         return None
     if features is None:
         raise typer.BadParameter("say what the network takes, such as --features mfcc", param_hint="--features")
+    from sotto.audio.features import from_text
+
     try:
         return from_text(features)
     except ValueError as error:
@@ -172,8 +187,12 @@ def _own(
     paradigm: list[str] | None,
     nets: list[str],
 ) -> Iterator[Row | Failure | LeftOut]:
+    from sotto.bench.own_comparison import LeftOut, compare_own
+    from sotto.bench.own_model import Given, adapter
+    from sotto.bench.own_network import own_network
+
     own = own_network(model, bench, spec, weights=weights, normalisation=normalisation)
-    chosen = list(paradigm or EXPERIMENTS)
+    chosen = list(paradigm or registry.names())
     if not bench.quick:
         chosen = [f"{name}/{mode}" for name in chosen for mode in adapter(name).MODES]
     for outcome in compare_own(
@@ -195,7 +214,9 @@ def _own(
 def _outcomes(
     bench: Workbench, paradigm: list[str] | None, nets: list[str], made: _Made, *, with_peers: bool
 ) -> Iterator[Row | Failure]:
-    chosen = paradigm or usable(list(EXPERIMENTS), say)
+    from sotto.bench.suite import compare, usable
+
+    chosen = paradigm or usable(registry.names(), say)
     yield from compare(bench, chosen, nets, show=made.show if made.with_scene else None)
     if with_peers:
         from sotto.bench.peers.comparison import compare_peers
@@ -244,6 +265,7 @@ class _Made:
 
     def write(self, *, reproduced: bool = False) -> None:
         from sotto import report
+        from sotto.bench import results
         from sotto.report import scene
         from sotto.report.papers import reproductions
 

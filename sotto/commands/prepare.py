@@ -5,17 +5,17 @@ from __future__ import annotations
 import json as json_module
 import sys
 from pathlib import Path
-from typing import Annotated, cast
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from sotto.bench import preparing
-from sotto.bench.suite import open_workbench, require
 from sotto.commands.options import CorpusName, Data, Json, PresetName, Seed, SkipBroken, one_of
 from sotto.commands.party_options import Mode, Reveal
 from sotto.console import escape, out, say
 from sotto.serving import registry
-from sotto.serving.terms import Reveal as RevealKind
+
+if TYPE_CHECKING:
+    from sotto.serving.terms import Reveal as RevealKind
 
 
 def prepare(
@@ -39,10 +39,13 @@ def prepare(
 
     Example:  sotto prepare mpc --out demo && sotto dealer & sotto bob --config demo/bob/bob.toml &
     """
+    from sotto.bench import preparing
+    from sotto.bench.suite import open_workbench, require
+
     folder = out_folder or Path(paradigm)
     require([paradigm])
     bench = open_workbench(corpus, data, preset=preset, seed=seed, say=say, skip_broken=skip_broken)
-    made = preparing.prepare(paradigm, mode, model, cast(RevealKind, reveal), bench, folder)
+    made = preparing.prepare(paradigm, mode, model, cast("RevealKind", reveal), bench, folder)
     folders = {"bob": made.bob, "alice": made.alice} | ({"dealer": made.dealer} if made.dealer else {})
     if json:
         sys.stdout.write(json_module.dumps({role: str(path) for role, path in folders.items()}, indent=1) + "\n")

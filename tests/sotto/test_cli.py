@@ -84,3 +84,17 @@ def test_reproduce_and_attack_list_what_they_know():
     attacks = sotto("attack", "--list").stdout
     for paradigm in ("mpc-", "he-", "hashing-", "keyed-", "adversarial-"):
         assert paradigm in attacks
+
+
+@pytest.mark.parametrize("command", ["", "bench", "simulate", "reproduce", "sweep", "alice", "bob", "dealer", "keys"])
+def test_no_help_waits_for_a_library(command):
+    code = (
+        "import sys; from sotto.cli import app\n"
+        "try: app(sys.argv[1:], prog_name='sotto')\n"
+        "except SystemExit: pass\n"
+        "print(sorted({'numpy', 'torch', 'librosa', 'cryptography'} & set(sys.modules)), file=sys.stderr)"
+    )
+    arguments = [sys.executable, "-c", code, *command.split(), "--help"]
+    done = subprocess.run(arguments, capture_output=True, text=True, timeout=60)
+    assert "Usage" in done.stdout
+    assert done.stderr.strip() == "[]"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from multiprocessing import resource_tracker
 from pathlib import Path
 
 import numpy as np
@@ -21,10 +22,12 @@ ROOT = Path(__file__).parents[3]
 def test_a_session_answers_until_it_is_closed_and_says_what_it_cost(paradigm):
     own = MODELS[paradigm]()
     x, plain = own.x, own.plain
+    resource_tracker.ensure_running()  # Python's own, which stays
     before = {child.pid for child in psutil.Process().children(recursive=True)}
     with sotto.local(paradigm, own.model, **own.needs, reveal="logits") as alice:
         started = {child.pid for child in psutil.Process().children(recursive=True)} - before
         assert len(started) >= (6 if paradigm == "mpc" else 4) - 1  # Alice, hosts and their sessions
+        assert_only_bob_loads_torch(paradigm, alice._parties)
         assert alice.costs.online is None
         assert alice.costs.setup.bytes["alice"] > 0
         several = alice.ask(x[:3].astype(np.float64))
@@ -54,6 +57,18 @@ def test_a_session_answers_until_it_is_closed_and_says_what_it_cost(paradigm):
     with pytest.raises(sotto.SessionError, match="closed"):
         alice.ask(x)
     assert not started & {child.pid for child in psutil.Process().children(recursive=True)}
+
+
+def assert_only_bob_loads_torch(paradigm, parties):
+    """Alice and the dealer are light: what they need is NumPy, not the library of Bob's networks."""
+    assert _loads_torch(parties._alice.pid) == (paradigm == "adversarial")  # whose sensor is a network
+    for role, service in parties._services.items():
+        for process in (service.host.pid, *(child.pid for child in psutil.Process(service.host.pid).children())):
+            assert _loads_torch(process) == (role == "bob" and paradigm != "hashing")
+
+
+def _loads_torch(pid):
+    return any("libtorch" in each.path for each in psutil.Process(pid).memory_maps())
 
 
 def test_what_alice_refuses_in_her_own_process_leaves_the_session_as_it_was():
