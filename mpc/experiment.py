@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import get_args
+from typing import TYPE_CHECKING, get_args
 
 import numpy as np
+import numpy.typing as npt
 
 from sotto import mpc
 from sotto.bench.emotion_models import EmotionModel, emotion_model
@@ -18,12 +20,13 @@ from sotto.bench.workbench import Workbench
 from sotto.models.learning.recipes import DEPINTO, FRAMES, FRAMES_QUICK
 from sotto.mpc import modes as mpc_modes
 from sotto.mpc import parties
-from sotto.mpc.attacks import cheating_parties, recover_features, run_parties, tamper
-from sotto.mpc.attacks.seed_search import SEED_BITS
-from sotto.mpc.crypten.torch_shim import CryptenMissing, load_crypten
+from sotto.mpc.crypten.torch_shim import require_installed
 from sotto.mpc.fss.dcf import COMPUTATIONAL_BITS
 from sotto.serving.folders import MODEL_FILE
 from sotto.serving.terms import FrontEnd
+
+if TYPE_CHECKING:
+    from sotto.mpc.attacks import Adversary
 
 log = logging.getLogger("sotto")
 
@@ -85,8 +88,8 @@ def cells(preset: str) -> list[Configuration]:
 
 def _crypten_installed() -> bool:
     try:
-        load_crypten()
-    except CryptenMissing as error:
+        require_installed()
+    except mpc.CryptenMissing as error:
         log.info("mpc/crypten is left out: %s", error)
         return False
     return True
@@ -110,7 +113,7 @@ def build(cell: Configuration, bench: Workbench) -> Experiment:
         plain=emotion.plain,
         security=SECURITY[mode],
         attacks=attacks,
-        adversary=lambda query: cheating_parties(emotion.module, query.shape[1:], query, mode=mode),
+        adversary=lambda query: _adversary(emotion, query, mode),
         plan=Plan(singles=20 if bench.quick else 50, batch=16, clips=96 if bench.quick else 10**6),
     )
 
@@ -126,8 +129,18 @@ def _parts(emotion: EmotionModel, mode: mpc.Mode, reveal: str) -> Mapping[str, P
     return parts | ({"dealer": PartySpec(parties.dealer, {"mode": mode})} if mpc_modes.needs_dealer(mode) else {})
 
 
+def _adversary(
+    emotion: EmotionModel, query: npt.NDArray[np.float32], mode: mpc.Mode
+) -> AbstractContextManager[Adversary]:
+    from sotto.mpc.attacks import cheating_parties  # and all protocols: only who attacks waits for them
+
+    return cheating_parties(emotion.module, query.shape[1:], query, mode=mode)
+
+
 def _tamper(emotion: EmotionModel, bench: Workbench, mode: mpc.Mode) -> dict[str, float]:
     """Bob's lies about one test clip, each in a session of its own."""
+    from sotto.mpc.attacks import tamper
+
     query = bench.part(emotion.queries, "test")[:1]
     sweep = tamper(emotion.module, query.shape[1:], query, mode=mode, trials=16 if bench.quick else 128)
     tried = len(sweep.outcomes)
@@ -142,6 +155,9 @@ def _search_seed(emotion: EmotionModel, bench: Workbench) -> dict[str, float]:
 
     The experimenter knows which part that is, and tells from the speed of the search how long all seeds take.
     """
+    from sotto.mpc.attacks import recover_features, run_parties
+    from sotto.mpc.attacks.seed_search import SEED_BITS
+
     query = bench.part(emotion.queries, "test")[:1]
     run = run_parties(emotion.module, query.shape[1:], [query])
     seeds = range(1 << SEED_BITS)

@@ -53,7 +53,7 @@ def alice(
         int, typer.Option("--ahead", min=0, help="Queries to leave prepared in --store for the next session.")
     ] = 0,
     paradigm: Annotated[
-        str, typer.Option("--paradigm", help="Which paradigm.", show_default="mpc, or that of --own")
+        str, typer.Option("--paradigm", help="Which paradigm.", show_default="that of --own, --dealer or --mode")
     ] = "",
     mode: Mode = "",
     reveal: Reveal = "class",
@@ -97,7 +97,7 @@ def alice(
     if own and not own.is_dir():
         raise typer.BadParameter(f"{own} is not a folder", param_hint="--own")
     terms = read_terms(own) if own else None
-    name = paradigm or (terms.paradigm if terms else "mpc")
+    name = paradigm or (terms.paradigm if terms else _meant(mode, dealer))
     client_config = ClientConfig(
         bob=where,
         paradigm=name,
@@ -122,6 +122,18 @@ def alice(
         _show(asked.answers, json=json)
     if asked.problems:
         raise typer.Exit(1)
+
+
+def _meant(mode: str, dealer: str | None) -> str:
+    """The paradigm that a dealer, or a mode that no other has, speaks of.  Raises ``typer.BadParameter``."""
+    names = [name for name in registry.names() if not dealer or registry.paradigm(name).dealt]
+    fitting = [name for name in names if (dealer and not mode) or mode in registry.paradigm(name).modes]
+    if len(fitting) != 1:
+        known = ", ".join(registry.names())
+        raise typer.BadParameter(
+            f"say which Bob serves: {known}; or give --own, where it stands", param_hint="--paradigm"
+        )
+    return fitting[0]
 
 
 @dataclass
@@ -169,6 +181,7 @@ class _Asked:
 
         with client.session(self.config, self.own) as session:
             self.config = replace(self.config, terms=session.terms)  # another session is about the same
+            _tell(session)
             if not self._features:
                 for path in self.clips:
                     self._features.append(session.features(_clip(path)))
@@ -181,11 +194,13 @@ class _Asked:
 
     def _ask(self, session: client.Session, number: int) -> None:
         session.prepare()
+        before = {role: link.traffic.snapshot() for role, link in session.links.items()}
         started = time.perf_counter()
         self._asking = True
         answer = session.ask(self._features[number])
         self._asking = False
         elapsed = (time.perf_counter() - started) * 1e3
+        used = [link.traffic.since(before[role]) for role, link in session.links.items()]
         problem = self._instead[number]
         label = int(answer.labels[0])
         found: dict[str, object] = {
@@ -193,6 +208,8 @@ class _Asked:
             "answer": None if problem else session.name(label),
             "label": None if problem else label,
             "milliseconds": round(elapsed, 3),
+            "bytes_sent": sum(each.bytes_sent for each in used),
+            "bytes_received": sum(each.bytes_received for each in used),
             "paradigm": session.terms.paradigm,
             "mode": session.terms.mode,
             "warnings": [problem, "zeros were asked about instead, so that bob sees no difference"]
@@ -203,6 +220,13 @@ class _Asked:
             found["scores"] = [float(score) for score in answer.scores[0]]
         self.problems |= bool(problem)
         self.answers.append(found)
+
+
+def _tell(session: client.Session) -> None:
+    """Whom she asks and how: what she would want to know before the first query."""
+    terms, who = session.terms, session.links["bob"].identity
+    certified = f"TLS 1.3, bob is {who.name}" if who else "no TLS: this machine alone"
+    say(f"{terms.paradigm} {terms.mode}, model {terms.model or 'not named'}; {certified}")
 
 
 def _clip(path: Path) -> Clip:
@@ -221,3 +245,12 @@ def _show(answers: Sequence[dict[str, object]], *, json: bool) -> None:
     for answer in answers:
         shown = answer["answer"] if answer["answer"] is not None else "no answer"
         out.print(f"{escape(str(answer['clip']))}: [bold]{escape(str(shown))}[/bold]", soft_wrap=True)
+    if answers:
+        milliseconds, sent, received = (
+            sum(cast(float, answer[key]) for answer in answers)
+            for key in ("milliseconds", "bytes_sent", "bytes_received")
+        )
+        say(
+            f"{len(answers)} asked online in {milliseconds:.0f} ms, {sent / 1e6:.3g} MB sent, {received / 1e6:.3g} MB "
+            "received; what was prepared before is not in this"
+        )

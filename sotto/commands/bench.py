@@ -119,8 +119,10 @@ def bench(
     from sotto.bench.own_model import NotRunnable
     from sotto.bench.suite import Failure, open_workbench, require
     from sotto.bench.table import footnotes, tables
+    from sotto.serving.service.hosting import warm_up
 
     started = time.monotonic()
+    warm_up(["torch"])  # what every Bob but one needs, while this process imports it for itself
     results.require_writable(out_folder)
     if paradigm:
         require(paradigm)
@@ -134,15 +136,17 @@ def bench(
         if model and spec
         else _outcomes(bench, paradigm, nets, made, with_peers=peers)
     )
-    for outcome in outcomes:
-        if isinstance(outcome, Failure):
-            failures.append(outcome)
-        elif isinstance(outcome, LeftOut):
-            made.left_out.append(outcome)
-        else:
-            made.add(outcome)
-    if made.rows:
-        made.write(reproduced=True)
+    try:
+        for outcome in outcomes:
+            if isinstance(outcome, Failure):
+                failures.append(outcome)
+            elif isinstance(outcome, LeftOut):
+                made.left_out.append(outcome)
+            else:
+                made.add(outcome)
+    finally:
+        if made.rows:
+            made.write_page()  # an interrupted run leaves one of the rows it has
     if json:
         sys.stdout.write(results.to_json(made.rows))
     elif made.rows:
@@ -226,7 +230,7 @@ def _outcomes(
 
 @dataclass
 class _Made:
-    """What a run has so far, written after every row, so that an interrupted run leaves the rows it has."""
+    """What a run has so far: the rows written after each of them, the page at the end, an interrupted run's too."""
 
     folder: Path
     bench: Workbench
@@ -246,8 +250,10 @@ class _Made:
         )
 
     def add(self, row: Row) -> None:
+        from sotto.bench import results
+
         self.rows.append(row)
-        self.write()
+        results.write(self.rows, self.folder)
 
     def show(self, experiment: Experiment) -> None:
         """Ask about one clip and keep what each party saw."""
@@ -263,7 +269,7 @@ class _Made:
             panel(experiment, simulate(experiment, asked, "loopback"), self.bench, asked, attacked=True),
         )
 
-    def write(self, *, reproduced: bool = False) -> None:
+    def write_page(self) -> None:
         from sotto import report
         from sotto.bench import results
         from sotto.report import scene
@@ -274,7 +280,7 @@ class _Made:
             self.folder / "report.html",
             self.notice,
             scene=self.scene,
-            reproduced=reproductions(self.folder) if reproduced else (),
+            reproduced=reproductions(self.folder),
         )
         self.written = [*results.write(self.rows, self.folder), page]
         if self.scene:
