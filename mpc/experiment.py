@@ -114,7 +114,7 @@ def build(cell: Configuration, bench: Workbench) -> Experiment:
         security=SECURITY[mode],
         attacks=attacks,
         adversary=lambda query: _adversary(emotion, query, mode),
-        plan=Plan(singles=20 if bench.quick else 50, batch=16, clips=96 if bench.quick else 10**6),
+        plan=Plan(batch=16, singles=16, clips=48) if bench.quick else Plan(batch=16, singles=50, clips=10**6),
     )
 
 
@@ -142,7 +142,7 @@ def _tamper(emotion: EmotionModel, bench: Workbench, mode: mpc.Mode) -> dict[str
     from sotto.mpc.attacks import tamper
 
     query = bench.part(emotion.queries, "test")[:1]
-    sweep = tamper(emotion.module, query.shape[1:], query, mode=mode, trials=16 if bench.quick else 128)
+    sweep = tamper(emotion.module, query.shape[1:], query, mode=mode, trials=8 if bench.quick else 128)
     tried = len(sweep.outcomes)
     return {
         "attack_wrong_class_accepted": sweep.count("accepted") / tried,

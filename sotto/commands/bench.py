@@ -117,8 +117,10 @@ def bench(
     from sotto.bench import results
     from sotto.bench.own_comparison import LeftOut
     from sotto.bench.own_model import NotRunnable
+    from sotto.bench.row import Row
     from sotto.bench.suite import Failure, open_workbench, require
     from sotto.bench.table import footnotes, tables
+    from sotto.progress import Rows
     from sotto.serving.service.hosting import warm_up
 
     started = time.monotonic()
@@ -137,13 +139,15 @@ def bench(
         else _outcomes(bench, paradigm, nets, made, with_peers=peers)
     )
     try:
-        for outcome in outcomes:
-            if isinstance(outcome, Failure):
-                failures.append(outcome)
-            elif isinstance(outcome, LeftOut):
-                made.left_out.append(outcome)
-            else:
-                made.add(outcome)
+        with Rows(_total(bench, model, paradigm, nets)) as progress:
+            for outcome in outcomes:
+                if isinstance(outcome, Failure):
+                    failures.append(outcome)
+                elif isinstance(outcome, LeftOut):
+                    made.left_out.append(outcome)
+                else:
+                    made.add(outcome)
+                progress.add(outcome if isinstance(outcome, Row) else None)
     finally:
         if made.rows:
             made.write_page()  # an interrupted run leaves one of the rows it has
@@ -162,6 +166,14 @@ def bench(
         raise failures[0].error
     if not made.rows:
         raise NotRunnable(made.notice or "no paradigm was named")
+
+
+def _total(bench: Workbench, model: str | None, paradigm: list[str] | None, nets: list[str]) -> int:
+    """How many rows to expect, peers left out."""
+    from sotto.bench.suite import cells
+
+    chosen = paradigm or registry.names()
+    return len(nets) * (len(chosen) if model else len(cells(chosen, bench.preset)))
 
 
 def _feature(model: str | None, features: str | None, weights: Path | None) -> FeatureSpec | None:

@@ -32,6 +32,10 @@ def prepare(
     out_folder: Annotated[
         Path | None, typer.Option("--out", help="Folder to write bob/ and alice/ into.", show_default="PARADIGM")
     ] = None,
+    keys: Annotated[
+        Path | None,
+        typer.Option("--keys", help="Folder of 'sotto keys init': its keys go into the settings.", show_default="none"),
+    ] = None,
     skip_broken: SkipBroken = False,
     json: Json = False,
 ) -> None:
@@ -42,10 +46,12 @@ def prepare(
     from sotto.bench import preparing
     from sotto.bench.suite import open_workbench, require
 
+    if keys and not (keys / "bob").is_dir():
+        raise typer.BadParameter(f"{keys} holds no keys: run 'sotto keys init {keys}' first", param_hint="--keys")
     folder = out_folder or Path(paradigm)
     require([paradigm])
     bench = open_workbench(corpus, data, preset=preset, seed=seed, say=say, skip_broken=skip_broken)
-    made = preparing.prepare(paradigm, mode, model, cast("RevealKind", reveal), bench, folder)
+    made = preparing.prepare(paradigm, mode, model, cast("RevealKind", reveal), bench, folder, keys)
     folders = {"bob": made.bob, "alice": made.alice} | ({"dealer": made.dealer} if made.dealer else {})
     if json:
         sys.stdout.write(json_module.dumps({role: str(path) for role, path in folders.items()}, indent=1) + "\n")
