@@ -39,9 +39,9 @@ class Rows:
         if row:
             cost = f"online {milliseconds(row.online_ms.median)} ms" if row.online_ms else "not timed"
             sent = f", {megabytes(row.bytes.alice + row.bytes.bob)} MB" if row.bytes else ""
-            net = row.parameters.get("net", "")
+            answered = f"{percent(row.accuracy_private)} of {row.n_queries} clips"
             say(
-                f"{row.paradigm}/{row.mode} {row.model} {net}: {percent(row.accuracy_private)} of {row.n_queries} clips,"
-                f" {cost}{sent}; {self._done} of {self._total}, about {max(0.0, left):.0f} s left"
+                f"{row.paradigm}/{row.mode} {row.model} {row.parameters.get('net', '')}: {answered}, {cost}{sent}; "
+                f"{self._done} of {self._total}, about {max(0.0, left):.0f} s left"
             )
         self._bar.update()

@@ -59,6 +59,8 @@ def check(name: Name, data: Data = None, skip_broken: SkipBroken = False, json: 
 
     Example:  sotto corpus check ravdess --data ~/corpora/ravdess
     """
+    from sotto.bench.corpus_uses import uses
+
     with _skipped() as skipped:  # all faults are wanted, not the first
         corpus = audio.load_corpus(name, data, skip_broken=True)
     found = audio.check(corpus)
@@ -77,12 +79,14 @@ def check(name: Name, data: Data = None, skip_broken: SkipBroken = False, json: 
         "broken": broken,
         "copies": [list(ids) for ids in found.copies],
         "remarks": list(corpus.remarks),
+        "usable_for": dict(uses(corpus)),
     }
     if json:
         sys.stdout.write(json_module.dumps(summary, indent=1) + "\n")
     else:
-        for key, value in summary.items():
-            out.print(f"{key}: {escape(_plain(value))}", soft_wrap=True)
+        shown = summary | {"usable_for": [f"{use}: {answer}" for use, answer in uses(corpus).items()]}
+        for key, value in shown.items():
+            out.print(f"{key.replace('_', ' ')}: {escape(_plain(value))}", soft_wrap=True)
     if broken and not skip_broken:
         raise audio.BrokenClip(
             f"{len(broken)} files of {corpus.name} cannot be used (--skip-broken leaves them out everywhere)"
