@@ -74,12 +74,12 @@ def exposed(query: npt.NDArray[np.float32], seen: list[Seen]) -> tuple[int, int]
     pairs = values[: len(values) // 2 * 2].reshape(-1, 2)
     pairs = pairs[(pairs != 0).any(axis=1)][:2000]
     forms = (pairs.astype("<f4"), pairs.astype("<f8"), (pairs * 2**16).astype("<i8"))
-    wanted = [{pair.tobytes() for pair in form} for form in forms]
-    seen = [_among(received, each) for each in wanted]
-    found = sum(
-        any(form[k].tobytes() in each for form, each in zip(forms, seen, strict=True)) for k in range(len(pairs))
-    )
-    return found, len(pairs)
+    copied = np.zeros(len(pairs), bool)
+    for form in forms:
+        written = [pair.tobytes() for pair in form]
+        met = _among(received, set(written))
+        copied |= np.array([each in met for each in written], bool)
+    return int(copied.sum()), len(pairs)
 
 
 def _among(received: bytes, wanted: set[bytes]) -> set[bytes]:
@@ -88,7 +88,7 @@ def _among(received: bytes, wanted: set[bytes]) -> set[bytes]:
     By their first eight bytes at every offset: a search for each of them would read megabytes thousands of times.
     """
     found: set[bytes] = set()
-    if not wanted:
+    if not wanted or len(received) < 8:
         return found
     heads = np.unique(np.array([int.from_bytes(each[:8], "little") for each in wanted], np.uint64))
     length = len(next(iter(wanted)))
