@@ -83,6 +83,10 @@ def warm_up(mode: Mode) -> None:
 
         TwoPartySession.warm_up()
     elif mode != "crypten":
+        if mode == "malicious":
+            import sotto.mpc.protocols.malicious_session
+        else:
+            import sotto.mpc.protocols.semi_honest_session  # noqa: F401  the import is what is wanted
         dcf.warm_up()
 
 

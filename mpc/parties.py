@@ -7,10 +7,12 @@ from typing import Any
 
 from sotto import mpc
 from sotto.link import Link
+from sotto.mpc import modes
 
 
 def alice(job: Mapping[str, Any], links: Mapping[str, Link]) -> mpc.Alice:
-    """Alice, whose job is her options."""
+    """Alice, whose job is her options; what her session imports is imported now, so that no query is charged for it."""
+    modes.warm_up(modes.require_mode(job["mode"]))
     return mpc.Alice(links.get("dealer"), **job)
 
 
