@@ -115,7 +115,7 @@ class OwnModel:
             query=_no_clip,
             plain=self.plain,
             security=self.security,
-            plan=Plan(singles, min(self.batch, rest), most, scored=min(16, len(queries))),
+            plan=Plan(singles, most, batch=min(self.batch, rest), scored=min(16, len(queries))),
             keys_are_sent=self.keys_are_sent,
             key_bytes=self.key_bytes,
         )

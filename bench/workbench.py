@@ -23,6 +23,7 @@ from sotto.audio.splits import Split
 from sotto.bench.experiment import Say
 
 T = TypeVar("T")
+_QUICK_CLIPS = 64
 
 
 @dataclass(eq=False)
@@ -54,6 +55,11 @@ class Workbench:
     @property
     def quick(self) -> bool:
         return self.preset == "quick"
+
+    @property
+    def clips(self) -> int:
+        """How many test clips every row of a comparison is asked, the same ones."""
+        return min(_QUICK_CLIPS, len(self.split.test)) if self.quick else len(self.split.test)
 
     @property
     def classes(self) -> tuple[str, ...]:

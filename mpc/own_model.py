@@ -15,6 +15,7 @@ from sotto.link import Link
 from sotto.models.learning.training import predict
 from sotto.mpc import modes, parties
 from sotto.mpc.experiment import SECURITY
+from sotto.mpc.graph.fixed_point import DEFAULT_INPUT_LIMIT, input_limit_of
 from sotto.serving import registry
 from sotto.serving.terms import Reveal, Terms
 
@@ -29,7 +30,8 @@ def own(model: Any, given: Given) -> OwnModel:
     except mpc.CryptenMissing as error:
         raise NotRunnable(str(error)) from None
     shape = example_shape(given, record)
-    parts = functools.partial(_parts, module, shape, mode, given.idle_seconds)
+    limit = DEFAULT_INPUT_LIMIT if record is None else input_limit_of(record)
+    parts = functools.partial(_parts, module, shape, limit, mode, given.idle_seconds)
     parts("class")  # refuses what cannot be run
 
     return OwnModel(
@@ -42,9 +44,11 @@ def own(model: Any, given: Given) -> OwnModel:
     )
 
 
-def _parts(module: nn.Module, shape: Shape, mode: mpc.Mode, idle: float, reveal: Reveal) -> Mapping[str, PartySpec]:
+def _parts(
+    module: nn.Module, shape: Shape, limit: float, mode: mpc.Mode, idle: float, reveal: Reveal
+) -> Mapping[str, PartySpec]:
     whole = tuple(int(length or 0) for length in shape)
-    bob = mpc.Bob(module, None, input_shape=whole, mode=mode, reveal=reveal, idle_timeout=idle)
+    bob = mpc.Bob(module, None, input_shape=whole, input_limit=limit, mode=mode, reveal=reveal, idle_timeout=idle)
     parts = {"alice": PartySpec(parties.alice, {"mode": mode, "reveal": reveal}), "bob": PartySpec(_bob, {"bob": bob})}
     dealer = {"dealer": PartySpec(parties.dealer, {"mode": mode, "idle_timeout": idle})}
     return parts | (dealer if modes.needs_dealer(mode) else {})

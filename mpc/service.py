@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, cast
 from sotto import models, mpc
 from sotto.link import Link
 from sotto.mpc import modes
-from sotto.mpc.graph.fixed_point import FRACTION_BITS
+from sotto.mpc.graph.fixed_point import FRACTION_BITS, input_limit_of
 from sotto.mpc.graph.program import WORD_BITS
 from sotto.serving.adapters import ClientCredentials, Hosted, ModelSource, published_front
 from sotto.serving.errors import AdapterError
@@ -31,6 +31,7 @@ class _Hosted:
             module,
             None,
             input_shape=shape,
+            input_limit=input_limit_of(record),
             mode=mode,
             reveal=source.reveal,
             idle_timeout=source.idle_seconds,

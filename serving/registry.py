@@ -56,6 +56,10 @@ class Paradigm:
         the modes of ``sotto prepare``, where they are not those that are served: a kind of key, say.
     dealt
         the modes in which Alice and Bob both need a link to the dealer.
+    networks
+        models of a comparison that it can run.
+    no_others
+        why it runs no other model, in one line.
     missing_values
         why a figure of a row is null, by mode (empty: all of them) and field.
     preload
@@ -69,6 +73,8 @@ class Paradigm:
     models: tuple[str, ...]
     prepared_as: tuple[str, ...] = ()
     dealt: tuple[str, ...] = ()
+    networks: tuple[str, ...] = ()
+    no_others: str = "its models are its own"
     missing_values: Mapping[tuple[str, str], str] = field(default_factory=dict)
     preload: tuple[str, ...] = ()
 

@@ -9,6 +9,7 @@ everywhere.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 from collections.abc import Sequence
@@ -443,7 +444,7 @@ class Curve(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         _require(math.isfinite(self.error) and self.error >= 0, "a curve's error is no number")
 
 
-class ModelPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class ModelPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True):
     """Input shape of one example, the largest absolute input value Alice may use, and the layers; the last one's
     output is the logits, one per class.  ``final`` is what Alice does to scores when she has them; ``public`` whether
     Bob tells everybody his weights."""
@@ -462,6 +463,10 @@ class ModelPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def shapes(self) -> tuple[Shape, ...]:
         """Shape of every value, the input's first.  Raises :class:`PlanError` for a plan that does not hold."""
+        return self._shapes
+
+    @functools.cached_property
+    def _shapes(self) -> tuple[Shape, ...]:
         _require(0 < len(self.layers) <= MAX_LAYERS, f"a plan has 1 to {MAX_LAYERS} layers")
         _require(math.isfinite(self.input_limit) and self.input_limit > 0, "the input limit is no positive number")
         _require(len(self.curves) <= MAX_CURVES, f"a plan has at most {MAX_CURVES} curves")
@@ -490,10 +495,14 @@ class ModelPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def require_batch(self, examples: int) -> None:
         """Raise :class:`PlanError` unless a batch of ``examples`` fits into memory, whatever the layer."""
-        spreads = (1, *(layer.spread for layer in self.layers))
-        largest = max(spread * math.prod(shape) for spread, shape in zip(spreads, self.shapes(), strict=True))
-        most = MAX_ELEMENTS // largest
+        most = MAX_ELEMENTS // self._largest
         _require(1 <= examples <= most, f"a query of this network holds 1 to {most} examples, not {examples}")
+
+    @functools.cached_property
+    def _largest(self) -> int:
+        """Elements of the largest value of one example, laid out as its layer reads it."""
+        spreads = (1, *(layer.spread for layer in self.layers))
+        return max(spread * math.prod(shape) for spread, shape in zip(spreads, self.shapes(), strict=True))
 
 
 def strides_of(shape: Shape) -> Shape:

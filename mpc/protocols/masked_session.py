@@ -63,6 +63,7 @@ class MaskedSession(ABC):
         self._owner = os.getpid()
         self._stock: defaultdict[int, deque[deque[Evaluation]]] = defaultdict(deque)
         self._waiting = 0  # bytes of bundles in stock
+        self._bundle_sizes: dict[int, int] = {}
         self._warm_up()
         self._program, terms = self._agree(plan, weights, reveal)
         with self._with_dealer():
@@ -196,8 +197,12 @@ class MaskedSession(ABC):
 
     def _bytes(self, examples: int) -> int:
         """Bytes of bundles that a query of ``examples`` takes at Bob, whose are the larger ones."""
-        parts = self._program.parts(examples)
-        return self._bundle_bytes(parts[0], BOB) * (len(parts) - 1) + self._bundle_bytes(parts[-1], BOB)
+        if examples not in self._bundle_sizes:
+            parts = self._program.parts(examples)
+            self._bundle_sizes[examples] = self._bundle_bytes(parts[0], BOB) * (len(parts) - 1) + self._bundle_bytes(
+                parts[-1], BOB
+            )
+        return self._bundle_sizes[examples]
 
     def _put(self, examples: int, parts: deque[Evaluation]) -> None:
         self._stock[examples].append(parts)

@@ -49,10 +49,9 @@ def local(
         ``"mpc"``, ``"he"``, ``"hashing"``, ``"keyed"`` or ``"adversarial"``.
     model
         for ``mpc``, ``he`` and ``keyed`` a ``torch.nn.Module``, of which a copy is used in evaluation mode, or
-        the path of a model file; ``he`` takes a :class:`sotto.models.networks.mlp.MLP` with polynomial activations
-        only, ``keyed`` networks whose first convolution reads blocks.  For ``hashing`` a fitted
-        :class:`sotto.hashing.HammingSVC` or its file, for ``adversarial`` a :class:`sotto.adversarial.Classifier`
-        or its file.
+        the path of a model file; ``he`` takes affine steps and polynomials only, ``keyed`` networks whose first
+        convolution reads blocks.  For ``hashing`` a fitted :class:`sotto.hashing.HammingSVC` or its file, for
+        ``adversarial`` a :class:`sotto.adversarial.Classifier` or its file.
     mode
         the paradigm's first by default: ``malicious``, ``semi-honest``, ``two-party`` or ``crypten``; ``packed``,
         ``batched`` or ``tenseal``; ``smh``; ``rom``, ``shuffling`` or ``flipping``; ``representation``.

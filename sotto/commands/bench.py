@@ -29,10 +29,9 @@ from sotto.serving import registry
 if TYPE_CHECKING:
     from sotto.audio.features import FeatureSpec
     from sotto.bench.experiment import Experiment
-    from sotto.bench.own_comparison import LeftOut
     from sotto.bench.own_network import Kind
     from sotto.bench.row import Row
-    from sotto.bench.suite import Failure
+    from sotto.bench.suite import Failure, LeftOut
     from sotto.bench.workbench import Workbench
     from sotto.report.scene import Scene
 
@@ -51,6 +50,14 @@ Peers = Annotated[
     typer.Option(
         "--peers",
         help="Add rows of other systems for mpc and he, on the same clips and models, where they are installed.",
+    ),
+]
+PriceFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--prices",
+        help="Prices in a TOML file, for what a million queries cost: a copy of bench/prices.toml with your own.",
+        show_default="those that ship with Sotto",
     ),
 ]
 OwnModel = Annotated[
@@ -93,6 +100,7 @@ def bench(
     preset: PresetName = "quick",
     net: Nets = None,
     peers: Peers = False,
+    price_file: PriceFile = None,
     model: OwnModel = None,
     weights: Weights = None,
     features: Features = None,
@@ -114,16 +122,16 @@ def bench(
     With --model it compares a network of your own instead, and says for each paradigm that cannot run it why not:
     sotto bench --model net.py:Net --weights net.safetensors --corpus my.csv --features mfcc
     """
-    from sotto.bench import results
-    from sotto.bench.own_comparison import LeftOut
+    from sotto.bench import prices, results
     from sotto.bench.own_model import NotRunnable
     from sotto.bench.row import Row
-    from sotto.bench.suite import Failure, open_workbench, require
+    from sotto.bench.suite import Failure, LeftOut, open_workbench, require
     from sotto.bench.table import footnotes, tables
     from sotto.progress import Rows
     from sotto.serving.service.hosting import warm_up
 
     started = time.monotonic()
+    price_list = prices.read(price_file)
     warm_up(["torch"])  # what every Bob but one needs, while this process imports it for itself
     results.require_writable(out_folder)
     if paradigm:
@@ -146,7 +154,7 @@ def bench(
                 elif isinstance(outcome, LeftOut):
                     made.left_out.append(outcome)
                 else:
-                    made.add(outcome)
+                    made.add(price_list.applied(outcome))
                 progress.add(outcome if isinstance(outcome, Row) else None)
     finally:
         if made.rows:
@@ -203,9 +211,10 @@ def _own(
     paradigm: list[str] | None,
     nets: list[str],
 ) -> Iterator[Row | Failure | LeftOut]:
-    from sotto.bench.own_comparison import LeftOut, compare_own
+    from sotto.bench.own_comparison import compare_own
     from sotto.bench.own_model import Given, adapter
     from sotto.bench.own_network import own_network
+    from sotto.bench.suite import LeftOut
 
     own = own_network(model, bench, spec, weights=weights, normalisation=normalisation)
     chosen = list(paradigm or registry.names())
@@ -229,7 +238,7 @@ def _own(
 
 def _outcomes(
     bench: Workbench, paradigm: list[str] | None, nets: list[str], made: _Made, *, with_peers: bool
-) -> Iterator[Row | Failure]:
+) -> Iterator[Row | LeftOut | Failure]:
     from sotto.bench.suite import compare, usable
 
     chosen = paradigm or usable(registry.names(), say)

@@ -35,7 +35,7 @@ function update() {
   for (const line of body.rows) line.hidden = !left.has(line.id);
   table.dataset.view = new FormData(filters).get("view");
   document.getElementById("count").textContent = `${shown.length} of ${rows.length} rows`;
-  drawScatter("chart-accuracy", shown, "online", "private");
+  drawScatter("chart-accuracy", shown, "online", "loss");
   drawScatter("chart-bytes", shown, "bytes", "online");
   drawBars("chart-nets", inAllNets());
   drawLegend(shown);
@@ -76,7 +76,7 @@ const color = { domain: paradigms, range: paradigms.map(name => `var(--${SYMBOLS
 const hue = row => color.range[paradigms.indexOf(row.paradigm)];
 const fixed = value => ({ value, scale: null });
 const link = { href: row => `#${row.id}`, ariaLabel: row => `${title(row)} on ${row.net}: ${figureWords(row)}`, className: "marks" };
-const figureWords = row => `accuracy ${row.cells.private[1]}, online ${row.cells.online[1]}, ${row.cells.bytes[1]}`;
+const figureWords = row => `accuracy ${row.cells.private[1]}, points lost ${row.cells.loss[1]}, online ${row.cells.online[1]}, ${row.cells.bytes[1]}`;
 
 const scale = { nice: true, grid: true, tickSize: 0 };
 const spaced = width => ({ tickSpacing: Math.max(80, width / 6) });
@@ -84,10 +84,10 @@ const grouped = d3.format(",");
 const AXES = {
   online: { label: "online time of one query", type: "log", ...scale, tickFormat: v => v < 1000 ? `${v} ms` : `${grouped(v / 1000)} s` },
   bytes: { label: "bytes of one query, all parties", type: "log", ...scale, tickFormat: v => d3.format("~s")(v).replace(/(\D?)$/, " $1B") },
-  private: { label: "accuracy of the private answers", ...scale, tickFormat: v => `${Number(v.toFixed(1))} %` },
+  loss: { label: "points of accuracy lost against the plaintext model", ...scale, tickFormat: v => `${Number(v.toFixed(1))}` },
 };
-const place = (row, key) => key === "private" ? 100 * figure(row, key) : figure(row, key);
-const drawable = (row, key) => figure(row, key) > 0 || (figure(row, key) === 0 && AXES[key].type !== "log");
+const place = (row, key) => key === "loss" ? 100 * figure(row, key) : figure(row, key);
+const drawable = (row, key) => figure(row, key) !== null && (figure(row, key) > 0 || AXES[key].type !== "log");
 
 // Puts into the box what ``chart`` draws at the width there is, or says why there is none.
 function draw(id, ariaLabel, empty, chart) {
@@ -104,14 +104,14 @@ function draw(id, ariaLabel, empty, chart) {
 function span(points, key) {
   const [least, most] = d3.extent(points, row => place(row, key));
   if (AXES[key].type === "log") return d3.scaleLog().domain(least === most ? [least / 3, 3 * most] : [least, most]).nice().domain();
-  return d3.scaleLinear().domain(least === most ? [Math.max(0, least - 5), Math.min(100, most + 5)] : [least, most]).nice().domain();
+  return d3.scaleLinear().domain(least === most ? [least - 5, most + 5] : [least, most]).nice().domain();
 }
 
 function drawScatter(id, shown, x, y) {
-  const points = shown.filter(row => drawable(row, x) && drawable(row, y)), more = y === "private";
-  const faded = row => more && row.few;
+  const points = shown.filter(row => drawable(row, x) && drawable(row, y));
+  const faded = row => y === "loss" && row.few;
   const fronts = d3.groups(points.filter(row => !faded(row)), row => row.net + "\n" + row.corpus)
-    .map(([, group]) => front(group, row => [figure(row, x), more ? -figure(row, y) : figure(row, y)]));
+    .map(([, group]) => front(group, row => [figure(row, x), figure(row, y)]));
   const at = { x: row => place(row, x), y: row => place(row, y) };
   const dashed = { className: "front", ariaHidden: true };
   draw(id, `${AXES[y].label} against ${AXES[x].label}: ${points.length} marks`,
@@ -121,11 +121,11 @@ function drawScatter(id, shown, x, y) {
       marks: [
         // Along the front, and out to the edges of the chart, behind which nothing better was measured.
         Plot.line(fronts.flat(), { ...at, z: row => row.net + "\n" + row.corpus, curve: "step-after", ...dashed }),
-        Plot.ruleX(fronts.map(best => best[0]), { x: at.x, y1: more ? at.y : null, y2: more ? null : at.y, ...dashed }),
+        Plot.ruleX(fronts.map(best => best[0]), { x: at.x, y1: null, y2: at.y, ...dashed }),
         Plot.ruleY(fronts.map(best => best.at(-1)), { y: at.y, x1: at.x, x2: null, ...dashed }),
         Plot.dot(points, { ...at, symbol: { value: "paradigm", scale: "symbol" }, r: fixed(row => row.peer ? 5.5 : 7),
           opacity: fixed(row => faded(row) ? 0.35 : 1), fill: fixed(row => row.peer ? "var(--card)" : hue(row)), stroke: fixed(row => row.peer ? hue(row) : "var(--card)"), strokeWidth: 2, ariaHidden: true }),
-        ...(fronts.length === 1 && width > 480 ? names(fronts[0], at, more, d3.scaleLog(span(points, x), [70, width - 34]), width) : []),
+        ...(fronts.length === 1 && width > 480 ? names(fronts[0], at, d3.scaleLog(span(points, x), [70, width - 34]), width) : []),
         Plot.dot(points, { ...at, r: 12, fill: "transparent", stroke: "transparent", ...link }),
       ],
     }));
@@ -140,11 +140,11 @@ function front(points, cost) {
 }
 
 // At most five rows, spread over the front, get their names written beside them, on the side that has more room.
-function names(best, at, more, across, width) {
+function names(best, at, across, width) {
   const step = Math.ceil(best.length / 5);
   return best.filter((_, i) => i % step === 0).map(row => {
     const left = across(at.x(row)), late = left > width / 2, room = (late ? left - 56 : width - left) - 24;
-    return Plot.text([row], { ...at, text: title, textAnchor: late ? "end" : "start", dx: late ? -12 : 12, dy: more ? -12 : 14,
+    return Plot.text([row], { ...at, text: title, textAnchor: late ? "end" : "start", dx: late ? -12 : 12, dy: 14,
       lineWidth: room / 13, textOverflow: "ellipsis", fill: "var(--ink)", stroke: "var(--card)", strokeWidth: 4, ariaHidden: true });
   });
 }

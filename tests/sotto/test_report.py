@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import html
 import json
 import re
 from html.parser import HTMLParser
@@ -16,7 +17,7 @@ from typer.testing import CliRunner
 
 from sotto import report
 from sotto.bench import results
-from sotto.bench.row import Row, Security, Timing, Traffic
+from sotto.bench.row import Cost, Row, Security, Spent, Timing, Traffic
 from sotto.report import charting, scene
 from sotto.report.attack_words import best, sentences
 from sotto.report.figures import COLUMNS, FEW, byte_words, identity, records, time_words
@@ -24,6 +25,7 @@ from sotto.report.page import asset
 from sotto.report.papers import reproductions, verdicts
 from sotto.report.pictures import bytes_png, matrix_png, outline, wav
 from sotto.report.scene import Line, Panel, Scene, Shown
+from sotto.serving import registry
 
 ROW = Row(
     paradigm="he",
@@ -253,6 +255,20 @@ def test_what_the_columns_mean_is_in_the_notes():
     text = " ".join(_Page(report.render([ROW], None)).text)
     for column in COLUMNS:
         assert f"{column.heading} {column.meaning}" in re.sub(r"\s+", " ", text)
+
+
+def test_the_price_of_privacy_stands_on_the_page_for_every_model():
+    plain = msgspec.structs.replace(ROW, paradigm="plaintext", mode="open", total=Spent(4.0, 500))
+    slow = msgspec.structs.replace(ROW, total=Spent(2000.0, 500_000), accuracy_loss=0.25)
+    faster = msgspec.structs.replace(slow, mode="packed", total=Spent(3.0, 400), cost=Cost(1.0, 2.0, "made up"))
+    page = report.render([slow, plain, faster], None)
+    text = re.sub(r"\s+", " ", " ".join(_Page(page).text))
+    for words in ("Without privacy: 4.00 ms, 500 B", "500 x", "1,000 x", "25.0", "Prices: made up", "0.8 x"):
+        assert words in text, words
+    widths = [tag["width"] for name, tag in _Page(page).tags if name == "rect"]
+    assert widths == ["100", "100", "0", "0"]
+    assert registry.paradigm("keyed").no_others in html.unescape(text)
+    assert "The price of privacy" not in report.render([slow], None)
 
 
 def test_rows_of_a_paradigm_stand_together_in_the_order_given():
