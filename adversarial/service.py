@@ -29,7 +29,7 @@ class _Hosted:
     def __init__(self, source: ModelSource) -> None:
         classifier, record = adversarial.load_classifier(model_file(source.model))
         sensor = sensor_named_by(record)
-        self._bob = adversarial.Bob(classifier, sensor=sensor, reveal=source.reveal)
+        self._bob = adversarial.Bob(classifier, sensor=sensor, reveal=source.classified)
         self.terms = Terms(
             paradigm="adversarial",
             mode=source.mode,
@@ -75,4 +75,4 @@ def front(own: ClientCredentials, terms: Terms | None) -> _LoudestSecond:
 
 def alice(own: ClientCredentials, terms: Terms, links: Mapping[str, Link]) -> adversarial.Alice:
     """Alice with the sensor from her own folder."""
-    return adversarial.Alice(own_file(own.folder, SENSOR_FILE, "the sensor"), reveal=own.reveal)
+    return adversarial.Alice(own_file(own.folder, SENSOR_FILE, "the sensor"), reveal=own.classified)

@@ -31,7 +31,7 @@ from sotto.bench.row import Interval, JSONValue, Row, Security
 from sotto.link import SHAPES
 
 Say = Callable[[str], None]
-Attack = Callable[[], Mapping[str, float]]
+Attack = Callable[[], Mapping[str, float | None]]
 Reconstruct = Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32] | None]
 Plain = Callable[[npt.NDArray[np.float32]], tuple[npt.NDArray[np.int64], npt.NDArray[np.float32] | None]]
 
@@ -234,9 +234,9 @@ def _row(timed: _Run, *, corpus: str, split: str, seed: int, net: str, say: Say)
     for name, attack in experiment.attacks.items():
         say(f"{experiment.cell}: attack {name}")
         try:
-            metrics |= {key: float(value) for key, value in attack().items()}
-        except (ValueError, RuntimeError) as error:
-            say(f"{experiment.cell}: attack {name} could not be run: {error}")
+            metrics |= {key: None if value is None else float(value) for key, value in attack().items()}
+        except Exception as error:  # whatever it is, its figures stay blank and the row is not lost for it
+            say(f"{experiment.cell}: attack {name} could not be run: {type(error).__name__}: {error}")
     sent = experiment.key_bytes
     if experiment.keys_are_sent:
         sent = timed.prepared[0].counts["alice"].sent

@@ -20,7 +20,7 @@ class _Hosted:
         hashes = classifier.support_hashes_
         if not isinstance(hashes, hashing.PackedHashes):
             raise AdapterError(f"{source.model}: holds no packed hashes: prepare it again")
-        self._classifier, self._reveal = classifier, source.reveal
+        self._classifier, self._reveal = classifier, source.classified
         self.terms = Terms(
             paradigm="hashing",
             mode=source.mode,
@@ -47,4 +47,4 @@ def front(own: ClientCredentials, terms: Terms | None) -> FrontEnd:
 
 def alice(own: ClientCredentials, terms: Terms, links: Mapping[str, Link]) -> hashing.Alice:
     """Alice with the hash key from her own folder."""
-    return hashing.Alice(own_file(own.folder, KEY_FILE, "the hash key"), reveal=own.reveal)
+    return hashing.Alice(own_file(own.folder, KEY_FILE, "the hash key"), reveal=own.classified)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
+from typing import cast
 
 import numpy as np
 
@@ -101,7 +102,7 @@ class Reader:
 
     def __init__(self, pieces: Buffer | Iterable[Buffer]) -> None:
         whole = isinstance(pieces, bytes | bytearray | memoryview)
-        self._pieces = iter([pieces] if whole else pieces)  # type: ignore[list-item]
+        self._pieces = iter(cast("Iterable[Buffer]", [pieces] if whole else pieces))
         self._words = np.empty(0, np.uint64)
 
     def take(self, *shape: int) -> Words:
