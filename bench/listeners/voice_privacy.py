@@ -29,6 +29,7 @@ import torch
 from sotto import hashing, keyed
 from sotto.audio import read
 from sotto.audio.features import EGeMAPS
+from sotto.bench import results
 from sotto.bench.listeners.bootstrap import Interval, over_speakers
 from sotto.bench.listeners.speaker_encoder import speaker_embeddings
 from sotto.bench.listeners.word_recogniser import dictated, word_errors
@@ -72,10 +73,11 @@ def run(request: Request) -> list[Row]:
     bench = request.open_workbench()
     learnt = _clips(bench, [*bench.split.train, *bench.split.validation], LEARNT[request.preset])
     tested = _clips(bench, bench.split.test, TESTED[request.preset])
-    rows = []
+    rows: list[Row] = []
 
     def add(paradigm: str, mode: str, seen: str, figures: Metrics) -> None:
         rows.append(_row(paradigm, mode, seen, figures, tested, bench))
+        results.write(rows, request.out)  # an interrupted run leaves what it has
         shown = ", ".join(f"{name} {value:.3g}" for name, value in figures.items() if value is not None)
         request.say(f"{paradigm}/{mode}, {seen}: {shown}")
 
