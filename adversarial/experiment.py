@@ -81,7 +81,12 @@ def build(cell: Configuration, bench: Workbench) -> Experiment:
         query=lambda clip: _query(clip, material.rate),
         plain=lambda queries: _plain(plain, queries),
         security=Security(
-            adversary=_ADVERSARY, trusted=_TRUSTED, computational_bits=None, statistical_bits=None, leaks=leaks
+            adversary=_ADVERSARY,
+            trusted=_TRUSTED,
+            computational_bits=None,
+            statistical_bits=None,
+            leaks=leaks,
+            hides="partly",
         ),
         plan=Plan(singles=40, batch=16, clips=10**6, sessions=3),
         attacks=_attacks(made, column),

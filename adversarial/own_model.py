@@ -29,6 +29,7 @@ _SECURITY = Security(
     computational_bits=None,
     statistical_bits=None,
     leaks="to Bob the event, and whatever z still tells: nobody has attacked this sensor here",
+    hides="partly",
 )
 
 

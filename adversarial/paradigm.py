@@ -10,6 +10,8 @@ PARADIGM = Paradigm(
     service="sotto.adversarial.service",
     experiment="sotto.adversarial.experiment",
     models=("rdal-m", "rdal", "baseline"),
+    networks=("unet-cnn6", "cnn6"),
+    no_others="sensor and classifier are trained together against attackers, on a task of their own",
     missing_values={
         ("", "max_abs_error"): "the plaintext network is another one, trained without an adversary",
         ("", "key_bytes"): "there is no key: what is not sent is all the protection",

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from sotto.bench.parties.parties import Asked, Phase
-from sotto.bench.row import Timing, Traffic
+from sotto.bench.row import Spent, Timing, Traffic
 
 
 def timing(phases: Sequence[Phase]) -> Timing | None:
@@ -40,6 +40,19 @@ def batched(asked: Sequence[Asked], size: int) -> tuple[float | None, float | No
     offline = [each.offline.milliseconds / size for each in full if each.offline]
     online = [each.online.milliseconds / size for each in full]
     return _median(online), _median(offline)
+
+
+def spent(*phases: Sequence[Phase]) -> Spent | None:
+    """The sum of the medians of several kinds of phase; None when there was none."""
+    known = [kind for kind in phases if kind]
+    if not known:
+        return None
+    roles = list(known[0][0].counts)
+    return Spent(
+        sum(float(np.median([phase.milliseconds for phase in kind])) for kind in known),
+        sum(round(float(np.median([phase.bytes for phase in kind]))) for kind in known),
+        {role: sum(_busy(kind, role) for kind in known) / 1e3 for role in roles},
+    )
 
 
 def metrics(prepared: Sequence[Phase], asked: Sequence[Asked]) -> dict[str, float | None]:

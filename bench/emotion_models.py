@@ -15,7 +15,7 @@ from sotto.audio.features import FeatureSpec
 from sotto.bench.workbench import Workbench
 from sotto.models import ModelRecord, Normalisation, save
 from sotto.models.learning.fitting import fit
-from sotto.models.learning.recipes import Recipe
+from sotto.models.learning.recipes import RECIPES, Recipe
 from sotto.models.learning.training import predict
 
 IDENTITY = Normalisation(np.zeros(1, np.float32), np.ones(1, np.float32))
@@ -52,6 +52,12 @@ class EmotionModel:
     def save(self, path: Path) -> None:
         """Write its model file to ``path``."""
         save(path, self.module, self.record)
+
+
+def named(model: str, bench: Workbench) -> Recipe:
+    """The recipe of a model that several paradigms share; where there is a quick one, a quick run trains that."""
+    quick = RECIPES.get(f"{model}-quick") if bench.quick else None
+    return quick or RECIPES[model]
 
 
 def emotion_model(recipe: Recipe, bench: Workbench) -> EmotionModel:

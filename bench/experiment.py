@@ -18,14 +18,16 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from torch import nn
 
 from sotto.audio import Clip
 from sotto.bench import costs
+from sotto.bench.energy import EnergyMeter
 from sotto.bench.machine import machine, software
 from sotto.bench.parties.control import Report
 from sotto.bench.parties.parties import Asked, Parties, Phase
 from sotto.bench.parties.party import PartySpec
-from sotto.bench.row import JSONValue, Row, Security
+from sotto.bench.row import Interval, JSONValue, Row, Security
 from sotto.link import SHAPES
 
 Say = Callable[[str], None]
@@ -50,11 +52,15 @@ class Configuration:
 
 @dataclass(frozen=True)
 class Plan:
-    """How much is asked: sessions, queries of one clip, clips in a batch (0: the paradigm has none), clips in all."""
+    """How much is asked: queries of one clip, clips in all, clips in a batch (0: the paradigm has none), sessions.
+
+    ``table``: clips that the rows beside it are asked.  A row that is too slow for all of them has no accuracy.
+    """
 
     singles: int
-    batch: int
     clips: int
+    table: int = 0
+    batch: int = 0
     sessions: int = 1
     scored: int = 16
     warm_up: int = 1
@@ -91,6 +97,7 @@ class Experiment:
     ``task`` is given where queries and truth are of other sounds and classes than the workbench's.
     ``reconstruct`` is an attacker at Bob's place: numbers he received of one query, (1, …), to speech in the form of
     ``queries``, or None where he gives up; it is for showing and may take a minute.
+    ``network`` is the plaintext model where it stands alone, for a row without privacy (:mod:`sotto.bench.baseline`).
     """
 
     cell: Configuration
@@ -111,6 +118,7 @@ class Experiment:
     adversary: Callable[[npt.NDArray[np.float32]], AbstractContextManager[Any]] | None = None
     task: Task | None = None
     reconstruct: Reconstruct | None = None
+    network: nn.Module | None = None
 
 
 @dataclass
@@ -125,6 +133,7 @@ class _Run:
     scores: npt.NDArray[np.float32] | None = None
     reports: Mapping[str, Report] = field(default_factory=dict)
     provisions: bool = False
+    energy: EnergyMeter = field(default_factory=EnergyMeter)
 
     def __post_init__(self) -> None:
         self.queries, self.truth = self.experiment.queries[self.order], self.experiment.truth[self.order]
@@ -154,7 +163,8 @@ class _Run:
     def ask_single(self, number: int) -> None:
         """The timed query of clip ``number``, if there is one."""
         if number < self.singles_wanted:
-            self.singles.append(self._parties.ask(self.queries[number : number + 1]))
+            with self.energy:
+                self.singles.append(self._parties.ask(self.queries[number : number + 1]))
 
     def end(self) -> None:
         """The batches, the further sessions, the scores; the processes end of themselves."""
@@ -211,7 +221,11 @@ def _row(timed: _Run, *, corpus: str, split: str, seed: int, net: str, say: Say)
     plain_labels, plain_scores = experiment.plain(queries)
     metrics: dict[str, float | None] = {key: float(value) for key, value in experiment.extra.items()}
     metrics["timed_queries"], metrics["timed_sessions"] = float(len(timed.singles)), float(len(timed.prepared))
-    metrics["accuracy_plain_on_asked"] = _share(plain_labels[:n] == truth[:n])
+    metrics["accuracy_plain_on_asked"] = plain_on_asked = _share(plain_labels[:n] == truth[:n])
+    comparable = n >= min(experiment.plan.table, len(queries))
+    if experiment.plan.table:
+        metrics["table_clips"] = float(min(experiment.plan.table, len(queries)))
+    right = labels == truth[:n]
     metrics |= costs.metrics(timed.prepared, timed.singles)
     online_batched, offline_batched = costs.batched(timed.batches, experiment.plan.batch)
     if offline_batched is not None:
@@ -241,7 +255,9 @@ def _row(timed: _Run, *, corpus: str, split: str, seed: int, net: str, say: Say)
         n_queries=n,
         parameters={**experiment.cell.parameters, "net": net},
         accuracy_plain=_share(plain_labels == truth),
-        accuracy_private=_share(labels == truth[:n]),
+        accuracy_private=_share(right) if comparable else None,
+        accuracy_interval=Interval.of(int(right.sum()), n) if comparable else None,
+        accuracy_loss=plain_on_asked - _share(right) if comparable else None,
         agreement=_share(labels == plain_labels[:n]),
         max_abs_error=_largest_difference(timed.scores, plain_scores),
         metrics=metrics,
@@ -253,6 +269,9 @@ def _row(timed: _Run, *, corpus: str, split: str, seed: int, net: str, say: Say)
         rounds=costs.rounds(online),
         key_bytes=sent,
         peak_rss_mb=round(max(report.peak_rss_mb for report in timed.reports.values()), 1),
+        total=costs.spent(timed.offline, online),
+        session=costs.spent(timed.prepared),
+        energy_joules=timed.energy.joules(len(timed.singles)),
         security=experiment.security,
         software=software(),
         machine=machine(),

@@ -21,8 +21,15 @@ _REASONS: dict[tuple[str, str], str] = {
     ("mpc/peer-spu", "key_bytes"): "correlated randomness is dealt inside the query: see bytes",
     ("mpc/peer-spu", "max_abs_error"): "only classes are opened",
     ("mpc/peer-spu", "rounds"): "SPU does not tell them",
+    ("plaintext", "max_abs_error"): "it is the plaintext model itself",
+    ("plaintext", "key_bytes"): "nothing is encrypted: there are no keys",
+    ("plaintext", "security.computational_bits"): "nothing is protected",
+    ("plaintext", "security.statistical_bits"): "nothing is protected",
     ("", "bytes.dealer"): "there is no dealer in this paradigm",
+    ("", "energy_joules"): "the kernel tells no energy here (no /sys/class/powercap, or not to this user)",
+    ("", "cost"): "the processor time of all parties is not known",
 }
+_OF_ACCURACY = ("accuracy_private", "accuracy_interval", "accuracy_loss")
 
 
 def why(row: Row, name: str) -> str | None:
@@ -32,6 +39,11 @@ def why(row: Row, name: str) -> str | None:
 
 def _reason(row: Row, name: str) -> tuple[str, str | None]:
     """For whom the reason holds (a mode, a paradigm, or everybody), and the reason."""
+    table = row.metrics.get("table_clips") or 0
+    if name in _OF_ACCURACY and row.n_queries < table:
+        return f"{row.paradigm}/{row.mode} {row.model}", (
+            f"asked about {row.n_queries} of the {table:.0f} clips of this table, for time, bytes and agreement"
+        )
     declared = registry.paradigm(row.paradigm).missing_values if row.paradigm in registry.names() else {}
     for mode, whom in ((row.mode, f"{row.paradigm}/{row.mode}"), ("", row.paradigm)):
         if reason := declared.get((mode, name)) or _REASONS.get((whom, name)):
@@ -43,7 +55,10 @@ def missing_values(rows: Sequence[Row]) -> list[str]:
     """One line for each distinct null among ``rows``: where it stands and why."""
     lines: dict[str, None] = {}
     for row in rows:
-        for name in null_fields(row):
+        nulls = null_fields(row)
+        for name in nulls:
+            if name in _OF_ACCURACY[1:] and _OF_ACCURACY[0] in nulls:
+                continue  # said of the accuracy
             whom, reason = _reason(row, name)
             lines[f"{whom} {name}: {reason or 'not measured in this run'}".strip()] = None
     return list(lines)

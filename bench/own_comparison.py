@@ -14,7 +14,7 @@ import numpy.typing as npt
 from sotto.bench.experiment import Configuration, Say, run
 from sotto.bench.own_model import Given, adapter
 from sotto.bench.row import JSONValue, Row
-from sotto.bench.suite import Failure
+from sotto.bench.suite import Failure, LeftOut
 
 
 @dataclass(frozen=True)
@@ -30,17 +30,6 @@ class Examples:
     split: str = "as given"
     seed: int = 0
     parameters: Mapping[str, JSONValue] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class LeftOut:
-    """A paradigm that cannot run this model, and why."""
-
-    paradigm: str
-    reason: str
-
-    def __str__(self) -> str:
-        return f"{self.paradigm}: {self.reason}"
 
 
 def compare_own(

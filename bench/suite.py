@@ -11,7 +11,9 @@ import msgspec
 from sotto.audio import BrokenClip, CorpusError, load_corpus
 from sotto.audio.splits import default_split
 from sotto.bench.adapters import EXPERIMENTS
+from sotto.bench.baseline import baseline
 from sotto.bench.experiment import Configuration, Experiment, Say, run
+from sotto.bench.own_model import NotRunnable
 from sotto.bench.row import Row
 from sotto.bench.workbench import Workbench
 
@@ -41,6 +43,17 @@ def open_workbench(
     loaded.labels(label)  # names the first clip without one
     say(f"{loaded.name}: {len(loaded)} clips, {len(loaded.speakers)} speakers, {len(loaded.classes(label))} classes")
     return Workbench(loaded, default_split(loaded, seed), label, preset, seed, say, data=data)
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """A paradigm, or one row of it, that cannot run a model, and why."""
+
+    paradigm: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.paradigm}: {self.reason}"
 
 
 @dataclass(frozen=True)
@@ -106,30 +119,37 @@ def require(paradigms: Sequence[str]) -> None:
 
 def compare(
     bench: Workbench, paradigms: Sequence[str], nets: Sequence[str], *, show: Callable[[Experiment], None] | None = None
-) -> Iterator[Row | Failure]:
+) -> Iterator[Row | LeftOut | Failure]:
     """Run all cells of ``paradigms`` on each of ``nets``, one after the other (two parties already use two cores).
 
-    A cell that fails is told and yielded as a :class:`Failure`; the others still run.  ``show`` is called with each
-    experiment once its rows are there.
+    Before the first row of a model comes the one without privacy.  A cell that fails is told and yielded as a
+    :class:`Failure`; the others still run.  ``show`` is called with each experiment once its rows are there.
     """
+    seen: set[str] = set()
     for cell in cells(paradigms, bench.preset):
-        yield from measure(cell, lambda cell=cell: build(cell, bench), bench, nets, show=show)  # type: ignore[misc]
+        try:
+            experiment = build(cell, bench)
+        except NotRunnable as error:
+            bench.say(f"{cell} is left out: {error}")
+            yield LeftOut(str(cell), str(error))
+            continue
+        except Exception as error:
+            yield _failed(cell, error, bench.say)
+            continue
+        if experiment.network is not None and cell.model not in seen:
+            seen.add(cell.model)
+            yield from measure(baseline(experiment), bench, nets)
+        yield from measure(experiment, bench, nets, show=show)
 
 
 def measure(
-    cell: Configuration,
-    make: Callable[[], Experiment],
-    bench: Workbench,
-    nets: Sequence[str],
-    *,
-    show: Callable[[Experiment], None] | None = None,
+    experiment: Experiment, bench: Workbench, nets: Sequence[str], *, show: Callable[[Experiment], None] | None = None
 ) -> Iterator[Row | Failure]:
-    """The rows of one cell, whose experiment ``make`` sets up: one for each network.
+    """The rows of one experiment: one for each network.
 
     Attackers do not hear the network, so they attack once, and what they reached stands in the row of each network.
     """
     try:
-        experiment = make()
         reached: dict[str, float | None] = {}
         for number, net in enumerate(nets):
             row = run(
@@ -145,5 +165,9 @@ def measure(
         if show:
             show(experiment)
     except Exception as error:  # whatever it is, the other cells' rows are not to be lost for it
-        bench.say(f"{cell} failed: {error}")
-        yield Failure(cell, error)
+        yield _failed(experiment.cell, error, bench.say)
+
+
+def _failed(cell: Configuration, error: Exception, say: Say) -> Failure:
+    say(f"{cell} failed: {error}")
+    return Failure(cell, error)

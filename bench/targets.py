@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from sotto.bench.listeners import frozen_embeddings, hashed_embeddings, keyed_speech, sound_sensor, voice_privacy
-from sotto.bench.operations import faults, model_zoo, soak, sweep_scaling, throughput
-from sotto.bench.papers.bittner import agreement, cheating, growth, latency, two_party
+from sotto.bench.operations import faults, model_zoo, mpc_scale, soak, sweep_scaling, throughput
+from sotto.bench.papers.bittner import agreement, cheating, growth, latency, transfers, two_party
 from sotto.bench.papers.dias import (
     cryptonet_latency,
     figure1,
@@ -77,6 +77,8 @@ TARGETS: Mapping[str, Target] = {
     "mpc-agreement": agreement,
     "mpc-cheating": cheating,
     "mpc-growth": growth,
+    "mpc-scale": mpc_scale,
+    "mpc-transfers": transfers,
     "mpc-two-party": two_party,
     "rdal-table2": rdal_table2,
     "smh-attacks": smh_attacks,

@@ -21,6 +21,8 @@ from sotto.audio.features import FeatureSpec
 from sotto.audio.splits import Split
 from sotto.bench.experiment import Say
 
+_QUICK_CLIPS = 64
+
 
 @dataclass(eq=False)
 class Workbench:
@@ -50,6 +52,11 @@ class Workbench:
     @property
     def quick(self) -> bool:
         return self.preset == "quick"
+
+    @property
+    def clips(self) -> int:
+        """How many test clips every row of a comparison is asked, the same ones."""
+        return min(_QUICK_CLIPS, len(self.split.test)) if self.quick else len(self.split.test)
 
     @property
     def classes(self) -> tuple[str, ...]:

@@ -10,6 +10,8 @@ PARADIGM = Paradigm(
     service="sotto.hashing.service",
     experiment="sotto.hashing.experiment",
     models=("discriminant-k5", "standard-k3", "standard-k2", "standard-k5"),
+    networks=("svm",),
+    no_others="Bob sees hashes, not features: what reads them is a kernel machine on their Hamming distances",
     missing_values={
         ("", "max_abs_error"): "the hashed and the plaintext classifier are two different models",
         ("", "security.computational_bits"): "no reduction to a hard problem is known",

@@ -41,6 +41,8 @@ from sotto.he.wire import (
 from sotto.link import FrameError, Link, LinkClosed, decode, encode, fault_of_peer, transaction
 from sotto.models.networks.mlp import MLP
 
+AnyNetwork = PolynomialNetwork | TensorNetwork
+
 
 class Evaluator(Protocol):
     """One session's evaluation in any mode."""
@@ -69,8 +71,8 @@ class LoadedModel(Protocol):
 
 
 def network_of(
-    module: nn.Module | PolynomialNetwork, calibration: npt.ArrayLike | None = None, input_shape: Shape | None = None
-) -> PolynomialNetwork | TensorNetwork:
+    module: nn.Module | AnyNetwork, calibration: npt.ArrayLike | None = None, input_shape: Shape | None = None
+) -> AnyNetwork:
     """The network of a module; the arguments as for :class:`Bob`.
 
     Raises
@@ -78,7 +80,7 @@ def network_of(
     ModelRefused
         it cannot be evaluated under encryption; the message says why.
     """
-    if isinstance(module, PolynomialNetwork):
+    if isinstance(module, PolynomialNetwork | TensorNetwork):
         return module
     if isinstance(module, MLP):
         if module.classes <= MAX_CLASSES:
@@ -87,7 +89,9 @@ def network_of(
     if input_shape is None and calibration is not None:
         input_shape = np.shape(calibration)[1:]
     if not input_shape:
-        raise ModelRefused(f"the shape of {type(module).__name__}'s examples is unknown: pass calibration features")
+        raise ModelRefused(
+            f"the shape of {type(module).__name__}'s examples is unknown: give input_shape= or calibration="
+        )
     return export(module, input_shape)
 
 
@@ -96,7 +100,7 @@ class Bob:
 
     def __init__(
         self,
-        module: nn.Module | PolynomialNetwork,
+        module: nn.Module | AnyNetwork,
         *,
         calibration: npt.ArrayLike | None = None,
         mode: Mode = "packed",

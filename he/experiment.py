@@ -9,9 +9,9 @@ from typing import Any, Literal
 import numpy as np
 
 from sotto import he
-from sotto.audio.features import EGeMAPS
-from sotto.bench.emotion_models import EmotionModel, emotion_model
+from sotto.bench.emotion_models import EmotionModel, emotion_model, named
 from sotto.bench.experiment import Configuration, Experiment, Plan
+from sotto.bench.own_model import NotRunnable
 from sotto.bench.parties.party import PartySpec
 from sotto.bench.row import Security
 from sotto.bench.workbench import Workbench
@@ -20,8 +20,6 @@ from sotto.he.attacks.raw_decryption import RING_DEGREE
 from sotto.he.wire import Mode
 from sotto.link import Link
 from sotto.models import load
-from sotto.models.learning.recipes import DEPINTO_POLYNOMIAL, FRAMES_POLYNOMIAL, FRAMES_POLYNOMIAL_QUICK, Recipe
-from sotto.models.learning.training import Schedule
 from sotto.serving.folders import MODEL_FILE, write_calibration
 from sotto.serving.terms import FrontEnd
 
@@ -40,6 +38,7 @@ def security(flooding_bits: int = 0) -> Security:
         statistical_bits=flooding_bits or None,
         leaks="to Alice the class, and what her decryptions say of the model"
         + ("" if flooding_bits else "; the noise of an answer is not flooded"),
+        hides="yes",
     )
 
 
@@ -48,47 +47,32 @@ def missing() -> str | None:
     return None
 
 
-_SETTINGS: dict[str, tuple[tuple[Mode, int], ...]] = {
-    "quick": (("packed", 2), ("batched", 2), ("tenseal", 2)),
-    "full": (("packed", 2), ("packed", 4), ("packed", 6), ("batched", 2), ("tenseal", 2), ("tenseal", 4)),
+_SETTINGS: Mapping[str, Mapping[Mode, tuple[str, ...]]] = {
+    "quick": {
+        "packed": ("mlp-poly2", "depinto-poly2", "frames-poly2"),
+        "batched": ("mlp-poly2",),
+        "tenseal": ("mlp-poly2",),
+    },
+    "full": {
+        "packed": ("mlp-poly2", "mlp-poly4", "mlp-poly6", "depinto-poly2", "frames-poly2"),
+        "batched": ("mlp-poly2",),
+        "tenseal": ("mlp-poly2", "mlp-poly4"),
+    },
 }
 
 
 def cells(preset: str) -> list[Configuration]:
     """The hand-packed evaluator first, thousands of queries in one batch, and plain `ckks_vector` for comparison."""
-    convolutional = [Configuration("he", "packed", model, {"degree": 2}) for model in _CONVOLUTIONAL]
-    return [
-        *(Configuration("he", mode, "mlp", {"degree": degree}) for mode, degree in _SETTINGS[preset]),
-        *convolutional,
-    ]
-
-
-_CONVOLUTIONAL: Mapping[str, tuple[Recipe, Recipe]] = {  # and the quick one
-    "depinto-poly2": (DEPINTO_POLYNOMIAL, DEPINTO_POLYNOMIAL),
-    "frames-poly2": (FRAMES_POLYNOMIAL, FRAMES_POLYNOMIAL_QUICK),
-}
-
-
-def recipe(activation: str, *, batch_norm: bool = True) -> Recipe:
-    """The paper's network, 88 -> 100 -> 50 -> classes, on features scaled to [-1, 1] by the training set."""
-    return Recipe(
-        name=f"mlp-{activation}{'' if batch_norm else '-plain'}",
-        architecture="mlp",
-        features=EGeMAPS(),
-        arguments={"activation": activation} if batch_norm else {"activation": activation, "batch_norm": False},
-        schedule=Schedule(epochs=150, batch=64, rate=3e-3, patience=30),
-        normalisation="range",
-    )
+    return [Configuration("he", mode, model, {}) for mode, models in _SETTINGS[preset].items() for model in models]
 
 
 def build(cell: Configuration, bench: Workbench) -> Experiment:
     """Train the network and set up Alice, who makes the keys, and Bob."""
-    convolutional = cell.model in _CONVOLUTIONAL
-    if convolutional:
-        chosen = _CONVOLUTIONAL[cell.model][1 if bench.quick else 0]
-    else:
-        chosen = recipe(f"poly{cell.parameters['degree']}")
-    emotion = emotion_model(chosen, bench)
+    emotion = emotion_model(named(cell.model, bench), bench)
+    try:
+        proved = _bound_is_proved(emotion, bench, cell.mode)
+    except he.ModelRefused as error:
+        raise NotRunnable(str(error)) from None
     return Experiment(
         cell=cell,
         parts=_parts(emotion, bench, cell.mode, "class"),
@@ -100,28 +84,28 @@ def build(cell: Configuration, bench: Workbench) -> Experiment:
         security=security(),
         plan=_plan(cell, bench),
         keys_are_sent=True,
-        extra={"bound_is_proved": float(_bound_is_proved(emotion, bench, cell.mode))},
-        attacks={}
-        if convolutional
-        else {
+        extra={"bound_is_proved": float(proved)},
+        attacks={
             "he-extraction": lambda: _extract(emotion, bench),
             "he-raw-decryption": lambda: _read_the_key(emotion, bench),
-        },
+        }
+        if cell.model.startswith("mlp")
+        else {},
+        network=emotion.module,
     )
 
 
 def _plan(cell: Configuration, bench: Workbench) -> Plan:
-    """A batch costs the same however few it holds, so it answers all test clips at once after one query of one."""
-    clips, mode = len(bench.split.test), cell.mode
+    """A batch costs the same however few it holds, so it answers all clips at once after one query of one."""
+    clips = bench.clips
     if cell.model == "frames-poly2":
-        return Plan(singles=10 if bench.quick else 30, batch=0, clips=20 if bench.quick else clips, scored=8)
-    if mode == "batched":
-        return Plan(singles=1, batch=max(2, clips - 1), clips=clips, scored=clips)
-    if mode == "packed":
-        singles = 30 if bench.quick else 200
-        return Plan(singles=singles, batch=0, clips=60 if bench.quick else clips, scored=16)
+        return Plan(singles=4 if bench.quick else 30, clips=4 if bench.quick else clips, table=clips, scored=2)
+    if cell.mode == "batched":
+        return Plan(singles=1, batch=max(2, clips - 1), clips=clips, table=clips, scored=clips)
+    if cell.mode == "packed":
+        return Plan(singles=20 if bench.quick else 200, clips=clips, table=clips, scored=16)
     singles = 4 if bench.quick else 20
-    return Plan(singles=singles, batch=0, clips=singles, scored=2 if bench.quick else 8)
+    return Plan(singles=singles, clips=singles, table=clips, scored=2 if bench.quick else 8)
 
 
 def _bound_is_proved(emotion: EmotionModel, bench: Workbench, mode: str) -> bool:
@@ -180,7 +164,7 @@ def _bob(job: Mapping[str, Any], links: Mapping[str, Link]) -> he.Bob:
 
 def prepare(model: str, mode: str, bench: Workbench, bob: Path, alice: Path) -> FrontEnd | None:
     """The folders of Bob and Alice."""
-    emotion = emotion_model(recipe(model.removeprefix("mlp-")), bench)
+    emotion = emotion_model(named(model, bench), bench)
     emotion.save(bob / MODEL_FILE)
     write_calibration(bob, bench.part(emotion.queries, "train"))
     return None

@@ -1,4 +1,4 @@
-"""`he` with a user's own network: a :class:`sotto.models.networks.mlp.MLP` with polynomial activations."""
+"""`he` with a user's own network: affine steps and polynomials, or a :class:`sotto.models.networks.mlp.MLP` of them."""
 
 from __future__ import annotations
 
@@ -27,17 +27,21 @@ def own(model: Any, given: Given) -> OwnModel:
     """Fold the network and choose parameters here; Bob's process gets the folded network and the calibration."""
     mode = cast(Mode, chosen_mode(MODES, given.mode))
     module, record = network(model)
-    folded = he.PolynomialNetwork.of(module)
-    require_shape(given, (folded.inputs,))
     calibration: npt.ArrayLike | None = given.calibration
     if calibration is None and record is not None:
         calibration = calibration_beside(Path(model))
     if calibration is not None:
         calibration = np.clip(np.asarray(calibration, np.float32), -1, 1)  # as Alice clips what she asks
     try:
+        folded = he.network_of(module, calibration, given.input_shape)
+    except he.ModelRefused as error:
+        raise NotRunnable(str(error)) from None
+    try:
+        shape = folded.shape if isinstance(folded, he.TensorNetwork) else (folded.inputs,)
+        require_shape(given, shape)
         he.Bob(folded, calibration=calibration, mode=mode, threads=1)
     except he.ModelRefused as error:
-        hint = "" if calibration is not None else " (calibration=: features (n, inputs) like those to come)"
+        hint = "" if calibration is not None else " (calibration=: features (n, *shape) like those to come)"
         raise NotRunnable(f"{error}{hint}") from None
     job = {"network": folded, "calibration": calibration, "mode": mode}
 
@@ -50,7 +54,7 @@ def own(model: Any, given: Given) -> OwnModel:
 
     return OwnModel(
         mode=mode,
-        input_shape=(folded.inputs,),
+        input_shape=shape,
         parts=parts,
         plain=plain,
         security=security(),

@@ -10,6 +10,8 @@ PARADIGM = Paradigm(
     service="sotto.he.service",
     experiment="sotto.he.experiment",
     models=("mlp-poly2", "mlp-poly4", "mlp-poly6"),
+    networks=("mlp-poly2", "mlp-poly4", "mlp-poly6", "depinto-poly2", "frames-poly2"),
+    no_others="ciphertexts are added and multiplied: activations are polynomials of degree 2, 4 or 6",
     missing_values={
         ("tenseal", "per_query_ms_batched"): "a ckks_vector holds one query; batches are answered one by one",
         ("packed", "per_query_ms_batched"): "a ciphertext holds one query; mode batched holds thousands",

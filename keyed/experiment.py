@@ -47,7 +47,9 @@ SECURITY = Security(
     trusted="the model owner and everyone who holds the shared key",
     computational_bits=None,
     statistical_bits=None,
-    leaks="to Bob the class, the energy and repetition of blocks; the key to whoever knows one clip",
+    leaks="to Bob the class and most of the speech, recovered from queries alone; the key to whoever knows one clip",
+    hides="no",
+    broken="most of the speech is recovered from queries alone",
 )
 _RECIPES: Mapping[str, tuple[Recipe, int]] = {  # and the dimension of a block
     "wave-patch": (WAVE_PATCH, 1),
@@ -90,7 +92,8 @@ def build(cell: Configuration, bench: Workbench) -> Experiment:
         query=emotion.query,
         plain=emotion.plain,
         security=SECURITY,
-        plan=Plan(singles=30, batch=32, clips=10**6, sessions=3),
+        plan=Plan(singles=30, clips=bench.clips, table=bench.clips, batch=32, sessions=3),
+        network=emotion.module,
         key_bytes=key_file.stat().st_size,
         attacks={
             _CIPHERTEXT_ONLY[key.kind]: lambda: _guess(key, emotion, bench),

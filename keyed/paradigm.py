@@ -11,6 +11,8 @@ PARADIGM = Paradigm(
     experiment="sotto.keyed.experiment",
     models=("wave-patch", "spectrogram-patch"),
     prepared_as=("shuffling", "flipping", "rom"),
+    networks=("wave-patch", "spectrogram-patch"),
+    no_others="the key goes into a first convolution that reads the input in blocks, each value once",
     missing_values={
         ("", "security.computational_bits"): "a linear transform of the data: a key space is not a security level",
         ("", "security.statistical_bits"): "deterministic: equal blocks stay equal",

@@ -16,12 +16,12 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from sotto.bench.emotion_models import EmotionModel, emotion_model
+from sotto.bench.emotion_models import EmotionModel, emotion_model, named
 from sotto.bench.experiment import Configuration
 from sotto.bench.machine import machine, software
 from sotto.bench.peers.job import PeerError, Request, Response, own_python, run, shapable
 from sotto.bench.peers.workloads import ENCRYPTION, SECRET_SHARING, Workload
-from sotto.bench.row import JSONValue, Row, Security, Timing, Traffic
+from sotto.bench.row import Interval, JSONValue, Row, Security, Spent, Timing, Traffic
 from sotto.bench.suite import Failure
 from sotto.bench.workbench import Workbench
 from sotto.he import experiment as cryptonet
@@ -30,7 +30,6 @@ from sotto.mpc.crypten.torch_shim import CryptenMissing, load_crypten
 
 SPU_PYTHON, OPENFHE_PYTHON = "SOTTO_SPU_PYTHON", "SOTTO_OPENFHE_PYTHON"
 _SINGLES = {"quick": 20, "full": 50}
-_CLIPS = {"quick": 96, "full": 10**6}
 
 
 @dataclass(frozen=True)
@@ -82,6 +81,7 @@ PEERS = (
             computational_bits=32,
             statistical_bits=None,
             leaks="to Alice the class and, if she looks, everything; masks of 32-bit strength; cheating goes unnoticed",
+            broken="the masks are found in minutes",
         ),
         lambda: own_python("sotto.bench.peers.crypten_program"),
         _crypten_missing,
@@ -96,6 +96,7 @@ PEERS = (
             computational_bits=128,
             statistical_bits=None,
             leaks="to Alice the class; the program is public; cheating goes unnoticed",
+            hides="yes",
         ),
         lambda: _program(SPU_PYTHON, "spu_program.py"),
         lambda: _no_python(
@@ -109,7 +110,9 @@ PEERS = (
         "peer-openfhe",
         ENCRYPTION,
         msgspec.structs.replace(
-            cryptonet.security(), leaks=f"{cryptonet.security().leaks}; a logit that overflows goes unnoticed"
+            cryptonet.security(),
+            leaks=f"{cryptonet.security().leaks}; a logit that overflows goes unnoticed",
+            hides="yes",
         ),
         lambda: _program(OPENFHE_PYTHON, "openfhe_program.py"),
         lambda: _no_python(
@@ -145,8 +148,8 @@ def compare_peers(bench: Workbench, paradigms: Sequence[str], nets: Sequence[str
 
 def measure(peer: Peer, cell: Configuration, bench: Workbench, net: str) -> Row:
     """One row.  Raises :class:`sotto.bench.peers.job.PeerError`."""
-    emotion = emotion_model(peer.workload.recipe(cell.model, bench), bench)
-    order = np.random.default_rng(bench.seed).permutation(len(bench.split.test))[: _CLIPS[bench.preset]]
+    emotion = emotion_model(named(cell.model, bench), bench)
+    order = np.random.default_rng(bench.seed).permutation(len(bench.split.test))[: bench.clips]
     queries = bench.part(emotion.queries, "test")[order]
     truth = bench.part(bench.targets, "test")[order]
     description = peer.workload.describe(emotion.module, queries.shape[1:])
@@ -181,6 +184,8 @@ def _row(peer: Peer, cell: Configuration, bench: Workbench, net: str, asked: _As
     response, labels = asked.response, np.array(asked.response.labels, np.int64)
     plain, scores = asked.emotion.plain(asked.queries)
     everywhere = asked.emotion.plain(bench.part(asked.emotion.queries, "test"))[0]
+    private, plain_on_asked = (float(np.mean(found == asked.truth)) for found in (labels, plain))
+    median = float(np.median(response.milliseconds))
     parameters: Mapping[str, JSONValue] = {**cell.parameters, "net": net}
     return Row(
         paradigm=cell.paradigm,
@@ -192,22 +197,25 @@ def _row(peer: Peer, cell: Configuration, bench: Workbench, net: str, asked: _As
         n_queries=len(labels),
         parameters=dict(parameters),
         accuracy_plain=float(np.mean(everywhere == bench.part(bench.targets, "test"))),
-        accuracy_private=float(np.mean(labels == asked.truth)),
+        accuracy_private=private,
+        accuracy_interval=Interval.of(int((labels == asked.truth).sum()), len(labels)),
+        accuracy_loss=plain_on_asked - private,
         agreement=float(np.mean(labels == plain)),
         max_abs_error=_largest_difference(response.scores, scores),
         metrics={
             "timed_queries": float(len(response.milliseconds)),
             "session_ms": response.setup_ms,
-            "accuracy_plain_on_asked": float(np.mean(plain == asked.truth)),
+            "accuracy_plain_on_asked": plain_on_asked,
         },
         published={},
         offline_ms=Timing(response.setup_ms, response.setup_ms) if peer.workload.keys_ahead else None,
-        online_ms=Timing(float(np.median(response.milliseconds)), float(np.percentile(response.milliseconds, 95))),
+        online_ms=Timing(median, float(np.percentile(response.milliseconds, 95))),
         per_query_ms_batched=float(np.median(response.batch_milliseconds)) if response.batch_milliseconds else None,
         bytes=Traffic(response.bytes_alice, response.bytes_bob, None),
         rounds=response.rounds,
         key_bytes=response.key_bytes,
         peak_rss_mb=response.peak_rss_mb,
+        total=Spent(median, response.bytes_alice + response.bytes_bob),
         security=peer.security,
         software={**software(), **response.versions},
         machine=machine(),

@@ -15,10 +15,6 @@ from torch import nn
 
 from sotto import he
 from sotto.bench.experiment import Configuration
-from sotto.bench.row import JSONValue
-from sotto.bench.workbench import Workbench
-from sotto.he.experiment import recipe as cryptonet
-from sotto.models.learning.recipes import DEPINTO, FRAMES, FRAMES_QUICK, Recipe
 from sotto.mpc.graph.fixed_point import DEFAULT_INPUT_LIMIT
 from sotto.mpc.lowering.capture import trace
 
@@ -35,22 +31,20 @@ class Description:
 class Workload:
     """The networks of a paradigm that a peer is asked to evaluate.
 
-    ``models`` and ``parameters`` are those of the paradigm's own rows.  ``describe`` takes a trained network and the
-    shape of one example.  ``batch`` clips are asked together.  ``keys_ahead``: what comes before the queries is the
+    ``models`` are those of the paradigm's own rows.  ``describe`` takes a trained network and the shape of one example.
+     ``batch`` clips are asked together.  ``keys_ahead``: what comes before the queries is the
     offline phase of the paradigm's rows, as keys are made in it.
     """
 
     paradigm: str
     models: tuple[str, ...]
-    parameters: Mapping[str, JSONValue]
-    recipe: Callable[[str, Workbench], Recipe]
     describe: Callable[[nn.Module, Sequence[int]], Description]
     batch: int
     keys_ahead: bool
 
     def cells(self, mode: str, peer: str) -> list[Configuration]:
         """The rows of a peer."""
-        return [Configuration(self.paradigm, mode, model, {**self.parameters, "peer": peer}) for model in self.models]
+        return [Configuration(self.paradigm, mode, model, {"peer": peer}) for model in self.models]
 
 
 def describe_layers(module: nn.Module, shape: Sequence[int]) -> Description:
@@ -76,15 +70,9 @@ def describe_polynomials(module: nn.Module, shape: Sequence[int]) -> Description
     return Description(msgspec.json.encode(public).decode(), arrays)
 
 
-def _emotion_recipe(model: str, bench: Workbench) -> Recipe:
-    return {"depinto": DEPINTO, "frames": FRAMES_QUICK if bench.quick else FRAMES}[model]
-
-
 SECRET_SHARING = Workload(
     paradigm="mpc",
     models=("frames", "depinto"),
-    parameters={},
-    recipe=_emotion_recipe,
     describe=describe_layers,
     batch=16,
     keys_ahead=False,
@@ -92,9 +80,7 @@ SECRET_SHARING = Workload(
 
 ENCRYPTION = Workload(
     paradigm="he",
-    models=("mlp",),
-    parameters={"degree": 2},
-    recipe=lambda model, bench: cryptonet("poly2"),
+    models=("mlp-poly2",),
     describe=describe_polynomials,
     batch=64,
     keys_ahead=True,

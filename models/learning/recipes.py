@@ -4,13 +4,14 @@ A recipe is plain data, so that it can be recorded, and be part of the name unde
 """
 
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, get_args
 
-from sotto.audio.features import MFCC, FeatureSpec, LogMel, MeanMFCC, Waveform
+from sotto.audio.features import MFCC, EGeMAPS, FeatureSpec, LogMel, MeanMFCC, Waveform
 from sotto.models.architectures import Argument
 from sotto.models.learning.augmentation import Augmentation
 from sotto.models.learning.perturbation import Perturbation
 from sotto.models.learning.training import Schedule
+from sotto.models.networks.mlp import Activation
 from sotto.models.normalisation import Kind
 
 
@@ -129,6 +130,20 @@ DEPINTO_POLYNOMIAL = Recipe(
     normalisation="range",
 )
 
+
+def mlp(activation: str, *, batch_norm: bool = True) -> Recipe:
+    """The perceptron 88 -> 100 -> 50 -> classes on functionals scaled to [-1, 1] by the training set."""
+    name = "mlp" if activation == "relu" else f"mlp-{activation}"
+    return Recipe(
+        name=name if batch_norm else f"{name}-plain",
+        architecture="mlp",
+        features=EGeMAPS(),
+        arguments={"activation": activation} if batch_norm else {"activation": activation, "batch_norm": False},
+        schedule=Schedule(epochs=150, batch=64, rate=3e-3, patience=30),
+        normalisation="range",
+    )
+
+
 WAVE_PATCH = Recipe(
     name="wave-patch",
     architecture="wave-patch-cnn",
@@ -154,6 +169,7 @@ _ALL = (
     FRAMES_POLYNOMIAL_QUICK,
     DEPINTO,
     DEPINTO_POLYNOMIAL,
+    *map(mlp, get_args(Activation)),
     WAVE_PATCH,
     SPECTROGRAM_PATCH,
 )

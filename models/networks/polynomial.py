@@ -95,9 +95,9 @@ class PolynomialReLU(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """The polynomial of every element of ``x``."""
-        coefficients = self.coefficients.to(x.dtype)
-        result = coefficients[-1].expand_as(x)
-        for coefficient in reversed(coefficients[:-1]):
+        *lower, second, first = self.coefficients.to(x.dtype)
+        result = first * x + second
+        for coefficient in reversed(lower):
             result = result * x + coefficient
         return result
 

@@ -40,6 +40,7 @@ from sotto.mpc.attacks.parties import process_of, receive_from
 from sotto.mpc.bob import Bob
 from sotto.mpc.dealer import Dealer
 from sotto.mpc.errors import CheatingDetected, MpcError
+from sotto.mpc.graph.fixed_point import DEFAULT_INPUT_LIMIT
 from sotto.mpc.graph.plan import Shape
 from sotto.mpc.messages import Mode
 from sotto.mpc.modes import needs_dealer
@@ -95,6 +96,7 @@ class _Setting:
     features: npt.NDArray[np.float32]
     mode: Mode
     timeout: float
+    input_limit: float
 
 
 @dataclass(frozen=True)
@@ -122,13 +124,19 @@ def every_cheat(places: Mapping[Party, list[Place]], kinds: Sequence[Kind] = KIN
 
 @contextmanager
 def cheating_parties(
-    module: nn.Module, input_shape: Shape, features: npt.ArrayLike, *, mode: Mode, timeout: float = 2.0
+    module: nn.Module,
+    input_shape: Shape,
+    features: npt.ArrayLike,
+    *,
+    mode: Mode,
+    timeout: float = 2.0,
+    input_limit: float = DEFAULT_INPUT_LIMIT,
 ) -> Iterator[Adversary]:
     """Start the three processes for one example, features float32 (1, *input_shape).
 
     ``timeout``: seconds a party waits for a message, and so how long it takes to notice one that never comes.
     """
-    setting = _Setting(module, input_shape, np.asarray(features, np.float32), mode, timeout)
+    setting = _Setting(module, input_shape, np.asarray(features, np.float32), mode, timeout, input_limit)
     with (
         process_of(_run_dealer, setting) as dealer,
         process_of(_run_bob, setting) as bob,
@@ -223,7 +231,12 @@ def _run_bob(parent: Connection, setting: _Setting) -> None:
     with listen() as listener:
         dealer_port = parent.recv()
         network = Bob(
-            setting.module, None, input_shape=setting.input_shape, mode=setting.mode, idle_timeout=setting.timeout
+            setting.module,
+            None,
+            input_shape=setting.input_shape,
+            input_limit=setting.input_limit,
+            mode=setting.mode,
+            idle_timeout=setting.timeout,
         )  # traced once for all sessions
         parent.send((None, listener.address[1]))
         while True:
@@ -248,7 +261,9 @@ def _run_bob(parent: Connection, setting: _Setting) -> None:
 
 def _run_alice(parent: Connection, setting: _Setting) -> None:
     dealer_port, bob_port = parent.recv()
-    agreed = Bob(setting.module, None, input_shape=setting.input_shape, mode=setting.mode).agreement
+    agreed = Bob(
+        setting.module, None, input_shape=setting.input_shape, input_limit=setting.input_limit, mode=setting.mode
+    ).agreement
     parent.send((None, None))
     while True:
         tampering = Tampering(_of("alice", parent.recv()))

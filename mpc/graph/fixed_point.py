@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sotto.link import as_numbers
+from sotto.models import ModelRecord
 from sotto.mpc.errors import InputRefused, ModelRefused, PlanError
 from sotto.mpc.graph import plan as layers
 from sotto.mpc.graph.plan import Weights
@@ -25,6 +26,12 @@ from sotto.mpc.graph.plan import Weights
 FRACTION_BITS = 16
 DEFAULT_INPUT_LIMIT = 128.0
 LARGEST_VALUE = 2.0**30  # one bit below the ring's edge for a value with 32 fractional bits
+
+
+def input_limit_of(record: ModelRecord) -> float:
+    """What the published statistics of a model let through, where they clip; else the default."""
+    statistics = record.normalisation
+    return DEFAULT_INPUT_LIMIT if statistics is None or statistics.clip is None else statistics.clip
 
 
 #: The layers that CrypTen runs too, whose values must stay below :data:`LARGEST_VALUE`.

@@ -9,6 +9,7 @@ everywhere.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 from collections.abc import Sequence
@@ -38,6 +39,7 @@ MAX_KNOTS = 512  # of one curve
 MAX_CURVES = 256
 MAX_NAME = 24  # of a curve, which messages are named after
 MAX_ELEMENTS = 1 << 26  # of one tensor, the batch included: 512 MiB as 64-bit words
+MAX_WEIGHTS = 1 << 30  # of all tensors; what a session takes must fit into memory besides (:mod:`sotto.mpc.memory`)
 
 
 class _Base(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag=True):
@@ -440,7 +442,7 @@ class Curve(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         _require(math.isfinite(self.error) and self.error >= 0, "a curve's error is no number")
 
 
-class ModelPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class ModelPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True):
     """Input shape of one example, the largest absolute input value Alice may use, and the layers; the last one's
     output is the logits, one per class.  ``final`` is what Alice does to scores when she has them; ``public`` whether
     Bob tells everybody his weights."""
@@ -459,6 +461,10 @@ class ModelPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def shapes(self) -> tuple[Shape, ...]:
         """Shape of every value, the input's first.  Raises :class:`PlanError` for a plan that does not hold."""
+        return self._shapes
+
+    @functools.cached_property
+    def _shapes(self) -> tuple[Shape, ...]:
         _require(0 < len(self.layers) <= MAX_LAYERS, f"a plan has 1 to {MAX_LAYERS} layers")
         _require(math.isfinite(self.input_limit) and self.input_limit > 0, "the input limit is no positive number")
         _require(len(self.curves) <= MAX_CURVES, f"a plan has at most {MAX_CURVES} curves")
@@ -474,7 +480,7 @@ class ModelPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
                 values.append(_checked(layer.output([values[source] for source in layer.sources])))
                 _require(layer.spread * math.prod(values[-1]) <= MAX_ELEMENTS, "its windows hold too many elements")
                 parameters += sum(math.prod(_checked(shape)) for shape in layer.parameters.values())
-                _require(parameters <= MAX_ELEMENTS, f"the network has more than {MAX_ELEMENTS} weights")
+                _require(parameters <= MAX_WEIGHTS, f"the network has more than {MAX_WEIGHTS} weights")
             except PlanError as error:
                 raise PlanError(f"layer {number} ({type(layer).__name__}): {error}") from None
         _require(len(values[-1]) == 1, "the last layer gives no vector of logits")
@@ -487,10 +493,14 @@ class ModelPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def require_batch(self, examples: int) -> None:
         """Raise :class:`PlanError` unless a batch of ``examples`` fits into memory, whatever the layer."""
-        spreads = (1, *(layer.spread for layer in self.layers))
-        largest = max(spread * math.prod(shape) for spread, shape in zip(spreads, self.shapes(), strict=True))
-        most = MAX_ELEMENTS // largest
+        most = MAX_ELEMENTS // self._largest
         _require(1 <= examples <= most, f"a query of this network holds 1 to {most} examples, not {examples}")
+
+    @functools.cached_property
+    def _largest(self) -> int:
+        """Elements of the largest value of one example, laid out as its layer reads it."""
+        spreads = (1, *(layer.spread for layer in self.layers))
+        return max(spread * math.prod(shape) for spread, shape in zip(spreads, self.shapes(), strict=True))
 
 
 def strides_of(shape: Shape) -> Shape:

@@ -16,10 +16,10 @@ from rich.console import Console
 from sotto.api.errors import InputRefused, ModelRefused, SessionError, of_model
 from sotto.api.session import as_batch
 from sotto.bench import results
-from sotto.bench.own_comparison import Examples, LeftOut, compare_own
+from sotto.bench.own_comparison import Examples, compare_own
 from sotto.bench.own_model import Given, as_shape
 from sotto.bench.row import Row
-from sotto.bench.suite import Failure
+from sotto.bench.suite import Failure, LeftOut
 from sotto.bench.table import footnotes, tables
 from sotto.link import SHAPES
 from sotto.serving import registry

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 
 from sotto.audio.features import FeatureSpec, from_text
-from sotto.bench import results
+from sotto.bench import prices, results
 from sotto.bench.adapters import EXPERIMENTS
 from sotto.bench.experiment import Experiment
-from sotto.bench.own_comparison import LeftOut, compare_own
+from sotto.bench.own_comparison import compare_own
 from sotto.bench.own_model import Given, NotRunnable, adapter
 from sotto.bench.own_network import Kind, own_network
 from sotto.bench.row import Row
-from sotto.bench.suite import Failure, compare, open_workbench, require, usable
+from sotto.bench.suite import Failure, LeftOut, compare, open_workbench, require, usable
 from sotto.bench.table import footnotes, tables
 from sotto.bench.workbench import Workbench
 from sotto.commands.options import CorpusName, Data, Json, Out, ParadigmNames, PresetName, Seed, SkipBroken, one_of
@@ -44,6 +44,14 @@ Peers = Annotated[
     typer.Option(
         "--peers",
         help="Add rows of other systems for mpc and he, on the same clips and models, where they are installed.",
+    ),
+]
+PriceFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--prices",
+        help="Prices in a TOML file, for what a million queries cost: a copy of bench/prices.toml with your own.",
+        show_default="those that ship with Sotto",
     ),
 ]
 OwnModel = Annotated[
@@ -86,6 +94,7 @@ def bench(
     preset: PresetName = "quick",
     net: Nets = None,
     peers: Peers = False,
+    price_file: PriceFile = None,
     model: OwnModel = None,
     weights: Weights = None,
     features: Features = None,
@@ -108,6 +117,7 @@ def bench(
     sotto bench --model net.py:Net --weights net.safetensors --corpus my.csv --features mfcc
     """
     started = time.monotonic()
+    price_list = prices.read(price_file)
     results.require_writable(out_folder)
     if paradigm:
         require(paradigm)
@@ -127,7 +137,7 @@ def bench(
         elif isinstance(outcome, LeftOut):
             made.left_out.append(outcome)
         else:
-            made.add(outcome)
+            made.add(price_list.applied(outcome))
     if made.rows:
         made.write(reproduced=True)
     if json:
@@ -194,7 +204,7 @@ def _own(
 
 def _outcomes(
     bench: Workbench, paradigm: list[str] | None, nets: list[str], made: _Made, *, with_peers: bool
-) -> Iterator[Row | Failure]:
+) -> Iterator[Row | LeftOut | Failure]:
     chosen = paradigm or usable(list(EXPERIMENTS), say)
     yield from compare(bench, chosen, nets, show=made.show if made.with_scene else None)
     if with_peers:

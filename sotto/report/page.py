@@ -17,14 +17,16 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from sotto.bench.matrix import PLAINTEXT, grouped
 from sotto.bench.missing_values import missing_values
 from sotto.bench.results import write_whole
 from sotto.bench.row import Row
 from sotto.bench.table import NONE
 from sotto.report import charting
-from sotto.report.figures import COLUMNS, FEW, VIEWS, records
+from sotto.report.figures import COLUMNS, FEW, VIEWS, priced, records
 from sotto.report.papers import Reproduction, verdicts
 from sotto.report.scene import Scene
+from sotto.report.summary import summary
 from sotto.serving import registry
 
 _NETS = ("loopback", "lan", "wan")
@@ -55,13 +57,14 @@ def render(
     judged: str | None = None,
 ) -> str:
     """The page as one string.  Everything that came from data is escaped.  ``judged`` links to the verdicts."""
-    rank = {name: place for place, name in enumerate(_in_order((row.paradigm for row in rows), registry.names()))}
-    listed = records(sorted(rows, key=lambda row: rank[row.paradigm]))
+    known = (PLAINTEXT, *registry.names())
+    groups = grouped(rows)
+    listed = records([row for group in groups for row in group.rows])
     environment = _environment()
     scripts = [*map(asset, charting.LIBRARIES), asset("report.js")]
     style = asset("page.css") + asset("report.css")
     chosen = {
-        "paradigms": _in_order((each["paradigm"] for each in listed), registry.names()),
+        "paradigms": _in_order((each["paradigm"] for each in listed), known),
         "nets": _in_order((each["net"] for each in listed), _NETS),
         "corpora": _in_order((each["corpus"] for each in listed), ()),
     }
@@ -69,12 +72,14 @@ def render(
     return environment.get_template("report.html").render(
         rows=listed,
         columns=[column for column in COLUMNS if len(chosen.get(_ONE_VALUE.get(column.key, ""), "..")) > 1],
-        meanings=COLUMNS,
         few=FEW,
         views=VIEWS,
         dash=NONE,
         notice=notice,
         missing_values=missing_values(rows),
+        prices=priced(groups),
+        summary=summary(rows),
+        price_lists=_in_order((row.cost.prices for row in rows if row.cost), ()),
         scene=scene,
         reproduced=reproduced,
         judged=judged,

@@ -100,6 +100,12 @@ def test_a_row_counts_what_crossed_the_links_and_compares_with_the_plaintext_mod
     assert row.metrics["attack_read"] == 1.0
     assert row.metrics["leakage"] == 1.0
     assert row.parameters == {"k": 1, "net": "loopback"}
+    assert row.accuracy_loss == 0.0
+    assert row.accuracy_interval.low < row.accuracy_private < row.accuracy_interval.high
+    assert (row.total.ms, row.total.bytes) == (row.online_ms.median, row.bytes.alice + row.bytes.bob)
+    assert row.session.bytes == row.metrics["session_bytes"]
+    assert row.session.ms == row.metrics["session_ms"]
+    assert row.total.cpu_seconds["bob"] == pytest.approx(row.metrics["online_busy_ms_bob"] / 1e3)
 
 
 def test_without_batches_or_scores_the_row_says_null():
@@ -108,6 +114,27 @@ def test_without_batches_or_scores_the_row_says_null():
     assert row.per_query_ms_batched is None
     assert row.max_abs_error is None
     assert row.key_bytes is None
+
+
+def test_a_row_asked_fewer_clips_than_its_table_has_no_accuracy():
+    row = _run(_experiment(plan=Plan(singles=4, clips=4, table=30)))
+    assert (row.n_queries, row.metrics["table_clips"], row.agreement) == (4, 30, 1.0)
+    assert row.accuracy_private is row.accuracy_loss is row.accuracy_interval is None
+    whole = _run(_experiment(plan=Plan(singles=4, clips=30, table=30)))
+    assert whole.accuracy_private is not None
+
+
+def test_rows_of_one_table_are_asked_the_same_clips():
+    asked = []
+    plain = _experiment().plain
+
+    def noting(x):
+        asked.append(x)
+        return plain(x)
+
+    for singles in (1, 5):
+        _run(_experiment(plain=noting, plan=Plan(singles=singles, clips=8, table=8, batch=4)))
+    assert np.array_equal(*asked)
 
 
 def test_a_disagreement_shows():
@@ -158,7 +185,7 @@ def _stocked(**changes):
         }
 
     return _experiment(
-        parts=parts(False), score_parts=None, keys_are_sent=False, plan=Plan(3, 8, 11, warm_up=2), **changes
+        parts=parts(False), score_parts=None, keys_are_sent=False, plan=Plan(3, 11, batch=8, warm_up=2), **changes
     )
 
 
@@ -174,6 +201,10 @@ def test_what_is_made_ready_for_a_query_is_counted_apart_from_it():
     assert row.metrics["offline_bytes_bob"] == 0
     assert row.metrics["offline_bytes_dealer"] == row.key_bytes
     assert row.metrics["offline_ms_batched"] >= 20 / 8
+    assert row.total.ms == pytest.approx(row.offline_ms.median + row.online_ms.median)
+    assert row.total.bytes == sum(row.metrics[f"offline_bytes_{role}"] for role in ("alice", "bob", "dealer")) + (
+        row.bytes.alice + row.bytes.bob + row.bytes.dealer
+    )
     assert row.metrics["session_bytes"] == HEADER + len("keys") + 1000 + HEADER + len("ready")
     assert row.n_queries == 11
 

@@ -10,11 +10,13 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.console import Console
 
 from sotto.bench import results
 from sotto.bench.missing_values import missing_values, null_fields, why
-from sotto.bench.row import Row, Security, Timing, Traffic, json_schema
+from sotto.bench.row import Cost, Interval, Row, Security, Spent, Timing, Traffic, json_schema
 from sotto.bench.table import attacks, footnotes, setting, tables
+from sotto.serving import registry
 
 ROW = Row(
     paradigm="mpc",
@@ -38,6 +40,12 @@ ROW = Row(
     rounds=12,
     key_bytes=None,
     peak_rss_mb=100.0,
+    accuracy_interval=Interval(0.24, 0.76),
+    accuracy_loss=0.0,
+    total=Spent(33.0, 4000, {"alice": 0.01, "bob": 0.01, "dealer": 0.01}),
+    session=Spent(3.0, 100),
+    energy_joules=0.5,
+    cost=Cost(1.0, 2.5, "made up"),
     security=Security("semi-honest", "a dealer", None, None, "shapes"),
     software={"python": "3.11"},
     machine={"cores": 2},
@@ -135,4 +143,29 @@ def test_a_folder_that_cannot_be_written_is_refused_at_once(tmp_path):
 def test_the_table_shows_attacks_and_settings():
     assert attacks(ROW) == ["wrong accepted 1"]
     assert setting(ROW) == "depinto batch=4"
-    assert [table.row_count for table in tables([ROW], "t")] == [1, 1, 1]
+    assert [table.row_count for table in tables([ROW], "t")] == [1, 1, 1, 1]
+
+
+def test_the_tables_show_the_price_beside_the_plaintext_and_the_notes_why_a_cell_is_empty():
+    plain = msgspec.structs.replace(ROW, paradigm="plaintext", mode="open", total=Spent(1.1, 400), cost=None)
+    console = Console(file=io.StringIO(), width=120)
+    console.print(tables([ROW, plain], "t")[0])
+    lines = console.file.getvalue().splitlines()
+    first, second = (next(n for n, line in enumerate(lines) if name in line) for name in ("plaintext/", "mpc/crypten"))
+    assert first < second
+    assert "1.10 ms" in lines[first]
+    assert "30 x" in lines[second]
+    assert "10 x" in lines[second]
+    assert "3.5" in lines[second]
+    notes = footnotes([ROW, plain], None)
+    assert f"keyed without depinto: {registry.paradigm('keyed').no_others}" in notes
+    assert "prices: made up" in notes
+
+
+def test_a_row_that_was_asked_too_little_says_so_where_its_accuracy_would_stand():
+    few = msgspec.structs.replace(
+        ROW, accuracy_private=None, accuracy_loss=None, accuracy_interval=None, metrics={"table_clips": 64.0}
+    )
+    (line,) = (line for line in missing_values([few]) if "accuracy" in line)
+    assert "asked about 10 of the 64 clips" in line
+    assert why(few, "accuracy_loss") == why(few, "accuracy_private")

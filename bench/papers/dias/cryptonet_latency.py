@@ -20,8 +20,9 @@ from sotto.bench.papers.dias.cryptonet_study import Session, Vectors, open_pair
 from sotto.bench.request import Request
 from sotto.bench.row import Row, Timing, Traffic
 from sotto.bench.workbench import Workbench
-from sotto.he.experiment import recipe, security
+from sotto.he.experiment import security
 from sotto.he.wire import Mode
+from sotto.models.learning.recipes import mlp
 from sotto.models.networks.polynomial import DEGREES
 
 DESCRIPTION = "server time of the cryptonet under CKKS: ckks_vector, hand-packed, batched, for degrees 2, 4 and 6"
@@ -63,7 +64,7 @@ def run(request: Request) -> list[Row]:
     bench = open_pair(request)
     rows = []
     for degree in DEGREES:
-        study = _Study(degree, emotion_model(recipe(f"poly{degree}"), bench), bench)
+        study = _Study(degree, emotion_model(mlp(f"poly{degree}"), bench), bench)
         singles, reference = _singles(study)
         rows += [*singles, _batched(study, reference)]
         if degree == DEGREES[0]:

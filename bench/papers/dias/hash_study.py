@@ -42,6 +42,7 @@ SECURITY = Security(
     computational_bits=None,
     statistical_bits=None,
     leaks="the distances among close hashes, who speaks; with the key or some hundred known pairs, the features",
+    hides="partly",
 )
 
 

@@ -20,7 +20,7 @@ from sotto.bench.papers.dias.cryptonet_study import open_pair
 from sotto.bench.request import Request
 from sotto.bench.row import Row
 from sotto.bench.workbench import Workbench
-from sotto.he.experiment import recipe
+from sotto.models.learning.recipes import mlp
 from sotto.models.networks.mlp import MLP
 from sotto.models.networks.polynomial import DEGREES, TABLE_3, Coefficients, fit_relu
 
@@ -58,7 +58,7 @@ def _table() -> Iterator[Row]:
 
 def _measured(bench: Workbench) -> Iterator[Row]:
     for normalised in (True, False):
-        emotion = emotion_model(recipe("relu", batch_norm=normalised), bench)
+        emotion = emotion_model(mlp("relu", batch_norm=normalised), bench)
         if not isinstance(emotion.module, MLP):
             raise TypeError("the recipe of the cryptonet makes an MLP")
         layers = pre_activations(emotion.module, bench.part(emotion.queries, "train"))

@@ -27,8 +27,9 @@ from sotto.bench.papers.dias.cryptonet_study import Session, Vectors, open_pair
 from sotto.bench.request import Request
 from sotto.bench.row import Row
 from sotto.bench.workbench import Workbench
-from sotto.he.experiment import recipe, security
+from sotto.he.experiment import security
 from sotto.models.architectures import ModelError
+from sotto.models.learning.recipes import mlp
 from sotto.models.learning.training import predict
 from sotto.models.networks.polynomial import DEGREES, swap_relu, swap_relu_measured
 
@@ -114,7 +115,7 @@ def _measure(setting: _Setting, bench: Workbench) -> _Measured:
 def _network(setting: _Setting, bench: Workbench) -> tuple[nn.Module, Vectors, nn.Module | None]:
     """The polynomial network, all clips as it takes them, and the ReLU network it was made from."""
     activation = f"poly{setting.degree}" if setting.way == "in-place" else "relu"
-    emotion = emotion_model(recipe(activation, batch_norm=setting.normalised), bench)
+    emotion = emotion_model(mlp(activation, batch_norm=setting.normalised), bench)
     if setting.way == "in-place":
         return emotion.module, emotion.queries, None
     if setting.way == "swapped-measured":

@@ -46,6 +46,7 @@ _SECURITY = Security(
     computational_bits=None,
     statistical_bits=None,
     leaks="the event, and all that z still tells: the attackers' AUC is a lower bound, nothing is proved",
+    hides="partly",
 )
 
 

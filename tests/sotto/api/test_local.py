@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from multiprocessing import resource_tracker
 from pathlib import Path
 
 import numpy as np
 import psutil
 import pytest
+import torch
+from torch import nn
 
 import sotto
 from sotto import he
+from sotto.models.networks.polynomial import PolynomialReLU
 from tests.sotto.api.models import MODELS, blocks, hashed, polynomial
 
 ROOT = Path(__file__).parents[3]
@@ -21,6 +25,7 @@ ROOT = Path(__file__).parents[3]
 def test_a_session_answers_until_it_is_closed_and_says_what_it_cost(paradigm):
     own = MODELS[paradigm]()
     x, plain = own.x, own.plain
+    resource_tracker.ensure_running()  # one for this process, which stays
     before = {child.pid for child in psutil.Process().children(recursive=True)}
     with sotto.local(paradigm, own.model, **own.needs, reveal="logits") as alice:
         started = {child.pid for child in psutil.Process().children(recursive=True)} - before
@@ -56,6 +61,36 @@ def test_a_session_answers_until_it_is_closed_and_says_what_it_cost(paradigm):
     assert not started & {child.pid for child in psutil.Process().children(recursive=True)}
 
 
+class TwoHeads(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.body, self.valence, self.arousal = nn.Linear(6, 8), nn.Linear(8, 1), nn.Linear(8, 1)
+
+    def forward(self, x):
+        h = torch.tanh(self.body(x))
+        return {"valence": self.valence(h), "arousal": self.arousal(h), "body": h.sum(dim=1).sort()}
+
+
+def test_a_network_of_two_heads_gives_values_within_a_proven_bound():
+    torch.manual_seed(1)
+    module, x = TwoHeads().eval(), np.random.default_rng(1).normal(size=(4, 6)).astype(np.float32)
+    with torch.no_grad():
+        plain = module(torch.from_numpy(x))
+    wanted = {
+        "mode": "semi-honest", "input_shape": 6, "reveal": "values", "output": ("valence", "arousal"),
+        "activation_error": 1e-2, "weights": "public",
+    }  # fmt: skip
+    with sotto.local("mpc", module, **wanted) as alice:
+        answer = alice.ask(x)
+        bound = alice.error_bound
+    assert answer.labels.tolist() == [-1] * 4
+    error = np.abs(answer.scores - torch.cat([plain["valence"], plain["arousal"]], dim=1).numpy()).max()
+    assert 1e-5 < error <= bound < 0.5
+    for paradigm, given in (("he", {"reveal": "values"}), ("he", {"weights": "public"})):
+        with pytest.raises(sotto.ModelRefused):
+            sotto.local(paradigm, module, input_shape=6, **given)
+
+
 def test_what_alice_refuses_in_her_own_process_leaves_the_session_as_it_was():
     own = blocks("mpc")
     with sotto.local("mpc", own.model, mode="semi-honest", input_shape=[1, 40], classes=("a", "b", "c")) as alice:
@@ -66,6 +101,17 @@ def test_what_alice_refuses_in_her_own_process_leaves_the_session_as_it_was():
         assert answer.labels.tolist() == own.plain.tolist()
         assert answer.scores is None
     assert own.model.training
+
+
+def test_a_convolutional_network_with_polynomials_is_asked_under_encryption():
+    torch.manual_seed(0)
+    square, pool = PolynomialReLU(degree=2), nn.AvgPool1d(4)
+    model = nn.Sequential(nn.Conv1d(2, 4, 3), nn.BatchNorm1d(4), square, pool, nn.Flatten(), nn.Linear(16, 3)).eval()
+    x = np.random.default_rng(0).uniform(-1, 1, size=(6, 2, 18)).astype(np.float32)
+    with sotto.local("he", model, calibration=x, reveal="logits") as alice:
+        assert alice.input_shape == (2, 18)
+        answer = alice.ask(x)
+    assert np.abs(answer.scores - model(torch.from_numpy(x)).detach().numpy()).max() < 1e-2
 
 
 def test_two_parties_need_no_third():
@@ -98,7 +144,8 @@ def test_a_party_that_dies_ends_the_session_with_one_line():
         ("mpc", {"model": [1, 2]}, "not a list"),
         ("mpc", {"model": "/no/such.safetensors"}, "no such model file"),
         ("he", {"input_shape": 7}, "leave it out"),
-        ("he", {"model": blocks("mpc").model}, "not an MLP"),
+        ("he", {"model": blocks("mpc").model, "input_shape": (1, 40), "calibration": None}, "neither affine"),
+        ("he", {"model": blocks("mpc").model, "calibration": None}, "input_shape="),
         ("hashing", {"key": None}, "key="),
         ("hashing", {"model": blocks("mpc").model}, "HammingSVC"),
         ("hashing", {"model": hashed().model}, "another key"),
