@@ -30,7 +30,7 @@ from sotto import hashing, keyed
 from sotto.audio import read
 from sotto.audio.features import EGeMAPS
 from sotto.bench import results
-from sotto.bench.listeners.bootstrap import Interval, over_speakers
+from sotto.bench.listeners.bootstrap import SpeakerInterval, over_speakers
 from sotto.bench.listeners.speaker_encoder import speaker_embeddings
 from sotto.bench.listeners.word_recogniser import dictated, word_errors
 from sotto.bench.papers.dias.hash_study import Fold, hashed_answers, search_machine
@@ -177,7 +177,7 @@ def _recalled(answers: npt.NDArray[np.int64], tested: Clips) -> Metrics:
     return _figures("emotion_recall", over_speakers(recall, tested.speakers))
 
 
-def _figures(name: str, found: Interval) -> dict[str, float | None]:
+def _figures(name: str, found: SpeakerInterval) -> dict[str, float | None]:
     return {f"{name}_percent": found.value, f"{name}_percent_low": found.low, f"{name}_percent_high": found.high}
 
 
