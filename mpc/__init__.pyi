@@ -15,6 +15,7 @@ from .errors import (
     StockError,
 )
 from .graph.plan import ModelPlan
+from .lowering.lowered import LoweredModel
 from .messages import Mode, Reveal, Terms
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "CryptenMissing",
     "Dealer",
     "InputRefused",
+    "LoweredModel",
     "Mode",
     "ModelPlan",
     "ModelRefused",

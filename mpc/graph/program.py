@@ -26,6 +26,7 @@ from sotto.mpc.graph.plan import MAX_ELEMENTS, ModelPlan, Ranges, Reveal, Shape
 
 WORD_BITS = 64
 MAX_WIDTH = 62  # the gate's truncation needs |word| < 2^62 (see mpc.comparison)
+_KEY_BYTES = 1 << 10  # of an element's comparison key, and of eight knots
 _ELEMENTS_BITS = 16  # elements of a step evaluated at once: 2^16 comparison keys of half a kilobyte or more
 
 
@@ -216,6 +217,11 @@ class Program:
         return sum(map(math.prod, tensors))
 
     @property
+    def step_bytes(self) -> int:
+        """About what the correlated randomness of the largest step takes for one example."""
+        return _KEY_BYTES * max(map(_size, self.steps))
+
+    @property
     def output_shape(self) -> Shape:
         """Shape of what is opened to Alice for one example."""
         return (1,) if self.index_bits else (self.classes,)
@@ -248,11 +254,12 @@ def compile_program(plan: ModelPlan, ranges: Ranges, reveal: Reveal, *, narrow: 
     """The program of ``plan``.  Raises :class:`PlanError` where a value would not fit into a word.
 
     A truncation costs a round, so products of products keep all their fraction bits where the words are wide enough
-    for that, and lose them before each product where they are not, or where ``narrow`` words are wanted.
+    for that, and lose them before each product where they are not.  Where ``narrow`` words are wanted, they are
+    lost before products of two secrets and public factors, too.
     """
     require_ranges(ranges, plan)
     if narrow:
-        return _Compiler(plan, ranges, truncate=True).run(reveal)
+        return _Compiler(plan, ranges, truncate=True, narrow=True).run(reveal)
     try:
         return _Compiler(plan, ranges).run(reveal)
     except PlanError:
@@ -260,10 +267,11 @@ def compile_program(plan: ModelPlan, ranges: Ranges, reveal: Reveal, *, narrow: 
 
 
 class _Compiler:
-    def __init__(self, plan: ModelPlan, ranges: Ranges, *, truncate: bool = False) -> None:
+    def __init__(self, plan: ModelPlan, ranges: Ranges, *, truncate: bool = False, narrow: bool = False) -> None:
         self._plan = plan
         self._ranges = ranges
         self._truncate_early = truncate
+        self._narrow = narrow
         self._shapes = plan.shapes()
         self._steps: list[Step] = []
         self._formats = [_format(FRACTION_BITS, 1, ranges[0])]
@@ -392,12 +400,16 @@ class _Compiler:
             sources = [cut if source == widest else source for source in sources]
 
     def _times(self, layer: layers.Times, source: int, shape: Shape, bits: int) -> int:
+        if self._narrow:
+            source = self._rounded(source, FRACTION_BITS)
         sources, after = self._fitting([source], lambda form: _format(form.fraction + layer.shift, form.divisor, bits))
         return self._local(layer, sources, shape, after)
 
     def _secret_product(
         self, layer: layers.Multiply | layers.MatMul, left: int, right: int, shape: Shape, bits: int
     ) -> int:
+        if self._narrow:
+            left, right = (self._rounded(source, FRACTION_BITS) for source in (left, right))
         sources, after = self._fitting(
             [left, right], lambda one, two: _format(one.fraction + two.fraction, one.divisor * two.divisor, bits)
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -73,6 +74,12 @@ def read_token(path: Path | None) -> bytes:
     return token
 
 
+def _reveals() -> Iterable[str]:
+    from sotto.serving.terms import REVEALS
+
+    return REVEALS
+
+
 Keys = Annotated[
     Path | None,
     typer.Option("--keys", help="Folder of this party's certificate and key.", show_default="none: loopback only"),
@@ -107,8 +114,8 @@ Reveal = Annotated[
     str,
     typer.Option(
         "--reveal",
-        help="class: labels alone; logits: scores too.",
-        callback=one_of(("class", "logits"), "what is revealed"),
+        help="class: labels alone; logits: scores too; values: what a network without classes gives (mpc).",
+        callback=one_of(_reveals, "what is revealed"),
     ),
 ]
 HealthAt = Annotated[
