@@ -24,8 +24,9 @@ from sotto.mpc.errors import ModelRefused
 from sotto.mpc.graph.error_bound import Unproven, error_bits
 from sotto.mpc.graph.fixed_point import DEFAULT_INPUT_LIMIT, require_range
 from sotto.mpc.graph.plain import evaluate
-from sotto.mpc.graph.plan import ModelPlan, Shape, Weights
-from sotto.mpc.graph.ranges import Ranges, require_ranges, value_ranges
+from sotto.mpc.graph.plan import ModelPlan, Ranges, Shape, Weights
+from sotto.mpc.graph.program import require_ranges
+from sotto.mpc.graph.ranges import value_ranges
 from sotto.mpc.lowering.capture import DEFAULT_ACTIVATION_ERROR, Output, trace
 
 _METADATA = "sotto.lowered"
