@@ -14,11 +14,10 @@ import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-from torch import nn
 
 from sotto.audio import Clip
 from sotto.bench import costs
@@ -29,6 +28,9 @@ from sotto.bench.parties.parties import Asked, Parties, Phase
 from sotto.bench.parties.party import PartySpec
 from sotto.bench.row import Interval, JSONValue, Row, Security
 from sotto.link import SHAPES
+
+if TYPE_CHECKING:
+    from torch import nn
 
 Say = Callable[[str], None]
 Attack = Callable[[], Mapping[str, float | None]]

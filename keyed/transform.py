@@ -145,7 +145,8 @@ def _rotated(x: Speech, matrix: npt.NDArray[np.float64], key: Key) -> Speech:
     if key.dimension == 1:
         return _multiplied(x.reshape(-1, key.block_size), matrix).reshape(x.shape)
     place = _places(x, key.block_size)
-    back = place.argsort()  # its inverse
+    back = np.empty_like(place)
+    back[place] = np.arange(len(place))  # its inverse
     planes = x.reshape(-1, len(place))
     rotated = _like(planes)
     step = max(1, _AT_A_TIME // len(place))
@@ -162,9 +163,10 @@ def _multiplied(apart: Speech, matrix: npt.NDArray[np.float64]) -> Speech:
     given = _at_least_single(apart)
     whole = len(given) // together * together
     wide = np.kron(np.eye(together), matrix)
-    turned = _like(given)
-    turned[:whole] = (given[:whole].reshape(-1, len(wide)) @ _as(given, wide)).reshape(whole, len(matrix))
+    turned = (given[:whole].reshape(-1, len(wide)) @ _as(given, wide)).reshape(whole, len(matrix))
     if whole < len(given):
+        first, turned = turned, _like(given)
+        turned[:whole] = first
         turned[whole:] = given[whole:] @ _as(given, matrix)
     return _as(apart, turned)
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Self
 
 from tqdm import tqdm
 
+from sotto.bench.matrix import PLAINTEXT
 from sotto.bench.table import megabytes, milliseconds, percent
 from sotto.console import err, say
 
@@ -33,9 +34,10 @@ class Rows:
         self._bar.close()
 
     def add(self, row: Row | None) -> None:
-        """One more outcome; None: it gave no row."""
-        self._done += 1
-        left = (self._total - self._done) * (time.monotonic() - self._began) / self._done
+        """One more outcome; None: it gave no row.  Rows without privacy come beside others and are not counted."""
+        counted = row is None or row.paradigm != PLAINTEXT
+        self._done += counted
+        left = (self._total - self._done) * (time.monotonic() - self._began) / max(1, self._done)
         if row:
             cost = f"online {milliseconds(row.online_ms.median)} ms" if row.online_ms else "not timed"
             sent = f", {megabytes(row.bytes.alice + row.bytes.bob)} MB" if row.bytes else ""
@@ -44,4 +46,4 @@ class Rows:
                 f"{row.paradigm}/{row.mode} {row.model} {row.parameters.get('net', '')}: {answered}, {cost}{sent}; "
                 f"{self._done} of {self._total}, about {max(0.0, left):.0f} s left"
             )
-        self._bar.update()
+        self._bar.update(counted)

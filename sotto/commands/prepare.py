@@ -64,6 +64,11 @@ def prepare(
     from sotto.bench.suite import open_workbench, require
     from sotto.serving.adapters import LoweringOptions
 
+    declared = registry.paradigm(paradigm)
+    if mode:
+        one_of(declared.prepared_as or declared.modes, f"a mode of {paradigm}")(mode)
+    if model:
+        one_of(declared.models, f"a model of {paradigm}")(model)
     if keys and not (keys / "bob").is_dir():
         raise typer.BadParameter(f"{keys} holds no keys: run 'sotto keys init {keys}' first", param_hint="--keys")
     folder = out_folder or Path(paradigm)
