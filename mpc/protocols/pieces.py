@@ -34,7 +34,7 @@ class Outbox(list[Words]):
 
     def taken(self) -> bytes:
         """All that waits, which leaves."""
-        joined = b"".join(array.tobytes() for array in self)
+        joined = b"".join(array.data for array in self)
         self.clear()
         self.size = 0
         return joined
