@@ -33,7 +33,7 @@ from sotto.bench.peers import job
 from sotto.bench.peers.comparison import PEERS, Peer
 from sotto.bench.peers.workloads import SECRET_SHARING
 from sotto.bench.request import Request
-from sotto.bench.row import Row, Security, Timing, Traffic
+from sotto.bench.row import JSONValue, Row, Security, Timing, Traffic
 from sotto.link import LOOPBACK, Link
 from sotto.link.storage import write_whole
 from sotto.mpc.experiment import SECURITY
@@ -231,7 +231,7 @@ def _row(
     mode: str, security: Security, name: str, seed: int, metrics: dict[str, float | None], refused: str | None = None
 ) -> Row:
     """A row that says what was asked of whom, and why it was refused."""
-    parameters = {"net": "loopback", "idea": KINDS[name].source, "input_limit": _LIMIT}
+    parameters: dict[str, JSONValue] = {"net": "loopback", "idea": KINDS[name].source, "input_limit": _LIMIT}
     return Row(
         paradigm="mpc", mode=mode, model=name, seed=seed, n_queries=0, metrics=metrics, security=security,
         parameters=parameters | ({} if refused is None else {"refused": refused}), machine=machine(),
