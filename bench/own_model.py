@@ -23,6 +23,7 @@ from sotto.bench.parties.party import PartySpec
 from sotto.bench.row import Security
 from sotto.models import ModelRecord, load
 from sotto.serving import registry
+from sotto.serving.adapters import AS_DECLARED, LoweringOptions
 from sotto.serving.terms import MOST_INPUTS, FrontEnd, Reveal, Terms
 
 Shape = tuple[int | None, ...]
@@ -48,6 +49,8 @@ class Given:
         as :func:`sotto.api.local.local` takes them.
     idle_seconds
         how long the parties wait for a next query.
+    lowering
+        how the network is made ready, where the paradigm does that.
     """
 
     folder: Path
@@ -57,6 +60,7 @@ class Given:
     sensor: Any = field(default=None, repr=False)
     calibration: npt.ArrayLike | None = field(default=None, repr=False)
     idle_seconds: float = 600.0
+    lowering: LoweringOptions = AS_DECLARED
 
 
 @dataclass(frozen=True)
@@ -84,6 +88,8 @@ class OwnModel:
         whether Alice's set-up is key material.
     key_bytes
         of a key that was handed over beforehand.
+    error_bound
+        what is proven of the largest error of a value, where values are revealed.
     """
 
     mode: str
@@ -95,6 +101,7 @@ class OwnModel:
     batch: int = 16
     keys_are_sent: bool = False
     key_bytes: int | None = None
+    error_bound: Callable[[], float | None] = lambda: None
 
     def experiment(
         self,

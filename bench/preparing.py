@@ -13,7 +13,7 @@ from pathlib import Path
 from sotto.bench.adapters import EXPERIMENTS
 from sotto.bench.workbench import Workbench
 from sotto.serving import registry
-from sotto.serving.adapters import ModelSource, require_mode
+from sotto.serving.adapters import AS_DECLARED, LoweringOptions, ModelSource, require_mode
 from sotto.serving.terms import Reveal, write_terms
 
 
@@ -30,7 +30,10 @@ class Folders:
     dealer: Path | None
 
 
-def prepare(paradigm: str, mode: str, model: str, reveal: Reveal, bench: Workbench, out: Path) -> Folders:
+def prepare(
+    paradigm: str, mode: str, model: str, reveal: Reveal, bench: Workbench, out: Path,
+    lowering: LoweringOptions = AS_DECLARED,
+) -> Folders:  # fmt: skip
     """Train ``model`` on the workbench's split, or take it from the cache, and write the folders into ``out``.
 
     Raises :class:`PreparationError` when something stands there already (it is left alone).
@@ -39,6 +42,7 @@ def prepare(paradigm: str, mode: str, model: str, reveal: Reveal, bench: Workben
     if model and model not in declared.models:
         raise PreparationError(f"{paradigm} has the models {', '.join(declared.models)}, not '{model[:40]}'")
     mode = require_mode(declared.prepared_as or declared.modes, mode)
+    declared.require_reveal(reveal)
     bob, alice = out / "bob", out / "alice"
     for folder in (bob, alice):
         if folder.exists():
@@ -46,6 +50,7 @@ def prepare(paradigm: str, mode: str, model: str, reveal: Reveal, bench: Workben
     for folder in (bob, alice):
         folder.mkdir(mode=0o700, parents=True)
     front = EXPERIMENTS[paradigm].prepare(model or declared.models[0], mode, bench, bob, alice)
+    registry.lower(paradigm, bob, lowering)
     served = "" if declared.prepared_as else mode
     hosted = registry.host(ModelSource(paradigm, bob, served, reveal))
     write_terms(alice, hosted.terms, front)

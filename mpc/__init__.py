@@ -125,6 +125,7 @@ from sotto.mpc.errors import (
     StockError,
 )
 from sotto.mpc.graph.plan import ModelPlan
+from sotto.mpc.lowering.lowered import LoweredModel
 from sotto.mpc.messages import Mode, Reveal, Terms
 
 __all__ = [
@@ -135,6 +136,7 @@ __all__ = [
     "CryptenMissing",
     "Dealer",
     "InputRefused",
+    "LoweredModel",
     "Mode",
     "ModelPlan",
     "ModelRefused",

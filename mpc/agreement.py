@@ -21,12 +21,14 @@ class Agreement:
     """The public facts of a network; ``classes`` None: any number of logits.
 
     ``digest`` is :func:`digest_of` its plan and ranges, which fixes every layer, and every width of a comparison.
+    ``error_bound``: what Bob proved of the largest error of a value, where he reveals values; None: nothing.
     """
 
     input_shape: Shape
     input_limit: float
     classes: int | None
     digest: str
+    error_bound: float | None = None
 
     def require(self, plan: ModelPlan, ranges: Ranges) -> None:
         """Raise :class:`sotto.mpc.PlanError` unless ``plan`` and ``ranges`` are those agreed on."""
@@ -41,6 +43,11 @@ class Agreement:
             )
         if digest_of(plan, ranges) != self.digest:
             raise PlanError("bob's layers or ranges are not those of his terms: get his terms again")
+
+    def require_error(self, bound: float | None) -> None:
+        """Raise :class:`sotto.mpc.PlanError` unless the values' error is bounded as agreed on."""
+        if bound != self.error_bound:
+            raise PlanError("bob's bound of the error is not that of his terms: get his terms again")
 
 
 def digest_of(plan: ModelPlan, ranges: Ranges) -> str:

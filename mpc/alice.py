@@ -86,6 +86,8 @@ class Alice:
             with closed_by_errors(session):
                 if self._agreed:
                     self._agreed.require(plan, session.ranges)
+                    if self._reveal == "values":
+                        self._agreed.require_error(getattr(session, "error_bound", None))
                 link.receive("mpc.ready", limit=0)
         self._plan, self._session = plan, session
 

@@ -5,17 +5,16 @@ from __future__ import annotations
 import copy
 from typing import TYPE_CHECKING, Literal, Self, get_args
 
-import msgspec
 from torch import nn
 
 from sotto.link import FrameError, Link, LinkClosed, decode, encode, transaction
 from sotto.mpc.agreement import Agreement, digest_of
 from sotto.mpc.errors import ModelRefused, PlanError, reason
-from sotto.mpc.graph.fixed_point import DEFAULT_INPUT_LIMIT, require_crypten_layers, require_range
+from sotto.mpc.graph.fixed_point import DEFAULT_INPUT_LIMIT, require_crypten_layers
 from sotto.mpc.graph.plan import Shape
-from sotto.mpc.graph.ranges import value_ranges
-from sotto.mpc.lowering.capture import DEFAULT_ACTIVATION_ERROR, Output, trace
-from sotto.mpc.messages import HELLO_BYTES, QUERY_BYTES, Hello, Mode, Query, Reveal, Terms, require_same
+from sotto.mpc.lowering.capture import DEFAULT_ACTIVATION_ERROR, Output
+from sotto.mpc.lowering.lowered import LoweredModel
+from sotto.mpc.messages import HELLO_BYTES, QUERY_BYTES, Hello, Mode, Query, RangesMessage, Reveal, Terms, require_same
 from sotto.mpc.modes import Session, closed_by_errors, needs_dealer, open_session, program_of, require_mode
 
 if TYPE_CHECKING:
@@ -27,7 +26,8 @@ class Bob:
     in mode ``two-party``.
 
     ``module`` is read in evaluation mode and refused here, by the names of all its parts that cannot be evaluated
-    privately, before any data is touched.  ``output``: which of several results is meant, by key or index, or a tuple
+    privately, before any data is touched; or it is a :class:`sotto.mpc.LoweredModel`, read before, for which shape,
+    limit, error and output are settled.  ``output``: which of several results is meant, by key or index, or a tuple
     of several, one after the other.  ``activation_error`` is the largest error of each function that is approximated
     (tanh, sigmoid, GELU, exp, …); what was reached stands in the plan's curves.  ``input_shape`` is the shape of one
     example.  ``input_limit`` is public: the largest absolute feature Alice may use; the fixed point is proven not to
@@ -39,10 +39,10 @@ class Bob:
 
     def __init__(
         self,
-        module: nn.Module,
+        module: nn.Module | LoweredModel,
         dealer: Link | None,
         *,
-        input_shape: Shape,
+        input_shape: Shape | None = None,
         mode: Mode = "malicious",
         reveal: Reveal = "class",
         input_limit: float = DEFAULT_INPUT_LIMIT,
@@ -55,14 +55,19 @@ class Bob:
         if reveal not in get_args(Reveal):
             raise ValueError(f"reveal is one of {', '.join(get_args(Reveal))}, not '{reveal}'")
         self._mode = require_mode(mode)
-        self._plan, self._weights = trace(
-            module, input_shape, input_limit=input_limit, activation_error=activation_error, output=output
-        )
-        if weights == "public":
+        if isinstance(module, LoweredModel):
+            self._lowered = module
+        elif input_shape is None:
+            raise ValueError("say with input_shape= what one example of the module is")
+        else:
+            self._lowered = LoweredModel.of(
+                module, input_shape, input_limit=input_limit, activation_error=activation_error, output=output
+            )
+        if self._lowered.plan.public or weights == "public":
             if self._mode == "crypten":
                 raise ValueError("mode 'crypten' keeps weights secret: leave weights='public' to the other modes")
-            self._plan = msgspec.structs.replace(self._plan, public=True)
-        require_range(self._plan, self._weights)
+            self._lowered = self._lowered.with_public_weights()
+        self._plan, self._weights = self._lowered.plan, self._lowered.weights
         if self._mode == "crypten":
             require_crypten_layers(self._plan)
         if self._mode == "crypten" and reveal == "values":
@@ -90,14 +95,16 @@ class Bob:
     def terms(self, reveal: Reveal = "class") -> Terms:
         """What the dealer must know to make bundles ahead of time (:meth:`sotto.mpc.Stock.fill`): public, no weight in
         it."""
-        return Terms(self._plan, value_ranges(self._plan, self._weights), reveal)
+        return Terms(self._plan, self._lowered.ranges, reveal)
 
     @property
     def agreement(self) -> Agreement:
         """What Alice is to be told ahead of a session, so that she can hold him to it: public, no weight in it."""
         ranges = () if self._mode == "crypten" else self.terms().ranges
         plan = self._plan
-        return Agreement(plan.input_shape, plan.input_limit, plan.classes, digest_of(plan, ranges))
+        bits = self._lowered.error_bits if self._reveal == "values" else None
+        bound = None if bits is None else 2.0**bits
+        return Agreement(plan.input_shape, plan.input_limit, plan.classes, digest_of(plan, ranges), bound)
 
     def answer(self, link: Link) -> bool:
         """Handle Alice's set-up messages and one query; False when she closed before a query.
@@ -140,10 +147,19 @@ class Bob:
             raise ValueError("this Bob has no link to the dealer: use with_dealer")
         self.close()
         link.send("mpc.plan", encode(self._plan))
-        session = open_session(self._mode, 1, link, self._dealer, self._plan, self._weights, hello.reveal, self._store)
+        session = open_session(
+            self._mode, 1, link, self._dealer, self._plan, self._weights, hello.reveal, self._store,
+            self._told(hello.reveal),
+        )  # fmt: skip
         with closed_by_errors(session):
             link.send("mpc.ready", b"")
         self._session = session
+
+    def _told(self, reveal: Reveal) -> RangesMessage | None:
+        """What Alice is told of the values' ranges and, where she sees values, of their error."""
+        if self._mode == "crypten":
+            return None
+        return RangesMessage(self._lowered.ranges, self._lowered.error_bits if reveal == "values" else None)
 
     def _react(self, name: str, payload: bytearray, link: Link) -> None:
         """Set up, prepare or answer; the session is spent first and alive again only when that has come to its end."""

@@ -20,7 +20,7 @@ from sotto.mpc.fss import dcf
 from sotto.mpc.graph.plan import ModelPlan, Weights
 from sotto.mpc.graph.program import Program, compile_program
 from sotto.mpc.graph.ranges import Ranges
-from sotto.mpc.messages import Mode, Reveal, Terms
+from sotto.mpc.messages import Mode, RangesMessage, Reveal, Terms
 
 if TYPE_CHECKING:
     from sotto.mpc.two_party.preprocessing_store import PreprocessingStore
@@ -110,15 +110,17 @@ def open_session(
     weights: Weights | None,
     reveal: Reveal,
     store: PreprocessingStore | None = None,
+    told: RangesMessage | None = None,
 ) -> Session:
-    """Party ``rank``'s session (0: Alice, without weights; 1: Bob) over open links.
+    """Party ``rank``'s session (0: Alice, without weights; 1: Bob, who has ``told`` what is public of them) over open
+    links.
 
     ``store``: what the party has prepared and not used; in mode ``two-party`` alone.
     """
     if mode == "two-party":
         from sotto.mpc.two_party.session import TwoPartySession
 
-        return TwoPartySession(rank, peer, plan, weights, reveal, store)
+        return TwoPartySession(rank, peer, plan, weights, reveal, store, told)
     if dealer is None:
         raise ValueError(f"mode '{mode}' needs a link to the dealer")
     if mode == "crypten":
@@ -128,7 +130,7 @@ def open_session(
     if mode == "malicious":
         from sotto.mpc.protocols.malicious_session import MaliciousSession
 
-        return MaliciousSession(rank, peer, dealer, plan, weights, reveal)
+        return MaliciousSession(rank, peer, dealer, plan, weights, reveal, told)
     from sotto.mpc.protocols.semi_honest_session import SemiHonestSession
 
-    return SemiHonestSession(rank, peer, dealer, plan, weights, reveal)
+    return SemiHonestSession(rank, peer, dealer, plan, weights, reveal, told)

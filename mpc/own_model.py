@@ -6,6 +6,8 @@ import functools
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 from torch import nn
 
 from sotto import mpc
@@ -16,8 +18,11 @@ from sotto.models.learning.training import predict
 from sotto.mpc import modes
 from sotto.mpc.experiment import SECURITY
 from sotto.mpc.graph.fixed_point import DEFAULT_INPUT_LIMIT, input_limit_of
+from sotto.mpc.lowering.capture import DEFAULT_ACTIVATION_ERROR
 from sotto.serving import registry
 from sotto.serving.terms import Reveal, Terms
+
+Floats = npt.NDArray[np.float32]
 
 MODES = registry.paradigm("mpc").modes
 
@@ -29,26 +34,37 @@ def own(model: Any, given: Given) -> OwnModel:
         mode = modes.require_mode(chosen_mode(MODES, given.mode))
     except mpc.CryptenMissing as error:
         raise NotRunnable(str(error)) from None
-    shape = example_shape(given, record)
+    options = given.lowering
+    error = DEFAULT_ACTIVATION_ERROR if options.activation_error is None else options.activation_error
+    shape = tuple(int(length or 0) for length in example_shape(given, record))
     limit = DEFAULT_INPUT_LIMIT if record is None else input_limit_of(record)
-    parts = functools.partial(_parts, module, shape, limit, mode, given.idle_seconds)
+    lowered = mpc.LoweredModel.of(
+        module, shape, input_limit=limit, activation_error=error, output=options.output
+    )  # fmt: skip
+    if options.weights == "public":
+        lowered = lowered.with_public_weights()
+    parts = functools.partial(_parts, lowered, mode, given.idle_seconds)
     parts("class")  # refuses what cannot be run
 
     return OwnModel(
         mode=mode,
         input_shape=shape,
         parts=parts,
-        plain=lambda x: ((scores := predict(module, x)).argmax(1), scores),
+        plain=functools.partial(_plain, lowered if options.output is not None else module),
         security=SECURITY[mode],
         classes=record.classes if record else (),
+        error_bound=lambda: None if (bits := lowered.error_bits) is None else 2.0**bits,
     )
 
 
-def _parts(
-    module: nn.Module, shape: Shape, limit: float, mode: mpc.Mode, idle: float, reveal: Reveal
-) -> Mapping[str, PartySpec]:
-    whole = tuple(int(length or 0) for length in shape)
-    bob = mpc.Bob(module, None, input_shape=whole, input_limit=limit, mode=mode, reveal=reveal, idle_timeout=idle)
+def _plain(model: nn.Module | mpc.LoweredModel, x: Floats) -> tuple[npt.NDArray[np.int64], Floats]:
+    """In the clear; of a network with several results what its plan says of the one that is meant."""
+    scores = model.in_clear(x) if isinstance(model, mpc.LoweredModel) else predict(model, x)
+    return scores.argmax(1), scores
+
+
+def _parts(lowered: mpc.LoweredModel, mode: mpc.Mode, idle: float, reveal: Reveal) -> Mapping[str, PartySpec]:
+    bob = mpc.Bob(lowered, None, mode=mode, reveal=reveal, idle_timeout=idle)
     parts = {"alice": PartySpec(_alice, {"mode": mode, "reveal": reveal}), "bob": PartySpec(_bob, {"bob": bob})}
     dealer = {"dealer": PartySpec(_dealer, {"mode": mode, "idle_timeout": idle})}
     return parts | (dealer if modes.needs_dealer(mode) else {})

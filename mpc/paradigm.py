@@ -10,6 +10,8 @@ PARADIGM = Paradigm(
     service="sotto.mpc.service",
     experiment="sotto.mpc.experiment",
     models=("frames", "depinto", "mlp", "mlp-poly2", "depinto-poly2"),
+    reveals=("class", "logits", "values"),
+    lowers=True,
     dealt=("malicious", "semi-honest", "crypten"),
     preload=(
         "sotto.mpc.protocols.semi_honest_session",

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import cast
 
+from torch import nn
+
 from sotto import mpc
 from sotto.link import Link
-from sotto.models import load
+from sotto.models import ModelRecord, load
 from sotto.mpc import modes
 from sotto.mpc.graph.fixed_point import FRACTION_BITS, input_limit_of
 from sotto.mpc.graph.program import WORD_BITS
+from sotto.mpc.lowering.capture import DEFAULT_ACTIVATION_ERROR
 from sotto.mpc.two_party.preprocessing_store import PreprocessingStore
-from sotto.serving.adapters import ClientCredentials, Hosted, ModelSource, published_front
+from sotto.serving.adapters import ClientCredentials, Hosted, LoweringOptions, ModelSource, published_front
 from sotto.serving.errors import AdapterError
-from sotto.serving.folders import model_file
+from sotto.serving.folders import LOWERED_FILE, model_file
 from sotto.serving.terms import FrontEnd, Terms
 
 
@@ -25,18 +29,18 @@ class _Hosted:
         self.needs_dealer = modes.needs_dealer(mode)
         module, record = load(model_file(source.model))
         front = FrontEnd.of(record)
-        shape = tuple(int(length or 0) for length in front.spec().shape)
+        lowered = _lowered_beside(model_file(source.model)) or _lowered(module, record, LoweringOptions())
+        shape = lowered.plan.input_shape
         self._bob = mpc.Bob(
-            module,
+            lowered,
             None,
-            input_shape=shape,
-            input_limit=input_limit_of(record),
             mode=mode,
             reveal=source.reveal,
             idle_timeout=source.idle_seconds,
             store=_store(source.store),
         )
         agreement = self._bob.agreement
+        bound = (agreement.error_bound or f"none is proven: {lowered.unproven}") if source.reveal == "values" else ""
         modes.warm_up(mode)  # once for all sessions
         self.terms = Terms(
             paradigm="mpc",
@@ -51,7 +55,9 @@ class _Hosted:
                 "fraction bits": FRACTION_BITS,
                 "input limit": agreement.input_limit,
                 "plan": agreement.digest,
-            },
+                "weights": "public" if lowered.plan.public else "secret",
+            }
+            | ({"error bound": bound} if bound else {}),
         )
 
     def make(self, links: Mapping[str, Link]) -> mpc.Bob:
@@ -59,8 +65,49 @@ class _Hosted:
 
 
 def host(source: ModelSource) -> Hosted:
-    """Trace and check the network."""
+    """Read and check the network, tracing it where that was not done before."""
     return _Hosted(source)
+
+
+def lower(folder: Path, options: LoweringOptions) -> None:
+    """Trace the network in Bob's folder once, for all services that start from it."""
+    path = model_file(folder)
+    module, record = load(path)
+    _lowered(module, record, options, _digest(path)).save(path.parent / LOWERED_FILE)
+
+
+def _lowered(module: nn.Module, record: ModelRecord, options: LoweringOptions, source: str = "") -> mpc.LoweredModel:
+    shape = tuple(int(length or 0) for length in FrontEnd.of(record).spec().shape)
+    error = DEFAULT_ACTIVATION_ERROR if options.activation_error is None else options.activation_error
+    lowered = mpc.LoweredModel.of(
+        module,
+        shape,
+        input_limit=input_limit_of(record),
+        activation_error=error,
+        output=options.output,
+        source=source,
+    )
+    return lowered.with_public_weights() if options.weights == "public" else lowered
+
+
+def _lowered_beside(path: Path) -> mpc.LoweredModel | None:
+    """What :func:`lower` left beside a model file; None where it left nothing.
+
+    Raises :class:`AdapterError` where it was made of another file.
+    """
+    if not (path.parent / LOWERED_FILE).is_file():
+        return None
+    lowered = mpc.LoweredModel.load(path.parent / LOWERED_FILE)
+    if lowered.source != _digest(path):
+        raise AdapterError(
+            f"{path.parent / LOWERED_FILE}: belongs to another {path.name}: prepare it again or delete it"
+        )
+    return lowered
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def front(own: ClientCredentials, terms: Terms | None) -> FrontEnd | None:
@@ -76,11 +123,15 @@ def alice(own: ClientCredentials, terms: Terms, links: Mapping[str, Link]) -> mp
         raise AdapterError("bob's terms do not say which plan he will use: both sides need the same release")
     if (told.get("word bits"), told.get("fraction bits")) != (WORD_BITS, FRACTION_BITS):
         raise AdapterError("bob's terms name another fixed point than this release's: both sides need the same release")
+    bound = told.get("error bound")
+    agreed = mpc.Agreement(
+        terms.input_shape, limit, len(terms.classes) or None, digest, bound if isinstance(bound, float) else None
+    )
     return mpc.Alice(
         links.get("dealer"),
         mode=cast(mpc.Mode, terms.mode),
         reveal=own.reveal,
-        agreed=mpc.Agreement(terms.input_shape, limit, len(terms.classes) or None, digest),
+        agreed=agreed,
         store=_store(own.store),
     )
 

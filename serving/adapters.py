@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -78,6 +78,22 @@ class ModelSource:
 
 
 @dataclass(frozen=True)
+class LoweringOptions:
+    """How a network is made ready for a protocol, where a paradigm does that ahead of serving.
+
+    ``activation_error``: the largest error of each function that is approximated, None for the paradigm's own;
+    ``output``: which of a network's results is meant, by key or index; ``weights``: whether Alice may know them.
+    """
+
+    activation_error: float | None = None
+    output: str | int | tuple[str | int, ...] | None = None
+    weights: Literal["secret", "public"] = "secret"
+
+
+AS_DECLARED = LoweringOptions()
+
+
+@dataclass(frozen=True)
 class ClientCredentials:
     """What Alice brings herself: the folder with her key and front end, where the paradigm needs one.
 
@@ -103,6 +119,13 @@ class ServiceAdapter(Protocol):
 
     def alice(self, own: ClientCredentials, terms: Terms, links: Mapping[str, Link]) -> AliceAdapter:
         """Alice's door.  Raises one-line errors."""
+
+
+class LoweringAdapter(Protocol):
+    """What ``service.py`` offers besides, where its paradigm's declaration says ``lowers``."""
+
+    def lower(self, folder: Path, options: LoweringOptions) -> None:
+        """Make the network in Bob's folder ready and leave it there.  Raises one-line errors."""
 
 
 def require_mode(modes: tuple[str, ...], mode: str) -> str:

@@ -1,6 +1,7 @@
 """What each party is handed: one folder for Bob, one for Alice, one for the dealer, nothing of one in another's.
 
-    bob/      bob.toml, model.safetensors, and for ``he`` calibration.safetensors (training features, which are Bob's)
+    bob/      bob.toml, model.safetensors, for ``mpc`` lowered.safetensors (the same network, ready for the protocol),
+              and for ``he`` calibration.safetensors (training features, which are Bob's)
     alice/    alice.toml, terms.json, and where the paradigm has them key, sensor.safetensors, front.json
     dealer/   dealer.toml                                                             (only where there is a dealer)
 
@@ -20,8 +21,9 @@ from safetensors.numpy import save_file
 from sotto.serving.errors import AdapterError
 from sotto.serving.terms import FRONT_FILE, FrontEnd, read_front
 
-MODEL_FILE, CALIBRATION_FILE, KEY_FILE, SENSOR_FILE = (
+MODEL_FILE, LOWERED_FILE, CALIBRATION_FILE, KEY_FILE, SENSOR_FILE = (
     "model.safetensors",
+    "lowered.safetensors",
     "calibration.safetensors",
     "key",
     "sensor.safetensors",

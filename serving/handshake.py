@@ -17,7 +17,7 @@ import msgspec
 
 from sotto.link import FrameError, Identity, LinkError, Role, decode
 from sotto.link.frames import printable
-from sotto.serving.terms import Reveal, Terms, TermsError
+from sotto.serving.terms import REVEALS, Reveal, Terms, TermsError
 
 VERSION = 1
 HELLO, WELCOME = "session.hello", "session.welcome"
@@ -97,8 +97,11 @@ def require_fit(hello: Hello, terms: Terms) -> None:
         )
     if hello.mode != terms.mode:
         raise Refused(f"alice wants mode '{printable(hello.mode, 40)}', bob runs '{terms.mode}': start both with one")
-    if hello.reveal == "logits" and terms.reveal == "class":
-        raise Refused("bob reveals the class only: ask with --reveal class, or start him with --reveal logits")
+    if REVEALS.index(hello.reveal) > REVEALS.index(terms.reveal):
+        most = "the class only" if terms.reveal == "class" else terms.reveal
+        raise Refused(
+            f"bob reveals {most}: ask with --reveal {terms.reveal}, or start him with --reveal {hello.reveal}"
+        )
     if hello.terms and not hmac.compare_digest(hello.terms.encode(), terms.fingerprint.encode()):
         raise Refused(
             f"alice holds the terms {printable(hello.terms, 40)}, bob serves {terms.fingerprint}: "

@@ -17,10 +17,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib.metadata import entry_points
+from pathlib import Path
 from typing import cast
 
-from sotto.serving.adapters import Hosted, ModelSource, ServiceAdapter, require_mode
+from sotto.serving.adapters import (
+    AS_DECLARED,
+    Hosted,
+    LoweringAdapter,
+    LoweringOptions,
+    ModelSource,
+    ServiceAdapter,
+    require_mode,
+)
 from sotto.serving.errors import AdapterError
+from sotto.serving.terms import Reveal
 
 GROUP = "sotto.paradigms"
 
@@ -62,6 +72,10 @@ class Paradigm:
         why a figure of a row is null, by mode (empty: all of them) and field.
     preload
         modules that every session of a service needs, for processes that are forked many times.
+    reveals
+        what Alice can be told.
+    lowers
+        whether the service is a :class:`sotto.serving.adapters.LoweringAdapter` too.
     """
 
     name: str
@@ -75,10 +89,17 @@ class Paradigm:
     no_others: str = "its models are its own"
     missing_values: Mapping[tuple[str, str], str] = field(default_factory=dict)
     preload: tuple[str, ...] = ()
+    reveals: tuple[Reveal, ...] = ("class", "logits")
+    lowers: bool = False
 
     def needs_dealer(self, mode: str) -> bool:
         """Whether Alice and Bob both need a link to the dealer in a mode; empty: the default one."""
         return (mode or self.modes[0]) in self.dealt
+
+    def require_reveal(self, reveal: str) -> None:
+        """Raise :class:`AdapterError` for what this paradigm does not tell."""
+        if reveal not in self.reveals:
+            raise AdapterError(f"{self.name} reveals {' or '.join(self.reveals)}, not '{reveal[:40]}'")
 
     @property
     def modules(self) -> tuple[str, ...]:
@@ -110,8 +131,20 @@ def service(name: str) -> ServiceAdapter:
 
 def host(source: ModelSource) -> Hosted:
     """Load what Bob serves, in the default mode where none is named.  Raises one-line errors."""
+    paradigm(source.paradigm).require_reveal(source.reveal)
     mode = require_mode(paradigm(source.paradigm).modes, source.mode)
     return service(source.paradigm).host(replace(source, mode=mode))
+
+
+def lower(name: str, folder: Path, options: LoweringOptions) -> None:
+    """Make the network in Bob's folder ready, where the paradigm does that; otherwise there are no such options.
+
+    Raises :class:`AdapterError` and other one-line errors.
+    """
+    if paradigm(name).lowers:
+        cast(LoweringAdapter, service(name)).lower(folder, options)
+    elif options != AS_DECLARED:
+        raise AdapterError(f"{name} takes no activation error, output or public weights: leave them out")
 
 
 @cache

@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 
 import msgspec
 import numpy as np
@@ -34,7 +34,9 @@ MOST_BYTES = 4 << 20
 TERMS_FILE, FRONT_FILE = "terms.json", "front.json"
 
 Scalar = bool | int | float | str
-Reveal = Literal["class", "logits"]
+#: The most that Alice may learn of an answer; a later one permits those before it.
+Reveal = Literal["class", "logits", "values"]
+REVEALS: tuple[Reveal, ...] = get_args(Reveal)
 
 
 class TermsError(ValueError):

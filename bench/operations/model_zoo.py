@@ -1,19 +1,22 @@
-"""Do the networks that people really have run privately?  Each kind of :mod:`sotto.bench.model_zoo`, in each of our
-modes.
+"""Do the networks that people really have run privately?  Each kind of :mod:`sotto.bench.model_zoo`, in each mode of
+`mpc` and by each of its peers (:mod:`sotto.bench.peers`).
 
 Every kind is asked about random features in class and in scores, by parties in processes of their own, and compared
 with PyTorch: classes that agree, the largest error of a score, time, bytes, rounds.  A class that differs is listed in
 ``disagreements.csv`` with the margin between the two classes and how far the scores moved: a near tie is one where the
-scores moved as far as the margin.  A kind that is refused gets a row too, with ``accepted`` 0.
+scores moved as far as the margin.  Peers tell the class alone, so no score of theirs moved that we know of.  A kind
+that is refused gets a row too, with ``accepted`` 0 and the reason.
 """
 
 from __future__ import annotations
 
 import csv
 import io
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, get_args
 
 import msgspec
 import numpy as np
@@ -21,21 +24,26 @@ import numpy.typing as npt
 import torch
 
 from sotto import mpc
-from sotto.bench import costs
+from sotto.bench import costs, results
 from sotto.bench.machine import machine, software
 from sotto.bench.model_zoo import KINDS, Kind
-from sotto.bench.papers.bittner.agreement import MODES
-from sotto.bench.parties.parties import Asked, Parties
+from sotto.bench.parties.parties import Asked, Parties, PartyError
 from sotto.bench.parties.party import PartySpec
+from sotto.bench.peers import job
+from sotto.bench.peers.comparison import PEERS, Peer
+from sotto.bench.peers.workloads import SECRET_SHARING
 from sotto.bench.request import Request
-from sotto.bench.results import write_whole
-from sotto.bench.row import Row
-from sotto.link import Link
+from sotto.bench.row import Row, Security, Timing, Traffic
+from sotto.link import LOOPBACK, Link
+from sotto.link.storage import write_whole
 from sotto.mpc.experiment import SECURITY
 from sotto.mpc.lowering.capture import DEFAULT_ACTIVATION_ERROR
-from sotto.mpc.protocols.fixed_point_model import FixedPointModel
+from sotto.mpc.modes import needs_dealer
 
 DESCRIPTION = "networks of many kinds asked privately, kind by kind (quick: 50 inputs, full: 200)"
+
+#: The strongest first; stock CrypTen over our links last.
+MODES: tuple[mpc.Mode, ...] = tuple(reversed(get_args(mpc.Mode)))
 
 _INPUTS = {"quick": 50, "full": 200}
 _BATCH = 10
@@ -64,98 +72,170 @@ class Disagreement:
 
 
 def run(request: Request) -> list[Row]:
-    """A row for each kind and mode."""
+    """A row for each kind and mode, then for each kind and peer."""
     rows: list[Row] = []
     found: list[Disagreement] = []
-    models, refused = {}, {}
-    for name, kind in KINDS.items():
-        try:
-            models[name] = FixedPointModel.of(kind.build(), kind.input_shape, input_limit=_LIMIT)
-        except mpc.MpcError as error:
-            refused[name] = str(error)
-            request.say(f"{name} is refused: {error}")
-    for mode in MODES:
-        rows += [_row(mode, name, request.seed, {"accepted": 0.0}) for name in refused]
-        for row, differing in _measured(mode, models, request):
-            rows.append(row)
-            found += differing
-            request.say(f"{mode} {row.model}: agreement {row.agreement:.2f}, {len(differing)} disagreements")
+    peers = []
+    for peer in PEERS:
+        if peer.workload is SECRET_SHARING and (missing := peer.missing()):
+            request.say(f"{peer.name} is left out: {missing}")
+        elif peer.workload is SECRET_SHARING:
+            peers.append(peer)
     request.out.mkdir(parents=True, exist_ok=True)
+    questions = {name: _Question.of(kind, request) for name, kind in KINDS.items()}
+    measured = itertools.chain(
+        *(_asked_in(mode, questions, request) for mode in MODES),
+        (_asked_of_peer(peer, name, question, request) for peer in peers for name, question in questions.items()),
+    )
+    for row, differing in measured:
+        rows.append(row)
+        found += differing
+        results.write(rows, request.out)  # who stops half-way keeps what was measured
     write_whole(request.out / "disagreements.csv", _table(found))
     return rows
 
 
-def _measured(
-    mode: mpc.Mode, models: Mapping[str, FixedPointModel], request: Request
-) -> Iterator[tuple[Row, list[Disagreement]]]:
+_Measured = tuple[Row, list[Disagreement]]
+
+
+@dataclass(frozen=True, eq=False)
+class _Question:
+    """A kind, read once for all modes; the examples to ask about, and what PyTorch gives.  ``lowered``: or why not."""
+
+    kind: Kind
+    lowered: mpc.LoweredModel | mpc.ModelRefused
+    features: Floats
+    plain: Floats
+
+    @classmethod
+    def of(cls, kind: Kind, request: Request) -> _Question:
+        lowered: mpc.LoweredModel | mpc.ModelRefused
+        try:
+            lowered = mpc.LoweredModel.of(kind.build(), kind.input_shape, input_limit=_LIMIT)
+        except mpc.ModelRefused as error:
+            lowered = error
+        generator = np.random.default_rng(request.seed)
+        drawn = generator.normal(size=(_INPUTS[request.preset], *kind.input_shape)).clip(-_LIMIT, _LIMIT)
+        features = drawn.astype(np.float32)
+        return cls(kind, lowered, features, _plain(kind, features))
+
+    def bob(self, mode: mpc.Mode) -> mpc.Bob:
+        """Raises :class:`sotto.mpc.ModelRefused`."""
+        if isinstance(self.lowered, mpc.ModelRefused):
+            raise self.lowered
+        return mpc.Bob(self.lowered, None, mode=mode, reveal="logits")
+
+
+def _refused(mode: str, security: Security, name: str, reason: str, request: Request) -> _Measured:
+    request.say(f"{mode}: {name} is refused: {reason}")
+    return _row(mode, security, name, request.seed, {"accepted": 0.0}, refused=reason), []
+
+
+def _asked_in(mode: mpc.Mode, questions: Mapping[str, _Question], request: Request) -> Iterator[_Measured]:
     """Each kind in two sessions: one that reveals the class, timed; one that reveals scores."""
-    sessions = [_parts(name, mode, reveal) for name in models for reveal in ("class", "logits")]
-    count, timed = _INPUTS[request.preset], _TIMED[request.preset]
-    with Parties(sessions, timeout=_TIMEOUT) as parties:
-        for name, model in models.items():
-            kind = KINDS[name]
-            generator = np.random.default_rng(request.seed)
-            drawn = generator.normal(size=(count, *kind.input_shape)).clip(-_LIMIT, _LIMIT)
-            features = drawn.astype(np.float32)
-            prepared = parties.prepare()
-            asked = [parties.ask(features[:1]) for _ in range(timed + 1)][1:]  # the first one warms everybody up
-            labels = np.concatenate([parties.ask(part).labels for part in _batches(features)])
-            parties.end_session()
-            parties.prepare()
-            scores = np.concatenate([_scores(parties.ask(part)) for part in _batches(features)])
-            parties.end_session()
-            plain = _plain(kind, features)
-            differing = _disagreements(name, mode, labels, scores, plain)
-            metrics: dict[str, float | None] = {
-                "accepted": 1.0,
-                "steps": float(len(model.program.steps)),
-                "activation_error": DEFAULT_ACTIVATION_ERROR,
-                "largest_score": float(np.abs(plain).max()),
-                "disagreements": float(len(differing)),
-                "disagreements_not_near_ties": float(sum(not each.near_tie for each in differing)),
-                **costs.metrics([prepared], asked),
-            }
-            row = _row(mode, name, request.seed, metrics, asked, len(features))
-            yield _answered(row, labels, scores, plain), differing
-        parties.finish()
+    bobs = {}
+    for name, question in questions.items():
+        try:
+            bobs[name] = question.bob(mode)
+        except mpc.MpcError as error:
+            yield _refused(mode, SECURITY[mode], name, str(error), request)
+    dealer = PartySpec(_dealer, {"mode": mode})
+    waiting = list(bobs)
+    while waiting:
+        sessions = [each for name in waiting for each in _sessions(bobs[name], mode, dealer)]
+        with Parties(sessions, timeout=_TIMEOUT) as parties:
+            while waiting:
+                name = waiting.pop(0)
+                try:
+                    yield _asked(parties, mode, name, questions[name], request)
+                except PartyError as error:  # this one is over, others go on with parties of their own
+                    yield _refused(mode, SECURITY[mode], name, str(error), request)
+                    break
+
+
+def _asked(parties: Parties, mode: mpc.Mode, name: str, question: _Question, request: Request) -> _Measured:
+    features, plain, timed = question.features, question.plain, _TIMED[request.preset]
+    prepared = parties.prepare()
+    asked = [parties.ask(features[:1]) for _ in range(timed + 1)][1:]  # the first one warms everybody up
+    labels = np.concatenate([parties.ask(part).labels for part in _batches(features)])
+    parties.end_session()
+    parties.prepare()
+    scores = np.concatenate([_scores(parties.ask(part)) for part in _batches(features)])
+    parties.end_session()
+    differing = _disagreements(name, mode, labels, plain, np.abs(scores - plain).max(axis=1))
+    metrics: dict[str, float | None] = {
+        "accepted": 1.0,
+        "activation_error": DEFAULT_ACTIVATION_ERROR,
+        "largest_score": float(np.abs(plain).max()),
+        **_counted(differing),
+        **costs.metrics([prepared], asked),
+    }
+    online, offline = [each.online for each in asked], [each.offline for each in asked if each.offline]
+    row = msgspec.structs.replace(
+        _row(mode, SECURITY[mode], name, request.seed, metrics),
+        n_queries=len(features),
+        agreement=float(np.mean(labels == plain.argmax(axis=1))),
+        max_abs_error=float(np.abs(scores - plain).max()),
+        offline_ms=costs.timing(offline),
+        online_ms=costs.timing(online),
+        bytes=costs.traffic(online),
+        rounds=costs.rounds(online),
+        key_bytes=costs.sent(offline, "dealer") if offline and "dealer" in offline[0].counts else None,
+        peak_rss_mb=round(max(count.peak_rss_mb for count in online[-1].counts.values()), 1),
+    )
+    return _told(row, differing, request)
+
+
+def _asked_of_peer(peer: Peer, name: str, question: _Question, request: Request) -> _Measured:
+    """The same examples asked of another system, the first few one by one."""
+    kind, features, plain, timed = question.kind, question.features, question.plain, _TIMED[request.preset]
+    try:
+        described = peer.workload.describe(kind.build(), kind.input_shape)
+        wanted = job.Request(
+            network=described.shape, input_shape=list(kind.input_shape), classes=plain.shape[1],
+            examples=len(features), singles=timed, warm_up=1, batch=_BATCH, timeout=_TIMEOUT,
+        )  # fmt: skip
+        answer = job.run(
+            peer.command(), wanted, {"queries": features, **described.weights}, Path(request.out), LOOPBACK
+        )
+    except (mpc.MpcError, job.PeerError) as error:
+        return _refused(peer.mode, peer.security, name, str(error), request)
+    labels = np.array(answer.labels, np.int64)
+    differing = _disagreements(name, peer.mode, labels, plain, np.zeros(len(features)))
+    row = msgspec.structs.replace(
+        _row(peer.mode, peer.security, name, request.seed, {"accepted": 1.0, **_counted(differing)}),
+        n_queries=len(labels),
+        agreement=float(np.mean(labels == plain.argmax(axis=1))),
+        online_ms=Timing(float(np.median(answer.milliseconds)), float(np.percentile(answer.milliseconds, 95))),
+        bytes=Traffic(answer.bytes_alice, answer.bytes_bob, None),
+        rounds=answer.rounds,
+        peak_rss_mb=answer.peak_rss_mb,
+        software={**software(), **answer.versions},
+    )
+    return _told(row, differing, request)
+
+
+def _counted(differing: Sequence[Disagreement]) -> dict[str, float | None]:
+    return {
+        "disagreements": float(len(differing)),
+        "disagreements_not_near_ties": float(sum(not each.near_tie for each in differing)),
+    }
+
+
+def _told(row: Row, differing: list[Disagreement], request: Request) -> _Measured:
+    request.say(f"{row.mode} {row.model}: agreement {row.agreement:.2f}, {len(differing)} disagreements")
+    return row, differing
 
 
 def _row(
-    mode: mpc.Mode, name: str, seed: int, metrics: dict[str, float | None], asked: Sequence[Asked] = (), count: int = 0
+    mode: str, security: Security, name: str, seed: int, metrics: dict[str, float | None], refused: str | None = None
 ) -> Row:
-    online, offline = [each.online for each in asked], [each.offline for each in asked if each.offline]
-    peaks = [count.peak_rss_mb for each in asked[-1:] for count in each.online.counts.values()]
+    """A row that says what was asked of whom, and why it was refused."""
+    parameters = {"net": "loopback", "idea": KINDS[name].source, "input_limit": _LIMIT}
     return Row(
-        paradigm="mpc",
-        mode=mode,
-        model=name,
-        corpus="none",
-        split="none",
-        seed=seed,
-        n_queries=count,
-        parameters={"net": "loopback", "idea": KINDS[name].source, "input_limit": _LIMIT},
-        accuracy_plain=None,
-        accuracy_private=None,
-        agreement=None,
-        max_abs_error=None,
-        metrics=metrics,
-        published={},
-        offline_ms=costs.timing(offline),
-        online_ms=costs.timing(online),
-        per_query_ms_batched=None,
-        bytes=costs.traffic(online) if online else None,
-        rounds=costs.rounds(online) if online else None,
-        key_bytes=costs.sent(offline, "dealer") if offline else None,
-        peak_rss_mb=round(max(peaks), 1) if peaks else None,
-        security=SECURITY[mode],
-        software=software(),
-        machine=machine(),
-    )
-
-
-def _answered(row: Row, labels: npt.NDArray[np.int64], scores: Floats, plain: Floats) -> Row:
-    agreement = float(np.mean(labels == plain.argmax(axis=1)))
-    return msgspec.structs.replace(row, agreement=agreement, max_abs_error=float(np.abs(scores - plain).max()))
+        paradigm="mpc", mode=mode, model=name, seed=seed, n_queries=0, metrics=metrics, security=security,
+        parameters=parameters | ({} if refused is None else {"refused": refused}), machine=machine(),
+    )  # fmt: skip
 
 
 def _batches(features: Floats) -> list[Floats]:
@@ -176,10 +256,10 @@ def _plain(kind: Kind, features: Floats) -> Floats:
 
 
 def _disagreements(
-    name: str, mode: str, labels: npt.NDArray[np.int64], scores: Floats, plain: Floats
+    name: str, mode: str, labels: npt.NDArray[np.int64], plain: Floats, moved: npt.NDArray[np.floating]
 ) -> list[Disagreement]:
+    """``moved`` (n,): how far the largest score of each example moved."""
     classes = plain.argmax(axis=1)
-    moved = np.abs(scores - plain).max(axis=1)
     return [
         Disagreement(
             name, mode, int(i), int(labels[i]), int(classes[i]),
@@ -201,26 +281,21 @@ def _table(found: Sequence[Disagreement]) -> str:
     return out.getvalue()
 
 
-def _parts(name: str, mode: mpc.Mode, reveal: mpc.Reveal) -> Mapping[str, PartySpec]:
-    """Alice, Bob with the network of this name, and the dealer, each to run in a process."""
-    job = {"mode": mode, "reveal": reveal}
-    return {
-        "alice": PartySpec(_alice, job),
-        "bob": PartySpec(_bob, {**job, "name": name}),
-        "dealer": PartySpec(_dealer, {"mode": mode}),
-    }
+def _sessions(bob: mpc.Bob, mode: mpc.Mode, dealer: PartySpec) -> list[Mapping[str, PartySpec]]:
+    """Alice, Bob with his network, and the dealer where there is one, each to run in a process."""
+    others = {"bob": PartySpec(_bob, {"bob": bob})} | ({"dealer": dealer} if needs_dealer(mode) else {})
+    return [
+        {"alice": PartySpec(_alice, {"mode": mode, "reveal": reveal}), **others} for reveal in ("class", "logits")
+    ]  # fmt: skip
 
 
 def _alice(job: Mapping[str, Any], links: Mapping[str, Link]) -> mpc.Alice:
-    return mpc.Alice(links["dealer"], mode=job["mode"], reveal=job["reveal"])
+    return mpc.Alice(links.get("dealer"), mode=job["mode"], reveal=job["reveal"])
 
 
 def _bob(job: Mapping[str, Any], links: Mapping[str, Link]) -> mpc.Bob:
-    kind = KINDS[job["name"]]
-    return mpc.Bob(
-        kind.build(), links["dealer"], mode=job["mode"], reveal=job["reveal"], input_shape=kind.input_shape,
-        input_limit=_LIMIT,
-    )  # fmt: skip
+    bob: mpc.Bob = job["bob"]
+    return bob.with_dealer(links.get("dealer"))
 
 
 def _dealer(job: Mapping[str, Any], links: Mapping[str, Link]) -> mpc.Dealer:

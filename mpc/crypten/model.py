@@ -16,6 +16,7 @@ import numpy.typing as npt
 import torch
 
 from sotto.mpc.crypten.torch_shim import load_crypten
+from sotto.mpc.errors import ModelRefused
 from sotto.mpc.graph import plan as layers
 from sotto.mpc.graph.plan import Weights
 
@@ -32,6 +33,8 @@ class Network(Module):
         self._sources = [layer.sources for layer in plan.layers]
         self._last_use = {source: number for number, sources in enumerate(self._sources) for source in sources}
         for number, layer in enumerate(plan.layers):
+            if type(layer) not in _MODULES:
+                raise ModelRefused(f"{type(layer).__name__} is not written for CrypTen here")
             module = _MODULES[type(layer)](layer)
             for name, shape in layer.parameters.items():
                 module.set_parameter(name, torch.zeros(shape) if weights is None else _tensor(weights[number][name]))

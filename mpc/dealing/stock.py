@@ -29,7 +29,7 @@ import re
 import secrets
 import time
 from collections import defaultdict, deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import msgspec
@@ -52,6 +52,7 @@ from sotto.mpc.errors import StockError
 from sotto.mpc.graph.program import compile_program
 from sotto.mpc.messages import VERSION, Mode, Terms
 from sotto.mpc.protocols.dealing import SECRET_BYTES
+from sotto.mpc.protocols.pieces import whole
 
 _MOST_BUNDLES = 1 << 16
 _MOST_CONTENTS_BYTES = 1 << 21
@@ -108,13 +109,27 @@ class Stock:
             with folder:
                 sizes = []
                 for number, part in enumerate(parts):
-                    alice, bob = dealing.bundle(part, number)
+                    alice, bob = self._whole(dealing.bundle(part, number))
                     folder.write(str(number), alice + bob)
                     sizes.append((part, len(alice), len(bob)))
                 folder.write("session", encode(_Contents(secret, tuple(sizes))))
                 folder.rename("ready")
         except OSError as error:
             raise StockError(f"{self._path}: the stock cannot be filled ({error.strerror})") from None
+
+    @staticmethod
+    def _whole(made: Iterable[tuple[int, bytes]]) -> tuple[bytes, bytes]:
+        """A bundle of which no more is made than fits into a file."""
+
+        def bounded() -> Iterator[tuple[int, bytes]]:
+            size = 0
+            for party, piece in made:
+                size += len(piece)
+                if size > MOST_FILE_BYTES:
+                    raise StockError("these bundles are too large to be stored: leave the stock out, they are streamed")
+                yield party, piece
+
+        return whole(bounded())
 
     def ready(self, terms: Terms, mode: Mode) -> int:
         """How many dealings wait for a session."""

@@ -8,9 +8,10 @@ pair that set up again and again would empty the stock for everybody.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 from sotto.link import FrameError, Link, LinkClosed, decode
+from sotto.mpc import memory
 from sotto.mpc.dealing.stock import Stock, StockedDealing
 from sotto.mpc.errors import PlanError, reason
 from sotto.mpc.graph.program import Program, compile_program
@@ -64,6 +65,9 @@ class BundleSupply:
             program = compile_program(agreed.plan, agreed.ranges, agreed.reveal)
         except PlanError as error:
             raise FrameError(str(error)) from None
+        needed = program.weights * self._dealing.weight_bytes + program.step_bytes
+        if short := memory.shortage(needed, f"dealing for {program.weights} weights"):
+            raise FrameError(short)
         stocked = stock.claim(agreed, self._mode) if stock else None
         try:
             secret = stocked.secret if stocked else secrets.token_bytes(SECRET_BYTES)
@@ -95,12 +99,15 @@ class _Session:
             raise FrameError(
                 f"alice asked the dealer for a bundle of {examples} examples, 1 to {self._program.part} fit"
             )
-        pair: Sequence[bytes | memoryview] | None = self._stocked.take(examples) if self._stocked else None
-        if pair is None:
+        stocked = self._stocked.take(examples) if self._stocked else None
+        made: Iterable[tuple[int, bytes | memoryview]]
+        if stocked:
+            made = enumerate(stocked)
+        else:
             number, self._next = self._next, self._next + 1
-            pair = self._dealing.bundle(examples, number)
-        for link, data in zip(self._links, pair, strict=True):
-            link.send("dealer.bundle", data)
+            made = self._dealing.bundle(examples, number)
+        for party, piece in made:
+            self._links[party].send("dealer.bundle", piece)
         if self._stocked:
             self._stocked.discard()
 

@@ -3,7 +3,9 @@
 Every layer passes on what its inputs may be off by, and adds its own: rounding, the curve's stated error, and the cut
 of a gate.  All with intervals, for every input within the limit, so the bound is far above what is ever met.  A network
 that scales a value by a power of two found in steps (a norm, a reciprocal of a wide range) has no bound here: next to a
-step each factor jumps, and only their product does not.
+step each factor jumps, and only their product does not.  For a norm there is none worth telling: where the variance of
+its input can be next to 0, any error of it is magnified without limit but for the norm's epsilon.  What intervals do
+not show of a softmax, its plan does: the sum of the exponentials of x - max x is at least that of 0.
 """
 
 from __future__ import annotations
@@ -14,15 +16,27 @@ import torch
 
 from sotto.mpc.graph import plan as layers
 from sotto.mpc.graph.plain import layer_output
-from sotto.mpc.graph.plan import ModelPlan, Weights
+from sotto.mpc.graph.plan import ModelPlan, Weights, strides_of
 from sotto.mpc.graph.ranges import Interval, interval
 
 _ULP = 2.0**-16
 _RELATIVE = ("reciprocal", "rsqrt")  # curves whose error is relative to the function's value
 
 
+class Unproven(ValueError):
+    """No bound is proven; the message says in a few words, fit for everybody, which layer stands in the way."""
+
+
 def error_bound(plan: ModelPlan, weights: Weights) -> float | None:
     """The largest error of any output for inputs within the plan's limit; None where no bound is proven."""
+    try:
+        return proven_error(plan, weights)
+    except Unproven:
+        return None
+
+
+def proven_error(plan: ModelPlan, weights: Weights) -> float:
+    """The same; raises :class:`Unproven`."""
     limit = torch.full((1, *plan.input_shape), plan.input_limit + _ULP, dtype=torch.float64)
     values: list[Interval] = [(-limit, limit)]
     errors = [torch.full_like(limit, _ULP / 2)]
@@ -31,13 +45,63 @@ def error_bound(plan: ModelPlan, weights: Weights) -> float | None:
             own = {name: torch.tensor(tensor).double() for name, tensor in weights.get(number, {}).items()}
             curve = plan.curves[layer.curve] if isinstance(layer, layers.Bend) else None
             if curve and curve.steps:
-                return None
+                raise Unproven(f"layer {number} ({curve.name}) scales by a power of two that it finds in steps")
             inputs = [values[source] for source in layer.sources]
             off = [errors[source] for source in layer.sources]
             values.append(interval(layer, own, inputs, curve))
-            errors.append(_passed(layer, own, inputs, off, curve) + 4 * _ULP)
-    largest = float(errors[-1].max())
-    return largest if math.isfinite(largest) else None
+            least = _least(plan, layer, float(inputs[0][0].min()) if inputs else 0.0)
+            errors.append(_passed(layer, own, inputs, off, curve, least) + 4 * _ULP)
+            if not math.isfinite(float(errors[-1].max())):
+                kind = curve.name if curve else type(layer).__name__
+                raise Unproven(f"layer {number} ({kind}) may be given what is next to 0")
+    return float(errors[-1].max())
+
+
+def _least(plan: ModelPlan, layer: layers.Layer, least: float) -> float:
+    """The least argument of a curve: what intervals say, or, of a softmax's sum, what its plan says."""
+    if not isinstance(layer, layers.Bend) or plan.curves[layer.curve].name not in ("reciprocal", "log"):
+        return least
+    total = _maker(plan, layer.source, reshaped=True)
+    powers = _maker(plan, total.source) if isinstance(total, layers.Total) else None
+    if not isinstance(powers, layers.Bend) or plan.curves[powers.curve].name != "exp":
+        return least
+    shifted = _maker(plan, powers.source)
+    if not isinstance(total, layers.Total) or not isinstance(shifted, layers.Add) or len(total.axes) != 1:
+        return least
+    if not _less_largest(plan, shifted, total.axes[0]):
+        return least
+    return max(least, 1 - plan.curves[powers.curve].error - 2.0**-9)
+
+
+def _less_largest(plan: ModelPlan, shifted: layers.Add, axis: int) -> bool:
+    """Whether a sum is x - max x along ``axis``."""
+    less = _maker(plan, shifted.other)
+    if not isinstance(less, layers.Times) or less.factor != -(1 << less.shift):
+        return False
+    spread = _maker(plan, less.source)
+    if not isinstance(spread, layers.Strided) or spread.offset:
+        return False
+    largest = _maker(plan, spread.source, reshaped=True)
+    if not isinstance(largest, layers.Largest) or (largest.source, largest.axis) != (shifted.source, axis):
+        return False
+    once = strides_of(tuple(1 if at == axis else length for at, length in enumerate(spread.shape)))
+    wanted = (0 if at == axis else stride for at, stride in enumerate(once))
+    return all(n == 1 or has == want for n, has, want in zip(spread.shape, spread.strides, wanted, strict=True))
+
+
+def _maker(plan: ModelPlan, value: int, *, reshaped: bool = False) -> layers.Layer | None:
+    """The layer that makes a value; with ``reshaped``, past those that only shape it anew.  None for the input."""
+    while reshaped and value and isinstance(layer := plan.layers[value - 1], layers.Reshape):
+        value = layer.source
+    return plan.layers[value - 1] if value else None
+
+
+def error_bits(plan: ModelPlan, weights: Weights) -> int:
+    """The least b, at least -64, with every error of an output below 2^b.  Raises :class:`Unproven`."""
+    bound = proven_error(plan, weights)
+    if bound > 2.0**64:
+        raise Unproven("what its layers make of one another's errors is above 2^64")
+    return max(-64, math.frexp(bound)[1])
 
 
 def _passed(
@@ -46,6 +110,7 @@ def _passed(
     inputs: list[Interval],
     off: list[torch.Tensor],
     curve: layers.Curve | None,
+    least: float,
 ) -> torch.Tensor:
     """What the inputs' errors become, and what the layer adds beyond a few units in the last place."""
     sizes = [low.abs().maximum(high.abs()) for low, high in inputs]
@@ -59,7 +124,7 @@ def _passed(
             carried = layer_output(layer, {multiplier: size + _ULP, **still}, [off[0] + _ULP])
             return carried + layer_output(layer, {multiplier: torch.full_like(size, _ULP), **still}, [sizes[0]])
         case layers.Bend() if curve is not None:
-            return _bent(curve, inputs[0], off[0])
+            return _bent(curve, inputs[0], off[0], least)
         case layers.Multiply() | layers.MatMul():
             x, y = off[0] + _ULP, off[1] + _ULP
             first, second, both = (
@@ -73,7 +138,7 @@ def _passed(
     return layer_output(layer, own, off)  # a sum's errors add up; a maximum's is no larger than its candidates'
 
 
-def _bent(curve: layers.Curve, inside: Interval, off: torch.Tensor) -> torch.Tensor:
+def _bent(curve: layers.Curve, inside: Interval, off: torch.Tensor, least: float) -> torch.Tensor:
     """The steepest slope times the input's error, and the curve's own."""
     slopes = [curve.slope]
     for _, bend, _ in curve.knots:
@@ -81,7 +146,6 @@ def _bent(curve: layers.Curve, inside: Interval, off: torch.Tensor) -> torch.Ten
     steepest = max(map(abs, slopes)) * 2.0**-curve.slope_fraction
     own = curve.error
     if curve.name in _RELATIVE:
-        least = float(inside[0].min())
         own *= (1 / least if curve.name == "reciprocal" else 1 / math.sqrt(least)) if least > 0 else math.inf
     if curve.name == "leaky":
         own *= float(max(inside[0].abs().max(), inside[1].abs().max()))  # a rounded slope counts by the input's size

@@ -39,6 +39,7 @@ MAX_KNOTS = 512  # of one curve
 MAX_CURVES = 256
 MAX_NAME = 24  # of a curve, which messages are named after
 MAX_ELEMENTS = 1 << 26  # of one tensor, the batch included: 512 MiB as 64-bit words
+MAX_WEIGHTS = 1 << 30  # of all tensors; what a session takes must fit into memory besides (:mod:`sotto.mpc.memory`)
 
 
 class _Base(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag=True):
@@ -479,7 +480,7 @@ class ModelPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=Tr
                 values.append(_checked(layer.output([values[source] for source in layer.sources])))
                 _require(layer.spread * math.prod(values[-1]) <= MAX_ELEMENTS, "its windows hold too many elements")
                 parameters += sum(math.prod(_checked(shape)) for shape in layer.parameters.values())
-                _require(parameters <= MAX_ELEMENTS, f"the network has more than {MAX_ELEMENTS} weights")
+                _require(parameters <= MAX_WEIGHTS, f"the network has more than {MAX_WEIGHTS} weights")
             except PlanError as error:
                 raise PlanError(f"layer {number} ({type(layer).__name__}): {error}") from None
         _require(len(values[-1]) == 1, "the last layer gives no vector of logits")

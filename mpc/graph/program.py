@@ -27,6 +27,7 @@ from sotto.mpc.graph.ranges import Ranges, require_ranges
 
 WORD_BITS = 64
 MAX_WIDTH = 62  # the gate's truncation needs |word| < 2^62 (see mpc.comparison)
+_KEY_BYTES = 1 << 10  # of an element's comparison key, and of eight knots
 _ELEMENTS_BITS = 16  # elements of a step evaluated at once: 2^16 comparison keys of half a kilobyte or more
 
 
@@ -215,6 +216,11 @@ class Program:
         """How many numbers Bob's tensors have."""
         tensors = (shape for step in (*self.owned, *self.known) for shape in step.layer.parameters.values())
         return sum(map(math.prod, tensors))
+
+    @property
+    def step_bytes(self) -> int:
+        """About what the correlated randomness of the largest step takes for one example."""
+        return _KEY_BYTES * max(map(_size, self.steps))
 
     @property
     def output_shape(self) -> Shape:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 
 from sotto.mpc.graph.program import Program
 
@@ -10,7 +11,12 @@ SECRET_BYTES = 32
 
 
 class Dealing(ABC):
-    """What the dealer makes for one session out of its ``secret``, 32 bytes; bundles are fresh each time."""
+    """What the dealer makes for one session out of its ``secret``, 32 bytes; bundles are fresh each time.
+
+    ``weight_bytes``: about what the dealer holds for one weight.
+    """
+
+    weight_bytes: int
 
     def __init__(self, program: Program, secret: bytes) -> None:
         self._program = program
@@ -24,5 +30,6 @@ class Dealing(ABC):
         """What Alice and Bob are sent once per session, before any bundle; None: nothing."""
 
     @abstractmethod
-    def bundle(self, examples: int, number: int) -> tuple[bytes, bytes]:
-        """Bundle ``number`` for Alice and for Bob."""
+    def bundle(self, examples: int, number: int) -> Iterator[tuple[int, bytes]]:
+        """Bundle ``number`` in pieces (:mod:`sotto.mpc.protocols.pieces`): party, 0 for Alice and 1 for Bob, and
+        piece."""

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import math
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,11 +26,10 @@ from cryptography.hazmat.primitives.poly1305 import Poly1305
 from sotto.link import FrameError
 from sotto.mpc.fss import comparison, dcf
 from sotto.mpc.graph.program import Compare, Product, Program, SecretProduct, Step, Truncate
-from sotto.mpc.protocols import secret_product
+from sotto.mpc.protocols import pieces, secret_product
 from sotto.mpc.protocols.semi_honest_preprocessing import (
     KEY_BYTES,
     SEED_BYTES,
-    Reader,
     Stream,
     bias_shape,
     weight_shape,
@@ -51,8 +50,8 @@ class DealerStream:
     def __init__(self, alpha: int, seeds: tuple[bytes, bytes], purpose: str) -> None:
         self.alice, self.bob = (Stream(seed, purpose) for seed in seeds)
         self._alpha = uint128.of_integer(alpha)
-        self.for_alice: list[Words] = []
-        self.for_bob: list[Words] = []
+        self.for_both = pieces.Boxes()
+        self.for_alice, self.for_bob = self.for_both.each
 
     def random(self, *shape: int) -> Words:
         """A uniform value of which nobody else knows more than his share; its words."""
@@ -77,7 +76,7 @@ class DealerStream:
 class PartyStream:
     """One party's side of a :class:`DealerStream`: its stream, and for Bob the corrections in order."""
 
-    def __init__(self, party: int, seed: bytes, purpose: str, corrections: Reader) -> None:
+    def __init__(self, party: int, seed: bytes, purpose: str, corrections: pieces.Reader) -> None:
         self.party = party
         self.keystream = Stream(seed, purpose)
         self._corrections = corrections
@@ -155,7 +154,7 @@ def read_session(program: Program, party: int, data: bytes | bytearray) -> tuple
         raise FrameError("the dealer's keys do not fit the network: start all three with one model and release")
     body = memoryview(data)
     alpha = int.from_bytes(body[SEED_BYTES : SEED_BYTES + WORD_BYTES], "little")
-    reader = Reader(body[SEED_BYTES + WORD_BYTES :])
+    reader = pieces.Reader(body[SEED_BYTES + WORD_BYTES :])
     keys = Keys(party, alpha, reader.take(2))
     stream = PartyStream(party, bytes(body[:SEED_BYTES]), "weights", reader)
     weights, biases = {}, {}
@@ -249,14 +248,24 @@ def make_bundle(
     program: Program, examples: int, number: int, secret: SessionSecret, masks: Mapping[int, Words]
 ) -> tuple[bytes, bytes]:
     """A fresh bundle as bytes for Alice and for Bob; ``masks`` are the weights' of :func:`deal_session`."""
+    return pieces.whole(make_pieces(program, examples, number, secret, masks))
+
+
+def make_pieces(
+    program: Program, examples: int, number: int, secret: SessionSecret, masks: Mapping[int, Words]
+) -> Iterator[tuple[int, bytes]]:
+    """The same (party, piece) by piece: no more is held than a step needs, and what waits for a piece to be full."""
     seeds = (secrets.token_bytes(SEED_BYTES), secrets.token_bytes(SEED_BYTES))
     key = secrets.token_bytes(KEY_BYTES)
     own = Stream(secrets.token_bytes(SEED_BYTES), "dealer")
     stream = DealerStream(secret.alpha, seeds, f"bundle {number}")
-    public: list[Words] = []
+    public = stream.for_both
+    for box, seed in zip(public.each, seeds, strict=True):
+        box.append(np.frombuffer(number.to_bytes(WORD_BYTES, "little") + seed + key, np.uint64))
     given = stream.random(examples, *program.plan.input_shape)
     stream.for_alice.append(given)
     for step in program.steps:
+        yield from public.full()
         count = _count(step, examples)
         if isinstance(step, Product):
             fresh = step.sources[0] not in program.masked
@@ -282,23 +291,19 @@ def make_bundle(
     bobs = stream.random(*shape)
     authenticator = stream.alice.words(_MAC_KEY_BYTES // WORD_BYTES).tobytes()
     tag = Poly1305.generate_tag(authenticator, bobs.tobytes())
-    head, keys = number.to_bytes(WORD_BYTES, "little"), key + _joined(public)
-    return (
-        head + seeds[0] + keys + _joined(stream.for_alice),
-        head + seeds[1] + keys + _joined(stream.for_bob) + bobs.tobytes() + tag,
-    )
+    stream.for_bob.append(np.frombuffer(bobs.tobytes() + tag, np.uint64))
+    yield from public.full()
+    yield from public.rest()
 
 
-def read_bundle(program: Program, examples: int, party: int, data: bytes | bytearray) -> Bundle:
-    """A party's shares out of what the dealer sent.  Raises :class:`FrameError` for another size."""
-    if len(data) != bundle_bytes(program, examples, party):
-        raise FrameError("the dealer's bundle does not fit the network: start all three with one model and release")
-    number = int.from_bytes(data[:WORD_BYTES], "little")
-    body = memoryview(data)[WORD_BYTES:]
-    seed, key = bytes(body[:SEED_BYTES]), bytes(body[SEED_BYTES : SEED_BYTES + KEY_BYTES])
-    tag, body = (bytes(body[-TAG_BYTES:]), body[:-TAG_BYTES]) if party else (b"", body)
-    reader = Reader(body[SEED_BYTES + KEY_BYTES :])
-    keys = {step.out: reader.take(dcf.tag_planes(step.depth), _count(step, examples), 2) for step in program.compares}
+def read_bundle(
+    program: Program, examples: int, party: int, data: bytes | bytearray | Iterable[bytes | bytearray]
+) -> Bundle:
+    """A party's shares out of what the dealer sent, in one or in pieces.  Raises :class:`FrameError` for another
+    size."""
+    reader = pieces.Reader(data)
+    number = int(reader.take(1)[0])
+    seed, key = (reader.take(size // WORD_BYTES).tobytes() for size in (SEED_BYTES, KEY_BYTES))
     shape = (examples, *program.plan.input_shape)
     input_clear = None if party else reader.take(*shape)
     stream = PartyStream(party, seed, f"bundle {number}", reader)
@@ -318,11 +323,15 @@ def read_bundle(program: Program, examples: int, party: int, data: bytes | bytea
             r, words = stream.random(count), stream.derived(comparison.rows(step), count)
             lanes = count * len(step.thresholds)
             e = reader.take(lanes, 2) if party else stream.keystream.words(lanes, 2)
-            gates[step.out] = GateShare(r, words, e, stream.keystream.words(count, 2), keys[step.out])
+            corrections = reader.take(dcf.tag_planes(step.depth), count, 2)
+            gates[step.out] = GateShare(r, words, e, stream.keystream.words(count, 2), corrections)
     out = (examples, *program.output_shape)
     output_masks = stream.random(*out), stream.random(*out)
     authenticator = b"" if party else stream.keystream.words(_MAC_KEY_BYTES // WORD_BYTES).tobytes()
-    output = OutputShare(output_masks, reader.take(*out), authenticator, tag)
+    clear = reader.take(*out)
+    tag = reader.take(TAG_BYTES // WORD_BYTES).tobytes() if party else b""
+    reader.end()
+    output = OutputShare(output_masks, clear, authenticator, tag)
     return Bundle(number, examples, key, given, input_clear, products, gates, pairs, output)
 
 

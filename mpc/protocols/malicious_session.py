@@ -7,18 +7,21 @@ Bob -> Alice      mpc.weights       Delta_W and Delta_bias of all products, once
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from sotto.mpc.graph.plan import Weights
 from sotto.mpc.graph.program import Program
 from sotto.mpc.messages import Mode
+from sotto.mpc.protocols import pieces
 from sotto.mpc.protocols.dealing import Dealing
 from sotto.mpc.protocols.malicious import MaliciousEvaluation, Network
 from sotto.mpc.protocols.malicious_preprocessing import (
     SessionSecret,
     bundle_bytes,
     deal_session,
-    make_bundle,
+    make_pieces,
     read_bundle,
     read_session,
     session_bytes,
@@ -34,6 +37,7 @@ class MaliciousSession(MaskedSession):
     """One party's side of a session in this mode."""
 
     mode: Mode = "malicious"
+    weight_bytes = 128  # the weight, its masked word, shares with tags of both, and one set on its way
 
     def _set_up(self, weights: Weights | None) -> None:
         program = self._program
@@ -60,14 +64,17 @@ class MaliciousSession(MaskedSession):
         return bundle_bytes(self._program, examples, rank)
 
     def _prepare(self, examples: int) -> Evaluation:
-        data = self._dealer.receive("dealer.bundle", limit=self._bundle_bytes(examples, self._rank))
-        bundle = read_bundle(self._program, examples, self._rank, data)
+        size = self._bundle_bytes(examples, self._rank)
+        sent = pieces.receive(self._dealer, "dealer.bundle", size)
+        bundle = read_bundle(self._program, examples, self._rank, sent)
         return MaliciousEvaluation(self._program, bundle, self.peer, self._keys, self._network)
 
 
 class MaliciousDealing(Dealing):
     """The dealer's side: keys and masks out of the session's secret, bundles by
     :mod:`sotto.mpc.protocols.malicious_preprocessing`."""
+
+    weight_bytes = 96
 
     def __init__(self, program: Program, secret: bytes) -> None:
         super().__init__(program, secret)
@@ -77,8 +84,8 @@ class MaliciousDealing(Dealing):
     def openings(self) -> tuple[bytes | None, bytes | None]:
         return self._opening
 
-    def bundle(self, examples: int, number: int) -> tuple[bytes, bytes]:
-        return make_bundle(self._program, examples, number, self._session, self._masks)
+    def bundle(self, examples: int, number: int) -> Iterator[tuple[int, bytes]]:
+        return make_pieces(self._program, examples, number, self._session, self._masks)
 
 
 def _masked(program: Program, weights: Weights, clear: tuple[dict[int, Words], dict[int, Words]]) -> list[Words]:

@@ -27,13 +27,14 @@ import numpy as np
 import numpy.typing as npt
 
 from sotto.link import Answer, FrameError, Link, decode, encode, transaction
+from sotto.mpc import memory
 from sotto.mpc.errors import InputRefused, PlanError, ProtocolError, reason
 from sotto.mpc.fss import dcf
-from sotto.mpc.graph.error_bound import error_bound
 from sotto.mpc.graph.plan import ModelPlan, Shape, Weights
 from sotto.mpc.graph.program import WORD_BITS, Program, compile_program
-from sotto.mpc.graph.ranges import Ranges, value_ranges
+from sotto.mpc.graph.ranges import Ranges
 from sotto.mpc.messages import RANGES_BYTES, TERMS_BYTES, VERSION, Join, Mode, Query, RangesMessage, Reveal, Terms
+from sotto.mpc.protocols import pieces
 from sotto.mpc.protocols.scores import scores_of
 from sotto.mpc.protocols.semi_honest import per_channel, weight_words
 from sotto.mpc.protocols.semi_honest_preprocessing import bias_shape, weight_shape
@@ -41,8 +42,6 @@ from sotto.mpc.sharing import ring
 from sotto.mpc.sharing.ring import WORD_BYTES, Words
 
 ALICE, BOB = 0, 1
-_MOST_WEIGHTS = 1 << 24  # each takes up to 100 bytes of masks and shares at a party
-_MOST_BYTES = 1 << 32  # of bundles that wait for their queries, at a party
 
 
 class Evaluation(Protocol):
@@ -52,12 +51,23 @@ class Evaluation(Protocol):
 
 
 class MaskedSession(ABC):
-    """Party ``rank``'s side.  ``weights`` is Bob's alone; Alice passes None."""
+    """Party ``rank``'s side.  ``weights`` is Bob's alone, as is what he ``told`` of them; Alice passes None.
+
+    ``weight_bytes``: about what a party holds for one weight.
+    """
 
     mode: Mode
+    weight_bytes = 32
 
     def __init__(
-        self, rank: int, peer: Link, dealer: Link | None, plan: ModelPlan, weights: Weights | None, reveal: Reveal
+        self,
+        rank: int,
+        peer: Link,
+        dealer: Link | None,
+        plan: ModelPlan,
+        weights: Weights | None,
+        reveal: Reveal,
+        told: RangesMessage | None = None,
     ) -> None:
         self.peer = peer
         self._dealer_link = dealer
@@ -67,10 +77,11 @@ class MaskedSession(ABC):
         self._waiting = 0  # bytes of bundles in stock
         self._bundle_sizes: dict[int, int] = {}
         self._warm_up()
-        self._program, terms = self._agree(plan, weights, reveal)
+        self._program, terms = self._agree(plan, weights, reveal, told)
         with self._with_dealer():
             self._join(terms)
             self._set_up(weights)
+        self._room = memory.allowance()  # bytes of bundles that may wait for their queries
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} over {self.peer!r}>"
@@ -101,20 +112,24 @@ class MaskedSession(ABC):
     def _bundle_bytes(self, examples: int, rank: int) -> int:
         """Size of party ``rank``'s bundle for a part of a query."""
 
-    def _agree(self, plan: ModelPlan, weights: Weights | None, reveal: Reveal) -> tuple[Program, Terms]:
+    def _agree(
+        self, plan: ModelPlan, weights: Weights | None, reveal: Reveal, told: RangesMessage | None
+    ) -> tuple[Program, Terms]:
         """The program, and what it is made of."""
         if weights is None:
             told = decode(self.peer.receive("mpc.ranges", limit=RANGES_BYTES), RangesMessage)
+        elif told is None:
+            raise TypeError("bob tells the ranges of his values")
         else:
-            told = RangesMessage(value_ranges(plan, weights), _error_bits(plan, weights, reveal))
             self.peer.send("mpc.ranges", encode(told))
         ranges = told.bits
         if told.error is not None and not -64 <= told.error <= 64:
             raise PlanError("the bound of the error is no possible one: both sides need the same release")
         self.error_bound = None if told.error is None else 2.0**told.error
         program = self._compile(plan, ranges, reveal)
-        if program.weights > _MOST_WEIGHTS:
-            raise PlanError(f"the network has {program.weights} weights, a session holds {_MOST_WEIGHTS}")
+        needed = program.weights * self.weight_bytes + program.step_bytes
+        if short := memory.shortage(needed, f"a network of {program.weights} weights"):
+            raise PlanError(short)
         terms = Terms(plan, ranges, reveal)
         if len(encode(terms)) > TERMS_BYTES:
             raise PlanError("the network has too many layers for one message")
@@ -152,25 +167,24 @@ class MaskedSession(ABC):
 
     def _send_weights(self, opened: Iterable[Words], name: str = "mpc.weights") -> None:
         """Bob: open his masked tensors to Alice, in the order of :meth:`_receive_weights`."""
-        self.peer.send(name, b"".join(words.tobytes() for words in opened))
+        pieces.send(self.peer, name, opened)
 
     def _receive_weights(self, shapes: Sequence[Shape], name: str = "mpc.weights") -> list[Words]:
         """Alice: Bob's masked tensors of these shapes.  Raises :class:`FrameError` for another size."""
-        counts = [math.prod(shape) for shape in shapes]
-        payload = self.peer.receive(name, limit=WORD_BYTES * sum(counts))
-        if len(payload) != WORD_BYTES * sum(counts):
-            raise FrameError("bob sent other weights than his plan has")
-        parts = np.split(np.frombuffer(payload, np.uint64), np.cumsum(counts)[:-1])
-        return [part.reshape(shape) for part, shape in zip(parts, shapes, strict=False)]
+        size = WORD_BYTES * sum(math.prod(shape) for shape in shapes)
+        reader = pieces.Reader(pieces.receive(self.peer, name, size))
+        tensors = [reader.take(*shape) for shape in shapes]
+        reader.end()
+        return tensors
 
     def require_room(self, examples: int, queries: int = 1) -> None:
         """Alice: raise :class:`sotto.mpc.InputRefused` unless what ``queries`` queries of ``examples`` need fits beside
         what waits."""
         size, missing = self._bytes(examples), queries - len(self._stock[examples])
-        if missing > 0 and self._waiting + missing * size > _MOST_BYTES:
+        if missing > 0 and self._waiting + missing * size > self._room:
             raise InputRefused(
                 f"a query of {examples} examples needs {size >> 20} MB of correlated randomness, "
-                f"{_MOST_BYTES >> 20} MB may wait at once: ask fewer at a time"
+                f"{self._room >> 20} MB may wait at once: ask fewer at a time"
             )
 
     def provision(self, examples: int, queries: int = 1) -> None:
@@ -190,8 +204,8 @@ class MaskedSession(ABC):
 
     def accept_provision(self, examples: int) -> None:
         """Bob: the same, when Alice has announced it."""
-        if self._waiting + self._bytes(examples) > _MOST_BYTES:
-            raise FrameError(f"alice wants more than {_MOST_BYTES >> 20} MB prepared ahead: ask fewer at a time")
+        if self._waiting + self._bytes(examples) > self._room:
+            raise FrameError(f"alice wants more than {self._room >> 20} MB prepared ahead: ask fewer at a time")
         with self._with_dealer():
             parts = deque(self._prepare(part) for part in self._program.parts(examples))
         self._put(examples, parts)
@@ -256,9 +270,3 @@ class MaskedSession(ABC):
         """Forget what was prepared; harmless when closed already.  Links stay open."""
         self._stock.clear()
         self._waiting = 0
-
-
-def _error_bits(plan: ModelPlan, weights: Weights, reveal: Reveal) -> int | None:
-    """The power of two above the proven error, told where values are revealed."""
-    bound = error_bound(plan, weights) if reveal == "values" else None
-    return None if bound is None or bound > 2.0**64 else max(-64, math.frexp(bound)[1])

@@ -15,18 +15,17 @@ from __future__ import annotations
 
 import math
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
-from sotto.link import FrameError
 from sotto.link.secret_stream import SecretStream
 from sotto.mpc.fss import comparison, dcf
 from sotto.mpc.fss.comparison import Bits
 from sotto.mpc.graph.plan import Constant, Shape
 from sotto.mpc.graph.program import Compare, Known, Product, Program, PublicProduct, SecretProduct, Step, Truncate
-from sotto.mpc.protocols import secret_product
+from sotto.mpc.protocols import pieces, secret_product
 from sotto.mpc.sharing import ring
 from sotto.mpc.sharing.ring import WORD_BYTES, Words
 
@@ -108,12 +107,22 @@ def bundle_bytes(program: Program, examples: int, party: int) -> int:
 
 def make_bundle(program: Program, examples: int, number: int, masks: Mapping[int, Words]) -> tuple[bytes, bytes]:
     """A fresh bundle as bytes for Alice and for Bob; ``masks`` are the session's :func:`weight_masks`."""
+    return pieces.whole(make_pieces(program, examples, number, masks))
+
+
+def make_pieces(
+    program: Program, examples: int, number: int, masks: Mapping[int, Words]
+) -> Iterator[tuple[int, bytes]]:
+    """The same (party, piece) by piece: no more is held than a step needs, and what waits for a piece to be full."""
     seeds = [secrets.token_bytes(SEED_BYTES) for _ in range(2)]
     alice, bob = (Stream(seed, f"bundle {number}") for seed in seeds)
     key = secrets.token_bytes(KEY_BYTES)
-    public: list[Words] = []
-    private: list[Words] = []
+    public = pieces.Boxes()
+    private = public.each[1]
+    for box, seed in zip(public.each, seeds, strict=True):
+        box.append(np.frombuffer(number.to_bytes(WORD_BYTES, "little") + seed + key, np.uint64))
     for step in program.steps:
+        yield from public.full()
         count = _count(step, examples)
         if isinstance(step, Product):
             mask = alice.words(examples, *step.input_shape)
@@ -129,12 +138,8 @@ def make_bundle(program: Program, examples: int, number: int, masks: Mapping[int
             (r, words, e, roots) = _compare_secret(step, count, alice, bob)
             private.append(comparison.correlated(step, r, e) - words)
             public.append(dcf.generate_bits(comparison.compared(step, r), step.depth, roots, key, step.out))
-    head = number.to_bytes(WORD_BYTES, "little")
-    shared = [key, *(array.tobytes() for array in public)]
-    return (
-        b"".join([head, seeds[0], *shared]),
-        b"".join([head, seeds[1], *shared, *(array.tobytes() for array in private)]),
-    )
+    yield from public.full()
+    yield from public.rest()
 
 
 def _compare_secret(step: Compare, count: int, alice: Stream, bob: Stream) -> tuple[Words, Words, Bits, Words]:
@@ -146,17 +151,16 @@ def _compare_secret(step: Compare, count: int, alice: Stream, bob: Stream) -> tu
     return r0 + r1, words, e0 ^ e1, np.stack([root0, root1])
 
 
-def read_bundle(program: Program, examples: int, party: int, data: bytes | bytearray) -> Bundle:
-    """A party's shares out of what the dealer sent.  Raises :class:`FrameError` for another size."""
-    if len(data) != bundle_bytes(program, examples, party):
-        raise FrameError("the dealer's bundle does not fit the network: start all three with one model and release")
-    number = int.from_bytes(data[:WORD_BYTES], "little")
-    body = memoryview(data)[WORD_BYTES:]
-    own = Stream(bytes(body[:SEED_BYTES]), f"bundle {number}")
-    key = bytes(body[SEED_BYTES : SEED_BYTES + KEY_BYTES])
-    public = Reader(body[SEED_BYTES + KEY_BYTES :])
-    keys = {step.out: public.take(dcf.bit_planes(step.depth), _count(step, examples), 2) for step in program.compares}
-    private = public  # what is left is Bob's alone
+def read_bundle(
+    program: Program, examples: int, party: int, data: bytes | bytearray | Iterable[bytes | bytearray]
+) -> Bundle:
+    """A party's shares out of what the dealer sent, in one or in pieces.  Raises :class:`FrameError` for another
+    size."""
+    reader = pieces.Reader(data)
+    number = int(reader.take(1)[0])
+    own = Stream(reader.take(SEED_BYTES // WORD_BYTES).tobytes(), f"bundle {number}")
+    key = reader.take(KEY_BYTES // WORD_BYTES).tobytes()
+    private = reader  # what is no key is Bob's alone
     products: dict[int, ProductShare] = {}
     gates: dict[int, GateShare] = {}
     pairs: dict[int, SecretProductShare] = {}
@@ -176,19 +180,10 @@ def read_bundle(program: Program, examples: int, party: int, data: bytes | bytea
         elif isinstance(step, Compare):
             r, e, root = own.words(count), own.bits(count * len(step.thresholds)), own.words(count, 2)
             words = (private.take if party else own.words)(comparison.rows(step), count)
-            gates[step.out] = GateShare(r, words, e, root, keys[step.out])
+            corrections = reader.take(dcf.bit_planes(step.depth), count, 2)
+            gates[step.out] = GateShare(r, words, e, root, corrections)
+    reader.end()
     return Bundle(number, examples, key, products, gates, pairs)
-
-
-class Reader:
-    """Takes arrays of words off the front of a message."""
-
-    def __init__(self, data: memoryview) -> None:
-        self._words = np.frombuffer(data, np.uint64)
-
-    def take(self, *shape: int) -> Words:
-        taken, self._words = np.split(self._words, [math.prod(shape)])
-        return taken.reshape(shape)
 
 
 def _count(step: Step, examples: int) -> int:

@@ -7,17 +7,20 @@ Bob -> Alice      mpc.weights       Delta_W = W + lambda_W of all products, once
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from sotto.link import FrameError
 from sotto.mpc.graph.plan import Weights
 from sotto.mpc.graph.program import Program
 from sotto.mpc.messages import Mode
+from sotto.mpc.protocols import pieces
 from sotto.mpc.protocols.dealing import Dealing
 from sotto.mpc.protocols.masked_session import ALICE, Evaluation, MaskedSession
 from sotto.mpc.protocols.semi_honest import AliceEvaluation, BobEvaluation, weight_words
 from sotto.mpc.protocols.semi_honest_preprocessing import (
     SEED_BYTES,
     bundle_bytes,
-    make_bundle,
+    make_pieces,
     read_bundle,
     weight_masks,
     weight_shape,
@@ -28,6 +31,7 @@ class SemiHonestSession(MaskedSession):
     """One party's side of a session in this mode."""
 
     mode: Mode = "semi-honest"
+    weight_bytes = 32  # the weight itself, its word, its mask, and one on its way
 
     def _set_up(self, weights: Weights | None) -> None:
         self._tensors = self._public_tensors(weights)
@@ -47,8 +51,9 @@ class SemiHonestSession(MaskedSession):
         return bundle_bytes(self._program, examples, rank)
 
     def _prepare(self, examples: int) -> Evaluation:
-        data = self._dealer.receive("dealer.bundle", limit=self._bundle_bytes(examples, self._rank))
-        bundle = read_bundle(self._program, examples, self._rank, data)
+        size = self._bundle_bytes(examples, self._rank)
+        sent = pieces.receive(self._dealer, "dealer.bundle", size)
+        bundle = read_bundle(self._program, examples, self._rank, sent)
         if self._rank == ALICE:
             return AliceEvaluation(self._program, bundle, self.peer, self._opened, self._tensors)
         return BobEvaluation(self._program, bundle, self.peer, self._weights, self._biases)
@@ -56,7 +61,9 @@ class SemiHonestSession(MaskedSession):
 
 class SemiHonestDealing(Dealing):
     """The dealer's side: Bob gets the seed of his masks, each bundle is
-    :func:`sotto.mpc.protocols.semi_honest_preprocessing.make_bundle`'s."""
+    :func:`sotto.mpc.protocols.semi_honest_preprocessing.make_pieces`'s."""
+
+    weight_bytes = 16
 
     def __init__(self, program: Program, secret: bytes) -> None:
         super().__init__(program, secret)
@@ -65,5 +72,5 @@ class SemiHonestDealing(Dealing):
     def openings(self) -> tuple[bytes | None, bytes | None]:
         return None, self._secret
 
-    def bundle(self, examples: int, number: int) -> tuple[bytes, bytes]:
-        return make_bundle(self._program, examples, number, self._masks)
+    def bundle(self, examples: int, number: int) -> Iterator[tuple[int, bytes]]:
+        return make_pieces(self._program, examples, number, self._masks)

@@ -28,7 +28,7 @@ from sotto.mpc.exact_messages import receive_exactly
 from sotto.mpc.graph.plan import ModelPlan, Weights
 from sotto.mpc.graph.program import Program
 from sotto.mpc.graph.ranges import Ranges
-from sotto.mpc.messages import Mode, Reveal, Terms
+from sotto.mpc.messages import Mode, RangesMessage, Reveal, Terms
 from sotto.mpc.ot import Transfers, establish, warm_up
 from sotto.mpc.protocols.masked_session import ALICE, Evaluation, MaskedSession
 from sotto.mpc.protocols.semi_honest import weight_words
@@ -60,11 +60,12 @@ class TwoPartySession(MaskedSession):
         weights: Weights | None,
         reveal: Reveal,
         store: PreprocessingStore | None = None,
+        told: RangesMessage | None = None,
     ) -> None:
         self._store = store
         self._tools: tuple[AliceLinear | BobLinear, Transfers] | None = None
         self._weights: dict[int, Words] | None = None
-        super().__init__(rank, peer, None, plan, weights, reveal)
+        super().__init__(rank, peer, None, plan, weights, reveal, told)
 
     @staticmethod
     def warm_up() -> None:

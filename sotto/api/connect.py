@@ -120,7 +120,11 @@ def connect(
 class _Connected(Session):
     def __init__(self, session: client.Session, setup: Step, stack: contextlib.ExitStack) -> None:
         terms = session.terms
-        super().__init__(terms.paradigm, terms.mode, adapter(terms.paradigm).asked_shape(terms), terms.classes)
+        bound = terms.parameters.get("error bound")
+        super().__init__(
+            terms.paradigm, terms.mode, adapter(terms.paradigm).asked_shape(terms), terms.classes,
+            bound if isinstance(bound, float) else None,
+        )  # fmt: skip
         self._session, self._stack = session, stack
         self._costs = Costs(setup)
         self._ready: defaultdict[int, deque[Step]] = defaultdict(deque)  # what was provisioned, by examples

@@ -7,7 +7,7 @@ import tempfile
 from collections import defaultdict, deque
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +18,10 @@ from sotto.api.session import Session
 from sotto.bench.own_model import Given, OwnModel, adapter, as_shape
 from sotto.bench.parties.parties import Parties, Phase
 from sotto.link import SHAPES, Answer
-from sotto.serving.terms import Reveal
+from sotto.serving import registry
+from sotto.serving.adapters import AS_DECLARED, LoweringOptions
+from sotto.serving.errors import AdapterError
+from sotto.serving.terms import REVEALS, Reveal
 
 _IDLE_SECONDS = 86_400.0  # a notebook may rest for a night
 
@@ -34,6 +37,9 @@ def local(
     sensor: Any = None,
     calibration: npt.ArrayLike | None = None,
     classes: Sequence[str] = (),
+    activation_error: float | None = None,
+    output: str | int | tuple[str | int, ...] | None = None,
+    weights: Literal["secret", "public"] = "secret",
     net: str = "loopback",
     timeout: float = 60.0,
 ) -> Session:
@@ -59,7 +65,8 @@ def local(
         of one example, without its batch axis.  Needed for a module with ``mpc`` and ``keyed``; the
         others know it.
     reveal
-        ``"class"``: Alice learns labels alone; ``"logits"``: scores too.
+        ``"class"``: Alice learns labels alone; ``"logits"``: scores too; ``"values"``, of ``mpc``: what a network
+        without classes gives, as scores, with :attr:`sotto.api.session.Session.error_bound`.
     key
         ``hashing``: the :class:`sotto.hashing.HashKey` of the training hashes, or its file.  ``keyed``: a
         :class:`sotto.keyed.Key` or its file; one is made where none is given.
@@ -70,6 +77,9 @@ def local(
         where no bound can be proved.
     classes
         names of the outputs; those that the model's file has by default.
+    activation_error, output, weights
+        ``mpc``: the largest error of each function that is approximated (1e-3); which of a network's results is
+        meant, by key or index, or a tuple of several; ``"public"`` tells Alice the weights, which is cheaper.
     net
         ``"loopback"``, or ``"lan"`` (1 ms, 1 Gbit/s) or ``"wan"`` (40 ms, 100 Mbit/s) laid over the links.
     timeout
@@ -88,12 +98,18 @@ def local(
     """
     if net not in SHAPES:
         raise ValueError(f"net is one of {', '.join(SHAPES)}, not '{str(net)[:40]}'")
-    if reveal not in ("class", "logits"):
-        raise ValueError(f"reveal is 'class' or 'logits', not '{str(reveal)[:40]}'")
+    if reveal not in REVEALS:
+        raise ValueError(f"reveal is one of {', '.join(REVEALS)}, not '{str(reveal)[:40]}'")
+    if weights not in ("secret", "public"):
+        raise ValueError(f"weights are 'secret' or 'public', not '{str(weights)[:40]}'")
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="sotto-")))
         with of_model(paradigm):
-            given = Given(folder, mode, as_shape(input_shape), key, sensor, calibration, _IDLE_SECONDS)
+            lowering = LoweringOptions(activation_error, output, weights)
+            given = Given(folder, mode, as_shape(input_shape), key, sensor, calibration, _IDLE_SECONDS, lowering)
+            registry.paradigm(paradigm).require_reveal(reveal)
+            if lowering != AS_DECLARED and not registry.paradigm(paradigm).lowers:
+                raise AdapterError(f"{paradigm} takes no activation_error, output or weights: leave them out")
             own = adapter(paradigm).own(model, given)
         if classes and own.classes and len(classes) != len(own.classes):
             raise ModelRefused(f"{paradigm}: the model has {len(own.classes)} classes, and {len(classes)} are named")
@@ -101,7 +117,8 @@ def local(
         with in_session():
             stack.enter_context(parties)
             setup = parties.prepare()
-        return _Local(paradigm, own, tuple(classes) or own.classes, parties, setup, stack.pop_all())
+        bound = own.error_bound() if reveal == "values" else None
+        return _Local(paradigm, own, tuple(classes) or own.classes, parties, setup, stack.pop_all(), bound)
 
 
 class _Local(Session):
@@ -113,8 +130,9 @@ class _Local(Session):
         parties: Parties,
         setup: Phase,
         stack: contextlib.ExitStack,
+        error_bound: float | None,
     ) -> None:
-        super().__init__(paradigm, own.mode, own.input_shape, classes)
+        super().__init__(paradigm, own.mode, own.input_shape, classes, error_bound)
         self._parties, self._stack = parties, stack
         self._ready: defaultdict[int, deque[Phase]] = defaultdict(deque)  # what was provisioned, by examples
         self._costs = Costs(Step.of(setup), peak_rss_mb=_peaks(setup.counts))

@@ -29,10 +29,15 @@ class Session(ABC):
         shape of one example; None for a length that may be any.
     classes
         names of what labels stand for, empty where nobody has named them.
+    error_bound
+        with ``reveal="values"``: how far a value can be from the float network's at most; None where nothing is
+        proven.
     """
 
-    def __init__(self, paradigm: str, mode: str, input_shape: Shape, classes: tuple[str, ...]) -> None:
-        self.paradigm, self.mode = paradigm, mode
+    def __init__(
+        self, paradigm: str, mode: str, input_shape: Shape, classes: tuple[str, ...], error_bound: float | None = None
+    ) -> None:
+        self.paradigm, self.mode, self.error_bound = paradigm, mode, error_bound
         self.input_shape, self.classes = input_shape, classes
         self._over = ""
 
@@ -52,7 +57,8 @@ class Session(ABC):
         Returns
         -------
         ``labels`` (n,) int64, positions in the model's outputs, and ``scores`` (n, classes) float32 if the session
-        was opened with ``reveal="logits"``, else None.
+        was opened with ``reveal="logits"``, else None.  With ``reveal="values"`` every label is -1, and the values
+        are the scores.
 
         Raises
         ------

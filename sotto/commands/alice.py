@@ -176,10 +176,13 @@ class _Asked:
         self._asking = False
         elapsed = (time.perf_counter() - started) * 1e3
         problem = self._instead[number]
-        label = int(answer.labels[0])
+        label: int | None = int(answer.labels[0])
+        named = session.name(int(answer.labels[0]))
+        if self.own.reveal == "values" and answer.scores is not None:  # of a network without classes
+            label, named = None, ", ".join(f"{value:.4g}" for value in answer.scores[0])
         found: dict[str, object] = {
             "clip": str(self.clips[number]),
-            "answer": None if problem else session.name(label),
+            "answer": None if problem else named,
             "label": None if problem else label,
             "milliseconds": round(elapsed, 3),
             "paradigm": session.terms.paradigm,
@@ -190,6 +193,8 @@ class _Asked:
         }
         if answer.scores is not None and not problem:
             found["scores"] = [float(score) for score in answer.scores[0]]
+            if "error bound" in session.terms.parameters:
+                found["error bound"] = session.terms.parameters["error bound"]
         self.problems |= bool(problem)
         self.answers.append(found)
 

@@ -12,6 +12,7 @@ from sotto.link.connection import is_loopback
 from sotto.link.identity import NAME_PATTERN
 from sotto.serving import registry
 from sotto.serving.service.sessions import Address
+from sotto.serving.terms import REVEALS
 
 _MOST_TOKEN = 1024
 
@@ -101,8 +102,8 @@ Reveal = Annotated[
     str,
     typer.Option(
         "--reveal",
-        help="class: labels alone; logits: scores too.",
-        callback=one_of(("class", "logits"), "what is revealed"),
+        help="class: labels alone; logits: scores too; values: what a network without classes gives (mpc).",
+        callback=one_of(REVEALS, "what is revealed"),
     ),
 ]
 HealthAt = Annotated[

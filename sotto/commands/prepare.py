@@ -5,7 +5,7 @@ from __future__ import annotations
 import json as json_module
 import sys
 from pathlib import Path
-from typing import Annotated, cast
+from typing import Annotated, Literal, cast
 
 import typer
 
@@ -15,6 +15,7 @@ from sotto.commands.options import CorpusName, Data, Json, PresetName, Seed, Ski
 from sotto.commands.party_options import Mode, Reveal
 from sotto.console import escape, out, say
 from sotto.serving import registry
+from sotto.serving.adapters import LoweringOptions
 from sotto.serving.terms import Reveal as RevealKind
 
 
@@ -25,6 +26,23 @@ def prepare(
     mode: Mode = "",
     model: Annotated[str, typer.Option("--model", help="Which model.", show_default="the paradigm's first")] = "",
     reveal: Reveal = "class",
+    activation_error: Annotated[
+        float | None,
+        typer.Option(
+            "--activation-error", help="mpc: largest error of each approximated function.", show_default="0.001"
+        ),
+    ] = None,
+    output: Annotated[
+        str | None, typer.Option("--output", help="mpc: which of several results, by name.", show_default=False)
+    ] = None,
+    weights: Annotated[
+        str,
+        typer.Option(
+            "--weights",
+            help="mpc: secret; or public: Alice is told them, cheaper.",
+            callback=one_of(("secret", "public"), "weights"),
+        ),
+    ] = "secret",
     corpus: CorpusName = "synthetic",
     data: Data = None,
     preset: PresetName = "quick",
@@ -42,7 +60,8 @@ def prepare(
     folder = out_folder or Path(paradigm)
     require([paradigm])
     bench = open_workbench(corpus, data, preset=preset, seed=seed, say=say, skip_broken=skip_broken)
-    made = preparing.prepare(paradigm, mode, model, cast(RevealKind, reveal), bench, folder)
+    options = LoweringOptions(activation_error, output, cast(Literal["secret", "public"], weights))
+    made = preparing.prepare(paradigm, mode, model, cast(RevealKind, reveal), bench, folder, options)
     folders = {"bob": made.bob, "alice": made.alice} | ({"dealer": made.dealer} if made.dealer else {})
     if json:
         sys.stdout.write(json_module.dumps({role: str(path) for role, path in folders.items()}, indent=1) + "\n")

@@ -45,7 +45,7 @@ class Trio:
             left.peer, right.peer = f"the {other}" if other == "dealer" else other, one
             self.links[one, other], self.links[other, one] = left, right
         self.endings = {}
-        bob = mpc.Bob(
+        self.bob = bob = mpc.Bob(
             module,
             self._to_dealer("bob", mode),
             input_shape=shape,

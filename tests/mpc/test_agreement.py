@@ -52,6 +52,19 @@ def test_another_network_than_agreed_is_refused_before_the_query(parties, agreed
             three.alice.ask(np.zeros((1, 4)), three.link)
 
 
+@pytest.mark.parametrize("stretch", [0.5, 2.0, None])
+def test_another_bound_of_the_error_than_agreed_is_refused_before_the_query(stretch):
+    bob = mpc.Bob(network(), None, input_shape=(4,), mode="semi-honest", reveal="values", input_limit=8.0)
+    assert bob.agreement.error_bound > 0
+    changed = replace(bob.agreement, error_bound=stretch and bob.agreement.error_bound * stretch)
+    with masked_parties.Trio(network(), (4,), reveal="values", bob_reveals="values") as three:
+        three.alice = mpc.Alice(three.alice._dealer, mode="semi-honest", reveal="values", agreed=changed)
+        seen = masked_parties.observed(three.link)
+        with pytest.raises(mpc.PlanError, match="bound of the error"):
+            three.alice.ask(np.zeros((1, 4)), three.link)
+        assert "mpc.query" not in {name for _, name, _ in seen}
+
+
 @pytest.mark.parametrize("parties", [masked_parties, malicious_parties], ids=["semi-honest", "malicious"])
 def test_the_network_agreed_on_answers(parties):
     with parties.Trio(network(), (4,)) as three:

@@ -15,7 +15,7 @@ from sotto.audio.features import EGeMAPS, MeanMFCC, Waveform
 from sotto.models import ModelRecord, Normalisation, build, save
 from sotto.models.learning.training import predict
 from sotto.serving import client, registry
-from sotto.serving.adapters import ClientCredentials, ModelSource
+from sotto.serving.adapters import ClientCredentials, LoweringOptions, ModelSource
 from sotto.serving.errors import AdapterError
 from sotto.serving.folders import KEY_FILE, MODEL_FILE, SENSOR_FILE, write_calibration
 from sotto.serving.terms import FrontEnd, read_terms, write_terms
@@ -85,6 +85,44 @@ def test_mpc(folders, clip, mode):
         features, labels, classes = _ask(address, folders, clip, "mpc", mode, dealer_at, own=False)
     assert labels == [int(predict(module, features).argmax())] * 2
     assert classes == CLASSES
+
+
+def test_mpc_reveals_values_of_a_network_lowered_ahead_within_the_bound_of_its_terms(folders, clip):
+    in_range = Normalisation(np.zeros(40), np.full(40, 100.0))
+    module, record = _model(folders / "bob" / MODEL_FILE, "depinto", MeanMFCC(trim_db=35.0), {}, in_range)
+    registry.lower("mpc", folders / "bob", LoweringOptions(weights="public"))
+    source = ModelSource("mpc", folders / "bob", "semi-honest", "values")
+    write_terms(folders / "alice", load(source).terms)
+    terms = read_terms(folders / "alice")
+    assert terms.parameters["weights"] == "public"
+    bound = terms.parameters["error bound"]
+    with (
+        host(partial(dealing, ("semi-honest",)), role="dealer", wait_seconds=60.0) as (_, dealer_at),
+        host(partial(load, source), dealer=dealer_at, wait_seconds=60.0) as (_, address),
+        client.session(
+            client_config(
+                address, paradigm="mpc", mode="semi-honest", reveal="values", dealer=dealer_at, terms=terms,
+                seconds=60.0, opening_seconds=60.0,
+            ),
+            ClientCredentials(reveal="values"),
+        ) as session,
+    ):  # fmt: skip
+        features = session.features(clip)
+        answer = session.ask(features)
+    assert answer.labels.tolist() == [-1]
+    assert 0 < np.abs(answer.scores - predict(module, features)).max() <= bound < 1
+    save(folders / "bob" / MODEL_FILE, build("depinto", {"classes": 3}), record)
+    with pytest.raises(AdapterError, match="belongs to another"):
+        load(source)
+
+
+@pytest.mark.parametrize("name", ["he", "hashing", "keyed", "adversarial"])
+def test_others_reveal_no_values_and_lower_nothing(name, tmp_path):
+    with pytest.raises(AdapterError, match="reveals class or logits"):
+        registry.host(ModelSource(name, tmp_path, reveal="values"))
+    registry.lower(name, tmp_path, LoweringOptions())
+    with pytest.raises(AdapterError, match="leave them out"):
+        registry.lower(name, tmp_path, LoweringOptions(weights="public"))
 
 
 def test_mpc_without_a_dealer(folders, clip, tmp_path):

@@ -61,15 +61,18 @@ def test_bench_writes_valid_rows_and_a_second_run_reuses_what_the_first_made(cor
     options = ["bench", "--corpus", "manifest", "--data", corpus, "--paradigm", "hashing", "--json", "--out"]
     first = sotto(*options, tmp_path / "one")
     assert first.returncode == 0, first.stderr
-    (row,) = json.loads(first.stdout)
-    assert row["paradigm"] == "hashing"
+    plain, row = json.loads(first.stdout)
+    assert (plain["paradigm"], row["paradigm"]) == ("plaintext", "hashing")
+    assert (plain["model"], plain["n_queries"]) == (row["model"], row["n_queries"])
+    assert row["accuracy_loss"] == pytest.approx(plain["accuracy_private"] - row["accuracy_private"])
+    assert row["cost"]["processor_usd"] > 0
     assert row["accuracy_plain"] > 0.5  # chance is a third
     assert 0 <= row["agreement"] <= 1
     assert row["bytes"]["alice"] > 704  # a hash of 2,816 symbols in two bit planes
     assert row["metrics"]["attack_known_key_recovered"] > 0.5
     written = {path.name for path in (tmp_path / "one").iterdir()}
     assert written == {"results.json", "results.csv", "report.html", "scene.json"}
-    assert json.loads((tmp_path / "one" / "results.json").read_text()) == [row]
+    assert json.loads((tmp_path / "one" / "results.json").read_text()) == [plain, row]
     second = sotto(*options, tmp_path / "two")
     assert second.returncode == 0
     assert "reused" in second.stderr

@@ -19,7 +19,7 @@ from sotto.mpc.protocols.fixed_point_model import FixedPointModel
 #: Functions whose parts jump, or divide by what could be 0 for all that intervals tell.
 WITHOUT = {
     "log of a wide range", "reciprocal of a wide range", "sqrt", "norm", "deviation", "steps", "choice by sign",
-    "layer norm", "layer norm of all", "instance norm", "group norm", "rms norm", "rsqrt", "softmax",
+    "layer norm", "layer norm of all", "instance norm", "group norm", "rms norm", "rsqrt",
 }  # fmt: skip
 MODES = {"semi-honest": masked_parties.Trio, "malicious": malicious_parties.Trio}
 

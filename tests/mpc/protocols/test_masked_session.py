@@ -153,25 +153,25 @@ def test_bob_takes_nothing_out_of_order(name, payload, said):
     assert "\n" not in str(refused.value)
 
 
-def test_what_may_wait_is_bounded_in_bytes(monkeypatch):
+def test_what_may_wait_is_bounded_in_bytes():
     three = trio()
     with three:
         three.alice.provision(three.link, 1)
         session = three.alice._session
-        monkeypatch.setattr("sotto.mpc.protocols.masked_session._MOST_BYTES", session._bytes(1) + session._bytes(2) - 1)
+        session._room = session._bytes(1) + session._bytes(2) - 1
         with pytest.raises(mpc.InputRefused, match="ask fewer at a time"):
             three.alice.provision(three.link, 2)
         assert len(three.alice.ask(features(1), three.link).labels) == 1
         three.alice.provision(three.link, 2)  # there is room again
 
 
-def test_bob_bounds_what_waits_whatever_alice_does(monkeypatch):
+def test_bob_bounds_what_waits_whatever_alice_does():
     three = trio()
     with three:
         three.alice.provision(three.link, 1)
         session = three.alice._session
         session._waiting = -(1 << 40)  # an Alice who does not count
-        monkeypatch.setattr("sotto.mpc.protocols.masked_session._MOST_BYTES", session._bytes(1))
+        three.bob._session._room = session._bytes(1)
         with pytest.raises(LinkError, match="prepared ahead: ask fewer"):
             three.alice.provision(three.link, 2)
 

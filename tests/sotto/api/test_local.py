@@ -61,6 +61,36 @@ def test_a_session_answers_until_it_is_closed_and_says_what_it_cost(paradigm):
     assert not started & {child.pid for child in psutil.Process().children(recursive=True)}
 
 
+class TwoHeads(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.body, self.valence, self.arousal = nn.Linear(6, 8), nn.Linear(8, 1), nn.Linear(8, 1)
+
+    def forward(self, x):
+        h = torch.tanh(self.body(x))
+        return {"valence": self.valence(h), "arousal": self.arousal(h), "body": h.sum(dim=1).sort()}
+
+
+def test_a_network_of_two_heads_gives_values_within_a_proven_bound():
+    torch.manual_seed(1)
+    module, x = TwoHeads().eval(), np.random.default_rng(1).normal(size=(4, 6)).astype(np.float32)
+    with torch.no_grad():
+        plain = module(torch.from_numpy(x))
+    wanted = {
+        "mode": "semi-honest", "input_shape": 6, "reveal": "values", "output": ("valence", "arousal"),
+        "activation_error": 1e-2, "weights": "public",
+    }  # fmt: skip
+    with sotto.local("mpc", module, **wanted) as alice:
+        answer = alice.ask(x)
+        bound = alice.error_bound
+    assert answer.labels.tolist() == [-1] * 4
+    error = np.abs(answer.scores - torch.cat([plain["valence"], plain["arousal"]], dim=1).numpy()).max()
+    assert 1e-5 < error <= bound < 0.5
+    for paradigm, given in (("he", {"reveal": "values"}), ("he", {"weights": "public"})):
+        with pytest.raises(sotto.ModelRefused):
+            sotto.local(paradigm, module, input_shape=6, **given)
+
+
 def test_what_alice_refuses_in_her_own_process_leaves_the_session_as_it_was():
     own = blocks("mpc")
     with sotto.local("mpc", own.model, mode="semi-honest", input_shape=[1, 40], classes=("a", "b", "c")) as alice:
