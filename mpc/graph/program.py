@@ -23,9 +23,8 @@ from functools import cached_property
 
 from sotto.mpc.errors import PlanError
 from sotto.mpc.graph import plan as layers
-from sotto.mpc.graph.fixed_point import FRACTION_BITS
-from sotto.mpc.graph.plan import MAX_ELEMENTS, ModelPlan, Reveal, Shape
-from sotto.mpc.graph.ranges import Ranges, require_ranges
+from sotto.mpc.graph.fixed_point import FRACTION_BITS, LEAST_RANGE, MOST_RANGE
+from sotto.mpc.graph.plan import MAX_ELEMENTS, ModelPlan, Ranges, Reveal, Shape
 
 WORD_BITS = 64
 MAX_WIDTH = 62  # the gate's truncation needs |word| < 2^62 (see mpc.comparison)
@@ -265,6 +264,14 @@ class Program:
         """Sizes of the parts in which a query of ``examples`` is evaluated."""
         whole, rest = divmod(examples, self.part)
         return (self.part,) * whole + ((rest,) if rest else ())
+
+
+def require_ranges(ranges: Ranges, plan: ModelPlan) -> None:
+    """Raise :class:`PlanError` unless there is one possible range for each value of ``plan``."""
+    if len(ranges) != len(plan.layers) + 1 or not all(LEAST_RANGE <= bits <= MOST_RANGE for bits in ranges):
+        raise PlanError("the ranges do not belong to the plan: both sides need the same release")
+    if 2.0 ** ranges[0] < plan.input_limit:
+        raise PlanError("the range of the input is smaller than the input limit")
 
 
 def compile_program(

