@@ -81,11 +81,11 @@ def footnotes(rows: Sequence[Row], notice: str | None) -> list[str]:
         "once a session is apart. points lost: against the plaintext model on the same clips. 95 %: Wilson's interval"
     )
     lines += [f"prices: {name}" for name in dict.fromkeys(row.cost.prices for row in rows if row.cost)]
+    empty: dict[tuple[str, str], dict[str, None]] = {}
     for group in grouped(rows):
-        by_reason: dict[str, list[str]] = {}
-        for paradigm, reason in group.empty:
-            by_reason.setdefault(reason, []).append(paradigm)
-        lines += [f"no {group.model} in {', '.join(names)}: {reason}" for reason, names in by_reason.items()]
+        for cell in group.empty:
+            empty.setdefault(cell, {})[group.model] = None
+    lines += [f"{paradigm} without {', '.join(models)}: {reason}" for (paradigm, reason), models in empty.items()]
     lines += [f"{NONE} {line}" for line in missing_values(rows)]
     return lines
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol
 
+from sotto.bench.listeners import frozen_embeddings, hashed_embeddings, keyed_speech, sound_sensor, voice_privacy
 from sotto.bench.operations import faults, model_zoo, mpc_scale, soak, sweep_scaling, throughput
-from sotto.bench.papers.bittner import agreement, cheating, growth, latency, two_party
+from sotto.bench.papers.bittner import agreement, cheating, growth, latency, transfers, two_party
 from sotto.bench.papers.dias import (
     cryptonet_latency,
     figure1,
@@ -68,17 +69,23 @@ TARGETS: Mapping[str, Target] = {
     "kiya-pghi": phase_reconstruction,
     "kiya-speed": transform_speed,
     "kiya-wrong-keys": incorrect_keys,
+    "listeners": keyed_speech,
+    "listeners-hashing": hashed_embeddings,
+    "listeners-heads": frozen_embeddings,
+    "listeners-sensor": sound_sensor,
     "model-zoo": model_zoo,
     "mpc-agreement": agreement,
     "mpc-cheating": cheating,
     "mpc-growth": growth,
     "mpc-scale": mpc_scale,
+    "mpc-transfers": transfers,
     "mpc-two-party": two_party,
     "rdal-table2": rdal_table2,
     "smh-attacks": smh_attacks,
     "smh-speed": smh_speed,
     "faults": faults,
     "throughput": throughput,
+    "voice-privacy": voice_privacy,
     "soak": soak,
     "sweep-scaling": sweep_scaling,
 }

@@ -108,44 +108,7 @@ without it this package imports and our modes work; making a party of this mode 
 says what to install.
 """
 
-from sotto.mpc.agreement import Agreement
-from sotto.mpc.alice import Alice
-from sotto.mpc.bob import Bob
-from sotto.mpc.dealer import Dealer
-from sotto.mpc.dealing.stock import Stock
-from sotto.mpc.errors import (
-    CheatingDetected,
-    CryptenMissing,
-    InputRefused,
-    ModelRefused,
-    MpcError,
-    PlanError,
-    ProtocolError,
-    SessionBusy,
-    StockError,
-)
-from sotto.mpc.graph.plan import ModelPlan
-from sotto.mpc.lowering.lowered import LoweredModel
-from sotto.mpc.messages import Mode, Reveal, Terms
+import lazy_loader
 
-__all__ = [
-    "Agreement",
-    "Alice",
-    "Bob",
-    "CheatingDetected",
-    "CryptenMissing",
-    "Dealer",
-    "InputRefused",
-    "LoweredModel",
-    "Mode",
-    "ModelPlan",
-    "ModelRefused",
-    "MpcError",
-    "PlanError",
-    "ProtocolError",
-    "Reveal",
-    "SessionBusy",
-    "Stock",
-    "StockError",
-    "Terms",
-]
+#: Imported when they are first used: who needs one of them does not wait for the others' libraries.
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

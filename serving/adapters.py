@@ -14,10 +14,14 @@ import numpy.typing as npt
 
 from sotto.link import Answer, Link
 from sotto.serving.errors import AdapterError
-from sotto.serving.terms import FrontEnd, Reveal, Terms
+from sotto.serving.reveal import Reveal
+from sotto.serving.terms import FrontEnd, Terms
 
 if TYPE_CHECKING:
     from sotto.audio import Clip
+
+
+Classified = Literal["class", "logits"]
 
 
 class BobAdapter(Protocol):
@@ -76,6 +80,11 @@ class ModelSource:
     idle_seconds: float = 600.0
     store: Path | None = None
 
+    @property
+    def classified(self) -> Classified:
+        """What is revealed, in a paradigm that knows classes alone.  Raises :class:`AdapterError`."""
+        return _classified(self.reveal)
+
 
 @dataclass(frozen=True)
 class LoweringOptions:
@@ -103,6 +112,17 @@ class ClientCredentials:
     folder: Path | None = None
     reveal: Reveal = "class"
     store: Path | None = None
+
+    @property
+    def classified(self) -> Classified:
+        """As in :class:`ModelSource`."""
+        return _classified(self.reveal)
+
+
+def _classified(reveal: Reveal) -> Classified:
+    if reveal == "values":
+        raise AdapterError("only mpc reveals values: choose class or logits")
+    return reveal
 
 
 class ServiceAdapter(Protocol):

@@ -1,8 +1,8 @@
-"""SecretFlow SPU as its users run it: two processes over brpc, protocol SEMI2K, a network written in JAX.
+"""SecretFlow SPU as its users run it: two processes over brpc, protocol SEMI2K or CHEETAH, a network written in JAX.
 
-``python spu_program.py FOLDER`` (:mod:`sotto.bench.peers.job`) in an environment of its own that has ``spu``; this
-file and the modules beside it need nothing else.  Rank 0 is Alice, rank 1 Bob.  SEMI2K's correlated randomness is made
-by rank 0 ("trusted first party"), inside the query.
+``python spu_program.py [CHEETAH] FOLDER`` (:mod:`sotto.bench.peers.job`) in an environment of its own that has ``spu``;
+this file and the modules beside it need nothing else.  Rank 0 is Alice, rank 1 Bob.  SEMI2K's correlated randomness is
+made by rank 0 ("trusted first party"), CHEETAH's by both, inside the query.
 
 Shares travel once more outside SPU's own link, through the pipes between the processes: the model's before the
 queries, the features' in the query; Alice's part of that is counted into her bytes.
@@ -38,16 +38,16 @@ from two_processes import (  # type: ignore[import-not-found]
 _PATIENCE = 120.0  # seconds
 
 
-def main(folder: Path) -> None:
+def main(folder: Path, protocol: str) -> None:
     """Do what the folder asks and write ``response.json``."""
     ports = [_free_port() for _ in range(2)]
     between = multiprocessing.get_context("spawn").Pipe()
-    respond(folder, "SPU", take_part, tuple((ports, between[rank]) for rank in (ALICE, BOB)))
+    respond(folder, "SPU", take_part, tuple((ports, between[rank], protocol) for rank in (ALICE, BOB)))
 
 
-def take_part(rank: int, folder: Path, ports: list[int], other: Connection) -> Report:
+def take_part(rank: int, folder: Path, ports: list[int], other: Connection, protocol: str) -> Report:
     """A party's whole part; ``other`` leads to the other one, besides SPU's own link."""
-    return _Party(rank, ports, folder, other).run()
+    return _Party(rank, ports, folder, other, protocol).run()
 
 
 def _free_port() -> int:
@@ -59,7 +59,7 @@ def _free_port() -> int:
 class _Party:
     """One rank: the model's shares from Bob, then every query; Alice times."""
 
-    def __init__(self, rank: int, ports: list[int], folder: Path, other: Connection) -> None:
+    def __init__(self, rank: int, ports: list[int], folder: Path, other: Connection, protocol: str) -> None:
         import spu
         from spu import libspu
 
@@ -71,7 +71,8 @@ class _Party:
             self.queries = arrays["queries"] if rank == ALICE else np.zeros(shape, np.float32)
             self.names = sorted(name for name in arrays.files if name != "queries")
             self.weights = {name: arrays[name] if rank == BOB else np.zeros_like(arrays[name]) for name in self.names}
-        config = libspu.RuntimeConfig(protocol=libspu.ProtocolKind.SEMI2K, field=libspu.FieldType.FM64)
+        kind = getattr(libspu.ProtocolKind, protocol)
+        config = libspu.RuntimeConfig(protocol=kind, field=libspu.FieldType.FM64)
         description = libspu.link.Desc()
         description.recv_timeout_ms = 60_000
         for number, port in enumerate(ports):
@@ -218,4 +219,4 @@ def _logits(plan: Mapping[str, Any], x: Any, weights: Mapping[str, Any]) -> Any:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[-1]), sys.argv[1] if len(sys.argv) > 2 else "SEMI2K")

@@ -112,6 +112,18 @@ def public_speech(data: Path | None, *, rate: int = RATE, most: int = 120) -> li
     return [read(corpus[training[i]], rate) for i in chosen]
 
 
+def tested_utterances(data: Path | None) -> Corpus:
+    """The utterances of the test speakers, in the order of :func:`verification_task`'s inputs.
+
+    Raises
+    ------
+    CorpusError
+        one clear line.
+    """
+    corpus, _, test = _parts(data)
+    return corpus.subset(test)
+
+
 def in_blocks(module: SpeakerEmbedding, block_size: int) -> SpeakerEmbedding:
     """The same trunk behind a filterbank that reads blocks of another size."""
     arguments = module.arguments | {"block_size": block_size}
@@ -135,10 +147,12 @@ def same_speaker(speakers: Sequence[str]) -> npt.NDArray[np.bool_]:
     return np.asarray(names[first] == names[second], np.bool_)
 
 
-def equal_error_rate(scores: npt.NDArray[np.floating], same: npt.NDArray[np.bool_]) -> float:
+def equal_error_rate(
+    scores: npt.NDArray[np.floating], same: npt.NDArray[np.bool_], weights: npt.NDArray[np.floating] | None = None
+) -> float:
     """Where as many different pairs are accepted as same pairs are refused, in shares; between two thresholds, linear.
 
-    Pairs with equal scores are accepted or refused together.
+    Pairs with equal scores are accepted or refused together.  ``weights``: how often each pair counts, by default once.
 
     Raises
     ------
@@ -147,7 +161,7 @@ def equal_error_rate(scores: npt.NDArray[np.floating], same: npt.NDArray[np.bool
     """
     if same.all() or not same.any():
         raise ValueError("an equal error rate needs pairs of the same speaker and pairs of different ones")
-    alarms, accepted, _ = roc_curve(same, scores, drop_intermediate=False)
+    alarms, accepted, _ = roc_curve(same, scores, sample_weight=weights, drop_intermediate=False)
     misses = 1 - accepted
     after = int(np.argmax(alarms >= misses))
     before = max(after - 1, 0)

@@ -23,6 +23,7 @@ from sotto.he.network.program import Machine, P, Scales, Value
 from sotto.he.network.schedule import Modulus, Schedule
 from sotto.he.planning.flooding import required_precision
 from sotto.he.planning.intervals import Box, Intervals
+from sotto.he.planning.key_errors import KeyErrors, deviation
 from sotto.he.planning.noise import DEVIATIONS, LARGE_LOGIT
 from sotto.he.planning.planning import MARGIN, MAX_LOGIT_ERROR, calibration_features
 from sotto.he.planning.scheduling import MAX_HIDDEN_LAYERS, SIGN_AND_NOISE, Peaks, holds, refined
@@ -33,7 +34,7 @@ from sotto.he.tensors.tensor_program import run_tensors, tensor_layers
 
 _CALIBRATION = 16  # vectors with the largest logits, and as many with the largest values on the way
 _SIMULATED = 2  # of them in the search; a schedule is accepted on all
-_CORRELATION = 2.0  # steps that share a key are not independent: trained networks showed errors twice the estimate
+_KEYS = 2.0  # times the noise with the keys' own errors may be the noise without, until that is worked out
 _TRIED = 3  # schedules of one shape whose noise is estimated
 _HOPELESS = 64.0  # times the error accepted: beyond that relinearising early is no help
 _WORTH_REFINING = 8.0  # times the error accepted
@@ -142,6 +143,7 @@ class _Search:
         self._sizes = np.maximum(1, np.abs(network.logits(vectors)).max(axis=1) / LARGE_LOGIT)
         self._vectors = laid_out = np.stack([packing.grid.lay_out(vector, packing.slots) for vector in vectors])
         self._sample = np.arange(min(_SIMULATED, len(vectors)))  # of the vectors
+        self._keys = _KEYS
         self._peaks = [(True, self._proved())]
         if features is not None:
             self._peaks.append((False, self._calibrated(laid_out, float(np.abs(network.logits(features)).max()))))
@@ -189,10 +191,19 @@ class _Search:
         )
 
     def _checked(self, found: _Found) -> _Found:
-        """With the error over all vectors, of which the noisiest are the sample from now on."""
+        """With the error over all vectors and of the keys; the noisiest vectors are the sample from now on."""
         errors = self._errors(found.schedule, np.arange(len(self._vectors)))
         self._sample = np.argsort(errors)[::-1][:_SIMULATED]
-        return replace(found, error=float(errors.max()))
+        before, self._keys = self._keys, self._with_keys(found.schedule)
+        return replace(found, error=float(errors.max()) * self._keys / before)
+
+    def _with_keys(self, schedule: Schedule) -> float:
+        """How many times the noise of the sample is that without the keys' own errors."""
+        machine = KeyErrors(schedule)
+        answer = self._run(machine, schedule, machine.encrypted(self._vectors[self._sample])).payload
+        own = deviation(answer.errors, self._packing.period)
+        without = self._deviations(schedule, self._sample)
+        return float((np.hypot(own, without) / without).max())
 
     def _refined(self, found: _Found, precision: float) -> _Found:
         def judged(schedule: Schedule, most: float) -> float:
@@ -245,11 +256,14 @@ class _Search:
 
     def _errors(self, schedule: Schedule, chosen: npt.NDArray[np.int64]) -> Floats:
         """The error of a logit to expect of each of the chosen vectors."""
+        return np.asarray(DEVIATIONS * self._keys * self._deviations(schedule, chosen) / self._sizes[chosen])
+
+    def _deviations(self, schedule: Schedule, chosen: npt.NDArray[np.int64]) -> Floats:
+        """Of the noisiest slot of each of the chosen vectors, without the keys' own errors."""
         machine = SlotNoise(schedule, by_unit=False)
         with np.errstate(over="ignore", invalid="ignore"):  # a candidate may be hopeless
             noise = self._run(machine, schedule, machine.encrypted(self._vectors[chosen])).payload
-        deviation = np.sqrt(np.broadcast_to(noise.variance, noise.values.shape)).max(axis=1)
-        return np.asarray(DEVIATIONS * _CORRELATION * deviation / self._sizes[chosen])
+        return np.asarray(np.sqrt(np.broadcast_to(noise.variance, noise.values.shape)).max(axis=1))
 
     def _shapes(self) -> list[_Shape]:
         """Every shape tried, by the time its key switchings take."""

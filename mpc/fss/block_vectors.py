@@ -76,6 +76,14 @@ class Blocks:
         low, high = (self._shuffled(list(range(half, self._type.count, 2))) for half in (0, 1))
         return (low ^ high).values
 
+    def swapped(self) -> Blocks:
+        """The two words of each block in the other order."""
+        return self._shuffled([word ^ 1 for word in range(self._type.count)])
+
+    def high(self) -> Blocks:
+        """The high word of each block, its low word zero."""
+        return self & self.constant(0, _FULL)
+
     def one_way(self, keys: list[ir.Value]) -> Blocks:
         """x -> AES(x) xor x."""
         middle, last = self._aes_instruction("aesenc"), self._aes_instruction("aesenclast")

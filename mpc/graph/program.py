@@ -21,9 +21,8 @@ from functools import cached_property
 
 from sotto.mpc.errors import PlanError
 from sotto.mpc.graph import plan as layers
-from sotto.mpc.graph.fixed_point import FRACTION_BITS
-from sotto.mpc.graph.plan import MAX_ELEMENTS, ModelPlan, Reveal, Shape
-from sotto.mpc.graph.ranges import Ranges, require_ranges
+from sotto.mpc.graph.fixed_point import FRACTION_BITS, LEAST_RANGE, MOST_RANGE
+from sotto.mpc.graph.plan import MAX_ELEMENTS, ModelPlan, Ranges, Reveal, Shape
 
 WORD_BITS = 64
 MAX_WIDTH = 62  # the gate's truncation needs |word| < 2^62 (see mpc.comparison)
@@ -243,15 +242,24 @@ class Program:
         return (self.part,) * whole + ((rest,) if rest else ())
 
 
+def require_ranges(ranges: Ranges, plan: ModelPlan) -> None:
+    """Raise :class:`PlanError` unless there is one possible range for each value of ``plan``."""
+    if len(ranges) != len(plan.layers) + 1 or not all(LEAST_RANGE <= bits <= MOST_RANGE for bits in ranges):
+        raise PlanError("the ranges do not belong to the plan: both sides need the same release")
+    if 2.0 ** ranges[0] < plan.input_limit:
+        raise PlanError("the range of the input is smaller than the input limit")
+
+
 def compile_program(plan: ModelPlan, ranges: Ranges, reveal: Reveal, *, narrow: bool = False) -> Program:
     """The program of ``plan``.  Raises :class:`PlanError` where a value would not fit into a word.
 
     A truncation costs a round, so products of products keep all their fraction bits where the words are wide enough
-    for that, and lose them before each product where they are not, or where ``narrow`` words are wanted.
+    for that, and lose them before each product where they are not.  Where ``narrow`` words are wanted, they are
+    lost before products of two secrets and public factors, too.
     """
     require_ranges(ranges, plan)
     if narrow:
-        return _Compiler(plan, ranges, truncate=True).run(reveal)
+        return _Compiler(plan, ranges, truncate=True, narrow=True).run(reveal)
     try:
         return _Compiler(plan, ranges).run(reveal)
     except PlanError:
@@ -259,10 +267,11 @@ def compile_program(plan: ModelPlan, ranges: Ranges, reveal: Reveal, *, narrow: 
 
 
 class _Compiler:
-    def __init__(self, plan: ModelPlan, ranges: Ranges, *, truncate: bool = False) -> None:
+    def __init__(self, plan: ModelPlan, ranges: Ranges, *, truncate: bool = False, narrow: bool = False) -> None:
         self._plan = plan
         self._ranges = ranges
         self._truncate_early = truncate
+        self._narrow = narrow
         self._shapes = plan.shapes()
         self._steps: list[Step] = []
         self._formats = [_format(FRACTION_BITS, 1, ranges[0])]
@@ -391,12 +400,16 @@ class _Compiler:
             sources = [cut if source == widest else source for source in sources]
 
     def _times(self, layer: layers.Times, source: int, shape: Shape, bits: int) -> int:
+        if self._narrow:
+            source = self._rounded(source, FRACTION_BITS)
         sources, after = self._fitting([source], lambda form: _format(form.fraction + layer.shift, form.divisor, bits))
         return self._local(layer, sources, shape, after)
 
     def _secret_product(
         self, layer: layers.Multiply | layers.MatMul, left: int, right: int, shape: Shape, bits: int
     ) -> int:
+        if self._narrow:
+            left, right = (self._rounded(source, FRACTION_BITS) for source in (left, right))
         sources, after = self._fitting(
             [left, right], lambda one, two: _format(one.fraction + two.fraction, one.divisor * two.divisor, bits)
         )

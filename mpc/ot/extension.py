@@ -90,10 +90,20 @@ class Receiver:
 
     def extend(self, count: int) -> tuple[bytes, Bits, Blocks]:
         """The message for the sender, random choices (count,) of 0 and 1, and their pads (count, 2)."""
-        first = self._streams.used
+        first = self.used
+        message, choices, blocks = self.correlated(count)
+        return message, choices[:count], hashed(blocks, first, self._key)[:count]
+
+    def correlated(self, count: int) -> tuple[bytes, Bits, Blocks]:
+        """The message, and the choices and blocks v of whole batches, before the correlation is broken."""
         planes, totals = self._streams.next(_whole(count))
-        choices = np.unpackbits(totals[0].view(np.uint8), bitorder="little")[:count]
-        return (totals[1:] ^ totals[0]).tobytes(), choices, hashed(blocks_of(planes), first, self._key)[:count]
+        choices = np.unpackbits(totals[0].view(np.uint8), bitorder="little")
+        return (totals[1:] ^ totals[0]).tobytes(), choices, blocks_of(planes)
+
+    @property
+    def used(self) -> int:
+        """Transfers made: the number of the next one."""
+        return self._streams.used
 
 
 class Sender:
@@ -107,7 +117,7 @@ class Sender:
         seeds[:, 0] = np.frombuffer(secrets.token_bytes(trees * seeds.shape[2]), np.uint8).reshape(trees, -1)
         self._streams = _Streams(seeds)
         bits = holes[:, None] >> np.arange(self._streams.depth, dtype=np.uint8) & 1
-        self._delta = np.packbits(bits.reshape(-1), bitorder="little").view(np.uint64)
+        self.delta = np.packbits(bits.reshape(-1), bitorder="little").view(np.uint64)
         self._masks = np.uint64(0) - bits.astype(np.uint64)  # all ones where Delta has a one: no branch on its bits
         self._key = hash_key
 
@@ -116,16 +126,25 @@ class Sender:
 
     def extend(self, count: int, message: bytes | bytearray) -> tuple[Blocks, Blocks]:
         """Both pads (count, 2) of each transfer, from the receiver's message."""
+        first = self.used
+        blocks = self.correlated(count, message)
+        return hashed(blocks, first, self._key)[:count], hashed(blocks ^ self.delta, first, self._key)[:count]
+
+    def correlated(self, count: int, message: bytes | bytearray | memoryview) -> Blocks:
+        """The blocks w of whole batches, before the correlation is broken."""
         transfers = _whole(count)
         if len(message) != self.message_bytes(count):
             raise FrameError("the peer extends by another number of transfers: both sides need the same release")
-        first = self._streams.used
         planes, _ = self._streams.next(transfers)
         trees, depth = self._masks.shape
         corrections = np.frombuffer(message, np.uint64).reshape(trees - 1, 1, transfers // 64)
         planes.reshape(trees, depth, -1)[1:] ^= corrections & self._masks[1:, :, None]
-        blocks = blocks_of(planes)
-        return hashed(blocks, first, self._key)[:count], hashed(blocks ^ self._delta, first, self._key)[:count]
+        return blocks_of(planes)
+
+    @property
+    def used(self) -> int:
+        """Transfers made: the number of the next one."""
+        return self._streams.used
 
     def message_bytes(self, count: int) -> int:
         """Size of the receiver's message."""

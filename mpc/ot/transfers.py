@@ -8,22 +8,32 @@ transfers start the other.
     Alice -> Bob    ot.seeds.bob     sums that let Bob complete all but one seed of each tree
     Alice -> Bob    ot.start         the first 128 transfers in which Alice chooses
     Bob -> Alice    ot.seeds.alice   the same for her
-    both            ot.extend        from then on, for each supply of transfers
+    both            ot.extend        from then on, for each supply of transfers (:mod:`sotto.mpc.ot.extension`)
+    both            ot.trees         or, from some number on, for hundreds of thousands (:mod:`sotto.mpc.ot.ferret`)
+
+A direction goes over to silent extension with the supply that brings it above ``silent_from`` transfers.  A round of it
+takes the time of some 400,000 transfers by the other extension and, with what starts it, the traffic of some 110,000;
+after that a transfer costs half the time and a twentieth of the traffic.  What is left of a round is for later
+supplies.
 """
 
 from __future__ import annotations
 
 import secrets
+from collections import deque
 from dataclasses import dataclass
 
 import numpy as np
 
-from sotto.link import Link
+from sotto.link import FrameError, Link
 from sotto.mpc.exact_messages import receive_exactly
 from sotto.mpc.ot import base_ot
 from sotto.mpc.ot.extension import FIELD_BITS, SECURITY_BITS, Bits, Receiver, Sender, receiver_of, sender_of
-from sotto.mpc.ot.hashing import Blocks
+from sotto.mpc.ot.ferret import SilentReceiver, SilentSender, Size, choices_of
+from sotto.mpc.ot.hashing import GROUP, Blocks, hashed
 from sotto.mpc.ot.punctured import punctured_bytes
+
+SILENT_FROM = 200_000
 
 ALICE, BOB = 0, 1
 
@@ -42,44 +52,180 @@ class Supply:
     second: Blocks
 
 
-@dataclass(frozen=True, repr=False)
-class Begun:
-    """Transfers in which this party chooses, of which the peer does not know yet."""
+class _Direction:
+    """What both parties know of one direction: how a supply is made, and blocks of silent rounds not used yet."""
 
-    message: bytes
-    choices: Bits
-    chosen: Blocks
+    def __init__(self, silent_from: int) -> None:
+        self._silent_from = silent_from
+        self._made = 0
+        self._waiting: deque[Blocks] = deque()
+        self.size = Size()
+        self.silent = False
+
+    def starts(self, count: int) -> bool:
+        """Whether a supply of ``count`` begins with the base of a silent round."""
+        self._made += count
+        starts = not self.silent and self._made > self._silent_from
+        self.silent = self.silent or starts
+        return starts
+
+    def rounds(self, count: int) -> int:
+        """Silent rounds that ``count`` more transfers take."""
+        left = sum(map(len, self._waiting))
+        return max(0, -(-(_whole(count) - left) // self.size.gain)) if self.silent else 0
+
+    def put(self, blocks: Blocks) -> None:
+        self._waiting.append(blocks)
+
+    def take(self, count: int) -> Blocks:
+        """Blocks of ``count`` transfers and of those that fill the last group of the hash."""
+        parts, missing = [np.empty((0, 2), np.uint64)], _whole(count)
+        while missing:
+            first = self._waiting.popleft()
+            parts.append(first[:missing])
+            if len(first) > missing:
+                self._waiting.appendleft(first[missing:])
+            missing -= len(parts[-1])
+        return np.concatenate(parts)
+
+
+class _Choosing:
+    """The direction in which this party chooses."""
+
+    def __init__(self, receiver: Receiver, key: bytes, name: bytes, silent_from: int) -> None:
+        self._receiver = receiver
+        self._key, self._name = key, name
+        self._direction = _Direction(silent_from)
+        self._used = 0
+
+    def begin(self, count: int) -> bytes:
+        """The message of the extension, none where it is not needed."""
+        self._count, size = count, self._direction.size
+        if self._direction.starts(count):
+            message, choices, blocks = self._receiver.correlated(size.base)
+            self._silent = SilentReceiver.of(choices[: size.base], blocks[: size.base], self._key + self._name, size)
+            self._used = self._receiver.used
+        elif self._direction.silent:
+            message = b""
+        else:
+            message, choices, chosen = self._receiver.extend(count)
+            self._random = choices, chosen
+        self._rounds = self._direction.rounds(count)
+        return message
+
+    @property
+    def trees_bytes(self) -> int:
+        return self._rounds * self._direction.size.message_bytes
+
+    def finish(self, trees: memoryview) -> tuple[Bits, Blocks]:
+        """Choices (count,) and their pads (count, 2)."""
+        if not self._direction.silent:
+            return self._random
+        size = self._direction.size.message_bytes
+        for number in range(self._rounds):
+            self._direction.put(self._silent.extend(trees[number * size : (number + 1) * size]))
+        blocks = self._direction.take(self._count)
+        pads = hashed(blocks, self._used, self._key)
+        self._used += len(blocks)
+        return choices_of(blocks)[: self._count], pads[: self._count]
+
+
+class _Offering:
+    """The direction in which the peer chooses."""
+
+    def __init__(self, sender: Sender, key: bytes, name: bytes, silent_from: int) -> None:
+        self._sender = sender
+        self._key, self._name = key, name
+        self._direction = _Direction(silent_from)
+        self._used = 0
+
+    def begin(self, count: int) -> int:
+        """Size of the message of the peer's extension; what can be done before it comes is done."""
+        self._count, size = count, self._direction.size
+        self._starts = self._direction.starts(count)
+        self._rounds = self._direction.rounds(count)
+        self._trees = b"" if self._starts else self._grown()
+        if self._direction.silent:
+            return self._sender.message_bytes(size.base) if self._starts else 0
+        return self._sender.message_bytes(count)
+
+    def hear(self, message: bytes | bytearray) -> bytes:
+        """The message that grows trees."""
+        if self._starts:
+            size = self._direction.size
+            blocks = self._sender.correlated(size.base, message)
+            self._silent = SilentSender.of(self._sender.delta, blocks[: size.base], self._key + self._name, size)
+            self._used = self._sender.used
+            self._trees = self._grown()
+        elif not self._direction.silent:
+            self._random = self._sender.extend(self._count, message)
+        return self._trees
+
+    def _grown(self) -> bytes:
+        messages = []
+        for _ in range(self._rounds):
+            message, blocks = self._silent.extend()
+            messages.append(message)
+            self._direction.put(blocks)
+        return b"".join(messages)
+
+    def finish(self) -> tuple[Blocks, Blocks]:
+        """Both pads (count, 2)."""
+        if not self._direction.silent:
+            return self._random
+        blocks = self._direction.take(self._count)
+        first, second = (hashed(each, self._used, self._key) for each in (blocks, blocks ^ self._silent.delta))
+        self._used += len(blocks)
+        return first[: self._count], second[: self._count]
 
 
 class Transfers:
     """One party's side; made by :func:`establish`."""
 
-    def __init__(self, link: Link, receiver: Receiver, sender: Sender) -> None:
+    def __init__(self, link: Link, choosing: _Choosing, offering: _Offering) -> None:
         self._link = link
-        self._receiver = receiver
-        self._sender = sender
+        self._choosing = choosing
+        self._offering = offering
 
     def __repr__(self) -> str:
         return f"<Transfers over {self._link!r}>"
 
     def supply(self, own: int, peers: int) -> Supply:
         """``own`` transfers in which this party chooses and ``peers`` in which the peer does, who asks likewise."""
-        return self.finish(self.begin(own), peers)
+        self.begin(own, peers)
+        return self.finish()
 
-    def begin(self, own: int) -> Begun:
-        """This party's half of the work for ``own`` transfers, without a message: for while it waits anyway."""
-        return Begun(*self._receiver.extend(own))
+    def begin(self, own: int, peers: int) -> None:
+        """The part of the work for which no message is needed, for while this party waits anyway."""
+        self._message = self._choosing.begin(own)
+        self._expected = self._offering.begin(peers)
 
-    def finish(self, begun: Begun, peers: int) -> Supply:
-        """What was begun, and ``peers`` transfers in which the peer chooses; everything begun is finished in order."""
-        received = self._link.exchange("ot.extend", begun.message, limit=self._sender.message_bytes(peers))
-        return Supply(begun.choices, begun.chosen, *self._sender.extend(peers, received))
+    def finish(self) -> Supply:
+        """What was begun."""
+        choosing, offering = self._choosing, self._offering
+        received = self._exchange("ot.extend", self._message, self._expected)
+        trees = self._exchange("ot.trees", offering.hear(received), choosing.trees_bytes)
+        return Supply(*choosing.finish(memoryview(trees)), *offering.finish())
+
+    def _exchange(self, name: str, payload: bytes, expected: int) -> bytes | bytearray:
+        """What the peer sends, where either has something to send."""
+        if not payload and not expected:
+            return b""
+        received = self._link.exchange(name, payload, limit=expected)
+        if len(received) != expected:
+            raise FrameError(f"{self._link.peer} extends by another number of transfers: both sides need one release")
+        return received
 
 
-def establish(link: Link, rank: int, *, field_bits: int = FIELD_BITS) -> Transfers:
+def _whole(count: int) -> int:
+    return -(-count // GROUP) * GROUP
+
+
+def establish(link: Link, rank: int, *, field_bits: int = FIELD_BITS, silent_from: int = SILENT_FROM) -> Transfers:
     """Set up with the peer; ``rank`` 0 is Alice.  Both sides pass the same ``field_bits`` k, one of 1, 2, 4 and 8.
 
-    Larger k is less traffic and more work (:mod:`sotto.mpc.ot.extension`).  Raises :class:`sotto.link.LinkError`.
+    Larger k is less traffic and more work (:mod:`sotto.mpc.ot.extension`); ``silent_from``, the same at both, says with
+    how many transfers a direction goes over to silent extension.  Raises :class:`sotto.link.LinkError`.
     """
     if field_bits not in (1, 2, 4, 8):
         raise ValueError("field_bits is 1, 2, 4 or 8")
@@ -92,7 +238,7 @@ def establish(link: Link, rank: int, *, field_bits: int = FIELD_BITS) -> Transfe
         link.send("ot.start", start)
         message = bytes(receive_exactly(link, "ot.seeds.alice", punctured_bytes(trees, field_bits)))
         own = np.ascontiguousarray(pads).view(np.uint8)
-        return Transfers(link, receiver, sender_of(choices, own, field_bits, message, key))
+        return _both(link, rank, receiver, sender_of(choices, own, field_bits, message, key), key, silent_from)
     choices, keys = base_ot.receive(link, SECURITY_BITS)
     told = bytes(receive_exactly(link, "ot.seeds.bob", base_ot.KEY_BYTES + punctured_bytes(trees, field_bits)))
     key, message = told[: base_ot.KEY_BYTES], told[base_ot.KEY_BYTES :]
@@ -100,4 +246,9 @@ def establish(link: Link, rank: int, *, field_bits: int = FIELD_BITS) -> Transfe
     both = sender.extend(SECURITY_BITS, link.receive("ot.start", limit=sender.message_bytes(SECURITY_BITS)))
     receiver, seeds = receiver_of(np.stack(both, axis=1).view(np.uint8), field_bits, key)
     link.send("ot.seeds.alice", seeds)
-    return Transfers(link, receiver, sender)
+    return _both(link, rank, receiver, sender, key, silent_from)
+
+
+def _both(link: Link, rank: int, receiver: Receiver, sender: Sender, key: bytes, silent_from: int) -> Transfers:
+    own, peers = (b"alice", b"bob") if rank == ALICE else (b"bob", b"alice")  # who chooses
+    return Transfers(link, _Choosing(receiver, key, own, silent_from), _Offering(sender, key, peers, silent_from))

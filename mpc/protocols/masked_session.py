@@ -30,9 +30,8 @@ from sotto.link import Answer, FrameError, Link, decode, encode, transaction
 from sotto.mpc import memory
 from sotto.mpc.errors import InputRefused, PlanError, ProtocolError, reason
 from sotto.mpc.fss import dcf
-from sotto.mpc.graph.plan import ModelPlan, Shape, Weights
+from sotto.mpc.graph.plan import ModelPlan, Ranges, Shape, Weights
 from sotto.mpc.graph.program import WORD_BITS, Program, compile_program
-from sotto.mpc.graph.ranges import Ranges
 from sotto.mpc.messages import RANGES_BYTES, TERMS_BYTES, VERSION, Join, Mode, Query, RangesMessage, Reveal, Terms
 from sotto.mpc.protocols import pieces
 from sotto.mpc.protocols.scores import scores_of

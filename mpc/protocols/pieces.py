@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
+from typing import cast
 
 import numpy as np
 
@@ -100,7 +101,8 @@ class Reader:
     """Takes arrays of words off the front of a message, of its pieces in order."""
 
     def __init__(self, pieces: Buffer | Iterable[Buffer]) -> None:
-        self._pieces: Iterator[Buffer] = iter([pieces] if isinstance(pieces, Buffer) else pieces)
+        whole = isinstance(pieces, bytes | bytearray | memoryview)
+        self._pieces = iter(cast("Iterable[Buffer]", [pieces] if whole else pieces))
         self._words = np.empty(0, np.uint64)
 
     def take(self, *shape: int) -> Words:

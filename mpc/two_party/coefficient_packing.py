@@ -64,6 +64,9 @@ class _Convolution:
             case layers.ChannelAffine() as layer:
                 places = math.prod(step.input_shape[1:])
                 return cls(layer.channels, layer.channels, layer.channels, one, one, one, none, (1, places))
+            case layers.Scale():
+                channels = math.prod(step.input_shape)
+                return cls(channels, channels, channels, one, one, one, none, one)
         raise PlanError(f"{step.name}: mode 'two-party' has no packing for it")
 
     @cached_property

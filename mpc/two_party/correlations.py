@@ -1,7 +1,7 @@
 """What random oblivious transfers become ahead of a query: the correlated randomness of one gate, one party's part.
 
 A gate of N elements takes, for each element, transfers in which Alice chooses and transfers in which Bob does
-(:mod:`sotto.mpc.two_party.ring_sizes`).  From a transfer of Bob's pads (k_0, k_1) and Alice's choice c with k_c:
+(:mod:`sotto.mpc.two_party.gate_sizes`).  From a transfer of Bob's pads (k_0, k_1) and Alice's choice c with k_c:
 
     leaves      pads for tables of 2 bits a row (:mod:`sotto.mpc.two_party.millionaires`)
     wrap        a product of her bit and his, once she has told him her bit masked by c
@@ -23,7 +23,7 @@ import numpy.typing as npt
 from sotto.mpc.ot import Supply
 from sotto.mpc.ot.hashing import Blocks
 from sotto.mpc.sharing.ring import Words
-from sotto.mpc.two_party.ring_sizes import Gate
+from sotto.mpc.two_party.gate_sizes import Size
 
 Bits = npt.NDArray[np.uint8]
 Tables = npt.NDArray[np.uint32]
@@ -61,7 +61,7 @@ class AliceGate:
     pads: Tables
     wrap_choice: Bits | None
     wrap_pad: Words | None
-    triples: Triples | None
+    triples: Triples
     selection: Selection | None
 
 
@@ -71,7 +71,7 @@ class BobGate:
 
     pads: Tables
     wrap_pads: Words | None
-    triples: Triples | None
+    triples: Triples
     selection: Selection | None
 
 
@@ -97,7 +97,7 @@ class Reader:
         return np.stack([each[taken].reshape(*shape, 2) for each in (self._supply.first, self._supply.second)])
 
 
-def alice_gate(gate: Gate, count: int, reader: Reader) -> AliceGate:
+def alice_gate(gate: Size, count: int, reader: Reader) -> AliceGate:
     """Alice's part for ``count`` elements; a selection waits for Bob's words (:meth:`Selection.complete`)."""
     choices, pads = reader.own(sum(gate.leaves), count)
     leaves = pads[..., 0].astype(np.uint32)
@@ -105,22 +105,22 @@ def alice_gate(gate: Gate, count: int, reader: Reader) -> AliceGate:
     if gate.extension > 0:
         wrap_choice, pad = reader.own(count)
         wrap_pad = pad[:, 0].copy()
-    if not gate.compares:
-        return AliceGate(choices, leaves, wrap_choice, wrap_pad, None, None)
     triples = _triples(sum(gate.levels), count, reader)
+    if not gate.selects:
+        return AliceGate(choices, leaves, wrap_choice, wrap_pad, triples, None)
     bit, pad = reader.own(count)
     own, product = _selection(bit, pad, reader.peers(count))
     selection = Selection(packed(bit), bit - 2 * pad[:, 1], own, product)
     return AliceGate(choices, leaves, wrap_choice, wrap_pad, triples, selection)
 
 
-def bob_gate(gate: Gate, count: int, reader: Reader) -> tuple[BobGate, Words | None]:
+def bob_gate(gate: Size, count: int, reader: Reader) -> tuple[BobGate, Words | None]:
     """Bob's part for ``count`` elements, and what Alice needs for the selection."""
     pads = reader.peers(sum(gate.leaves), count)[..., 0].astype(np.uint32)
     wrap = reader.peers(count)[..., 0].copy() if gate.extension > 0 else None
-    if not gate.compares:
-        return BobGate(pads, wrap, None, None), None
     triples = _triples(sum(gate.levels), count, reader)
+    if not gate.selects:
+        return BobGate(pads, wrap, triples, None), None
     both = reader.peers(count)
     bit, pad = reader.own(count)
     own, product = _selection(bit, pad, both)

@@ -34,7 +34,7 @@ from sotto.mpc.sharing.ring import Words
 from sotto.mpc.two_party import millionaires
 from sotto.mpc.two_party.bit_packing import pack, packed_bytes, unpack
 from sotto.mpc.two_party.correlations import AliceGate, Bits, BobGate, Selection, packed, unpacked
-from sotto.mpc.two_party.ring_sizes import Gate
+from sotto.mpc.two_party.gate_sizes import Gate, Size
 
 
 class _Half:
@@ -79,11 +79,13 @@ class AliceSide:
         self._gate = gate
         self._prepared = prepared
         self._link = link
+        self.chosen = Selector(name, gate, True, prepared.selection, link)
 
     def choose(self, share: Words) -> AliceInput:
         """Tell Bob her choices during the query."""
         message, own = alice_choices(self._gate, self._prepared, share)
-        self._link.send(f"{self._name}.choices", message)
+        if message:
+            self._link.send(f"{self._name}.choices", message)
         return own
 
     def run(self, own: AliceInput) -> Words:
@@ -91,17 +93,20 @@ class AliceSide:
         gate, prepared = self._gate, self._prepared
         count = len(own.number)
         size = millionaires.tables_bytes(gate, count)
-        message = memoryview(receive_exactly(self._link, f"{self._name}.tables", size + _wrap_bytes(gate, count)))
+        length = size + _wrap_bytes(gate, count)
+        message = memoryview(receive_exactly(self._link, f"{self._name}.tables", length) if length else b"")
         wide = own.signed
         if prepared.wrap_pad is not None:
             difference = unpack(message[size:], count, gate.extension)
             wide = wide + (prepared.wrap_pad + own.top * difference << np.uint64(gate.width))
-        if prepared.selection is None or prepared.triples is None:
+        if not gate.compares:
             return wide - np.uint64(1 << (gate.width - 3))
         leaves = millionaires.open_tables(gate, own.number, prepared.pads, message[:size])
         less = millionaires.joined(gate, True, leaves, prepared.triples, partial(_exchange, self._link, self._name))
         positive = less ^ packed(1 - own.top)
-        return _select(self._link, self._name, gate, True, wide, positive, prepared.selection)
+        if prepared.selection is None:
+            return unpacked(positive, count).astype(np.uint64)
+        return self.chosen.of(wide, positive)
 
 
 class BobSide:
@@ -109,15 +114,16 @@ class BobSide:
 
     def __init__(self, name: str, gate: Gate, prepared: BobGate, link: Link, stream: SecretStream) -> None:
         self._name = name
-        self._gate = gate
+        self.gate = gate
         self._prepared = prepared
         self._link = link
         self._stream = stream
+        self.chosen = Selector(name, gate, False, prepared.selection, link)
 
     def hear(self, choices: memoryview, count: int) -> None:
         """Alice's message, of :func:`choices_bytes` bytes."""
-        gate, rows = self._gate, sum(self._gate.leaves)
-        data = np.frombuffer(choices, np.uint8).reshape(rows + (gate.extension > 0), -1)
+        gate, rows = self.gate, sum(self.gate.leaves)
+        data = np.frombuffer(choices, np.uint8).reshape(rows + (gate.extension > 0), -(-count // 8))
         flipped = unpacked(data, count)
         self._masks = millionaires.masks(gate, self._prepared.pads, flipped[:rows])
         if self._prepared.wrap_pads is not None:
@@ -127,7 +133,7 @@ class BobSide:
 
     def run(self, share: Words) -> Words:
         """His share (N,) of the output from that of the gate's input."""
-        gate, prepared = self._gate, self._prepared
+        gate, prepared = self.gate, self._prepared
         half = _Half(gate, share)
         count = len(half.low)
         leaves = self._stream.bits(2 * len(gate.leaves) * count).reshape(2, len(gate.leaves), count)
@@ -136,33 +142,53 @@ class BobSide:
             first, second = self._wrap
             message += pack(first - second + half.top, gate.extension)
             wide = wide - (first << np.uint64(gate.width))
-        self._link.send(f"{self._name}.tables", message)
-        if prepared.selection is None or prepared.triples is None:
+        if message:
+            self._link.send(f"{self._name}.tables", message)
+        if not gate.compares:
             return wide
         less = millionaires.joined(gate, False, leaves, prepared.triples, partial(_exchange, self._link, self._name))
-        return _select(self._link, self._name, gate, False, wide, less ^ packed(half.top), prepared.selection)
+        positive = less ^ packed(half.top)
+        if prepared.selection is None:
+            return unpacked(positive, count).astype(np.uint64)
+        return self.chosen.of(wide, positive)
+
+
+class Selector:
+    """One party's side of products of a bit shared by XOR and a word.  ``first``: whether it is Alice's."""
+
+    def __init__(self, name: str, size: Size, first: bool, prepared: Selection | None, link: Link) -> None:
+        self._name, self._size, self._first = name, size, first
+        self._prepared = prepared
+        self._link = link
+
+    def of(self, value: Words, bit: Bits) -> Words:
+        """Its share (N,) of bit · value; the bits are packed."""
+        prepared = self._ready()
+        count, modulus = len(value), self._size.modulus
+        own = value - prepared.rho
+        sent = bit ^ prepared.bit
+        payload = sent.tobytes() + pack(own, modulus)
+        received = memoryview(exchange_exactly(self._link, f"{self._name}.select", payload))
+        self._opened_bit = unpacked(sent ^ np.frombuffer(received[: len(sent)], np.uint8), count)
+        opened = own + unpack(received[len(sent) :], count, modulus)
+        flipped = opened * prepared.number + prepared.product  # a share of beta · value
+        plain = prepared.rho + opened if self._first else prepared.rho  # a share of value
+        return np.where(self._opened_bit == 1, plain - flipped, flipped)
+
+    def bit(self) -> Words:
+        """Its share (N,) of the bits themselves, as numbers, after :meth:`of`."""
+        number = self._ready().number
+        return np.where(self._opened_bit == 1, np.uint64(self._first) - number, number)
+
+    def _ready(self) -> Selection:
+        if self._prepared is None:
+            raise TypeError(f"nothing was prepared for the choice in {self._name}")
+        return self._prepared
 
 
 def choices_bytes(gate: Gate, count: int) -> int:
     """Size of Alice's message about her share."""
     return (sum(gate.leaves) + (gate.extension > 0)) * -(-count // 8)
-
-
-def _select(
-    link: Link, name: str, gate: Gate, first: bool, value: Words, bit: Bits, prepared: Selection
-) -> Words:  # fmt: skip
-    """This party's share of bit · value."""
-    count = len(value)
-    own = value - prepared.rho
-    sent = bit ^ prepared.bit
-    name = f"{name}.select"
-    payload = sent.tobytes() + pack(own, gate.modulus)
-    received = memoryview(exchange_exactly(link, name, payload))
-    opened_bit = unpacked(sent ^ np.frombuffer(received[: len(sent)], np.uint8), count)
-    opened = own + unpack(received[len(sent) :], count, gate.modulus)
-    flipped = opened * prepared.number + prepared.product  # a share of beta · value
-    plain = prepared.rho + opened if first else prepared.rho  # a share of value
-    return np.where(opened_bit == 1, plain - flipped, flipped)
 
 
 def _exchange(link: Link, name: str, level: str, payload: bytes) -> bytearray:

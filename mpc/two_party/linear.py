@@ -20,6 +20,7 @@ from sotto.link import Link
 from sotto.link.secret_stream import SecretStream
 from sotto.mpc.errors import ModelRefused
 from sotto.mpc.exact_messages import receive_exactly
+from sotto.mpc.graph import plan as layers
 from sotto.mpc.graph.program import Product, Program
 from sotto.mpc.sharing.ring import Words
 from sotto.mpc.two_party.bfv import (
@@ -88,7 +89,10 @@ class BobLinear:
         self._program = program
         self._scheme = scheme
         self._link = link
-        self._weights = weights
+        self._weights = dict(weights)
+        for step in program.products:
+            if isinstance(step.layer, layers.Scale):
+                self._weights[step.out] = np.broadcast_to(weights[step.out], step.input_shape)
         self._ready: dict[tuple[int, int, int, int], seal.Plaintext | None] = {}
         self._evaluator = BobEvaluator(scheme, receive_exactly(link, "he.zero", scheme.fresh_bytes))
 
@@ -98,6 +102,8 @@ class BobLinear:
     def prepare(self, examples: int) -> dict[int, Words]:
         """Bob's shares of W · a (n, *shape), by the product's register."""
         packings = {step.out: Packing(step, examples, DEGREE) for step in self._program.products}
+        if not self._program.products:
+            return {}
         first, *rest = self._program.products
         shares = {}
         # The first product is computed while Alice encrypts the others; she reads nothing before she has sent them all.

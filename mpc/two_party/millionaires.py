@@ -19,7 +19,7 @@ import numpy as np
 from sotto.mpc.sharing.ring import Words
 from sotto.mpc.two_party.bit_packing import pack, packed_bytes, unpack
 from sotto.mpc.two_party.correlations import Bits, Tables, Triples, packed
-from sotto.mpc.two_party.ring_sizes import LEAF_BITS, Gate
+from sotto.mpc.two_party.gate_sizes import LEAF_BITS, Gate
 
 _ROWS = 1 << LEAF_BITS
 _LESS = np.uint32(0x55555555)  # the lower bit of every row
@@ -91,17 +91,31 @@ def joined(gate: Gate, first: bool, leaves: Bits, triples: Triples, exchange: Ex
     less, equal = packed(leaves)
     used = 0
     for number, pairs in enumerate(gate.levels):
-        taken = slice(used, used + pairs)
-        used += pairs
-        a, b, c = triples.a[taken], triples.b[:, taken], triples.c[:, taken]
         low = np.stack([less[: 2 * pairs : 2], equal[: 2 * pairs : 2]])
-        opened_a, opened_b = equal[1 : 2 * pairs : 2] ^ a, low ^ b
-        sent = np.concatenate([opened_a.ravel(), opened_b.ravel()])
-        received = np.frombuffer(exchange(f"and{number + 1}", sent.tobytes()), np.uint8)
-        opened = (sent ^ received).reshape(3, pairs, -1)
-        product = c ^ (opened[0] & b) ^ (opened[1:] & a)
-        if first:
-            product ^= opened[0] & opened[1:]
+        product = _ands(number, first, equal[1 : 2 * pairs : 2], low, triples, used, exchange)
+        used += pairs
         less = np.concatenate([less[1 : 2 * pairs : 2] ^ product[0], less[2 * pairs :]])
         equal = np.concatenate([product[1], equal[2 * pairs :]])
     return less[0]
+
+
+def all_set(levels: tuple[int, ...], first: bool, rows: Bits, triples: Triples, exchange: Exchange) -> Bits:
+    """A share (bytes,) of the AND of all ``rows`` (R, bytes), as in :func:`joined`."""
+    used = 0
+    for number, pairs in enumerate(levels):
+        product = _ands(number, first, rows[1 : 2 * pairs : 2], rows[None, : 2 * pairs : 2], triples, used, exchange)
+        used += pairs
+        rows = np.concatenate([product[0], rows[2 * pairs :]])
+    return rows[0]
+
+
+def _ands(level: int, first: bool, left: Bits, right: Bits, triples: Triples, used: int, exchange: Exchange) -> Bits:
+    """Shares of left (pairs, bytes) times each of right (1 or 2, pairs, bytes), with the triples from ``used`` on."""
+    products, pairs = right.shape[:2]
+    taken = slice(used, used + pairs)
+    a, b, c = triples.a[taken], triples.b[:products, taken], triples.c[:products, taken]
+    sent = np.concatenate([(left ^ a)[None], right ^ b])
+    received = np.frombuffer(exchange(f"and{level + 1}", sent.tobytes()), np.uint8)
+    opened = sent ^ received.reshape(sent.shape)
+    product = c ^ (opened[0] & b) ^ (opened[1:] & a)
+    return product ^ (opened[0] & opened[1:]) if first else product

@@ -2,28 +2,33 @@
 
 Alice -> Bob    <product>.mask       her random masks a, encrypted        (:mod:`sotto.mpc.two_party.linear`)
 Bob -> Alice    <product>.masked     W · a, under his mask
-both            ot.extend            random transfers                      (:mod:`sotto.mpc.ot`)
-both            mpc.corrections      Alice's choices in the gates whose inputs she knows her shares of already;
-                                     Bob's words for selections
+both            ot.extend, ot.trees  random transfers                      (:mod:`sotto.mpc.ot`)
+both            mpc.corrections      Alice's choices in the gates whose inputs she knows her shares of already, Bob's
+                                     words for selections, and both parties' for triples of words
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from sotto.link import Link
+from sotto.link.secret_stream import SecretStream
 from sotto.mpc.exact_messages import exchange_exactly
-from sotto.mpc.graph import linear_steps
-from sotto.mpc.graph.program import Compare, Product, Program, Truncate
+from sotto.mpc.graph.program import Known, Product, Program
 from sotto.mpc.ot import Transfers
 from sotto.mpc.sharing.ring import Words
+from sotto.mpc.two_party.argmax import local
 from sotto.mpc.two_party.bit_packing import pack, packed_bytes, unpack
 from sotto.mpc.two_party.correlations import AliceGate, BobGate, Reader, alice_gate, bob_gate
+from sotto.mpc.two_party.gate_sizes import Gate, Multiplication, Size
 from sotto.mpc.two_party.gates import alice_choices, choices_bytes
+from sotto.mpc.two_party.knots import inputs_of
 from sotto.mpc.two_party.linear import AliceLinear, BobLinear
-from sotto.mpc.two_party.ring_sizes import Gate, RingSizes
+from sotto.mpc.two_party.multiplication import TripleMaker, WordTriples, message_bytes
+from sotto.mpc.two_party.ring_sizes import Gated, RingSizes, elements, gated
 
 
 @dataclass(frozen=True)
@@ -34,15 +39,14 @@ class Query:
     sizes: RingSizes
     examples: int
 
-    def gates(self) -> Iterator[tuple[Compare | Truncate, Gate, int]]:
-        """Each gate, its sizes and its number of elements."""
-        for step in self.program.steps:
-            if isinstance(step, Compare | Truncate):
-                yield step, self.sizes.gates[step.out], self.examples * math.prod(step.shape)
+    def gates(self) -> Iterator[tuple[Gated, Size, int]]:
+        """Each step that both do together, its sizes and its number of elements."""
+        for step in gated(self.program):
+            yield step, self.sizes.gates[step.out], self.examples * elements(step)
 
-    def is_static(self, step: Compare | Truncate) -> bool:
-        """Whether Alice's share of the gate's input is known ahead of the query."""
-        return step.sources[0] in self.program.static
+    def is_static(self, step: Gated) -> bool:
+        """Whether Alice's share of a gate's input is known ahead of the query."""
+        return isinstance(self.sizes.gates[step.out], Gate) and step.sources[0] in self.program.static
 
     def transfers(self) -> tuple[int, int]:
         """How many transfers are taken in which Alice chooses, and in which Bob does."""
@@ -51,15 +55,25 @@ class Query:
 
     def corrections_bytes(self) -> tuple[int, int]:
         """Sizes of Alice's and of Bob's part of the corrections."""
-        alice = sum(choices_bytes(gate, count) for step, gate, count in self.gates() if self.is_static(step))
-        return alice, sum(packed_bytes(count, gate.modulus) for _, gate, count in self.gates() if gate.compares)
+        alice = bob = 0
+        for step, size, count in self.gates():
+            if isinstance(size, Multiplication):
+                alice += message_bytes(size, count, True)
+                bob += message_bytes(size, count, False)
+            if isinstance(size, Gate) and self.is_static(step):
+                alice += choices_bytes(size, count)
+            if size.selects:
+                bob += packed_bytes(count, size.modulus)
+        return alice, bob
 
     def static_shares(self, products: Mapping[int, Words]) -> dict[int, Words]:
         """Alice's shares of all static registers, from those of the products."""
         shares = dict(products)
         for step in self.program.steps:
-            if step.out in self.program.static and not isinstance(step, Product):
-                shares[step.out] = linear_steps.apply(step, [shares[source] for source in step.sources])
+            if isinstance(step, Known):
+                shares[step.out] = np.zeros((self.examples, *step.shape), np.uint64)
+            elif step.out in self.program.static and not isinstance(step, Product):
+                shares[step.out] = local(step, [shares[source] for source in step.sources])
         return shares
 
 
@@ -70,6 +84,7 @@ class AlicePrepared:
     masks: Mapping[int, Words]
     products: Mapping[int, Words]
     gates: Mapping[int, AliceGate]
+    triples: Mapping[int, WordTriples]
 
 
 @dataclass(frozen=True, repr=False)
@@ -78,6 +93,7 @@ class BobPrepared:
 
     products: Mapping[int, Words]
     gates: Mapping[int, BobGate]
+    triples: Mapping[int, WordTriples]
     choices: bytes
 
 
@@ -85,38 +101,58 @@ def prepare_alice(query: Query, link: Link, linear: AliceLinear, transfers: Tran
     """Alice's side of a preparation."""
     own, peers = query.transfers()
     masks = linear.send_masks(query.examples)
-    begun = transfers.begin(own)  # while Bob multiplies
+    transfers.begin(own, peers)  # while Bob multiplies
     products = linear.receive_shares(query.examples)
-    reader = Reader(transfers.finish(begun, peers))
-    gates = {step.out: alice_gate(gate, count, reader) for step, gate, count in query.gates()}
+    reader, stream = Reader(transfers.finish()), SecretStream("mpc two-party factors")
     shares = query.static_shares(products)
-    chosen = [
-        alice_choices(gate, gates[step.out], shares[step.sources[0]])[0]
-        for step, gate, _ in query.gates()
-        if query.is_static(step)
-    ]
-    corrections = memoryview(
-        exchange_exactly(link, "mpc.corrections", b"".join(chosen), query.corrections_bytes()[1])
-    )  # fmt: skip
-    for step, gate, count in query.gates():
-        selection = gates[step.out].selection
-        if selection is not None:
-            size = packed_bytes(count, gate.modulus)
-            completed = selection.complete(unpack(corrections[:size], count, gate.modulus))
+    gates, makers, sent = {}, {}, []
+    for step, size, count in query.gates():
+        if isinstance(size, Multiplication):
+            makers[step.out] = TripleMaker(size, count, True, reader, stream)
+            sent.append(makers[step.out].message)
+            continue
+        gates[step.out] = alice_gate(size, count, reader)
+        if isinstance(size, Gate) and query.is_static(step):
+            share = inputs_of(step, shares[step.sources[0]], True)
+            sent.append(alice_choices(size, gates[step.out], share)[0])
+    told = memoryview(exchange_exactly(link, "mpc.corrections", b"".join(sent), query.corrections_bytes()[1]))
+    triples = {}
+    for step, size, count in query.gates():
+        if isinstance(size, Multiplication):
+            length = message_bytes(size, count, False)
+            triples[step.out] = makers[step.out].finish(told[:length])
+            told = told[length:]
+        elif (selection := gates[step.out].selection) is not None:
+            length = packed_bytes(count, size.modulus)
+            completed = selection.complete(unpack(told[:length], count, size.modulus))
             gates[step.out] = replace(gates[step.out], selection=completed)
-            corrections = corrections[size:]
-    return AlicePrepared(masks, products, gates)
+            told = told[length:]
+    return AlicePrepared(masks, products, gates, triples)
 
 
 def prepare_bob(query: Query, link: Link, linear: BobLinear, transfers: Transfers) -> BobPrepared:
     """Bob's side."""
     products = linear.prepare(query.examples)
     peers, own = query.transfers()
-    reader = Reader(transfers.supply(own, peers))
-    gates, corrections = {}, []
-    for step, gate, count in query.gates():
-        gates[step.out], correction = bob_gate(gate, count, reader)
+    reader, stream = Reader(transfers.supply(own, peers)), SecretStream("mpc two-party factors")
+    gates, makers, sent = {}, {}, []
+    for step, size, count in query.gates():
+        if isinstance(size, Multiplication):
+            makers[step.out] = TripleMaker(size, count, False, reader, stream)
+            sent.append(makers[step.out].message)
+            continue
+        gates[step.out], correction = bob_gate(size, count, reader)
         if correction is not None:
-            corrections.append(pack(correction, gate.modulus))
-    choices = exchange_exactly(link, "mpc.corrections", b"".join(corrections), query.corrections_bytes()[0])
-    return BobPrepared(products, gates, bytes(choices))
+            sent.append(pack(correction, size.modulus))
+    told = memoryview(exchange_exactly(link, "mpc.corrections", b"".join(sent), query.corrections_bytes()[0]))
+    triples, choices = {}, []
+    for step, size, count in query.gates():
+        if isinstance(size, Multiplication):
+            length = message_bytes(size, count, True)
+            triples[step.out] = makers[step.out].finish(told[:length])
+            told = told[length:]
+        elif isinstance(size, Gate) and query.is_static(step):
+            length = choices_bytes(size, count)
+            choices.append(told[:length])
+            told = told[length:]
+    return BobPrepared(products, gates, triples, b"".join(choices))

@@ -28,6 +28,7 @@ from sotto.mpc.errors import StockError
 from sotto.mpc.messages import VERSION, Terms
 from sotto.mpc.sharing.ring import Words
 from sotto.mpc.two_party.correlations import AliceGate, BobGate, Selection, Triples
+from sotto.mpc.two_party.multiplication import WordTriples
 from sotto.mpc.two_party.preprocessing import AlicePrepared, BobPrepared
 
 NUMBER_BYTES = 16
@@ -86,7 +87,7 @@ class PreprocessingStore(Stock):
 def digest_of(terms: Terms, examples: int, party: int, weights: Mapping[int, Words] | None) -> str:
     """Names what a preparation is for; Bob's depends on his weights, and so does its name."""
     digest = Hash(SHA256())
-    digest.update(FORMAT + f"{VERSION} two-party {party} {examples} ".encode() + encode(terms))
+    digest.update(FORMAT + f"{VERSION} two-party 2 {party} {examples} ".encode() + encode(terms))
     for out, words in sorted((weights or {}).items()):
         digest.update(f" {out} {words.shape} ".encode() + words.tobytes())
     return digest.finalize().hex()
@@ -102,13 +103,14 @@ def alice_of(content: bytes) -> AlicePrepared:
     """What Alice stored."""
     arrays = load(content)
     masks, products = (_numbered(arrays, name) for name in ("masks", "products"))
-    return AlicePrepared(masks, products, _gates(AliceGate, arrays))
+    return AlicePrepared(masks, products, _built_all(AliceGate, arrays, "gates"), _triples(arrays))
 
 
 def bob_of(content: bytes) -> BobPrepared:
     """What Bob stored."""
     arrays = load(content)
-    return BobPrepared(_numbered(arrays, "products"), _gates(BobGate, arrays), arrays["choices"].tobytes())
+    products, gates = _numbered(arrays, "products"), _built_all(BobGate, arrays, "gates")
+    return BobPrepared(products, gates, _triples(arrays), arrays["choices"].tobytes())
 
 
 def _flatten(arrays: _Arrays, name: str, value: Any) -> None:
@@ -130,9 +132,13 @@ def _numbered(arrays: _Arrays, name: str) -> dict[int, Words]:
     return {int(path.split(".")[1]): words for path, words in arrays.items() if path.split(".")[0] == name}
 
 
-def _gates(kind: type[Any], arrays: _Arrays) -> dict[int, Any]:
-    registers = sorted({int(path.split(".")[1]) for path in arrays if path.startswith("gates.")})
-    return {register: _built(kind, arrays, f"gates.{register}") for register in registers}
+def _triples(arrays: _Arrays) -> dict[int, WordTriples]:
+    return _built_all(WordTriples, arrays, "triples")
+
+
+def _built_all(kind: type[Any], arrays: _Arrays, name: str) -> dict[int, Any]:
+    registers = sorted({int(path.split(".")[1]) for path in arrays if path.startswith(f"{name}.")})
+    return {register: _built(kind, arrays, f"{name}.{register}") for register in registers}
 
 
 def _built(kind: type[Any], arrays: _Arrays, name: str) -> Any:

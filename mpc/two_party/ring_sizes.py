@@ -1,22 +1,23 @@
-"""Modulo how many bits each register is shared, and what a gate compares.
+"""Modulo how many bits each register is shared, and what a step takes of the correlated randomness.
 
-A word modulo 2^m taken modulo a smaller power of two is a sharing of the word's low bits, so a comparison looks only at
-the bits it needs.  A product is shared modulo 2^ring, one number for the whole program: the least with which every word
-fits where it is compared, cut or opened.  Ranking logits multiplies words by 2^b and moduli with them.
+A word modulo 2^m taken modulo a smaller power of two is a sharing of the word's low bits, so a step looks only at the
+bits it needs, and what it makes has only the bits that are needed of it.  Products with weights are shared modulo
+2^ring, one number for the whole program: the least with which every word that depends on one fits where it is compared,
+cut or opened.  A gate widens its output to what is needed from there on.  Ranking logits multiplies words by 2^b and
+moduli with them.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import cached_property
+import math
+from dataclasses import dataclass, replace
 
 from sotto.mpc.errors import PlanError
 from sotto.mpc.graph import plan as layers
-from sotto.mpc.graph.plan import ModelPlan
+from sotto.mpc.graph.plan import ModelPlan, Ranges
 from sotto.mpc.graph.program import (
+    WORD_BITS,
     Compare,
-    Known,
-    Local,
     Product,
     Program,
     PublicProduct,
@@ -26,83 +27,19 @@ from sotto.mpc.graph.program import (
     Truncate,
     compile_program,
 )
-from sotto.mpc.graph.ranges import Ranges
 from sotto.mpc.messages import Reveal
+from sotto.mpc.two_party import multiplication
+from sotto.mpc.two_party.argmax import Chosen, Index, Signs, Wins, with_pairs
 from sotto.mpc.two_party.bfv import DEGREE, MAX_PLAIN_BITS
 from sotto.mpc.two_party.coefficient_packing import Packing
+from sotto.mpc.two_party.gate_sizes import Choice, Conjunction, Gate, Multiplication, Size
 
-LEAF_BITS = 4
 _MOST_AXES = 2  # of a convolution
-_LOCAL = (
-    layers.Reshape, layers.Mean, layers.AveragePool, layers.AdaptiveAveragePool, layers.Add, layers.Concat,
-    layers.Take, layers.Strided, layers.Total, layers.WindowMeans,
-)  # fmt: skip  # sums and rearrangements, which hold modulo any power of two
 _MOST_CIPHERTEXTS = 1 << 12  # of a product in one message: half a gigabyte
+_MOST_PRODUCTS = 1 << 17  # of two secrets in one step
 
-
-@dataclass(frozen=True)
-class Gate:
-    """Sizes of one comparison or truncation.
-
-    Attributes
-    ----------
-    modulus
-        the source and the output are shared modulo 2^modulus.
-    cut
-        bits that go.
-    width
-        bits of what is left, as a signed number.
-    compares
-        whether its sign is found.
-    """
-
-    modulus: int
-    cut: int
-    width: int
-    compares: bool
-
-    @classmethod
-    def of(cls, step: Compare | Truncate, source_bits: int, modulus: int) -> Gate:
-        if isinstance(step, Compare):
-            return cls(modulus, step.cut, max(2, step.width - step.cut), True)
-        return cls(modulus, step.cut, source_bits + 3 - step.cut, False)
-
-    @property
-    def needs(self) -> int:
-        """The least modulus of the source, in bits."""
-        return self.width + self.cut
-
-    @property
-    def extension(self) -> int:
-        """Bits by which the result is widened again."""
-        return self.modulus - self.width
-
-    @cached_property
-    def leaves(self) -> tuple[int, ...]:
-        """Bits of each leaf of the comparison of width - 1 bits, the lowest first."""
-        if not self.compares:
-            return ()
-        whole, rest = divmod(self.width - 1, LEAF_BITS)
-        return (LEAF_BITS,) * whole + ((rest,) if rest else ())
-
-    @cached_property
-    def levels(self) -> tuple[int, ...]:
-        """Pairs of nodes that are joined in each level of the tree."""
-        counts, nodes = [], len(self.leaves)
-        while nodes > 1:
-            counts.append(nodes // 2)
-            nodes -= nodes // 2
-        return tuple(counts)
-
-    @property
-    def alice_chooses(self) -> int:
-        """Transfers for each element in which Alice chooses: leaves, wrap, triples, selection."""
-        return sum(self.leaves) + (self.extension > 0) + self.bob_chooses
-
-    @property
-    def bob_chooses(self) -> int:
-        """Transfers for each element in which Bob chooses: triples, selection."""
-        return sum(self.levels) + 1 if self.compares else 0
+#: Steps that both do together.
+Gated = Compare | Truncate | Signs | Wins | Chosen | SecretProduct
 
 
 @dataclass(frozen=True)
@@ -111,18 +48,31 @@ class RingSizes:
 
     ring: int
     moduli: tuple[int, ...]
-    gates: dict[int, Gate]
+    gates: dict[int, Size]
 
     @classmethod
     def of(cls, program: Program) -> RingSizes:
         """Raises :class:`PlanError` where a word does not fit into the largest plaintext."""
-        gains = _gains(program)
-        ring = max(_needs(program, gains))
+        outputs = [step.out for step in program.products]
+        needs = _needs(program, 0)
+        ring = max((needs[out] for out in outputs), default=1)
         if ring > MAX_PLAIN_BITS:
             raise PlanError(f"words of {ring} bits, mode 'two-party' has {MAX_PLAIN_BITS}: lower input_limit")
-        moduli = tuple(min(64, ring + gain) for gain in gains)
-        gates = {step.out: _gate(program, step, moduli[step.out]) for step in _gates(program)}
-        return cls(ring, moduli, gates)
+        needs = _needs(program, ring)
+        moduli, gates = [WORD_BITS] * len(needs), {}
+        for step in program.steps:
+            least = min((moduli[source] for source in step.sources), default=WORD_BITS)
+            if isinstance(step, Product):
+                least = ring
+            elif isinstance(step, Index):
+                least = program.index_bits or 1
+            elif isinstance(step, Ranked):
+                least = min(WORD_BITS, least + step.bits)
+            elif isinstance(step, Gated):
+                size = gates[step.out] = _size(program, step, needs[step.out])
+                least = size.modulus
+            moduli[step.out] = least
+        return cls(ring, tuple(moduli), gates)
 
 
 def two_party_program(plan: ModelPlan, ranges: Ranges, reveal: Reveal) -> tuple[Program, RingSizes]:
@@ -130,14 +80,14 @@ def two_party_program(plan: ModelPlan, ranges: Ranges, reveal: Reveal) -> tuple[
 
     Raises :class:`PlanError` where a value would not fit into a word, or a part of a query into memory.
     """
-    program = compile_program(plan, ranges, reveal)
+    program = _lowered(compile_program(plan, ranges, reveal))
     _require_steps(program)
     try:
         sizes = RingSizes.of(program)
     except PlanError:
-        program = compile_program(plan, ranges, reveal, narrow=True)
+        program = _lowered(compile_program(plan, ranges, reveal, narrow=True))
         sizes = RingSizes.of(program)
-    if not program.products:
+    if not program.owned:
         raise PlanError("a network without a layer that has weights needs no second party")
     for step in program.products:
         packing = Packing(step, program.part, DEGREE)
@@ -146,47 +96,75 @@ def two_party_program(plan: ModelPlan, ranges: Ranges, reveal: Reveal) -> tuple[
     return program, sizes
 
 
+def gated(program: Program) -> list[Gated]:
+    """The steps that both do together, products with weights apart."""
+    return [step for step in program.steps if isinstance(step, Gated)]
+
+
+def elements(step: Gated) -> int:
+    """How often a step does what it does, for each example."""
+    if isinstance(step, SecretProduct):
+        return multiplication.elements(step)
+    return math.prod(step.shape) * (len(step.knots) if isinstance(step, Spline) else 1)
+
+
+def _lowered(program: Program) -> Program:
+    """``program`` in the steps of this mode: all pairs for an argmax, curves of knots alone."""
+    program = with_pairs(program)
+    steps = tuple(_of_knots(step, program) if isinstance(step, Spline) else step for step in program.steps)
+    return replace(program, steps=steps)
+
+
+def _of_knots(step: Spline, program: Program) -> Spline:
+    """The curve whose slope on the left is 0: below the least value there is a knot with that slope."""
+    if not step.slope:
+        return step
+    least = 2 - (1 << (program.formats[step.sources[0]].bits - step.cut))
+    knots = ((least, step.slope, 0), *step.knots)
+    return replace(step, slope=0, constant=step.constant + step.slope * least, knots=knots)
+
+
 def _require_steps(program: Program) -> None:
     """Raise :class:`PlanError` for a step that this mode has no protocol for."""
     for step in program.steps:
-        match step:
-            case Spline() | SecretProduct() | Known() | PublicProduct():
-                known = False
-            case Product():
-                layer = step.layer
-                known = isinstance(layer, layers.Linear | layers.ChannelAffine) or (
-                    isinstance(layer, layers.Convolution) and len(layer.kernel) <= _MOST_AXES
-                )
-            case Local():
-                known = isinstance(step.layer, _LOCAL)
-            case _:
-                known = True
-        if not known:
-            raise PlanError(f"{step.name}: mode 'two-party' has no protocol for it; choose semi-honest or malicious")
+        if isinstance(step, PublicProduct):
+            raise PlanError("mode 'two-party' is for secret weights: choose semi-honest or malicious")
+        layer = step.layer if isinstance(step, Product) else None
+        if isinstance(layer, layers.Convolution) and len(layer.kernel) > _MOST_AXES:
+            raise PlanError(f"{step.name}: mode 'two-party' convolves over two axes; choose semi-honest or malicious")
+        if isinstance(step, SecretProduct) and elements(step) > _MOST_PRODUCTS:
+            raise PlanError(f"{step.name}: more than {_MOST_PRODUCTS} products of secrets; choose semi-honest")
 
 
-def _gates(program: Program) -> list[Compare | Truncate]:
-    return [step for step in program.steps if isinstance(step, Compare | Truncate)]
+def _size(program: Program, step: Gated, modulus: int) -> Size:
+    """Of a step whose output is needed modulo 2^modulus."""
+    match step:
+        case Signs():
+            return Gate(step.width, 0, step.width, True, bit=True)
+        case Wins():
+            return Conjunction(1, step.rows)
+        case Chosen():
+            return Choice(modulus)
+        case SecretProduct():
+            return Multiplication(modulus, step.square and isinstance(step.layer, layers.Multiply))
+    gate = Gate.of(step, program.formats[step.sources[0]].bits, modulus)
+    return replace(gate, modulus=max(modulus, gate.width))
 
 
-def _gate(program: Program, step: Compare | Truncate, modulus: int) -> Gate:
-    return Gate.of(step, program.formats[step.sources[0]].bits, modulus)
-
-
-def _gains(program: Program) -> list[int]:
-    """Bits by which each register's modulus is above the ring's."""
-    gains = [0] * len(program.formats)
-    for step in program.steps:
-        least = min(gains[source] for source in step.sources)
-        gains[step.out] = least + step.bits if isinstance(step, Ranked) else least
-    for step in program.products:
-        gains[step.out] = 0
-    return gains
-
-
-def _needs(program: Program, gains: list[int]) -> list[int]:
-    """Lower bounds of the ring's bits."""
-    needs = [program.formats[step.out].bits + 1 for step in program.products]
-    needs += [_gate(program, step, 0).needs - gains[step.sources[0]] for step in _gates(program)]
-    opened = program.index_bits or program.formats[program.output].bits + 1
-    return [*needs, opened - gains[program.output]]
+def _needs(program: Program, ring: int) -> list[int]:
+    """The least modulus of every register, in bits: what is made of it, by whoever, must come out right."""
+    needs = [1] * len(program.formats)
+    needs[program.output] = program.index_bits or program.formats[program.output].bits + 1
+    for step in reversed(program.steps):
+        wanted = needs[step.out]
+        if isinstance(step, Product):
+            needs[step.out] = max(wanted, program.formats[step.out].bits + 1)
+            wanted = ring
+        elif isinstance(step, Ranked):
+            wanted -= step.bits
+        elif isinstance(step, Gated):
+            size = _size(program, step, wanted)
+            wanted = size.needs if isinstance(size, Gate) else wanted
+        for source in step.sources:
+            needs[source] = max(needs[source], wanted)
+    return needs

@@ -25,11 +25,10 @@ from typing import cast
 from sotto.link import FrameError, Link
 from sotto.mpc.errors import StockError
 from sotto.mpc.exact_messages import receive_exactly
-from sotto.mpc.graph.plan import ModelPlan, Weights
+from sotto.mpc.graph.plan import ModelPlan, Ranges, Weights
 from sotto.mpc.graph.program import Program
-from sotto.mpc.graph.ranges import Ranges
 from sotto.mpc.messages import Mode, RangesMessage, Reveal, Terms
-from sotto.mpc.ot import Transfers, establish, hashing
+from sotto.mpc.ot import Transfers, establish, warm_up
 from sotto.mpc.protocols.masked_session import ALICE, Evaluation, MaskedSession
 from sotto.mpc.protocols.semi_honest import weight_words
 from sotto.mpc.sharing.ring import WORD_BYTES, Words
@@ -38,7 +37,7 @@ from sotto.mpc.two_party.evaluation import AliceEvaluation, BobEvaluation
 from sotto.mpc.two_party.linear import AliceLinear, BobLinear, choose_parameters
 from sotto.mpc.two_party.preprocessing import Query, prepare_alice, prepare_bob
 from sotto.mpc.two_party.preprocessing_store import NUMBER_BYTES, PreprocessingStore, alice_of, bob_of, digest_of
-from sotto.mpc.two_party.ring_sizes import two_party_program
+from sotto.mpc.two_party.ring_sizes import elements, gated, two_party_program
 
 log = logging.getLogger("sotto")
 
@@ -70,7 +69,7 @@ class TwoPartySession(MaskedSession):
     @staticmethod
     def warm_up() -> None:
         """Compile what is not compiled by being imported."""
-        hashing.warm_up()
+        warm_up()
 
     def _warm_up(self) -> None:
         self.warm_up()
@@ -116,8 +115,8 @@ class TwoPartySession(MaskedSession):
     def _bundle_bytes(self, examples: int, rank: int) -> int:
         """About what a prepared part holds at Bob, whose share is the larger."""
         words = sum(math.prod(step.input_shape) + math.prod(step.shape) for step in self._program.products)
-        gates = [(gate, step) for step in self._program.steps if (gate := self._sizes.gates.get(step.out))]
-        held = sum((8 * sum(gate.leaves) + 10 * WORD_BYTES) * math.prod(step.shape) for gate, step in gates)
+        gates = [(self._sizes.gates[step.out], elements(step)) for step in gated(self._program)]
+        held = sum((8 * sum(gate.leaves) + 10 * WORD_BYTES) * count for gate, count in gates)
         return examples * (WORD_BYTES * words + held)
 
     def _prepare(self, examples: int) -> Evaluation:

@@ -16,10 +16,12 @@ from sotto.api.errors import SessionError
 from sotto.api.session import Session
 from sotto.bench.own_model import adapter
 from sotto.link import Answer, LinkError
+from sotto.mpc import MpcError
 from sotto.serving import client, registry
 from sotto.serving.adapters import ClientCredentials
+from sotto.serving.reveal import Reveal
 from sotto.serving.service.sessions import Address
-from sotto.serving.terms import Reveal, read_terms
+from sotto.serving.terms import read_terms
 
 
 def connect(
@@ -32,6 +34,7 @@ def connect(
     keys: str | Path | None = None,
     terms: str | Path | None = None,
     own: str | Path | None = None,
+    store: str | Path | None = None,
     bob_name: str | None = None,
     dealer_name: str | None = None,
     token: bytes = b"",
@@ -57,6 +60,9 @@ def connect(
         the terms that Bob must serve: a ``terms.json``, or the folder it is in; that of ``own`` by default.
     own
         Alice's own folder, with her key or sensor where the paradigm has one.
+    store
+        folder in which what was provisioned and not used waits for a later session with the same Bob, who keeps his
+        part; for ``mpc`` in mode ``two-party`` alone.  Leave it out of backups: what is prepared serves once.
     bob_name
         name that Bob's certificate must have; any of the authority's by default.
     dealer_name
@@ -96,15 +102,18 @@ def connect(
         opening_seconds=max(timeout, 45.0),
         token=token,
     )
+    if store is not None and (paradigm, config.mode) != ("mpc", "two-party"):
+        raise ValueError("only mode 'two-party' of mpc keeps what was prepared: leave store out")
     needed = registry.paradigm(paradigm).needs_dealer(config.mode)
     if needed != (dealer is not None):
         raise ValueError(f"{paradigm} needs a dealer: dealer='HOST:PORT'" if needed else f"{paradigm} has no dealer")
     with contextlib.ExitStack() as stack:
         try:
-            session = stack.enter_context(client.session(config, ClientCredentials(folder, reveal)))
+            own_things = ClientCredentials(folder, reveal, Path(store) if store is not None else None)
+            session = stack.enter_context(client.session(config, own_things))
             with _Step(session) as setup:
                 session.set_up()
-        except LinkError as error:
+        except (LinkError, MpcError) as error:
             raise SessionError(str(error)) from error
         return _Connected(session, setup.step, stack.pop_all())
 

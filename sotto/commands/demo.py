@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import threading
 import webbrowser
 from typing import Annotated
 
@@ -49,6 +50,7 @@ def demo(
         raise typer.BadParameter(f"port {port} cannot be used ({error.strerror})", param_hint="--port") from None
     err.print(f"open {server.address}", soft_wrap=True)
     err.print("Ctrl-C ends it")
+    threading.Thread(target=engine.warm_up, name="warm-up", daemon=True).start()
     if browser:
         webbrowser.open(server.address)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a stopped service ends like Ctrl-C, and cleans up

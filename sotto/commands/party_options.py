@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from sotto.commands.options import one_of
-from sotto.link.connection import is_loopback
-from sotto.link.identity import NAME_PATTERN
 from sotto.serving import registry
-from sotto.serving.service.sessions import Address
-from sotto.serving.terms import REVEALS
+
+if TYPE_CHECKING:  # the packages below bring NumPy, for which no --help waits
+    from sotto.serving.service.sessions import Address
 
 _MOST_TOKEN = 1024
 
@@ -28,6 +28,8 @@ def address(text: str, option: str) -> Address:
 
 def require_keys(host: str, keys: Path | None, option: str) -> None:
     """Without certificates only this machine: wrong usage is told before anything is loaded."""
+    from sotto.link.connection import is_loopback
+
     if keys is None and not is_loopback(host):
         raise typer.BadParameter(
             f"{host} is not this machine alone: get a certificate ('sotto keys request', or 'sotto keys init' for all "
@@ -38,6 +40,8 @@ def require_keys(host: str, keys: Path | None, option: str) -> None:
 
 def denied(names: list[str] | None) -> frozenset[str]:
     """Names in certificates.  Raises ``typer.BadParameter`` for one that none can have."""
+    from sotto.link.identity import NAME_PATTERN
+
     for name in names or ():
         if not NAME_PATTERN.fullmatch(name):
             raise typer.BadParameter(f"'{name[:70]}' is no name in a certificate", param_hint="--deny")
@@ -46,6 +50,8 @@ def denied(names: list[str] | None) -> frozenset[str]:
 
 def require_name(name: str | None, keys: Path | None, option: str) -> str | None:
     """``name`` when a certificate can have it and there are certificates.  Raises ``typer.BadParameter``."""
+    from sotto.link.identity import NAME_PATTERN
+
     if name is not None and not NAME_PATTERN.fullmatch(name):
         raise typer.BadParameter(f"'{name[:70]}' is no name in a certificate", param_hint=option)
     if name is not None and keys is None:
@@ -66,6 +72,12 @@ def read_token(path: Path | None) -> bytes:
     if not 16 <= len(token) <= _MOST_TOKEN:
         raise typer.BadParameter(f"{path}: a token has 16 to {_MOST_TOKEN} bytes, this one has {len(token)}")
     return token
+
+
+def _reveals() -> Iterable[str]:
+    from sotto.serving.terms import REVEALS
+
+    return REVEALS
 
 
 Keys = Annotated[
@@ -103,7 +115,7 @@ Reveal = Annotated[
     typer.Option(
         "--reveal",
         help="class: labels alone; logits: scores too; values: what a network without classes gives (mpc).",
-        callback=one_of(REVEALS, "what is revealed"),
+        callback=one_of(_reveals, "what is revealed"),
     ),
 ]
 HealthAt = Annotated[

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -49,10 +50,11 @@ class DemoRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
 
 @dataclass
 class Engine:
-    """Answers wishes one after the other; what was trained for one is kept for the next."""
+    """Answers requests one after the other; what was trained for one is kept for the next."""
 
     bench: Workbench
     _experiments: dict[str, Experiment] = field(default_factory=dict)
+    _building: threading.RLock = field(default_factory=threading.RLock)
 
     def __post_init__(self) -> None:
         self.cells = cells(usable(list(EXPERIMENTS), self.bench.say), self.bench.preset)
@@ -98,8 +100,7 @@ class Engine:
         cell = self._cell(request)
         if str(cell) not in self._experiments:
             tell(f"{cell.model}: taking the trained model, or training it")
-            self._experiments[str(cell)] = build(cell, self.bench)
-        experiment = self._experiments[str(cell)]
+        experiment = self._experiment(cell)
         if request.cheat == "list":
             return {"kind": "places", "places": _places(experiment, clip)}
         if request.cheat:
@@ -108,6 +109,18 @@ class Engine:
         tell(f"starting {len(experiment.parts)} processes: {', '.join(experiment.parts)}")
         simulation = simulate(experiment, clip, request.net)
         return self._answered(experiment, simulation, clip)
+
+    def warm_up(self) -> None:
+        """Take or train the model of every way, the first modes first, so that no visitor waits for it."""
+        first = {cell.paradigm: cell for cell in reversed(self._distinct())}
+        for cell in [*reversed(first.values()), *self._distinct()]:
+            self._experiment(cell)
+
+    def _experiment(self, cell: Configuration) -> Experiment:
+        with self._building:
+            if str(cell) not in self._experiments:
+                self._experiments[str(cell)] = build(cell, self.bench)
+            return self._experiments[str(cell)]
 
     def _distinct(self) -> list[Configuration]:
         """The first cell of every mode and model."""
@@ -145,8 +158,11 @@ class Engine:
             "trusted": experiment.security.trusted,
             "adversary": experiment.security.adversary,
             "leaks": experiment.security.leaks,
+            "hides": experiment.security.hides,
+            "broken": experiment.security.broken,
             "alice": [_plain(each) for each in ([] if task else clip_shown(clip)) + shown.alice],
             "bob": [_plain(each) for each in shown.bob],
+            "attacker": [_plain(each) for each in shown.attacker],
             "parties": list(simulation.reports),
             "messages": exchanged(simulation.reports),
         }

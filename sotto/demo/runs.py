@@ -50,7 +50,7 @@ class Run:
 
 
 class Runs:
-    """Runs wishes on an engine, one after the other, in a thread of its own."""
+    """Runs requests on an engine, one after the other, in a thread of its own."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -77,7 +77,7 @@ class Runs:
             for name in finished[: max(0, len(self._kept) - MOST_KEPT)]:
                 del self._kept[name]
             ahead = len(self._waiting) - 1 + (self._current is not None)
-            run.tell({"kind": "state", "text": f"{ahead} before it" if ahead else "next"})
+            run.tell({"kind": "state", "text": f"{ahead} before it" if ahead else "its turn"})
             self._lock.notify_all()
         return run
 

@@ -33,6 +33,8 @@ class Column:
 VIEWS = {"overview": "Overview", "answers": "Answers", "cost": "Cost", "trust": "Trust and attacks", "all": "All"}
 
 COLUMNS = (
+    Column("hides", "Hidden from Bob", "whether Alice's speech is, after the attacks that are known", "overview trust",
+           text=True),
     Column("corpus", "Corpus", "and how it was split; no speaker is in two parts", "answers cost trust", text=True),
     Column("net", "Network", "between the parties", "cost", text=True),
     Column("plain", "Plaintext accuracy", "of the model without privacy, on the clips asked", "answers"),
@@ -86,6 +88,13 @@ def setting_words(row: Row) -> str:
     return ", ".join(values) or NONE
 
 
+def hidden_words(row: Row) -> str:
+    """Whether Alice's speech is hidden from Bob, and what broke it."""
+    if row.security is None:
+        return NONE
+    return f"{row.security.hides}{': ' if row.security.broken else ''}{row.security.broken}"
+
+
 def byte_words(count: float | None) -> str:
     """Bytes with a unit that leaves three digits."""
     if count is None:
@@ -113,6 +122,7 @@ def record(number: int, row: Row, price: Price | None = None) -> dict[str, Any]:
     cpu = sum(spent.cpu_seconds.values()) * 1e3 if spent and spent.cpu_seconds else None
     cells: dict[str, tuple[float | None, str]] = {
         "setting": (None, setting_words(row)),
+        "hides": (None, hidden_words(row)),
         "corpus": (None, f"{row.corpus}, {row.split}"),
         "net": (None, net_of(row)),
         "plain": (plain, percent(plain)),
@@ -160,6 +170,8 @@ def record(number: int, row: Row, price: Price | None = None) -> dict[str, Any]:
         "peer": peer_of(row),
         "corpus": f"{row.corpus}, {row.split}",
         "net": net_of(row),
+        "hides": security.hides if security else "no",
+        "broken": security.broken if security else "",
         "few": row.n_queries < FEW,
         "cells": cells,
         "why": {key: reasons for key, (_, words) in cells.items() if NONE in words and (reasons := _reasons(row, key))},
@@ -176,7 +188,7 @@ _FIELDS: Mapping[str, tuple[str, ...]] = {
     "interval": ("accuracy_interval",), "loss": ("accuracy_loss",), "total": ("total",), "sent": ("total",),
     "session": ("session",), "cpu": ("total",), "usd": ("cost",), "energy": ("energy_joules",),
     "dealer": ("bytes", "bytes.dealer"), "rounds": ("rounds",), "keys": ("key_bytes",), "memory": ("peak_rss_mb",),
-    "adversary": ("security",), "trusted": ("security",), "leaks": ("security",),
+    "adversary": ("security",), "hides": ("security",), "trusted": ("security",), "leaks": ("security",),
     "bits": ("security", "security.computational_bits", "security.statistical_bits"),
 }  # fmt: skip
 
@@ -241,6 +253,7 @@ def priced(groups: Sequence[Group]) -> list[dict[str, Any]]:
             "rows": [
                 {
                     "paradigm": each.row.paradigm,
+                    "hides": hidden_words(each.row),
                     "mode": peer_of(each.row) or each.row.mode,
                     "slower": (times(each.slower), _wide(each.slower, most["slower"])),
                     "more": (times(each.more_bytes), _wide(each.more_bytes, most["more_bytes"])),

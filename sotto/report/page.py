@@ -26,6 +26,7 @@ from sotto.report import charting
 from sotto.report.figures import COLUMNS, FEW, VIEWS, priced, records
 from sotto.report.papers import Reproduction, verdicts
 from sotto.report.scene import Scene
+from sotto.report.summary import summary
 from sotto.serving import registry
 
 _NETS = ("loopback", "lan", "wan")
@@ -71,13 +72,13 @@ def render(
     return environment.get_template("report.html").render(
         rows=listed,
         columns=[column for column in COLUMNS if len(chosen.get(_ONE_VALUE.get(column.key, ""), "..")) > 1],
-        meanings=COLUMNS,
         few=FEW,
         views=VIEWS,
         dash=NONE,
         notice=notice,
         missing_values=missing_values(rows),
         prices=priced(groups),
+        summary=summary(rows),
         price_lists=_in_order((row.cost.prices for row in rows if row.cost), ()),
         scene=scene,
         reproduced=reproduced,

@@ -17,8 +17,8 @@ from matplotlib.ticker import FuncFormatter
 from sotto.bench.papers.drawing import save
 from sotto.bench.row import Hides, Row
 from sotto.report.figures import net_of, peer_of
+from sotto.report.summary import TITLES, hides_of
 
-_TITLES = {"yes": "Speech hidden from Bob", "partly": "Partly hidden", "no": "Not hidden"}
 _INK = {False: ("#1f2328", "#d0d7de"), True: ("#e6edf3", "#3d444d")}  # text and lines, on light and on dark pages
 _COLOURS = ("#3b6fd4", "#2a9d76", "#c0762a", "#b4489b", "#7a6bd1", "#5b8f99", "#a05050")
 
@@ -35,11 +35,11 @@ def draw(rows: Sequence[Row], path: Path, *, dark: bool = False) -> Path:
     ink, lines = _INK[dark]
     figure = Figure(figsize=(10, 3.7), layout="constrained")
     figure.patch.set_alpha(0)
-    panels = figure.subplots(1, len(_TITLES), sharex=True, sharey=True)
+    panels = figure.subplots(1, len(TITLES), sharex=True, sharey=True)
     for axes, hides in zip(panels, get_args(Hides), strict=True):
-        _frame(axes, _TITLES[hides], ink, lines)
+        _frame(axes, TITLES[hides], ink, lines)
         for row in shown:
-            if (row.security.hides if row.security else "no") == hides:
+            if hides_of(row) == hides:
                 _mark(axes, row, colours[row.paradigm])
     panels[0].set_ylabel("accuracy lost, points", color=ink)
     panels[1].set_xlabel("one query, offline and online, ms", color=ink)
@@ -57,7 +57,8 @@ def _place(row: Row) -> tuple[float | None, float | None]:
 def _mark(axes: Axes, row: Row, colour: str) -> None:
     broken = bool(row.security and row.security.broken)
     style = {"markerfacecolor": "none", "markeredgewidth": 1.6} if broken else {"alpha": 0.85}
-    axes.plot(*_place(row), marker="o", ms=8, ls="", color=colour, **style)
+    milliseconds, lost = _place(row)
+    axes.plot([milliseconds or 0.0], [lost or 0.0], marker="o", ms=8, ls="", color=colour, **style)
 
 
 def _frame(axes: Axes, title: str, ink: str, lines: str) -> None:

@@ -60,7 +60,7 @@ function refill() {
 function changed() {
   latest++;
   busy = false;
-  $("outcome").hidden = $("progress").hidden = true;
+  $("outcome").hidden = $("progress").hidden = $("side-by-side").hidden = true;
   problem("");
   ready();
 }
@@ -77,6 +77,7 @@ function ready() {
   for (const id of ["paradigm", "mode", "model", "net", "sample", "cheat", "place"]) $(id).disabled = busy;
   $("go").disabled = !(clip || $("sample").value) || (cheats && !$("place").value) || busy;
   $("go").textContent = cheats ? "Ask, with a cheater" : "Ask privately";
+  $("every").disabled = !(clip || $("sample").value) || busy;
   $("net").disabled ||= cheats;
 }
 
@@ -92,6 +93,16 @@ function take(blob, what) {
   listen.hidden = false;
   changed();
   if ($("cheat").checked && !$("place").value) listPlaces();
+}
+
+// What cannot be taken leaves no older clip to ask about by mistake.
+function reject(message) {
+  clip = null;
+  $("sample").value = $("file").value = "";
+  $("listen").hidden = true;
+  $("clip-state").textContent = "No clip: the last one was not taken.";
+  changed();
+  problem(message);
 }
 
 async function upload(file) {
@@ -143,7 +154,7 @@ async function record() {
     $("record").textContent = "Record again"; $("record").setAttribute("aria-pressed", "false");
     const whole = new Blob(parts, { type: recorder.mimeType });
     recorder = null;
-    toWav(whole).then(wav => take(wav, "Recorded, 16 kHz")).catch(error => problem(error.message));
+    toWav(whole).then(wav => take(wav, "Recorded, 16 kHz")).catch(error => reject(error.message));
   };
   recorder.start();
   $("record").textContent = "Stop"; $("record").setAttribute("aria-pressed", "true");
@@ -178,10 +189,13 @@ async function run(cheat) {
   let result = null;
   busy = true; ready(); problem("");
   $("progress").hidden = false; $("states").replaceChildren();
+  const started = Date.now(), clock = setInterval(() => { $("elapsed").textContent = `${((Date.now() - started) / 1000).toFixed(0)} s`; }, 500);
+  $("elapsed").textContent = "";
   try { result = await start(cheat, number); }
   catch (error) {
     if (number === latest) problem(error.name === "TimeoutError" ? "The server gives no answer: is sotto demo still running?" : error.message);
   }
+  clearInterval(clock);
   if (number !== latest) return undefined;
   busy = false; ready();
   if (document.activeElement === document.body) focused?.focus({ preventScroll: true });  // it was disabled meanwhile
@@ -220,6 +234,25 @@ async function ask(event) {
   $("outcome").scrollIntoView({ block: "start" });
 }
 
+// One clip in the first mode of every paradigm, one after the other; what is chosen above stays as it was.
+async function everyWay() {
+  const before = ["paradigm", "mode", "model"].map(id => [id, $(id).value]);
+  $("cheat").checked = false;
+  const lines = [];
+  for (const paradigm of distinct(offer.cells, "paradigm")) {
+    $("paradigm").value = paradigm;
+    refill();
+    const result = await run("");
+    if (result === undefined) return;
+    if (result) lines.push(make("tr", {}, ...[[result.title, "text"], [result.answer, "text"], [result.broken ? `${result.hides}: ${result.broken}` : result.hides, "text"],
+      [result.cost[0][1], ""], [result.cost[1][1], ""]].map(([value, kind]) => make("td", kind ? { class: kind } : {}, value))));
+  }
+  for (const [id, value] of before) { $(id).value = value; if (id === "paradigm") refill(); }
+  $("ways").replaceChildren(...lines);
+  $("side-by-side").hidden = false;
+  $("side-by-side").scrollIntoView({ block: "start" });
+}
+
 function showAnswer(result) {
   const same = result.answer === result.plain_answer;
   const facts = make("dl", {}, ...result.cost.flatMap(([name, value]) => [make("dt", {}, name), make("dd", {}, value)]));
@@ -227,11 +260,14 @@ function showAnswer(result) {
     make("p", { class: same ? "good" : "bad" }, same ? "The plaintext model says the same." : `The plaintext model says ${result.plain_answer}.`),
     ...(result.notice ? [make("p", { class: "dim" }, result.notice)] : []), ...(result.truth ? [words(`The corpus says ${result.truth}.`)] : []), make("h3", {}, "What it cost"), make("p", { class: "dim" }, "One first query; the report has medians."), facts,
     make("h3", {}, "Whom to trust"), words(`Protects against ${result.adversary}; trusted: ${result.trusted}.`),
+    make("h3", {}, "Speech hidden from Bob"), make("p", { class: { yes: "good", partly: "", no: "bad" }[result.hides] }, result.broken ? `${result.hides}: ${result.broken}` : result.hides),
     make("h3", {}, "What leaks all the same"), words(`${result.leaks}.`));
   const [found, of] = result.exposed;
   const bob = side("What Bob saw", result.bob);
   bob.append(words(`Plain copies of neighbouring pairs of Alice's values in what Bob received: ${found} of ${of}.`));
-  $("sides").replaceChildren(side("What Alice has", result.alice), bob);
+  const sides = [side("What Alice has", result.alice), bob];
+  if (result.attacker.length) sides.push(side("What an attacker makes of it", result.attacker));
+  $("sides").replaceChildren(...sides);
   $("lanes-card").hidden = false;
   replay(result.parties, result.messages);
 }
@@ -305,16 +341,19 @@ async function begin() {
   fill($("paradigm"), distinct(offer.cells, "paradigm"));
   fill($("net"), offer.nets);
   $("sample").append(...offer.samples.map(({ id, truth }) => make("option", { value: id }, truth ? `${id} (${truth})` : id)));
+  const [first] = offer.samples;
+  if (first) { $("sample").value = first.id; $("clip-state").textContent = `A test clip of ${offer.corpus}: take it, or one of your own.`; }
   refill();
   for (const id of ["paradigm", "mode", "model"]) $(id).addEventListener("change", refill);
   $("sample").addEventListener("change", () => {
     if ($("sample").value) { clip = null; $("clip-state").textContent = `A test clip of ${offer.corpus}.`; $("listen").hidden = true; }
     changed();
   });
-  $("file").addEventListener("change", () => { const [file] = $("file").files; if (file) upload(file).catch(error => problem(error.message)); });
+  $("file").addEventListener("change", () => { const [file] = $("file").files; if (file) upload(file).catch(error => reject(error.message)); });
   $("record").addEventListener("click", () => record().catch(() => problem("The microphone cannot be used: allow it, or upload a file.")));
   $("cheat").addEventListener("change", () => { changed(); relist(); });
   for (const id of ["place", "net"]) $(id).addEventListener("change", changed);
   $("ask").addEventListener("submit", ask);
+  $("every").addEventListener("click", everyWay);
 }
 begin().catch(error => problem(error.message));

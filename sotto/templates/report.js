@@ -35,9 +35,9 @@ function update() {
   for (const line of body.rows) line.hidden = !left.has(line.id);
   table.dataset.view = new FormData(filters).get("view");
   document.getElementById("count").textContent = `${shown.length} of ${rows.length} rows`;
-  drawScatter("chart-accuracy", shown, "online", "loss");
+  drawScatter("chart-accuracy", shown, "total", "loss");
   drawScatter("chart-bytes", shown, "bytes", "online");
-  drawBars("chart-nets", inAllNets());
+  if (nets.length > 1) drawBars("chart-nets", inAllNets());
   drawLegend(shown);
 }
 
@@ -76,13 +76,16 @@ const color = { domain: paradigms, range: paradigms.map(name => `var(--${SYMBOLS
 const hue = row => color.range[paradigms.indexOf(row.paradigm)];
 const fixed = value => ({ value, scale: null });
 const link = { href: row => `#${row.id}`, ariaLabel: row => `${title(row)} on ${row.net}: ${figureWords(row)}`, className: "marks" };
-const figureWords = row => `accuracy ${row.cells.private[1]}, points lost ${row.cells.loss[1]}, online ${row.cells.online[1]}, ${row.cells.bytes[1]}`;
+const figureWords = row => `accuracy ${row.cells.private[1]}, points lost ${row.cells.loss[1]}, ${row.cells.total[1]} in all, online ${row.cells.online[1]} and ${row.cells.bytes[1]}`;
 
+// Panels by what is hidden, so that no front crowns what attacks break.
+const PANELS = { yes: "speech hidden from Bob", partly: "partly hidden", no: "not hidden" };
 const scale = { nice: true, grid: true, tickSize: 0 };
 const spaced = width => ({ tickSpacing: Math.max(80, width / 6) });
 const grouped = d3.format(",");
 const AXES = {
   online: { label: "online time of one query", type: "log", ...scale, tickFormat: v => v < 1000 ? `${v} ms` : `${grouped(v / 1000)} s` },
+  total: { label: "one query, offline and online", type: "log", ...scale, tickFormat: v => v < 1000 ? `${v} ms` : `${grouped(v / 1000)} s` },
   bytes: { label: "bytes of one query, all parties", type: "log", ...scale, tickFormat: v => d3.format("~s")(v).replace(/(\D?)$/, " $1B") },
   loss: { label: "points of accuracy lost against the plaintext model", ...scale, tickFormat: v => `${Number(v.toFixed(1))}` },
 };
@@ -98,6 +101,7 @@ function draw(id, ariaLabel, empty, chart) {
   const svg = Plot.plot({ className, ariaLabel, width, ...chart(width) });
   svg.setAttribute("role", "group");
   box.append(svg);
+  thinOut(svg);
 }
 
 // The ends of an axis: what the points span; a single value gets room on both sides.
@@ -108,24 +112,28 @@ function span(points, key) {
 }
 
 function drawScatter(id, shown, x, y) {
-  const points = shown.filter(row => drawable(row, x) && drawable(row, y));
+  const task = filters.elements.corpus?.value || corpora[0];  // events and emotions share no axis
+  const points = shown.filter(row => row.corpus === task && drawable(row, x) && drawable(row, y));
+  const panels = Object.keys(PANELS).filter(name => points.some(row => row.hides === name));
   const faded = row => y === "loss" && row.few;
-  const fronts = d3.groups(points.filter(row => !faded(row)), row => row.net + "\n" + row.corpus)
+  const fronts = d3.groups(points.filter(row => !faded(row)), row => row.hides + "\n" + row.net)
     .map(([, group]) => front(group, row => [figure(row, x), figure(row, y)]));
-  const at = { x: row => place(row, x), y: row => place(row, y) };
+  const at = { x: row => place(row, x), y: row => place(row, y), fx: "hides" };
   const dashed = { className: "front", ariaHidden: true };
   draw(id, `${AXES[y].label} against ${AXES[x].label}: ${points.length} marks`,
     points.length ? "" : "No row that is left has both figures.", width => ({
-      height: Math.min(400, Math.max(290, width * 0.62)), marginTop: 32, marginBottom: 40, marginLeft: 56, inset: 14, symbol,
-      x: { ...AXES[x], ...spaced(width), domain: span(points, x) }, y: { ...AXES[y], tickSpacing: 50, domain: span(points, y) },
+      height: Math.min(360, Math.max(290, width * 0.4)), marginTop: 44, marginBottom: 40, marginLeft: 56, inset: 14, symbol,
+      fx: { domain: panels, label: null, tickFormat: name => PANELS[name], padding: 0.05 },
+      x: { ...AXES[x], ...spaced(width / panels.length), domain: span(points, x) }, y: { ...AXES[y], tickSpacing: 50, domain: span(points, y) },
       marks: [
         // Along the front, and out to the edges of the chart, behind which nothing better was measured.
-        Plot.line(fronts.flat(), { ...at, z: row => row.net + "\n" + row.corpus, curve: "step-after", ...dashed }),
-        Plot.ruleX(fronts.map(best => best[0]), { x: at.x, y1: null, y2: at.y, ...dashed }),
-        Plot.ruleY(fronts.map(best => best.at(-1)), { y: at.y, x1: at.x, x2: null, ...dashed }),
+        Plot.line(fronts.flat(), { ...at, z: row => row.hides + "\n" + row.net, curve: "step-after", ...dashed }),
+        Plot.ruleX(fronts.map(best => best[0]), { x: at.x, fx: at.fx, y1: null, y2: at.y, ...dashed }),
+        Plot.ruleY(fronts.map(best => best.at(-1)), { y: at.y, fx: at.fx, x1: at.x, x2: null, ...dashed }),
         Plot.dot(points, { ...at, symbol: { value: "paradigm", scale: "symbol" }, r: fixed(row => row.peer ? 5.5 : 7),
-          opacity: fixed(row => faded(row) ? 0.35 : 1), fill: fixed(row => row.peer ? "var(--card)" : hue(row)), stroke: fixed(row => row.peer ? hue(row) : "var(--card)"), strokeWidth: 2, ariaHidden: true }),
-        ...(fronts.length === 1 && width > 480 ? names(fronts[0], at, d3.scaleLog(span(points, x), [70, width - 34]), width) : []),
+          opacity: fixed(row => faded(row) ? 0.35 : 1), fill: fixed(row => row.peer ? "var(--card)" : row.broken ? `url(#hatch-${row.paradigm})` : hue(row)),
+          stroke: fixed(row => row.peer || row.broken ? hue(row) : "var(--card)"), strokeWidth: fixed(row => row.broken ? 1.2 : 2), ariaHidden: true }),
+        ...(width > 480 ? names(fronts.flat(), at) : []),
         Plot.dot(points, { ...at, r: 12, fill: "transparent", stroke: "transparent", ...link }),
       ],
     }));
@@ -139,14 +147,20 @@ function front(points, cost) {
   })), row => cost(row)[0]);
 }
 
-// At most five rows, spread over the front, get their names written beside them, on the side that has more room.
-function names(best, at, across, width) {
-  const step = Math.ceil(best.length / 5);
-  return best.filter((_, i) => i % step === 0).map(row => {
-    const left = across(at.x(row)), late = left > width / 2, room = (late ? left - 56 : width - left) - 24;
-    return Plot.text([row], { ...at, text: title, textAnchor: late ? "end" : "start", dx: late ? -12 : 12, dy: 14,
-      lineWidth: room / 13, textOverflow: "ellipsis", fill: "var(--ink)", stroke: "var(--card)", strokeWidth: 4, ariaHidden: true });
-  });
+// The rows on the fronts get their names written beside them; of names that would touch, the later ones go.
+function names(best, at) {
+  return [Plot.text(best, { ...at, text: row => `${row.peer || row.mode}, ${row.model}`, textAnchor: "start", dx: 11, dy: 13, className: "names",
+    fill: "var(--ink)", stroke: "var(--card)", strokeWidth: 4, ariaHidden: true })];
+}
+
+function thinOut(svg) {
+  const edge = svg.getBoundingClientRect(), kept = [];
+  for (const text of svg.querySelectorAll(".names text")) {
+    let box = text.getBoundingClientRect();
+    if (box.right > edge.right) { text.setAttribute("text-anchor", "end"); text.setAttribute("dx", "-22"); box = text.getBoundingClientRect(); }
+    const touches = kept.some(other => box.left < other.right && other.left < box.right && box.top < other.bottom && other.top < box.bottom);
+    if (touches || box.left < edge.left || box.right > edge.right) text.remove(); else kept.push(box);
+  }
 }
 
 function drawBars(id, shown) {
@@ -181,8 +195,8 @@ function drawLegend(shown) {
 // -- pointing at rows ----------------------------------------------------------------------------------------------
 
 const tip = document.getElementById("tip");
-function showTip(row, near) {
-  tip.replaceChildren(make("b", {}, title(row)), `${row.net}, ${row.corpus}`, make("br"), figureWords(row));
+function showTip(near, ...words) {
+  tip.replaceChildren(...words);
   tip.hidden = false;
   const place = near.getBoundingClientRect(), own = tip.getBoundingClientRect();
   const above = place.top - own.height - 8;
@@ -193,7 +207,10 @@ function hideTip() { tip.hidden = true; }
 
 const pointed = event => event.target.closest(".marks a"), rowOf = mark => known.get(mark.href.baseVal.slice(1));
 for (const box of document.querySelectorAll(".chart")) {
-  for (const come of ["pointerover", "focusin"]) box.addEventListener(come, event => { const mark = pointed(event); if (mark) showTip(rowOf(mark), mark); });
+  for (const come of ["pointerover", "focusin"]) box.addEventListener(come, event => { 
+    const mark = pointed(event), row = mark && rowOf(mark);
+    if (row) showTip(mark, make("b", {}, title(row)), `${row.net}, ${row.corpus}`, make("br"), figureWords(row), ...(row.broken ? [make("br"), `broken: ${row.broken}`] : []));
+  });
   for (const go of ["pointerout", "focusout"]) box.addEventListener(go, hideTip);
   box.addEventListener("click", event => {
     const mark = pointed(event);
@@ -209,6 +226,41 @@ function goTo(row) {
   for (const other of body.rows) other.classList.toggle("marked", other === line);
   line.scrollIntoView({ block: "center" });
   line.querySelector("button").focus({ preventScroll: true });
+}
+
+// What a column means stands behind its heading.
+for (const button of table.tHead.querySelectorAll("button[title]")) {
+  const meaning = button.title;
+  button.removeAttribute("title");
+  button.setAttribute("aria-description", meaning);
+  for (const come of ["pointerenter", "focus"]) button.addEventListener(come, () => showTip(button, make("b", {}, button.textContent), meaning));
+  for (const go of ["pointerleave", "blur"]) button.addEventListener(go, hideTip);
+}
+
+// -- saving what is shown ------------------------------------------------------------------------------------------
+
+const WRITERS = {
+  CSV: (head, lines) => [head, ...lines].map(line => line.map(cell => /[",\n]/.test(cell) ? `"${cell.replaceAll('"', '""')}"` : cell).join(",")).join("\n"),
+  JSON: (head, lines) => JSON.stringify(lines.map(line => Object.fromEntries(line.map((cell, i) => [head[i], cell]))), null, 1),
+  LaTeX: (head, lines) => [`\\begin{tabular}{${"l".repeat(head.length)}}`, "\\hline",
+    ...[head, ...lines].map(line => line.map(inLatex).join(" & ") + " \\\\"), "\\hline", "\\end{tabular}"].join("\n"),
+};
+const SUFFIX = { CSV: "csv", JSON: "json", LaTeX: "tex" };
+const inLatex = cell => cell.replace(/[\\&%$#_{}~^]/g, sign => ({ "\\": "\\textbackslash{}", "~": "\\textasciitilde{}", "^": "\\textasciicircum{}" })[sign] ?? `\\${sign}`);
+
+function written(kind) {
+  const shown = columns.filter(([key]) => { const cell = body.querySelector(`td[data-key=${key}]`); return cell && getComputedStyle(cell).display !== "none"; });
+  const lines = [...body.rows].filter(line => !line.hidden).map(line => known.get(line.id));
+  return WRITERS[kind](["Paradigm", "Mode", "Model", "Network", ...shown.map(([, heading]) => heading)],
+    lines.map(row => [row.peer || row.paradigm, row.mode, row.model, row.net, ...shown.map(([key]) => row.cells[key][1])]));
+}
+
+for (const button of document.querySelectorAll("button.save")) {
+  button.addEventListener("click", () => {
+    const address = URL.createObjectURL(new Blob([written(button.value)], { type: "text/plain" }));
+    make("a", { href: address, download: `sotto.${SUFFIX[button.value]}` }).click();
+    setTimeout(() => URL.revokeObjectURL(address), 1000);
+  });
 }
 
 // -- details and tabs ----------------------------------------------------------------------------------------------
@@ -259,7 +311,7 @@ watch.observe(frame); watch.observe(table);
 
 table.tHead.addEventListener("click", event => { const head = event.target.closest("th"); if (head) sortBy(head); });
 body.addEventListener("click", event => {
-  if (event.target.closest(".more")) showDetails(rows[Number(event.target.closest("tr").dataset.row)]);
+  if (!getSelection().toString()) showDetails(rows[Number(event.target.closest("tr").dataset.row)]);
 });
 document.getElementById("details-close").addEventListener("click", () => dialog.close());
 dialog.addEventListener("click", event => { if (event.target === dialog) dialog.close(); });

@@ -158,7 +158,7 @@ def test_the_tables_show_the_price_beside_the_plaintext_and_the_notes_why_a_cell
     assert "10 x" in lines[second]
     assert "3.5" in lines[second]
     notes = footnotes([ROW, plain], None)
-    assert f"no depinto in keyed: {registry.paradigm('keyed').no_others}" in notes
+    assert f"keyed without depinto: {registry.paradigm('keyed').no_others}" in notes
     assert "prices: made up" in notes
 
 

@@ -199,7 +199,8 @@ OFFER = {
 ANSWERED = {
     "kind": "answer", "title": "mpc malicious, frames", "answer": "calm", "plain_answer": "calm", "truth": "calm",
     "notice": None, "cost": [["online", "12.0 ms"]], "exposed": [0, 12], "trusted": "a dealer", "adversary": "Bob",
-    "leaks": "the class", "alice": [], "bob": [], "parties": ["alice", "bob"],
+    "leaks": "the class", "hides": "yes", "broken": "", "alice": [], "bob": [], "attacker": [],
+    "parties": ["alice", "bob"],
     "messages": [{"from": "alice", "to": "bob", "name": "mpc.query", "bytes": 10, "ms": 0.0, "online": True}],
 }  # fmt: skip
 CHEATED = {

@@ -1,8 +1,11 @@
 """What privacy without a dealer costs: mode ``two-party`` of `mpc`, its set-up, its first query and later ones apart.
 
 Two processes, one thread each, on networks with PyTorch's initial weights and random features: costs do not depend on
-values.  Offline is what both do ahead of the features, online what Alice waits for, total both.  Beside it stands the
-time that another system took for the same networks, everything included; such a figure is from another run and machine.
+values.  Offline is what both do ahead of the features, online what Alice waits for, total both; medians, but bytes are
+the mean over a session's later queries, because one that begins a round of transfers pays for those after it.
+
+Beside it stands SPU's protocol CHEETAH for the same networks, everything included: in the same run where
+``SOTTO_SPU_PYTHON`` names a Python that has ``spu``, and as ``published`` what was measured by hand once.
 """
 
 from __future__ import annotations
@@ -12,12 +15,20 @@ from collections.abc import Iterator, Mapping
 import msgspec
 import numpy as np
 
+from sotto.bench.machine import machine, software
 from sotto.bench.papers.bittner.growth import Point, row_of
 from sotto.bench.parties.parties import Asked, Parties
+from sotto.bench.peers.comparison import PEERS
+from sotto.bench.peers.job import Request as PeerRequest
+from sotto.bench.peers.job import run as run_peer
+from sotto.bench.peers.job import shapable
+from sotto.bench.peers.workloads import describe_layers
 from sotto.bench.request import Request
-from sotto.bench.row import Row
+from sotto.bench.row import Row, Timing, Traffic
 from sotto.bench.table_networks import TableNetwork
 from sotto.link import SHAPES
+from sotto.models.learning.training import predict
+from sotto.mpc.experiment import SECURITY
 
 DESCRIPTION = "mpc without a dealer: set-up, first and later queries, offline, online and total (full: lan and wan too)"
 
@@ -28,6 +39,8 @@ _QUERIES: Mapping[str, Mapping[str, int]] = {
 _BATCHES = {"depinto": (1, 16), "frames": (1, 4)}
 _TIMEOUT = 300.0
 #: SPU 0.9.5, protocol CHEETAH: two parties, semi-honest, no dealer; milliseconds and bytes of everything.
+_WARM_UP, _PEER_QUERIES = 2, 10
+_SPU = next(peer for peer in PEERS if peer.name == "SPU SEMI2K")
 _PEER: Mapping[str, Mapping[str, float | None]] = {
     "depinto": {"total_ms": 119.0, "total_bytes": 2.7e6},
     "frames": {"total_ms": 2068.0, "total_bytes": 6.7e6},
@@ -36,7 +49,57 @@ _PEER: Mapping[str, Mapping[str, float | None]] = {
 
 def run(request: Request) -> list[Row]:
     """One row for each link, network and batch."""
-    return [row for net, queries in _QUERIES[request.preset].items() for row in _measured(net, queries, request)]
+    rows: list[Row] = []
+    for net, queries in _QUERIES[request.preset].items():
+        rows += _measured(net, queries, request)
+        if reason := _SPU.missing() or shapable(SHAPES[net]):
+            request.say(f"SPU CHEETAH on {net} is left out: {reason}")
+        else:
+            rows += [_cheetah(net, name, min(queries, _PEER_QUERIES), request) for name in _BATCHES]
+    return rows
+
+
+def _cheetah(net: str, name: str, queries: int, request: Request) -> Row:
+    """SPU's time and bytes for the same network: a query after ``_WARM_UP`` others, everything included."""
+    network = TableNetwork(name)
+    module = Point("batch", network, 1).module
+    described = describe_layers(module, network.input_shape)
+    features = np.random.default_rng(request.seed).normal(size=(queries, *network.input_shape)).astype(np.float32)
+    asked = PeerRequest(
+        network=described.shape,
+        input_shape=list(network.input_shape),
+        classes=network.classes,
+        examples=queries,
+        singles=queries,
+        warm_up=_WARM_UP,
+        batch=0,
+        timeout=1800.0,
+    )
+    command = [*_SPU.command(), "CHEETAH"]
+    request.out.mkdir(parents=True, exist_ok=True)
+    answered = run_peer(command, asked, {"queries": features, **described.weights}, request.out, SHAPES[net])
+    milliseconds = answered.milliseconds
+    request.say(f"{net}: SPU CHEETAH {name} done")
+    return Row(
+        paradigm="mpc",
+        mode="peer-spu-cheetah",
+        model=name,
+        seed=request.seed,
+        n_queries=len(milliseconds),
+        parameters={"net": net, "batch": 1, "peer": "SPU CHEETAH"},
+        agreement=float(np.mean(np.array(answered.labels) == predict(module, features).argmax(axis=1))),
+        metrics={
+            "total_ms": float(np.median(milliseconds)),
+            "total_bytes": float(answered.bytes_alice + answered.bytes_bob),
+            "session_ms": answered.setup_ms,
+        },
+        online_ms=Timing(float(np.median(milliseconds)), float(np.percentile(milliseconds, 95))),
+        bytes=Traffic(answered.bytes_alice, answered.bytes_bob, None),
+        peak_rss_mb=answered.peak_rss_mb,
+        security=msgspec.structs.replace(SECURITY["two-party"], leaks="to Alice the class; the program is public"),
+        software={**software(), **answered.versions},
+        machine=machine(),
+    )
 
 
 def _measured(net: str, queries: int, request: Request) -> Iterator[Row]:
@@ -68,7 +131,8 @@ def _apart(first: Asked, later: list[Asked]) -> dict[str, float | None]:
     return {
         "first_total_ms": _total_ms(first),
         "total_ms": float(np.median([_total_ms(each) for each in later])),
-        "total_bytes": float(np.median([_total_bytes(each) for each in later])),
+        "mean_total_ms": float(np.mean([_total_ms(each) for each in later])),
+        "total_bytes": float(np.mean([_total_bytes(each) for each in later])),
     }
 
 

@@ -73,6 +73,9 @@ _DECIBELS = 20.0  # in one unit of the recogniser's features
 Guess = Callable[[Tensor], keyed.Key | None]
 """From encrypted queries to a key."""
 
+Listen = Callable[[keyed.Key, Sequence[keyed.Key | None]], Metrics]
+"""Figures of what comes out when a guess for each form of speech is used; None decrypts nothing."""
+
 
 @dataclass(frozen=True, eq=False)
 class Speech:
@@ -133,18 +136,24 @@ def _over_keys(kind: keyed.KeyType, size: int, dimension: int, stage: Stage, see
     """Figures of every attacker, over keys of one type and size."""
     each: dict[str, list[Metrics]] = {}
     speeches = [stage.utterances, stage.strings] if dimension == 1 else [stage.frames]
-    inverters: list[Guess] = [
-        train_inverter(speech.public, kind, size, dimension, steps=_STEPS).guess_key
-        for speech in speeches
-        if size**dimension <= _SHORT
-    ]
+    inverters = trained_inverters(kind, size, speeches)
+    listen = partial(_heard, stage=stage)
     for key in islice(drawn_keys(kind, size, dimension, seed=seed, purpose="attacks"), _KEYS):
-        for attacker, metrics in _attacked(key, speeches, inverters, stage):
+        for attacker, metrics in attacked(key, speeches, inverters, listen):
             each.setdefault(attacker, []).append(metrics)
-    return {attacker: _summary(found) for attacker, found in each.items()}
+    return {attacker: over_keys(found) for attacker, found in each.items()}
 
 
-def _summary(each: Sequence[Metrics]) -> Metrics:
+def trained_inverters(kind: keyed.KeyType, size: int, speeches: Sequence[Speech]) -> list[Guess]:
+    """The neural inverter for each form of speech; none for long blocks."""
+    return [
+        train_inverter(speech.public, kind, size, speech.dimension, steps=_STEPS).guess_key
+        for speech in speeches
+        if size**speech.dimension <= _SHORT
+    ]
+
+
+def over_keys(each: Sequence[Metrics]) -> Metrics:
     """Mean and standard deviation over keys; a figure that a key has not is left out of both."""
     summary: dict[str, float | None] = {}
     for name in each[0]:
@@ -157,25 +166,25 @@ def _summary(each: Sequence[Metrics]) -> Metrics:
     return summary
 
 
-def _attacked(
-    key: keyed.Key, speeches: Sequence[Speech], inverters: Sequence[Guess], stage: Stage
+def attacked(
+    key: keyed.Key, speeches: Sequence[Speech], inverters: Sequence[Guess], listen: Listen
 ) -> Iterator[tuple[str, Metrics]]:
     """Name and figures of every attacker that there is for this key, on each form of speech."""
     first = speeches[0]
-    yield "none", _heard(key, [None] * len(speeches), stage)
+    yield "none", listen(key, [None] * len(speeches))
     known, count = _known_plaintext(key, first)
     seconds = None if count is None else count * _block_seconds(key, first)
-    with_known = _heard(key, [known] * len(speeches), stage)
-    yield "known-plaintext", {"blocks": count, "seconds": seconds} | with_known
+    with_known = listen(key, [known] * len(speeches))
+    yield "known-plaintext", {"blocks": count, "seconds": seconds, **with_known}
     chosen = chosen_speech(key.kind, key.block_size, key.dimension)
     (exact,) = keys_from_chosen(keyed.encrypt(chosen, key), key.kind, key.block_size, key.dimension)
     count = blocks(chosen, key.block_size, key.dimension).shape[:3].numel()
     cost = {"blocks": count, "seconds": count * _block_seconds(key, first)}
-    yield "chosen-plaintext", cost | _heard(key, [exact] * len(speeches), stage)
+    yield "chosen-plaintext", {**cost, **listen(key, [exact] * len(speeches))}
     searches: list[Guess] = [partial(guess_key, public=speech.public, like=key, starts=_STARTS) for speech in speeches]
-    yield "ciphertext-only", _without_plaintext(key, searches, speeches, stage)
+    yield "ciphertext-only", _without_plaintext(key, searches, speeches, listen)
     if inverters:
-        yield "neural-inverter", _without_plaintext(key, inverters, speeches, stage)
+        yield "neural-inverter", _without_plaintext(key, inverters, speeches, listen)
 
 
 def _known_plaintext(key: keyed.Key, speech: Speech) -> tuple[keyed.Key | None, int | None]:
@@ -192,7 +201,7 @@ def _known_plaintext(key: keyed.Key, speech: Speech) -> tuple[keyed.Key | None, 
     return key_from_pairs(*pairs, key.kind, key.block_size, key.dimension), count
 
 
-def _without_plaintext(key: keyed.Key, attacks: Sequence[Guess], speeches: Sequence[Speech], stage: Stage) -> Metrics:
+def _without_plaintext(key: keyed.Key, attacks: Sequence[Guess], speeches: Sequence[Speech], listen: Listen) -> Metrics:
     """By searches on each form of speech; of long blocks, which take longest, on the first, for all."""
     found, needed = [], []
     searched = list(zip(attacks, speeches, strict=True))[: 1 if key.length > _SHORT else None]
@@ -200,13 +209,13 @@ def _without_plaintext(key: keyed.Key, attacks: Sequence[Guess], speeches: Seque
         some = min(_ATTACKED, len(speech.said))
         for clips in [some] if key.kind == "rom" and key.length > _SHORT else sorted({1, some}):
             guess = attack(keyed.encrypt(speech.said[:clips], key))
-            if correlation(_recovered(speech.said, key, guess), _whole(speech.said, key)) > _RECOVERED:
+            if correlation(decrypted_with(speech.said, key, guess), _whole(speech.said, key)) > _RECOVERED:
                 break
         found.append(guess)
         needed.append(clips * speech.seconds)
     if len(found) < len(speeches):
         found *= len(speeches)
-    return {"seconds": needed[0]} | _heard(key, found, stage)
+    return {"seconds": needed[0], **listen(key, found)}
 
 
 def _heard(key: keyed.Key, guesses: Sequence[keyed.Key | None], stage: Stage) -> dict[str, float | None]:
@@ -226,22 +235,22 @@ def _heard(key: keyed.Key, guesses: Sequence[keyed.Key | None], stage: Stage) ->
 def _listened(key: keyed.Key, guesses: Sequence[keyed.Key | None], stage: Stage) -> dict[str, float | None]:
     if key.dimension == 2:
         (guess,) = guesses
-        plain, recovered = _whole(stage.frames.said, key), _recovered(stage.frames.said, key, guess)
+        plain, recovered = _whole(stage.frames.said, key), decrypted_with(stage.frames.said, key, guess)
         task = stage.recogniser.task
         return {
-            "key_exact": _exact(guess, key),
+            "key_exact": key_exact(guess, key),
             "correlation": correlation(recovered, plain),
             "distance_db": _DECIBELS * float((recovered - plain).square().mean().sqrt()),
             "wer_percent": 100 * task.measure(task.module, recovered),
         }
     utterances, strings = stage.utterances.said, stage.strings.said
-    plain, recovered = _whole(utterances, key), _recovered(utterances, key, guesses[0])
+    plain, recovered = _whole(utterances, key), decrypted_with(utterances, key, guesses[0])
     pairs = [(plain[i].double().numpy(), recovered[i].double().numpy()) for i in _spread(len(plain), _LISTENED)]
-    everyone = _recovered(stage.verifier.inputs, key, guesses[0])
-    digits = _recovered(strings, key, guesses[1])
+    everyone = decrypted_with(stage.verifier.inputs, key, guesses[0])
+    digits = decrypted_with(strings, key, guesses[1])
     lengths = [len(string.samples) for string in stage.recogniser.strings]
     return {
-        "key_exact": _exact(guesses[0], key),
+        "key_exact": key_exact(guesses[0], key),
         "correlation": correlation(recovered, plain),
         "correlation_strings": correlation(digits, _whole(strings, key)),
         "stoi": mean_of([intelligibility(one, other, RATE) for one, other in pairs]),
@@ -252,7 +261,8 @@ def _listened(key: keyed.Key, guesses: Sequence[keyed.Key | None], stage: Stage)
     }
 
 
-def _recovered(speech: Tensor, key: keyed.Key, guess: keyed.Key | None) -> Tensor:
+def decrypted_with(speech: Tensor, key: keyed.Key, guess: keyed.Key | None) -> Tensor:
+    """Speech (n, ...) after encryption with the key and decryption with the guess; None leaves it encrypted."""
     encrypted = keyed.encrypt(speech, key)
     return encrypted if guess is None else keyed.decrypt(encrypted, guess)
 
@@ -261,7 +271,7 @@ def _whole(speech: Tensor, key: keyed.Key) -> Tensor:
     return whole_blocks(speech, key.block_size, key.dimension)
 
 
-def _exact(guess: keyed.Key | None, key: keyed.Key) -> float:
+def key_exact(guess: keyed.Key | None, key: keyed.Key) -> float:
     """Whether the guess is the key, to 0.001 in every entry; in a waveform its negative sounds the same."""
     if guess is None:
         return 0.0

@@ -22,6 +22,8 @@ from sotto.mpc.graph.plan import ModelPlan
 from sotto.mpc.graph.program import Program, compile_program
 from sotto.mpc.messages import VERSION, Hello, Join, Mode, Query, RangesMessage, Terms, require_party, require_same
 from sotto.mpc.ot.extension import receiver_of, sender_of
+from sotto.mpc.ot.ferret import SilentReceiver, SilentSender, Size
+from sotto.mpc.ot.sparse_code import Noise
 from sotto.mpc.protocols import malicious_preprocessing, semi_honest_preprocessing
 from sotto.mpc.two_party import bit_packing
 from sotto.mpc.two_party.bfv import DEGREE, AliceKey, BobEvaluator, Parameters, Scheme
@@ -34,14 +36,13 @@ _SHAPE = (3, 6)
 _MOST_ELEMENTS = 1 << 16  # of networks that are compiled and dealt for here: larger ones are legal and only slow
 
 
-def network(mode: Mode = "malicious") -> nn.Module:
-    """A small network with every kind of step that a mode has."""
-    curved = () if mode in WITHOUT_DEALER else (nn.Tanh(), nn.LayerNorm(3))
+def network() -> nn.Module:
+    """A small network with every kind of step."""
     with torch.random.fork_rng():
         torch.manual_seed(0)
         return nn.Sequential(
             nn.Conv1d(3, 4, 3, padding=1), nn.ReLU(), nn.MaxPool1d(2), nn.Conv1d(4, 2, 1), nn.AvgPool1d(3),
-            nn.Flatten(), nn.Linear(2, 3), *curved,
+            nn.Flatten(), nn.Linear(2, 3), nn.Tanh(), nn.LayerNorm(3),
         ).eval()  # fmt: skip
 
 
@@ -68,6 +69,15 @@ def _answers() -> Target:
     return Target(seeds, lambda data: key.decrypt(data, places))
 
 
+def _trees() -> Target:
+    """What the sender of a silent extension sends, as the receiver takes it; each input meets a fresh state."""
+    size = Size(Noise(96, 10))
+    blocks = np.frombuffer(secrets.token_bytes(16 * size.base), np.uint64).reshape(-1, 2)
+    choices = np.zeros(size.base, np.uint8)
+    message, _ = SilentSender.of(blocks[0], blocks, b"", size).extend()
+    return Target([message], lambda data: SilentReceiver.of(choices, blocks, b"", size).extend(data))
+
+
 def _transfers() -> Target:
     """What the receiver of an extension sends, as the sender takes it; each input meets a fresh state."""
     keys = np.frombuffer(secrets.token_bytes(32 * 128), np.uint8).reshape(128, 2, 16)
@@ -86,7 +96,7 @@ def _packed_words() -> Target:
 
 @cache
 def _bob(mode: Mode) -> mpc.Bob:
-    return mpc.Bob(network(mode), pair()[0], input_shape=_SHAPE, mode=mode, reveal="logits")
+    return mpc.Bob(network(), pair()[0], input_shape=_SHAPE, mode=mode, reveal="logits")
 
 
 @cache
@@ -208,9 +218,7 @@ def _parties(mode: Mode) -> Mapping[str, Party]:
             asker.ask(features if shape == _SHAPE else np.zeros((1, *shape), np.float32), links["bob"])
 
     def bob(links: Mapping[str, Link]) -> None:
-        mpc.Bob(network(mode), links.get("dealer"), input_shape=_SHAPE, mode=mode, reveal="logits").serve(
-            links["alice"]
-        )
+        mpc.Bob(network(), links.get("dealer"), input_shape=_SHAPE, mode=mode, reveal="logits").serve(links["alice"])
 
     def dealer(links: Mapping[str, Link]) -> None:
         mpc.Dealer(mode=mode).serve(links["alice"], links["bob"])
@@ -249,6 +257,7 @@ DECODERS: Decoders = {
     "mpc.ciphertexts": Decoder("alice", _fresh_ciphertexts),
     "mpc.answers": Decoder("bob", _answers),
     "mpc.transfers": Decoder("alice or bob", _transfers),
+    "mpc.trees": Decoder("alice or bob", _trees),
     "mpc.packed": Decoder("alice or bob", _packed_words),
     **{
         f"mpc.session.{mode}.{role}": Decoder("the other party", partial(_session, mode, role), growth_mb=256)

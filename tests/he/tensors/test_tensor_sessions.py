@@ -13,6 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from sotto.audio import extract, load_corpus
+from sotto.audio.splits import default_split
 from sotto.he import LOGIT_STEP, Alice, Bob, ModelRefused, TensorDescription
 from sotto.he.evaluation.ciphertexts import CiphertextMachine, Encoded
 from sotto.he.evaluation.evaluation_keys import SecretKeys, load_keys
@@ -25,6 +27,8 @@ from sotto.he.tensors.exporting import export
 from sotto.he.tensors.tensor_scheduling import schedule_tensors
 from sotto.he.wire import MAX_TENSOR_CLASSES, VERSION, Published, Reply
 from sotto.link import FrameError, connect, decode, encode, listen, pair
+from sotto.models.learning.fitting import fit
+from sotto.models.learning.recipes import RECIPES
 from sotto.models.networks.mlp import MLP
 from sotto.models.networks.polynomial import PolynomialReLU
 
@@ -61,8 +65,8 @@ def expected(module: nn.Module, x: np.ndarray) -> np.ndarray:
 class Carried:
     """A session whose messages the test carries."""
 
-    def __init__(self, module: nn.Module, **options):
-        self.bob = Bob(module, **options)
+    def __init__(self, model: nn.Module | Bob, **options):
+        self.bob = model if isinstance(model, Bob) else Bob(model, **options)
         self.secrets = make_secrets(self.bob.description, 1)
         self.material = self.secrets.public_material()
         self.evaluator = self.bob.open(self.material)
@@ -128,6 +132,36 @@ def test_logits_stay_within_the_estimate(degree):
     assert error <= session.bob.plan.logit_error <= MAX_LOGIT_ERROR
     assert session.bob.plan.logit_bound >= np.abs(expected(module, x)).max()
     assert len(session.material) < 100e6
+
+
+def test_weights_that_are_alike_stay_within_the_estimate():
+    """Step after step with one key, whose error neighbouring weights of one sign add up."""
+    module = build()
+    with torch.no_grad():
+        for layer in (module[0], module[3]):
+            layer.weight.copy_(layer.weight.abs())
+    x = features(4, seed=5)
+    errors = []
+    for _ in range(3):
+        session = Carried(module, calibration=features(40))
+        errors.append(np.abs(session.ask(x) - expected(module, x)).max())
+    assert max(errors) <= session.bob.plan.logit_error <= MAX_LOGIT_ERROR
+
+
+@pytest.mark.slow
+def test_a_network_trained_by_its_recipe_stays_within_the_estimate():
+    corpus = load_corpus("synthetic")
+    split = default_split(corpus, 0)
+    recipe = RECIPES["frames-poly2-quick"]
+    module, record = fit(corpus, split, recipe, progress=False)
+    values = record.normalisation.transform(extract(corpus, recipe.features))
+    bob = Bob(module, calibration=values[list(split.train)])
+    x = values[list(split.test)][:3]
+    truth = expected(module, x)
+    module.float()
+    for _ in range(3):
+        session = Carried(bob)
+        assert np.abs(session.ask(x) - truth).max() <= bob.plan.logit_error <= MAX_LOGIT_ERROR
 
 
 class Residual(nn.Module):

@@ -31,6 +31,45 @@ def test_supplies_fit_in_both_directions(field_bits):
         assert fits(theirs, ours)
 
 
+def test_supplies_fit_before_and_after_a_direction_goes_over_to_silent_extension():
+    """Alice's direction does with the second supply, Bob's never; the third takes more than one round gives."""
+    sizes = [(900, 10), (1000, 0), (800_001, 17), (3, 1000), (0, 5)]
+    names = []
+
+    def side(rank, sizes):
+        def run(link):
+            link.observer = lambda way, name, payload: names.append((rank, way, name, len(payload)))
+            transfers = establish(link, rank, silent_from=1500)
+            return [transfers.supply(*size) for size in sizes]
+
+        return run
+
+    alice, bob = run_both(side(ALICE, sizes), side(BOB, [size[::-1] for size in sizes]))
+    for (own, peers), ours, theirs in zip(sizes, alice, bob, strict=True):
+        assert len(ours.choices) == len(ours.chosen) == len(theirs.first) == own
+        assert len(theirs.choices) == len(ours.second) == peers
+        assert fits(ours, theirs)
+        assert fits(theirs, ours)
+    trees = [size for rank, way, name, size in names if (rank, way, name) == (BOB, "sent", "ot.trees")]
+    assert trees == [136_000, 136_000]
+    pads = np.concatenate([each for supply in bob for each in (supply.first, supply.second)])
+    assert len(np.unique(pads[:, 0])) == len(pads)
+
+
+@pytest.mark.parametrize("change", [lambda data: data[:-1], lambda data: data + b"\0", lambda data: b""])
+def test_trees_of_another_size_are_refused(change):
+    def offering(link):
+        transfers = establish(link, BOB, silent_from=0)
+        exchange = link.exchange
+        link.exchange = lambda name, payload, **kw: exchange(
+            name, change(payload) if name == "ot.trees" else payload, **kw
+        )
+        transfers.supply(0, 100)
+
+    with pytest.raises(LinkError):
+        run_both(lambda link: establish(link, ALICE, silent_from=0).supply(100, 0), offering)
+
+
 def test_two_sessions_share_no_pad():
     def both():
         return run_both(

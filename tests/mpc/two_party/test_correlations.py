@@ -9,7 +9,7 @@ import pytest
 
 from sotto.mpc.ot import Supply
 from sotto.mpc.two_party.correlations import Reader, alice_gate, bob_gate, unpacked
-from sotto.mpc.two_party.ring_sizes import Gate
+from sotto.mpc.two_party.gate_sizes import Gate
 
 
 def supplies(alice_chooses, bob_chooses):

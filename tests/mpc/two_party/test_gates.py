@@ -14,8 +14,8 @@ from test_correlations import parts
 
 from sotto.link import LinkError
 from sotto.link.secret_stream import SecretStream
+from sotto.mpc.two_party.gate_sizes import Gate
 from sotto.mpc.two_party.gates import AliceSide, BobSide, choices_bytes
-from sotto.mpc.two_party.ring_sizes import Gate
 
 
 def completed(hers, correction):

@@ -11,7 +11,7 @@ from test_correlations import parts
 from sotto.mpc.exact_messages import exchange_exactly
 from sotto.mpc.two_party import millionaires
 from sotto.mpc.two_party.correlations import unpacked
-from sotto.mpc.two_party.ring_sizes import Gate
+from sotto.mpc.two_party.gate_sizes import Gate
 
 
 def less(gate, alice, bob):

@@ -77,6 +77,25 @@ def test_what_is_left_of_a_session_serves_the_next_without_set_up(pair):
     assert pair.ready() == [0, 0]
 
 
+def test_triples_of_words_are_kept_like_the_rest(pair):
+    class Squares(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first, self.last = torch.nn.Linear(4, 3), torch.nn.Linear(3, 3)
+
+        def forward(self, x):
+            x = self.first(x)
+            return self.last(x * x - x * torch.sigmoid(x))
+
+    torch.manual_seed(1)
+    module = Squares().eval()
+    pair.session(prepare=((2, 1),), module=module)
+    assert pair.ready() == [1, 1]
+    labels, names = pair.session(ask=[X], module=module)
+    assert labels == [right(module)]
+    assert not set(HEAVY) & set(names)
+
+
 def test_what_was_taken_and_not_used_is_kept_again(pair):
     pair.session(prepare=((2, 1),))
     _, names = pair.session(prepare=((2, 1),))

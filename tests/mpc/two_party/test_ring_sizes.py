@@ -14,7 +14,8 @@ from sotto.mpc.graph.ranges import value_ranges
 from sotto.mpc.lowering.capture import trace
 from sotto.mpc.two_party import ring_sizes
 from sotto.mpc.two_party.bfv import MAX_PLAIN_BITS
-from sotto.mpc.two_party.ring_sizes import Gate, RingSizes
+from sotto.mpc.two_party.gate_sizes import Gate
+from sotto.mpc.two_party.ring_sizes import RingSizes
 
 
 @pytest.mark.parametrize("name", networks.INPUT_SHAPES)

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import networks
@@ -17,6 +18,7 @@ from parties import run_both
 from sotto import mpc
 from sotto.link import LinkError, connect
 from sotto.mpc.protocols.fixed_point_model import FixedPointModel
+from sotto.mpc.two_party import session
 from sotto.mpc.two_party.evaluation import AliceEvaluation, BobEvaluation
 
 HERE = Path(__file__).parent
@@ -89,6 +91,23 @@ def test_a_session_answers_many_queries_prepared_ahead_in_any_number():
         assert alice.ask(x[:1], link).labels.tolist() == right[:1].tolist()
         assert alice.ask(x[:2], link).labels.tolist() == right[:2].tolist()
         assert alice.ask(x, link).labels.tolist() == right.tolist()
+
+
+def test_sessions_that_extend_silently_give_the_same_answers(monkeypatch):
+    x = features("pooled", 2)
+    monkeypatch.setattr(session, "establish", partial(session.establish, silent_from=0))
+    module, shape, names = networks.build("pooled"), networks.INPUT_SHAPES["pooled"], []
+
+    def alice_side(link):
+        link.observer = lambda way, name, payload: names.append(name)
+        alice = mpc.Alice(None, mode="two-party")
+        return [alice.ask(x, link).labels.tolist() for _ in range(2)]
+
+    bob = mpc.Bob(module, None, input_shape=shape, mode="two-party", input_limit=LIMIT)
+    labels, _ = run_both(alice_side, bob.serve)
+    assert labels == [plain("pooled", x).argmax(axis=1).tolist()] * 2
+    assert names.count("ot.trees") == 2  # what is left of a round is enough for the second query
+    assert names.count("ot.extend") == 2
 
 
 def test_bob_sees_the_same_whatever_alice_asks_and_whatever_the_answer():

@@ -89,6 +89,35 @@ def test_a_session_over_links_answers_until_it_is_closed(start, model, tmp_path)
         sotto.connect("mpc", bob, dealer=dealer, terms=tmp_path / "terms.json")
 
 
+def test_what_was_provisioned_and_not_used_waits_for_the_next_session(start, model, tmp_path):
+    module, path = model
+    bob = start("bob", path, "--paradigm", "mpc", "--mode", "two-party", "--store", tmp_path / "bob")
+    x = np.random.default_rng(0).normal(size=(1, 40))
+    with torch.inference_mode():
+        plain = module(torch.from_numpy(x.astype(np.float32))).argmax(1).tolist()
+    offline = []
+    for ask in (False, True):
+        with sotto.connect("mpc", bob, mode="two-party", store=tmp_path / "alice") as alice:
+            alice.provision()
+            if ask:
+                assert alice.ask(x).labels.tolist() == plain
+                offline.append(alice.costs.offline.bytes)
+                alice.ask(x)  # nothing waits for this one
+                offline.append(alice.costs.offline.bytes)
+    kept, made = (sum(each.values()) for each in offline)
+    assert kept < 1000 < made
+    assert not list((tmp_path / "alice").glob("*.ready"))
+
+
+def test_a_folder_for_preparations_that_is_open_to_others_is_refused_in_one_line(start, model, tmp_path):
+    bob = start("bob", model[1], "--paradigm", "mpc", "--mode", "two-party")
+    folder = tmp_path / "open"
+    folder.mkdir(mode=0o777)
+    folder.chmod(0o777)
+    with pytest.raises(sotto.SessionError, match="open"):
+        sotto.connect("mpc", bob, mode="two-party", store=folder)
+
+
 def test_nobody_there_is_one_line():
     with pytest.raises(sotto.SessionError, match="start the other party first"):
         sotto.connect("he", f"127.0.0.1:{free_port()}", timeout=0.2)
@@ -105,6 +134,11 @@ def test_nobody_there_is_one_line():
 def test_what_cannot_be_meant_is_told(arguments, line):
     with pytest.raises(ValueError, match=line):
         sotto.connect(*arguments)
+
+
+def test_a_store_is_for_the_mode_that_prepares_without_a_dealer():
+    with pytest.raises(ValueError, match="leave store out"):
+        sotto.connect("mpc", "127.0.0.1:1", dealer="127.0.0.1:2", mode="malicious", store="kept")
 
 
 def test_terms_that_are_not_there_are_told(tmp_path):

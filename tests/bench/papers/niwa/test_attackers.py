@@ -96,7 +96,7 @@ def test_who_attacks_nothing_recovers_nothing(rows, kind, dimension):
 
 
 def test_a_row_is_the_mean_over_keys_with_its_spread_and_the_worst_key():
-    found = attackers._summary(
+    found = attackers.over_keys(
         [
             {"blocks": None, "key_exact": 1.0, "correlation": 1.0},
             {"blocks": 3.0, "key_exact": 0.0, "correlation": 0.5},
@@ -113,7 +113,7 @@ def test_a_row_is_the_mean_over_keys_with_its_spread_and_the_worst_key():
             "correlation_least": 0.5,
         }
     )
-    assert attackers._summary([{"blocks": None}])["blocks"] is None
+    assert attackers.over_keys([{"blocks": None}])["blocks"] is None
 
 
 def test_every_attacker_has_a_row_that_can_be_written_down(rows):

@@ -1,0 +1,65 @@
+"""Curves, products of two secrets and all other operators without a dealer: what the model in whole numbers gives."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from operator_networks import APPROXIMATE, EXACT, LIMIT, build, features
+from parties import run_both
+from torch import nn
+
+from sotto import mpc
+from sotto.mpc.protocols.fixed_point_model import FixedPointModel
+
+ULP = 2.0**-16
+REFUSED = {"three axes"}
+FAST = {"squares", "polynomial", "broadcast products", "matrix products", "steps", "sigmoid", "gelu", "times a tensor",
+        "sum with a tensor", "lstm"}  # fmt: skip
+NAMES = [
+    pytest.param(name, marks=() if name in FAST else pytest.mark.slow)
+    for name in {**EXACT, **APPROXIMATE}
+    if name not in REFUSED
+]
+
+
+class Weighted(nn.Module):
+    """A network with weights in front, so that there is something of Bob's to hide."""
+
+    def __init__(self, inner, shape):
+        super().__init__()
+        self.inner = inner
+        self.register_buffer("own", torch.full(shape, 1.5))
+
+    def forward(self, x):
+        return self.inner(x * self.own)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_without_a_dealer_the_answer_is_the_models(name):
+    inner, shape = build(name)
+    module, x = Weighted(inner, shape).eval(), features(shape, 4, seed=2)
+    bob = mpc.Bob(module, None, input_shape=shape, mode="two-party", reveal="logits", input_limit=LIMIT)
+    fixed = FixedPointModel.of(module, shape, input_limit=LIMIT, reveal="logits")
+    answer, _ = run_both(lambda link: mpc.Alice(None, mode="two-party", reveal="logits").ask(x, link), bob.serve)
+    slack = APPROXIMATE[name][2] if name in APPROXIMATE else 24 * ULP
+    assert np.abs(answer.scores - fixed.answer(x).scores).max() <= slack
+
+
+def test_what_this_mode_has_no_protocol_for_is_refused_by_name():
+    module, shape = build("three axes")
+    with pytest.raises(mpc.ModelRefused, match="convolves over two axes"):
+        mpc.Bob(module, None, input_shape=shape, mode="two-party", input_limit=LIMIT)
+    wide = Weighted(nn.Sequential(nn.Flatten(2)), (1, 1, 1))
+
+    class Product(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weighted = wide
+
+        def forward(self, x):
+            x = self.weighted(x).reshape(x.shape[0], 64, 64)
+            return (x @ x).flatten(1)
+
+    with pytest.raises(mpc.ModelRefused, match="products of secrets"):
+        mpc.Bob(Product().eval(), None, input_shape=(1, 64, 64), mode="two-party", input_limit=LIMIT)
