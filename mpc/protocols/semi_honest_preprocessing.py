@@ -188,8 +188,10 @@ def _compare_secret(step: Compare, count: int, alice: Stream, bob: Stream) -> tu
 def read_bundle(
     program: Program, examples: int, party: int, data: bytes | bytearray | Iterable[bytes | bytearray]
 ) -> Bundle:
-    """A party's shares out of what the dealer sent, in one or in pieces.  Raises :class:`FrameError` for another
-    size."""
+    """A party's shares out of what the dealer sent, in one or in pieces.
+
+    Raises :class:`sotto.link.FrameError` for another size.
+    """
     reader = pieces.Reader(data)
     number = int(reader.take(1)[0])
     own = Stream(reader.take(SEED_BYTES // WORD_BYTES).tobytes(), f"bundle {number}")
