@@ -15,7 +15,7 @@ Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Interval:
+class SpeakerInterval:
     """A figure and its 95 % interval."""
 
     value: float
@@ -25,7 +25,7 @@ class Interval:
 
 def over_speakers(
     figure: Callable[[Floats], float], speakers: npt.NDArray[np.str_], *, draws: int = _DRAWS, seed: int = 0
-) -> Interval:
+) -> SpeakerInterval:
     """The figure, and the percentiles of what it is for speakers drawn with replacement (Efron, 1979).
 
     Draws in which the figure cannot be computed (fewer than two speakers) are drawn again.
@@ -52,4 +52,4 @@ def over_speakers(
         if np.count_nonzero(times) > 1:
             found.append(figure(times[member].astype(np.float64)))
     low, high = np.percentile(found, [_TAIL, 100 - _TAIL])
-    return Interval(float(figure(np.ones(len(speakers)))), float(low), float(high))
+    return SpeakerInterval(float(figure(np.ones(len(speakers)))), float(low), float(high))

@@ -29,6 +29,7 @@ from torch import Tensor
 
 from sotto import keyed
 from sotto.audio import read
+from sotto.bench import results
 from sotto.bench.listeners.speaker_encoder import speaker_embeddings
 from sotto.bench.listeners.speech_detector import SPEECH, speech_probabilities
 from sotto.bench.listeners.speech_quality import quality
@@ -180,6 +181,7 @@ def run(request: Request) -> list[Row]:
                 _row(kind, size, attacker, over_keys(found), material, request, keys=len(found))
                 for attacker, found in each.items()
             ]
+            results.write(rows, request.out)  # an interrupted run leaves what it has
     return rows
 
 

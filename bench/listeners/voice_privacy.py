@@ -29,7 +29,8 @@ import torch
 from sotto import hashing, keyed
 from sotto.audio import read
 from sotto.audio.features import EGeMAPS
-from sotto.bench.listeners.bootstrap import Interval, over_speakers
+from sotto.bench import results
+from sotto.bench.listeners.bootstrap import SpeakerInterval, over_speakers
 from sotto.bench.listeners.speaker_encoder import speaker_embeddings
 from sotto.bench.listeners.word_recogniser import dictated, word_errors
 from sotto.bench.papers.dias.hash_study import Fold, hashed_answers, search_machine
@@ -72,10 +73,11 @@ def run(request: Request) -> list[Row]:
     bench = request.open_workbench()
     learnt = _clips(bench, [*bench.split.train, *bench.split.validation], LEARNT[request.preset])
     tested = _clips(bench, bench.split.test, TESTED[request.preset])
-    rows = []
+    rows: list[Row] = []
 
     def add(paradigm: str, mode: str, seen: str, figures: Metrics) -> None:
         rows.append(_row(paradigm, mode, seen, figures, tested, bench))
+        results.write(rows, request.out)  # an interrupted run leaves what it has
         shown = ", ".join(f"{name} {value:.3g}" for name, value in figures.items() if value is not None)
         request.say(f"{paradigm}/{mode}, {seen}: {shown}")
 
@@ -175,7 +177,7 @@ def _recalled(answers: npt.NDArray[np.int64], tested: Clips) -> Metrics:
     return _figures("emotion_recall", over_speakers(recall, tested.speakers))
 
 
-def _figures(name: str, found: Interval) -> dict[str, float | None]:
+def _figures(name: str, found: SpeakerInterval) -> dict[str, float | None]:
     return {f"{name}_percent": found.value, f"{name}_percent_low": found.low, f"{name}_percent_high": found.high}
 
 
