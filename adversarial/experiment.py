@@ -184,7 +184,7 @@ def _attacks(made: _Made, column: Column) -> dict[str, Attack]:
     }
 
 
-def _detect_speech(bob: Attacker, seed: int) -> dict[str, float]:
+def _detect_speech(bob: Attacker, seed: int) -> dict[str, float | None]:
     leak = bob.detect_speech()
     return {
         "attack_speech_auc": leak.auc,

@@ -19,7 +19,8 @@ from sotto.bench.row import Security
 from sotto.link import Link
 from sotto.models.shipped import Shipped
 from sotto.serving import registry
-from sotto.serving.terms import Reveal, Terms
+from sotto.serving.reveal import Reveal
+from sotto.serving.terms import Terms
 
 MODES = registry.paradigm("adversarial").modes
 

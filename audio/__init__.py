@@ -5,28 +5,7 @@ The cache (`sotto.audio.cache`) holds features of the recordings it has seen, un
 whoever can read that folder learns them. Set SOTTO_CACHE to keep it elsewhere, delete the folder to forget it.
 """
 
-from sotto.audio.checking import Check, check
-from sotto.audio.clip import LABELS, Clip
-from sotto.audio.corpora import CORPORA, load_corpus
-from sotto.audio.corpus import Corpus, Trial
-from sotto.audio.errors import BrokenClip, CorpusError, MissingLabel, SplitError, WrongFolder
-from sotto.audio.features import extract
-from sotto.audio.reading import read
+import lazy_loader
 
-__all__ = [
-    "CORPORA",
-    "LABELS",
-    "BrokenClip",
-    "Check",
-    "Clip",
-    "Corpus",
-    "CorpusError",
-    "MissingLabel",
-    "SplitError",
-    "Trial",
-    "WrongFolder",
-    "check",
-    "extract",
-    "load_corpus",
-    "read",
-]
+#: Imported when they are first used: who needs one of them does not wait for the others' libraries.
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 import numpy as np
@@ -17,8 +17,9 @@ from sotto.bench.experiment import Configuration, Experiment
 from sotto.bench.parties.party import PartySpec
 from sotto.bench.row import Security
 from sotto.link import MOST_CLASSES, Answer, Array, Link, Reply, RoundTrip, RoundTripAlice, RoundTripBob, as_numbers
-from sotto.models.learning.training import predict
-from sotto.models.shipped import Shipped
+
+if TYPE_CHECKING:
+    from sotto.models.shipped import Shipped
 
 PARADIGM = "plaintext"
 _MOST_BYTES = 1 << 28
@@ -75,6 +76,8 @@ class Bob(RoundTripBob[Greeting, Greeting, Query, Reply]):
         return Greeting()
 
     def _reply(self, query: Query, hello: Greeting) -> Reply:
+        from sotto.models.learning.training import predict  # and torch, which Alice does without
+
         axes = len(query.features.shape)
         features = query.features.numpy(dtype=np.float32, shape=(None,) * axes)
         return Reply.of(predict(self._module, features.copy()), "class")
@@ -84,6 +87,8 @@ def baseline(experiment: Experiment) -> Experiment:
     """The same model on the same clips without privacy.  Raises ``ValueError`` for an experiment without a network."""
     if experiment.network is None:
         raise ValueError(f"{experiment.cell}: its plaintext model does not stand alone")
+    from sotto.models.shipped import Shipped
+
     parts = {
         "alice": PartySpec(_alice, {}),
         "bob": PartySpec(_bob, {"model": Shipped.of(experiment.network)}),

@@ -14,11 +14,10 @@ import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-from torch import nn
 
 from sotto.audio import Clip
 from sotto.bench import costs
@@ -30,8 +29,11 @@ from sotto.bench.parties.party import PartySpec
 from sotto.bench.row import Interval, JSONValue, Row, Security
 from sotto.link import SHAPES
 
+if TYPE_CHECKING:
+    from torch import nn
+
 Say = Callable[[str], None]
-Attack = Callable[[], Mapping[str, float]]
+Attack = Callable[[], Mapping[str, float | None]]
 Reconstruct = Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32] | None]
 Plain = Callable[[npt.NDArray[np.float32]], tuple[npt.NDArray[np.int64], npt.NDArray[np.float32] | None]]
 
@@ -234,9 +236,9 @@ def _row(timed: _Run, *, corpus: str, split: str, seed: int, net: str, say: Say)
     for name, attack in experiment.attacks.items():
         say(f"{experiment.cell}: attack {name}")
         try:
-            metrics |= {key: float(value) for key, value in attack().items()}
-        except (ValueError, RuntimeError) as error:
-            say(f"{experiment.cell}: attack {name} could not be run: {error}")
+            metrics |= {key: None if value is None else float(value) for key, value in attack().items()}
+        except Exception as error:  # whatever it is, its figures stay blank and the row is not lost for it
+            say(f"{experiment.cell}: attack {name} could not be run: {type(error).__name__}: {error}")
     sent = experiment.key_bytes
     if experiment.keys_are_sent:
         sent = timed.prepared[0].counts["alice"].sent

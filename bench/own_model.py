@@ -24,7 +24,8 @@ from sotto.bench.row import Security
 from sotto.models import ModelRecord, load
 from sotto.serving import registry
 from sotto.serving.adapters import AS_DECLARED, LoweringOptions
-from sotto.serving.terms import MOST_INPUTS, FrontEnd, Reveal, Terms
+from sotto.serving.reveal import Reveal
+from sotto.serving.terms import MOST_INPUTS, FrontEnd, Terms
 
 Shape = tuple[int | None, ...]
 

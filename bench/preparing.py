@@ -7,6 +7,7 @@ too.
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +15,8 @@ from sotto.bench.adapters import EXPERIMENTS
 from sotto.bench.workbench import Workbench
 from sotto.serving import registry
 from sotto.serving.adapters import AS_DECLARED, LoweringOptions, ModelSource, require_mode
-from sotto.serving.terms import Reveal, write_terms
+from sotto.serving.reveal import Reveal
+from sotto.serving.terms import write_terms
 
 
 class PreparationError(ValueError):
@@ -32,10 +34,11 @@ class Folders:
 
 def prepare(
     paradigm: str, mode: str, model: str, reveal: Reveal, bench: Workbench, out: Path,
-    lowering: LoweringOptions = AS_DECLARED,
+    lowering: LoweringOptions = AS_DECLARED, keys: Path | None = None,
 ) -> Folders:  # fmt: skip
     """Train ``model`` on the workbench's split, or take it from the cache, and write the folders into ``out``.
 
+    ``keys``: the folder of ``sotto keys init``, with one for each party, which the settings then name.
     Raises :class:`PreparationError` when something stands there already (it is left alone).
     """
     declared = registry.paradigm(paradigm)
@@ -54,19 +57,25 @@ def prepare(
     served = "" if declared.prepared_as else mode
     hosted = registry.host(ModelSource(paradigm, bob, served, reveal))
     write_terms(alice, hosted.terms, front)
-    return Folders(bob, alice, _configure(hosted.terms.mode, paradigm, reveal, out, bob, alice))
+    return Folders(bob, alice, _configure(hosted.terms.mode, paradigm, reveal, out, keys))
 
 
-def _configure(mode: str, paradigm: str, reveal: Reveal, out: Path, bob: Path, alice: Path) -> Path | None:
+def _configure(mode: str, paradigm: str, reveal: Reveal, out: Path, keys: Path | None) -> Path | None:
     """Write each party's settings, for this machine; addresses and keys are what has to be changed for others."""
     with_dealer = registry.paradigm(paradigm).needs_dealer(mode)
     at_dealer = 'dealer = "127.0.0.1:7200"\n' if with_dealer else ""
     common = f'paradigm = "{paradigm}"\nmode = "{mode}"\nreveal = "{reveal}"\n{at_dealer}'
-    (bob / "bob.toml").write_text(f'[bob]\nmodel = "."\n{common}listen = "127.0.0.1:7100"\n# keys = "keys"\n')
-    (alice / "alice.toml").write_text(f'[alice]\nown = "."\n{common}connect = "127.0.0.1:7100"\n# keys = "keys"\n')
+    _write(out, "bob", f'model = "."\n{common}listen = "127.0.0.1:7100"\n', keys)
+    _write(out, "alice", f'own = "."\n{common}connect = "127.0.0.1:7100"\n', keys)
     if not with_dealer:
         return None
     dealer = out / "dealer"
     dealer.mkdir(mode=0o700, exist_ok=True)
-    (dealer / "dealer.toml").write_text(f'[dealer]\nmode = ["{mode}"]\nlisten = "127.0.0.1:7200"\n# keys = "keys"\n')
+    _write(out, "dealer", f'mode = ["{mode}"]\nlisten = "127.0.0.1:7200"\n', keys)
     return dealer
+
+
+def _write(out: Path, role: str, settings: str, keys: Path | None) -> None:
+    own = json.dumps(str(keys.absolute() / role)) if keys else ""
+    line = f"keys = {own}" if keys else '# keys = "…"  # on several machines: the folder of its certificate'
+    (out / role / f"{role}.toml").write_text(f"[{role}]\n{settings}{line}\n", encoding="utf-8")

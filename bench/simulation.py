@@ -73,13 +73,32 @@ def exposed(query: npt.NDArray[np.float32], seen: list[Seen]) -> tuple[int, int]
     values = query.ravel()
     pairs = values[: len(values) // 2 * 2].reshape(-1, 2)
     pairs = pairs[(pairs != 0).any(axis=1)][:2000]
-    forms = (
-        lambda pair: pair.astype("<f4"),
-        lambda pair: pair.astype("<f8"),
-        lambda pair: (pair * 2**16).astype("<i8"),
-    )
-    found = sum(any(form(pair).tobytes() in received for form in forms) for pair in pairs)
-    return found, len(pairs)
+    forms = (pairs.astype("<f4"), pairs.astype("<f8"), (pairs * 2**16).astype("<i8"))
+    copied = np.zeros(len(pairs), bool)
+    for form in forms:
+        written = [pair.tobytes() for pair in form]
+        met = _among(received, set(written))
+        copied |= np.array([each in met for each in written], bool)
+    return int(copied.sum()), len(pairs)
+
+
+def _among(received: bytes, wanted: set[bytes]) -> set[bytes]:
+    """Those of ``wanted``, all of one length of at least 8 bytes, that stand anywhere in ``received``.
+
+    By their first eight bytes at every offset: a search for each of them would read megabytes thousands of times.
+    """
+    found: set[bytes] = set()
+    if not wanted or len(received) < 8:
+        return found
+    heads = np.unique(np.array([int.from_bytes(each[:8], "little") for each in wanted], np.uint64))
+    length = len(next(iter(wanted)))
+    for offset in range(8):
+        words = np.frombuffer(received, "<u8", max(0, len(received) - offset) // 8, offset)
+        places = np.searchsorted(heads, words).clip(max=len(heads) - 1)
+        for hit in np.flatnonzero(heads[places] == words).tolist():
+            start = 8 * hit + offset
+            found |= wanted & {received[start : start + length]}
+    return found
 
 
 def summary(seen: list[Seen]) -> list[tuple[str, str, str, int, int, bytes]]:

@@ -83,6 +83,10 @@ def _speech(clips: list[Clip], rate: int, seed: int) -> Speech:
     for place, found in spread(_Cutter(rate), chosen, seconds_each=0.01, label="cutting speech", jobs=1):
         if found:
             pieces[place] = found[0]
+    if not pieces:
+        raise CorpusError(
+            "a part of the split holds no clip in which anything is heard: adversarial needs speech in all"
+        )
     kept = [chosen[place] for place in sorted(pieces)]
     return Speech(
         np.stack([pieces[place] for place in sorted(pieces)]),

@@ -17,8 +17,6 @@ from sotto.bench.own_model import NotRunnable
 from sotto.bench.row import Row
 from sotto.bench.workbench import Workbench
 
-PRESETS = ("quick", "full")
-
 
 def open_workbench(
     corpus: str,

@@ -21,6 +21,7 @@ from torch import nn
 from sotto import mpc
 from sotto.bench.parties.party import PartySpec
 from sotto.link import Link
+from sotto.mpc import parties
 from sotto.mpc.graph.plan import Shape
 from sotto.mpc.modes import needs_dealer, require_mode
 
@@ -65,9 +66,9 @@ class TableNetwork:
         weights = {name: tensor.detach().numpy() for name, tensor in module.state_dict().items()}
         job = {"mode": mode, "reveal": reveal}
         return {
-            "alice": PartySpec(_alice, job),
+            "alice": PartySpec(parties.alice, job),
             "bob": PartySpec(_bob, {**job, "network": self, "weights": weights}),
-            **({"dealer": PartySpec(_dealer, {"mode": mode})} if needs_dealer(require_mode(mode)) else {}),
+            **({"dealer": PartySpec(parties.dealer, {"mode": mode})} if needs_dealer(require_mode(mode)) else {}),
         }
 
 
@@ -86,10 +87,6 @@ def relu_count(module: nn.Module, input_shape: Shape) -> int:
     return sum(counts)
 
 
-def _alice(job: Mapping[str, Any], links: Mapping[str, Link]) -> mpc.Alice:
-    return mpc.Alice(links.get("dealer"), mode=job["mode"], reveal=job["reveal"])
-
-
 def _bob(job: Mapping[str, Any], links: Mapping[str, Link]) -> mpc.Bob:
     network: TableNetwork = job["network"]
     return mpc.Bob(
@@ -99,7 +96,3 @@ def _bob(job: Mapping[str, Any], links: Mapping[str, Link]) -> mpc.Bob:
         reveal=job["reveal"],
         input_shape=network.input_shape,
     )
-
-
-def _dealer(job: Mapping[str, Any], links: Mapping[str, Link]) -> mpc.Dealer:
-    return mpc.Dealer(mode=job["mode"])

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import json
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +22,7 @@ from sotto.audio.features import FeatureSpec
 from sotto.audio.splits import Split
 from sotto.bench.experiment import Say
 
+T = TypeVar("T")
 _QUICK_CLIPS = 64
 
 
@@ -40,6 +42,7 @@ class Workbench:
     jobs: int | None = None
     data: Path | None = None
     _features: dict[str, npt.NDArray[np.float32]] = field(default_factory=dict)
+    _once: dict[str, Any] = field(default_factory=dict)
     _temporary: tempfile.TemporaryDirectory[str] = field(
         default_factory=lambda: tempfile.TemporaryDirectory(prefix="sotto-")
     )
@@ -78,6 +81,12 @@ class Workbench:
         if name not in self._features:
             self._features[name] = extract(self.corpus, spec, jobs=self.jobs)
         return self._features[name]
+
+    def once(self, name: str, compute: Callable[[], T]) -> T:
+        """What several experiments of the run have in common, computed by the first that asks for it."""
+        if name not in self._once:
+            self._once[name] = compute()
+        return cast(T, self._once[name])
 
     def part(self, values: npt.NDArray[Any], name: str) -> npt.NDArray[Any]:
         """The rows of ``values`` that belong to the split's part ``train``, ``validation`` or ``test``."""

@@ -31,44 +31,7 @@ joint learning every party has the key: the server must keep each party's hashes
 secrecy: replace it and all training hashes together. A seeded key is as secret as its seed.
 """
 
-from sotto.hashing.alice import Alice
-from sotto.hashing.bob import Bob
-from sotto.hashing.classification.discriminant import DiscriminantFeatures
-from sotto.hashing.classification.hash_set import HashSet, join, train_hamming_svc, training_hashes
-from sotto.hashing.classification.kernel import hamming_kernel
-from sotto.hashing.classification.svc import HammingSVC
-from sotto.hashing.errors import HashFileError, HashingError, KeyFileError
-from sotto.hashing.smh.distance import distance_blocks, hamming_distances
-from sotto.hashing.smh.key import HashKey
-from sotto.hashing.smh.leakage import PAPER_THRESHOLDS, delta_for_leakage, leakage, privacy_threshold
-from sotto.hashing.smh.modular_hash import SecureModularHash, modular_hash
-from sotto.hashing.smh.packing import PackedHashes, bytes_per_hash, pack
-from sotto.hashing.smh.parameters import HashParameters
+import lazy_loader
 
-__all__ = [
-    "PAPER_THRESHOLDS",
-    "Alice",
-    "Bob",
-    "DiscriminantFeatures",
-    "HammingSVC",
-    "HashFileError",
-    "HashKey",
-    "HashParameters",
-    "HashSet",
-    "HashingError",
-    "KeyFileError",
-    "PackedHashes",
-    "SecureModularHash",
-    "bytes_per_hash",
-    "delta_for_leakage",
-    "distance_blocks",
-    "hamming_distances",
-    "hamming_kernel",
-    "join",
-    "leakage",
-    "modular_hash",
-    "pack",
-    "privacy_threshold",
-    "train_hamming_svc",
-    "training_hashes",
-]
+#: Imported when they are first used: who needs one of them does not wait for the others' libraries.
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

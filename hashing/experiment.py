@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import numpy as np
@@ -18,8 +17,9 @@ from sotto.bench.experiment import Configuration, Experiment, Plan
 from sotto.bench.parties.party import PartySpec
 from sotto.bench.row import Security
 from sotto.bench.workbench import Workbench
+from sotto.hashing import parties
 from sotto.hashing.attacks import known_key_attack, known_pairs_attack, linkability
-from sotto.link import Array, Link
+from sotto.link import Array
 from sotto.models.learning.training import predict
 from sotto.models.svm.svm import SVM, train_svm
 from sotto.serving.folders import KEY_FILE, MODEL_FILE
@@ -79,15 +79,15 @@ def build(cell: Configuration, bench: Workbench) -> Experiment:
             cell.paradigm, cell.mode, cell.model, {**cell.parameters, "delta": round(made.key.parameters.delta, 4)}
         ),
         parts={
-            "alice": PartySpec(_alice, {"key": str(key_file)}),
-            "bob": PartySpec(_bob, {"classifier": str(classifier_file)}),
+            "alice": PartySpec(parties.alice, {"key": str(key_file)}),
+            "bob": PartySpec(parties.bob, {"classifier": str(classifier_file)}),
         },
         queries=test,
         truth=bench.part(bench.targets, "test"),
         query=made.query,
         plain=lambda queries: (predict(made.svm, queries).argmax(1).astype(np.int64), None),
         security=SECURITY,
-        plan=Plan(singles=50, clips=bench.clips, table=bench.clips, batch=64, sessions=5),
+        plan=Plan(singles=30, clips=bench.clips, table=bench.clips, batch=32, sessions=5),
         network=made.svm,
         key_bytes=key_file.stat().st_size,
         attacks={
@@ -184,14 +184,6 @@ def _learn_the_key(made: _Made, bench: Workbench) -> dict[str, float]:
         "attack_known_pairs_correlation": result.learnt.correlation,
         "attack_known_pairs_recovered": result.learnt.recovered,
     }
-
-
-def _alice(job: Mapping[str, Any], links: Mapping[str, Link]) -> hashing.Alice:
-    return hashing.Alice(job["key"])
-
-
-def _bob(job: Mapping[str, Any], links: Mapping[str, Link]) -> hashing.Bob:
-    return hashing.Bob(job["classifier"])
 
 
 def prepare(model: str, mode: str, bench: Workbench, bob: Path, alice: Path) -> FrontEnd:

@@ -12,11 +12,12 @@ import numpy.typing as npt
 from sotto import hashing
 from sotto.bench.own_model import Given, NotRunnable, OwnModel, Shape, chosen_mode, require_shape
 from sotto.bench.parties.party import PartySpec
+from sotto.hashing import parties
 from sotto.hashing.experiment import SECURITY
-from sotto.link import Link
 from sotto.serving import registry
 from sotto.serving.folders import KEY_FILE, MODEL_FILE
-from sotto.serving.terms import Reveal, Terms
+from sotto.serving.reveal import Reveal
+from sotto.serving.terms import Terms
 
 MODES = registry.paradigm("hashing").modes
 
@@ -44,8 +45,8 @@ def own(model: Any, given: Given) -> OwnModel:
 
     def parts(reveal: Reveal) -> Mapping[str, PartySpec]:
         return {
-            "alice": PartySpec(_alice, {"key": str(key_file), "reveal": reveal}),
-            "bob": PartySpec(_bob, {"classifier": str(classifier_file), "reveal": reveal}),
+            "alice": PartySpec(parties.alice, {"key": str(key_file), "reveal": reveal}),
+            "bob": PartySpec(parties.bob, {"classifier": str(classifier_file), "reveal": reveal}),
         }
 
     def plain(x: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
@@ -66,11 +67,3 @@ def own(model: Any, given: Given) -> OwnModel:
 def asked_shape(terms: Terms) -> Shape:
     """Features, of which Alice's key says how many it takes; Bob's terms are about hashes."""
     return (None,)
-
-
-def _alice(job: Mapping[str, Any], links: Mapping[str, Link]) -> hashing.Alice:
-    return hashing.Alice(job["key"], reveal=job["reveal"])
-
-
-def _bob(job: Mapping[str, Any], links: Mapping[str, Link]) -> hashing.Bob:
-    return hashing.Bob(job["classifier"], reveal=job["reveal"])

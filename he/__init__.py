@@ -52,38 +52,7 @@ modules), ``slot_layout``, ``slot_product``, ``tensor_packing`` (where numbers s
 ``tensor_scheduling``.  For all: ``wire``, ``session_secrets``.
 """
 
-from sotto.he.alice import Alice
-from sotto.he.bob import Bob, network_of
-from sotto.he.network.network import ModelRefused, PolynomialNetwork
-from sotto.he.network.parameters import Parameters, ParametersRefused
-from sotto.he.planning.noise import LOGIT_STEP
-from sotto.he.planning.planning import MAX_LOGIT_ERROR, Plan, plan
-from sotto.he.planning.scheduling import ScaledPlan, schedule_for
-from sotto.he.tensors.exporting import export
-from sotto.he.tensors.tensor_network import TensorNetwork
-from sotto.he.tensors.tensor_scheduling import TensorPlan, schedule_tensors
-from sotto.he.wire import BatchedDescription, Description, PackedDescription, TensorDescription
+import lazy_loader
 
-__all__ = [
-    "LOGIT_STEP",
-    "MAX_LOGIT_ERROR",
-    "Alice",
-    "BatchedDescription",
-    "Bob",
-    "Description",
-    "ModelRefused",
-    "PackedDescription",
-    "Parameters",
-    "ParametersRefused",
-    "Plan",
-    "PolynomialNetwork",
-    "ScaledPlan",
-    "TensorDescription",
-    "TensorNetwork",
-    "TensorPlan",
-    "export",
-    "network_of",
-    "plan",
-    "schedule_for",
-    "schedule_tensors",
-]
+#: Imported when they are first used: who needs one of them does not wait for the others' libraries.
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

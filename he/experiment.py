@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -15,11 +15,10 @@ from sotto.bench.own_model import NotRunnable
 from sotto.bench.parties.party import PartySpec
 from sotto.bench.row import Security
 from sotto.bench.workbench import Workbench
+from sotto.he import parties
 from sotto.he.attacks import extract_model, recover_key
 from sotto.he.attacks.raw_decryption import RING_DEGREE
 from sotto.he.wire import Mode
-from sotto.link import Link
-from sotto.models import load
 from sotto.serving.folders import MODEL_FILE, write_calibration
 from sotto.serving.terms import FrontEnd
 
@@ -86,8 +85,9 @@ def build(cell: Configuration, bench: Workbench) -> Experiment:
         keys_are_sent=True,
         extra={"bound_is_proved": float(proved)},
         attacks={
-            "he-extraction": lambda: _extract(emotion, bench),
-            "he-raw-decryption": lambda: _read_the_key(emotion, bench),
+            # the same model in several modes: what is learnt from answers does not depend on how they were computed
+            "he-extraction": lambda: bench.once(f"extraction {cell.model}", lambda: _extract(emotion, bench)),
+            "he-raw-decryption": lambda: bench.once(f"key {cell.model}", lambda: _read_the_key(emotion, bench)),
         }
         if cell.model.startswith("mlp")
         else {},
@@ -148,18 +148,9 @@ def _read_the_key(emotion: EmotionModel, bench: Workbench) -> dict[str, float]:
 def _parts(emotion: EmotionModel, bench: Workbench, mode: str, reveal: str) -> Mapping[str, PartySpec]:
     calibration = bench.part(emotion.queries, "train")
     return {
-        "alice": PartySpec(_alice, {"reveal": reveal}),
-        "bob": PartySpec(_bob, {"model": str(emotion.path), "calibration": calibration, "mode": mode}),
+        "alice": PartySpec(parties.alice, {"reveal": reveal}),
+        "bob": PartySpec(parties.bob, {"model": str(emotion.path), "calibration": calibration, "mode": mode}),
     }
-
-
-def _alice(job: Mapping[str, Any], links: Mapping[str, Link]) -> he.Alice:
-    return he.Alice(reveal=job["reveal"], threads=1)
-
-
-def _bob(job: Mapping[str, Any], links: Mapping[str, Link]) -> he.Bob:
-    module, _ = load(job["model"])
-    return he.Bob(module, calibration=job["calibration"], mode=job["mode"], threads=1)
 
 
 def prepare(model: str, mode: str, bench: Workbench, bob: Path, alice: Path) -> FrontEnd | None:

@@ -12,12 +12,14 @@ import numpy.typing as npt
 from sotto import he
 from sotto.bench.own_model import Given, NotRunnable, OwnModel, Shape, chosen_mode, network, require_shape
 from sotto.bench.parties.party import PartySpec
+from sotto.he import parties
 from sotto.he.experiment import security
 from sotto.he.wire import Mode
 from sotto.link import Link
 from sotto.serving import registry
 from sotto.serving.folders import calibration_beside
-from sotto.serving.terms import Reveal, Terms
+from sotto.serving.reveal import Reveal
+from sotto.serving.terms import Terms
 
 MODES = registry.paradigm("he").modes
 _BATCH = 4096
@@ -46,7 +48,7 @@ def own(model: Any, given: Given) -> OwnModel:
     job = {"network": folded, "calibration": calibration, "mode": mode}
 
     def parts(reveal: Reveal) -> Mapping[str, PartySpec]:
-        return {"alice": PartySpec(_alice, {"reveal": reveal}), "bob": PartySpec(_bob, job)}
+        return {"alice": PartySpec(parties.alice, {"reveal": reveal}), "bob": PartySpec(_bob, job)}
 
     def plain(x: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
         scores = folded.logits(np.clip(x, -1, 1)).astype(np.float32)
@@ -67,10 +69,6 @@ def own(model: Any, given: Given) -> OwnModel:
 def asked_shape(terms: Terms) -> Shape:
     """The network's."""
     return terms.input_shape
-
-
-def _alice(job: Mapping[str, Any], links: Mapping[str, Link]) -> he.Alice:
-    return he.Alice(reveal=job["reveal"], threads=1)
 
 
 def _bob(job: Mapping[str, Any], links: Mapping[str, Link]) -> he.Bob:

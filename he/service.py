@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import cast
 
-from sotto import he
+from sotto import he, models
 from sotto.he.wire import Mode
 from sotto.link import Link
-from sotto.models import load
 from sotto.serving.adapters import ClientCredentials, Hosted, ModelSource, published_front
 from sotto.serving.folders import calibration_beside, model_file
-from sotto.serving.terms import FrontEnd, Terms
+from sotto.serving.terms import FrontEnd, Terms, class_or_logits
 
 
 class _Hosted:
@@ -20,7 +19,7 @@ class _Hosted:
     def __init__(self, source: ModelSource) -> None:
         mode = cast(Mode, source.mode)
         path = model_file(source.model)
-        module, record = load(path)
+        module, record = models.load(path)
         self._bob = he.Bob(module, calibration=calibration_beside(path), mode=mode, threads=1)
         description = self._bob.description
         self.terms = Terms(
@@ -51,4 +50,4 @@ def front(own: ClientCredentials, terms: Terms | None) -> FrontEnd | None:
 def alice(own: ClientCredentials, terms: Terms, links: Mapping[str, Link]) -> he.Alice:
     """Alice, who holds Bob to the size of the model that his terms name."""
     inputs = terms.input_shape[0] if len(terms.input_shape) == 1 else 0
-    return he.Alice(reveal=own.reveal, threads=1, inputs=inputs, classes=len(terms.classes) or None)
+    return he.Alice(reveal=class_or_logits(own.reveal), threads=1, inputs=inputs, classes=len(terms.classes) or None)

@@ -38,40 +38,10 @@ Doors: :class:`Alice`, :class:`Bob`; for the model owner :func:`generate_key`, :
 rule for lengths that are no multiple of M), ``encrypt_model``, ``model_file``, ``messages``.
 """
 
-from sotto.keyed.alice import Alice
-from sotto.keyed.bob import Bob
-from sotto.keyed.encrypt_model import encrypt_model, find_first_convolution
-from sotto.keyed.errors import KeyedError, KeyFileError, NotEligibleError, WrongShapeError
-from sotto.keyed.key_file import load_key, save_key
-from sotto.keyed.keys import KEY_TYPES, ROM, Flipping, Key, KeyType, Shuffling, generate_key
-from sotto.keyed.model_file import load_encrypted_model, save_encrypted_model
-from sotto.keyed.transform import decrypt, encrypt, whole_blocks
+import lazy_loader
 
 COMPUTATIONAL_BITS: None = None
 """No adversary that looks at the queries is kept out by a computational assumption."""
 
-__all__ = [
-    "COMPUTATIONAL_BITS",
-    "KEY_TYPES",
-    "ROM",
-    "Alice",
-    "Bob",
-    "Flipping",
-    "Key",
-    "KeyFileError",
-    "KeyType",
-    "KeyedError",
-    "NotEligibleError",
-    "Shuffling",
-    "WrongShapeError",
-    "decrypt",
-    "encrypt",
-    "encrypt_model",
-    "find_first_convolution",
-    "generate_key",
-    "load_encrypted_model",
-    "load_key",
-    "save_encrypted_model",
-    "save_key",
-    "whole_blocks",
-]
+#: Imported when they are first used: who needs one of them does not wait for the others' libraries.
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from sotto.keyed.errors import WrongShapeError
 from sotto.keyed.key_file import load_key
@@ -71,4 +70,4 @@ class Alice(RoundTripAlice[Hello, Ready, Query, Reply]):
             raise WrongShapeError(
                 f"features are a batch of numbers with {self._key.dimension} block axes last, not {values.shape}"
             )
-        return encrypt(torch.from_numpy(values.copy()), self._key).numpy(), warnings
+        return encrypt(values, self._key), warnings

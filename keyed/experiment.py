@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +15,7 @@ from sotto.bench.experiment import Configuration, Experiment, Plan
 from sotto.bench.parties.party import PartySpec
 from sotto.bench.row import Security
 from sotto.bench.workbench import Workbench
+from sotto.keyed import parties
 from sotto.keyed.attacks import (
     blocks_until_exact,
     chosen_blocks,
@@ -26,7 +26,6 @@ from sotto.keyed.attacks import (
     keys_from_chosen,
     train_inverter,
 )
-from sotto.link import Link
 from sotto.models.learning.recipes import SPECTROGRAM_PATCH, WAVE_PATCH, Recipe
 from sotto.models.learning.training import predict
 from sotto.serving.folders import KEY_FILE, MODEL_FILE
@@ -170,17 +169,9 @@ def _learn_from_other_keys(key: keyed.Key, emotion: EmotionModel, bench: Workben
 
 def _parts(key_file: Path, model_file: Path, reveal: str) -> Mapping[str, PartySpec]:
     return {
-        "alice": PartySpec(_alice, {"key": str(key_file), "reveal": reveal}),
-        "bob": PartySpec(_bob, {"model": str(model_file), "reveal": reveal}),
+        "alice": PartySpec(parties.alice, {"key": str(key_file), "reveal": reveal}),
+        "bob": PartySpec(parties.bob, {"model": str(model_file), "reveal": reveal}),
     }
-
-
-def _alice(job: Mapping[str, Any], links: Mapping[str, Link]) -> keyed.Alice:
-    return keyed.Alice(job["key"], reveal=job["reveal"])
-
-
-def _bob(job: Mapping[str, Any], links: Mapping[str, Link]) -> keyed.Bob:
-    return keyed.Bob(job["model"], reveal=job["reveal"])
 
 
 def prepare(model: str, mode: str, bench: Workbench, bob: Path, alice: Path) -> FrontEnd:

@@ -13,12 +13,14 @@ from torch import Tensor, nn
 from sotto import keyed
 from sotto.bench.own_model import Given, NotRunnable, OwnModel, Shape, chosen_mode, example_shape, network
 from sotto.bench.parties.party import PartySpec
+from sotto.keyed import parties
 from sotto.keyed.experiment import SECURITY
 from sotto.link import Link
 from sotto.models.learning.training import predict
 from sotto.models.shipped import Shipped
 from sotto.serving.folders import KEY_FILE
-from sotto.serving.terms import Reveal, Terms
+from sotto.serving.reveal import Reveal
+from sotto.serving.terms import Terms
 
 MODES = ("rom", "shuffling", "flipping")
 
@@ -47,7 +49,7 @@ def own(model: Any, given: Given) -> OwnModel:
 
     def parts(reveal: Reveal) -> Mapping[str, PartySpec]:
         return {
-            "alice": PartySpec(_alice, {"key": str(key_file), "reveal": reveal}),
+            "alice": PartySpec(parties.alice, {"key": str(key_file), "reveal": reveal}),
             "bob": PartySpec(_bob, {"model": encrypted, "fingerprint": key.fingerprint, "reveal": reveal}),
         }
 
@@ -77,10 +79,6 @@ def _typical(shape: tuple[int, ...]) -> Tensor:
     """A chirp in the shape of one example, with a batch axis: what the encrypted model is compared on."""
     time = torch.arange(math.prod(shape), dtype=torch.float32)
     return torch.sin(0.1 * time + 1e-3 * time * time).reshape(1, *shape)
-
-
-def _alice(job: Mapping[str, Any], links: Mapping[str, Link]) -> keyed.Alice:
-    return keyed.Alice(job["key"], reveal=job["reveal"])
 
 
 def _bob(job: Mapping[str, Any], links: Mapping[str, Link]) -> keyed.Bob:

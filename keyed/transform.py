@@ -21,23 +21,28 @@ Equal blocks stay equal and every block keeps its energy: this hides from the ea
 
 from __future__ import annotations
 
-from typing import Literal
+import math
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-import torch
-from torch import Tensor
+import numpy as np
+import numpy.typing as npt
 
 from sotto.keyed.errors import WrongShapeError
 from sotto.keyed.keys import Flipping, Key, Shuffling
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 Tail = Literal["crop", "pad"]
-_FULL = (torch.float32, torch.float64)
+#: An array of NumPy or a tensor of torch; what comes back is of the same kind.
+Speech = TypeVar("Speech", npt.NDArray[np.floating], "Tensor")
 _AT_A_TIME = 1 << 17  # numbers, so that what lies between the steps of a rotation stays in the cache
 _ROW = 1024  # numbers in a row of signs
 _WIDTH = 16  # least width of a product of matrices, in numbers: a vector register
 
 
-def encrypt(x: Tensor, key: Key, *, tail: Tail = "crop") -> Tensor:
-    """``x`` (..., samples) or (..., mel bands, frames) under ``key``, a new tensor of the same dtype and device.
+def encrypt(x: Speech, key: Key, *, tail: Tail = "crop") -> Speech:
+    """``x`` (..., samples) or (..., mel bands, frames) under ``key``, a new array of the same dtype and device.
 
     Raises
     ------
@@ -48,7 +53,7 @@ def encrypt(x: Tensor, key: Key, *, tail: Tail = "crop") -> Tensor:
     return _transformed(whole_blocks(x, key.block_size, key.dimension, tail=tail), key, inverse=False)
 
 
-def decrypt(x: Tensor, key: Key, *, length: tuple[int, ...] | None = None) -> Tensor:
+def decrypt(x: Speech, key: Key, *, length: tuple[int, ...] | None = None) -> Speech:
     """The speech that :func:`encrypt` made ``x`` from; ``length`` cuts the last axes to what they were before padding.
 
     Exact for Shuffling and Flipping, to rounding for ROM.  With another key the result is noise, and nothing says so.
@@ -69,11 +74,11 @@ def decrypt(x: Tensor, key: Key, *, length: tuple[int, ...] | None = None) -> Te
     if len(length) != key.dimension or any(not 0 < n <= most for n, most in zip(length, padded, strict=True)):
         raise WrongShapeError(f"the length {length} does not fit speech of {padded}")
     for axis, size in zip(range(-key.dimension, 0), length, strict=True):
-        plain = plain.narrow(axis, 0, size)
+        plain = _cut(plain, axis, size)
     return plain
 
 
-def whole_blocks(x: Tensor, block_size: int, dimension: int, *, tail: Tail = "crop") -> Tensor:
+def whole_blocks(x: Speech, block_size: int, dimension: int, *, tail: Tail = "crop") -> Speech:
     """``x`` cropped or padded, by the rule above, to multiples of ``block_size`` in its last ``dimension`` axes."""
     if tail not in ("crop", "pad"):
         raise ValueError(f"tail is 'crop' or 'pad', not {tail!r}")
@@ -85,10 +90,10 @@ def whole_blocks(x: Tensor, block_size: int, dimension: int, *, tail: Tail = "cr
         if not remainder:
             continue
         if tail == "crop":
-            x = x.narrow(axis, 0, size - remainder)
+            x = _cut(x, axis, size - remainder)
         else:
-            place = torch.arange(size + block_size - remainder, device=x.device) % (2 * size)
-            x = x.index_select(axis, torch.where(place < size, place, 2 * size - 1 - place))
+            place = np.arange(size + block_size - remainder) % (2 * size)
+            x = _taken(x, np.where(place < size, place, 2 * size - 1 - place), axis)
     if 0 in x.shape[-dimension:]:
         across = " × ".join([str(block_size)] * dimension)
         raise WrongShapeError(
@@ -107,78 +112,123 @@ def blocks(x: Tensor, block_size: int, dimension: int) -> Tensor:
     return apart.reshape(-1, rows, columns, block_size * block_size)
 
 
-def _transformed(x: Tensor, key: Key, *, inverse: bool) -> Tensor:
+def _transformed(x: Speech, key: Key, *, inverse: bool) -> Speech:
     if isinstance(key, Shuffling):
-        order = torch.from_numpy(key.values.argsort() if inverse else key.values.copy()).to(x.device)
-        return _shuffled(x, order, key)
+        return _shuffled(x, key.values.argsort() if inverse else key.values.copy(), key)
     if isinstance(key, Flipping):
-        return _flipped(x, torch.from_numpy(key.signs).to(x.device, x.dtype), key)
-    matrix = torch.from_numpy(key.matrix().T if inverse else key.matrix())
-    return _rotated(x, matrix.to(x.device, x.dtype if x.dtype in _FULL else torch.float32), key)
+        return _flipped(x, key.signs, key)
+    return _rotated(x, key.matrix().T if inverse else key.matrix(), key)
 
 
-def _shuffled(x: Tensor, order: Tensor, key: Key) -> Tensor:
+def _shuffled(x: Speech, order: npt.NDArray[Any], key: Key) -> Speech:
     m = key.block_size
     if key.dimension == 1:
-        return x.reshape(-1, m).index_select(1, order).reshape(x.shape)
+        return _taken(x.reshape(-1, m), order, 1).reshape(x.shape)
     place = _places(x, m)
-    source = torch.empty_like(place).index_copy_(0, place, place.reshape(-1, m * m)[:, order].flatten())
-    return x.reshape(-1, len(source)).index_select(1, source).reshape(x.shape)
+    source = np.empty_like(place)
+    source[place] = place.reshape(-1, m * m)[:, order].ravel()
+    return _taken(x.reshape(-1, len(source)), source, 1).reshape(x.shape)
 
 
-def _flipped(x: Tensor, signs: Tensor, key: Key) -> Tensor:
+def _flipped(x: Speech, signs: npt.NDArray[np.float64], key: Key) -> Speech:
     """One multiplication by signs repeated over rows long enough to run at the speed of a copy."""
     m = key.block_size
     if key.dimension == 2:
         bands = x.reshape(*x.shape[:-2], -1, m, x.shape[-1])
-        return (bands * signs.reshape(m, m).repeat(1, x.shape[-1] // m)).reshape(x.shape)
-    count = x.numel() // m
+        return (bands * _as(x, np.tile(signs.reshape(m, m), x.shape[-1] // m))).reshape(x.shape)
+    count = math.prod(x.shape) // m
     together = next(number for number in range(min(count, max(1, _ROW // m)), 0, -1) if count % number == 0)
-    return (x.reshape(-1, together * m) * signs.repeat(together)).reshape(x.shape)
+    return (x.reshape(-1, together * m) * _as(x, np.tile(signs, together))).reshape(x.shape)
 
 
-def _rotated(x: Tensor, matrix: Tensor, key: Key) -> Tensor:
+def _rotated(x: Speech, matrix: npt.NDArray[np.float64], key: Key) -> Speech:
     if key.dimension == 1:
         return _multiplied(x.reshape(-1, key.block_size), matrix).reshape(x.shape)
     place = _places(x, key.block_size)
-    back = torch.empty_like(place).index_copy_(0, place, torch.arange(len(place), device=x.device))  # its inverse
+    back = np.empty_like(place)
+    back[place] = np.arange(len(place))  # its inverse
     planes = x.reshape(-1, len(place))
-    rotated = torch.empty_like(planes)
+    rotated = _like(planes)
     step = max(1, _AT_A_TIME // len(place))
     for first in range(0, len(planes), step):
-        apart = planes[first : first + step].index_select(1, place).reshape(-1, len(matrix))
+        apart = _taken(planes[first : first + step], place, 1).reshape(-1, len(matrix))
         turned = _multiplied(apart, matrix)
-        rotated[first : first + step] = turned.reshape(-1, len(place)).index_select(1, back)
+        rotated[first : first + step] = _taken(turned.reshape(-1, len(place)), back, 1)
     return rotated.reshape(x.shape)
 
 
-def _multiplied(apart: Tensor, matrix: Tensor) -> Tensor:
+def _multiplied(apart: Speech, matrix: npt.NDArray[np.float64]) -> Speech:
     """Blocks (n, N) times the key (N, N), short ones several at a time: products of narrow matrices are slow."""
     together = -(-_WIDTH // len(matrix))
-    given = apart.to(matrix.dtype)
+    given = _at_least_single(apart)
     whole = len(given) // together * together
-    wide = torch.block_diag(*[matrix] * together)
-    turned = (given[:whole].reshape(-1, len(wide)) @ wide).reshape(whole, len(matrix))
+    wide = np.kron(np.eye(together), matrix)
+    turned = (given[:whole].reshape(-1, len(wide)) @ _as(given, wide)).reshape(whole, len(matrix))
     if whole < len(given):
-        turned = torch.cat([turned, given[whole:] @ matrix])
-    return turned.to(apart.dtype)
+        first, turned = turned, _like(given)
+        turned[:whole] = first
+        turned[whole:] = given[whole:] @ _as(given, matrix)
+    return _as(apart, turned)
 
 
-def _places(x: Tensor, block_size: int) -> Tensor:
+def _places(x: Speech, block_size: int) -> npt.NDArray[np.int64]:
     """Where in a flattened plane the numbers of its blocks stand, block after block.
 
     Gathering whole planes by such indices is several times faster than transposing blocks into place.
     """
     height, width = x.shape[-2:]
-    place = torch.arange(height * width, device=x.device).reshape(height // block_size, block_size, -1, block_size)
-    return place.transpose(1, 2).flatten()
+    place = np.arange(height * width).reshape(height // block_size, block_size, -1, block_size)
+    return place.swapaxes(1, 2).ravel()
 
 
-def _require_content(x: Tensor, dimension: int) -> None:
-    if x.dim() < dimension or 0 in x.shape:
+# What NumPy and torch call by different names.  Torch is imported where a tensor came in, so not by Alice, who has
+# arrays.
+
+
+def _taken(x: Speech, index: npt.NDArray[Any], axis: int) -> Speech:
+    if isinstance(x, np.ndarray):
+        return np.take(x, index, axis)
+    import torch
+
+    return x.index_select(axis, torch.from_numpy(index).to(x.device))
+
+
+def _as(x: Speech, values: Any) -> Speech:
+    """``values`` in the kind, dtype and device of ``x``."""
+    if isinstance(x, np.ndarray):
+        return values.astype(x.dtype, copy=False)
+    import torch
+
+    return torch.as_tensor(values).to(x.device, x.dtype)
+
+
+def _like(x: Speech) -> Speech:
+    if isinstance(x, np.ndarray):
+        return np.empty(x.shape, x.dtype)
+    import torch
+
+    return torch.empty_like(x)
+
+
+def _at_least_single(x: Speech) -> Speech:
+    """A rotation is not computed with fewer digits than float32 has."""
+    if isinstance(x, np.ndarray):
+        return x if x.dtype.itemsize >= 4 else x.astype(np.float32)
+    return x if x.dtype.itemsize >= 4 else x.float()
+
+
+def _cut(x: Speech, axis: int, size: int) -> Speech:
+    """The first ``size`` along ``axis``, which is counted from the end."""
+    place: Any = (..., slice(size), *[slice(None)] * (-axis - 1))
+    return x[place]
+
+
+def _require_content(x: Speech, dimension: int) -> None:
+    if len(x.shape) < dimension or 0 in x.shape:
         raise WrongShapeError(f"a key of dimension {dimension} needs an array with content, not {tuple(x.shape)}")
 
 
-def _require_floating(x: Tensor) -> None:
-    if not x.is_floating_point():
+def _require_floating(x: Speech) -> None:
+    floating = np.issubdtype(x.dtype, np.floating) if isinstance(x, np.ndarray) else x.is_floating_point()
+    if not floating:
         raise WrongShapeError(f"speech to encrypt is floating point, not {x.dtype}: convert it first")

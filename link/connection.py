@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import logging
 import socket
 import ssl
 import time
@@ -13,6 +14,10 @@ from sotto.link.errors import LinkClosed, LinkError, LinkTimeout
 from sotto.link.identity import Role, identity_of, require_role
 from sotto.link.link import DEFAULT_TIMEOUT, Link
 from sotto.link.shape import LOOPBACK, Shape
+
+log = logging.getLogger("sotto")
+
+_PATIENCE = 2.0  # seconds after which a user should hear what is waited for
 
 
 def pair(
@@ -52,7 +57,8 @@ def connect(
     ``role``: what the listener's certificate must say it is, where there are certificates.
     """
     require_tls(host, tls)
-    deadline = time.monotonic() + timeout
+    began = time.monotonic()
+    deadline, told = began + timeout, False
     while True:
         try:
             sock = socket.create_connection((host, port), timeout=max(0.01, deadline - time.monotonic()))
@@ -60,6 +66,9 @@ def connect(
         except ConnectionRefusedError:
             if time.monotonic() + 0.05 > deadline:
                 raise LinkTimeout(f"nobody listens at {host}:{port}: start the other party first") from None
+            if not told and time.monotonic() - began > _PATIENCE:
+                log.info("nobody listens at %s:%d yet: trying for %.0f s more", host, port, deadline - time.monotonic())
+                told = True
             time.sleep(0.05)
         except TimeoutError:
             raise LinkTimeout(f"no answer from {host}:{port}: check the address and the firewall") from None

@@ -5,19 +5,7 @@ with the prediction of the same module in the clear. Model files are safetensors
 (:mod:`sotto.models.weights`); they hold no code.
 """
 
-from sotto.models.architectures import ModelError, build, names
-from sotto.models.networks.emotion_cnn import Depinto, Frames
-from sotto.models.normalisation import Normalisation
-from sotto.models.weights import ModelRecord, load, save
+import lazy_loader
 
-__all__ = [
-    "Depinto",
-    "Frames",
-    "ModelError",
-    "ModelRecord",
-    "Normalisation",
-    "build",
-    "load",
-    "names",
-    "save",
-]
+#: Imported when they are first used: who needs one of them does not wait for the others' libraries.
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

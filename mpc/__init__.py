@@ -70,9 +70,9 @@ to continue.  Each part of a long query is checked before *its* answers are open
 
 **The range of the inputs is not proven.**  An Alice who leaves it is told a class that another function of Bob's
 weights gives: values wrap modulo 2^64, and a feature can be chosen so that the class is one exact bit of a weight, the
-next query's the bit above it.  With C classes that is at most ⌈log2 C⌉ bits an example, as for any class; within the
-range it takes many more queries to learn as much about a weight.  With ``reveal="logits"`` it is up to 64 bits for each
-class of each example: whole weights at once.
+next query's the bit above it.  With C classes that is at most log2(C + 1) bits an example, none of them being an
+answer too; within the range it takes many more queries to learn as much about a weight.  With ``reveal="logits"`` it is
+up to 64 bits for each class of each example: whole weights at once.
 
 Mode ``semi-honest``
 --------------------
@@ -108,44 +108,7 @@ without it this package imports and our modes work; making a party of this mode 
 says what to install.
 """
 
-from sotto.mpc.agreement import Agreement
-from sotto.mpc.alice import Alice
-from sotto.mpc.bob import Bob
-from sotto.mpc.dealer import Dealer
-from sotto.mpc.dealing.stock import Stock
-from sotto.mpc.errors import (
-    CheatingDetected,
-    CryptenMissing,
-    InputRefused,
-    ModelRefused,
-    MpcError,
-    PlanError,
-    ProtocolError,
-    SessionBusy,
-    StockError,
-)
-from sotto.mpc.graph.plan import ModelPlan
-from sotto.mpc.lowering.lowered import LoweredModel
-from sotto.mpc.messages import Mode, Reveal, Terms
+import lazy_loader
 
-__all__ = [
-    "Agreement",
-    "Alice",
-    "Bob",
-    "CheatingDetected",
-    "CryptenMissing",
-    "Dealer",
-    "InputRefused",
-    "LoweredModel",
-    "Mode",
-    "ModelPlan",
-    "ModelRefused",
-    "MpcError",
-    "PlanError",
-    "ProtocolError",
-    "Reveal",
-    "SessionBusy",
-    "Stock",
-    "StockError",
-    "Terms",
-]
+#: Imported when they are first used: who needs one of them does not wait for the others' libraries.
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -12,8 +12,7 @@ from hashlib import sha256
 
 from sotto.link import encode
 from sotto.mpc.errors import PlanError
-from sotto.mpc.graph.plan import ModelPlan, Shape
-from sotto.mpc.graph.ranges import Ranges
+from sotto.mpc.graph.plan import ModelPlan, Ranges, Shape
 
 
 @dataclass(frozen=True)

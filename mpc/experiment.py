@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, get_args
+from typing import TYPE_CHECKING, get_args
 
 import numpy as np
+import numpy.typing as npt
 
 from sotto import mpc
 from sotto.bench.emotion_models import EmotionModel, emotion_model, named
@@ -16,16 +18,16 @@ from sotto.bench.own_model import NotRunnable
 from sotto.bench.parties.party import PartySpec
 from sotto.bench.row import Security
 from sotto.bench.workbench import Workbench
-from sotto.link import Link
-from sotto.models import load
 from sotto.mpc import modes as mpc_modes
-from sotto.mpc.attacks import cheating_parties, recover_features, run_parties, tamper
-from sotto.mpc.attacks.seed_search import SEED_BITS
-from sotto.mpc.crypten.torch_shim import CryptenMissing, load_crypten
+from sotto.mpc import parties
+from sotto.mpc.crypten.torch_shim import require_installed
 from sotto.mpc.fss.dcf import COMPUTATIONAL_BITS
 from sotto.mpc.graph.fixed_point import input_limit_of
 from sotto.serving.folders import MODEL_FILE
 from sotto.serving.terms import FrontEnd
+
+if TYPE_CHECKING:
+    from sotto.mpc.attacks import Adversary
 
 log = logging.getLogger("sotto")
 
@@ -104,8 +106,8 @@ def cells(preset: str) -> list[Configuration]:
 
 def _crypten_installed() -> bool:
     try:
-        load_crypten()
-    except CryptenMissing as error:
+        require_installed()
+    except mpc.CryptenMissing as error:
         log.info("mpc/crypten is left out: %s", error)
         return False
     return True
@@ -133,27 +135,38 @@ def build(cell: Configuration, bench: Workbench) -> Experiment:
         plain=emotion.plain,
         security=SECURITY[mode],
         attacks=attacks,
-        adversary=lambda query: cheating_parties(
-            emotion.module, query.shape[1:], query, mode=mode, input_limit=input_limit_of(emotion.record)
-        ),
-        plan=Plan(singles=20 if bench.quick else 50, clips=bench.clips, table=bench.clips, batch=16),
+        adversary=lambda query: _adversary(emotion, query, mode),
+        plan=Plan(singles=16 if bench.quick else 50, clips=bench.clips, table=bench.clips, batch=16),
         network=emotion.module,
     )
 
 
 def _parts(emotion: EmotionModel, mode: mpc.Mode, reveal: str) -> Mapping[str, PartySpec]:
-    shape = list(emotion.queries.shape[1:])
+    job = {"mode": mode, "reveal": reveal}
+    shape, limit = emotion.queries.shape[1:], input_limit_of(emotion.record)
     parts = {
-        "alice": PartySpec(_alice, {"mode": mode, "reveal": reveal}),
-        "bob": PartySpec(_bob, {"mode": mode, "reveal": reveal, "model": str(emotion.path), "input_shape": shape}),
+        "alice": PartySpec(parties.alice, job),
+        "bob": PartySpec(parties.bob, {**job, "model": str(emotion.path), "input_shape": shape, "input_limit": limit}),
     }
-    return parts | ({"dealer": PartySpec(_dealer, {"mode": mode})} if mpc_modes.needs_dealer(mode) else {})
+    return parts | ({"dealer": PartySpec(parties.dealer, {"mode": mode})} if mpc_modes.needs_dealer(mode) else {})
+
+
+def _adversary(
+    emotion: EmotionModel, query: npt.NDArray[np.float32], mode: mpc.Mode
+) -> AbstractContextManager[Adversary]:
+    from sotto.mpc.attacks import cheating_parties  # and all protocols: only who attacks waits for them
+
+    return cheating_parties(
+        emotion.module, query.shape[1:], query, mode=mode, input_limit=input_limit_of(emotion.record)
+    )
 
 
 def _tamper(emotion: EmotionModel, bench: Workbench, mode: mpc.Mode) -> dict[str, float]:
     """Bob's lies about one test clip, each in a session of its own."""
+    from sotto.mpc.attacks import tamper
+
     query = bench.part(emotion.queries, "test")[:1]
-    sweep = tamper(emotion.module, query.shape[1:], query, mode=mode, trials=16 if bench.quick else 128)
+    sweep = tamper(emotion.module, query.shape[1:], query, mode=mode, trials=8 if bench.quick else 128)
     tried = len(sweep.outcomes)
     return {
         "attack_wrong_class_accepted": sweep.count("accepted") / tried,
@@ -166,6 +179,9 @@ def _search_seed(emotion: EmotionModel, bench: Workbench) -> dict[str, float]:
 
     The experimenter knows which part that is, and tells from the speed of the search how long all seeds take.
     """
+    from sotto.mpc.attacks import recover_features, run_parties
+    from sotto.mpc.attacks.seed_search import SEED_BITS
+
     query = bench.part(emotion.queries, "test")[:1]
     run = run_parties(emotion.module, query.shape[1:], [query])
     seeds = range(1 << SEED_BITS)
@@ -183,26 +199,6 @@ def _search_seed(emotion: EmotionModel, bench: Workbench) -> dict[str, float]:
         "attack_features_read": float(np.abs(recovered.values - query).max() < 2.0**-15),
         "attack_minutes_for_all_seeds": (1 << SEED_BITS) / rate / 60,
     }
-
-
-def _alice(job: Mapping[str, Any], links: Mapping[str, Link]) -> mpc.Alice:
-    return mpc.Alice(links.get("dealer"), mode=job["mode"], reveal=job["reveal"])
-
-
-def _bob(job: Mapping[str, Any], links: Mapping[str, Link]) -> mpc.Bob:
-    module, record = load(job["model"])
-    return mpc.Bob(
-        module,
-        links.get("dealer"),
-        mode=job["mode"],
-        reveal=job["reveal"],
-        input_shape=tuple(job["input_shape"]),
-        input_limit=input_limit_of(record),
-    )
-
-
-def _dealer(job: Mapping[str, Any], links: Mapping[str, Link]) -> mpc.Dealer:
-    return mpc.Dealer(mode=job["mode"])
 
 
 def prepare(model: str, mode: str, bench: Workbench, bob: Path, alice: Path) -> FrontEnd | None:

@@ -17,14 +17,18 @@ _PAGE = resource.getpagesize()
 
 def allowance() -> int:
     """Bytes that this process may still take."""
-    most = os.sysconf("SC_PHYS_PAGES") * _PAGE // 2
+    size, resident = _held()
+    most = os.sysconf("SC_PHYS_PAGES") * _PAGE // 2 - resident
     limit = resource.getrlimit(resource.RLIMIT_AS)[0]
-    if limit == resource.RLIM_INFINITY:
-        return most
-    held = 0
-    with contextlib.suppress(OSError, ValueError, IndexError):
-        held = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0]) * _PAGE
-    return max(0, min(most, limit - held))
+    return max(0, most if limit == resource.RLIM_INFINITY else min(most, limit - size))
+
+
+def _held() -> tuple[int, int]:
+    """Bytes of address space and of memory that the process has; zeros where the kernel does not tell."""
+    with contextlib.suppress(OSError, ValueError):
+        size, resident, *_ = Path("/proc/self/statm").read_text(encoding="ascii").split()
+        return int(size) * _PAGE, int(resident) * _PAGE
+    return 0, 0
 
 
 def shortage(needed: int, what: str) -> str | None:

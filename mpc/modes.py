@@ -17,9 +17,8 @@ import numpy.typing as npt
 from sotto.link import Answer, Link
 from sotto.mpc.crypten.torch_shim import load_crypten
 from sotto.mpc.fss import dcf
-from sotto.mpc.graph.plan import ModelPlan, Weights
+from sotto.mpc.graph.plan import ModelPlan, Ranges, Weights
 from sotto.mpc.graph.program import Program, compile_program
-from sotto.mpc.graph.ranges import Ranges
 from sotto.mpc.messages import Mode, RangesMessage, Reveal, Terms
 
 if TYPE_CHECKING:
@@ -84,6 +83,10 @@ def warm_up(mode: Mode) -> None:
 
         TwoPartySession.warm_up()
     elif mode != "crypten":
+        if mode == "malicious":
+            import sotto.mpc.protocols.malicious_session
+        else:
+            import sotto.mpc.protocols.semi_honest_session  # noqa: F401  the import is what is wanted
         dcf.warm_up()
 
 

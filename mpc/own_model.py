@@ -15,12 +15,13 @@ from sotto.bench.own_model import Given, NotRunnable, OwnModel, Shape, chosen_mo
 from sotto.bench.parties.party import PartySpec
 from sotto.link import Link
 from sotto.models.learning.training import predict
-from sotto.mpc import modes
+from sotto.mpc import modes, parties
 from sotto.mpc.experiment import SECURITY
 from sotto.mpc.graph.fixed_point import DEFAULT_INPUT_LIMIT, input_limit_of
 from sotto.mpc.lowering.capture import DEFAULT_ACTIVATION_ERROR
 from sotto.serving import registry
-from sotto.serving.terms import Reveal, Terms
+from sotto.serving.reveal import Reveal
+from sotto.serving.terms import Terms
 
 Floats = npt.NDArray[np.float32]
 
@@ -35,11 +36,11 @@ def own(model: Any, given: Given) -> OwnModel:
     except mpc.CryptenMissing as error:
         raise NotRunnable(str(error)) from None
     options = given.lowering
-    error = DEFAULT_ACTIVATION_ERROR if options.activation_error is None else options.activation_error
+    tolerance = DEFAULT_ACTIVATION_ERROR if options.activation_error is None else options.activation_error
     shape = tuple(int(length or 0) for length in example_shape(given, record))
     limit = DEFAULT_INPUT_LIMIT if record is None else input_limit_of(record)
     lowered = mpc.LoweredModel.of(
-        module, shape, input_limit=limit, activation_error=error, output=options.output
+        module, shape, input_limit=limit, activation_error=tolerance, output=options.output
     )  # fmt: skip
     if options.weights == "public":
         lowered = lowered.with_public_weights()
@@ -65,8 +66,8 @@ def _plain(model: nn.Module | mpc.LoweredModel, x: Floats) -> tuple[npt.NDArray[
 
 def _parts(lowered: mpc.LoweredModel, mode: mpc.Mode, idle: float, reveal: Reveal) -> Mapping[str, PartySpec]:
     bob = mpc.Bob(lowered, None, mode=mode, reveal=reveal, idle_timeout=idle)
-    parts = {"alice": PartySpec(_alice, {"mode": mode, "reveal": reveal}), "bob": PartySpec(_bob, {"bob": bob})}
-    dealer = {"dealer": PartySpec(_dealer, {"mode": mode, "idle_timeout": idle})}
+    parts = {"alice": PartySpec(parties.alice, {"mode": mode, "reveal": reveal}), "bob": PartySpec(_bob, {"bob": bob})}
+    dealer = {"dealer": PartySpec(parties.dealer, {"mode": mode, "idle_timeout": idle})}
     return parts | (dealer if modes.needs_dealer(mode) else {})
 
 
@@ -75,14 +76,6 @@ def asked_shape(terms: Terms) -> Shape:
     return terms.input_shape
 
 
-def _alice(job: Mapping[str, Any], links: Mapping[str, Link]) -> mpc.Alice:
-    return mpc.Alice(links.get("dealer"), **job)
-
-
 def _bob(job: Mapping[str, Any], links: Mapping[str, Link]) -> mpc.Bob:
     bob: mpc.Bob = job["bob"]
     return bob.with_dealer(links.get("dealer"))
-
-
-def _dealer(job: Mapping[str, Any], links: Mapping[str, Link]) -> mpc.Dealer:
-    return mpc.Dealer(**job)

@@ -5,29 +5,29 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
-from torch import nn
-
-from sotto import mpc
+from sotto import models, mpc
 from sotto.link import Link
-from sotto.models import ModelRecord, load
 from sotto.mpc import modes
 from sotto.mpc.graph.fixed_point import FRACTION_BITS, input_limit_of
 from sotto.mpc.graph.program import WORD_BITS
-from sotto.mpc.lowering.capture import DEFAULT_ACTIVATION_ERROR
-from sotto.mpc.two_party.preprocessing_store import PreprocessingStore
 from sotto.serving.adapters import ClientCredentials, Hosted, LoweringOptions, ModelSource, published_front
 from sotto.serving.errors import AdapterError
 from sotto.serving.folders import LOWERED_FILE, model_file
-from sotto.serving.terms import FrontEnd, Terms
+from sotto.serving.terms import FrontEnd, Scalar, Terms
+
+if TYPE_CHECKING:  # Alice needs neither
+    from torch import nn
+
+    from sotto.mpc.two_party.preprocessing_store import PreprocessingStore
 
 
 class _Hosted:
     def __init__(self, source: ModelSource) -> None:
         mode = modes.require_mode(source.mode)
         self.needs_dealer = modes.needs_dealer(mode)
-        module, record = load(model_file(source.model))
+        module, record = models.load(model_file(source.model))
         front = FrontEnd.of(record)
         lowered = _lowered_beside(model_file(source.model)) or _lowered(module, record, LoweringOptions())
         shape = lowered.plan.input_shape
@@ -40,7 +40,15 @@ class _Hosted:
             store=_store(source.store),
         )
         agreement = self._bob.agreement
-        bound = (agreement.error_bound or f"none is proven: {lowered.unproven}") if source.reveal == "values" else ""
+        parameters: dict[str, Scalar] = {
+            "word bits": WORD_BITS,
+            "fraction bits": FRACTION_BITS,
+            "input limit": agreement.input_limit,
+            "plan": agreement.digest,
+            "weights": "public" if lowered.plan.public else "secret",
+        }
+        if source.reveal == "values":
+            parameters["error bound"] = agreement.error_bound or f"none is proven: {lowered.unproven}"
         modes.warm_up(mode)  # once for all sessions
         self.terms = Terms(
             paradigm="mpc",
@@ -50,14 +58,7 @@ class _Hosted:
             input_shape=shape,
             classes=record.classes,
             front=front,
-            parameters={
-                "word bits": WORD_BITS,
-                "fraction bits": FRACTION_BITS,
-                "input limit": agreement.input_limit,
-                "plan": agreement.digest,
-                "weights": "public" if lowered.plan.public else "secret",
-            }
-            | ({"error bound": bound} if bound else {}),
+            parameters=parameters,
         )
 
     def make(self, links: Mapping[str, Link]) -> mpc.Bob:
@@ -72,11 +73,15 @@ def host(source: ModelSource) -> Hosted:
 def lower(folder: Path, options: LoweringOptions) -> None:
     """Trace the network in Bob's folder once, for all services that start from it."""
     path = model_file(folder)
-    module, record = load(path)
+    module, record = models.load(path)
     _lowered(module, record, options, _digest(path)).save(path.parent / LOWERED_FILE)
 
 
-def _lowered(module: nn.Module, record: ModelRecord, options: LoweringOptions, source: str = "") -> mpc.LoweredModel:
+def _lowered(
+    module: nn.Module, record: models.ModelRecord, options: LoweringOptions, source: str = ""
+) -> mpc.LoweredModel:
+    from sotto.mpc.lowering.capture import DEFAULT_ACTIVATION_ERROR
+
     shape = tuple(int(length or 0) for length in FrontEnd.of(record).spec().shape)
     error = DEFAULT_ACTIVATION_ERROR if options.activation_error is None else options.activation_error
     lowered = mpc.LoweredModel.of(
@@ -137,4 +142,8 @@ def alice(own: ClientCredentials, terms: Terms, links: Mapping[str, Link]) -> mp
 
 
 def _store(folder: Path | None) -> PreprocessingStore | None:
-    return PreprocessingStore(folder) if folder else None
+    if not folder:
+        return None
+    from sotto.mpc.two_party.preprocessing_store import PreprocessingStore  # brings SEAL and a compiler
+
+    return PreprocessingStore(folder)

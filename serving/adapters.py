@@ -14,7 +14,8 @@ import numpy.typing as npt
 
 from sotto.link import Answer, Link
 from sotto.serving.errors import AdapterError
-from sotto.serving.terms import FrontEnd, Reveal, Terms
+from sotto.serving.reveal import Reveal
+from sotto.serving.terms import FrontEnd, Terms
 
 if TYPE_CHECKING:
     from sotto.audio import Clip

@@ -30,12 +30,11 @@ from sotto.link import ROLES, Role
 from sotto.link.identity import ROLE_URI
 from sotto.serving import key_files
 from sotto.serving.key_files import AuthorityError, Shown
-from sotto.serving.keys import AUTHORITY, CERTIFICATE, KEY
+from sotto.serving.keys import AUTHORITY, CERTIFICATE, KEY, PARTY_DAYS
 from sotto.serving.requests import Requested
 
 AUTHORITY_FOLDER, AUTHORITY_KEY = "authority", "authority.key"
 AUTHORITY_DAYS = 3650
-PARTY_DAYS = 397
 _USES = {
     "alice": [ExtendedKeyUsageOID.CLIENT_AUTH],
     "bob": [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH],

@@ -29,8 +29,9 @@ from sotto.serving.adapters import AliceAdapter, ClientCredentials, Front, publi
 from sotto.serving.errors import AdapterError
 from sotto.serving.handshake import HELLO, WELCOME, WELCOME_BYTES, Hello, Refused, new_session, read_welcome
 from sotto.serving.keys import client_tls
+from sotto.serving.reveal import Reveal
 from sotto.serving.service.sessions import Address
-from sotto.serving.terms import Reveal, Terms
+from sotto.serving.terms import Terms
 
 if TYPE_CHECKING:
     from sotto.audio import Clip

@@ -17,7 +17,8 @@ import msgspec
 
 from sotto.link import FrameError, Identity, LinkError, Role, decode
 from sotto.link.frames import printable
-from sotto.serving.terms import REVEALS, Reveal, Terms, TermsError
+from sotto.serving.reveal import REVEALS, Reveal
+from sotto.serving.terms import Terms, TermsError
 
 VERSION = 1
 HELLO, WELCOME = "session.hello", "session.welcome"

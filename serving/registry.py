@@ -18,19 +18,13 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
-from sotto.serving.adapters import (
-    AS_DECLARED,
-    Hosted,
-    LoweringAdapter,
-    LoweringOptions,
-    ModelSource,
-    ServiceAdapter,
-    require_mode,
-)
 from sotto.serving.errors import AdapterError
-from sotto.serving.terms import Reveal
+from sotto.serving.reveal import Reveal
+
+if TYPE_CHECKING:  # a command that only names paradigms does not wait for NumPy
+    from sotto.serving.adapters import Hosted, LoweringAdapter, LoweringOptions, ModelSource, ServiceAdapter
 
 GROUP = "sotto.paradigms"
 
@@ -126,11 +120,13 @@ def paradigm(name: str) -> Paradigm:
 
 def service(name: str) -> ServiceAdapter:
     """How a paradigm is served and asked.  Raises :class:`AdapterError` for a name that is none."""
-    return cast(ServiceAdapter, importlib.import_module(paradigm(name).service))
+    return cast("ServiceAdapter", importlib.import_module(paradigm(name).service))
 
 
 def host(source: ModelSource) -> Hosted:
     """Load what Bob serves, in the default mode where none is named.  Raises one-line errors."""
+    from sotto.serving.adapters import require_mode
+
     paradigm(source.paradigm).require_reveal(source.reveal)
     mode = require_mode(paradigm(source.paradigm).modes, source.mode)
     return service(source.paradigm).host(replace(source, mode=mode))
@@ -141,8 +137,10 @@ def lower(name: str, folder: Path, options: LoweringOptions) -> None:
 
     Raises :class:`AdapterError` and other one-line errors.
     """
+    from sotto.serving.adapters import AS_DECLARED
+
     if paradigm(name).lowers:
-        cast(LoweringAdapter, service(name)).lower(folder, options)
+        cast("LoweringAdapter", service(name)).lower(folder, options)
     elif options != AS_DECLARED:
         raise AdapterError(f"{name} takes no activation error, output or public weights: leave them out")
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self, get_args
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import msgspec
 import numpy as np
@@ -21,6 +21,7 @@ import numpy.typing as npt
 
 from sotto.link import Array, FrameError
 from sotto.link.frames import printable
+from sotto.serving.reveal import Reveal
 
 if TYPE_CHECKING:  # hosts and dealers load neither, nor the libraries behind them, unless they need them
     from sotto.audio import Clip
@@ -34,13 +35,17 @@ MOST_BYTES = 4 << 20
 TERMS_FILE, FRONT_FILE = "terms.json", "front.json"
 
 Scalar = bool | int | float | str
-#: The most that Alice may learn of an answer; a later one permits those before it.
-Reveal = Literal["class", "logits", "values"]
-REVEALS: tuple[Reveal, ...] = get_args(Reveal)
 
 
 class TermsError(ValueError):
     """Terms or a front end that cannot be used; the message says what to do."""
+
+
+def class_or_logits(reveal: Reveal) -> Literal["class", "logits"]:
+    """``reveal``, for a paradigm that tells no more than that.  Raises :class:`TermsError`."""
+    if reveal == "values":
+        raise TermsError("only mpc reveals values: ask for the class or logits")
+    return reveal
 
 
 class Statistics(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import sys
 
 from rich.console import Console
 from rich.markup import escape
@@ -14,8 +16,10 @@ err = Console(stderr=True, highlight=False)
 
 
 def say(line: str) -> None:
-    """One line of progress."""
-    err.print(f"[dim]·[/dim] {escape(line)}", soft_wrap=True)
+    """One line of progress, above the bars if there are any."""
+    bars = sys.modules.get("tqdm")  # not imported for this: who shows a bar has it
+    with bars.tqdm.external_write_mode(file=sys.stderr) if bars else contextlib.nullcontext():
+        err.print(f"[dim]·[/dim] {escape(line)}", soft_wrap=True)
 
 
 class _ToConsole(logging.Handler):

@@ -11,6 +11,7 @@ Everything is done with z as Bob sees it, or, to know what z is worth, with anyt
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -31,6 +32,8 @@ from sotto.adversarial.sensor.sensor import Sensor
 from sotto.adversarial.sensor.spectrogram import Spectrogram
 from sotto.adversarial.sounds.divided_sounds import Material, Part
 from sotto.adversarial.sounds.segments import Events, Segments, Speech, join, mix_pairs
+
+log = logging.getLogger("sotto")
 
 Floats = npt.NDArray[np.float32]
 View = Callable[[Floats], Floats]
@@ -79,20 +82,23 @@ class Seen:
 
 @dataclass(frozen=True)
 class SpeechLeak:
-    """Two attackers who look for speech: with the sensor's training recordings, and with others (both directions)."""
+    """Two attackers who look for speech: with the sensor's training recordings, and with others (both directions).
+
+    The second is missing, ``own_recordings`` empty, where the test part cannot be cut in two.
+    """
 
     training_recordings: Detection
-    own_recordings: tuple[Detection, Detection]
+    own_recordings: tuple[Detection, ...]
 
     @property
-    def auc_own(self) -> float:
-        """Mean area of the attacker whose recordings the sensor never met."""
-        return float(np.mean([found.auc for found in self.own_recordings]))
+    def auc_own(self) -> float | None:
+        """Mean area of the attacker whose recordings the sensor never met; None where he is missing."""
+        return float(np.mean([found.auc for found in self.own_recordings])) if self.own_recordings else None
 
     @property
     def auc(self) -> float:
         """Area of the better attacker."""
-        return max(self.training_recordings.auc, self.auc_own)
+        return max(self.training_recordings.auc, self.auc_own or 0.0)
 
     @property
     def accuracy(self) -> float:
@@ -105,7 +111,9 @@ class SpeechLeak:
 
     @property
     def _better(self) -> Sequence[Detection]:
-        return self.own_recordings if self.auc_own > self.training_recordings.auc else (self.training_recordings,)
+        return (
+            self.own_recordings if (self.auc_own or 0.0) > self.training_recordings.auc else (self.training_recordings,)
+        )
 
 
 class Attacker:
@@ -144,8 +152,12 @@ class Attacker:
             learnt.z, learnt.segments.has_speech, met.z, met.segments.has_speech,
             seed=self._seed, groups=learnt.segments.recording,
         )  # fmt: skip
-        one, other = halves(self._material["test"], self._seed)
-        own = []
+        own: list[Detection] = []
+        try:
+            one, other = halves(self._material["test"], self._seed)
+        except AttackError as error:
+            log.info("%s: no attacker with recordings of his own: %s", self._material.name, error)
+            return SpeechLeak(known, ())
         for number, (mine, theirs) in enumerate(((one, other), (other, one))):
             a = self._seen([mine], self._seed + 3 + number, self._draws)
             b = self._seen([theirs], self._seed + 5 + number, 1)
@@ -153,7 +165,7 @@ class Attacker:
             own.append(
                 speech_detection.attack(a.z, spoken[0], b.z, spoken[1], seed=self._seed, groups=a.segments.recording)
             )
-        return SpeechLeak(known, (own[0], own[1]))
+        return SpeechLeak(known, tuple(own))
 
     def detect_gender(self) -> Detection:
         """Does a woman speak?  Clips whose speaker's gender is not known are left out."""
@@ -230,7 +242,18 @@ class Attacker:
 
 
 def halves(part: Part, seed: int) -> tuple[Part, Part]:
-    """The part cut in two that share no recording and no speaker, with as many of each event and gender in both."""
+    """The part cut in two that share no recording and no speaker, with as many of each event and gender in both.
+
+    Raises
+    ------
+    AttackError
+        there are fewer than two speakers, or recordings of an event.
+    """
+    speakers, recordings = (len(set(names.tolist())) for names in (part.speech.speaker, part.events.recording))
+    if min(speakers, recordings) < 2:
+        raise AttackError(
+            f"the test part has {speakers} speaker(s) and {recordings} recording(s) of events, 2 of each are needed"
+        )
     generator = np.random.default_rng(seed)
     heard = _sides(part.events.event, part.events.recording, generator)
     said = _sides(part.speech.gender, part.speech.speaker, generator)

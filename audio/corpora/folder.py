@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from sotto.audio.errors import CorpusError, WrongFolder
@@ -69,8 +69,13 @@ def nothing_found(folder: Path, title: str, expected: str) -> WrongFolder:
     return WrongFolder(f"{folder}: holds no {title} recordings (expected files such as {expected})")
 
 
-def table_rows(path: Path, needed: tuple[str, ...], delimiter: str = ",") -> Iterator[tuple[int, dict[str, str]]]:
+def table_rows(
+    path: Path, needed: tuple[str, ...], delimiter: str = ",", *, also: tuple[str, ...] = ()
+) -> Iterator[tuple[int, dict[str, str]]]:
     """Rows of a table with a header line, as (line number, column to text); short rows give empty text.
+
+    The columns ``needed`` and ``also`` are found in any letter case, and a table with semicolons, as spreadsheets write
+    where the comma is in the numbers, is read like one with commas.
 
     Raises
     ------
@@ -79,13 +84,27 @@ def table_rows(path: Path, needed: tuple[str, ...], delimiter: str = ",") -> Ite
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
+            header = file.readline()
+            file.seek(0)
+            if delimiter == "," and header.count(";") > header.count(","):
+                delimiter = ";"
             reader = csv.DictReader(file, delimiter=delimiter, restval="")
-            missing = [name for name in needed if name not in (reader.fieldnames or ())]
+            names = _as_known([name.strip() for name in reader.fieldnames or ()], (*needed, *also))
+            reader.fieldnames = names
+            missing = [name for name in needed if name not in names]
             if missing:
-                raise CorpusError(f"{path}: has no column {missing[0]} (needs {', '.join(needed)})")
+                raise CorpusError(
+                    f"{path}: has no column {missing[0]} (needs {', '.join(needed)}; it has {', '.join(names)[:200]})"
+                )
             for row in reader:
                 yield reader.line_num, {name: (value or "").strip() for name, value in row.items() if name}
     except OSError as error:
         raise CorpusError(f"{path}: cannot be read ({error.strerror or error})") from None
     except (UnicodeDecodeError, csv.Error) as error:
         raise CorpusError(f"{path}: is not a table of UTF-8 text ({error})") from None
+
+
+def _as_known(columns: list[str], known: Iterable[str]) -> list[str]:
+    """``columns`` with those of the ``known`` names that are written in another letter case written as known."""
+    by_lower = {name.lower(): name for name in known}
+    return [by_lower.get(name.lower(), name) for name in columns]

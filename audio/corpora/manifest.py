@@ -3,9 +3,10 @@
     path,speaker,sex,emotion,turn
     calls/0001.wav,caller17,female,angry,3
 
-Columns named like a clip's labels (speaker, sex, emotion, intensity, sentence, transcript, digit, event, fold) become
-those labels, `id` the clip's id, every other column a label of that name. An empty cell is a label the clip does not
-have. Paths are relative to the table. The Let's Go corpus, which is given out on request only, is used this way.
+Columns named like a clip's labels (speaker, sex, emotion, intensity, sentence, transcript, digit, event, fold), in any
+letter case, become those labels, `id` the clip's id, every other column a label of that name. An empty cell is a label
+the clip does not have. Commas or semicolons stand between columns. Paths are relative to the table. The Let's Go
+corpus, which is given out on request only, is used this way.
 """
 
 from __future__ import annotations
@@ -29,7 +30,8 @@ def load(root: Path, faults: Faults) -> Corpus:
     if table is None:
         raise WrongFolder(f"{root}: holds no manifest.csv or manifest.tsv with a column path and columns of labels")
     clips = []
-    for number, row in table_rows(table, ("path",), delimiter="\t" if table.suffix.lower() == ".tsv" else ","):
+    delimiter = "\t" if table.suffix.lower() == ".tsv" else ","
+    for number, row in table_rows(table, ("path",), delimiter, also=("id", *LABELS)):
         if not row["path"]:
             faults.report(MissingLabel(f"{table}: line {number} has no path"))
             continue

@@ -4,25 +4,7 @@ extract(corpus, MFCC(40, frames=188))      float32 (n, 40, 188)
 extract(corpus, EGeMAPS())                 float32 (n, 88)
 """
 
-from sotto.audio.features.egemaps import EGeMAPS
-from sotto.audio.features.extraction import extract, extract_each, extract_sound
-from sotto.audio.features.logmel import LogMel
-from sotto.audio.features.mfcc import MFCC, MeanMFCC
-from sotto.audio.features.spec import FeatureSpec, from_record, from_text
-from sotto.audio.features.stft import STFT
-from sotto.audio.features.waveform import Waveform
+import lazy_loader
 
-__all__ = [
-    "MFCC",
-    "STFT",
-    "EGeMAPS",
-    "FeatureSpec",
-    "LogMel",
-    "MeanMFCC",
-    "Waveform",
-    "extract",
-    "extract_each",
-    "extract_sound",
-    "from_record",
-    "from_text",
-]
+#: Imported when they are first used: who needs one of them does not wait for the others' libraries.
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -33,9 +33,10 @@ from sotto.bench.peers import job
 from sotto.bench.peers.comparison import PEERS, Peer
 from sotto.bench.peers.workloads import SECRET_SHARING
 from sotto.bench.request import Request
-from sotto.bench.row import Row, Security, Timing, Traffic
+from sotto.bench.row import JSONValue, Row, Security, Timing, Traffic
 from sotto.link import LOOPBACK, Link
 from sotto.link.storage import write_whole
+from sotto.mpc import parties
 from sotto.mpc.experiment import SECURITY
 from sotto.mpc.lowering.capture import DEFAULT_ACTIVATION_ERROR
 from sotto.mpc.modes import needs_dealer
@@ -139,15 +140,15 @@ def _asked_in(mode: mpc.Mode, questions: Mapping[str, _Question], request: Reque
             bobs[name] = question.bob(mode)
         except mpc.MpcError as error:
             yield _refused(mode, SECURITY[mode], name, str(error), request)
-    dealer = PartySpec(_dealer, {"mode": mode})
+    dealer = PartySpec(parties.dealer, {"mode": mode})
     waiting = list(bobs)
     while waiting:
         sessions = [each for name in waiting for each in _sessions(bobs[name], mode, dealer)]
-        with Parties(sessions, timeout=_TIMEOUT) as parties:
+        with Parties(sessions, timeout=_TIMEOUT) as running:
             while waiting:
                 name = waiting.pop(0)
                 try:
-                    yield _asked(parties, mode, name, questions[name], request)
+                    yield _asked(running, mode, name, questions[name], request)
                 except PartyError as error:  # this one is over, others go on with parties of their own
                     yield _refused(mode, SECURITY[mode], name, str(error), request)
                     break
@@ -231,7 +232,7 @@ def _row(
     mode: str, security: Security, name: str, seed: int, metrics: dict[str, float | None], refused: str | None = None
 ) -> Row:
     """A row that says what was asked of whom, and why it was refused."""
-    parameters = {"net": "loopback", "idea": KINDS[name].source, "input_limit": _LIMIT}
+    parameters: dict[str, JSONValue] = {"net": "loopback", "idea": KINDS[name].source, "input_limit": _LIMIT}
     return Row(
         paradigm="mpc", mode=mode, model=name, seed=seed, n_queries=0, metrics=metrics, security=security,
         parameters=parameters | ({} if refused is None else {"refused": refused}), machine=machine(),
@@ -285,18 +286,11 @@ def _sessions(bob: mpc.Bob, mode: mpc.Mode, dealer: PartySpec) -> list[Mapping[s
     """Alice, Bob with his network, and the dealer where there is one, each to run in a process."""
     others = {"bob": PartySpec(_bob, {"bob": bob})} | ({"dealer": dealer} if needs_dealer(mode) else {})
     return [
-        {"alice": PartySpec(_alice, {"mode": mode, "reveal": reveal}), **others} for reveal in ("class", "logits")
+        {"alice": PartySpec(parties.alice, {"mode": mode, "reveal": reveal}), **others}
+        for reveal in ("class", "logits")
     ]  # fmt: skip
-
-
-def _alice(job: Mapping[str, Any], links: Mapping[str, Link]) -> mpc.Alice:
-    return mpc.Alice(links.get("dealer"), mode=job["mode"], reveal=job["reveal"])
 
 
 def _bob(job: Mapping[str, Any], links: Mapping[str, Link]) -> mpc.Bob:
     bob: mpc.Bob = job["bob"]
     return bob.with_dealer(links.get("dealer"))
-
-
-def _dealer(job: Mapping[str, Any], links: Mapping[str, Link]) -> mpc.Dealer:
-    return mpc.Dealer(mode=job["mode"])

@@ -27,6 +27,7 @@ from sotto.bench.request import Request
 from sotto.bench.row import Row
 from sotto.link import Link
 from sotto.models.learning.training import predict
+from sotto.mpc import parties
 from sotto.mpc.experiment import SECURITY
 
 DESCRIPTION = "mpc's time, bytes and memory for up to 10 M weights and 12 transformer layers (full: 5 queries)"
@@ -140,20 +141,12 @@ def _said(row: Row) -> str:
 
 def _parts(bob: mpc.Bob, mode: mpc.Mode) -> Mapping[str, PartySpec]:
     return {
-        "alice": PartySpec(_alice, {"mode": mode}),
+        "alice": PartySpec(parties.alice, {"mode": mode, "reveal": "logits"}),
         "bob": PartySpec(_bob, {"bob": bob}),
-        "dealer": PartySpec(_dealer, {"mode": mode}),
+        "dealer": PartySpec(parties.dealer, {"mode": mode}),
     }
-
-
-def _alice(job: Mapping[str, Any], links: Mapping[str, Link]) -> mpc.Alice:
-    return mpc.Alice(links["dealer"], mode=job["mode"], reveal="logits")
 
 
 def _bob(job: Mapping[str, Any], links: Mapping[str, Link]) -> mpc.Bob:
     bob: mpc.Bob = job["bob"]
     return bob.with_dealer(links["dealer"])
-
-
-def _dealer(job: Mapping[str, Any], links: Mapping[str, Link]) -> mpc.Dealer:
-    return mpc.Dealer(mode=job["mode"])

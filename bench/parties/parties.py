@@ -1,7 +1,7 @@
 """Alice, Bob and, where there is one, the dealer as operating-system processes, driven query by query.
 
 Bob and the dealer are hosts and sessions of :mod:`sotto.serving`, as ``sotto bob`` and ``sotto dealer`` run them.
-Alice and the hosts are started afresh (never forked), each gets its own orders only and talks to the others over real
+No process is forked from this one; each gets its own orders only and talks to the others over real
 links; this process, which plays the experimenter and knows everything, stays out of their traffic.  Every wait ends: at
 the timeout, or when a process dies.
 """
@@ -202,7 +202,7 @@ class Parties:
                 progress=False,
                 probe=Measured(theirs, self.keep_payloads),
             )
-            host = HostProcess(orders, listener.detach())
+            host = HostProcess(orders, listener.detach(), warm=role == "bob")  # the one who has a model to load
         theirs.close()
         return _Service(part, host, port, ours)
 

@@ -8,14 +8,16 @@ logit and this network's is the error of the encryption alone.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 from numpy.polynomial.polynomial import polyval
-from torch import nn
 
-from sotto.models.networks.mlp import MLP, Affine, activations, affine_layers
-from sotto.models.networks.polynomial import PolynomialReLU
+if TYPE_CHECKING:
+    from torch import nn
+
+    from sotto.models.networks.mlp import Affine
 
 Floats = npt.NDArray[np.float64]
 
@@ -59,6 +61,9 @@ class PolynomialNetwork:
         ModelRefused
             another architecture, or ReLU where a polynomial is needed.
         """
+        from sotto.models.networks.mlp import MLP, activations, affine_layers  # torch, which Alice does without
+        from sotto.models.networks.polynomial import PolynomialReLU
+
         if not isinstance(module, MLP):
             raise ModelRefused(f"{type(module).__name__} is not an MLP, the only network evaluated under encryption")
         polynomials = []

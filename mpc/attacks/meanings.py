@@ -24,8 +24,7 @@ import numpy.typing as npt
 
 from sotto.mpc import alice as alice_module
 from sotto.mpc.bob import Bob
-from sotto.mpc.graph.plan import Linear, ModelPlan
-from sotto.mpc.graph.ranges import Ranges
+from sotto.mpc.graph.plan import Linear, ModelPlan, Ranges
 from sotto.mpc.protocols import masked_session
 
 #: every meaning that can be cheated with, as PARTY:MEANING, and what is done

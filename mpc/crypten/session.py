@@ -23,8 +23,7 @@ from sotto.mpc.crypten.torch_shim import load_crypten
 from sotto.mpc.crypten.triples import TripleClient
 from sotto.mpc.errors import ProtocolError, SessionBusy, reason
 from sotto.mpc.graph.fixed_point import require_crypten_layers
-from sotto.mpc.graph.plan import ModelPlan, Weights
-from sotto.mpc.graph.ranges import Ranges
+from sotto.mpc.graph.plan import ModelPlan, Ranges, Weights
 from sotto.mpc.messages import VERSION, Join, Reveal
 
 crypten = load_crypten()

@@ -13,6 +13,7 @@ import importlib
 import importlib.util
 import sys
 from collections.abc import Iterator
+from importlib import metadata
 from typing import Any
 
 from sotto.mpc.errors import CryptenMissing
@@ -22,6 +23,16 @@ INSTALL = f"pip install 'sotto[mpc]' && pip install --no-deps crypten=={VERSION}
 
 _OLD_NAME = "torch.onnx._internal.registration"
 _NEW_NAME = "torch.onnx._internal.torchscript_exporter.registration"
+
+
+def require_installed() -> None:
+    """Raise :class:`CryptenMissing` unless the right CrypTen is there; nothing is imported."""
+    try:
+        found = metadata.version("crypten")
+    except metadata.PackageNotFoundError:
+        raise CryptenMissing(f"mode 'crypten' needs CrypTen: run {INSTALL}") from None
+    if found != VERSION:
+        raise CryptenMissing(f"CrypTen {found} is installed, {VERSION} is needed: run {INSTALL}")
 
 
 def load_crypten() -> Any:

@@ -13,17 +13,21 @@ it is off by 2^48 units, and the answer is garbage.  For |v| < 16 that is below 
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from sotto.link import as_numbers
-from sotto.models import ModelRecord
 from sotto.mpc.errors import InputRefused, ModelRefused, PlanError
 from sotto.mpc.graph import plan as layers
 from sotto.mpc.graph.plan import Weights
 
+if TYPE_CHECKING:
+    from sotto.models import ModelRecord
+
 FRACTION_BITS = 16
+LEAST_RANGE, MOST_RANGE = -FRACTION_BITS, 46  # b of |value| < 2^b: what fits a 64-bit word
 DEFAULT_INPUT_LIMIT = 128.0
 LARGEST_VALUE = 2.0**30  # one bit below the ring's edge for a value with 32 fractional bits
 

@@ -32,6 +32,9 @@ Final: TypeAlias = Literal["none", "softmax", "log_softmax", "sigmoid", "log_sig
 #: Bob's tensors: layer number -> parameter name -> float32 array.  Never part of a plan.
 Weights: TypeAlias = dict[int, dict[str, npt.NDArray[np.float32]]]
 
+#: For each value of a plan, the input first, a b with |value| < 2^b (:mod:`sotto.mpc.graph.ranges`).
+Ranges: TypeAlias = tuple[int, ...]
+
 MAX_LAYERS = 1 << 14  # a recurrent layer has some fifteen for each step
 MAX_DIMENSIONS = 8
 MAX_PLACES = 1 << 12  # of adaptive pooling along an axis; its windows are laid one by one

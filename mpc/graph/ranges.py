@@ -13,18 +13,16 @@ from typing import TypeAlias
 
 import torch
 
-from sotto.mpc.errors import ModelRefused, PlanError
+from sotto.mpc.errors import ModelRefused
 from sotto.mpc.graph import curves
 from sotto.mpc.graph import plan as layers
-from sotto.mpc.graph.fixed_point import FRACTION_BITS
+from sotto.mpc.graph.fixed_point import FRACTION_BITS, LEAST_RANGE, MOST_RANGE
 from sotto.mpc.graph.plain import layer_output
-from sotto.mpc.graph.plan import ModelPlan, Weights
+from sotto.mpc.graph.plan import ModelPlan, Ranges, Weights
 
-Ranges: TypeAlias = tuple[int, ...]
 Interval: TypeAlias = tuple[torch.Tensor, torch.Tensor]  # float64 (1, *shape): least and largest value
 
 _ULP = 2.0**-FRACTION_BITS
-_SMALLEST, _LARGEST = -FRACTION_BITS, 46  # what fits a 64-bit word with 16 fractional bits
 
 
 def value_ranges(plan: ModelPlan, weights: Weights) -> Ranges:
@@ -41,20 +39,12 @@ def value_ranges(plan: ModelPlan, weights: Weights) -> Ranges:
             curve = plan.curves[layer.curve] if isinstance(layer, layers.Bend) else None
             values.append(interval(layer, own, [values[source] for source in layer.sources], curve))
             ranges.append(_bits(values[-1]))
-            if ranges[-1] > _LARGEST:
+            if ranges[-1] > MOST_RANGE:
                 raise ModelRefused(
                     f"layer {number} ({type(layer).__name__}) can reach 2^{ranges[-1]} for inputs within "
                     f"±{plan.input_limit:g}, beyond the fixed point: lower input_limit or scale the weights down"
                 )
     return tuple(ranges)
-
-
-def require_ranges(ranges: Ranges, plan: ModelPlan) -> None:
-    """Raise :class:`PlanError` unless there is one possible range for each value of ``plan``."""
-    if len(ranges) != len(plan.layers) + 1 or not all(_SMALLEST <= bits <= _LARGEST for bits in ranges):
-        raise PlanError("the ranges do not belong to the plan: both sides need the same release")
-    if 2.0 ** ranges[0] < plan.input_limit:
-        raise PlanError("the range of the input is smaller than the input limit")
 
 
 def interval(
@@ -133,5 +123,5 @@ def _bits(interval: Interval) -> int:
     """The least b with 2^b above every magnitude in the interval; more than can be used where it is not finite."""
     largest = max(float(side.abs().max()) for side in interval)
     if not math.isfinite(largest):
-        return _LARGEST + 1
-    return max(_SMALLEST, math.frexp(largest)[1])
+        return MOST_RANGE + 1
+    return max(LEAST_RANGE, math.frexp(largest)[1])

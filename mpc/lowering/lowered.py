@@ -24,8 +24,9 @@ from sotto.mpc.errors import ModelRefused
 from sotto.mpc.graph.error_bound import Unproven, error_bits
 from sotto.mpc.graph.fixed_point import DEFAULT_INPUT_LIMIT, require_range
 from sotto.mpc.graph.plain import evaluate
-from sotto.mpc.graph.plan import ModelPlan, Shape, Weights
-from sotto.mpc.graph.ranges import Ranges, require_ranges, value_ranges
+from sotto.mpc.graph.plan import ModelPlan, Ranges, Shape, Weights
+from sotto.mpc.graph.program import require_ranges
+from sotto.mpc.graph.ranges import value_ranges
 from sotto.mpc.lowering.capture import DEFAULT_ACTIVATION_ERROR, Output, trace
 
 _METADATA = "sotto.lowered"
@@ -133,8 +134,8 @@ class LoweredModel:
             if isinstance(error, ModelRefused):
                 raise
             raise ModelRefused(f"{path}: is no lowered network of this release: prepare it again") from None
-        error = (record.error_bits, record.unproven)
-        lowered.__dict__.update(ranges=record.ranges, _error=error)  # worked out when it was saved
+        proven = (record.error_bits, record.unproven)
+        lowered.__dict__.update(ranges=record.ranges, _error=proven)  # worked out when it was saved
         return lowered
 
 

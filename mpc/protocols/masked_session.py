@@ -30,9 +30,8 @@ from sotto.link import Answer, FrameError, Link, decode, encode, transaction
 from sotto.mpc import memory
 from sotto.mpc.errors import InputRefused, PlanError, ProtocolError, reason
 from sotto.mpc.fss import dcf
-from sotto.mpc.graph.plan import ModelPlan, Shape, Weights
+from sotto.mpc.graph.plan import ModelPlan, Ranges, Shape, Weights
 from sotto.mpc.graph.program import WORD_BITS, Program, compile_program
-from sotto.mpc.graph.ranges import Ranges
 from sotto.mpc.messages import RANGES_BYTES, TERMS_BYTES, VERSION, Join, Mode, Query, RangesMessage, Reveal, Terms
 from sotto.mpc.protocols import pieces
 from sotto.mpc.protocols.scores import scores_of
@@ -260,6 +259,9 @@ class MaskedSession(ABC):
         program = self._program
         if program.reveal == "values":
             return Answer(np.full(len(opened), -1), scores_of(program, opened))
+        if program.winner:
+            index = opened[:, 0].astype(np.int64)
+            return Answer(index).warned(*program.plan.no_class(index))
         if program.index_bits is None:
             scores = scores_of(program, opened)
             return Answer(scores.argmax(axis=1).astype(np.int64), scores)

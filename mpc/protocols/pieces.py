@@ -33,7 +33,7 @@ class Outbox(list[Words]):
 
     def taken(self) -> bytes:
         """All that waits, which leaves."""
-        joined = b"".join(array.tobytes() for array in self)
+        joined = b"".join(array.data for array in self)
         self.clear()
         self.size = 0
         return joined
@@ -100,8 +100,7 @@ class Reader:
     """Takes arrays of words off the front of a message, of its pieces in order."""
 
     def __init__(self, pieces: Buffer | Iterable[Buffer]) -> None:
-        whole = isinstance(pieces, bytes | bytearray | memoryview)
-        self._pieces = iter([pieces] if whole else pieces)  # type: ignore[list-item]
+        self._pieces: Iterator[Buffer] = iter([pieces] if isinstance(pieces, Buffer) else pieces)
         self._words = np.empty(0, np.uint64)
 
     def take(self, *shape: int) -> Words:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
-from sotto.mpc.graph.plain import final_scores
+from sotto.mpc.graph.plan import Final
 from sotto.mpc.graph.program import Program
 from sotto.mpc.sharing import ring
 from sotto.mpc.sharing.ring import Words
@@ -16,4 +15,16 @@ def scores_of(program: Program, output: Words) -> npt.NDArray[np.float32]:
     """The scores (n, classes) that an opened output register stands for, what ends the network applied to them."""
     after = program.formats[program.output]
     logits = ring.decode(output, after.fraction, after.divisor)
-    return final_scores(program.plan.final, torch.from_numpy(logits)).numpy().astype(np.float32)
+    return _ended(program.plan.final, logits).astype(np.float32)
+
+
+def _ended(final: Final, logits: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
+    """As :func:`sotto.mpc.graph.plain.final_scores`, without torch, which Alice does not need."""
+    match final:
+        case "softmax" | "log_softmax":
+            logged = logits - np.logaddexp.reduce(logits, axis=1, keepdims=True)
+            return logged if final == "log_softmax" else np.exp(logged)
+        case "sigmoid" | "log_sigmoid":
+            logged = -np.logaddexp(0, -logits)
+            return logged if final == "log_sigmoid" else np.exp(logged)
+    return logits

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 from sotto.mpc.errors import PlanError
 from sotto.mpc.graph import plan as layers
-from sotto.mpc.graph.plan import ModelPlan
+from sotto.mpc.graph.plan import ModelPlan, Ranges
 from sotto.mpc.graph.program import (
     WORD_BITS,
     Compare,
@@ -27,7 +27,6 @@ from sotto.mpc.graph.program import (
     Truncate,
     compile_program,
 )
-from sotto.mpc.graph.ranges import Ranges
 from sotto.mpc.messages import Reveal
 from sotto.mpc.two_party import multiplication
 from sotto.mpc.two_party.argmax import Chosen, Index, Signs, Wins, with_pairs
@@ -81,12 +80,12 @@ def two_party_program(plan: ModelPlan, ranges: Ranges, reveal: Reveal) -> tuple[
 
     Raises :class:`PlanError` where a value would not fit into a word, or a part of a query into memory.
     """
-    program = _lowered(compile_program(plan, ranges, reveal))
+    program = _lowered(compile_program(plan, ranges, reveal, dealt=False))
     _require_steps(program)
     try:
         sizes = RingSizes.of(program)
     except PlanError:
-        program = _lowered(compile_program(plan, ranges, reveal, narrow=True))
+        program = _lowered(compile_program(plan, ranges, reveal, narrow=True, dealt=False))
         sizes = RingSizes.of(program)
     if not program.owned:
         raise PlanError("a network without a layer that has weights needs no second party")

@@ -25,9 +25,8 @@ from typing import cast
 from sotto.link import FrameError, Link
 from sotto.mpc.errors import StockError
 from sotto.mpc.exact_messages import receive_exactly
-from sotto.mpc.graph.plan import ModelPlan, Weights
+from sotto.mpc.graph.plan import ModelPlan, Ranges, Weights
 from sotto.mpc.graph.program import Program
-from sotto.mpc.graph.ranges import Ranges
 from sotto.mpc.messages import Mode, RangesMessage, Reveal, Terms
 from sotto.mpc.ot import Transfers, establish, warm_up
 from sotto.mpc.protocols.masked_session import ALICE, Evaluation, MaskedSession

@@ -10,8 +10,8 @@ import socket
 import sys
 import time
 import types
-from collections.abc import Iterator
-from multiprocessing import resource_tracker
+from collections.abc import Iterator, Sequence
+from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -22,14 +22,32 @@ from sotto.serving.service.sessions import ServiceConfig
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 
 
-class HostProcess:
-    """A host in a process of its own, started afresh (never forked); its sessions are forked from it.
+def warm_up(modules: Sequence[str]) -> None:
+    """Import ``modules`` once in a fork server, from which :class:`HostProcess` then forks what is to be ``warm``.
 
-    ``reports`` is readable when the host has something to say, and at its end.
+    The server is a process started afresh: it holds no party's secret and nothing of this process but its environment,
+    runs one thread, and draws no random number, so what is forked from it draws its own.  It ends with this process.
+    The first call counts; where there is no forking nothing happens.
+    """
+    if "forkserver" in multiprocessing.get_all_start_methods():
+        multiprocessing.set_forkserver_preload(list(modules))
+        with one_thread_each(), without_the_script(), _deaf_to_the_terminal():
+            forkserver.ensure_running()
+        _warm.append(True)
+
+
+_warm: list[bool] = []
+
+
+class HostProcess:
+    """A host in a process of its own, which is never forked from this one; its sessions are forked from it.
+
+    ``reports`` is readable when the host has something to say, and at its end.  ``warm``: from the server of
+    :func:`warm_up`, if there is one.
     """
 
-    def __init__(self, config: ServiceConfig, listener: socket.socket) -> None:
-        context = multiprocessing.get_context("spawn")
+    def __init__(self, config: ServiceConfig, listener: socket.socket, *, warm: bool = False) -> None:
+        context: Any = multiprocessing.get_context("forkserver" if warm and _warm else "spawn")
         self.reports: Connection
         self.reports, theirs = context.Pipe()
         self.loaded = False
@@ -39,6 +57,10 @@ class HostProcess:
         with one_thread_each(), without_the_script(), _deaf_to_the_terminal():
             self._process.start()
         theirs.close()
+
+    @property
+    def pid(self) -> int:
+        return int(self._process.pid)
 
     @property
     def exit_code(self) -> int | None:

@@ -19,8 +19,9 @@ from sotto.link import Answer, LinkError
 from sotto.mpc import MpcError
 from sotto.serving import client, registry
 from sotto.serving.adapters import ClientCredentials
+from sotto.serving.reveal import Reveal
 from sotto.serving.service.sessions import Address
-from sotto.serving.terms import Reveal, read_terms
+from sotto.serving.terms import read_terms
 
 
 def connect(

@@ -21,7 +21,7 @@ from sotto.link import SHAPES, Answer
 from sotto.serving import registry
 from sotto.serving.adapters import AS_DECLARED, LoweringOptions
 from sotto.serving.errors import AdapterError
-from sotto.serving.terms import REVEALS, Reveal
+from sotto.serving.reveal import REVEALS, Reveal
 
 _IDLE_SECONDS = 86_400.0  # a notebook may rest for a night
 

@@ -8,13 +8,10 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, cast
+from typing import TYPE_CHECKING, Annotated, cast
 
-import numpy as np
-import numpy.typing as npt
 import typer
 
-from sotto.audio import Clip
 from sotto.commands.options import Json
 from sotto.commands.party_options import (
     Dealer,
@@ -32,13 +29,17 @@ from sotto.commands.party_options import (
 )
 from sotto.configuration import Config
 from sotto.console import escape, out, say
-from sotto.link import LinkError
-from sotto.recordings import require_speech
-from sotto.serving import client, registry
-from sotto.serving.adapters import ClientCredentials
-from sotto.serving.client import ClientConfig
-from sotto.serving.terms import Reveal as RevealKind
-from sotto.serving.terms import read_terms
+from sotto.serving import registry
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from sotto.audio import Clip
+    from sotto.serving import client
+    from sotto.serving.adapters import ClientCredentials
+    from sotto.serving.client import ClientConfig
+    from sotto.serving.reveal import Reveal as RevealKind
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 8.0
 
@@ -52,7 +53,7 @@ def alice(
         int, typer.Option("--ahead", min=0, help="Queries to leave prepared in --store for the next session.")
     ] = 0,
     paradigm: Annotated[
-        str, typer.Option("--paradigm", help="Which paradigm.", show_default="mpc, or that of --own")
+        str, typer.Option("--paradigm", help="Which paradigm.", show_default="that of --own, --dealer or --mode")
     ] = "",
     mode: Mode = "",
     reveal: Reveal = "class",
@@ -80,10 +81,15 @@ def alice(
 
     Example:  sotto alice clip.wav --connect bob.example:7100 --dealer dealer.example:7200 --keys keys/alice
     """
+    from sotto.recordings import require_speech
+    from sotto.serving.adapters import ClientCredentials
+    from sotto.serving.client import ClientConfig
+    from sotto.serving.terms import read_terms
+
     for clip in clips:
         if not clip.is_file():
             raise typer.BadParameter(f"{clip} is not a file", param_hint="CLIP")
-        require_speech(clip)
+        require_speech(clip, say)
     where, dealer_at = address(connect, "--connect"), address(dealer, "--dealer") if dealer else None
     require_keys(where[0], keys, "--connect")
     if dealer_at:
@@ -91,12 +97,12 @@ def alice(
     if own and not own.is_dir():
         raise typer.BadParameter(f"{own} is not a folder", param_hint="--own")
     terms = read_terms(own) if own else None
-    name = paradigm or (terms.paradigm if terms else "mpc")
+    name = paradigm or (terms.paradigm if terms else _meant(mode, dealer))
     client_config = ClientConfig(
         bob=where,
         paradigm=name,
         mode=mode or (terms.mode if terms and terms.paradigm == name else registry.paradigm(name).modes[0]),
-        reveal=cast(RevealKind, reveal),
+        reveal=cast("RevealKind", reveal),
         dealer=dealer_at,
         keys=keys,
         terms=terms,
@@ -116,6 +122,18 @@ def alice(
         _show(asked.answers, json=json)
     if asked.problems:
         raise typer.Exit(1)
+
+
+def _meant(mode: str, dealer: str | None) -> str:
+    """The paradigm that a dealer, or a mode that no other has, speaks of.  Raises ``typer.BadParameter``."""
+    names = [name for name in registry.names() if not dealer or registry.paradigm(name).dealt]
+    fitting = [name for name in names if (dealer and not mode) or mode in registry.paradigm(name).modes]
+    if len(fitting) != 1:
+        known = ", ".join(registry.names())
+        raise typer.BadParameter(
+            f"say which Bob serves: {known}; or give --own, where it stands", param_hint="--paradigm"
+        )
+    return fitting[0]
 
 
 @dataclass
@@ -138,6 +156,9 @@ class _Asked:
         A clip that was being asked when a session failed is not asked again: who can make a session fail would get a
         query more each time.
         """
+        from sotto.link import LinkError
+        from sotto.serving import client
+
         front = client.front_before(self.config, self.own)
         if front:  # a clip that gives no features is refused here, before anybody hears of it
             self._features = [front.compute(_clip(path)) for path in self.clips]
@@ -156,8 +177,11 @@ class _Asked:
                 pause = min(2 * pause, _LONGEST_PAUSE)
 
     def _session(self) -> None:
+        from sotto.serving import client
+
         with client.session(self.config, self.own) as session:
             self.config = replace(self.config, terms=session.terms)  # another session is about the same
+            _tell(session)
             if not self._features:
                 for path in self.clips:
                     self._features.append(session.features(_clip(path)))
@@ -170,11 +194,13 @@ class _Asked:
 
     def _ask(self, session: client.Session, number: int) -> None:
         session.prepare()
+        before = {role: link.traffic.snapshot() for role, link in session.links.items()}
         started = time.perf_counter()
         self._asking = True
         answer = session.ask(self._features[number])
         self._asking = False
         elapsed = (time.perf_counter() - started) * 1e3
+        used = [link.traffic.since(before[role]) for role, link in session.links.items()]
         problem = self._instead[number]
         label: int | None = int(answer.labels[0])
         named = session.name(int(answer.labels[0]))
@@ -185,6 +211,8 @@ class _Asked:
             "answer": None if problem else named,
             "label": None if problem else label,
             "milliseconds": round(elapsed, 3),
+            "bytes_sent": sum(each.bytes_sent for each in used),
+            "bytes_received": sum(each.bytes_received for each in used),
             "paradigm": session.terms.paradigm,
             "mode": session.terms.mode,
             "warnings": [problem, "zeros were asked about instead, so that bob sees no difference"]
@@ -199,7 +227,16 @@ class _Asked:
         self.answers.append(found)
 
 
+def _tell(session: client.Session) -> None:
+    """Whom she asks and how: what she would want to know before the first query."""
+    terms, who = session.terms, session.links["bob"].identity
+    certified = f"TLS 1.3, bob is {who.name}" if who else "no TLS: this machine alone"
+    say(f"{terms.paradigm} {terms.mode}, model {terms.model or 'not named'}; {certified}")
+
+
 def _clip(path: Path) -> Clip:
+    from sotto.audio import Clip
+
     return Clip(id=path.name, path=path)
 
 
@@ -213,3 +250,12 @@ def _show(answers: Sequence[dict[str, object]], *, json: bool) -> None:
     for answer in answers:
         shown = answer["answer"] if answer["answer"] is not None else "no answer"
         out.print(f"{escape(str(answer['clip']))}: [bold]{escape(str(shown))}[/bold]", soft_wrap=True)
+    if answers:
+        milliseconds, sent, received = (
+            sum(cast(float, answer[key]) for answer in answers)
+            for key in ("milliseconds", "bytes_sent", "bytes_received")
+        )
+        say(
+            f"{len(answers)} asked online in {milliseconds:.0f} ms, {sent / 1e6:.3g} MB sent, {received / 1e6:.3g} MB "
+            "received; what was prepared before is not in this"
+        )

@@ -9,8 +9,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from sotto.bench.suite import attackable, build, open_workbench, require
-from sotto.commands.options import CorpusName, Data, Json, PresetName, Seed, SkipBroken
+from sotto.commands.options import CorpusName, Data, Json, PresetName, Seed, SkipBroken, did_you_mean
 from sotto.console import escape, out, say
 
 
@@ -28,6 +27,8 @@ def attack(
 
     Example:  sotto attack keyed-known-plaintext
     """
+    from sotto.bench.suite import attackable, build, open_workbench, require
+
     known = attackable()
     if list_targets:
         table = Table("attack", "what the adversary does")
@@ -36,7 +37,7 @@ def attack(
         out.print(table)
         return
     if target not in known:
-        raise typer.BadParameter(f"one of {', '.join(known)}", param_hint="TARGET")
+        raise typer.BadParameter(f"one of {', '.join(known)}{did_you_mean(target or '', known)}", param_hint="TARGET")
     require([known[target].paradigm])
     bench = open_workbench(corpus, data, preset=preset, seed=seed, say=say, skip_broken=skip_broken)
     reached = []

@@ -11,22 +11,28 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from sotto.audio.features import FeatureSpec, from_text
-from sotto.bench import prices, results
-from sotto.bench.adapters import EXPERIMENTS
-from sotto.bench.experiment import Experiment
-from sotto.bench.own_comparison import compare_own
-from sotto.bench.own_model import Given, NotRunnable, adapter
-from sotto.bench.own_network import Kind, own_network
-from sotto.bench.row import Row
-from sotto.bench.suite import Failure, LeftOut, compare, open_workbench, require, usable
-from sotto.bench.table import footnotes, tables
-from sotto.bench.workbench import Workbench
-from sotto.commands.options import CorpusName, Data, Json, Out, ParadigmNames, PresetName, Seed, SkipBroken, one_of
+from sotto.commands.options import (
+    CorpusName,
+    Data,
+    Json,
+    Out,
+    ParadigmNames,
+    PresetName,
+    Seed,
+    SkipBroken,
+    networks,
+    one_of,
+)
 from sotto.console import err, escape, out, say
-from sotto.link import SHAPES
+from sotto.serving import registry
 
 if TYPE_CHECKING:
+    from sotto.audio.features import FeatureSpec
+    from sotto.bench.experiment import Experiment
+    from sotto.bench.own_network import Kind
+    from sotto.bench.row import Row
+    from sotto.bench.suite import Failure, LeftOut
+    from sotto.bench.workbench import Workbench
     from sotto.report.scene import Scene
 
 Nets = Annotated[
@@ -35,7 +41,7 @@ Nets = Annotated[
         "--net",
         help="Network between the parties: loopback, lan (1 ms, 1 Gbit/s), wan (40 ms, 100 Mbit/s); may be given "
         "several times.",
-        callback=one_of(tuple(SHAPES), "a network"),
+        callback=one_of(networks, "a network"),
         show_default="loopback",
     ),
 ]
@@ -116,8 +122,17 @@ def bench(
     With --model it compares a network of your own instead, and says for each paradigm that cannot run it why not:
     sotto bench --model net.py:Net --weights net.safetensors --corpus my.csv --features mfcc
     """
+    from sotto.bench import prices, results
+    from sotto.bench.own_model import NotRunnable
+    from sotto.bench.row import Row
+    from sotto.bench.suite import Failure, LeftOut, open_workbench, require
+    from sotto.bench.table import footnotes, tables
+    from sotto.progress import Rows
+    from sotto.serving.service.hosting import warm_up
+
     started = time.monotonic()
     price_list = prices.read(price_file)
+    warm_up(["torch"])  # what every Bob but one needs, while this process imports it for itself
     results.require_writable(out_folder)
     if paradigm:
         require(paradigm)
@@ -127,19 +142,23 @@ def bench(
     made = _Made(out_folder, bench, with_scene=scene and not model)
     failures: list[Failure] = []
     outcomes = (
-        _own(model, bench, spec, weights, cast(Kind, normalisation), paradigm, nets)
+        _own(model, bench, spec, weights, cast("Kind", normalisation), paradigm, nets)
         if model and spec
         else _outcomes(bench, paradigm, nets, made, with_peers=peers)
     )
-    for outcome in outcomes:
-        if isinstance(outcome, Failure):
-            failures.append(outcome)
-        elif isinstance(outcome, LeftOut):
-            made.left_out.append(outcome)
-        else:
-            made.add(price_list.applied(outcome))
-    if made.rows:
-        made.write(reproduced=True)
+    try:
+        with Rows(_total(bench, model, paradigm, nets)) as progress:
+            for outcome in outcomes:
+                if isinstance(outcome, Failure):
+                    failures.append(outcome)
+                elif isinstance(outcome, LeftOut):
+                    made.left_out.append(outcome)
+                else:
+                    made.add(price_list.applied(outcome))
+                progress.add(outcome if isinstance(outcome, Row) else None)
+    finally:
+        if made.rows:
+            made.write_page()  # an interrupted run leaves one of the rows it has
     if json:
         sys.stdout.write(results.to_json(made.rows))
     elif made.rows:
@@ -157,6 +176,14 @@ def bench(
         raise NotRunnable(made.notice or "no paradigm was named")
 
 
+def _total(bench: Workbench, model: str | None, paradigm: list[str] | None, nets: list[str]) -> int:
+    """How many rows to expect, peers left out."""
+    from sotto.bench.suite import cells
+
+    chosen = paradigm or registry.names()
+    return len(nets) * (len(chosen) if model else len(cells(chosen, bench.preset)))
+
+
 def _feature(model: str | None, features: str | None, weights: Path | None) -> FeatureSpec | None:
     """The feature of one's own network.  Raises ``typer.BadParameter`` for options that do not go together."""
     if model is None:
@@ -167,6 +194,8 @@ def _feature(model: str | None, features: str | None, weights: Path | None) -> F
         return None
     if features is None:
         raise typer.BadParameter("say what the network takes, such as --features mfcc", param_hint="--features")
+    from sotto.audio.features import from_text
+
     try:
         return from_text(features)
     except ValueError as error:
@@ -182,8 +211,13 @@ def _own(
     paradigm: list[str] | None,
     nets: list[str],
 ) -> Iterator[Row | Failure | LeftOut]:
+    from sotto.bench.own_comparison import compare_own
+    from sotto.bench.own_model import Given, adapter
+    from sotto.bench.own_network import own_network
+    from sotto.bench.suite import LeftOut
+
     own = own_network(model, bench, spec, weights=weights, normalisation=normalisation)
-    chosen = list(paradigm or EXPERIMENTS)
+    chosen = list(paradigm or registry.names())
     if not bench.quick:
         chosen = [f"{name}/{mode}" for name in chosen for mode in adapter(name).MODES]
     for outcome in compare_own(
@@ -205,7 +239,9 @@ def _own(
 def _outcomes(
     bench: Workbench, paradigm: list[str] | None, nets: list[str], made: _Made, *, with_peers: bool
 ) -> Iterator[Row | LeftOut | Failure]:
-    chosen = paradigm or usable(list(EXPERIMENTS), say)
+    from sotto.bench.suite import compare, usable
+
+    chosen = paradigm or usable(registry.names(), say)
     yield from compare(bench, chosen, nets, show=made.show if made.with_scene else None)
     if with_peers:
         from sotto.bench.peers.comparison import compare_peers
@@ -215,7 +251,7 @@ def _outcomes(
 
 @dataclass
 class _Made:
-    """What a run has so far, written after every row, so that an interrupted run leaves the rows it has."""
+    """What a run has so far: the rows written after each of them, the page at the end, an interrupted run's too."""
 
     folder: Path
     bench: Workbench
@@ -235,8 +271,10 @@ class _Made:
         )
 
     def add(self, row: Row) -> None:
+        from sotto.bench import results
+
         self.rows.append(row)
-        self.write()
+        results.write(self.rows, self.folder)
 
     def show(self, experiment: Experiment) -> None:
         """Ask about one clip and keep what each party saw."""
@@ -252,8 +290,9 @@ class _Made:
             panel(experiment, simulate(experiment, asked, "loopback"), self.bench, asked, attacked=True),
         )
 
-    def write(self, *, reproduced: bool = False) -> None:
+    def write_page(self) -> None:
         from sotto import report
+        from sotto.bench import results
         from sotto.report import scene
         from sotto.report.papers import reproductions
 
@@ -262,7 +301,7 @@ class _Made:
             self.folder / "report.html",
             self.notice,
             scene=self.scene,
-            reproduced=reproductions(self.folder) if reproduced else (),
+            reproduced=reproductions(self.folder),
         )
         self.written = [*results.write(self.rows, self.folder), page]
         if self.scene:

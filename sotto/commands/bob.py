@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import Annotated, cast
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
@@ -36,13 +36,11 @@ from sotto.commands.party_options import (
     require_name,
     require_storing,
 )
-from sotto.commands.service import load_model, run_service
 from sotto.configuration import Config
 from sotto.serving import registry
-from sotto.serving.adapters import ModelSource
-from sotto.serving.limits import Limits
-from sotto.serving.service.sessions import ServiceConfig
-from sotto.serving.terms import Reveal as RevealKind
+
+if TYPE_CHECKING:
+    from sotto.serving.reveal import Reveal as RevealKind
 
 
 def bob(
@@ -75,6 +73,11 @@ def bob(
 
     Example:  sotto bob demo/bob --paradigm mpc --listen 0.0.0.0:7100 --dealer dealer.example:7200 --keys keys/bob
     """
+    from sotto.commands.service import load_model, run_service
+    from sotto.serving.adapters import ModelSource
+    from sotto.serving.limits import Limits
+    from sotto.serving.service.sessions import ServiceConfig
+
     declared, where = registry.paradigm(paradigm), address(listen, "--listen")
     require_keys(where[0], keys, "--listen")
     if mode and mode not in declared.modes:
@@ -87,7 +90,7 @@ def bob(
         require_keys(dealer_at[0], keys, "--dealer")
     require_storing(store, paradigm, mode)
     kept = store.absolute() if store else None
-    source = ModelSource(paradigm, model.absolute(), mode, cast(RevealKind, reveal), idle, kept)
+    source = ModelSource(paradigm, model.absolute(), mode, cast("RevealKind", reveal), idle, kept)
     service = ServiceConfig(
         role="bob",
         load=partial(load_model, source),

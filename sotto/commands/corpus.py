@@ -14,12 +14,11 @@ import typer
 from rich.table import Table
 
 from sotto import audio
-from sotto.audio import CORPORA, load_corpus
 from sotto.commands.options import Data, Json, SkipBroken, one_of
 from sotto.console import escape, out
 
 app = typer.Typer(help="List, make and check corpora.", no_args_is_help=True)
-Name = Annotated[str, typer.Argument(callback=one_of(tuple(CORPORA), "a corpus"), help="Name of the corpus.")]
+Name = Annotated[str, typer.Argument(callback=one_of(lambda: audio.CORPORA, "a corpus"), help="Name of the corpus.")]
 
 
 @app.command("list")
@@ -31,12 +30,12 @@ def list_corpora(json: Json = False) -> None:
     if json:
         listing = [
             {"name": name, "title": s.title, "labels": s.labels, "licence": s.licence, "origin": s.origin}
-            for name, s in CORPORA.items()
+            for name, s in audio.CORPORA.items()
         ]
         sys.stdout.write(json_module.dumps(listing, indent=1) + "\n")
         return
     listing_table = Table("name", "corpus", "labels", "licence", "origin")
-    for name, source in CORPORA.items():
+    for name, source in audio.CORPORA.items():
         listing_table.add_row(name, source.title, " ".join(source.labels), source.licence, source.origin)
     out.print(listing_table)
 
@@ -48,8 +47,8 @@ def make(name: Name = "synthetic") -> None:
     Example:  sotto corpus make synthetic
     """
     if name != "synthetic":
-        raise audio.CorpusError(f"{name} is recorded speech: get it from {CORPORA[name].origin} and pass --data")
-    corpus = load_corpus(name)
+        raise audio.CorpusError(f"{name} is recorded speech: get it from {audio.CORPORA[name].origin} and pass --data")
+    corpus = audio.load_corpus(name)
     out.print(f"{corpus.name}: {len(corpus)} clips, {len(corpus.speakers)} voices")
     out.print(escape(corpus.notice or ""))
 
@@ -60,8 +59,10 @@ def check(name: Name, data: Data = None, skip_broken: SkipBroken = False, json: 
 
     Example:  sotto corpus check ravdess --data ~/corpora/ravdess
     """
+    from sotto.bench.corpus_uses import uses
+
     with _skipped() as skipped:  # all faults are wanted, not the first
-        corpus = load_corpus(name, data, skip_broken=True)
+        corpus = audio.load_corpus(name, data, skip_broken=True)
     found = audio.check(corpus)
     broken = [*skipped, *found.broken.values()]
     summary = {
@@ -78,12 +79,14 @@ def check(name: Name, data: Data = None, skip_broken: SkipBroken = False, json: 
         "broken": broken,
         "copies": [list(ids) for ids in found.copies],
         "remarks": list(corpus.remarks),
+        "usable_for": dict(uses(corpus)),
     }
     if json:
         sys.stdout.write(json_module.dumps(summary, indent=1) + "\n")
     else:
-        for key, value in summary.items():
-            out.print(f"{key}: {escape(_plain(value))}", soft_wrap=True)
+        shown = summary | {"usable_for": [f"{use}: {answer}" for use, answer in uses(corpus).items()]}
+        for key, value in shown.items():
+            out.print(f"{key.replace('_', ' ')}: {escape(_plain(value))}", soft_wrap=True)
     if broken and not skip_broken:
         raise audio.BrokenClip(
             f"{len(broken)} files of {corpus.name} cannot be used (--skip-broken leaves them out everywhere)"

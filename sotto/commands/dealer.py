@@ -29,11 +29,8 @@ from sotto.commands.party_options import (
     read_token,
     require_keys,
 )
-from sotto.commands.service import load_dealing, run_service
 from sotto.configuration import Config
 from sotto.serving import registry
-from sotto.serving.limits import Limits
-from sotto.serving.service.sessions import ServiceConfig
 
 _MODES = registry.paradigm("mpc").dealt
 
@@ -73,6 +70,10 @@ def dealer(
 
     Example:  sotto dealer --listen 0.0.0.0:7200 --keys keys/dealer
     """
+    from sotto.commands.service import load_dealing, run_service
+    from sotto.serving.limits import Limits
+    from sotto.serving.service.sessions import ServiceConfig
+
     where = address(listen, "--listen")
     require_keys(where[0], keys, "--listen")
     modes = tuple(mode or registry.paradigm("mpc").modes[:2])

@@ -4,26 +4,34 @@ from __future__ import annotations
 
 import json as json_module
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Annotated, cast
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 from rich.table import Table
 
 from sotto.commands.options import Json, one_of
 from sotto.console import escape, out, say
-from sotto.link import ROLES, Role
-from sotto.serving import authority, requests
-from sotto.serving.authority import AUTHORITY_FOLDER
-from sotto.serving.key_files import AuthorityError, Shown
+from sotto.serving.keys import PARTY_DAYS
+
+if TYPE_CHECKING:
+    from sotto.link import Role
+    from sotto.serving.key_files import Shown
 
 app = typer.Typer(help="Certificates for Alice, Bob and the dealer.", no_args_is_help=True)
+
+
+def _roles() -> Iterable[str]:
+    from sotto.link import ROLES
+
+    return ROLES
+
 
 _Folder = Annotated[Path, typer.Argument(help="Folder of the authority and of all that it makes.", metavar="DIR")]
 _In = Annotated[Path, typer.Option("--dir", help="Folder of the authority.")]
 _Name = Annotated[str, typer.Argument(help="Name in the certificate: small letters and digits.")]
-_Role = Annotated[str, typer.Option("--role", help=f"{', '.join(ROLES)}.", callback=one_of(ROLES, "a role"))]
+_Role = Annotated[str, typer.Option("--role", help="alice, bob or dealer.", callback=one_of(_roles, "a role"))]
 _Days = Annotated[int, typer.Option("--days", min=1, help="How long the certificates are valid.")]
 
 _ALL_HERE = (
@@ -35,7 +43,7 @@ _ALL_HERE = (
 @app.command()
 def init(
     folder: _Folder = Path("keys"),
-    days: _Days = authority.PARTY_DAYS,
+    days: _Days = PARTY_DAYS,
     authority_only: Annotated[
         bool, typer.Option("--authority-only", help="No parties: each makes its own key ('sotto keys request').")
     ] = False,
@@ -48,6 +56,8 @@ def init(
     With --authority-only no party's key is made here: parties run 'sotto keys request', the authority 'sotto keys
     sign'. Whoever holds keys/authority can pose as any party, the dealer included, either way.
     """
+    from sotto.serving import authority
+
     if authority_only:
         _show_authority(folder, authority.found(folder), json=json)
         return
@@ -68,7 +78,9 @@ def request(
 
     Send request.pem to the authority, and tell whoever runs it the fingerprint over another channel.
     """
-    asked = requests.make(folder, name, cast(Role, role))
+    from sotto.serving import requests
+
+    asked = requests.make(folder, name, cast("Role", role))
     shown = {"name": asked.name, "role": asked.role, "key_sha256": asked.fingerprint, "request": str(asked.path)}
     _print(shown, json=json)
     say(f"send {asked.path} to the authority and tell it the fingerprint; keep {asked.path.parent}/key.pem here")
@@ -79,13 +91,13 @@ def sign(
     asked: Annotated[Path, typer.Argument(help="A party's request.pem.", metavar="REQUEST")],
     role: Annotated[
         str,
-        typer.Option("--role", help=f"The role that you grant: {', '.join(ROLES)}.", callback=one_of(ROLES, "a role")),
+        typer.Option("--role", help="The role that you grant it.", callback=one_of(_roles, "a role")),
     ],
     folder: Annotated[Path, typer.Option("--ca", help="Folder of the authority.")] = Path("keys"),
     fingerprint: Annotated[
         str, typer.Option("--fingerprint", help="The key's, as the party told you.", show_default="you are asked")
     ] = "",
-    days: _Days = authority.PARTY_DAYS,
+    days: _Days = PARTY_DAYS,
     json: Json = False,
 ) -> None:
     """Issue a certificate for a request, with the one role that you name. Again: one that is valid for longer.
@@ -94,10 +106,12 @@ def sign(
 
     Send the folder that it prints back to the party, and tell it the fingerprint of the authority's key.
     """
+    from sotto.serving import authority, requests
+
     wanted = requests.read(asked)
     question = f"Does {wanted.role} '{wanted.name}' say that its key is {wanted.fingerprint}?"
     _require_same(wanted.fingerprint, fingerprint, question, f"{asked}: the key")
-    _show([authority.sign(folder, wanted, cast(Role, role), days=days)], json=json)
+    _show([authority.sign(folder, wanted, cast("Role", role), days=days)], json=json)
     say(f"the authority's key is {authority.fingerprint(folder)}")
 
 
@@ -116,6 +130,8 @@ def install(
 
     The first installation decides which authority this party trusts; later ones take certificates of that one alone.
     """
+    from sotto.serving import requests
+
     given = requests.given(source)
     if requests.trusted_in(folder) != given.fingerprint:  # another one than is trusted is refused below
         question = f"Does the authority say that its key is {given.fingerprint}?"
@@ -128,25 +144,29 @@ def issue(
     name: _Name,
     role: _Role,
     folder: _In = Path("keys"),
-    days: _Days = authority.PARTY_DAYS,
+    days: _Days = PARTY_DAYS,
     json: Json = False,
 ) -> None:
     """Make one more key and certificate here, for another Alice on this machine for instance.
 
     Example:  sotto keys issue clinic-7 --role alice --dir keys
     """
-    _show([authority.issue(folder, name, cast(Role, role), days=days)], json=json)
+    from sotto.serving import authority
+
+    _show([authority.issue(folder, name, cast("Role", role), days=days)], json=json)
     say(_ALL_HERE)
 
 
 @app.command()
-def renew(name: _Name, folder: _In = Path("keys"), days: _Days = authority.PARTY_DAYS, json: Json = False) -> None:
+def renew(name: _Name, folder: _In = Path("keys"), days: _Days = PARTY_DAYS, json: Json = False) -> None:
     """Replace a certificate by one that is valid for longer; the key stays.
 
     Example:  sotto keys renew bob --dir keys
 
     A party on another machine installs it as it did the first one ('sotto keys install').
     """
+    from sotto.serving import authority
+
     _show([authority.renew(folder, name, days=days)], json=json)
 
 
@@ -156,11 +176,15 @@ def show(folder: _Folder = Path("keys"), json: Json = False) -> None:
 
     Example:  sotto keys show keys
     """
+    from sotto.serving import authority
+
     _show(authority.show_all(folder), json=json)
 
 
 def _require_same(fingerprint: str, told: str, question: str, what: str) -> None:
     """Go on only when a person, or the option, says that this is the key it should be."""
+    from sotto.serving.key_files import AuthorityError
+
     if told and told.lower().replace(":", "") != fingerprint:
         raise AuthorityError(f"{what} is {fingerprint}, not the one that was told: nothing was done")
     if not told and not typer.confirm(question, err=True):
@@ -168,6 +192,8 @@ def _require_same(fingerprint: str, told: str, question: str, what: str) -> None
 
 
 def _show_authority(folder: Path, fingerprint: str, *, json: bool) -> None:
+    from sotto.serving.authority import AUTHORITY_FOLDER
+
     _print({"authority": str(folder / AUTHORITY_FOLDER), "key_sha256": fingerprint}, json=json)
     say("whoever holds this folder can pose as any party, the dealer included: keep it off their machines")
 

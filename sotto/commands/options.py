@@ -2,35 +2,57 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from sotto.audio import CORPORA
-from sotto.audio.corpora.manifest import SUFFIXES
-from sotto.bench.adapters import EXPERIMENTS
-from sotto.bench.suite import PRESETS
-from sotto.link import SHAPES
+from sotto.serving import registry
+
+PRESETS = ("quick", "full")
 
 
-def one_of(names: Sequence[str], what: str) -> Callable[[Any], Any]:
-    """A callback for an option whose value must be one of ``names``."""
+def one_of(names: Iterable[str] | Callable[[], Iterable[str]], what: str) -> Callable[[Any], Any]:
+    """A callback for an option whose value must be one of ``names``; a function of them is called for a value alone.
+
+    So ``--help`` does not wait for the modules that know the names.
+    """
 
     def check(value: Any) -> Any:
+        known = tuple(names() if callable(names) else names)
         for given in value if isinstance(value, list) else [value]:
-            if given is not None and given not in names:
-                raise typer.BadParameter(f"{what} is one of {', '.join(names)}")
+            if given is not None and given not in known:
+                raise typer.BadParameter(f"{what} is one of {', '.join(known)}{did_you_mean(given, known)}")
         return value
 
     return check
 
 
+def did_you_mean(given: str, known: Iterable[str]) -> str:
+    """The end of a message about a name that is not ``known``; empty where none is like it."""
+    near = get_close_matches(given.lower(), known, n=1)
+    return f"; did you mean {near[0]}?" if near else ""
+
+
+def _corpora() -> Iterable[str]:
+    from sotto.audio import CORPORA
+
+    return CORPORA
+
+
+def networks() -> Iterable[str]:
+    """Names of networks between the parties."""
+    from sotto.link import SHAPES
+
+    return SHAPES
+
+
 def _corpus(value: str) -> str:
     """The name of a corpus, or the path of a table of one's own."""
-    if Path(value).suffix.lower() not in SUFFIXES:
-        one_of(tuple(CORPORA), "a table that ends in .csv or .tsv, or a corpus: it")(value)
+    if not value.lower().endswith((".csv", ".tsv")):
+        one_of(_corpora, "a table that ends in .csv or .tsv, or a corpus: it")(value)
     return value
 
 
@@ -50,7 +72,7 @@ Net = Annotated[
     typer.Option(
         "--net",
         help="Network between the parties: loopback, lan (1 ms, 1 Gbit/s), wan (40 ms, 100 Mbit/s).",
-        callback=one_of(tuple(SHAPES), "a network"),
+        callback=one_of(networks, "a network"),
     ),
 ]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of the split and of training.")]
@@ -62,7 +84,7 @@ ParadigmNames = Annotated[
     typer.Option(
         "--paradigm",
         help="Only this paradigm; may be given several times.",
-        callback=one_of(tuple(EXPERIMENTS), "a paradigm"),
+        callback=one_of(registry.names(), "a paradigm"),
         show_default="all",
     ),
 ]

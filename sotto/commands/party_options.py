@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from sotto.commands.options import one_of
-from sotto.link.connection import is_loopback
-from sotto.link.identity import NAME_PATTERN
 from sotto.serving import registry
-from sotto.serving.service.sessions import Address
-from sotto.serving.terms import REVEALS
+from sotto.serving.reveal import REVEALS
+
+if TYPE_CHECKING:  # the packages below bring NumPy, for which no --help waits
+    from sotto.serving.service.sessions import Address
 
 _MOST_TOKEN = 1024
 
@@ -28,6 +28,8 @@ def address(text: str, option: str) -> Address:
 
 def require_keys(host: str, keys: Path | None, option: str) -> None:
     """Without certificates only this machine: wrong usage is told before anything is loaded."""
+    from sotto.link.connection import is_loopback
+
     if keys is None and not is_loopback(host):
         raise typer.BadParameter(
             f"{host} is not this machine alone: get a certificate ('sotto keys request', or 'sotto keys init' for all "
@@ -38,6 +40,8 @@ def require_keys(host: str, keys: Path | None, option: str) -> None:
 
 def denied(names: list[str] | None) -> frozenset[str]:
     """Names in certificates.  Raises ``typer.BadParameter`` for one that none can have."""
+    from sotto.link.identity import NAME_PATTERN
+
     for name in names or ():
         if not NAME_PATTERN.fullmatch(name):
             raise typer.BadParameter(f"'{name[:70]}' is no name in a certificate", param_hint="--deny")
@@ -46,6 +50,8 @@ def denied(names: list[str] | None) -> frozenset[str]:
 
 def require_name(name: str | None, keys: Path | None, option: str) -> str | None:
     """``name`` when a certificate can have it and there are certificates.  Raises ``typer.BadParameter``."""
+    from sotto.link.identity import NAME_PATTERN
+
     if name is not None and not NAME_PATTERN.fullmatch(name):
         raise typer.BadParameter(f"'{name[:70]}' is no name in a certificate", param_hint=option)
     if name is not None and keys is None:

@@ -5,18 +5,17 @@ from __future__ import annotations
 import json as json_module
 import sys
 from pathlib import Path
-from typing import Annotated, Literal, cast
+from typing import TYPE_CHECKING, Annotated, Literal, cast
 
 import typer
 
-from sotto.bench import preparing
-from sotto.bench.suite import open_workbench, require
 from sotto.commands.options import CorpusName, Data, Json, PresetName, Seed, SkipBroken, one_of
 from sotto.commands.party_options import Mode, Reveal
 from sotto.console import escape, out, say
 from sotto.serving import registry
-from sotto.serving.adapters import LoweringOptions
-from sotto.serving.terms import Reveal as RevealKind
+
+if TYPE_CHECKING:
+    from sotto.serving.reveal import Reveal as RevealKind
 
 
 def prepare(
@@ -50,6 +49,10 @@ def prepare(
     out_folder: Annotated[
         Path | None, typer.Option("--out", help="Folder to write bob/ and alice/ into.", show_default="PARADIGM")
     ] = None,
+    keys: Annotated[
+        Path | None,
+        typer.Option("--keys", help="Folder of 'sotto keys init': its keys go into the settings.", show_default="none"),
+    ] = None,
     skip_broken: SkipBroken = False,
     json: Json = False,
 ) -> None:
@@ -57,11 +60,22 @@ def prepare(
 
     Example:  sotto prepare mpc --out demo && sotto dealer & sotto bob --config demo/bob/bob.toml &
     """
+    from sotto.bench import preparing
+    from sotto.bench.suite import open_workbench, require
+    from sotto.serving.adapters import LoweringOptions
+
+    declared = registry.paradigm(paradigm)
+    if mode:
+        one_of(declared.prepared_as or declared.modes, f"a mode of {paradigm}")(mode)
+    if model:
+        one_of(declared.models, f"a model of {paradigm}")(model)
+    if keys and not (keys / "bob").is_dir():
+        raise typer.BadParameter(f"{keys} holds no keys: run 'sotto keys init {keys}' first", param_hint="--keys")
     folder = out_folder or Path(paradigm)
     require([paradigm])
     bench = open_workbench(corpus, data, preset=preset, seed=seed, say=say, skip_broken=skip_broken)
     options = LoweringOptions(activation_error, output, cast(Literal["secret", "public"], weights))
-    made = preparing.prepare(paradigm, mode, model, cast(RevealKind, reveal), bench, folder, options)
+    made = preparing.prepare(paradigm, mode, model, cast("RevealKind", reveal), bench, folder, options, keys)
     folders = {"bob": made.bob, "alice": made.alice} | ({"dealer": made.dealer} if made.dealer else {})
     if json:
         sys.stdout.write(json_module.dumps({role: str(path) for role, path in folders.items()}, indent=1) + "\n")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sotto.bench.results import ResultsError, read
-from sotto.bench.row import Row
 from sotto.console import err
+
+if TYPE_CHECKING:
+    from sotto.bench.row import Row
 
 
 def report(
@@ -28,6 +29,7 @@ def report(
     What each party sees comes from scene.json beside the first results that have one.
     """
     from sotto import report as page
+    from sotto.bench.results import ResultsError, read
     from sotto.report import scene as scenes
     from sotto.report.figures import identity, notice_of
     from sotto.report.papers import reproductions

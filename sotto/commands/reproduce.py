@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
 
-from sotto.audio.synthetic import NOTICE
-from sotto.bench import results
-from sotto.bench.row import Row
-from sotto.bench.table import NONE, setting
-from sotto.bench.targets import TARGETS, Request
-from sotto.commands.options import CorpusName, Data, Json, Out, PresetName, Seed, SkipBroken
-from sotto.commands.reproduce_all import reproduce_all
+from sotto.commands.options import CorpusName, Data, Json, Out, PresetName, Seed, SkipBroken, did_you_mean
 from sotto.console import escape, out, say
+
+if TYPE_CHECKING:
+    from sotto.bench.row import Row
 
 Runs = Annotated[
     int | None,
@@ -46,6 +43,9 @@ def reproduce(
     "all" measures every table and figure of the papers, each on the nearest corpus that --data holds, and writes
     reproduction.html: ours beside the published value, what differs, and whether the claim holds.
     """
+    from sotto.bench import results
+    from sotto.bench.targets import TARGETS, Request
+
     if list_targets:
         listing = Table("target", "what it is")
         for name, known in TARGETS.items():
@@ -57,10 +57,13 @@ def reproduce(
             raise typer.BadParameter(
                 "all takes the nearest corpus in --data for each target, and only --preset, --seed"
             )
+        from sotto.commands.reproduce_all import reproduce_all
+
         reproduce_all(data, preset, seed, out_folder / "reproduction", reuse, json)
         return
     if target is None or target not in TARGETS:
-        raise typer.BadParameter(f"one of all, {', '.join(TARGETS)}", param_hint="TARGET")
+        near = did_you_mean(target or "", TARGETS)
+        raise typer.BadParameter(f"one of all, {', '.join(TARGETS)}{near}", param_hint="TARGET")
     request = Request(corpus, data, preset, seed, out_folder / target, say, skip_broken, runs)
     rows = TARGETS[target].run(request)
     results.write(rows, request.out)
@@ -72,6 +75,9 @@ def reproduce(
 
 def _print(rows: list[Row], title: str) -> None:
     """Ours beside the published value, one line for each figure."""
+    from sotto.audio.synthetic import NOTICE
+    from sotto.bench.table import NONE, setting
+
     listing = Table(title=title, title_justify="left")
     for heading in ("row", "figure", "ours", "published"):
         listing.add_column(heading, justify="right" if heading in ("ours", "published") else "left")

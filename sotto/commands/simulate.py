@@ -6,29 +6,26 @@ import json as json_module
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
 
-from sotto.audio import Clip
-from sotto.bench.adapters import EXPERIMENTS
-from sotto.bench.experiment import Experiment
-from sotto.bench.simulation import Simulation, exposed, summary
-from sotto.bench.simulation import simulate as run_simulation
-from sotto.bench.suite import build, cells, open_workbench, require
-from sotto.bench.table import megabytes, milliseconds
-from sotto.bench.workbench import Workbench
-from sotto.cheat import show_cheat
 from sotto.commands.options import CorpusName, Data, Json, Net, Seed, SkipBroken, one_of
 from sotto.console import escape, out, say
-from sotto.recordings import require_speech
+from sotto.serving import registry
+
+if TYPE_CHECKING:
+    from sotto.audio import Clip
+    from sotto.bench.experiment import Configuration, Experiment
+    from sotto.bench.simulation import Simulation
+    from sotto.bench.workbench import Workbench
 
 _ROLES = ("alice", "bob", "dealer")
 
 
 def simulate(
-    paradigm: Annotated[str, typer.Argument(callback=one_of(tuple(EXPERIMENTS), "a paradigm"), help="Which paradigm.")],
+    paradigm: Annotated[str, typer.Argument(callback=one_of(registry.names(), "a paradigm"), help="Which paradigm.")],
     clip: Annotated[
         Path | None,
         typer.Argument(help="A wav or flac file; without one, a test clip of the corpus.", show_default=False),
@@ -44,9 +41,12 @@ def simulate(
     net: Net = "loopback",
     seed: Seed = 0,
     skip_broken: SkipBroken = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Show every message that each party sent and received.")
+    ] = False,
     json: Json = False,
 ) -> None:
-    """Answer one clip privately and show what Alice sent, what Bob saw, and the answer.
+    """Answer one clip privately and show the answer, what it cost, and what each party saw of it.
 
     Example:  sotto simulate hashing clip.wav
 
@@ -56,32 +56,66 @@ def simulate(
     """
     if clip is not None and not clip.is_file():
         raise typer.BadParameter(f"{clip} is not a file", param_hint="CLIP")
-    if clip is not None:
-        require_speech(clip)
     if cheat is not None and net != "loopback":
         raise typer.BadParameter("a cheat is tried on loopback: leave --net out", param_hint="--cheat")
+    from sotto.serving.service.hosting import warm_up
+
+    warm_up(["torch"])  # for Bob, while this process imports it for itself
+    cell = _cell(paradigm, mode, model)
+    if cheat is not None:
+        _require_cheat(paradigm, cheat)
+    if clip is not None:
+        from sotto.recordings import require_speech
+
+        require_speech(clip, say)
+    from sotto.audio import Clip
+    from sotto.bench.simulation import simulate as run_simulation
+    from sotto.bench.suite import build, open_workbench, require
+
     require([paradigm])
     bench = open_workbench(corpus, data, preset="quick", seed=seed, say=say, skip_broken=skip_broken)
-    experiment = _experiment(paradigm, mode, model, bench)
+    experiment = build(cell, bench)
     asked = Clip(id=clip.name, path=clip) if clip else _test_clip(experiment, bench)
     if cheat is not None:
+        from sotto.cheat import show_cheat
+
         show_cheat(experiment, bench, asked, cheat, json=json)
         return
-    simulation = run_simulation(experiment, asked, net)
-    shown = _Shown(experiment, bench, asked, simulation)
+    shown = _Shown(experiment, bench, asked, run_simulation(experiment, asked, net))
     if json:
         sys.stdout.write(json_module.dumps(shown.as_json(), indent=1) + "\n")
     else:
-        shown.print()
+        shown.print(messages=verbose)
 
 
-def _experiment(paradigm: str, mode: str | None, model: str | None, bench: Workbench) -> Experiment:
-    offered = cells([paradigm], bench.preset)
+def _cell(paradigm: str, mode: str | None, model: str | None) -> Configuration:
+    """The first configuration that fits, found before a corpus is loaded.  Raises ``typer.BadParameter``."""
+    declared = registry.paradigm(paradigm)
+    if mode is not None:  # told apart first, because the declaration is light
+        one_of(declared.prepared_as or declared.modes, f"a mode of {paradigm}")(mode)
+    from sotto.bench.suite import cells
+
+    offered = cells([paradigm], "quick")
+    if model is not None:
+        one_of(dict.fromkeys(cell.model for cell in offered), f"a model of {paradigm}")(model)
     fitting = [cell for cell in offered if mode in (None, cell.mode) and model in (None, cell.model)]
     if not fitting:
         known = ", ".join(dict.fromkeys(f"--mode {cell.mode} --model {cell.model}" for cell in offered))
         raise typer.BadParameter(f"{paradigm} offers: {known}", param_hint="--mode/--model")
-    return build(fitting[0], bench)
+    return fitting[0]
+
+
+def _require_cheat(paradigm: str, cheat: str) -> None:
+    """Refuse a cheat that cannot be meant; its message is looked for when the network is known."""
+    from sotto.bench.cheating import CheatError, parsed
+
+    if paradigm != "mpc":
+        raise typer.BadParameter(f"nobody can be made to cheat in {paradigm}: only in mpc", param_hint="--cheat")
+    try:
+        if cheat != "list":
+            parsed(cheat)
+    except CheatError as error:
+        raise typer.BadParameter(str(error), param_hint="--cheat") from None
 
 
 def _test_clip(experiment: Experiment, bench: Workbench) -> Clip:
@@ -96,6 +130,8 @@ class _Shown:
     simulation: Simulation
 
     def as_json(self) -> dict[str, object]:
+        from sotto.bench.simulation import summary
+
         found, of = self._exposed()
         return {
             "paradigm": self.experiment.cell.paradigm,
@@ -119,17 +155,12 @@ class _Shown:
             "notice": self._notice,
         }
 
-    def print(self) -> None:
+    def print(self, *, messages: bool) -> None:
+        """The answer and its cost first; what was said, of which there may be a lot, where it is wanted."""
+        from sotto.bench.table import megabytes
+        from sotto.bench.table import milliseconds as ms
+
         simulation = self.simulation
-        out.print(f"[bold]{escape(str(self.experiment.cell))}[/bold]  clip {escape(self.clip.id)}")
-        shape = " × ".join(map(str, simulation.query.shape[1:]))
-        out.print(f"Alice holds {shape} feature values of the clip; Bob's process is given none of them.")
-        for role in _ROLES:
-            if role in simulation.reports:
-                self._print_messages(role)
-        found, of = self._exposed()
-        out.print(f"Plain copies of neighbouring pairs of Alice's values in what Bob received: {found} of {of}.")
-        out.print(f"Leaks all the same: {escape(self.experiment.security.leaks)}")
         truth = f", truth {self._truth}" if self._truth else ""
         out.print(
             f"[bold]Answer: {self._name(simulation.label)}[/bold] "
@@ -137,17 +168,32 @@ class _Shown:
         )
         offline, online = simulation.offline.counts["alice"], simulation.online.counts["alice"]
         out.print(
-            f"Offline {milliseconds(simulation.offline.milliseconds)} ms, Alice sent {megabytes(offline.sent)} MB; "
-            f"online {milliseconds(simulation.online.milliseconds)} ms, Alice sent {megabytes(online.sent)} MB, "
+            f"Offline {ms(simulation.offline.milliseconds)} ms, Alice sent {megabytes(offline.sent)} MB; "
+            f"online {ms(simulation.online.milliseconds)} ms, Alice sent {megabytes(online.sent)} MB, "
             f"{online.rounds} round{'s' if online.rounds != 1 else ''}."
         )
+        out.print(f"{escape(str(self.experiment.cell))}, clip {escape(self.clip.id)}")
+        out.print(f"Leaks all the same: {escape(self.experiment.security.leaks)}")
+        if messages:
+            self._print_seen()
         for report in simulation.reports.values():
             for note in report.notes:
                 out.print(escape(note))
         if self._notice:
             out.print(escape(self._notice))
 
+    def _print_seen(self) -> None:
+        shape = " × ".join(map(str, self.simulation.query.shape[1:]))
+        out.print(f"Alice holds {shape} feature values of the clip; Bob's process is given none of them.")
+        for role in _ROLES:
+            if role in self.simulation.reports:
+                self._print_messages(role)
+        found, of = self._exposed()
+        out.print(f"Plain copies of neighbouring pairs of Alice's values in what Bob received: {found} of {of}.")
+
     def _print_messages(self, role: str) -> None:
+        from sotto.bench.simulation import summary
+
         table = Table(title=f"what {role.capitalize()} sent (→) and received (←)", title_justify="left", pad_edge=False)
         for heading in ("", "message", "times", "bytes", "a sample of it"):
             table.add_column(heading, justify="right" if heading in ("times", "bytes") else "left", no_wrap=True)
@@ -158,6 +204,8 @@ class _Shown:
         out.print(table)
 
     def _exposed(self) -> tuple[int, int]:
+        from sotto.bench.simulation import exposed
+
         return exposed(self.simulation.query, self.simulation.reports["bob"].seen)
 
     def _name(self, label: int) -> str:

@@ -7,22 +7,18 @@ import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
 
-from sotto.audio import cache
-from sotto.bench import results
-from sotto.bench.sweeps import executors, summary
-from sotto.bench.sweeps.planning import open_plan
-from sotto.bench.sweeps.running import Outcome, look_up, run_sweep
-from sotto.bench.sweeps.store import Store
-from sotto.bench.sweeps.studies import STUDIES
-from sotto.bench.sweeps.studies.axes import Axis
-from sotto.bench.sweeps.summary import Group
-from sotto.commands.options import CorpusName, Data, Json, Out, PresetName, Seed, SkipBroken
+from sotto.commands.options import CorpusName, Data, Json, Out, PresetName, Seed, SkipBroken, did_you_mean
 from sotto.console import err, escape, out, say
+
+if TYPE_CHECKING:
+    from sotto.bench.sweeps.running import Outcome
+    from sotto.bench.sweeps.studies.axes import Axis
+    from sotto.bench.sweeps.summary import Group
 
 
 def sweep(
@@ -56,11 +52,20 @@ def sweep(
 
     Writes results.json (a row for each task), results.csv and summary.csv into the output folder.
     """
+    from sotto.audio import cache
+    from sotto.bench import results
+    from sotto.bench.sweeps import executors
+    from sotto.bench.sweeps.planning import open_plan
+    from sotto.bench.sweeps.running import look_up, run_sweep
+    from sotto.bench.sweeps.store import Store
+    from sotto.bench.sweeps.studies import STUDIES
+
     if list_studies:
         _list(preset)
         return
     if study is None or study not in STUDIES:
-        raise typer.BadParameter(f"one of {', '.join(STUDIES)}", param_hint="STUDY")
+        near = did_you_mean(study or "", STUDIES)
+        raise typer.BadParameter(f"one of {', '.join(STUDIES)}{near}", param_hint="STUDY")
     found = STUDIES[study]
     axes = found.axes(preset)
     results.require_writable(out_folder)
@@ -82,6 +87,9 @@ def sweep(
 
 def _finish(outcome: Outcome, axes: Mapping[str, Axis], folder: Path, json: bool) -> None:
     """Write and print the table; a sweep with failed tasks ends as a failed command, with everything else kept."""
+    from sotto.bench import results
+    from sotto.bench.sweeps import summary
+
     results.write(outcome.rows, folder)
     groups = summary.groups(outcome.rows, axes)
     results.write_whole(folder / "summary.csv", summary.to_csv(groups))
@@ -116,6 +124,8 @@ def _print(groups: list[Group]) -> None:
 
 
 def _list(preset: str) -> None:
+    from sotto.bench.sweeps.studies import STUDIES
+
     for name, study in STUDIES.items():
         out.print(f"[bold]{name}[/bold]  {escape(study.DESCRIPTION)}")
         listing = Table("axis", "what it is", "values it has unless varied")

@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import json as json_module
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from sotto.bench.suite import open_workbench
 from sotto.commands.options import CorpusName, Data, Json, Seed, SkipBroken, one_of
 from sotto.console import escape, out, say
-from sotto.models import save
-from sotto.models.learning.fitting import fit
-from sotto.models.learning.recipes import RECIPES
+
+
+def _recipes() -> Mapping[str, object]:
+    from sotto.models.learning.recipes import RECIPES
+
+    return RECIPES
 
 
 def train(
-    model: Annotated[str, typer.Argument(callback=one_of(tuple(RECIPES), "a model"), help=f"{', '.join(RECIPES)}.")],
+    model: Annotated[
+        str, typer.Argument(callback=one_of(_recipes, "a model"), help="Which one; a wrong name lists them.")
+    ],
     corpus: CorpusName = "synthetic",
     data: Data = None,
     seed: Seed = 0,
@@ -33,6 +38,11 @@ def train(
 
     Example:  sotto train frames --corpus ravdess --data ~/corpora/ravdess
     """
+    from sotto.bench.suite import open_workbench
+    from sotto.models import save
+    from sotto.models.learning.fitting import fit
+    from sotto.models.learning.recipes import RECIPES
+
     bench = open_workbench(corpus, data, preset="full", seed=seed, say=say, skip_broken=skip_broken, label=label)
     module, record = fit(bench.corpus, bench.split, RECIPES[model], label=label, seed=seed)
     path = out_file or Path(f"{model}.safetensors")

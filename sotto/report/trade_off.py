@@ -58,7 +58,7 @@ def _mark(axes: Axes, row: Row, colour: str) -> None:
     broken = bool(row.security and row.security.broken)
     style = {"markerfacecolor": "none", "markeredgewidth": 1.6} if broken else {"alpha": 0.85}
     milliseconds, lost = _place(row)
-    axes.plot([milliseconds], [lost], marker="o", ms=8, ls="", color=colour, **style)
+    axes.plot([milliseconds or 0.0], [lost or 0.0], marker="o", ms=8, ls="", color=colour, **style)
 
 
 def _frame(axes: Axes, title: str, ink: str, lines: str) -> None:

@@ -459,6 +459,14 @@ def test_a_manifest_may_be_tab_separated_and_start_with_a_byte_order_mark(tmp_pa
     assert load_corpus("manifest", tmp_path / "m.tsv")[0].speaker == "x, y"
 
 
+def test_a_manifest_from_a_spreadsheet(tmp_path, record):
+    """Byte order mark, semicolons, CRLF, headings with capitals."""
+    record(tmp_path / "a.wav")
+    (tmp_path / "m.csv").write_bytes("\ufeffPath;Speaker;EMOTION;Turn\r\na.wav;x, y;angry;3\r\n".encode())
+    (clip,) = load_corpus("manifest", tmp_path / "m.csv")
+    assert (clip.id, clip.speaker, clip.emotion, clip.extra) == ("a.wav", "x, y", "angry", {"Turn": "3"})
+
+
 @pytest.mark.parametrize(
     ("rows", "reason"),
     [

@@ -40,6 +40,15 @@ def test_every_sample_format_reads_the_same(tmp_path, subtype):
     assert np.allclose(read(Clip(id="a", path=tmp_path / "a.wav")), sine(300, 16000), atol=0.02)
 
 
+@pytest.mark.parametrize(("suffix", "channels"), [("ogg", 1), ("mp3", 2), ("wav", 6)])
+def test_what_phones_and_recorders_write_reads_too(tmp_path, suffix, channels):
+    tone = 0.3 * np.sin(2 * np.pi * 440 * np.arange(48000) / 48000)
+    soundfile.write(tmp_path / f"a.{suffix}", np.stack([tone] * channels, 1), 48000)
+    found = read(Clip(id="a", path=tmp_path / f"a.{suffix}"))
+    assert found.size == pytest.approx(16000, rel=0.1)  # mp3 pads
+    assert np.abs(np.fft.rfft(found)).argmax() * 16000 / found.size == pytest.approx(440, abs=2)
+
+
 def test_channels_are_averaged(tmp_path):
     left = sine(300, 16000)
     soundfile.write(tmp_path / "a.wav", np.stack([left, np.zeros_like(left)], axis=1), 16000)

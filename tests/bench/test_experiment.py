@@ -116,6 +116,20 @@ def test_without_batches_or_scores_the_row_says_null():
     assert row.key_bytes is None
 
 
+def test_an_attack_that_fails_leaves_its_figures_blank_and_the_row_whole():
+    said = []
+
+    def fails():
+        return {"attack_share": 1 / 0}
+
+    experiment = _experiment(attacks={"bad": fails, "good": lambda: {"attack_found": 1.0, "attack_unknown": None}})
+    row = run(experiment, corpus="c", split="s", seed=0, net="loopback", say=said.append)
+    assert row.metrics["attack_found"] == 1.0
+    assert row.metrics["attack_unknown"] is None
+    assert "attack_share" not in row.metrics
+    assert any("bad" in line and "ZeroDivisionError" in line for line in said)
+
+
 def test_a_row_asked_fewer_clips_than_its_table_has_no_accuracy():
     row = _run(_experiment(plan=Plan(singles=4, clips=4, table=30)))
     assert (row.n_queries, row.metrics["table_clips"], row.agreement) == (4, 30, 1.0)

@@ -57,8 +57,19 @@ def sources():
             parts = path.relative_to(ROOT).with_suffix("").parts
             parts = parts if parts[0] == "sotto" else ("sotto", *parts)
             module = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
-            found[module] = Source(path, module, ast.parse(path.read_text(encoding="utf-8")))
+            tree = ast.parse(path.read_text(encoding="utf-8"))
+            if (stub := path.with_suffix(".pyi")).is_file():
+                tree.body += _absolute(ast.parse(stub.read_text(encoding="utf-8")), module)
+            found[module] = Source(path, module, tree)
     return found
+
+
+def _absolute(stub, package):
+    """The statements of a package's stub, which names what it imports when that is first used."""
+    for node in stub.body:
+        if isinstance(node, ast.ImportFrom) and node.level:
+            node.module, node.level = f"{package}.{node.module}", 0
+    return stub.body
 
 
 @functools.cache

@@ -37,6 +37,25 @@ def test_equals_the_papers_algorithms(block_loop, case):
 
 
 @settings(deadline=None)
+@given(speech_and_key(), st.sampled_from(["crop", "pad"]))
+def test_arrays_are_transformed_as_tensors_are(case, tail):
+    """Alice has arrays, and no torch: what she sends is what the model's owner tried the model on."""
+    x, key = case
+    found = encrypt(x.numpy(), key, tail=tail)
+    assert isinstance(found, np.ndarray)
+    assert found.dtype == x.numpy().dtype
+    expected = encrypt(x, key, tail=tail).numpy()
+    if key.kind == "rom":
+        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5 if x.dtype == torch.float32 else 1e-13)
+        np.testing.assert_allclose(decrypt(found, key), decrypt(torch.from_numpy(found), key).numpy(), atol=1e-5)
+    else:
+        np.testing.assert_array_equal(found, expected)
+        np.testing.assert_array_equal(decrypt(found, key), decrypt(torch.from_numpy(found), key).numpy())
+    with pytest.raises(WrongShapeError):
+        encrypt(x.numpy().astype(np.int64), key)
+
+
+@settings(deadline=None)
 @given(speech_and_key())
 def test_decryption_gives_the_speech_back(case):
     x, key = case

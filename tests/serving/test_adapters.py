@@ -87,35 +87,6 @@ def test_mpc(folders, clip, mode):
     assert classes == CLASSES
 
 
-def test_mpc_reveals_values_of_a_network_lowered_ahead_within_the_bound_of_its_terms(folders, clip):
-    in_range = Normalisation(np.zeros(40), np.full(40, 100.0))
-    module, record = _model(folders / "bob" / MODEL_FILE, "depinto", MeanMFCC(trim_db=35.0), {}, in_range)
-    registry.lower("mpc", folders / "bob", LoweringOptions(weights="public"))
-    source = ModelSource("mpc", folders / "bob", "semi-honest", "values")
-    write_terms(folders / "alice", load(source).terms)
-    terms = read_terms(folders / "alice")
-    assert terms.parameters["weights"] == "public"
-    bound = terms.parameters["error bound"]
-    with (
-        host(partial(dealing, ("semi-honest",)), role="dealer", wait_seconds=60.0) as (_, dealer_at),
-        host(partial(load, source), dealer=dealer_at, wait_seconds=60.0) as (_, address),
-        client.session(
-            client_config(
-                address, paradigm="mpc", mode="semi-honest", reveal="values", dealer=dealer_at, terms=terms,
-                seconds=60.0, opening_seconds=60.0,
-            ),
-            ClientCredentials(reveal="values"),
-        ) as session,
-    ):  # fmt: skip
-        features = session.features(clip)
-        answer = session.ask(features)
-    assert answer.labels.tolist() == [-1]
-    assert 0 < np.abs(answer.scores - predict(module, features)).max() <= bound < 1
-    save(folders / "bob" / MODEL_FILE, build("depinto", {"classes": 3}), record)
-    with pytest.raises(AdapterError, match="belongs to another"):
-        load(source)
-
-
 @pytest.mark.parametrize("name", ["he", "hashing", "keyed", "adversarial"])
 def test_others_reveal_no_values_and_lower_nothing(name, tmp_path):
     with pytest.raises(AdapterError, match="reveals class or logits"):

@@ -84,3 +84,36 @@ def test_reproduce_and_attack_list_what_they_know():
     attacks = sotto("attack", "--list").stdout
     for paradigm in ("mpc-", "he-", "hashing-", "keyed-", "adversarial-"):
         assert paradigm in attacks
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["bench", "--paradigm", "keyd"], "did you mean keyed?"),
+        (["bench", "--corpus", "RAVDES"], "did you mean ravdess?"),
+        (["simulate", "hashing", "--mode", "smx"], "did you mean smh?"),
+        (["simulate", "mpc", "--model", "frame"], "did you mean frames?"),
+        (["simulate", "mpc", "--cheat", "carol:relu2"], "PARTY:MESSAGE"),
+        (["simulate", "mpc", "--cheat", "bob:relu2:loudly"], "no kind of cheat"),
+        (["simulate", "he", "--cheat", "bob:relu2"], "only in mpc"),
+    ],
+)
+def test_a_wrong_name_is_told_before_a_corpus_is_loaded(arguments, said):
+    done = sotto(*arguments, COLUMNS="400", TERMINAL_WIDTH="400")
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert "clips" not in done.stderr
+
+
+@pytest.mark.parametrize("command", ["", "bench", "simulate", "reproduce", "sweep", "alice", "bob", "dealer", "keys"])
+def test_no_help_waits_for_a_library(command):
+    code = (
+        "import sys; from sotto.cli import app\n"
+        "try: app(sys.argv[1:], prog_name='sotto')\n"
+        "except SystemExit: pass\n"
+        "print(sorted({'numpy', 'torch', 'librosa', 'cryptography'} & set(sys.modules)), file=sys.stderr)"
+    )
+    arguments = [sys.executable, "-c", code, *command.split(), "--help"]
+    done = subprocess.run(arguments, capture_output=True, text=True, timeout=60)
+    assert "Usage" in done.stdout
+    assert done.stderr.strip() == "[]"

@@ -44,13 +44,18 @@ def corpus(tmp_path_factory):
 def sotto(tmp_path_factory):
     cache = tmp_path_factory.mktemp("cache")
 
-    def run(*arguments):
+    def run(*arguments, **environment):
         return subprocess.run(
             [sys.executable, "-m", "sotto.cli", *map(str, arguments)],
             capture_output=True,
             text=True,
             timeout=280,
-            env={**os.environ, "SOTTO_CACHE": str(cache), "COLUMNS": "100"},
+            env={
+                **os.environ,
+                "SOTTO_CACHE": str(cache),
+                "COLUMNS": "100",
+                **{k: str(v) for k, v in environment.items()},
+            },
             stdin=subprocess.DEVNULL,
         )
 
@@ -84,10 +89,29 @@ def test_simulate_shows_what_each_party_saw_and_the_answer(corpus, sotto):
     assert done.returncode == 0, done.stderr
     shown = json.loads(done.stdout)
     assert shown["answer"] in EMOTIONS
+    assert "leaked" not in done.stderr
     assert shown["alice_values_in_the_open_at_bob"]["found"] == 0
     assert {m["message"] for m in shown["transcript"]["bob"] if m["direction"] == "received"} == {
         "bench.token", "hashing.hello", "hashing.query",
     } - {"bench.token"}  # fmt: skip
+
+
+def test_the_answer_comes_first_and_messages_only_where_they_are_wanted(corpus, sotto):
+    arguments = ["simulate", "hashing", corpus / "3-angry-1.wav", "--corpus", "manifest", "--data", corpus]
+    done = sotto(*arguments)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("Answer: ")
+    assert done.stdout.splitlines()[1].startswith("Offline ")
+    assert "hashing.query" not in done.stdout
+    assert "hashing.query" in sotto(*arguments, "-v").stdout
+
+
+def test_a_cache_that_cannot_be_written_is_said_and_done_without(corpus, sotto, tmp_path):
+    (tmp_path / "file").write_text("")
+    arguments = ["simulate", "hashing", corpus / "3-angry-1.wav", "--corpus", "manifest", "--data", corpus]
+    done = sotto(*arguments, SOTTO_CACHE=str(tmp_path / "file"))
+    assert done.returncode == 0, done.stderr
+    assert "going on without it" in done.stderr
 
 
 def test_an_attack_by_itself(corpus, sotto):

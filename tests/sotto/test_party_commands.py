@@ -12,8 +12,9 @@ import soundfile
 from typer.testing import CliRunner
 
 from sotto import cli
-from sotto.commands import bob as bob_command
-from sotto.commands import dealer as dealer_command
+from sotto.commands import alice as alice_command
+from sotto.commands import service
+from sotto.link import LinkTimeout, connect
 
 EXAMPLES = Path(__file__).parent.parent.parent / "examples" / "services"
 
@@ -26,8 +27,7 @@ def started(monkeypatch):
     def catch(orders, address, *, health, log_format):
         caught.append((orders, address, health, log_format))
 
-    monkeypatch.setattr(bob_command, "run_service", catch)
-    monkeypatch.setattr(dealer_command, "run_service", catch)
+    monkeypatch.setattr(service, "run_service", catch)
     return caught
 
 
@@ -187,6 +187,22 @@ def test_a_party_makes_its_own_key_and_the_authority_never_has_it(tmp_path):
 def test_who_makes_every_key_in_one_place_is_told_what_that_means(tmp_path):
     for arguments in (["init", tmp_path / "keys"], ["issue", "more", "--role", "alice", "--dir", tmp_path / "keys"]):
         assert "can pose as anybody, the dealer included" in " ".join(sotto("keys", *arguments)[1].split())
+
+
+def test_alice_does_not_guess_the_paradigm(tmp_path):
+    soundfile.write(tmp_path / "a.wav", 0.1 * np.sin(np.arange(16000) / 10), 16000)
+    code, said = sotto("alice", tmp_path / "a.wav", "--connect", "127.0.0.1:9")
+    assert code == 2
+    assert "--paradigm" in said
+    meant = alice_command._meant
+    assert meant("", "127.0.0.1:7200") == meant("two-party", None) == meant("malicious", "127.0.0.1:7200") == "mpc"
+    assert meant("smh", None) == "hashing"
+
+
+def test_who_waits_for_a_listener_says_so_after_two_seconds(caplog):
+    with caplog.at_level("INFO", logger="sotto"), pytest.raises(LinkTimeout):
+        connect("127.0.0.1", 9, timeout=2.3)
+    assert "nobody listens at 127.0.0.1:9 yet" in caplog.text
 
 
 def test_alice_hears_that_nobody_listens(tmp_path):

@@ -1,5 +1,7 @@
 """Attackers that name speakers, link clips and invert z find what is there; Bob runs them on recordings of his own."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -11,7 +13,8 @@ from sotto.adversarial.attacks.identification import identify
 from sotto.adversarial.errors import AttackError
 from sotto.adversarial.sensor.sensor import Sensor
 from sotto.adversarial.sensor.spectrogram import Spectrogram
-from sotto.adversarial.sounds.divided_sounds import made_up_material
+from sotto.adversarial.sounds.divided_sounds import Part, made_up_material
+from sotto.adversarial.sounds.segments import Speech
 
 RATE = 8000
 
@@ -162,6 +165,20 @@ def few(monkeypatch):
 
 
 @pytest.mark.usefixtures("few")
+def test_a_test_part_of_one_speaker_costs_the_second_attacker_alone(material):
+    part = material["test"]
+    alone = part.speech.speaker == part.speech.speaker[0]
+    speech = Speech(*(getattr(part.speech, each.name)[alone] for each in dataclasses.fields(Speech)))
+    with pytest.raises(AttackError, match="1 speaker"):
+        halves(Part(part.events, speech), 0)
+    few = dataclasses.replace(material, parts={**material.parts, "test": Part(part.events, speech)})
+    leak = Attacker(summary(few.rate), few, seed=0, draws=1).detect_speech()
+    assert leak.auc_own is None
+    assert leak.auc == leak.training_recordings.auc
+    with pytest.raises(AttackError):
+        Attacker(summary(few.rate), few, seed=0, draws=1).identify_speaker()
+
+
 def test_bob_finds_speech_in_a_summary_that_hides_nothing(material):
     leak = Attacker(summary(RATE), material, seed=0).detect_speech()
     assert leak.auc > 0.8

@@ -1,0 +1,22 @@
+from .egemaps import EGeMAPS
+from .extraction import extract, extract_each, extract_sound
+from .logmel import LogMel
+from .mfcc import MFCC, MeanMFCC
+from .spec import FeatureSpec, from_record, from_text
+from .stft import STFT
+from .waveform import Waveform
+
+__all__ = [
+    "MFCC",
+    "STFT",
+    "EGeMAPS",
+    "FeatureSpec",
+    "LogMel",
+    "MeanMFCC",
+    "Waveform",
+    "extract",
+    "extract_each",
+    "extract_sound",
+    "from_record",
+    "from_text",
+]

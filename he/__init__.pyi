@@ -1,0 +1,35 @@
+from .alice import Alice
+from .bob import Bob, network_of
+from .network.network import ModelRefused, PolynomialNetwork
+from .network.parameters import Parameters, ParametersRefused
+from .planning.noise import LOGIT_STEP
+from .planning.planning import MAX_LOGIT_ERROR, Plan, plan
+from .planning.scheduling import ScaledPlan, schedule_for
+from .tensors.exporting import export
+from .tensors.tensor_network import TensorNetwork
+from .tensors.tensor_scheduling import TensorPlan, schedule_tensors
+from .wire import BatchedDescription, Description, PackedDescription, TensorDescription
+
+__all__ = [
+    "LOGIT_STEP",
+    "MAX_LOGIT_ERROR",
+    "Alice",
+    "BatchedDescription",
+    "Bob",
+    "Description",
+    "ModelRefused",
+    "PackedDescription",
+    "Parameters",
+    "ParametersRefused",
+    "Plan",
+    "PolynomialNetwork",
+    "ScaledPlan",
+    "TensorDescription",
+    "TensorNetwork",
+    "TensorPlan",
+    "export",
+    "network_of",
+    "plan",
+    "schedule_for",
+    "schedule_tensors",
+]

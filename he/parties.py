@@ -1,0 +1,23 @@
+"""Alice and Bob, each in the process that an experiment starts for it, which imports no more than it needs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sotto import he
+from sotto.link import Link
+
+
+def alice(job: Mapping[str, Any], links: Mapping[str, Link]) -> he.Alice:
+    """Alice, whose job is her options."""
+    return he.Alice(threads=1, **job)
+
+
+def bob(job: Mapping[str, Any], links: Mapping[str, Link]) -> he.Bob:
+    """Bob, whose job is the path of his model and his options."""
+    from sotto.models import load  # and torch, which nobody else here needs
+
+    job = dict(job)
+    module, _ = load(job.pop("model"))
+    return he.Bob(module, threads=1, **job)

@@ -1,0 +1,41 @@
+from .agreement import Agreement
+from .alice import Alice
+from .bob import Bob
+from .dealer import Dealer
+from .dealing.stock import Stock
+from .errors import (
+    CheatingDetected,
+    CryptenMissing,
+    InputRefused,
+    ModelRefused,
+    MpcError,
+    PlanError,
+    ProtocolError,
+    SessionBusy,
+    StockError,
+)
+from .graph.plan import ModelPlan
+from .lowering.lowered import LoweredModel
+from .messages import Mode, Reveal, Terms
+
+__all__ = [
+    "Agreement",
+    "Alice",
+    "Bob",
+    "CheatingDetected",
+    "CryptenMissing",
+    "Dealer",
+    "InputRefused",
+    "LoweredModel",
+    "Mode",
+    "ModelPlan",
+    "ModelRefused",
+    "MpcError",
+    "PlanError",
+    "ProtocolError",
+    "Reveal",
+    "SessionBusy",
+    "Stock",
+    "StockError",
+    "Terms",
+]

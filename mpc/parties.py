@@ -1,0 +1,30 @@
+"""The parties, each in the process that an experiment starts for it, which imports no more than it needs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sotto import mpc
+from sotto.link import Link
+from sotto.mpc import modes
+
+
+def alice(job: Mapping[str, Any], links: Mapping[str, Link]) -> mpc.Alice:
+    """Alice, whose job is her options; what her session imports is imported now, so that no query is charged for it."""
+    modes.warm_up(modes.require_mode(job["mode"]))
+    return mpc.Alice(links.get("dealer"), **job)
+
+
+def dealer(job: Mapping[str, Any], links: Mapping[str, Link]) -> mpc.Dealer:
+    """The dealer, likewise."""
+    return mpc.Dealer(**job)
+
+
+def bob(job: Mapping[str, Any], links: Mapping[str, Link]) -> mpc.Bob:
+    """Bob, whose job is the path of his model and his options."""
+    from sotto.models import load  # and torch, which nobody else here needs
+
+    job = dict(job)
+    module, _ = load(job.pop("model"))
+    return mpc.Bob(module, links.get("dealer"), **job)

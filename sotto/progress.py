@@ -1,0 +1,49 @@
+"""How far a comparison is: a line for each row as it comes, and on a terminal a bar with the time that is left."""
+
+from __future__ import annotations
+
+import sys
+import time
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from tqdm import tqdm
+
+from sotto.bench.matrix import PLAINTEXT
+from sotto.bench.table import megabytes, milliseconds, percent
+from sotto.console import err, say
+
+if TYPE_CHECKING:
+    from sotto.bench.row import Row
+
+
+class Rows:
+    """Counts outcomes up to ``total``; use as a context manager."""
+
+    def __init__(self, total: int) -> None:
+        self._total, self._done, self._began = total, 0, time.monotonic()
+        self._bar = tqdm(total=total, desc="rows", unit="row", file=sys.stderr, disable=not err.is_terminal)
+
+    def __enter__(self) -> Self:
+        self._bar.refresh()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bar.close()
+
+    def add(self, row: Row | None) -> None:
+        """One more outcome; None: it gave no row.  Rows without privacy come beside others and are not counted."""
+        counted = row is None or row.paradigm != PLAINTEXT
+        self._done += counted
+        left = (self._total - self._done) * (time.monotonic() - self._began) / max(1, self._done)
+        if row:
+            cost = f"online {milliseconds(row.online_ms.median)} ms" if row.online_ms else "not timed"
+            sent = f", {megabytes(row.bytes.alice + row.bytes.bob)} MB" if row.bytes else ""
+            answered = f"{percent(row.accuracy_private)} of {row.n_queries} clips"
+            say(
+                f"{row.paradigm}/{row.mode} {row.model} {row.parameters.get('net', '')}: {answered}, {cost}{sent}; "
+                f"{self._done} of {self._total}, about {max(0.0, left):.0f} s left"
+            )
+        self._bar.update(counted)
