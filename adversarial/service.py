@@ -17,7 +17,7 @@ from sotto.link import Link
 from sotto.serving.adapters import ClientCredentials, Hosted, ModelSource
 from sotto.serving.errors import AdapterError
 from sotto.serving.folders import SENSOR_FILE, model_file, own_file
-from sotto.serving.terms import Terms
+from sotto.serving.terms import Terms, class_or_logits
 
 if TYPE_CHECKING:
     from sotto.audio import Clip
@@ -29,7 +29,7 @@ class _Hosted:
     def __init__(self, source: ModelSource) -> None:
         classifier, record = adversarial.load_classifier(model_file(source.model))
         sensor = sensor_named_by(record)
-        self._bob = adversarial.Bob(classifier, sensor=sensor, reveal=source.classified)
+        self._bob = adversarial.Bob(classifier, sensor=sensor, reveal=class_or_logits(source.reveal))
         self.terms = Terms(
             paradigm="adversarial",
             mode=source.mode,
@@ -75,4 +75,4 @@ def front(own: ClientCredentials, terms: Terms | None) -> _LoudestSecond:
 
 def alice(own: ClientCredentials, terms: Terms, links: Mapping[str, Link]) -> adversarial.Alice:
     """Alice with the sensor from her own folder."""
-    return adversarial.Alice(own_file(own.folder, SENSOR_FILE, "the sensor"), reveal=own.classified)
+    return adversarial.Alice(own_file(own.folder, SENSOR_FILE, "the sensor"), reveal=class_or_logits(own.reveal))

@@ -9,7 +9,7 @@ from sotto.link import Link
 from sotto.serving.adapters import ClientCredentials, Hosted, ModelSource
 from sotto.serving.errors import AdapterError
 from sotto.serving.folders import KEY_FILE, model_file, own_file, own_front
-from sotto.serving.terms import FrontEnd, Terms
+from sotto.serving.terms import FrontEnd, Terms, class_or_logits
 
 
 class _Hosted:
@@ -20,7 +20,7 @@ class _Hosted:
         hashes = classifier.support_hashes_
         if not isinstance(hashes, hashing.PackedHashes):
             raise AdapterError(f"{source.model}: holds no packed hashes: prepare it again")
-        self._classifier, self._reveal = classifier, source.classified
+        self._classifier, self._reveal = classifier, class_or_logits(source.reveal)
         self.terms = Terms(
             paradigm="hashing",
             mode=source.mode,
@@ -47,4 +47,4 @@ def front(own: ClientCredentials, terms: Terms | None) -> FrontEnd:
 
 def alice(own: ClientCredentials, terms: Terms, links: Mapping[str, Link]) -> hashing.Alice:
     """Alice with the hash key from her own folder."""
-    return hashing.Alice(own_file(own.folder, KEY_FILE, "the hash key"), reveal=own.classified)
+    return hashing.Alice(own_file(own.folder, KEY_FILE, "the hash key"), reveal=class_or_logits(own.reveal))

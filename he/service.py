@@ -10,7 +10,7 @@ from sotto.he.wire import Mode
 from sotto.link import Link
 from sotto.serving.adapters import ClientCredentials, Hosted, ModelSource, published_front
 from sotto.serving.folders import calibration_beside, model_file
-from sotto.serving.terms import FrontEnd, Terms
+from sotto.serving.terms import FrontEnd, Terms, class_or_logits
 
 
 class _Hosted:
@@ -50,4 +50,4 @@ def front(own: ClientCredentials, terms: Terms | None) -> FrontEnd | None:
 def alice(own: ClientCredentials, terms: Terms, links: Mapping[str, Link]) -> he.Alice:
     """Alice, who holds Bob to the size of the model that his terms name."""
     inputs = terms.input_shape[0] if len(terms.input_shape) == 1 else 0
-    return he.Alice(reveal=own.classified, threads=1, inputs=inputs, classes=len(terms.classes) or None)
+    return he.Alice(reveal=class_or_logits(own.reveal), threads=1, inputs=inputs, classes=len(terms.classes) or None)

@@ -8,7 +8,7 @@ from sotto import keyed
 from sotto.link import Link
 from sotto.serving.adapters import ClientCredentials, Hosted, ModelSource
 from sotto.serving.folders import KEY_FILE, model_file, own_file, own_front
-from sotto.serving.terms import FrontEnd, Terms
+from sotto.serving.terms import FrontEnd, Terms, class_or_logits
 
 
 class _Hosted:
@@ -16,7 +16,7 @@ class _Hosted:
 
     def __init__(self, source: ModelSource) -> None:
         model, record = keyed.load_encrypted_model(model_file(source.model))
-        self._bob = keyed.Bob(model, fingerprint=record.encrypted_for, reveal=source.classified)
+        self._bob = keyed.Bob(model, fingerprint=record.encrypted_for, reveal=class_or_logits(source.reveal))
         self.terms = Terms(
             paradigm="keyed",
             mode=source.mode,
@@ -43,4 +43,4 @@ def front(own: ClientCredentials, terms: Terms | None) -> FrontEnd:
 
 def alice(own: ClientCredentials, terms: Terms, links: Mapping[str, Link]) -> keyed.Alice:
     """Alice with the key from her own folder."""
-    return keyed.Alice(own_file(own.folder, KEY_FILE, "the key"), reveal=own.classified)
+    return keyed.Alice(own_file(own.folder, KEY_FILE, "the key"), reveal=class_or_logits(own.reveal))

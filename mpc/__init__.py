@@ -70,9 +70,9 @@ to continue.  Each part of a long query is checked before *its* answers are open
 
 **The range of the inputs is not proven.**  An Alice who leaves it is told a class that another function of Bob's
 weights gives: values wrap modulo 2^64, and a feature can be chosen so that the class is one exact bit of a weight, the
-next query's the bit above it.  With C classes that is at most ⌈log2 C⌉ bits an example, as for any class; within the
-range it takes many more queries to learn as much about a weight.  With ``reveal="logits"`` it is up to 64 bits for each
-class of each example: whole weights at once.
+next query's the bit above it.  With C classes that is at most log2(C + 1) bits an example, none of them being an
+answer too; within the range it takes many more queries to learn as much about a weight.  With ``reveal="logits"`` it is
+up to 64 bits for each class of each example: whole weights at once.
 
 Mode ``semi-honest``
 --------------------

@@ -24,7 +24,7 @@ from sotto.link import FrameError, decode
 from sotto.link.frames import printable
 from sotto.mpc.graph.plan import MAX_LAYERS, ModelPlan, Reveal
 
-VERSION = 2
+VERSION = 3
 
 Mode: TypeAlias = Literal["crypten", "two-party", "semi-honest", "malicious"]
 

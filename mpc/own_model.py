@@ -36,11 +36,11 @@ def own(model: Any, given: Given) -> OwnModel:
     except mpc.CryptenMissing as error:
         raise NotRunnable(str(error)) from None
     options = given.lowering
-    allowed = DEFAULT_ACTIVATION_ERROR if options.activation_error is None else options.activation_error
+    tolerance = DEFAULT_ACTIVATION_ERROR if options.activation_error is None else options.activation_error
     shape = tuple(int(length or 0) for length in example_shape(given, record))
     limit = DEFAULT_INPUT_LIMIT if record is None else input_limit_of(record)
     lowered = mpc.LoweredModel.of(
-        module, shape, input_limit=limit, activation_error=allowed, output=options.output
+        module, shape, input_limit=limit, activation_error=tolerance, output=options.output
     )  # fmt: skip
     if options.weights == "public":
         lowered = lowered.with_public_weights()

@@ -15,7 +15,7 @@ from sotto.mpc.graph.program import WORD_BITS
 from sotto.serving.adapters import ClientCredentials, Hosted, LoweringOptions, ModelSource, published_front
 from sotto.serving.errors import AdapterError
 from sotto.serving.folders import LOWERED_FILE, model_file
-from sotto.serving.terms import FrontEnd, Terms
+from sotto.serving.terms import FrontEnd, Scalar, Terms
 
 if TYPE_CHECKING:  # Alice needs neither
     from torch import nn
@@ -40,17 +40,16 @@ class _Hosted:
             store=_store(source.store),
         )
         agreement = self._bob.agreement
-        bound: float | str = ""
-        if source.reveal == "values":
-            bound = agreement.error_bound or f"none is proven: {lowered.unproven}"
-        modes.warm_up(mode)  # once for all sessions
-        parameters: dict[str, bool | int | float | str] = {
+        parameters: dict[str, Scalar] = {
             "word bits": WORD_BITS,
             "fraction bits": FRACTION_BITS,
             "input limit": agreement.input_limit,
             "plan": agreement.digest,
             "weights": "public" if lowered.plan.public else "secret",
         }
+        if source.reveal == "values":
+            parameters["error bound"] = agreement.error_bound or f"none is proven: {lowered.unproven}"
+        modes.warm_up(mode)  # once for all sessions
         self.terms = Terms(
             paradigm="mpc",
             mode=mode,
@@ -59,7 +58,7 @@ class _Hosted:
             input_shape=shape,
             classes=record.classes,
             front=front,
-            parameters=parameters | ({"error bound": bound} if bound else {}),
+            parameters=parameters,
         )
 
     def make(self, links: Mapping[str, Link]) -> mpc.Bob:

@@ -21,9 +21,6 @@ if TYPE_CHECKING:
     from sotto.audio import Clip
 
 
-Classified = Literal["class", "logits"]
-
-
 class BobAdapter(Protocol):
     """Bob's side of one session."""
 
@@ -80,11 +77,6 @@ class ModelSource:
     idle_seconds: float = 600.0
     store: Path | None = None
 
-    @property
-    def classified(self) -> Classified:
-        """What is revealed, in a paradigm that knows classes alone.  Raises :class:`AdapterError`."""
-        return _classified(self.reveal)
-
 
 @dataclass(frozen=True)
 class LoweringOptions:
@@ -112,17 +104,6 @@ class ClientCredentials:
     folder: Path | None = None
     reveal: Reveal = "class"
     store: Path | None = None
-
-    @property
-    def classified(self) -> Classified:
-        """As in :class:`ModelSource`."""
-        return _classified(self.reveal)
-
-
-def _classified(reveal: Reveal) -> Classified:
-    if reveal == "values":
-        raise AdapterError("only mpc reveals values: choose class or logits")
-    return reveal
 
 
 class ServiceAdapter(Protocol):

@@ -41,6 +41,13 @@ class TermsError(ValueError):
     """Terms or a front end that cannot be used; the message says what to do."""
 
 
+def class_or_logits(reveal: Reveal) -> Literal["class", "logits"]:
+    """``reveal``, for a paradigm that tells no more than that.  Raises :class:`TermsError`."""
+    if reveal == "values":
+        raise TermsError("only mpc reveals values: ask for the class or logits")
+    return reveal
+
+
 class Statistics(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Public statistics of features (:class:`sotto.models.Normalisation`)."""
 

@@ -71,6 +71,10 @@ class Blocks:
         other = (left ^ right)._each(self._not_equal, self.constant(0, 0))
         return other._each(lambda bit, value: self._builder.select(bit, self.constant(0, 0).values[0], value), self)
 
+    def mixed(self) -> Blocks:
+        """(low, high) -> (high, high xor low)."""
+        return self._shuffled([word ^ 1 for word in range(self._type.count)]) ^ self & self.constant(0, -1)
+
     def halves_summed(self) -> list[ir.Value]:
         """Low word xor high word of each block, one vector of words for each vector."""
         low, high = (self._shuffled(list(range(half, self._type.count, 2))) for half in (0, 1))

@@ -32,7 +32,7 @@ import numpy.typing as npt
 
 from sotto.link import FrameError
 from sotto.mpc.compiled import BITS_IN, COUNT, FLAG, IN, OUT, compiled
-from sotto.mpc.graph.program import MAX_WIDTH, Compare, Spline, Truncate
+from sotto.mpc.graph.program import MAX_WIDTH, Compare, Spline, Truncate, Winner
 from sotto.mpc.sharing.ring import Words
 
 Bits = npt.NDArray[np.uint8]
@@ -45,6 +45,8 @@ TRUNCATE_ROWS = ("rho", "mu")
 
 def rows(step: Compare | Truncate) -> int:
     """How many correlated words the gate takes for each element, besides r."""
+    if isinstance(step, Winner):
+        return 0
     if isinstance(step, Truncate):
         return len(TRUNCATE_ROWS)
     if isinstance(step, Spline):

@@ -1,22 +1,22 @@
 """The distributed comparison function: keys with which two parties hold shares of "x < alpha" for an x both know.
 
-A dealer who knows alpha makes one key for each party: a root seed, secret to that party, and correction words, the
-same for both.  Each party evaluates its key at a public point x, without a message, and the two outputs XOR to
-[x < alpha] (``bits``), or to a block ``payload`` where x < alpha and to zero elsewhere (``tags``).  One key alone,
-that is one root and the corrections, says nothing about alpha or the payload as long as AES is a good permutation; the
-two roots together give alpha away.  So: **trust the dealer, mask each output by a bit of its own before it is
-opened, use a key for one secret only, never show a root**.  Roots must be uniform and independent of everything else;
-the three low bits are not used.  One key serves several points of one secret (the knots of a spline): evaluate it once
-for each, all lanes in the places they were generated in, under the gate they were generated with.
+A dealer who knows alpha makes correction words, the same for both parties; each has a root beside them, secret to that
+party.  Each evaluates its key at a public point x, without a message, and the two outputs XOR to [x < alpha]
+(``bits``), or to a block ``delta`` where x < alpha and to zero elsewhere (``tags``).  One key alone, that is one root
+and the corrections, says nothing about alpha or delta as long as AES is a good permutation; the two roots together give
+alpha away.  So: **trust the dealer, mask each output by a bit of its own before it is opened, use a key for one secret
+only, never show a root**.  One key serves several points of one secret (the knots of a spline): evaluate it once for
+each, all lanes in the places they were generated in, under the gate they were generated with.
 
-Source: Boyle et al. 2021, "Function secret sharing for mixed-mode and fixed-point secure computation" (ePrint
-2020/1392), figure 1, over the group of XOR.  The generator is AES-128 as Matyas, Meyer and Oseas use it,
-s -> AES_k(s) xor s.  ``k`` is new for each ``gate`` and each 256 lanes of it, computed from one public ``key``: draw a
-fresh one for each bundle of randomness, and give each call under it another ``gate``.
+Both generators are AES-128 as Matyas, Meyer and Oseas use it, s -> AES_k(s) xor s.  ``k`` is new for each ``gate`` and
+each 256 lanes of it, computed from one public ``key``: draw a fresh one for each bundle of randomness, and give each
+call under it another ``gate``.
 
-How many bits that is.  A seed has 125 free bits.  A party can compute, from its own root and the corrections, what 125
-bits of the expansion of each of the other's seeds on the way to alpha must be; a seed found there gives all below it
-away, and alpha.  In the ideal-cipher model a trial is one block under one k, and hits one of the T such seeds that are
+**Bits** (Boyle et al. 2021, "Function secret sharing for mixed-mode and fixed-point secure computation", ePrint
+2020/1392, figure 1, over the group of XOR).  Roots must be uniform and independent of everything else; their three low
+bits are not used.  A seed has 125 free bits.  A party can compute, from its own root and the corrections, what 125 bits
+of the expansion of each of the other's seeds on the way to alpha must be; a seed found there gives all below it away,
+and alpha.  In the ideal-cipher model a trial is one block under one k, and hits one of the T such seeds that are
 expanded under this k with probability at most T / 2^125, whichever it is, so Q trials succeed with at most Q T / 2^125.
 (A tweak xored to the blocks under one fixed k would not help: a trial then stands for a different seed in every lane,
 and meets all targets of a table at once.)  T is at most 511 lanes, the last key of a call having up to twice as many,
@@ -28,15 +28,30 @@ with probability below 2^-91 for each k.  Source of the attack on many targets a
 Wang, Weng and Yu 2020, "Better concrete security for half-gates garbling (in the multi-instance setting)" (ePrint
 2019/1168); the bound above is counted for the trees here.
 
-A party expands only the child on its way, one AES block a level for bits and two for tags, and bit keys stop seven
-levels early: the leaf's 128 bits answer for 128 points.  Nothing branches or indexes memory on a secret.  Where the
+**Tags** (the correlated tree of Guo et al. 2023, "Half-tree: halving the cost of tree expansion in COT and DPF", ePrint
+2022/1431, figure 3).  Both parties' nodes differ by delta on the way to alpha and are the same beside it; so a node is
+itself a share of delta · [alpha is below it], and a tag is the sum of the right children that a point leaves to its
+right: no payload is corrected anywhere, and one block a level does for key and expansion.  ``delta`` = delta_0 xor
+delta_1 is odd, one for a whole session, and neither party knows it: it must be uniform beside that, as must each
+party's half.  The root of party i in a lane is delta_i xor the lane's number, so that no two nodes under one k begin
+alike.  What is expanded is H(s) = AES_k(sigma(s)) xor sigma(s) with sigma(high, low) = (high xor low, high), because
+delta stands inside and outside of it, in H(s xor delta) xor delta: that must look uniform (circular correlation
+robustness; Guo, Katz, Wang and Yu 2020, "Efficient and secure multiparty computation from fixed-key block ciphers",
+ePrint 2019/074, section 7; without sigma one decryption would give delta).  Counted as above: to the party that holds
+s, each of its T nodes on the way under this k makes one block that is asked for, or that comes out (sigma and sigma xor
+identity are permutations), stand for one value among delta's 2^127.  So Q trials find it with probability at most Q T /
+2^127, T below 2^15: 112 bits, for all keys under a delta together.  That H is no random function shows with
+probability below 2^-97 for each k.
+
+A party expands only the child on its way, one AES block a level, and bit keys stop seven levels early: the leaf's 128
+bits answer for 128 points.  Nothing branches or indexes memory on a secret.  Where the
 processor has AES instructions :mod:`sotto.mpc.fss.dcf_kernel` does the work, elsewhere
 :mod:`sotto.mpc.fss.dcf_reference`; the results are the same.
 
-Shapes: ``alpha`` and ``points`` (N,), ``root`` (N, 2), ``roots`` (2, N, 2) with party 0's first, corrections (planes,
-N, 2), all uint64, any N from 0.  Of ``alpha`` and ``points`` the low ``width`` bits count, 0 <= width <= 63; the rest
-is ignored.  ``key`` is 16 bytes, ``gate`` a number below 2^64.  Anything else raises :class:`ValueError`.  Read-only
-arrays are welcome.
+Shapes: ``alpha`` and ``points`` (N,), ``root`` (N, 2), ``roots`` (2, N, 2) with party 0's first, ``delta`` (2,),
+``deltas`` (2, 2), corrections (planes, N, 2), all uint64, any N from 0.  Of ``alpha`` and ``points`` the low ``width``
+bits count, 0 <= width <= 63; the rest is ignored.  ``key`` is 16 bytes, ``gate`` a number below 2^64.  Anything else
+raises :class:`ValueError`.  Read-only arrays are welcome.
 """
 
 from __future__ import annotations
@@ -87,25 +102,30 @@ def evaluate_bits(
     return _backend().evaluate_bits(party, points, width, root, corrections, key, gate)
 
 
-def generate_tags(alpha: Words, width: int, roots: Words, key: bytes, gate: int, payload: Words) -> Words:
-    """Corrections (:func:`tag_planes`, N, 2) for the block ``payload`` (2,), uint64, where x < alpha, else zero."""
+def generate_tags(alpha: Words, width: int, deltas: Words, key: bytes, gate: int) -> Words:
+    """Corrections (:func:`tag_planes`, N, 2) with which two halves of delta become keys for [x < alpha] · delta."""
     _check(width, key, gate)
     alpha = _lanes("alpha", alpha)
-    roots = _words("roots", roots, (2, alpha.size, 2))
-    payload = _words("payload", payload, (2,))
-    return _backend().generate_tags(alpha, width, roots, key, gate, payload)
+    deltas = _words("deltas", deltas, (2, 2))
+    if not int(deltas[0, 0] ^ deltas[1, 0]) & 1:
+        raise ValueError("deltas: their sum must be odd")
+    roots = np.stack([_tag_root(delta, alpha.size) for delta in deltas])
+    return _backend().generate_tags(alpha, width, roots, key, gate)
 
 
-def evaluate_tags(
-    party: int, points: Words, width: int, root: Words, corrections: Words, key: bytes, gate: int
-) -> Words:
-    """Party 0's or 1's XOR shares (N, 2), uint64, of the payload where points < alpha and of zero elsewhere."""
-    _check_party(party)
+def evaluate_tags(points: Words, width: int, delta: Words, corrections: Words, key: bytes, gate: int) -> Words:
+    """A party's XOR shares (N, 2), uint64, of delta where points < alpha and of zero elsewhere; ``delta``: its half."""
     _check(width, key, gate)
     points = _lanes("points", points)
-    root = _words("root", root, (points.size, 2))
+    root = _tag_root(_words("delta", delta, (2,)), points.size)
     corrections = _words("corrections", corrections, (tag_planes(width), points.size, 2))
-    return _backend().evaluate_tags(party, points, width, root, corrections, key, gate)
+    return _backend().evaluate_tags(points, width, root, corrections, key, gate)
+
+
+def _tag_root(delta: Words, lanes: int) -> Words:
+    root = np.tile(delta, (lanes, 1))
+    root[:, 0] ^= np.arange(lanes, dtype=np.uint64) << np.uint64(1)
+    return root
 
 
 @cache

@@ -2,7 +2,8 @@
 follow it.
 
 No branch and no address depends on a secret or a point.  A control bit is never taken out of its block: it is bit 0 of
-the second part of the state.  Whatever else the three low bits of a seed hold is cleared where the seed is used.
+the second part of the state, in trees of tags of the node itself.  Whatever else the three low bits of a seed hold is
+cleared where the seed is used.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from sotto.mpc.fss.block_vectors import Blocks
 from sotto.mpc.fss.lane_groups import LEVELS_IN_REGISTERS, Group
 from sotto.mpc.fss.machine_code import WORD
 
-_BIT_LEAF, _TAG_VALUE, _TAG_LEAF = 2, 2, 4
+_BIT_LEAF = 2
 
 
 class EvaluateBits:
@@ -46,26 +47,21 @@ class EvaluateBits:
 class EvaluateTags:
     """A party's shares of tags of comparison bits, one lane a key."""
 
-    arguments: tuple[str, ...] = ("corrections_at", "width", "points_at", "root_at", "shares_at", "party")
-    registers, parts = 4, 3
+    arguments: tuple[str, ...] = ("corrections_at", "width", "points_at", "root_at", "shares_at")
+    registers, parts = 8, 2
 
     def begin(self, group: Group) -> tuple[Blocks, ...]:
-        return group.blocks("root_at"), group.one.splat(group.arguments["party"]), group.zero
+        return group.blocks("root_at"), group.zero
 
     def level(self, group: Group, number: ir.Value, *state: Blocks) -> tuple[Blocks, ...]:
-        seed, control, share = state
+        node, share = state
         step = _step(group, group.words("points_at"), number)
-        child, value = _expand(group, seed, step), _expand(group, seed, step | seed.constant(_TAG_VALUE, 0))
-        seed_plane, value_plane = _tag_planes(group, number)
-        correction = control.where_odd(_corrections(group, seed_plane, 2 * LEVELS_IN_REGISTERS))
-        share ^= value ^ control.where_odd(_corrections(group, value_plane, 2 * LEVELS_IN_REGISTERS))
-        return *_corrected(child, correction, step), share
+        image, correction = group.one_way(node.mixed()), _corrections(group, number, LEVELS_IN_REGISTERS)
+        child = _child(image, node, correction, step)
+        return child, share ^ (step ^ group.one).where_odd(child ^ node)
 
     def finish(self, group: Group, *state: Blocks) -> None:
-        seed, control, share = state
-        final, _ = _tag_planes(group, group.arguments["levels"])
-        share ^= _expand(group, seed, seed.constant(_TAG_LEAF, 0))
-        group.write_blocks("shares_at", share ^ control.where_odd(group.blocks("corrections_at", final)))
+        group.write_blocks("shares_at", state[1])
 
 
 class GenerateBits:
@@ -98,32 +94,24 @@ class GenerateBits:
 
 
 class GenerateTags:
-    """The correction words of keys for tags of comparison bits."""
+    """The correction words of keys for tags of comparison bits; party 1's nodes on the way differ by the ``delta``."""
 
-    arguments: tuple[str, ...] = ("corrections_at", "width", "points_at", "roots_at", "payload_at")
-    registers, parts = 1, 5
+    arguments: tuple[str, ...] = ("corrections_at", "width", "points_at", "root_at", "delta_at")
+    registers, parts = 4, 1
 
     def begin(self, group: Group) -> tuple[Blocks, ...]:
-        return _both_roots(group)
+        return (group.blocks("root_at"),)
 
     def level(self, group: Group, number: ir.Value, *state: Blocks) -> tuple[Blocks, ...]:
-        *parties, value = state
-        keep, mark = _step(group, group.words("points_at"), number), value.constant(_TAG_VALUE, 0)
-        lose = keep ^ group.one
-        kept, lost = _children(group, parties, keep), _children(group, parties, lose)
-        kept_value, lost_value = _children(group, parties, keep | mark), _children(group, parties, lose | mark)
-        value_correction = lost_value[0] ^ lost_value[1] ^ value ^ keep.where_odd(group.one_block("payload_at"))
-        value ^= kept_value[0] ^ kept_value[1] ^ value_correction
-        correction = _control_correction(kept[0] ^ kept[1], lost[0] ^ lost[1], keep, group.one)
-        for plane, words in zip(_tag_planes(group, number), (correction, value_correction), strict=True):
-            group.write_blocks("corrections_at", words, plane)
-        return *_both_corrected(kept, parties, correction, keep), value
+        (node,), delta = state, group.one_block("delta_at")
+        keep = _step(group, group.words("points_at"), number)
+        image, other = group.one_way(node.mixed()), group.one_way((node ^ delta).mixed())
+        correction = image ^ other ^ (keep ^ group.one).where_odd(delta)
+        group.write_blocks("corrections_at", correction, number)
+        return (_child(image, node, correction, keep),)
 
     def finish(self, group: Group, *state: Blocks) -> None:
-        *parties, value = state
-        leaves = _children(group, parties, value.constant(_TAG_LEAF, 0))
-        final, _ = _tag_planes(group, group.arguments["levels"])
-        group.write_blocks("corrections_at", leaves[0] ^ leaves[1] ^ value, final)
+        """The last level's nodes need no correction."""
 
 
 def _corrections(group: Group, plane: ir.Value, ahead: int) -> Blocks:
@@ -157,10 +145,9 @@ def _leaf_index(group: Group, points: Blocks) -> Blocks:
     return points & points.splat(builder.sub(size, ir.Constant(WORD, 1)))
 
 
-def _tag_planes(group: Group, level: ir.Value) -> tuple[ir.Value, ir.Value]:
-    """Where the corrections of seed and value are."""
-    plane = group.builder.shl(level, ir.Constant(WORD, 1))
-    return plane, group.builder.add(plane, ir.Constant(WORD, 1))
+def _child(image: Blocks, node: Blocks, correction: Blocks, step: Blocks) -> Blocks:
+    """A node's child in a tree of tags."""
+    return image ^ node.where_odd(correction) ^ step.where_odd(node)
 
 
 def _both_roots(group: Group) -> tuple[Blocks, ...]:

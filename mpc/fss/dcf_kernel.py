@@ -49,16 +49,15 @@ class Kernel:
         self._evaluate_bits(bit_planes(width) - 1, key, gate, corrections, width, points, root, shares, party)
         return shares
 
-    def generate_tags(self, alpha: Words, width: int, roots: Words, key: bytes, gate: int, payload: Words) -> Words:
+    def generate_tags(self, alpha: Words, width: int, roots: Words, key: bytes, gate: int) -> Words:
         corrections = np.empty((tag_planes(width), alpha.size, 2), np.uint64)
-        self._generate_tags(width, key, gate, corrections, width, alpha, roots, payload)
+        delta = np.bitwise_xor(*roots[:, :1]).ravel()
+        self._generate_tags(width, key, gate, corrections, width, alpha, roots[0], delta)
         return corrections
 
-    def evaluate_tags(
-        self, party: int, points: Words, width: int, root: Words, corrections: Words, key: bytes, gate: int
-    ) -> Words:
+    def evaluate_tags(self, points: Words, width: int, root: Words, corrections: Words, key: bytes, gate: int) -> Words:
         shares = np.empty((points.size, 2), np.uint64)
-        self._evaluate_tags(width, key, gate, corrections, width, points, root, shares, party)
+        self._evaluate_tags(width, key, gate, corrections, width, points, root, shares)
         return shares
 
 

@@ -2,13 +2,12 @@
 processor.
 
 :mod:`sotto.mpc.fss.dcf_kernel` computes the same words bit for bit and is tested against this module.  Inputs are those
-of
-:mod:`sotto.mpc.fss.dcf`, already checked.  Source: Boyle et al. 2021 (ePrint 2020/1392), figure 1, with XOR in place of
-addition.
+of :mod:`sotto.mpc.fss.dcf`, already checked.  Sources: for bits Boyle et al. 2021 (ePrint 2020/1392), figure 1, with
+XOR in place of addition; for tags the tree of Guo et al. 2023 (ePrint 2022/1431), figure 3.
 
-A block is two 64-bit words, the low one first; "bit 0" is the lowest bit of the low word.  A seed is a block whose
-three lowest bits are clear: that is where the child (0 left, 1 right) and the purpose of a block are written before it
-goes through AES, and where the control bits are found in what comes out.
+A block is two 64-bit words, the low one first; "bit 0" is the lowest bit of the low word.  A seed of a bit key is a
+block whose three lowest bits are clear: that is where the child (0 left, 1 right) and the purpose of a block are
+written before it goes through AES, and where the control bits are found in what comes out.
 
 The AES key of a lane is the image under ``key`` of the block (number of its :data:`LANES_PER_KEY` lanes, ``gate``);
 what is left over at the end of a call belongs to the last whole number.
@@ -30,8 +29,6 @@ _ONE = np.uint64(1)
 SEED_MASK = np.array([2**64 - 8, 2**64 - 1], np.uint64)
 
 _BIT_LEAF = 2
-_TAG_VALUE = np.uint64(2)
-_TAG_LEAF = 4
 
 
 def bit_planes(width: int) -> int:
@@ -40,8 +37,8 @@ def bit_planes(width: int) -> int:
 
 
 def tag_planes(width: int) -> int:
-    """How many planes the corrections of tag keys have: a seed's and a value's for each level, and the final one."""
-    return 2 * width + 1
+    """How many planes the corrections of tag keys have: one for each level of the tree."""
+    return width
 
 
 def generate_bits(alpha: Words, width: int, roots: Words, key: bytes, gate: int) -> Words:
@@ -84,41 +81,43 @@ def evaluate_bits(
     return (value ^ _bit(word, index & np.uint64(63))).astype(np.uint8)
 
 
-def generate_tags(alpha: Words, width: int, roots: Words, key: bytes, gate: int, payload: Words) -> Words:
-    """Correction words of keys for tags with ``payload`` (n, 2): (levels, n, 2) uint64."""
+def generate_tags(alpha: Words, width: int, roots: Words, key: bytes, gate: int) -> Words:
+    """Correction words of keys for tags of ``alpha`` (n,): (levels, n, 2).  ``roots`` (2, n, 2) differ by the key of
+    the tags, and so do both parties' nodes on the way to alpha; beside it they are the same."""
     expand = _expansion(key, gate, alpha.size)
     corrections = np.empty((tag_planes(width), alpha.size, 2), np.uint64)
-    seeds, control = _start(roots)
-    value = np.zeros((alpha.size, 2), np.uint64)
+    nodes, delta = roots, roots[0] ^ roots[1]
     for level in range(width):
         keep = _bit(alpha, width - 1 - level)
-        kept, lost = expand(_low(seeds, keep)), expand(_low(seeds, keep ^ _ONE))
-        kept_value = np.bitwise_xor.reduce(expand(_low(seeds, keep | _TAG_VALUE)))
-        lost_value = np.bitwise_xor.reduce(expand(_low(seeds, keep ^ _ONE | _TAG_VALUE)))
-        value_correction = lost_value ^ value ^ payload & _all_or_none(keep)[:, None]
-        value ^= kept_value ^ value_correction
-        correction = _control_correction(kept[0] ^ kept[1], lost[0] ^ lost[1], keep)
-        seeds, control = _next(kept, control, correction, keep)
-        corrections[2 * level], corrections[2 * level + 1] = correction, value_correction
-    leaves = expand(_low(seeds, _TAG_LEAF))
-    corrections[2 * width] = leaves[0] ^ leaves[1] ^ value
+        images = expand(_mixed(nodes))
+        corrections[level] = images[0] ^ images[1] ^ delta & _all_or_none(keep ^ _ONE)[:, None]
+        nodes = _child(images, nodes, corrections[level], keep)
     return corrections
 
 
-def evaluate_tags(
-    party: int, points: Words, width: int, root: Words, corrections: Words, key: bytes, gate: int
-) -> Words:
+def evaluate_tags(points: Words, width: int, root: Words, corrections: Words, key: bytes, gate: int) -> Words:
     """A party's shares of the tags at ``points`` (n,): (n, 2) uint64."""
     expand = _expansion(key, gate, points.size)
-    seed, control = root & SEED_MASK, np.full_like(points, party)
-    share = np.zeros_like(seed)
+    node, share = root, np.zeros_like(root)
     for level in range(width):
         step = _bit(points, width - 1 - level)
-        child, value = expand(_low(seed, step)), expand(_low(seed, step | _TAG_VALUE))
-        share ^= value ^ corrections[2 * level + 1] & _all_or_none(control)[:, None]
-        seed, control = _next(child, control, corrections[2 * level], step)
-    leaf = expand(_low(seed, _TAG_LEAF))
-    return share ^ leaf ^ corrections[2 * width] & _all_or_none(control)[:, None]
+        child = _child(expand(_mixed(node)), node, corrections[level], step)
+        # Both children add up to the node, so this is the right child wherever the point goes left.
+        share ^= (child ^ node) & _all_or_none(step ^ _ONE)[:, None]
+        node = child
+    return share
+
+
+def _mixed(nodes: Words) -> Words:
+    """Guo et al. 2020 (ePrint 2019/074): (high, low) -> (high xor low, high), without which images could be undone."""
+    low, high = nodes[..., 0], nodes[..., 1]
+    return np.stack([high, high ^ low], axis=-1)
+
+
+def _child(images: Words, nodes: Words, correction: Words, step: Words) -> Words:
+    """The left child is the node's image, corrected where the node is odd; the right one is that xor the node."""
+    left = images ^ correction & _all_or_none(_bit(nodes[..., 0], 0))[..., None]
+    return left ^ nodes & _all_or_none(step)[..., None]
 
 
 def _expansion(key: bytes, gate: int, lanes: int) -> Callable[[Words], Words]:

@@ -19,12 +19,14 @@ from sotto.mpc.graph.program import (
     WORD_BITS,
     Differences,
     Local,
+    Pairs,
     Ranked,
     Step,
     Windows,
     Winners,
     adaptive_divisor,
     adaptive_windows,
+    pairs,
 )
 
 _Rearrange = Callable[..., npt.NDArray[np.uint64]]
@@ -40,6 +42,9 @@ def apply(step: Step, sources: Sequence[Any]) -> Any:
             half = step.shape[0]
             lower = rearranged(lambda x: x[:, half : 2 * half], first)
             return rearranged(lambda x: x[:, :half], first) - lower
+        case Pairs():
+            left, right = zip(*pairs(first.shape[1]), strict=True)
+            return rearranged(lambda x: x[:, list(left)], first) - rearranged(lambda x: x[:, list(right)], first)
         case Winners():
             return _winners(first, sources[1])
         case Ranked():

@@ -6,13 +6,15 @@ register's :class:`Format` says what a word stands for: value = word / (2^fracti
 pooling, which only sums; the next layer's weights, or Alice in the end, divide.  A product's extra fraction bits are
 cut by the gate that follows it, so that truncation costs no round of its own.
 
-Argmax needs no gate of its own either: the logits times 2^b plus C - 1 - i, b bits for C classes, are all different;
-the low b bits of the largest are C - 1 - index with the first winner's index, and the shares times 2^(64-b) open those
-bits alone.
+Of up to 16 classes all pairs of logits are compared at once, and only who won all comparisons is told to Alice, by
+:mod:`sotto.mpc.protocols.winner`.  More classes, or one, need no gate of their own: the logits times 2^b plus
+C - 1 - i, b bits for C classes, are all different; the low b bits of the largest are C - 1 - index with the first
+winner's index, and the shares times 2^(64-b) open those bits alone.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections import Counter
 from collections.abc import Callable
@@ -26,6 +28,7 @@ from sotto.mpc.graph.plan import MAX_ELEMENTS, ModelPlan, Ranges, Reveal, Shape
 
 WORD_BITS = 64
 MAX_WIDTH = 62  # the gate's truncation needs |word| < 2^62 (see mpc.comparison)
+_MOST_CLASSES = 16  # whose logits are compared in all pairs: 120 comparisons in one round instead of 15 in four
 _KEY_BYTES = 1 << 10  # of an element's comparison key, and of eight knots
 _ELEMENTS_BITS = 16  # elements of a step evaluated at once: 2^16 comparison keys of half a kilobyte or more
 
@@ -93,6 +96,14 @@ class Spline(Compare):
 
 
 @dataclass(frozen=True)
+class Winner(Compare):
+    """Which of ``classes`` is the largest, the first of them: from the differences of all :class:`Pairs`, to Alice
+    alone.  It is the last step, and writes nothing that could be used."""
+
+    classes: int
+
+
+@dataclass(frozen=True)
 class SecretProduct(Step):
     """Product of two registers of ``shapes``; of one with itself where both sources are the same."""
 
@@ -155,6 +166,11 @@ class Differences(Step):
 
 
 @dataclass(frozen=True)
+class Pairs(Step):
+    """source_k - source_l for all k < l, in the order of :func:`pairs`."""
+
+
+@dataclass(frozen=True)
 class Winners(Step):
     """Second half plus max(difference, 0), and the odd one: the candidates of the next round."""
 
@@ -170,8 +186,8 @@ class Ranked(Step):
 class Program:
     """Steps in order; register 0 is the input.
 
-    ``index_bits``: how many low bits of the output Alice learns; None: all.  ``static``: the registers that are made
-    from products by local steps alone.
+    ``index_bits``: how many low bits of the output Alice learns; None: all, or nothing but the :attr:`winner`.
+    ``static``: the registers that are made from products by local steps alone.
     """
 
     plan: ModelPlan
@@ -186,6 +202,12 @@ class Program:
     @cached_property
     def compares(self) -> tuple[Compare, ...]:
         return tuple(step for step in self.steps if isinstance(step, Compare))
+
+    @property
+    def winner(self) -> Winner | None:
+        """The step that tells Alice the class, where there is one."""
+        last = self.steps[-1] if self.steps else None
+        return last if isinstance(last, Winner) else None
 
     @cached_property
     def products(self) -> tuple[Product, ...]:
@@ -223,7 +245,9 @@ class Program:
 
     @property
     def output_shape(self) -> Shape:
-        """Shape of what is opened to Alice for one example."""
+        """Shape of what is opened to Alice for one example, besides the winner."""
+        if self.winner:
+            return (0,)
         return (1,) if self.index_bits else (self.classes,)
 
     @property
@@ -250,8 +274,11 @@ def require_ranges(ranges: Ranges, plan: ModelPlan) -> None:
         raise PlanError("the range of the input is smaller than the input limit")
 
 
-def compile_program(plan: ModelPlan, ranges: Ranges, reveal: Reveal, *, narrow: bool = False) -> Program:
-    """The program of ``plan``.  Raises :class:`PlanError` where a value would not fit into a word.
+def compile_program(
+    plan: ModelPlan, ranges: Ranges, reveal: Reveal, *, narrow: bool = False, dealt: bool = True
+) -> Program:
+    """The program of ``plan``; ``dealt``: comparisons have a dealer's keys.  Raises :class:`PlanError` where a value
+    would not fit into a word.
 
     A truncation costs a round, so products of products keep all their fraction bits where the words are wide enough
     for that, and lose them before each product where they are not.  Where ``narrow`` words are wanted, they are
@@ -259,16 +286,24 @@ def compile_program(plan: ModelPlan, ranges: Ranges, reveal: Reveal, *, narrow: 
     """
     require_ranges(ranges, plan)
     if narrow:
-        return _Compiler(plan, ranges, truncate=True, narrow=True).run(reveal)
+        return _Compiler(plan, ranges, dealt, truncate=True, narrow=True).run(reveal)
     try:
-        return _Compiler(plan, ranges).run(reveal)
+        return _Compiler(plan, ranges, dealt).run(reveal)
     except PlanError:
-        return _Compiler(plan, ranges, truncate=True).run(reveal)
+        return _Compiler(plan, ranges, dealt, truncate=True).run(reveal)
+
+
+def pairs(classes: int) -> list[tuple[int, int]]:
+    """All (k, l) with k < l < classes."""
+    return list(itertools.combinations(range(classes), 2))
 
 
 class _Compiler:
-    def __init__(self, plan: ModelPlan, ranges: Ranges, *, truncate: bool = False, narrow: bool = False) -> None:
+    def __init__(
+        self, plan: ModelPlan, ranges: Ranges, dealt: bool, *, truncate: bool = False, narrow: bool = False
+    ) -> None:
         self._plan = plan
+        self._dealt = dealt
         self._ranges = ranges
         self._truncate_early = truncate
         self._narrow = narrow
@@ -285,7 +320,9 @@ class _Compiler:
         for number, layer in enumerate(self._plan.layers):
             self._values.append(self._layer(number, layer, [self._values[source] for source in layer.sources]))
         output, bits = self._values[-1], None
-        if reveal == "class":
+        if reveal == "class" and self._dealt and 1 < self._plan.classes <= _MOST_CLASSES:
+            output = self._winner(output)
+        elif reveal == "class":
             output, bits = self._argmax(output)
         elif (extra := self._formats[output].fraction - FRACTION_BITS) > 0:
             output = self._truncate(output, extra)
@@ -470,6 +507,17 @@ class _Compiler:
     ) -> int:
         name = type(layer).__name__.lower()
         return self._linear(Local(name, tuple(sources), len(self._formats), shape, layer, factors), after)
+
+    def _winner(self, source: int) -> int:
+        (classes,) = self._registers[source]
+        excess = self._formats[source].bits + 2 - MAX_WIDTH  # of what tells the sign of a difference
+        if excess > 0:
+            source = self._truncate(source, excess + 1)
+        before = self._formats[source]
+        shape = (len(pairs(classes)),)
+        wider = Format(before.fraction, before.divisor, before.bits + 1)
+        difference = self._linear(Pairs("pairs", (source,), len(self._formats), shape), wider)
+        return self._add(Winner("argmax", (difference,), len(self._formats), shape, wider.bits + 1, 0, classes), wider)
 
     def _argmax(self, source: int) -> tuple[int, int]:
         (classes,) = self._registers[source]

@@ -134,9 +134,8 @@ class LoweredModel:
             if isinstance(error, ModelRefused):
                 raise
             raise ModelRefused(f"{path}: is no lowered network of this release: prepare it again") from None
-        lowered.__dict__.update(
-            ranges=record.ranges, _error=(record.error_bits, record.unproven)
-        )  # worked out when it was saved
+        proven = (record.error_bits, record.unproven)
+        lowered.__dict__.update(ranges=record.ranges, _error=proven)  # worked out when it was saved
         return lowered
 
 

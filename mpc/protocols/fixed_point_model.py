@@ -30,12 +30,13 @@ from sotto.mpc.graph.program import (
     Spline,
     Step,
     Truncate,
+    Winner,
     compile_program,
 )
 from sotto.mpc.graph.ranges import value_ranges
 from sotto.mpc.lowering.capture import DEFAULT_ACTIVATION_ERROR, Output, trace
 from sotto.mpc.messages import Reveal
-from sotto.mpc.protocols import secret_product
+from sotto.mpc.protocols import secret_product, winner
 from sotto.mpc.protocols.scores import scores_of
 from sotto.mpc.protocols.semi_honest import weight_words
 from sotto.mpc.sharing import ring
@@ -88,6 +89,8 @@ class FixedPointModel:
         output = np.concatenate([self._run(words[start : start + step]) for start in range(0, len(words), step)])
         if self._program.reveal == "values":
             return Answer(np.full(len(output), -1), scores_of(self._program, output), warnings)
+        if self._program.winner:
+            return Answer(output[:, 0].astype(np.int64), warnings=warnings)
         if self._program.index_bits is None:
             scores = scores_of(self._program, output)
             return Answer(scores.argmax(axis=1).astype(np.int64), scores, warnings)
@@ -113,6 +116,8 @@ class FixedPointModel:
             return secret_product.product(step.layer, *sources)
         if isinstance(step, Spline):
             return spline.value(step, first.view(np.int64)).reshape(-1, *step.shape)
+        if isinstance(step, Winner):
+            return winner.index(step.classes, first.view(np.int64) >= 0)
         if isinstance(step, Compare):
             return _cut(np.maximum(first.view(np.int64), 0), step.cut).reshape(-1, *step.shape)
         if isinstance(step, Truncate):

@@ -9,13 +9,18 @@ of which all but the first term is done offline.  What crosses the link, each a 
     offline   both            coin.commitment   binds each to its half of the joint coins
     online    Alice -> Bob    input             x + lambda, the mask known to her alone
               both            <product>.input, <gate>.masked, <gate>.sign, <times>.masked, output.masked
-    check     both            check.coins       the halves of the coins, and a digest of all bit tags
-              both            check.commitment  to sigma_i of :mod:`sotto.mpc.protocols.opening_check`, then check.tags:
-              sigma_i
-    output    Bob -> Alice    output            his half of the output's mask, with a one-time authenticator
+    check     both            check.coins       the halves of the coins; with them the bits of the winner's comparisons
+              both            check.commitment  to sigma_i of :mod:`sotto.mpc.protocols.opening_check`, and a digest of
+                                                all bit tags; then check.tags: sigma_i
+    output    Bob -> Alice    output            his half of the output's mask, with a one-time authenticator; or the
+                                                labels of :mod:`sotto.mpc.protocols.winner`
 
 The opened output is masked for both, Bob's half is sent only when his check has passed, and Alice takes the answer
 only when hers has: a failed check raises :class:`sotto.mpc.CheatingDetected` and leaves the answer masked.
+
+The coins are told as soon as the last *word* is opened, with the winner's bits beside them, which saves a round: what
+the coins combine are the errors of opened words, and each party has the other's shares of all of them before it tells
+its half.  Bits are not combined: whoever tells a wrong one, at whatever time, must put the key Delta into its digest.
 """
 
 from __future__ import annotations
@@ -47,9 +52,10 @@ from sotto.mpc.graph.program import (
     Spline,
     Step,
     Truncate,
+    Winner,
 )
-from sotto.mpc.protocols import authenticated_gates, secret_product
-from sotto.mpc.protocols.malicious_preprocessing import TAG_BYTES, Bundle
+from sotto.mpc.protocols import authenticated_gates, secret_product, winner
+from sotto.mpc.protocols.malicious_preprocessing import TAG_BYTES, Bundle, OutputShare
 from sotto.mpc.protocols.opening_check import SIGMA_BYTES, Openable, OpeningLog, passes
 from sotto.mpc.protocols.semi_honest import PublicTensors
 from sotto.mpc.sharing import authenticated, uint128
@@ -83,7 +89,7 @@ class MaliciousEvaluation:
         self._link = link
         self._keys = keys
         self._network = network
-        self._place = bundle.number.to_bytes(8, "little") + bundle.key  # the key is drawn anew for every bundle
+        self._place = bundle.place
         self._used = False
         self._log = OpeningLog()
         self._bit_tags = hashlib.sha256()
@@ -106,6 +112,8 @@ class MaliciousEvaluation:
         for step in self._program.steps:
             if isinstance(step, Product):
                 self._products[step.out] = self._product(step)
+            elif isinstance(step, Winner):
+                return self._tell(step)
             elif isinstance(step, Compare):
                 self._shares[step.out] = _shaped(self._compare(step), step)
             elif isinstance(step, Truncate):
@@ -120,9 +128,11 @@ class MaliciousEvaluation:
                 self._public[step.out] = self._public[step.sources[0]].reshape(-1, *step.shape)
             else:
                 self._shares[step.out] = self._local(step)
-        masked = self._open("output.masked", self._masked_output())
+        if self._bundle.output is None:
+            raise TypeError("the bundle holds no masks for the output")
+        masked = self._open("output.masked", self._masked_output(self._bundle.output))
         self._check()
-        return self._reveal(masked)
+        return self._reveal(masked, self._bundle.output)
 
     # -- offline --------------------------------------------------------------------------------------------------
 
@@ -209,20 +219,23 @@ class MaliciousEvaluation:
         return authenticated_gates.truncated(step, self._keys, self._masked(step), self._bundle.gates[step.out].words)
 
     def _signs(self, step: Compare, c: Words) -> comparison.Bits:
-        """The opened bits v, (N,) for each threshold; what proves them goes into the digest of bit tags."""
+        """The opened bits v, (N,) for each threshold."""
+        tags = self._tags(step, c)
+        return self._opened_bits(tags, self._swap(f"{step.name}.sign", _packed(tags)))
+
+    def _tags(self, step: Compare, c: Words) -> Words:
+        """This party's shares (N, 2) of v · Delta."""
         gate = self._bundle.gates[step.out]
-        if gate.e is None or gate.root is None or gate.corrections is None:
+        if gate.e is None or gate.corrections is None:
             raise TypeError("the bundle holds no key for this comparison")
-        key, party = self._bundle.key, self._keys.party
-        each = [
-            dcf.evaluate_tags(
-                party, comparison.compared(step, c, threshold), step.depth, gate.root, gate.corrections, key, step.out
-            )
-            for threshold in step.thresholds
-        ]
-        tags = (each[0] if len(each) == 1 else np.concatenate([gate.e[:0], *each])) ^ gate.e
-        own = (tags[:, 0] & _ONE).astype(np.uint8)
-        bits = own ^ comparison.unpack(self._swap(f"{step.name}.sign", comparison.pack(own)), len(own))
+        key, delta = self._bundle.key, self._keys.delta
+        points = [comparison.compared(step, c, threshold) for threshold in step.thresholds]
+        each = [dcf.evaluate_tags(at, step.depth, delta, gate.corrections, key, step.out) for at in points]
+        return (each[0] if len(each) == 1 else np.concatenate([gate.e[:0], *each])) ^ gate.e
+
+    def _opened_bits(self, tags: Words, received: bytearray) -> comparison.Bits:
+        """The bits from both parties' shares; what proves them goes into the digest of bit tags."""
+        bits = (tags[:, 0] & _ONE).astype(np.uint8) ^ comparison.unpack(received, len(tags))
         proof = tags ^ (-bits.astype(np.int64)).view(np.uint64)[:, None] & self._keys.delta
         self._bit_tags.update(proof.tobytes())
         return bits
@@ -239,41 +252,64 @@ class MaliciousEvaluation:
         shaped = [part.reshape(planes.shape) for part, planes in zip(parts, own, strict=True)]
         return [self._log.add(each, theirs) for each, theirs in zip(held, shaped, strict=True)]
 
-    def _masked_output(self) -> Authenticated:
+    def _masked_output(self, output: OutputShare) -> Authenticated:
         share, bits = self._share(self._program.output), self._program.index_bits
         if bits is not None:
             share = share * (1 << (WORD_BITS - bits))
-        first, second = self._bundle.output.masks
+        first, second = output.masks
         return share + first + second
 
     # -- check and output -----------------------------------------------------------------------------------------
 
-    def _check(self) -> None:
-        """Raise :class:`CheatingDetected` unless every opening and every bit of the query was what was held."""
+    def _check(self, last: Words | None = None) -> comparison.Bits:
+        """Raise :class:`CheatingDetected` unless every opening and every bit of the query was what was held.
+
+        ``last``: shares of tags whose bits are opened beside the coins; those bits.
+        """
         party, place = self._keys.party, self._place
-        proof = self._bit_tags.digest()
-        payload = self._coin.opening + digest(b"bits", party, place, proof)
-        received = self._swap("check.coins", payload)
+        tags = np.empty((0, 2), np.uint64) if last is None else last
+        received = self._swap("check.coins", self._coin.opening + _packed(tags))
         theirs = opened(self._their_coin, received[: NONCE_BYTES + _SEED_BYTES], 1 - party, b"coin" + place)
         self.require(theirs is not None, "the coins are not those committed to")
-        expected = digest(b"bits", 1 - party, place, proof)
-        self.require(hmac.compare_digest(expected, bytes(received[-len(expected) :])), "a comparison's bit is wrong")
+        bits = self._opened_bits(tags, received[NONCE_BYTES + _SEED_BYTES :])
         halves = [self._coin.opening[NONCE_BYTES:], theirs or b""]
         coins = digest(b"coins", 0, place, b"".join(halves if party == 0 else halves[::-1]))
         self._check_openings(coins)
+        return bits
 
     def _check_openings(self, coins: bytes) -> None:
         party, place = self._keys.party, b"sigma" + self._place
         sigma = self._log.sigma(self._keys, coins)
         bound = commit(sigma.to_bytes(SIGMA_BYTES, "little"), party, place)
-        commitment = self._swap("check.commitment", bound.commitment)
+        proof = self._bit_tags.digest()
+        received = self._swap("check.commitment", bound.commitment + digest(b"bits", party, self._place, proof))
+        expected = digest(b"bits", 1 - party, self._place, proof)
+        self.require(hmac.compare_digest(expected, bytes(received[-len(expected) :])), "a comparison's bit is wrong")
+        commitment = received[: -len(expected)]
         value = opened(commitment, self._swap("check.tags", bound.opening), 1 - party, place)
         self.require(value is not None, "the tags are not those committed to")
         self.require(passes(sigma, int.from_bytes(value or b"", "little")), "an opened word is not the one held")
 
-    def _reveal(self, masked: Words) -> Words | None:
+    def _tell(self, step: Winner) -> Words | None:
+        """Check everything, then tell Alice alone who won, (n, 1)."""
+        c, dealt = self._masked(step), self._bundle.winner
+        if dealt is None:
+            raise TypeError("the bundle holds no labels for the winner")
+        opened_bits = self._check(self._tags(step, c)) ^ comparison.sign_bits(step, c)
+        if dealt.labels is not None:
+            labels = dealt.labels.reshape(len(c), 2, winner.LABEL_WORDS)
+            self._link.send("output", labels[np.arange(len(c)), opened_bits].tobytes())
+            return None
+        size = len(c) * winner.LABEL_WORDS * WORD_BYTES
+        received = self._exactly(self._link.receive("output", limit=size), size, "output")
+        given = self._words(received, (len(c), winner.LABEL_WORDS))
+        good = winner.are_labels(self._place, given, opened_bits, dealt.label_hashes)
+        self.require(good, "a label of the answer is not the dealer's")
+        own = winner.label_guesses(step.classes, self._place, given.reshape(self._bundle.examples, -1, 2))
+        return winner.found(step.classes, own, dealt.targets)
+
+    def _reveal(self, masked: Words, output: OutputShare) -> Words | None:
         """Open the output to Alice alone."""
-        output = self._bundle.output
         if self._keys.party == BOB:
             self._link.send("output", output.clear.tobytes() + output.tag)
             return None
@@ -313,6 +349,11 @@ def _per_channel(bias: Planes, step: Product, shape: tuple[int, ...]) -> Planes:
     if bias.ndim == 1:
         return np.broadcast_to(bias.reshape(4, *(1,) * (len(shape) - 1)), shape)
     return np.broadcast_to(bias.reshape(4, *(1,) * before, -1, *(1,) * after), shape)
+
+
+def _packed(tags: Words) -> bytes:
+    """This party's shares of the bits that ``tags`` (N, 2) prove."""
+    return comparison.pack((tags[:, 0] & _ONE).astype(np.uint8))
 
 
 def _row(share: Authenticated) -> Authenticated:

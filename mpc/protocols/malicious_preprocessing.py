@@ -3,14 +3,16 @@
 As in :mod:`sotto.mpc.protocols.semi_honest_preprocessing` Alice's part is a seed and the keys' correction words (and
 the two masks she must know in clear); Bob's holds the corrections that make his shares fit to hers.  The dealer draws
 and the parties read in one order, which :class:`DealerStream` and :class:`PartyStream` share: a *random* value is the
-sum of both parties' streams, so that only its tag needs a correction; a *derived* value needs two.
+sum of both parties' streams, so that only its tag needs a correction; a *derived* one has its low half corrected too.
 
     input         lambda, in clear to Alice
     product       lambda of its input, unless that is the masked input itself;  lambda_W * lambda
-    comparison    r; the words of :func:`sotto.mpc.fss.comparison.correlated`; e as bits with tags; two keys with tags
+    comparison    r; the words of :func:`sotto.mpc.fss.comparison.correlated`; e as bits with tags; keys' corrections
     truncation    r; its words
     two secrets   both masks; their product
     output        lambda_a in clear to Alice, lambda_b in clear to Bob with a one-time authenticator for Alice
+    winner        instead of an output: r; e; keys' corrections; two labels of each comparison to Bob, and to Alice the
+                  hashes of :mod:`sotto.mpc.protocols.winner`
 """
 
 from __future__ import annotations
@@ -25,8 +27,8 @@ from cryptography.hazmat.primitives.poly1305 import Poly1305
 
 from sotto.link import FrameError
 from sotto.mpc.fss import comparison, dcf
-from sotto.mpc.graph.program import Compare, Product, Program, SecretProduct, Step, Truncate
-from sotto.mpc.protocols import pieces, secret_product
+from sotto.mpc.graph.program import Compare, Product, Program, SecretProduct, Step, Truncate, Winner
+from sotto.mpc.protocols import pieces, secret_product, winner
 from sotto.mpc.protocols.semi_honest_preprocessing import (
     KEY_BYTES,
     SEED_BYTES,
@@ -61,10 +63,10 @@ class DealerStream:
         return value[0]
 
     def derived(self, words: Words) -> None:
-        """Shares of ``words``."""
-        first, value = self.alice.words(4, *words.shape), uint128.of_words(words)
-        self.for_bob.append(uint128.subtract(value, first[:2]))
-        self._tag(value, first[2:])
+        """Shares of ``words``; what stands above them in the sum is random."""
+        first, above = self.alice.words(4, *words.shape), self.bob.words(*words.shape)
+        self.for_bob.append(words - first[0])
+        self._tag(uint128.add(first[:2], np.stack([self.for_bob[-1], above])), first[2:])
 
     def _tag(self, value: Planes, first: Planes) -> None:
         alpha = np.broadcast_to(self._alpha.reshape(2, *(1,) * (value.ndim - 1)), value.shape)
@@ -89,8 +91,12 @@ class PartyStream:
     def derived(self, *shape: int) -> Authenticated:
         if self.party == 0:
             return Authenticated(self.keystream.words(4, *shape))
-        value = self._corrections.take(2, *shape)
-        return Authenticated(np.concatenate([value, self._corrections.take(2, *shape)]))
+        above, value, tag = (
+            self.keystream.words(1, *shape),
+            self._corrections.take(1, *shape),
+            self._corrections.take(2, *shape),
+        )
+        return Authenticated(np.concatenate([value, above, tag]))
 
 
 @dataclass(frozen=True, repr=False)
@@ -113,6 +119,11 @@ class SessionSecret:
     @property
     def alpha(self) -> int:
         return self.keys[0].alpha + self.keys[1].alpha
+
+    @property
+    def deltas(self) -> Words:
+        """Both halves (2, 2)."""
+        return np.stack([each.delta for each in self.keys])
 
     @property
     def delta(self) -> Words:
@@ -145,7 +156,7 @@ def deal_session(program: Program, secret: SessionSecret) -> tuple[tuple[bytes, 
         seed + keys.alpha.to_bytes(WORD_BYTES, "little") + keys.delta.tobytes()
         for seed, keys in zip(secret.seeds, secret.keys, strict=True)
     ]
-    return (heads[0], heads[1] + _joined(stream.for_bob) + _joined(clear)), masks
+    return (heads[0], b"".join([heads[1], *(array.data for array in (*stream.for_bob, *clear))])), masks
 
 
 def read_session(program: Program, party: int, data: bytes | bytearray) -> tuple[Keys, WeightShares]:
@@ -179,12 +190,12 @@ class ProductShare:
 
 @dataclass(frozen=True, repr=False)
 class GateShare:
-    """``r`` (N,), ``words`` (rows, N) and, to compare with K thresholds, ``e`` (K · N, 2) with tags and the key."""
+    """``r`` (N,), ``words`` (rows, N) and, to compare with K thresholds, ``e`` (K · N, 2) with tags and the key's
+    ``corrections``."""
 
     r: Authenticated
     words: Authenticated
     e: Words | None = None
-    root: Words | None = None
     corrections: Words | None = None
 
 
@@ -207,6 +218,15 @@ class OutputShare:
 
 
 @dataclass(frozen=True, repr=False)
+class WinnerShare:
+    """Bob's ``labels`` (n, pairs, 2, 2), or the hashes of each that Alice has and her ``targets``."""
+
+    labels: Words | None
+    label_hashes: bytes
+    targets: bytes
+
+
+@dataclass(frozen=True, repr=False)
 class Bundle:
     """One party's part of the randomness of one query.  ``input_clear`` is Alice's."""
 
@@ -218,7 +238,18 @@ class Bundle:
     products: Mapping[int, ProductShare]
     gates: Mapping[int, GateShare]
     pairs: Mapping[int, SecretProductShare]
-    output: OutputShare
+    output: OutputShare | None
+    winner: WinnerShare | None
+
+    @property
+    def place(self) -> bytes:
+        """Names the bundle in what is hashed; the key is drawn anew for each."""
+        return place_of(self.number, self.key)
+
+
+def place_of(number: int, key: bytes) -> bytes:
+    """Names bundle ``number`` in what is hashed."""
+    return number.to_bytes(WORD_BYTES, "little") + key
 
 
 def bundle_bytes(program: Program, examples: int, party: int) -> int:
@@ -229,18 +260,22 @@ def bundle_bytes(program: Program, examples: int, party: int) -> int:
         count = _count(step, examples)
         if isinstance(step, Product):
             fresh = step.sources[0] not in program.masked
-            corrections += 4 * count + (2 * examples * math.prod(step.input_shape) if fresh else 0)
+            corrections += 3 * count + (2 * examples * math.prod(step.input_shape) if fresh else 0)
         elif isinstance(step, SecretProduct):
-            corrections += 4 * count + 2 * examples * sum(math.prod(shape) for shape in step.opened)
+            corrections += 3 * count + 2 * examples * sum(math.prod(shape) for shape in step.opened)
         elif isinstance(step, Compare | Truncate):
-            corrections += 2 * count + 4 * comparison.rows(step) * count
+            corrections += 2 * count + 3 * comparison.rows(step) * count
         if isinstance(step, Compare):
             public += dcf.tag_planes(step.depth) * count * 2
             corrections += 2 * count * len(step.thresholds)
+    tag = 0 if program.winner else TAG_BYTES
     if party:
-        private = (corrections + 2 * inputs + 4 * outputs + outputs) * WORD_BYTES + TAG_BYTES
+        private = (corrections + 2 * inputs + 4 * outputs + outputs) * WORD_BYTES + tag
     else:
         private = (inputs + outputs) * WORD_BYTES
+        if program.winner:
+            hashes = 2 * _count(program.winner, examples) + program.winner.classes * examples
+            private += hashes * winner.HASH_BYTES
     return _HEAD + public * WORD_BYTES + private
 
 
@@ -276,24 +311,39 @@ def make_pieces(
             stream.derived(secret_product.product(step.layer, pair[0], pair[-1]))
         elif isinstance(step, Truncate):
             stream.derived(comparison.correlated(step, stream.random(count)))
+        elif isinstance(step, Winner):
+            r, e = stream.random(count), own.bits(count)
+            public.append(_compare_bits(step, stream, r, e, secret, key))
+            labels = stream.bob.words(examples, *step.shape, 2, winner.LABEL_WORDS)
+            d, place = e ^ comparison.sign_bits(step, r) ^ np.uint8(1), place_of(number, key)
+            targets = winner.label_targets(step.classes, place, labels, d.reshape(examples, *step.shape))
+            stream.for_alice.append(np.frombuffer(winner.label_hashes(place, labels) + targets, np.uint64))
         elif isinstance(step, Compare):
             lanes = count * len(step.thresholds)
             r, e = stream.random(count), own.bits(lanes)
             stream.derived(comparison.correlated(step, r, e))
-            tags = e.astype(np.uint64)[:, None] * secret.delta
-            stream.for_bob.append(tags ^ stream.alice.words(lanes, 2))
-            roots = np.stack([stream.alice.words(count, 2), stream.bob.words(count, 2)])
-            public.append(
-                dcf.generate_tags(comparison.compared(step, r), step.depth, roots, key, step.out, secret.delta)
-            )
-    shape = (examples, *program.output_shape)
-    stream.for_alice.append(stream.random(*shape))
-    bobs = stream.random(*shape)
-    authenticator = stream.alice.words(_MAC_KEY_BYTES // WORD_BYTES).tobytes()
-    tag = Poly1305.generate_tag(authenticator, bobs.tobytes())
-    stream.for_bob.append(np.frombuffer(bobs.tobytes() + tag, np.uint64))
+            public.append(_compare_bits(step, stream, r, e, secret, key))
+    if not program.winner:
+        _mask_output(stream, examples, program.output_shape)
     yield from public.full()
     yield from public.rest()
+
+
+def _compare_bits(
+    step: Compare, stream: DealerStream, r: Words, e: comparison.Bits, secret: SessionSecret, key: bytes
+) -> Words:
+    """Share the bits ``e`` with tags; the keys' corrections."""
+    tags = e.astype(np.uint64)[:, None] * secret.delta
+    stream.for_bob.append(tags ^ stream.alice.words(len(e), 2))
+    return dcf.generate_tags(comparison.compared(step, r), step.depth, secret.deltas, key, step.out)
+
+
+def _mask_output(stream: DealerStream, examples: int, shape: tuple[int, ...]) -> None:
+    """Both masks; Bob's with the proof of it, as he is to send them."""
+    stream.for_alice.append(stream.random(examples, *shape))
+    bobs = stream.random(examples, *shape).tobytes()
+    authenticator = stream.alice.words(_MAC_KEY_BYTES // WORD_BYTES).tobytes()
+    stream.for_bob.append(np.frombuffer(bobs + Poly1305.generate_tag(authenticator, bobs), np.uint64))
 
 
 def read_bundle(
@@ -308,7 +358,7 @@ def read_bundle(
     input_clear = None if party else reader.take(*shape)
     stream = PartyStream(party, seed, f"bundle {number}", reader)
     given = stream.random(*shape)
-    products, gates, pairs = {}, {}, {}
+    products, gates, pairs, told = {}, {}, {}, None
     for step in program.steps:
         count = _count(step, examples)
         if isinstance(step, Product):
@@ -319,20 +369,36 @@ def read_bundle(
         elif isinstance(step, Truncate):
             r = stream.random(count)
             gates[step.out] = GateShare(r, stream.derived(comparison.rows(step), count))
+        elif isinstance(step, Winner):
+            r = stream.random(count)
+            e = reader.take(count, 2) if party else stream.keystream.words(count, 2)
+            corrections = reader.take(dcf.tag_planes(step.depth), count, 2)
+            gates[step.out] = GateShare(r, Authenticated(np.empty((4, 0, count), np.uint64)), e, corrections)
+            told = _winner_share(step, examples, stream, reader)
         elif isinstance(step, Compare):
             r, words = stream.random(count), stream.derived(comparison.rows(step), count)
             lanes = count * len(step.thresholds)
             e = reader.take(lanes, 2) if party else stream.keystream.words(lanes, 2)
-            corrections = reader.take(dcf.tag_planes(step.depth), count, 2)
-            gates[step.out] = GateShare(r, words, e, stream.keystream.words(count, 2), corrections)
-    out = (examples, *program.output_shape)
-    output_masks = stream.random(*out), stream.random(*out)
-    authenticator = b"" if party else stream.keystream.words(_MAC_KEY_BYTES // WORD_BYTES).tobytes()
-    clear = reader.take(*out)
-    tag = reader.take(TAG_BYTES // WORD_BYTES).tobytes() if party else b""
+            gates[step.out] = GateShare(r, words, e, reader.take(dcf.tag_planes(step.depth), count, 2))
+    output = None if told else _output_share(stream, examples, program.output_shape, reader)
     reader.end()
-    output = OutputShare(output_masks, clear, authenticator, tag)
-    return Bundle(number, examples, key, given, input_clear, products, gates, pairs, output)
+    return Bundle(number, examples, key, given, input_clear, products, gates, pairs, output, told)
+
+
+def _output_share(stream: PartyStream, examples: int, shape: tuple[int, ...], reader: pieces.Reader) -> OutputShare:
+    masks = stream.random(examples, *shape), stream.random(examples, *shape)
+    authenticator = b"" if stream.party else stream.keystream.words(_MAC_KEY_BYTES // WORD_BYTES).tobytes()
+    clear = reader.take(examples, *shape)
+    tag = reader.take(TAG_BYTES // WORD_BYTES).tobytes() if stream.party else b""
+    return OutputShare(masks, clear, authenticator, tag)
+
+
+def _winner_share(step: Winner, examples: int, stream: PartyStream, reader: pieces.Reader) -> WinnerShare:
+    if stream.party:
+        return WinnerShare(stream.keystream.words(examples, *step.shape, 2, winner.LABEL_WORDS), b"", b"")
+    words = winner.HASH_BYTES // WORD_BYTES
+    hashes = reader.take(examples, *step.shape, 2, words).tobytes()
+    return WinnerShare(None, hashes, reader.take(examples, step.classes, words).tobytes())
 
 
 def _product_share(
@@ -342,10 +408,6 @@ def _product_share(
     masked = step.sources[0] in program.masked
     mask = Authenticated(given.planes.reshape(4, *shape)) if masked else stream.random(*shape)
     return ProductShare(mask, stream.derived(examples, *step.shape))
-
-
-def _joined(arrays: list[Words]) -> bytes:
-    return b"".join(array.tobytes() for array in arrays)
 
 
 def _count(step: Step, examples: int) -> int:

@@ -259,6 +259,9 @@ class MaskedSession(ABC):
         program = self._program
         if program.reveal == "values":
             return Answer(np.full(len(opened), -1), scores_of(program, opened))
+        if program.winner:
+            index = opened[:, 0].astype(np.int64)
+            return Answer(index).warned(*program.plan.no_class(index))
         if program.index_bits is None:
             scores = scores_of(program, opened)
             return Answer(scores.argmax(axis=1).astype(np.int64), scores)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
-from typing import cast
 
 import numpy as np
 
@@ -34,7 +33,7 @@ class Outbox(list[Words]):
 
     def taken(self) -> bytes:
         """All that waits, which leaves."""
-        joined = b"".join(array.tobytes() for array in self)
+        joined = b"".join(array.data for array in self)
         self.clear()
         self.size = 0
         return joined
@@ -101,8 +100,7 @@ class Reader:
     """Takes arrays of words off the front of a message, of its pieces in order."""
 
     def __init__(self, pieces: Buffer | Iterable[Buffer]) -> None:
-        whole = isinstance(pieces, bytes | bytearray | memoryview)
-        self._pieces = iter(cast("Iterable[Buffer]", [pieces] if whole else pieces))
+        self._pieces: Iterator[Buffer] = iter([pieces] if isinstance(pieces, Buffer) else pieces)
         self._words = np.empty(0, np.uint64)
 
     def take(self, *shape: int) -> Words:

@@ -13,7 +13,8 @@ What crosses the link during a query, every word uniform and used once:
     Bob -> Alice    <gate>.masked        c = y + r              (both ways, a share each, where y is not static)
     both            <gate>.sign          shares of one bit per comparison
     both            <times>.masked       x + lambda_x and y + lambda_y of a product of two secrets, a share each
-    Bob -> Alice    output               his share of the answer, the index's bits only
+    Bob -> Alice    output               his share of the logits, or of the index's bits only; of up to 16 classes
+                                         the targets of :mod:`sotto.mpc.protocols.winner`, right behind its c
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from typing import TypeAlias
 import numpy as np
 
 from sotto.link import FrameError, Link
-from sotto.mpc.fss import comparison, dcf, spline
+from sotto.mpc.fss import comparison, dcf, digits, spline
 from sotto.mpc.fss.comparison import Bits
 from sotto.mpc.graph import linear_steps
 from sotto.mpc.graph.plan import Constant, Linear, Weights
@@ -40,8 +41,9 @@ from sotto.mpc.graph.program import (
     Spline,
     Step,
     Truncate,
+    Winner,
 )
-from sotto.mpc.protocols import secret_product
+from sotto.mpc.protocols import secret_product, winner
 from sotto.mpc.protocols.semi_honest_preprocessing import Bundle
 from sotto.mpc.sharing import ring
 from sotto.mpc.sharing.ring import WORD_BYTES, Words
@@ -69,7 +71,8 @@ class Evaluation(ABC):
         return f"<{type(self).__name__} of {self._bundle.examples} examples>"
 
     def _run(self, inputs: Words) -> Words:
-        """All steps; this party's share of the output register (n, *shape), the index's bits at the top."""
+        """All steps; this party's share of the output register (n, *shape), the index's bits at the top, or its targets
+        of the winner as words."""
         shares = self._shares
         if 0 in shares:
             raise RuntimeError("this bundle was used already: one bundle serves one query")
@@ -77,6 +80,8 @@ class Evaluation(ABC):
         for step in self._program.steps:
             if isinstance(step, Product):
                 self._product(step, shares[step.sources[0]])
+            elif isinstance(step, Winner):
+                shares[step.out] = self._targets(step)
             elif isinstance(step, Compare):
                 shares[step.out] = self._compare(step).reshape(-1, *step.shape)
             elif isinstance(step, Truncate):
@@ -121,7 +126,21 @@ class Evaluation(ABC):
         opened = self._open(step)
         if isinstance(step, Spline):
             return spline.evaluated(step, self.party, opened, self._signs(step, opened), share.words)
+        if digits.suits(step):
+            bits = self._opened_bits(step, self._digit_bits(step, opened))
+            return digits.selected(step, self.party, opened, bits, share.r, share.words)
         return comparison.selected(step, self.party, opened, self._signs(step, opened), share.r, share.words)
+
+    def _targets(self, step: Winner) -> Words:
+        share, bundle, opened = self._bundle.gates[step.out], self._bundle, self._open(step)
+        if share.root is None or share.corrections is None:
+            raise TypeError("the bundle holds no key for this comparison")
+        points = comparison.compared(step, opened)
+        beats = dcf.evaluate_tags(points, step.depth, share.root, share.corrections, bundle.key, step.out) ^ share.words
+        beats ^= comparison.sign_bits(step, opened).astype(np.uint64)[:, None] * share.root
+        place = bundle.number.to_bytes(_NUMBER_BYTES, "little") + bundle.key
+        hashes = winner.targets(step.classes, place, beats.reshape(bundle.examples, -1, 2), share.root)
+        return np.frombuffer(hashes, np.uint64)
 
     def _truncate(self, step: Truncate) -> Words:
         return comparison.truncated(step, self.party, self._open(step), self._bundle.gates[step.out].words)
@@ -138,7 +157,21 @@ class Evaluation(ABC):
             )
             for threshold in step.thresholds
         ]  # fmt: skip
-        bits = (own[0] if len(own) == 1 else np.concatenate([share.e[:0], *own])) ^ share.e
+        return self._opened_bits(step, (own[0] if len(own) == 1 else np.concatenate([share.e[:0], *own])) ^ share.e)
+
+    def _digit_bits(self, step: Compare, opened: Words) -> Bits:
+        """This party's shares of the five bits of each comparison."""
+        share, high = self._bundle.gates[step.out], digits.high(step, opened)
+        if share.e is None or share.root is None or share.corrections is None or share.tables is None:
+            raise TypeError("the bundle holds no key for this comparison")
+        key, width = self._bundle.key, digits.high_bits(step)
+        below, below_or_equal = (
+            dcf.evaluate_bits(self.party, at, width, share.root, share.corrections, key, step.out)
+            for at in (high, high - np.uint64(1))
+        )
+        return digits.shares_of_bits(step, self.party, opened, below, below_or_equal, share.tables, share.e)
+
+    def _opened_bits(self, step: Compare, bits: Bits) -> Bits:
         return bits ^ comparison.unpack(self._exchange(f"{step.name}.sign", comparison.pack(bits)), len(bits))
 
     def _exchange(self, name: str, payload: bytes) -> bytearray:
@@ -202,7 +235,9 @@ class AliceEvaluation(Evaluation):
         if inputs is None:
             raise TypeError("Alice asks with her inputs")
         own = self._run(inputs)
-        theirs = self._receive("output", own.size)
+        theirs, told = self._receive("output", own.size), self._program.winner
+        if told:
+            return winner.found(told.classes, own.tobytes(), theirs.tobytes())
         return own + theirs.reshape(own.shape)
 
     def _known(self, step: Known) -> Words:

@@ -7,8 +7,10 @@ alone, so a bundle of any other size is refused.
 
     product       lambda (Alice), lambda_W * lambda = s_0 + s_1          lambda_W: Bob's, once per session
     comparison    r = r_0 + r_1; shares of the words of :func:`sotto.mpc.fss.comparison.correlated`; the bits e; two
-    keys truncation    r = r_0 + r_1; shares of its words
+                  keys; where :mod:`sotto.mpc.fss.digits` suits, its words, its shorter keys, and tables
+    truncation    r = r_0 + r_1; shares of its words
     two secrets   both masks as sums of both streams; shares of their product
+    winner        r = r_0 + r_1; halves of delta; shares of delta where the sign bit of r is 0; keys with tags
 """
 
 from __future__ import annotations
@@ -21,10 +23,20 @@ from dataclasses import dataclass
 import numpy as np
 
 from sotto.link.secret_stream import SecretStream
-from sotto.mpc.fss import comparison, dcf
+from sotto.mpc.fss import comparison, dcf, digits
 from sotto.mpc.fss.comparison import Bits
 from sotto.mpc.graph.plan import Constant, Shape
-from sotto.mpc.graph.program import Compare, Known, Product, Program, PublicProduct, SecretProduct, Step, Truncate
+from sotto.mpc.graph.program import (
+    Compare,
+    Known,
+    Product,
+    Program,
+    PublicProduct,
+    SecretProduct,
+    Step,
+    Truncate,
+    Winner,
+)
 from sotto.mpc.protocols import pieces, secret_product
 from sotto.mpc.sharing import ring
 from sotto.mpc.sharing.ring import WORD_BYTES, Words
@@ -56,13 +68,18 @@ class ProductShare:
 
 @dataclass(frozen=True, repr=False)
 class GateShare:
-    """Of a gate over N elements: ``r`` (N,), ``words`` (rows, N) and, to compare, ``e`` (N,) and the key."""
+    """Of a gate over N elements: ``r`` (N,), ``words`` (rows, N) and, to compare, ``e`` (N,) and the key.
+
+    In digits ``e`` is (5 · N,), and there are ``tables`` (N, words).  For the winner ``words`` (N, 2) is the share of
+    delta where the sign bit of r is 0, ``root`` (2,) the half of delta.
+    """
 
     r: Words
     words: Words
     e: Bits | None = None
     root: Words | None = None
     corrections: Words | None = None
+    tables: Words | None = None
 
 
 @dataclass(frozen=True, repr=False)
@@ -99,9 +116,13 @@ def bundle_bytes(program: Program, examples: int, party: int) -> int:
         if isinstance(step, Product | SecretProduct):
             private += count * WORD_BYTES
         elif isinstance(step, Compare | Truncate):
-            private += comparison.rows(step) * count * WORD_BYTES
+            private += _rows(step) * count * WORD_BYTES
         if isinstance(step, Compare):
-            public += dcf.bit_planes(step.depth) * count * 2 * WORD_BYTES
+            public += _planes(step) * count * 2 * WORD_BYTES
+        if isinstance(step, Winner):
+            private += count * 2 * WORD_BYTES
+        if isinstance(step, Compare) and digits.suits(step):
+            private += count * digits.TABLE_WORDS * WORD_BYTES
     return WORD_BYTES + SEED_BYTES + public + (private if party else 0)
 
 
@@ -134,6 +155,19 @@ def make_pieces(
         elif isinstance(step, Truncate):
             r = alice.words(count) + bob.words(count)
             private.append(comparison.correlated(step, r) - alice.words(comparison.rows(step), count))
+        elif isinstance(step, Winner):
+            r, deltas = (
+                alice.words(count) + bob.words(count),
+                np.stack([_half_of_delta(alice, 0), _half_of_delta(bob, 1)]),
+            )
+            not_negative = (comparison.sign_bits(step, r) ^ np.uint8(1)).astype(np.uint64)
+            private.append(not_negative[:, None] * (deltas[0] ^ deltas[1]) ^ alice.words(count, 2))
+            public.append(dcf.generate_tags(comparison.compared(step, r), step.depth, deltas, key, step.out))
+        elif isinstance(step, Compare) and digits.suits(step):
+            (r, words, e, roots) = _compare_secret(step, count, alice, bob)
+            private.append(digits.correlated(step, r, e, words))
+            private.append(digits.tables(step, r, alice.words(count, digits.TABLE_WORDS)))
+            public.append(dcf.generate_bits(digits.high(step, r), digits.high_bits(step), roots, key, step.out))
         elif isinstance(step, Compare):
             (r, words, e, roots) = _compare_secret(step, count, alice, bob)
             private.append(comparison.correlated(step, r, e) - words)
@@ -144,9 +178,9 @@ def make_pieces(
 
 def _compare_secret(step: Compare, count: int, alice: Stream, bob: Stream) -> tuple[Words, Words, Bits, Words]:
     """r, Alice's words, e and both roots, drawn as the parties draw them."""
-    lanes = count * len(step.thresholds)
+    lanes = _bits(step, count)
     r0, e0, root0 = alice.words(count), alice.bits(lanes), alice.words(count, 2)
-    words = alice.words(comparison.rows(step), count)
+    words = alice.words(_rows(step), count)
     r1, e1, root1 = bob.words(count), bob.bits(lanes), bob.words(count, 2)
     return r0 + r1, words, e0 ^ e1, np.stack([root0, root1])
 
@@ -154,8 +188,8 @@ def _compare_secret(step: Compare, count: int, alice: Stream, bob: Stream) -> tu
 def read_bundle(
     program: Program, examples: int, party: int, data: bytes | bytearray | Iterable[bytes | bytearray]
 ) -> Bundle:
-    """A party's shares out of what the dealer sent, in one or in pieces.  Raises :class:`FrameError` for another
-    size."""
+    """A party's shares out of what the dealer sent, in one or in pieces.  Raises :class:`sotto.link.FrameError` for
+    another size."""
     reader = pieces.Reader(data)
     number = int(reader.take(1)[0])
     own = Stream(reader.take(SEED_BYTES // WORD_BYTES).tobytes(), f"bundle {number}")
@@ -177,13 +211,40 @@ def read_bundle(
         elif isinstance(step, Truncate):
             r = own.words(count)
             gates[step.out] = GateShare(r, (private.take if party else own.words)(comparison.rows(step), count))
+        elif isinstance(step, Winner):
+            r, delta = own.words(count), _half_of_delta(own, party)
+            words = (private.take if party else own.words)(count, 2)
+            gates[step.out] = GateShare(r, words, None, delta, reader.take(_planes(step), count, 2))
         elif isinstance(step, Compare):
-            r, e, root = own.words(count), own.bits(count * len(step.thresholds)), own.words(count, 2)
-            words = (private.take if party else own.words)(comparison.rows(step), count)
-            corrections = reader.take(dcf.bit_planes(step.depth), count, 2)
-            gates[step.out] = GateShare(r, words, e, root, corrections)
+            r, e, root = own.words(count), own.bits(_bits(step, count)), own.words(count, 2)
+            draw = private.take if party else own.words
+            words = draw(_rows(step), count)
+            tables = draw(count, digits.TABLE_WORDS) if digits.suits(step) else None
+            gates[step.out] = GateShare(r, words, e, root, reader.take(_planes(step), count, 2), tables)
     reader.end()
     return Bundle(number, examples, key, products, gates, pairs)
+
+
+def _planes(step: Compare) -> int:
+    if isinstance(step, Winner):
+        return dcf.tag_planes(step.depth)
+    return dcf.bit_planes(digits.high_bits(step) if digits.suits(step) else step.depth)
+
+
+def _rows(step: Compare | Truncate) -> int:
+    return digits.rows(step) if isinstance(step, Compare) and digits.suits(step) else comparison.rows(step)
+
+
+def _bits(step: Compare, count: int) -> int:
+    """How many bits are opened."""
+    return count * (digits.OPENED if digits.suits(step) else len(step.thresholds))
+
+
+def _half_of_delta(stream: Stream, party: int) -> Words:
+    """A uniform block (2,) but for its lowest bit, by which both halves differ."""
+    half = stream.words(2).copy()
+    half[0] = half[0] & ~np.uint64(1) | np.uint64(party)
+    return half
 
 
 def _count(step: Step, examples: int) -> int:

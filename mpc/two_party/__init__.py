@@ -8,9 +8,12 @@ What is done when, and by which part:
 * :mod:`sotto.mpc.two_party.linear`: ahead, products of Bob's weights and Alice's random masks, encrypted;
 * :mod:`sotto.mpc.two_party.bfv`: the encryption, its parameters, and why an answer hides the weights;
 * :mod:`sotto.mpc.two_party.correlations`: ahead, random transfers (:mod:`sotto.mpc.ot`) become triples and selections;
-* :mod:`sotto.mpc.two_party.gates`: online, ReLU, truncation, rounds of max pooling and argmax, with the comparison
-  inside in :mod:`sotto.mpc.two_party.millionaires`;
-* :mod:`sotto.mpc.two_party.ring_sizes`: how many bits words have where;
+* :mod:`sotto.mpc.two_party.gates`: online, ReLU, truncation and rounds of max pooling, with the comparison inside in
+  :mod:`sotto.mpc.two_party.millionaires`; :mod:`sotto.mpc.two_party.knots`: curves by those gates;
+* :mod:`sotto.mpc.two_party.argmax`: all pairs of classes at once;
+* :mod:`sotto.mpc.two_party.multiplication`: triples for products of two secrets;
+* :mod:`sotto.mpc.two_party.ring_sizes`: how many bits words have where; :mod:`sotto.mpc.two_party.gate_sizes`: what
+  each step takes of the correlated randomness;
 * :mod:`sotto.mpc.two_party.coefficient_packing`, :mod:`sotto.mpc.two_party.residues`,
   :mod:`sotto.mpc.two_party.bit_packing`, :mod:`sotto.mpc.two_party.seal_objects`: layouts of polynomials, of numbers
   modulo q, on the wire, and in SEAL's objects.
@@ -30,7 +33,8 @@ What it rests on, with the source of each level:
   for the other; what noise says nevertheless is below 2^-40 a result (statistical; derived in
   :mod:`sotto.mpc.two_party.bfv`; networks of the size of ours have 2^-46 or less).  Distances add up over results and
   queries: 2^20 queries of 2^14 results leave 2^-12 at 46 bits.
-* Comparisons, for both: oblivious transfer, 128 bits but for its base transfers, about 126 (:mod:`sotto.mpc.ot`).
+* Comparisons and products of two secrets, for both: oblivious transfer, 128 bits but for its base transfers, about 126;
+  where it is silent, learning parity with regular noise (:mod:`sotto.mpc.ot`).
 
 What is **not** claimed: anything against a party that departs from the protocol.  Nothing is authenticated, so it can
 make Alice accept a wrong class unnoticed (:mod:`sotto.mpc.attacks.sweep` does), and it can learn more than it should:

@@ -80,12 +80,12 @@ def two_party_program(plan: ModelPlan, ranges: Ranges, reveal: Reveal) -> tuple[
 
     Raises :class:`PlanError` where a value would not fit into a word, or a part of a query into memory.
     """
-    program = _lowered(compile_program(plan, ranges, reveal))
+    program = _lowered(compile_program(plan, ranges, reveal, dealt=False))
     _require_steps(program)
     try:
         sizes = RingSizes.of(program)
     except PlanError:
-        program = _lowered(compile_program(plan, ranges, reveal, narrow=True))
+        program = _lowered(compile_program(plan, ranges, reveal, narrow=True, dealt=False))
         sizes = RingSizes.of(program)
     if not program.owned:
         raise PlanError("a network without a layer that has weights needs no second party")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,6 +9,7 @@ import typer
 
 from sotto.commands.options import one_of
 from sotto.serving import registry
+from sotto.serving.reveal import REVEALS
 
 if TYPE_CHECKING:  # the packages below bring NumPy, for which no --help waits
     from sotto.serving.service.sessions import Address
@@ -74,12 +74,6 @@ def read_token(path: Path | None) -> bytes:
     return token
 
 
-def _reveals() -> Iterable[str]:
-    from sotto.serving.terms import REVEALS
-
-    return REVEALS
-
-
 Keys = Annotated[
     Path | None,
     typer.Option("--keys", help="Folder of this party's certificate and key.", show_default="none: loopback only"),
@@ -115,7 +109,7 @@ Reveal = Annotated[
     typer.Option(
         "--reveal",
         help="class: labels alone; logits: scores too; values: what a network without classes gives (mpc).",
-        callback=one_of(_reveals, "what is revealed"),
+        callback=one_of(REVEALS, "what is revealed"),
     ),
 ]
 HealthAt = Annotated[

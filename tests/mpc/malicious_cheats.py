@@ -12,6 +12,7 @@ from networks import tiny
 
 from sotto.link import LinkError
 from sotto.mpc.errors import MpcError
+from sotto.mpc.sharing.commitment import NONCE_BYTES
 
 PATIENCE = 10.0
 EXAMPLE = np.array([[1.0, 2.0, -1.0, 0.5]], np.float32)
@@ -42,7 +43,7 @@ class Consistent(Altered):
         received = self._link.exchange(name, sent, **options)
         if sent == bytes(payload):
             return received
-        if name.endswith(".sign"):
+        if name.endswith(".sign") or name == "check.coins":
             return bytearray(a ^ b ^ c for a, b, c in zip(received, sent, payload, strict=True))
         own, lie, theirs = (np.frombuffer(each, np.uint64) for each in (payload, sent, received))
         return bytearray((theirs + (lie - own)).tobytes())
@@ -106,9 +107,10 @@ def swap_halves(payload):
     return payload[half:] + payload[:half]
 
 
-def attempt(cheater, alter, *, module=None, x=EXAMPLE, timeout=PATIENCE, altered=Altered):
+def attempt(cheater, alter, *, module=None, x=EXAMPLE, timeout=PATIENCE, altered=Altered, reveal="class"):
     """Ask once while ``cheater`` cheats: Alice's answer or error, how Bob ended, the names that Bob sent Alice."""
-    with Trio(module or tiny(), (4,), timeout=timeout, alter={cheater: alter}, altered=altered) as trio:
+    alter = {cheater: alter}
+    with Trio(module or tiny(), (4,), timeout=timeout, alter=alter, altered=altered, reveal=reveal) as trio:
         seen = observed(trio.ends["bob", "alice"])
         try:
             result = trio.ask(x)
@@ -121,6 +123,12 @@ def attempt(cheater, alter, *, module=None, x=EXAMPLE, timeout=PATIENCE, altered
 def first_sign(payload):
     """Flip the bit of the first comparison: numpy packs from the top bit."""
     return bytes([payload[0] ^ 0x80]) + payload[1:]
+
+
+def winner_bit(payload):
+    """Flip the first bit of those that are opened beside the coins."""
+    at = NONCE_BYTES + 32
+    return payload[:at] + bytes([payload[at] ^ 0x80]) + payload[at + 1 :]
 
 
 def require_caught(cheater, result, bob, sent):

@@ -20,11 +20,11 @@ from sotto.mpc.graph import linear_steps
 from sotto.mpc.graph import plan as layers
 from sotto.mpc.graph.fixed_point import FRACTION_BITS
 from sotto.mpc.graph.plain import layer_output
-from sotto.mpc.graph.program import Compare, Known, Product, SecretProduct, Spline, Truncate, compile_program
+from sotto.mpc.graph.program import Compare, Known, Product, SecretProduct, Spline, Truncate, Winner, compile_program
 from sotto.mpc.graph.ranges import value_ranges
 from sotto.mpc.lowering.capture import trace
 from sotto.mpc.modes import needs_dealer
-from sotto.mpc.protocols import secret_product
+from sotto.mpc.protocols import secret_product, winner
 from sotto.mpc.protocols.semi_honest import AliceEvaluation, BobEvaluation, weight_words
 from sotto.mpc.protocols.semi_honest_preprocessing import bundle_bytes, make_bundle, read_bundle, weight_masks
 from sotto.mpc.sharing import ring
@@ -153,6 +153,8 @@ def in_clear(program, words, weights):
             out = ring.product(step.layer, multipliers[step.out], sources[0])
             bias = biases[step.out]
             registers[step.out] = out if bias is None else out + bias
+        elif isinstance(step, Winner):
+            registers[step.out] = winner.index(step.classes, sources[0].view(np.int64) >= 0)
         elif isinstance(step, Compare):
             cut = sources[0].view(np.int64) >> step.cut
             registers[step.out] = np.maximum(cut, 0).view(np.uint64)

@@ -96,6 +96,8 @@ def _beside_the_others(row: Row, rows: Sequence[Row], relus: int) -> Row:
     offline = [metrics.get(f"offline_bytes_{role}") for role in ("alice", "bob", "dealer")]
     if any(offline):
         metrics["offline_bytes"] = sum(count or 0.0 for count in offline)
+    if busy := metrics.get("offline_busy_ms_dealer"):
+        metrics["dealer_queries_per_second"] = 1000 / busy  # that one of his cores sustains
     if row.key_bytes is not None:
         metrics["key_bytes_per_relu"] = row.key_bytes / relus
     published: dict[str, float | None] = {"online_ms": _PAPER[row.mode]} if row.mode in _PAPER else {}

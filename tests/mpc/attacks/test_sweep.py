@@ -60,7 +60,7 @@ def test_the_check_that_catches_is_named():
     assert "an opened word is not the one held" in said["linear1.input"]
     assert "the coins are not those committed to" in said["coin.commitment"]
     assert "the tags are not those committed to" in said["check.tags"]
-    assert "the output's mask is not the dealer's" in said["output"]
+    assert "a label of the answer is not the dealer's" in said["output"]
 
 
 def test_messages_that_never_come_end_the_wait():

@@ -36,11 +36,18 @@ def compared_bits(alpha, points, width):
     return first ^ second
 
 
-def compared_tags(alpha, points, width, payload):
-    roots, key = uniform(2, alpha.size, 2), secrets.token_bytes(16)
-    corrections = dcf.generate_tags(alpha, width, roots, key, GATE, payload)
+def halves():
+    """Both halves of an odd delta."""
+    deltas = uniform(2, 2).copy()
+    deltas[1, 0] ^= ~(deltas[0, 0] ^ deltas[1, 0]) & np.uint64(1)
+    return deltas
+
+
+def compared_tags(alpha, points, width, deltas):
+    key = secrets.token_bytes(16)
+    corrections = dcf.generate_tags(alpha, width, deltas, key, GATE)
     assert corrections.shape == (dcf.tag_planes(width), alpha.size, 2)
-    first, second = (dcf.evaluate_tags(i, points, width, roots[i], corrections, key, GATE) for i in (0, 1))
+    first, second = (dcf.evaluate_tags(points, width, delta, corrections, key, GATE) for delta in deltas)
     return first ^ second
 
 
@@ -50,10 +57,10 @@ def test_every_point_against_every_alpha(width):
     size = 2**width
     alpha = np.repeat(np.arange(size, dtype=np.uint64), size)
     points = np.tile(np.arange(size, dtype=np.uint64), size)
-    payload = uniform(2)
+    deltas = halves()
     np.testing.assert_array_equal(compared_bits(alpha, points, width), points < alpha)
-    expected = np.where((points < alpha)[:, None], payload, np.uint64(0))
-    np.testing.assert_array_equal(compared_tags(alpha, points, width, payload), expected)
+    expected = np.where((points < alpha)[:, None], deltas[0] ^ deltas[1], np.uint64(0))
+    np.testing.assert_array_equal(compared_tags(alpha, points, width, deltas), expected)
 
 
 @pytest.mark.parametrize("width", range(64))
@@ -64,12 +71,12 @@ def test_points_around_alpha_at_every_width(width, data):
     alpha = data.draw(st.integers(0, top))
     points = [0, top, alpha, max(alpha - 1, 0), min(alpha + 1, top), data.draw(st.integers(0, top))]
     points += [alpha ^ (1 << bit) for bit in range(width)]  # leaves the way to alpha at each level
-    payload = uniform(2)
+    deltas = halves()
     expected = np.array([point < alpha for point in points])
     lanes, points = np.full(len(points), alpha, np.uint64), np.array(points, np.uint64)
     np.testing.assert_array_equal(compared_bits(lanes, points, width), expected)
     np.testing.assert_array_equal(
-        compared_tags(lanes, points, width, payload), np.where(expected[:, None], payload, np.uint64(0))
+        compared_tags(lanes, points, width, deltas), np.where(expected[:, None], deltas[0] ^ deltas[1], np.uint64(0))
     )
 
 
@@ -80,8 +87,7 @@ def test_bits_above_the_width_are_ignored(width):
     mask = np.uint64(2**width - 1)
     expected = (points & mask) < (alpha & mask)
     np.testing.assert_array_equal(compared_bits(alpha, points, width), expected)
-    payload = np.array([1, 0], np.uint64)
-    np.testing.assert_array_equal(compared_tags(alpha, points, width, payload)[:, 0], expected)
+    np.testing.assert_array_equal(compared_tags(alpha, points, width, halves())[:, 0] & np.uint64(1), expected)
 
 
 def aes(key, block):
@@ -112,18 +118,17 @@ def test_the_cipher_is_aes_128_under_the_key_of_the_lane(gate):
 @pytest.mark.usefixtures("_backend")
 @pytest.mark.parametrize("lanes", [1, 255, 256, 511, 512, 700, 768])
 def test_no_aes_key_serves_more_than_511_lanes(lanes):
-    """The same seed everywhere: where its expansion changes, the key does."""
-    key, payload = secrets.token_bytes(16), np.zeros((1, lanes, 2), np.uint64)
-    block = np.frombuffer(secrets.token_bytes(16), np.uint64) & dcf_reference.SEED_MASK
-    root = np.broadcast_to(block, (lanes, 2))
+    """At point 0 of one level a share is what the root expands to, xor the root; the root is known here."""
+    key, none, delta = secrets.token_bytes(16), np.zeros((1, lanes, 2), np.uint64), uniform(2)
+    numbers = [min(lane // 256, max(1, lanes // 256) - 1) for lane in range(lanes)]
+    assert max(numbers.count(number) for number in set(numbers)) <= 511
     for gate in (GATE, GATE + 1):
-        shares = dcf.evaluate_tags(0, np.zeros(lanes, np.uint64), 0, root, payload, key, gate)
-        marked = (int(block[0]) | 4).to_bytes(8, "little") + int(block[1]).to_bytes(8, "little")
-        numbers = [min(lane // 256, max(1, lanes // 256) - 1) for lane in range(lanes)]
-        expected = [image(lane_key(key, number, gate), marked) for number in range(numbers[-1] + 1)]
-        assert [share.tobytes() for share in shares] == [expected[number] for number in numbers]
-        assert len(set(expected)) == len(expected)
-        assert max(numbers.count(number) for number in set(numbers)) <= 511
+        shares = dcf.evaluate_tags(np.zeros(lanes, np.uint64), 1, delta, none, key, gate)
+        keys = [lane_key(key, number, gate) for number in range(numbers[-1] + 1)]
+        assert len(set(keys)) == len(keys)
+        for lane in range(0, lanes, 51):
+            expanded = np.frombuffer(image(keys[numbers[lane]], _mixed(delta, lane)), np.uint64)
+            assert (shares[lane] == expanded ^ delta ^ np.array([2 * lane, 0], np.uint64)).all()
 
 
 def test_the_stated_bits_are_those_of_the_largest_key():
@@ -138,11 +143,6 @@ def test_the_low_bits_of_a_root_do_not_matter():
     others = roots ^ np.array([5, 0], np.uint64)
     np.testing.assert_array_equal(
         dcf.generate_bits(alpha, 30, roots, key, GATE), dcf.generate_bits(alpha, 30, others, key, GATE)
-    )
-    payload = uniform(2)
-    np.testing.assert_array_equal(
-        dcf.generate_tags(alpha, 30, roots, key, GATE, payload),
-        dcf.generate_tags(alpha, 30, others, key, GATE, payload),
     )
 
 
@@ -170,22 +170,40 @@ def test_corrections_and_one_partys_shares_look_uniform_whatever_alpha(alpha):
             assert abs(int(ones) - lanes / 2) < 7 * np.sqrt(lanes) / 2
 
 
-@pytest.mark.parametrize("payload", [(0, 0), (1, 0), (FULL, FULL)])
-def test_tag_corrections_and_shares_look_uniform_whatever_the_payload(payload):
-    lanes, width, key = 4000, 8, secrets.token_bytes(16)
-    alphas, roots = np.full(lanes, 0x5A, np.uint64), uniform(2, lanes, 2)
-    corrections = dcf.generate_tags(alphas, width, roots, key, GATE, np.array(payload, np.uint64))
-    for plane in (*corrections[1::2], corrections[-1]):
+@pytest.mark.parametrize("alpha", [0, 0x5A, 0xFF])
+def test_tag_corrections_and_shares_look_uniform_whatever_alpha(alpha):
+    lanes, width, key, deltas = 4000, 8, secrets.token_bytes(16), halves()
+    corrections = dcf.generate_tags(np.full(lanes, alpha, np.uint64), width, deltas, key, GATE)
+    for plane in corrections:
         assert _chi_squared_of_bytes(plane) < UNIFORM_BELOW
-    for plane in corrections[:-1:2]:
-        blocks = plane.view(np.uint8).reshape(lanes, 16)
-        assert _chi_squared_of_bytes(blocks[:, 1:]) < UNIFORM_BELOW
-        assert not (blocks[:, 0] & 4).any()  # the third bit has no use here and says nothing
-    for point in (0x59, 0x5A):
-        points = np.full(lanes, point, np.uint64)
-        for party in (0, 1):
-            shares = dcf.evaluate_tags(party, points, width, roots[party], corrections, key, GATE)
+    for point in (0, 0x59, 0x5A):
+        for delta in deltas:
+            shares = dcf.evaluate_tags(np.full(lanes, point, np.uint64), width, delta, corrections, key, GATE)
             assert _chi_squared_of_bytes(shares) < UNIFORM_BELOW
+
+
+def test_the_two_children_of_a_node_cannot_be_told_apart_by_undoing_aes():
+    """Without the mixing of its halves, decrypting H(s xor delta) xor delta gives s xor delta."""
+    lanes, key, deltas = 64, secrets.token_bytes(16), halves()
+    corrections = dcf.generate_tags(np.zeros(lanes, np.uint64), 1, deltas, key, GATE)  # all go left
+    own = dcf.evaluate_tags(np.ones(lanes, np.uint64), 1, deltas[0], corrections, key, GATE)
+    assert not own.any()  # at the right of everything nothing is added
+    other_image = (
+        np.stack(
+            [np.frombuffer(image(lane_key(key, 0, GATE), _mixed(deltas[0], lane)), np.uint64) for lane in range(lanes)]
+        )
+        ^ corrections[0]
+    )  # H(s_1) xor delta
+    undo = Cipher(algorithms.AES(lane_key(key, 0, GATE)), modes.ECB()).decryptor()  # noqa: S305
+    for lane in range(lanes):
+        own_root = deltas[0] ^ np.array([2 * lane, 0], np.uint64)
+        guess = np.frombuffer(undo.update((other_image[lane] ^ own_root).tobytes()), np.uint64)
+        assert (guess ^ own_root != deltas[0] ^ deltas[1]).any()
+
+
+def _mixed(delta, lane):
+    low, high = int(delta[0]) ^ 2 * lane, int(delta[1])
+    return high.to_bytes(8, "little") + (high ^ low).to_bytes(8, "little")
 
 
 @pytest.mark.usefixtures("_backend")
@@ -208,7 +226,7 @@ def test_views_read_only_memory_and_odd_addresses_are_accepted():
 def test_no_lanes_give_no_shares(width):
     none = np.zeros(0, np.uint64)
     assert compared_bits(none, none, width).shape == (0,)
-    assert compared_tags(none, none, width, uniform(2)).shape == (0, 2)
+    assert compared_tags(none, none, width, halves()).shape == (0, 2)
 
 
 LANES, WIDTH = 5, 12
@@ -254,9 +272,17 @@ def test_what_does_not_fit_is_refused_in_one_line(name, value):
     dcf.evaluate_bits(**GOOD)
     with pytest.raises(ValueError, match=r"\A[^\n]+\Z"):
         dcf.evaluate_bits(**{**GOOD, name: value})
-    tags = {**GOOD, "corrections": np.zeros((dcf.tag_planes(WIDTH), LANES, 2), np.uint64)}
+    tags = {
+        **GOOD,
+        "corrections": np.zeros((dcf.tag_planes(WIDTH), LANES, 2), np.uint64),
+        "delta": np.ones(2, np.uint64),
+    }
+    del tags["party"], tags["root"]
     dcf.evaluate_tags(**tags)
-    if name != "corrections":
+    for delta in (np.ones(3, np.uint64), np.ones((LANES, 2), np.uint64), bytes(16)):
+        with pytest.raises(ValueError, match=r"\A[^\n]+\Z"):
+            dcf.evaluate_tags(**{**tags, "delta": delta})
+    if name in tags and name != "corrections":
         with pytest.raises(ValueError, match=r"\A[^\n]+\Z"):
             dcf.evaluate_tags(**{**tags, name: value})
 
@@ -265,7 +291,9 @@ def test_generation_refuses_what_does_not_fit():
     alpha, roots, key = uniform(3), uniform(2, 3, 2), bytes(16)
     with pytest.raises(ValueError, match="roots: give a uint64 array of shape"):
         dcf.generate_bits(alpha, 9, roots[0], key, GATE)
-    with pytest.raises(ValueError, match="payload: give a uint64 array of shape"):
-        dcf.generate_tags(alpha, 9, roots, key, GATE, uniform(3))
+    with pytest.raises(ValueError, match="deltas: give a uint64 array of shape"):
+        dcf.generate_tags(alpha, 9, uniform(3, 2), key, GATE)
+    with pytest.raises(ValueError, match="deltas: their sum must be odd"):
+        dcf.generate_tags(alpha, 9, np.ones((2, 2), np.uint64), key, GATE)
     with pytest.raises(ValueError, match="alpha: give a one-dimensional uint64 array"):
-        dcf.generate_tags(5, 9, roots, key, GATE, uniform(2))
+        dcf.generate_tags(5, 9, halves(), key, GATE)

@@ -26,21 +26,22 @@ def uniform(*shape):
 
 
 def compare(kernel, lanes, width):
-    alpha, roots, key, payload = uniform(lanes), uniform(2, lanes, 2), secrets.token_bytes(16), uniform(2)
+    alpha, roots, key, delta = uniform(lanes), uniform(2, lanes, 2), secrets.token_bytes(16), uniform(2)
     gate = secrets.randbits(64)
     points = np.where(uniform(lanes) & np.uint64(1), uniform(lanes), alpha)
     bits = dcf_reference.generate_bits(alpha, width, roots, key, gate)
-    tags = dcf_reference.generate_tags(alpha, width, roots, key, gate, payload)
+    nodes = np.stack([roots[0], roots[0] ^ (delta | np.array([1, 0], np.uint64))])
+    tags = dcf_reference.generate_tags(alpha, width, nodes, key, gate)
     np.testing.assert_array_equal(kernel.generate_bits(alpha, width, roots, key, gate), bits)
-    np.testing.assert_array_equal(kernel.generate_tags(alpha, width, roots, key, gate, payload), tags)
+    np.testing.assert_array_equal(kernel.generate_tags(alpha, width, nodes, key, gate), tags)
     for party in (0, 1):
         np.testing.assert_array_equal(
             kernel.evaluate_bits(party, points, width, roots[party], bits, key, gate),
             dcf_reference.evaluate_bits(party, points, width, roots[party], bits, key, gate),
         )
         np.testing.assert_array_equal(
-            kernel.evaluate_tags(party, points, width, roots[party], tags, key, gate),
-            dcf_reference.evaluate_tags(party, points, width, roots[party], tags, key, gate),
+            kernel.evaluate_tags(points, width, nodes[party], tags, key, gate),
+            dcf_reference.evaluate_tags(points, width, nodes[party], tags, key, gate),
         )
 
 

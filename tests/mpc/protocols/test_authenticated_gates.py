@@ -41,9 +41,8 @@ def signs(step, dealt, gates, opened):
     """The opened bits of a comparison, their tags verified."""
     points = comparison.compared(step, opened)
     tags = [
-        dcf.evaluate_tags(party, points, step.depth, share.root, share.corrections, dealt.bundles[party].key, step.out)
-        ^ share.e
-        for party, share in enumerate(gates)
+        dcf.evaluate_tags(points, step.depth, keys.delta, share.corrections, dealt.bundles[0].key, step.out) ^ share.e
+        for keys, share in zip(dealt.keys, gates, strict=True)
     ]
     bits = ((tags[0] ^ tags[1])[:, 0] & np.uint64(1)).astype(np.uint8)
     proofs = [

