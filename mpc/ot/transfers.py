@@ -13,8 +13,8 @@ transfers start the other.
 
 A direction goes over to silent extension with the supply that brings it above ``silent_from`` transfers.  A round of it
 takes the time of some 400,000 transfers by the other extension and, with what starts it, the traffic of some 110,000;
-after that a transfer costs half the time and a twentieth of the traffic.  What is left of a round is for later
-supplies.
+after that a transfer costs a twentieth of the traffic and at most as much time, two thirds of it where no other process
+wants the caches.  What is left of a round is for later supplies.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from sotto.mpc.ot.ferret import SilentReceiver, SilentSender, Size, choices_of
 from sotto.mpc.ot.hashing import GROUP, Blocks, hashed
 from sotto.mpc.ot.punctured import punctured_bytes
 
-SILENT_FROM = 200_000
+SILENT_FROM = 500_000
 
 ALICE, BOB = 0, 1
 
