@@ -12,6 +12,7 @@ from sotto.mpc.errors import PlanError
 from sotto.mpc.graph.plan import (
     MAX_ELEMENTS,
     MAX_LAYERS,
+    MAX_WEIGHTS,
     AdaptiveAveragePool,
     Add,
     AveragePool,
@@ -128,7 +129,7 @@ def test_windows_that_spread_too_far_are_refused():
 
 
 def test_all_weights_together_are_limited():
-    layers = [Reshape(0, (4096,))] + [Linear(n, 4096, 4096, False) for n in range(1, 6)]
+    layers = [Reshape(0, (4096,))] + [Linear(n, 4096, 4096, False) for n in range(1, 2 + MAX_WEIGHTS // 4096**2)]
     with pytest.raises(PlanError, match="weights"):
         plan(*layers, shape=(4096,)).shapes()
 
