@@ -7,6 +7,7 @@ from functools import partial
 import numpy as np
 import pytest
 
+from sotto import keyed
 from sotto.audio import Clip, Corpus
 from sotto.audio.splits import Split
 from sotto.bench.listeners import voice_privacy
@@ -100,3 +101,11 @@ def test_every_figure_lies_in_its_interval(rows):
             if name in row.metrics:
                 assert row.metrics[f"{name}_low"] - 1e-9 <= row.metrics[name] <= row.metrics[f"{name}_high"] + 1e-9
     assert to_json(rows)
+
+
+@pytest.mark.parametrize("samples", [47_990, 48_130, 61_250])
+def test_queries_are_cut_between_blocks(samples):
+    wave = np.random.default_rng(0).normal(size=samples).astype(np.float32)
+    key = keyed.generate_key("shuffling", voice_privacy.BLOCK, seed=1)
+    cut = voice_privacy.middles(voice_privacy.encrypted([wave], key))
+    assert cut.numpy() == pytest.approx(keyed.encrypt(voice_privacy.middles([wave]), key).numpy(), abs=1e-5)
