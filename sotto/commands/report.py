@@ -15,11 +15,16 @@ if TYPE_CHECKING:
 
 def report(
     results: Annotated[
-        list[Path], typer.Argument(help="results.json files, or folders that hold one.", metavar="RESULTS…")
+        list[Path],
+        typer.Argument(help="results.json files, or folders that hold some.", metavar="RESULTS…"),
     ],
     out_file: Annotated[Path, typer.Option("--out", help="Page to write, or the folder for report.html.")] = Path(
         "report.html"
     ),
+    plot: Annotated[
+        Path | None,
+        typer.Option("--plot", help="Also draw the trade-off: FILE.svg, and FILE-dark.svg for dark pages."),
+    ] = None,
 ) -> None:
     """Put the rows of several results into one page.
 
@@ -31,10 +36,11 @@ def report(
     from sotto import report as page
     from sotto.bench.results import ResultsError, read
     from sotto.report import scene as scenes
+    from sotto.report import trade_off
     from sotto.report.figures import identity, notice_of
     from sotto.report.papers import reproductions
 
-    files = [path / "results.json" if path.is_dir() else path for path in results]
+    files = [file for path in results for file in _results_in(path)]
     rows: dict[str, Row] = {}
     given = 0
     for path in files:
@@ -57,7 +63,17 @@ def report(
             scene=scenes.merged([scenes.read(path) for path in seen]),
             reproduced=reproductions(out_file.parent),
         )
+        if plot:
+            trade_off.draw(list(rows.values()), plot)
+            trade_off.draw(list(rows.values()), plot.with_name(f"{plot.stem}-dark.svg"), dark=True)
     except OSError as error:
         raise ResultsError(f"cannot write {out_file} ({error.strerror}): choose another --out") from None
     replaced = f", {given - len(rows)} replaced by later ones" if given > len(rows) else ""
     err.print(f"{out_file}: {len(rows)} rows of {len(files)} results{replaced}", soft_wrap=True)
+
+
+def _results_in(path: Path) -> list[Path]:
+    """The results of a folder itself or, where it has none, of the folders in it."""
+    if not path.is_dir():
+        return [path]
+    return [path / "results.json"] if (path / "results.json").exists() else sorted(path.rglob("results.json"))
