@@ -10,7 +10,7 @@ from tests.sotto.test_report import ROW
 
 
 def rows():
-    spent = msgspec.structs.replace(ROW, total=Spent(20.0, 1000), accuracy_loss=0.05)
+    spent = msgspec.structs.replace(ROW, total=Spent(20.0, 1000), accuracy_loss=0.05, parameters={"net": "loopback"})
     hidden = msgspec.structs.replace(spent.security, hides="yes")
     broken = msgspec.structs.replace(spent.security, broken="everybody reads it")
     return [
@@ -25,7 +25,7 @@ def test_every_row_with_both_figures_on_loopback_is_one_mark_of_its_panel(monkey
     marks = []
     monkeypatch.setattr(trade_off, "_mark", lambda axes, row, colour: marks.append((axes.get_title(), row.paradigm)))
     trade_off.draw(rows(), tmp_path / "plot.svg")
-    assert marks == [("Speech hidden from Bob", ROW.paradigm), ("Not hidden", "keyed")]
+    assert sorted(marks) == [("Not hidden", "keyed"), ("Speech hidden from Bob", ROW.paradigm)]
 
 
 def test_the_drawing_is_an_svg_without_a_ground_in_two_inks(tmp_path):
