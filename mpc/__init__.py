@@ -52,7 +52,7 @@ Mode ``malicious``
 Adversary: one of Alice and Bob, actively corrupted: it deviates arbitrarily from the protocol, choice of its input and
 stopping excepted.  Dealer honest and not colluding; between machines, so is whoever certifies who the dealer is.
 64-bit ring, s = 64: a wrong opening is accepted with probability below 2^-57 per check; 110-bit
-computational security (seeds of comparison keys, against any number of them: :mod:`sotto.mpc.fss.dcf` derives it), 127
+computational security (seeds of comparison keys, against any number of them: :mod:`sotto.mpc.fss.dcf` derives it), 112
 bits for the tags of comparison bits.  A failed check raises :class:`CheatingDetected`, which names the check, ends the
 session and leaves the answer masked.  :mod:`sotto.mpc.attacks.sweep` cheats at every message of a query.
 
@@ -84,10 +84,10 @@ unnoticed** (the same sweep shows how often), and can shape its lies to learn mo
 Mode ``two-party``
 ------------------
 
-Adversary as in mode ``semi-honest``, and nobody has to be trusted by both.  About 126-bit computational security (base
-transfers; ring learning with errors and transfer extension: 128), statistical 40 bits a result for what noise says of
-Bob's weights.  What it rests on and what it does not claim stands in :mod:`sotto.mpc.two_party`.  Prepared ahead of the
-query it answers about as fast; preparing takes tens to hundreds of milliseconds and megabytes.
+Adversary as in mode ``semi-honest``, and nobody has to be trusted by both. 97-bit computational security for 2^30
+transfers in a session (:mod:`sotto.mpc.ot`; ring learning with errors: 128), statistical 40 bits a result for what
+noise says of Bob's weights. What it rests on and what it does not claim stands in :mod:`sotto.mpc.two_party`. Prepared
+ahead of the query it answers about as fast; preparing takes tens to hundreds of milliseconds and megabytes.
 
 Mode ``crypten``
 ----------------

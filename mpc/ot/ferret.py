@@ -1,8 +1,8 @@
-"""Silent extension: 796,000 correlated transfers for a message of 1.4 bits each, from 74,036 others.
+"""Silent extension: 789,564 correlated transfers for a message of 2.5 bits each, from 80,836 others.
 
 Ferret (Yang, Weng, Lan, Zhang and Wang, "Ferret: Fast extension for correlated OT with small communication", CCS 2020),
-figure 8, with regular noise and against semi-honest parties.  Of the correlated transfers that a round starts from,
-some grow trees (:mod:`sotto.mpc.ot.correlated_tree`), so that the parties' blocks are the same but at 850 places, which
+figure 8, with regular noise and against semi-honest parties. Of the correlated transfers that a round starts from, some
+grow trees (:mod:`sotto.mpc.ot.correlated_tree`), so that the parties' blocks are the same but at 1,700 places, which
 only the receiver knows; the others, encoded by a public code (:mod:`sotto.mpc.ot.sparse_code`), are added to them:
 
     receiver    M = code(m) + leaves         sender    K = code(k) + leaves         M = K + x · Delta
@@ -69,9 +69,10 @@ class _Round:
             raise ValueError(f"a round starts from {size.base} transfers, not {len(base)}")
         self.size = size
         self._base = base
-        self._code_key, self._tree_key = _derived(key, b"code"), _derived(key, b"trees")
+        self._key, self._tree_key = key, _derived(key, b"trees")
         self._process = os.getpid()
         self.rounds = 0
+        self._code_key = _derived(key, b"code 0 ")
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}, {self.rounds} rounds made>"
@@ -80,6 +81,8 @@ class _Round:
         """The message of the code, the blocks that grow trees, and the keys of their levels."""
         if self._process != os.getpid():
             raise ProtocolError("a forked process would repeat its parent's transfers: prepare in the child itself")
+        # Of a code for each round: what was worked out of one says nothing of another's noise.
+        self._code_key = _derived(self._key, b"code %d " % self.rounds)
         noise = self.size.noise
         trees = self._base[MESSAGE:].reshape(noise.trees, noise.depth, 2)
         count = noise.trees * noise.depth

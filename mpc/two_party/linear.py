@@ -166,6 +166,8 @@ def choose_parameters(program: Program, bits: int, weights: Mapping[int, Words])
 
 
 def _hiding(step: Product, parameters: Parameters, weight: Words) -> float:
-    """Statistical bits of the results of a product; the norm is bounded by that of the whole weight."""
+    """Statistical bits of a product's results; the norm is bounded by that of the whole weight, as it multiplies."""
     values = weight.view(np.int64).astype(np.float64)
+    if isinstance(step.layer, layers.Scale):
+        values = np.broadcast_to(values, step.input_shape)
     return statistical_bits(parameters, float(np.linalg.norm(values)))

@@ -32,7 +32,7 @@ from sotto.mpc.two_party.multiplication import WordTriples
 from sotto.mpc.two_party.preprocessing import AlicePrepared, BobPrepared
 
 NUMBER_BYTES = 16
-MOST_KEPT = 1 << 12  # of one network: a peer must not fill the disk
+MOST_KEPT = 1 << 12  # of all networks together: a peer must not fill the disk
 
 _FILE = "prepared"
 _Arrays = dict[str, npt.NDArray[Any]]
@@ -52,7 +52,7 @@ class PreprocessingStore(Stock):
         content = _saved(prepared)
         try:
             with self._locked():
-                if len(self._folders("ready", digest)) >= MOST_KEPT:
+                if len(self._folders("ready")) >= MOST_KEPT:
                     return False
                 folder = SealedFolder.create(self._path, f"{digest}.{number.hex()}", self._key)
             with folder:

@@ -45,13 +45,16 @@ def test_blocks_fit_choices_round_after_round():
 
 
 def test_parameters_of_the_standard_size():
-    """The counts that the documentation names, and the cost of guessing 2^16 - 850 places free of noise."""
+    """The counts that the documentation names, and the cost of guessing rows free of noise: as many as a random code
+    needs, and the 43,000 that are left of a sparse one."""
     size = Size()
-    assert (size.base, size.gain, size.message_bytes) == (74_036, 796_364, 136_000)
+    assert (size.base, size.gain, size.message_bytes) == (80_836, 789_564, 244_800)
     assert STANDARD.places == 870_400
     missing = MESSAGE - STANDARD.trees  # each block of the noise is one equation more
     guesses = -STANDARD.trees * math.log2(1 - missing / STANDARD.places)
     assert guesses + 2.8 * math.log2(missing) > 128  # times one Gaussian elimination
+    sparse = -STANDARD.trees * math.log2(1 - (43_000 - STANDARD.trees) / STANDARD.places)
+    assert sparse + 2 * math.log2(43_000) > 128  # times one solution of a sparse system
 
 
 def test_one_round_of_the_standard_size():

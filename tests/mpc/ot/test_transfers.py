@@ -51,7 +51,7 @@ def test_supplies_fit_before_and_after_a_direction_goes_over_to_silent_extension
         assert fits(ours, theirs)
         assert fits(theirs, ours)
     trees = [size for rank, way, name, size in names if (rank, way, name) == (BOB, "sent", "ot.trees")]
-    assert trees == [136_000, 136_000]
+    assert trees == [244_800, 244_800]
     pads = np.concatenate([each for supply in bob for each in (supply.first, supply.second)])
     assert len(np.unique(pads[:, 0])) == len(pads)
 
