@@ -6,7 +6,8 @@ Correlation robust for any tweaks in the ideal cipher model: Guo, Katz, Wang and
 computation from fixed-key block ciphers" (IEEE S&P 2020), section 7.4 (TMMO). The tweak of a transfer is its number, so
 nothing is hashed twice. All transfers of a session are targets of one search for what they share: 128 bits less log2 of
 their number. Blocks are (n, 2) uint64; in a tweak both words are the number. Where the processor has AES instructions
-they do the work, elsewhere OpenSSL does, with the same result."""
+they do the work, elsewhere OpenSSL does, with the same result.
+"""
 
 from __future__ import annotations
 
