@@ -6,6 +6,7 @@ also part of the cache key, together with the versions of the libraries that com
 
 from __future__ import annotations
 
+import importlib
 import json
 from abc import ABC, abstractmethod
 from dataclasses import asdict, dataclass, fields
@@ -15,6 +16,15 @@ from typing import Any, ClassVar
 import numpy as np
 
 _KINDS: dict[str, type[FeatureSpec]] = {}
+#: Where the kinds of this package are defined: a record brings in the libraries of its own kind alone.
+_MODULES = {
+    "egemaps": "egemaps",
+    "log-mel": "logmel",
+    "mean-mfcc": "mfcc",
+    "mfcc": "mfcc",
+    "stft": "stft",
+    "waveform": "waveform",
+}
 
 
 @dataclass(frozen=True)
@@ -88,9 +98,9 @@ def from_record(record: dict[str, Any]) -> FeatureSpec:
         an unknown kind, another revision, an unknown or missing parameter, or a value out of range.
     """
     kind = record.get("kind")
-    if not isinstance(kind, str) or kind not in _KINDS:
-        raise ValueError(f"unknown feature {kind!r}; known are {', '.join(sorted(_KINDS))}")
-    cls = _KINDS[kind]
+    if not isinstance(kind, str):
+        raise ValueError(f"unknown feature {kind!r}; known are {', '.join(sorted({*_MODULES, *_KINDS}))}")
+    cls = _class_of(kind)
     if record.get("revision") != cls.revision:
         raise ValueError(
             f"feature {kind} has revision {record.get('revision')!r}, this program computes {cls.revision}"
@@ -112,9 +122,7 @@ def from_text(text: str) -> FeatureSpec:
         an unknown kind or parameter, or a value out of range.
     """
     kind, _, rest = text.partition(":")
-    if kind not in _KINDS:
-        raise ValueError(f"unknown feature {kind[:40]!r}; known are {', '.join(sorted(_KINDS))}")
-    cls = _KINDS[kind]
+    cls = _class_of(kind)
     given: dict[str, Any] = {}
     for part in filter(None, rest.split(",")):
         name, equals, value = part.partition("=")
@@ -129,6 +137,14 @@ def from_text(text: str) -> FeatureSpec:
         return cls(**given)
     except TypeError as error:
         raise ValueError(f"feature {kind}: {error}") from None
+
+
+def _class_of(kind: str) -> type[FeatureSpec]:
+    if kind in _MODULES:
+        importlib.import_module(f"{__package__}.{_MODULES[kind]}")
+    if kind not in _KINDS:
+        raise ValueError(f"unknown feature {kind[:40]!r}; known are {', '.join(sorted({*_MODULES, *_KINDS}))}")
+    return _KINDS[kind]
 
 
 def require(condition: bool, message: str) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import sys
 import threading
 import webbrowser
 from typing import Annotated
@@ -50,7 +52,8 @@ def demo(
         raise typer.BadParameter(f"port {port} cannot be used ({error.strerror})", param_hint="--port") from None
     err.print(f"open {server.address}", soft_wrap=True)
     err.print("Ctrl-C ends it")
-    threading.Thread(target=engine.warm_up, name="warm-up", daemon=True).start()
+    warming = threading.Thread(target=engine.warm_up, name="warm-up", daemon=True)
+    warming.start()
     if browser:
         webbrowser.open(server.address)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a stopped service ends like Ctrl-C, and cleans up
@@ -61,3 +64,6 @@ def demo(
     finally:
         runs.close()
         server.server_close()
+        if warming.is_alive():  # in the middle of a training, whose libraries stand no orderly end
+            sys.stderr.flush()
+            os._exit(0)

@@ -67,7 +67,7 @@ def test_a_command_line_is_one_the_program_understands(line):
     try:
         parse(typer.main.get_command(app), arguments)
     except Exception as error:  # Typer's own errors, which it does not export
-        placeholder = any(each.isupper() for each in arguments)  # MODEL stands for a name
+        placeholder = any(each.isupper() or each.endswith(".toml") for each in arguments)  # MODEL stands for a name
         if type(error).__name__ != "MissingParameter" and not (placeholder and type(error).__name__ == "BadParameter"):
             raise
 

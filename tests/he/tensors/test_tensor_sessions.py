@@ -234,7 +234,7 @@ def test_the_monomial_is_exact_on_ciphertexts():
     ("make", "options", "match"),
     [
         (lambda: nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 2)), {"input_shape": (4,)}, "ReLU"),
-        (build, {}, "pass calibration features"),
+        (build, {}, "give input_shape="),
         (build, {"input_shape": SHAPE, "mode": "batched"}, "use mode='packed'"),
         (lambda: build(classes=MAX_TENSOR_CLASSES + 1), {"input_shape": SHAPE}, "at most 32768 and 64"),
         (lambda: nn.Sequential(build(), *[PolynomialReLU(2)] * 9), {"calibration": features(4)}, "11 activations"),
