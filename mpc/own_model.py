@@ -13,7 +13,6 @@ from torch import nn
 from sotto import mpc
 from sotto.bench.own_model import Given, NotRunnable, OwnModel, Shape, chosen_mode, example_shape, network
 from sotto.bench.parties.party import PartySpec
-from sotto.link import Link
 from sotto.models.learning.training import predict
 from sotto.mpc import modes, parties
 from sotto.mpc.experiment import SECURITY
@@ -66,7 +65,10 @@ def _plain(model: nn.Module | mpc.LoweredModel, x: Floats) -> tuple[npt.NDArray[
 
 def _parts(lowered: mpc.LoweredModel, mode: mpc.Mode, idle: float, reveal: Reveal) -> Mapping[str, PartySpec]:
     bob = mpc.Bob(lowered, None, mode=mode, reveal=reveal, idle_timeout=idle)
-    parts = {"alice": PartySpec(parties.alice, {"mode": mode, "reveal": reveal}), "bob": PartySpec(_bob, {"bob": bob})}
+    parts = {
+        "alice": PartySpec(parties.alice, {"mode": mode, "reveal": reveal}),
+        "bob": PartySpec(parties.made_bob, {"bob": bob}),
+    }
     dealer = {"dealer": PartySpec(parties.dealer, {"mode": mode, "idle_timeout": idle})}
     return parts | (dealer if modes.needs_dealer(mode) else {})
 
@@ -74,8 +76,3 @@ def _parts(lowered: mpc.LoweredModel, mode: mpc.Mode, idle: float, reveal: Revea
 def asked_shape(terms: Terms) -> Shape:
     """The network's."""
     return terms.input_shape
-
-
-def _bob(job: Mapping[str, Any], links: Mapping[str, Link]) -> mpc.Bob:
-    bob: mpc.Bob = job["bob"]
-    return bob.with_dealer(links.get("dealer"))

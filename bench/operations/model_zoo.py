@@ -34,7 +34,7 @@ from sotto.bench.peers.comparison import PEERS, Peer
 from sotto.bench.peers.workloads import SECRET_SHARING
 from sotto.bench.request import Request
 from sotto.bench.row import JSONValue, Row, Security, Timing, Traffic
-from sotto.link import LOOPBACK, Link
+from sotto.link import LOOPBACK
 from sotto.link.storage import write_whole
 from sotto.mpc import parties
 from sotto.mpc.experiment import SECURITY
@@ -284,13 +284,8 @@ def _table(found: Sequence[Disagreement]) -> str:
 
 def _sessions(bob: mpc.Bob, mode: mpc.Mode, dealer: PartySpec) -> list[Mapping[str, PartySpec]]:
     """Alice, Bob with his network, and the dealer where there is one, each to run in a process."""
-    others = {"bob": PartySpec(_bob, {"bob": bob})} | ({"dealer": dealer} if needs_dealer(mode) else {})
+    others = {"bob": PartySpec(parties.made_bob, {"bob": bob})} | ({"dealer": dealer} if needs_dealer(mode) else {})
     return [
         {"alice": PartySpec(parties.alice, {"mode": mode, "reveal": reveal}), **others}
         for reveal in ("class", "logits")
     ]  # fmt: skip
-
-
-def _bob(job: Mapping[str, Any], links: Mapping[str, Link]) -> mpc.Bob:
-    bob: mpc.Bob = job["bob"]
-    return bob.with_dealer(links.get("dealer"))

@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import msgspec
 import numpy as np
@@ -25,7 +24,6 @@ from sotto.bench.parties.parties import Parties, PartyError
 from sotto.bench.parties.party import PartySpec
 from sotto.bench.request import Request
 from sotto.bench.row import Row
-from sotto.link import Link
 from sotto.models.learning.training import predict
 from sotto.mpc import parties
 from sotto.mpc.experiment import SECURITY
@@ -142,11 +140,6 @@ def _said(row: Row) -> str:
 def _parts(bob: mpc.Bob, mode: mpc.Mode) -> Mapping[str, PartySpec]:
     return {
         "alice": PartySpec(parties.alice, {"mode": mode, "reveal": "logits"}),
-        "bob": PartySpec(_bob, {"bob": bob}),
+        "bob": PartySpec(parties.made_bob, {"bob": bob}),
         "dealer": PartySpec(parties.dealer, {"mode": mode}),
     }
-
-
-def _bob(job: Mapping[str, Any], links: Mapping[str, Link]) -> mpc.Bob:
-    bob: mpc.Bob = job["bob"]
-    return bob.with_dealer(links["dealer"])

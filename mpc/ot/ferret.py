@@ -72,17 +72,19 @@ class _Round:
         self._key, self._tree_key = key, _derived(key, b"trees")
         self._process = os.getpid()
         self.rounds = 0
-        self._code_key = _derived(key, b"code 0 ")
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}, {self.rounds} rounds made>"
+
+    @property
+    def _code_key(self) -> bytes:
+        """Of the current round's code: what was worked out of one says nothing of another's noise."""
+        return _derived(self._key, b"code %d " % self.rounds)
 
     def _taken(self) -> tuple[Blocks, Words, Words]:
         """The message of the code, the blocks that grow trees, and the keys of their levels."""
         if self._process != os.getpid():
             raise ProtocolError("a forked process would repeat its parent's transfers: prepare in the child itself")
-        # Of a code for each round: what was worked out of one says nothing of another's noise.
-        self._code_key = _derived(self._key, b"code %d " % self.rounds)
         noise = self.size.noise
         trees = self._base[MESSAGE:].reshape(noise.trees, noise.depth, 2)
         count = noise.trees * noise.depth

@@ -18,7 +18,7 @@ from torch import nn
 from sotto.link import Answer
 from sotto.mpc.fss import spline
 from sotto.mpc.graph import linear_steps
-from sotto.mpc.graph.fixed_point import DEFAULT_INPUT_LIMIT, checked_features, require_range
+from sotto.mpc.graph.fixed_point import DEFAULT_INPUT_LIMIT, checked_features
 from sotto.mpc.graph.plan import Constant, ModelPlan, Shape, Weights
 from sotto.mpc.graph.program import (
     Compare,
@@ -34,7 +34,8 @@ from sotto.mpc.graph.program import (
     compile_program,
 )
 from sotto.mpc.graph.ranges import value_ranges
-from sotto.mpc.lowering.capture import DEFAULT_ACTIVATION_ERROR, Output, trace
+from sotto.mpc.lowering.capture import DEFAULT_ACTIVATION_ERROR, Output
+from sotto.mpc.lowering.lowered import LoweredModel
 from sotto.mpc.messages import Reveal
 from sotto.mpc.protocols import secret_product, winner
 from sotto.mpc.protocols.scores import scores_of
@@ -64,11 +65,10 @@ class FixedPointModel:
     ) -> FixedPointModel:
         """The model of ``module`` as :class:`sotto.mpc.Bob` reads it.  Raises :class:`sotto.mpc.ModelRefused` as he
         does."""
-        plan, weights = trace(
+        lowered = LoweredModel.of(
             module, input_shape, input_limit=input_limit, activation_error=activation_error, output=output
         )
-        require_range(plan, weights)
-        return cls(plan, weights, reveal)
+        return cls(lowered.plan, lowered.weights, reveal)
 
     def __repr__(self) -> str:
         return f"<FixedPointModel of {len(self._plan.layers)} layers>"

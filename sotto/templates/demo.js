@@ -244,7 +244,7 @@ async function everyWay() {
     refill();
     const result = await run("");
     if (result === undefined) return;
-    if (result) lines.push(make("tr", {}, ...[[result.title, "text"], [result.answer, "text"], [result.broken ? `${result.hides}: ${result.broken}` : result.hides, "text"],
+    if (result) lines.push(make("tr", {}, ...[[result.title, "text"], [result.answer, "text"], [hidden(result), "text"],
       [result.cost[0][1], ""], [result.cost[1][1], ""]].map(([value, kind]) => make("td", kind ? { class: kind } : {}, value))));
   }
   for (const [id, value] of before) { $(id).value = value; if (id === "paradigm") refill(); }
@@ -253,6 +253,8 @@ async function everyWay() {
   $("side-by-side").scrollIntoView({ block: "start" });
 }
 
+const hidden = result => result.broken ? `${result.hides}: ${result.broken}` : result.hides;
+
 function showAnswer(result) {
   const same = result.answer === result.plain_answer;
   const facts = make("dl", {}, ...result.cost.flatMap(([name, value]) => [make("dt", {}, name), make("dd", {}, value)]));
@@ -260,7 +262,7 @@ function showAnswer(result) {
     make("p", { class: same ? "good" : "bad" }, same ? "The plaintext model says the same." : `The plaintext model says ${result.plain_answer}.`),
     ...(result.notice ? [make("p", { class: "dim" }, result.notice)] : []), ...(result.truth ? [words(`The corpus says ${result.truth}.`)] : []), make("h3", {}, "What it cost"), make("p", { class: "dim" }, "One first query; the report has medians."), facts,
     make("h3", {}, "Whom to trust"), words(`Protects against ${result.adversary}; trusted: ${result.trusted}.`),
-    make("h3", {}, "Speech hidden from Bob"), make("p", { class: { yes: "good", partly: "", no: "bad" }[result.hides] }, result.broken ? `${result.hides}: ${result.broken}` : result.hides),
+    make("h3", {}, "Speech hidden from Bob"), make("p", { class: { yes: "good", partly: "", no: "bad" }[result.hides] }, hidden(result)),
     make("h3", {}, "What leaks all the same"), words(`${result.leaks}.`));
   const [found, of] = result.exposed;
   const bob = side("What Bob saw", result.bob);
