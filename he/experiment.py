@@ -72,10 +72,12 @@ def build(cell: Configuration, bench: Workbench) -> Experiment:
         proved = _bound_is_proved(emotion, bench, cell.mode)
     except he.ModelRefused as error:
         raise NotRunnable(str(error)) from None
+    job = {"model": str(emotion.path), "calibration": bench.part(emotion.queries, "train"), "mode": cell.mode}
+    parts = {"bob": PartySpec(parties.bob, job), "alice": PartySpec(parties.alice, {"reveal": "class"})}
     return Experiment(
         cell=cell,
-        parts=_parts(emotion, bench, cell.mode, "class"),
-        score_parts=_parts(emotion, bench, cell.mode, "logits"),
+        parts=parts,
+        score_parts={**parts, "alice": PartySpec(parties.alice, {"reveal": "logits"})},
         queries=bench.part(emotion.queries, "test"),
         truth=bench.part(bench.targets, "test"),
         query=emotion.query,
@@ -142,14 +144,6 @@ def _read_the_key(emotion: EmotionModel, bench: Workbench) -> dict[str, float]:
     return {
         "attack_key_from_raw_decryption": float(raw.key_recovered),
         "attack_key_from_class": float(shown.key_recovered),
-    }
-
-
-def _parts(emotion: EmotionModel, bench: Workbench, mode: str, reveal: str) -> Mapping[str, PartySpec]:
-    calibration = bench.part(emotion.queries, "train")
-    return {
-        "alice": PartySpec(parties.alice, {"reveal": reveal}),
-        "bob": PartySpec(parties.bob, {"model": str(emotion.path), "calibration": calibration, "mode": mode}),
     }
 
 

@@ -22,15 +22,6 @@ def dealer(job: Mapping[str, Any], links: Mapping[str, Link]) -> mpc.Dealer:
 
 
 def bob(job: Mapping[str, Any], links: Mapping[str, Link]) -> mpc.Bob:
-    """Bob, whose job is the path of his model and his options."""
-    from sotto.models import load  # and torch, which nobody else here needs
-
-    job = dict(job)
-    module, _ = load(job.pop("model"))
-    return mpc.Bob(module, links.get("dealer"), **job)
-
-
-def made_bob(job: Mapping[str, Any], links: Mapping[str, Link]) -> mpc.Bob:
     """Bob, whose job is himself, made and checked before his process started."""
     made: mpc.Bob = job["bob"]
     return made.with_dealer(links.get("dealer"))

@@ -284,7 +284,7 @@ def _table(found: Sequence[Disagreement]) -> str:
 
 def _sessions(bob: mpc.Bob, mode: mpc.Mode, dealer: PartySpec) -> list[Mapping[str, PartySpec]]:
     """Alice, Bob with his network, and the dealer where there is one, each to run in a process."""
-    others = {"bob": PartySpec(parties.made_bob, {"bob": bob})} | ({"dealer": dealer} if needs_dealer(mode) else {})
+    others = {"bob": PartySpec(parties.bob, {"bob": bob})} | ({"dealer": dealer} if needs_dealer(mode) else {})
     return [
         {"alice": PartySpec(parties.alice, {"mode": mode, "reveal": reveal}), **others}
         for reveal in ("class", "logits")
