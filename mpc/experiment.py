@@ -86,22 +86,24 @@ def missing() -> str | None:
     return None
 
 
-#: Networks beside those of the attacks, which other paradigms run too; the quick ones in the default mode alone.
-_SHARED: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
-    "quick": (("mlp-poly2",), ("mlp", "depinto-poly2", "frames-poly2")),
-    "full": (("mlp", "mlp-poly2", "mlp-poly4", "mlp-poly6", "depinto-poly2", "frames-poly2"), ()),
+#: Networks by mode: a quick run has those that tell the modes apart, and in the default mode those of other paradigms.
+_QUICK: Mapping[str, tuple[str, ...]] = {
+    "malicious": ("frames", "mlp-poly2", "mlp", "depinto-poly2"),
+    "semi-honest": ("frames", "mlp-poly2"),
+    "two-party": ("frames", "mlp-poly2"),
+    "crypten": ("frames", "depinto"),
 }
+_FULL = ("frames", "depinto", "mlp", "mlp-poly2", "mlp-poly4", "mlp-poly6", "depinto-poly2", "frames-poly2")
 _ATTACKED = ("frames", "depinto")
 
 
 def cells(preset: str) -> list[Configuration]:
-    """Every mode on every network, the strongest first; stock CrypTen where it is installed."""
-    modes = [mode for mode in reversed(get_args(mpc.Mode)) if mode != "crypten" or _crypten_installed()]
-    everywhere, once = _SHARED[preset]
+    """Every mode, the strongest first, on its networks; stock CrypTen where it is installed."""
     return [
         Configuration("mpc", mode, model, {})
-        for mode in modes
-        for model in (*_ATTACKED, *everywhere, *(once if mode == modes[0] else ()))
+        for mode in reversed(get_args(mpc.Mode))
+        if mode != "crypten" or _crypten_installed()
+        for model in (_QUICK[mode] if preset == "quick" else _FULL)
     ]
 
 
