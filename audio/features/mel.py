@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import ClassVar
 
 import librosa
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
 from sotto.audio.features.spec import FeatureSpec, fit_length, require, whole
 
 NORMALISATIONS = ("none", "mean", "mean_variance")
+_FRAMES_AT_ONCE = 1024  # ten minutes of sound fit into memory
 PADDINGS = ("zero", "silence", "repeat")
 
 
@@ -71,7 +72,7 @@ class FrontEnd(FeatureSpec):
     def prepare(self, samples: np.ndarray) -> np.ndarray:
         """Trim silence and emphasise high frequencies, as asked."""
         if self.trim_db is not None:
-            samples, _ = librosa.effects.trim(samples, top_db=self.trim_db)
+            samples = _trimmed(samples, self.trim_db)
         if self.pre_emphasis:
             samples = librosa.effects.preemphasis(samples, coef=self.pre_emphasis)
         return samples
@@ -81,18 +82,36 @@ class FrontEnd(FeatureSpec):
         spectrum = transform(samples, self.n_fft, self.hop, self.win)
         power = spectrum.real**2 + spectrum.imag**2
         filters = _filters(self.rate, self.n_fft, self.mels, self.fmin, self.fmax)
-        decibels: np.ndarray = librosa.power_to_db(filters @ power, ref=1.0, top_db=self.top_db)
-        return decibels
+        decibels = _decibels(filters @ power)
+        return decibels if self.top_db is None else np.maximum(decibels, decibels.max() - self.top_db)
+
+
+def _decibels(power: np.ndarray) -> np.ndarray:
+    """10 log10 of ``power``, which counts as 1e-10 at least."""
+    return 10 * np.log10(np.maximum(power, 1e-10))
+
+
+def _trimmed(samples: np.ndarray, below: float) -> np.ndarray:
+    """Without the frames at both ends that are ``below`` dB under the loudest; frames of 2048 samples, 512 apart."""
+    frames = sliding_window_view(np.pad(samples, 1024), 2048)[::512]
+    level = _decibels(np.mean(np.square(frames), axis=1))
+    (loud,) = np.nonzero(level > level.max() - below)
+    return samples[512 * loud[0] : 512 * (loud[-1] + 1)]
 
 
 def transform(samples: np.ndarray, n_fft: int, hop: int, win: int | None = None) -> np.ndarray:
     """Short-time Fourier transform with a Hann window, complex64 (1 + n_fft // 2, 1 + n // hop), centred frames."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="n_fft=.* is too large")  # a short clip is padded, as intended
-        spectrum: np.ndarray = librosa.stft(
-            samples, n_fft=n_fft, hop_length=hop, win_length=win, pad_mode="constant", dtype=np.complex64
-        )
-    return spectrum
+    width = win or n_fft
+    before = (n_fft - width) // 2
+    window = np.pad(
+        0.5 + 0.5 * np.cos(np.linspace(-np.pi, np.pi, width, endpoint=False)), (before, n_fft - width - before)
+    )
+    frames = sliding_window_view(np.pad(samples, n_fft // 2), n_fft)[::hop]
+    spectrum = np.empty((len(frames), 1 + n_fft // 2), np.complex64)
+    for first in range(0, len(frames), _FRAMES_AT_ONCE):
+        chosen = slice(first, first + _FRAMES_AT_ONCE)
+        spectrum[chosen] = np.fft.rfft(frames[chosen] * window)
+    return spectrum.T
 
 
 @lru_cache(maxsize=8)
