@@ -151,11 +151,13 @@ def build(cell: Configuration, bench: Workbench) -> Experiment:
 
 
 def _parts(network: mpc.LoweredModel, mode: mpc.Mode, reveal: Reveal) -> Mapping[str, PartySpec]:
+    bob = mpc.Bob(network, None, mode=mode, reveal=reveal)
     parts = {
         "alice": PartySpec(parties.alice, {"mode": mode, "reveal": reveal}),
-        "bob": PartySpec(parties.bob, {"bob": mpc.Bob(network, None, mode=mode, reveal=reveal)}),
+        "bob": PartySpec(parties.bob, {"bob": bob, "mode": mode}, parties.warm_up),
     }
-    return parts | ({"dealer": PartySpec(parties.dealer, {"mode": mode})} if mpc_modes.needs_dealer(mode) else {})
+    dealer = {"dealer": PartySpec(parties.dealer, {"mode": mode}, parties.warm_up)}
+    return parts | (dealer if mpc_modes.needs_dealer(mode) else {})
 
 
 def _adversary(

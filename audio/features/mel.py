@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import ClassVar
 
-import librosa
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
@@ -74,6 +73,8 @@ class FrontEnd(FeatureSpec):
         if self.trim_db is not None:
             samples = _trimmed(samples, self.trim_db)
         if self.pre_emphasis:
+            import librosa  # which takes a while, and few ask for it
+
             samples = librosa.effects.preemphasis(samples, coef=self.pre_emphasis)
         return samples
 
@@ -116,8 +117,22 @@ def transform(samples: np.ndarray, n_fft: int, hop: int, win: int | None = None)
 
 @lru_cache(maxsize=8)
 def _filters(rate: int, n_fft: int, mels: int, fmin: float, fmax: float | None) -> np.ndarray:
-    bank: np.ndarray = librosa.filters.mel(sr=rate, n_fft=n_fft, n_mels=mels, fmin=fmin, fmax=fmax)
-    return bank
+    """Triangles (mels, 1 + n_fft // 2) of one area each, float32, with corners equally spaced on Slaney's scale."""
+    low, high = _mel(np.array([fmin, rate / 2 if fmax is None else fmax]))
+    corners = _hertz(np.linspace(low, high, mels + 2))
+    ramps = np.subtract.outer(corners, np.fft.rfftfreq(n_fft, 1 / rate))
+    widths = np.diff(corners)[:, None]
+    triangles = np.maximum(0, np.minimum(-ramps[:-2] / widths[:-1], ramps[2:] / widths[1:]))
+    return (triangles.astype(np.float32) * (2 / (corners[2:] - corners[:-2]))[:, None]).astype(np.float32)
+
+
+def _mel(hertz: np.ndarray) -> np.ndarray:
+    """Linear up to 1 kHz, logarithmic above (Slaney, Auditory Toolbox, 1998)."""
+    return np.where(hertz < 1000, 3 * hertz / 200, 15 + 27 * np.log(np.maximum(hertz, 1000) / 1000) / np.log(6.4))
+
+
+def _hertz(mel: np.ndarray) -> np.ndarray:
+    return np.where(mel < 15, 200 * mel / 3, 1000 * np.exp(np.log(6.4) / 27 * (mel - 15)))
 
 
 def to_length(samples: np.ndarray, frames: int | None, hop: int, padding: str) -> np.ndarray:

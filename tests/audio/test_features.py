@@ -127,6 +127,22 @@ def test_the_transform_is_librosas_to_the_bit(samples, n_fft, hop, win):
     np.testing.assert_array_equal(mel.transform(sound, n_fft, hop, win), expected)
 
 
+@pytest.mark.parametrize(
+    ("rate", "n_fft", "mels", "fmin", "fmax"),
+    [
+        (16_000, 1024, 64, 20.0, None),
+        (16_000, 2048, 128, 0.0, None),
+        (8000, 400, 40, 300.0, 3400.0),
+        (44_100, 512, 8, 0.0, 900.0),
+    ],
+)
+def test_the_mel_bands_are_librosas(rate, n_fft, mels, fmin, fmax):
+    expected = librosa.filters.mel(sr=rate, n_fft=n_fft, n_mels=mels, fmin=fmin, fmax=fmax)
+    found = mel._filters(rate, n_fft, mels, fmin, fmax)
+    assert found.dtype == expected.dtype
+    np.testing.assert_allclose(found, expected, rtol=2e-6, atol=1e-9)
+
+
 @pytest.mark.parametrize("samples", [1, 700, 16_000, 70_001])
 @pytest.mark.parametrize("below", [10.0, 35.0, 60.0])
 def test_trimming_is_librosas(samples, below):
