@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast
 
 import numpy as np
 
@@ -68,11 +68,15 @@ def build(cell: Configuration, bench: Workbench) -> Experiment:
     """Train the network and set up Alice, who makes the keys, and Bob."""
     emotion = emotion_model(named(cell.model, bench), bench)
     try:
-        proved = _bound_is_proved(emotion, bench, cell.mode)
+        bob = he.Bob(
+            emotion.module, calibration=bench.part(emotion.queries, "train"), mode=cast(Mode, cell.mode), threads=1
+        )
     except he.ModelRefused as error:
         raise NotRunnable(str(error)) from None
-    job = {"model": str(emotion.path), "calibration": bench.part(emotion.queries, "train"), "mode": cell.mode}
-    parts = {"bob": PartySpec(parties.bob, job), "alice": PartySpec(parties.alice, {"reveal": "class"})}
+    parts = {
+        "alice": PartySpec(parties.alice, {"reveal": "class"}),
+        "bob": PartySpec(parties.bob, parties.job_of(bob, cell.mode)),
+    }
     return Experiment(
         cell=cell,
         parts=parts,
@@ -84,7 +88,7 @@ def build(cell: Configuration, bench: Workbench) -> Experiment:
         security=security(),
         plan=_plan(cell, bench),
         keys_are_sent=True,
-        extra={"bound_is_proved": float(proved)},
+        extra={"bound_is_proved": float(bob.plan.proved)},  # or only no input like the training clips can overflow
         attacks={
             # the same model in several modes: what is learnt from answers does not depend on how they were computed
             "he-extraction": lambda: bench.once(f"extraction {cell.model}", lambda: _extract(emotion, bench)),
@@ -107,17 +111,6 @@ def _plan(cell: Configuration, bench: Workbench) -> Plan:
         return Plan(singles=20 if bench.quick else 200, clips=clips, table=clips, scored=16)
     singles = 3 if bench.quick else 20
     return Plan(singles=singles, clips=singles, table=clips, scored=1 if bench.quick else 8)
-
-
-def _bound_is_proved(emotion: EmotionModel, bench: Workbench, mode: str) -> bool:
-    """Whether no input can overflow, or only none like the training clips (:mod:`sotto.he.planning.planning`)."""
-    calibration = bench.part(emotion.queries, "train")
-    network = he.network_of(emotion.module, calibration)
-    if isinstance(network, he.TensorNetwork):
-        return he.schedule_tensors(network, calibration).proved
-    if mode == "tenseal":
-        return he.plan(network, calibration).proved
-    return he.schedule_for(network, calibration, packed=mode == "packed").proved
 
 
 def _extract(emotion: EmotionModel, bench: Workbench) -> dict[str, float]:
