@@ -3,9 +3,9 @@
 A Horner scheme, powers, squares, a residual sum around them: while a value is combined with itself and with numbers
 alone, it is known as a polynomial of its base, and laid out anew from that.  With s = \\|a_d\\|^(1/d) and u = s x a
 polynomial of degree d has the leading coefficient 1 or -1, which is all that is public of secret coefficients; s goes
-into the weights of the layer before.  Where they are numbers of the module's code, s is a power of two.  A square is completed, u^2 + b u + c = (u + b/2)^2 + c - b^2/4, and
-what is even but for its linear term is a polynomial of half the degree in u^2, so degrees 2, 4 and 6 take one, two and
-three products.
+into the weights of the layer before.  Where coefficients are numbers of the module's code, s is a power of two.  A
+square is completed, u^2 + b u + c = (u + b/2)^2 + c - b^2/4, and what is even but for its linear term is a polynomial
+of half the degree in u^2, so degrees 2, 4 and 6 take one, two and three products.
 
 A polynomial grows without bound where its argument does, and the bounds of a few layers multiply: what could come above
 2^25 would leave the words of the layers that follow.  Such an argument is held, by a comparison, within the largest
