@@ -21,6 +21,7 @@ from sotto.bench.table import NONE, interval, megabytes, milliseconds, percent, 
 from sotto.bench.workbench import Workbench
 from sotto.link.storage import write_whole
 from sotto.models.networks.polynomial import DEGREES
+from sotto.serving import registry
 
 DESCRIPTION = "MLP and CNNs with ReLU and polynomials of degree 2, 4, 6 under mpc and he, beside the plaintext"
 
@@ -42,6 +43,8 @@ def run(request: Request) -> list[Row]:
 def _rows(model: str, bench: Workbench) -> Iterator[Row]:
     first = True
     for paradigm, mode in MODES:
+        if model not in registry.paradigm(paradigm).networks:
+            continue
         cell = Configuration(paradigm, mode, model, {})
         try:
             experiment = replace(build(cell, bench), attacks={})
