@@ -51,6 +51,13 @@ class _OnDemand(TyperGroup):
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         return _command(cmd_name) if cmd_name in _COMMANDS else None
 
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:  # which Typer would end on without a word
+            err.print("interrupted: what was finished is kept and will be reused")
+            raise typer.Exit(1) from None
+
 
 @cache
 def _command(name: str) -> Any:
@@ -99,9 +106,6 @@ def main() -> None:
     listen_to_packages()
     try:
         app(prog_name="sotto")
-    except KeyboardInterrupt:
-        err.print("interrupted: what was finished is kept and will be reused")
-        sys.exit(1)
     except Exception as error:
         if debug:
             raise
