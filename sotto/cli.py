@@ -5,6 +5,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage.  A traceback is shown only with ``-
 
 from __future__ import annotations
 
+import errno
 import gc
 import importlib
 import sys
@@ -118,6 +119,8 @@ def main() -> None:
 def one_line(error: Exception) -> str:
     """An error as one line; its kind is named only where its text alone would not be understood."""
     text = " ".join(str(error).split())
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return f"{text}: make room, or name another folder with --out, or for what is kept with SOTTO_CACHE"
     known = type(error).__module__.startswith("sotto.")
     return text if known and text else f"{type(error).__name__}: {text or 'no further detail'} (--debug shows where)"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -10,6 +11,8 @@ import sys
 import time
 
 import pytest
+
+from sotto.cli import one_line
 
 
 def sotto(*arguments, **environment):
@@ -147,3 +150,10 @@ def test_an_interrupt_ends_with_one_line_at_most(early, tmp_path):
     assert process.returncode in ((1, -signal.SIGINT) if early else (1,))
     assert b"Traceback" not in said
     assert early or said.rstrip().endswith(b"interrupted: what was finished is kept and will be reused")
+
+
+def test_a_full_disk_is_said_with_what_to_do():
+    line = one_line(OSError(errno.ENOSPC, "No space left on device", "/data/results.json"))
+    assert "\n" not in line
+    assert "/data/results.json" in line
+    assert "SOTTO_CACHE" in line
