@@ -19,7 +19,7 @@ import math
 import os
 from abc import ABC, abstractmethod
 from collections import defaultdict, deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
@@ -74,7 +74,7 @@ class MaskedSession(ABC):
         self._owner = os.getpid()
         self._stock: defaultdict[int, deque[deque[Evaluation]]] = defaultdict(deque)
         self._waiting = 0  # bytes of bundles in stock
-        self._bundle_sizes: dict[int, int] = {}
+        self._bundle_sizes: dict[tuple[int, int], int] = {}
         self._warm_up()
         self._program, terms = self._agree(plan, weights, reveal, told)
         with self._with_dealer():
@@ -153,7 +153,7 @@ class MaskedSession(ABC):
             return {}
         shapes = [shape for step in steps for shape in (weight_shape(step), bias_shape(step))]
         if weights is None:
-            told = self._receive_weights(shapes, "mpc.public")
+            told = list(self._receive_weights(shapes, "mpc.public"))
         else:
             multipliers, biases = weight_words(self._program, weights)
             told = []
@@ -168,13 +168,13 @@ class MaskedSession(ABC):
         """Bob: open his masked tensors to Alice, in the order of :meth:`_receive_weights`."""
         pieces.send(self.peer, name, opened)
 
-    def _receive_weights(self, shapes: Sequence[Shape], name: str = "mpc.weights") -> list[Words]:
+    def _receive_weights(self, shapes: Sequence[Shape], name: str = "mpc.weights") -> Iterator[Words]:
         """Alice: Bob's masked tensors of these shapes.  Raises :class:`FrameError` for another size."""
         size = WORD_BYTES * sum(math.prod(shape) for shape in shapes)
         reader = pieces.Reader(pieces.receive(self.peer, name, size))
-        tensors = [reader.take(*shape) for shape in shapes]
+        for shape in shapes:
+            yield reader.take(*shape)
         reader.end()
-        return tensors
 
     def require_room(self, examples: int, queries: int = 1) -> None:
         """Alice: raise :class:`sotto.mpc.InputRefused` unless what ``queries`` queries of ``examples`` need fits beside
@@ -212,12 +212,13 @@ class MaskedSession(ABC):
 
     def _bytes(self, examples: int) -> int:
         """Bytes of bundles that a query of ``examples`` takes at Bob, whose are the larger ones."""
-        if examples not in self._bundle_sizes:
-            parts = self._program.parts(examples)
-            self._bundle_sizes[examples] = self._bundle_bytes(parts[0], BOB) * (len(parts) - 1) + self._bundle_bytes(
-                parts[-1], BOB
-            )
-        return self._bundle_sizes[examples]
+        return sum(self._part_bytes(part, BOB) for part in self._program.parts(examples))
+
+    def _part_bytes(self, examples: int, rank: int) -> int:
+        """:meth:`_bundle_bytes`, counted once."""
+        if (examples, rank) not in self._bundle_sizes:
+            self._bundle_sizes[examples, rank] = self._bundle_bytes(examples, rank)
+        return self._bundle_sizes[examples, rank]
 
     def _put(self, examples: int, parts: deque[Evaluation]) -> None:
         self._stock[examples].append(parts)
