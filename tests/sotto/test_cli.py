@@ -13,9 +13,7 @@ import time
 import pytest
 import typer.rich_utils
 
-from sotto.cli import app
-
-from sotto.cli import one_line
+from sotto.cli import app, one_line
 
 
 def sotto(*arguments, **environment):
