@@ -158,5 +158,5 @@ def test_terms_that_are_not_there_are_told(tmp_path):
 def test_addresses():
     assert address("[::1]:7100", "bob") == ("::1", 7100)
     for text in ("7100", ":7100", "h:", "h:0", "h:70000", "h:7100x"):
-        with pytest.raises(ValueError, match="HOST:PORT|port 0"):
+        with pytest.raises(ValueError, match=r"HOST:PORT|port 0"):
             address(text, "bob")
