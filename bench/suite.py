@@ -116,15 +116,21 @@ def require(paradigms: Sequence[str]) -> None:
 
 
 def compare(
-    bench: Workbench, paradigms: Sequence[str], nets: Sequence[str], *, show: Callable[[Experiment], None] | None = None
+    bench: Workbench,
+    paradigms: Sequence[str],
+    nets: Sequence[str],
+    *,
+    further: Sequence[Configuration] = (),
+    show: Callable[[Experiment], None] | None = None,
 ) -> Iterator[Row | LeftOut | Failure]:
-    """Run all cells of ``paradigms`` on each of ``nets``, one after the other (two parties already use two cores).
+    """Run all cells of ``paradigms``, and ``further`` ones, on each of ``nets``, one after the other (two parties
+    already use two cores).
 
     Before the first row of a model comes the one without privacy.  A cell that fails is told and yielded as a
     :class:`Failure`; the others still run.  ``show`` is called with each experiment once its rows are there.
     """
     seen: set[str] = set()
-    for cell in cells(paradigms, bench.preset):
+    for cell in (*cells(paradigms, bench.preset), *further):
         try:
             experiment = build(cell, bench)
         except NotRunnable as error:

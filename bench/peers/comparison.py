@@ -20,16 +20,17 @@ from sotto.bench.emotion_models import EmotionModel, emotion_model, named
 from sotto.bench.experiment import Configuration
 from sotto.bench.machine import machine, software
 from sotto.bench.peers.job import PeerError, Request, Response, own_python, run, shapable
-from sotto.bench.peers.workloads import ENCRYPTION, SECRET_SHARING, Workload
+from sotto.bench.peers.workloads import CONVOLUTIONS, ENCRYPTION, SECRET_SHARING, Workload
 from sotto.bench.row import Interval, JSONValue, Row, Security, Spent, Timing, Traffic
-from sotto.bench.suite import Failure
+from sotto.bench.suite import Failure, cells
 from sotto.bench.workbench import Workbench
 from sotto.he import experiment as cryptonet
 from sotto.link import SHAPES
 from sotto.mpc.crypten.torch_shim import CryptenMissing, load_crypten
 
-SPU_PYTHON, OPENFHE_PYTHON = "SOTTO_SPU_PYTHON", "SOTTO_OPENFHE_PYTHON"
+SPU_PYTHON, OPENFHE_PYTHON, HELAYERS_PYTHON = "SOTTO_SPU_PYTHON", "SOTTO_OPENFHE_PYTHON", "SOTTO_HELAYERS_PYTHON"
 _SINGLES = {"quick": 20, "full": 50}
+_FEW = {"quick": 4, "full": 30}  # clips, where one takes seconds
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,12 @@ def _no_python(variable: str, install: str) -> str | None:
     return f"{variable} names no Python interpreter; to compare, {install}"
 
 
+_UNCHECKED = msgspec.structs.replace(
+    cryptonet.security(),
+    leaks=f"{cryptonet.security().leaks}; a logit that overflows goes unnoticed",
+    hides="yes",
+)
+
 PEERS = (
     Peer(
         "CrypTen over gloo",
@@ -109,11 +116,7 @@ PEERS = (
         "OpenFHE CKKS",
         "peer-openfhe",
         ENCRYPTION,
-        msgspec.structs.replace(
-            cryptonet.security(),
-            leaks=f"{cryptonet.security().leaks}; a logit that overflows goes unnoticed",
-            hides="yes",
-        ),
+        _UNCHECKED,
         lambda: _program(OPENFHE_PYTHON, "openfhe_program.py"),
         lambda: _no_python(
             OPENFHE_PYTHON,
@@ -121,7 +124,29 @@ PEERS = (
             f" openfhe/bin/pip install openfhe numpy) and set {OPENFHE_PYTHON}=openfhe/bin/python",
         ),
     ),
+    Peer(
+        "HElayers CKKS",
+        "peer-helayers",
+        CONVOLUTIONS,
+        _UNCHECKED,
+        lambda: _program(HELAYERS_PYTHON, "helayers_program.py"),
+        lambda: _no_python(
+            HELAYERS_PYTHON,
+            "where its licence (no commercial use) suits you, install pyhelayers into an environment of its own"
+            " (python3.11 -m venv helayers && helayers/bin/pip install pyhelayers onnx) and set"
+            f" {HELAYERS_PYTHON}=helayers/bin/python",
+        ),
+    ),
 )
+
+
+def own_cells(paradigms: Sequence[str], preset: str) -> list[Configuration]:
+    """A row of ours for each model that a peer which is here evaluates and that the preset leaves out."""
+    here = [peer.workload for peer in PEERS if peer.workload.paradigm in paradigms and not peer.missing()]
+    there = {(cell.paradigm, cell.model) for cell in cells(paradigms, preset)}
+    wanted = {(workload.paradigm, model) for workload in here for model in workload.models} - there
+    full = {(cell.paradigm, cell.model): cell for cell in reversed(cells(paradigms, "full"))}
+    return [cell for key, cell in full.items() if key in wanted]
 
 
 def compare_peers(bench: Workbench, paradigms: Sequence[str], nets: Sequence[str]) -> Iterator[Row | Failure]:
@@ -149,7 +174,8 @@ def compare_peers(bench: Workbench, paradigms: Sequence[str], nets: Sequence[str
 def measure(peer: Peer, cell: Configuration, bench: Workbench, net: str) -> Row:
     """One row.  Raises :class:`sotto.bench.peers.job.PeerError`."""
     emotion = emotion_model(named(cell.model, bench), bench)
-    order = np.random.default_rng(bench.seed).permutation(len(bench.split.test))[: bench.clips]
+    clips = min(bench.clips, _FEW[bench.preset]) if cell.model in peer.workload.slow else bench.clips
+    order = np.random.default_rng(bench.seed).permutation(len(bench.split.test))[:clips]
     queries = bench.part(emotion.queries, "test")[order]
     truth = bench.part(bench.targets, "test")[order]
     description = peer.workload.describe(emotion.module, queries.shape[1:])
@@ -184,6 +210,7 @@ def _row(peer: Peer, cell: Configuration, bench: Workbench, net: str, asked: _As
     response, labels = asked.response, np.array(asked.response.labels, np.int64)
     plain, scores = asked.emotion.plain(asked.queries)
     everywhere = asked.emotion.plain(bench.part(asked.emotion.queries, "test"))[0]
+    comparable = len(labels) >= bench.clips
     private, plain_on_asked = (float(np.mean(found == asked.truth)) for found in (labels, plain))
     median = float(np.median(response.milliseconds))
     parameters: Mapping[str, JSONValue] = {**cell.parameters, "net": net}
@@ -197,15 +224,16 @@ def _row(peer: Peer, cell: Configuration, bench: Workbench, net: str, asked: _As
         n_queries=len(labels),
         parameters=dict(parameters),
         accuracy_plain=float(np.mean(everywhere == bench.part(bench.targets, "test"))),
-        accuracy_private=private,
-        accuracy_interval=Interval.of(int((labels == asked.truth).sum()), len(labels)),
-        accuracy_loss=plain_on_asked - private,
+        accuracy_private=private if comparable else None,
+        accuracy_interval=Interval.of(int((labels == asked.truth).sum()), len(labels)) if comparable else None,
+        accuracy_loss=plain_on_asked - private if comparable else None,
         agreement=float(np.mean(labels == plain)),
         max_abs_error=_largest_difference(response.scores, scores),
         metrics={
             "timed_queries": float(len(response.milliseconds)),
             "session_ms": response.setup_ms,
             "accuracy_plain_on_asked": plain_on_asked,
+            "table_clips": float(bench.clips),
         },
         published={},
         offline_ms=Timing(response.setup_ms, response.setup_ms) if peer.workload.keys_ahead else None,
@@ -215,7 +243,7 @@ def _row(peer: Peer, cell: Configuration, bench: Workbench, net: str, asked: _As
         rounds=response.rounds,
         key_bytes=response.key_bytes,
         peak_rss_mb=response.peak_rss_mb,
-        total=Spent(median, response.bytes_alice + response.bytes_bob),
+        total=Spent(median, response.bytes_alice + response.bytes_bob, response.cpu_seconds),
         security=peer.security,
         software={**software(), **response.versions},
         machine=machine(),

@@ -51,7 +51,8 @@ class Response(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What came out: classes in the order of the queries, milliseconds of every single query, bytes by party.
 
     ``setup_ms``: from standing processes to a shared model.  ``key_bytes``: key material sent in it, where there are
-    keys.  ``scores``: what Alice decrypted of each query, for the experimenter alone, where she learns scores.
+    keys.  ``cpu_seconds``: of each party's processor for a single query.  ``scores``: what Alice decrypted of each
+    query, for the experimenter alone, where she learns scores.
     """
 
     labels: list[int]
@@ -64,6 +65,7 @@ class Response(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     peak_rss_mb: float
     versions: dict[str, str]
     key_bytes: int | None = None
+    cpu_seconds: dict[str, float] = {}
     scores: list[list[float]] | None = None
 
 

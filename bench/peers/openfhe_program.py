@@ -12,7 +12,6 @@ which makes it harder to compute her key from them, not impossible (CKKS is not 
 from __future__ import annotations
 
 import json
-import socket
 import sys
 import time
 from collections.abc import Sequence
@@ -33,18 +32,16 @@ from diagonals import (  # type: ignore[import-not-found]
     spread,
     width,
 )
-from framing import MEGABYTE, Connection  # type: ignore[import-not-found]
+from framing import MEGABYTE  # type: ignore[import-not-found]
 from socket_bytes import bytes_sent  # type: ignore[import-not-found]
+from tcp_parties import respond_connected  # type: ignore[import-not-found]
 from two_processes import (  # type: ignore[import-not-found]
-    ALICE,
     Report,
     milliseconds_since,
     read_request,
-    respond,
     take_queries,
 )
 
-_PATIENCE = 300.0  # seconds for one message
 _CONTEXT_LIMIT, _KEYS_LIMIT, _CIPHERTEXT_LIMIT = MEGABYTE, 4096 * MEGABYTE, 64 * MEGABYTE
 _READY = b"ready"
 
@@ -54,19 +51,17 @@ _SCALE_BITS, _FIRST_BITS = 50, 60
 
 def main(folder: Path) -> None:
     """Do what the folder asks and write ``response.json``."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        respond(folder, "OpenFHE", take_part, ((listener.getsockname()[1],), (listener,)))
+    respond_connected(folder, "OpenFHE", alice, bob)
 
 
-def take_part(rank: int, folder: Path, meeting: Any) -> Report:
-    """A party's whole part; ``meeting`` is where they meet: a port for Alice, the listening socket for Bob."""
-    if rank == ALICE:
-        with socket.create_connection(("127.0.0.1", meeting), timeout=_PATIENCE) as connection:
-            return _Alice(folder, Connection(connection, _PATIENCE)).run()
-    meeting.settimeout(_PATIENCE)
-    connection, _ = meeting.accept()
-    with connection:
-        return _Bob(folder, Connection(connection, _PATIENCE)).run()
+def alice(folder: Path, link: Any) -> Report:
+    """Alice's whole part."""
+    return _Alice(folder, link).run()
+
+
+def bob(folder: Path, link: Any) -> Report:
+    """Bob's whole part."""
+    return _Bob(folder, link).run()
 
 
 class _Party:

@@ -49,6 +49,7 @@ def respond(
         process.kill()
     response = {
         **alice["answers"],
+        "cpu_seconds": {"alice": alice["answers"]["cpu_seconds"], "bob": bob["answers"]["cpu_seconds"]},
         "bytes_alice": alice["bytes"],
         "bytes_bob": bob["bytes"],
         "peak_rss_mb": max(alice["peak_rss_mb"], bob["peak_rss_mb"]),
@@ -83,7 +84,8 @@ def take_queries(
 
     Returns
     -------
-    ``labels``, ``milliseconds`` and ``batch_milliseconds``; the median bytes of a single query.
+    ``labels``, ``milliseconds``, ``batch_milliseconds`` and, of this party's processor for a single query (median),
+    ``cpu_seconds``; the median bytes of a single query.
     """
     singles, batch = request["singles"], request["batch"]
     for _ in range(request["warm_up"]):
@@ -92,9 +94,11 @@ def take_queries(
     times: list[float] = []
     batched: list[float] = []
     bytes_sent: list[int] = []
+    processor: list[float] = []
     for number in range(singles):
-        before = sent()
+        before, busy = sent(), time.process_time()
         elapsed, found = ask(number, number + 1)
+        processor.append(time.process_time() - busy)
         bytes_sent.append(sent() - before)
         times.append(elapsed)
         labels += found
@@ -106,7 +110,12 @@ def take_queries(
         labels += found
         if stop - start == batch > 1:
             batched.append(elapsed / batch)
-    answers: dict[str, Any] = {"labels": labels, "milliseconds": times, "batch_milliseconds": batched}
+    answers: dict[str, Any] = {
+        "labels": labels,
+        "milliseconds": times,
+        "batch_milliseconds": batched,
+        "cpu_seconds": float(np.median(processor)),
+    }
     return answers, round(float(np.median(bytes_sent)))
 
 

@@ -15,6 +15,7 @@ from torch import nn
 
 from sotto import he
 from sotto.bench.experiment import Configuration
+from sotto.bench.peers.squares import Squares
 from sotto.mpc.graph.fixed_point import DEFAULT_INPUT_LIMIT
 from sotto.mpc.lowering.capture import trace
 
@@ -34,6 +35,7 @@ class Workload:
     ``models`` are those of the paradigm's own rows.  ``describe`` takes a trained network and the shape of one example.
      ``batch`` clips are asked together.  ``keys_ahead``: what comes before the queries is the
     offline phase of the paradigm's rows, as keys are made in it.
+    ``slow`` models take seconds a clip and are asked few, as in the paradigm's own rows.
     """
 
     paradigm: str
@@ -41,6 +43,7 @@ class Workload:
     describe: Callable[[nn.Module, Sequence[int]], Description]
     batch: int
     keys_ahead: bool
+    slow: tuple[str, ...] = ()
 
     def cells(self, mode: str, peer: str) -> list[Configuration]:
         """The rows of a peer."""
@@ -70,6 +73,16 @@ def describe_polynomials(module: nn.Module, shape: Sequence[int]) -> Description
     return Description(msgspec.json.encode(public).decode(), arrays)
 
 
+def describe_squares(module: nn.Module, shape: Sequence[int]) -> Description:
+    """A convolutional network of squares: ``stride`` and ``padding`` of each convolution; the last layer is linear."""
+    network = Squares.of(module, shape[-1])
+    arrays: dict[str, npt.NDArray[np.floating]] = {}
+    for number, layer in enumerate((*network.convolutions, network)):
+        arrays |= {f"{number}.weight": layer.weight, f"{number}.bias": layer.bias}
+    public = {name: [getattr(each, name) for each in network.convolutions] for name in ("stride", "padding")}
+    return Description(msgspec.json.encode(public).decode(), arrays)
+
+
 SECRET_SHARING = Workload(
     paradigm="mpc",
     models=("frames", "depinto"),
@@ -84,4 +97,13 @@ ENCRYPTION = Workload(
     describe=describe_polynomials,
     batch=64,
     keys_ahead=True,
+)
+
+CONVOLUTIONS = Workload(
+    paradigm="he",
+    models=("depinto-poly2", "frames-poly2"),
+    describe=describe_squares,
+    batch=0,
+    keys_ahead=True,
+    slow=("frames-poly2",),
 )

@@ -243,11 +243,14 @@ def _outcomes(
     from sotto.bench.suite import compare, usable
 
     chosen = paradigm or usable(registry.names(), say)
-    yield from compare(bench, chosen, nets, show=made.show if made.with_scene else None)
-    if with_peers:
-        from sotto.bench.peers.comparison import compare_peers
+    show = made.show if made.with_scene else None
+    if not with_peers:
+        yield from compare(bench, chosen, nets, show=show)
+        return
+    from sotto.bench.peers.comparison import compare_peers, own_cells
 
-        yield from compare_peers(bench, chosen, nets)
+    yield from compare(bench, chosen, nets, further=own_cells(chosen, bench.preset), show=show)
+    yield from compare_peers(bench, chosen, nets)
 
 
 @dataclass

@@ -18,12 +18,14 @@ import numpy as np
 import pytest
 import torch
 
+from sotto.bench.experiment import Configuration
 from sotto.bench.peers import comparison, diagonals, framing, job, workloads
 from sotto.bench.peers.socket_bytes import bytes_sent
+from sotto.bench.suite import cells
 from sotto.bench.table_networks import TableNetwork
 from sotto.he import PolynomialNetwork
-from sotto.he.experiment import cells as cryptonet_cells
 from sotto.link import LOOPBACK, SHAPES
+from sotto.models.networks.emotion_cnn import Depinto
 from sotto.models.networks.mlp import MLP, Affine
 from sotto.mpc.graph.fixed_point import DEFAULT_INPUT_LIMIT
 from sotto.mpc.lowering.capture import trace
@@ -163,8 +165,10 @@ def test_spu_answers_from_its_own_environment(tmp_path):
 def test_a_peer_that_is_not_there_says_what_to_do(monkeypatch):
     monkeypatch.delenv(comparison.SPU_PYTHON, raising=False)
     monkeypatch.delenv(comparison.OPENFHE_PYTHON, raising=False)
+    monkeypatch.delenv(comparison.HELAYERS_PYTHON, raising=False)
     assert "pip install spu" in comparison.PEERS[1].missing()
     assert "pip install openfhe" in comparison.PEERS[2].missing()
+    assert "no commercial use" in comparison.PEERS[3].missing()
     monkeypatch.setenv(comparison.SPU_PYTHON, sys.executable)
     assert comparison.PEERS[1].missing() is None
     assert comparison.PEERS[2].missing()
@@ -329,20 +333,62 @@ def test_peers_are_asked_about_the_networks_they_evaluate(monkeypatch):
     bench = SimpleNamespace(say=said.append)
     monkeypatch.setattr(comparison, "PEERS", [replace(peer, missing=lambda: None) for peer in comparison.PEERS])
     monkeypatch.setattr(comparison, "measure", lambda peer, cell, bench, net: asked.append((cell, net)))
-    assert len(list(comparison.compare_peers(bench, ["mpc", "he"], ["loopback"]))) == len(asked) == 5
+    assert len(list(comparison.compare_peers(bench, ["mpc", "he"], ["loopback"]))) == len(asked) == 7
     assert [(cell.paradigm, cell.mode, cell.model) for cell, _ in asked] == [
         ("mpc", "peer-crypten", "frames"),
         ("mpc", "peer-crypten", "depinto"),
         ("mpc", "peer-spu", "frames"),
         ("mpc", "peer-spu", "depinto"),
         ("he", "peer-openfhe", "mlp-poly2"),
+        ("he", "peer-helayers", "depinto-poly2"),
+        ("he", "peer-helayers", "frames-poly2"),
     ]
-    assert asked[-1][0].parameters == {"peer": "OpenFHE CKKS"}
-    assert set(workloads.ENCRYPTION.models) <= {cell.model for cell in cryptonet_cells("quick")}
-    assert len(list(comparison.compare_peers(bench, ["he"], ["loopback"]))) == 1
+    assert asked[-1][0].parameters == {"peer": "HElayers CKKS"}
+    assert len(list(comparison.compare_peers(bench, ["he"], ["loopback"]))) == 3
     assert said == []
     assert list(comparison.compare_peers(bench, ["keyed"], ["loopback"])) == []
     assert said == ["there are no peers of keyed: mpc and he have some"]
+
+
+@pytest.mark.parametrize("preset", ["quick", "full"])
+def test_no_peer_stands_without_a_row_of_ours(monkeypatch, preset):
+    monkeypatch.setattr(comparison, "PEERS", [replace(peer, missing=lambda: None) for peer in comparison.PEERS])
+    own = cells(["mpc", "he"], preset)
+    added = comparison.own_cells(["mpc", "he"], preset)
+    assert not {(cell.paradigm, cell.model) for cell in added} & {(cell.paradigm, cell.model) for cell in own}
+    ours = {(cell.paradigm, cell.model) for cell in (*own, *added)}
+    assert ours >= {(p.workload.paradigm, model) for p in comparison.PEERS for model in p.workload.models}
+    assert len(added) == {"quick": 2, "full": 0}[preset]
+    monkeypatch.setattr(comparison, "PEERS", [replace(peer, missing=lambda: "gone") for peer in comparison.PEERS])
+    assert comparison.own_cells(["mpc", "he"], preset) == []
+
+
+@pytest.mark.parametrize(("model", "asked"), [("depinto-poly2", 6), ("frames-poly2", 4)])
+def test_a_model_that_takes_seconds_is_asked_few_clips_and_has_no_accuracy(monkeypatch, tmp_path, model, asked):
+    queries, logits = np.zeros((6, 40), np.float32), np.eye(6, 8, dtype=np.float32)
+    emotion = SimpleNamespace(
+        module=Depinto(activation="poly2").eval(),
+        queries=queries,
+        plain=lambda q: (np.arange(len(q)), logits[: len(q)]),
+    )
+    bench = SimpleNamespace(
+        seed=0, preset="quick", clips=6, classes=tuple("abcdefgh"), targets=np.zeros(6, np.int64), folder=tmp_path,
+        split=SimpleNamespace(test=range(6), name="split"), corpus=SimpleNamespace(name="corpus"),
+        part=lambda values, part: values, say=lambda line: None,
+    )  # fmt: skip
+    monkeypatch.setattr(comparison, "named", lambda model, bench: model)
+    monkeypatch.setattr(comparison, "emotion_model", lambda recipe, bench: emotion)
+
+    def run(command, request, arrays, folder, shape):
+        assert len(arrays["queries"]) == request.examples == asked
+        labels = list(range(asked))
+        return msgspec.structs.replace(RESPONSE, labels=labels, milliseconds=[1.0], scores=logits[:asked].tolist())
+
+    monkeypatch.setattr(comparison, "run", run)
+    peer = comparison.PEERS[3]
+    row = comparison.measure(peer, Configuration("he", peer.mode, model, {}), bench, "loopback")
+    assert (row.agreement, row.max_abs_error, row.n_queries, row.metrics["table_clips"]) == (1, 0, asked, 6)
+    assert (row.accuracy_private is None) == (row.accuracy_loss is None) == (asked < 6)
 
 
 def test_a_polynomial_network_is_described_by_its_shape_and_folded_layers():
