@@ -116,7 +116,7 @@ def bob(folder: Path, link: Any) -> Report:
 
 def _network(folder: Path, request: Mapping[str, Any]) -> bytes:
     """Bob's network as ONNX: images of height 1."""
-    from onnx import TensorProto, helper, numpy_helper  # type: ignore[import-not-found]
+    from onnx import TensorProto, helper, numpy_helper
 
     nodes, tensors, name = [], [], "x"
     with np.load(folder / "arrays.npz", allow_pickle=False) as arrays:
@@ -129,8 +129,8 @@ def _network(folder: Path, request: Mapping[str, Any]) -> bytes:
         for n, (stride, padding) in enumerate(zip(public["stride"], public["padding"], strict=True)):
             weight, bias = (arrays[f"{n}.{part}"] for part in ("weight", "bias"))
             inputs = [name, tensor(f"weight{n}", weight[:, :, None]), tensor(f"bias{n}", bias[:, 0])]
-            shape = {"kernel_shape": [1, weight.shape[2]], "strides": [1, stride], "pads": [0, padding, 0, padding]}
-            nodes.append(helper.make_node("Conv", inputs, [name := f"products{n}"], **shape))
+            window = {"kernel_shape": [1, weight.shape[2]], "strides": [1, stride], "pads": [0, padding, 0, padding]}
+            nodes.append(helper.make_node("Conv", inputs, [name := f"products{n}"], **window))  # type: ignore[arg-type]
             if np.ptp(bias, axis=1).any():
                 inputs = [name, tensor(f"places{n}", (bias - bias[:, :1])[None, :, None])]
                 nodes.append(helper.make_node("Add", inputs, [name := f"sums{n}"]))

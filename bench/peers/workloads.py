@@ -15,7 +15,7 @@ from torch import nn
 
 from sotto import he
 from sotto.bench.experiment import Configuration
-from sotto.bench.peers.squares import Squares
+from sotto.bench.peers.squares import Squared, Squares
 from sotto.mpc.graph.fixed_point import DEFAULT_INPUT_LIMIT
 from sotto.mpc.lowering.capture import trace
 
@@ -77,7 +77,8 @@ def describe_squares(module: nn.Module, shape: Sequence[int]) -> Description:
     """A convolutional network of squares: ``stride`` and ``padding`` of each convolution; the last layer is linear."""
     network = Squares.of(module, shape[-1])
     arrays: dict[str, npt.NDArray[np.floating]] = {}
-    for number, layer in enumerate((*network.convolutions, network)):
+    layers: list[Squared | Squares] = [*network.convolutions, network]
+    for number, layer in enumerate(layers):
         arrays |= {f"{number}.weight": layer.weight, f"{number}.bias": layer.bias}
     public = {name: [getattr(each, name) for each in network.convolutions] for name in ("stride", "padding")}
     return Description(msgspec.json.encode(public).decode(), arrays)
