@@ -13,6 +13,7 @@ from __future__ import annotations
 import csv
 import io
 import itertools
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -234,7 +235,8 @@ def _row(
     """A row that says what was asked of whom, and why it was refused."""
     parameters: dict[str, JSONValue] = {"net": "loopback", "idea": KINDS[name].source, "input_limit": _LIMIT}
     return Row(
-        paradigm="mpc", mode=mode, model=name, seed=seed, n_queries=0, metrics=metrics, security=security,
+        paradigm="mpc", mode=mode, model=name, seed=seed, n_queries=0, security=security,
+        metrics={**metrics, "load": round(os.getloadavg()[0], 1)},
         parameters=parameters | ({} if refused is None else {"refused": refused}), machine=machine(),
     )  # fmt: skip
 
