@@ -286,14 +286,21 @@ def require_ranges(ranges: Ranges, plan: ModelPlan) -> None:
 
 
 def compile_program(
-    plan: ModelPlan, ranges: Ranges, reveal: Reveal, *, narrow: bool = False, dealt: bool = True, most: int = _MOST_BITS
+    plan: ModelPlan,
+    ranges: Ranges,
+    reveal: Reveal,
+    *,
+    narrow: bool = False,
+    dealt: bool = True,
+    most: int | None = None,
 ) -> Program:
     """The program of ``plan``; ``dealt``: comparisons have a dealer's keys.  Raises :class:`PlanError` where a value
     would not fit into a word.
 
     A truncation costs a round, so products of products keep all their fraction bits where the words are wide enough
     for that, and lose them before each product where they are not.  Where ``narrow`` words are wanted, they are
-    lost before products of two secrets and public factors, too, and wherever words would have more than ``most`` bits.
+    lost before products of two secrets and public factors, too, and wherever words would have more than ``most`` bits,
+    60 where that is None.
     """
     require_ranges(ranges, plan)
     if narrow:
@@ -312,14 +319,14 @@ def pairs(classes: int) -> list[tuple[int, int]]:
 class _Compiler:
     def __init__(
         self, plan: ModelPlan, ranges: Ranges, dealt: bool, *, truncate: bool = False, narrow: bool = False,
-        most: int = _MOST_BITS,
+        most: int | None = None,
     ) -> None:  # fmt: skip
         self._plan = plan
         self._dealt = dealt
         self._ranges = ranges
         self._truncate_early = truncate
         self._narrow = narrow
-        self._most = most
+        self._most = most or _MOST_BITS
         self._shapes = plan.shapes()
         self._steps: list[Step] = []
         self._formats = [_format(FRACTION_BITS, 1, ranges[0])]

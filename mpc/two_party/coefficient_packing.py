@@ -53,9 +53,10 @@ class _Convolution:
         one, none = (1, 1), (0, 0)
         match step.layer:
             case layers.Convolution() as layer if len(layer.kernel) == 3:
-                depth, *kernel = layer.kernel
+                depth, rows, columns = layer.kernel
                 return cls(
-                    layer.in_channels * depth, layer.out_channels, layer.groups, _two(kernel), _two(layer.stride[1:]),
+                    layer.in_channels * depth, layer.out_channels, layer.groups, (rows, columns),
+                    _two(layer.stride[1:]),
                     _two(layer.dilation[1:]), _two(layer.padding[1:]), _two(step.input_shape[2:]), step.shape[1],
                 )  # fmt: skip
             case layers.Convolution() as layer:

@@ -82,15 +82,14 @@ def two_party_program(plan: ModelPlan, ranges: Ranges, reveal: Reveal) -> tuple[
     """
     program = _lowered(compile_program(plan, ranges, reveal, dealt=False))
     _require_steps(program)
-    narrower = [{"narrow": True}, {"narrow": True, "most": _MOST_BITS}]  # more truncations each, until words fit
-    while True:
+    for most in (None, _MOST_BITS):  # more truncations each, until words fit
         try:
             sizes = RingSizes.of(program)
             break
         except PlanError:
-            if not narrower:
-                raise
-            program = _lowered(compile_program(plan, ranges, reveal, dealt=False, **narrower.pop(0)))
+            program = _lowered(compile_program(plan, ranges, reveal, dealt=False, narrow=True, most=most))
+    else:
+        sizes = RingSizes.of(program)
     if not program.owned:
         raise PlanError("a network without a layer that has weights needs no second party")
     for step in program.products:
