@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -16,7 +17,7 @@ from sotto.bench.emotion_models import EmotionModel, emotion_model, named
 from sotto.bench.experiment import Configuration, Experiment, Plan
 from sotto.bench.own_model import NotRunnable
 from sotto.bench.parties.party import PartySpec
-from sotto.bench.row import Security
+from sotto.bench.row import JSONValue, Security
 from sotto.bench.workbench import Workbench
 from sotto.mpc import modes as mpc_modes
 from sotto.mpc import parties
@@ -92,6 +93,9 @@ _SHARED: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 }
 _ATTACKED = ("frames", "depinto")
 
+#: What a row's parameters may say of how Bob's network is made ready.
+_LOWERING = ("activation_error", "weights")
+
 
 def cells(preset: str) -> list[Configuration]:
     """Every mode on every network, the strongest first; stock CrypTen where it is installed."""
@@ -117,10 +121,12 @@ def build(cell: Configuration, bench: Workbench) -> Experiment:
     """Train the network and set up Alice, Bob and, where there is one, the dealer."""
     emotion = emotion_model(named(cell.model, bench), bench)
     mode = mpc_modes.require_mode(cell.mode)
-    parts = _parts(emotion, mode, "class")
+    reveal = str(cell.parameters.get("reveal", "class"))
+    lowering = {name: cell.parameters[name] for name in _LOWERING if name in cell.parameters}
+    parts = _parts(emotion, mode, reveal, lowering)
     try:
         parts["bob"].make({})
-    except mpc.ModelRefused as error:
+    except (mpc.ModelRefused, ValueError) as error:
         raise NotRunnable(str(error)) from None
     attacks = {"mpc-tamper": lambda: _tamper(emotion, bench, mode)} if cell.model in _ATTACKED else {}
     if (mode, cell.model) == _SEED_SEARCH:
@@ -128,12 +134,12 @@ def build(cell: Configuration, bench: Workbench) -> Experiment:
     return Experiment(
         cell=cell,
         parts=parts,
-        score_parts=_parts(emotion, mode, "logits"),
+        score_parts=_parts(emotion, mode, "logits", lowering),
         queries=bench.part(emotion.queries, "test"),
         truth=bench.part(bench.targets, "test"),
         query=emotion.query,
         plain=emotion.plain,
-        security=SECURITY[mode],
+        security=security_of(mode, reveal, public=lowering.get("weights") == "public"),
         attacks=attacks,
         adversary=lambda query: _adversary(emotion, query, mode),
         plan=Plan(singles=16 if bench.quick else 50, clips=bench.clips, table=bench.clips, batch=16),
@@ -141,13 +147,20 @@ def build(cell: Configuration, bench: Workbench) -> Experiment:
     )
 
 
-def _parts(emotion: EmotionModel, mode: mpc.Mode, reveal: str) -> Mapping[str, PartySpec]:
+def security_of(mode: mpc.Mode, reveal: str, *, public: bool) -> Security:
+    """What a mode protects where Alice learns ``reveal`` of an answer, and Bob's weights where they are ``public``."""
+    security = SECURITY[mode]
+    leaks = security.leaks if reveal == "class" else security.leaks.replace("the class", "every score", 1)
+    return msgspec.structs.replace(security, leaks=f"to Alice Bob's weights; {leaks}" if public else leaks)
+
+
+def _parts(
+    emotion: EmotionModel, mode: mpc.Mode, reveal: str, lowering: Mapping[str, JSONValue]
+) -> Mapping[str, PartySpec]:
     job = {"mode": mode, "reveal": reveal}
     shape, limit = emotion.queries.shape[1:], input_limit_of(emotion.record)
-    parts = {
-        "alice": PartySpec(parties.alice, job),
-        "bob": PartySpec(parties.bob, {**job, "model": str(emotion.path), "input_shape": shape, "input_limit": limit}),
-    }
+    of_bob = {**job, **lowering, "model": str(emotion.path), "input_shape": shape, "input_limit": limit}
+    parts = {"alice": PartySpec(parties.alice, job), "bob": PartySpec(parties.bob, of_bob)}
     return parts | ({"dealer": PartySpec(parties.dealer, {"mode": mode})} if mpc_modes.needs_dealer(mode) else {})
 
 
