@@ -50,7 +50,7 @@ class Alice(RoundTripAlice[Hello, Ready, Query, Reply]):
 
     def _accept(self, ready: Ready) -> None:
         if not 1 <= ready.classes <= MOST_CLASSES:
-            raise FrameError("the peer's classifier has an impossible number of classes")
+            raise FrameError("bad-classes", "the peer's classifier has an impossible number of classes")
 
     def represent(self, features: npt.ArrayLike) -> npt.NDArray[np.float16]:
         """What leaves: representations (n, dimension) float16 of segments (n, samples), finite in any case.

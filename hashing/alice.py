@@ -50,7 +50,9 @@ class Alice(RoundTripAlice[Hello, Ready, Query, Reply]):
 
     def _accept(self, ready: Ready) -> None:
         if not 2 <= len(ready.classes) <= MOST_CLASSES or not 1 <= ready.most <= MOST_HASHES:
-            raise FrameError(f"Bob announced fewer than 2 or more than {MOST_CLASSES} classes, or no room for a query")
+            raise FrameError(
+                "bad-terms", f"Bob announced fewer than 2 or more than {MOST_CLASSES} classes, or no room for a query"
+            )
 
     def _greeted(self, link: Link) -> Ready:
         ready = super()._greeted(link)

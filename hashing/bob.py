@@ -60,21 +60,22 @@ class Bob(RoundTripBob[Hello, Ready, Query, Reply]):
     def _greet(self, hello: Hello) -> Ready:
         if (hello.k, hello.symbols) != (self._k, self._symbols):
             raise FrameError(
+                "wrong-hash-size",
                 f"this classifier takes hashes of {self._symbols} symbols with k = {self._k}, "
-                f"not {hello.symbols} with k = {hello.k}"
+                f"not {hello.symbols} with k = {hello.k}",
             )
         trained = self._classifier.fingerprint_
         if trained and not hmac.compare_digest(trained.encode(), hello.fingerprint.encode()):
-            raise FrameError("this classifier was trained on hashes made with another key: use that key")
+            raise FrameError("other-key", "this classifier was trained on hashes made with another key: use that key")
         require_revealed(hello.reveal, self._reveal)
         return Ready(1, self._classes, self._most)
 
     def _reply(self, query: Query, hello: Hello) -> Reply:
         if not 0 <= query.count <= self._most:
-            raise FrameError(f"a query has at most {self._most} hashes")
+            raise FrameError("too-many-hashes", f"a query has at most {self._most} hashes")
         try:
             hashes = PackedHashes.from_bytes(query.hashes, count=query.count, k=self._k, symbols=self._symbols)
             labels, scores = self._classifier.answer(hashes)
         except HashingError as error:
-            raise FrameError(str(error)) from None
+            raise FrameError("bad-query", str(error)) from None
         return Reply(1, Array.of(labels), Array.of(scores) if hello.reveal == "logits" else None)

@@ -242,7 +242,7 @@ class Bob:
             with transaction(link, reason=fault_of_peer):
                 if name == "he.hello":
                     if begun:
-                        raise FrameError("Alice opened a session in the middle of a query")
+                        raise FrameError("session-in-query", "Alice opened a session in the middle of a query")
                     decode(payload, Hello)
                     self._open(link)
                 else:
@@ -260,11 +260,11 @@ class Bob:
     def _evaluate(self, link: Link, payload: bytes | bytearray) -> bool:
         """Answer one message of a query; true when it was the query's last."""
         if self._session is None or self._session[0] is not link:
-            raise FrameError("Alice asked before she sent her keys")
+            raise FrameError("no-keys", "Alice asked before she sent her keys")
         query, evaluator = open_query(payload, self._model.query_bytes), self._session[1]
         for ciphertext in query.ciphertexts:
             for answer in evaluator.take(ciphertext):
                 link.send("he.answer", encode(Reply(VERSION, answer)))
         if query.last and evaluator.pending:
-            raise FrameError("Alice ended a query in the middle of a batch")
+            raise FrameError("query-in-batch", "Alice ended a query in the middle of a batch")
         return query.last

@@ -12,7 +12,7 @@ sizes or timing, nor that one side gave up.
 
 from sotto.link.answer import MOST_CLASSES, Answer, Reply, Reveal, require_revealed
 from sotto.link.connection import Listener, connect, listen, pair
-from sotto.link.errors import CertificateRefused, FrameError, LinkClosed, LinkError, LinkTimeout, PeerError
+from sotto.link.errors import CertificateRefused, Coded, FrameError, LinkClosed, LinkError, LinkTimeout, PeerError
 from sotto.link.identity import ROLES, Identity, Role, require_role
 from sotto.link.link import DEFAULT_TIMEOUT, Link
 from sotto.link.messages import Array, decode, encode
@@ -32,6 +32,7 @@ __all__ = [
     "Answer",
     "Array",
     "CertificateRefused",
+    "Coded",
     "Direction",
     "FrameError",
     "Identity",

@@ -132,7 +132,7 @@ class Alice:
 
     def _current(self) -> tuple[Session, ModelPlan]:
         if self._session is None or self._plan is None:
-            raise LinkError("the session is over: open new links and prepare again")
+            raise LinkError("session-over", "the session is over: open new links and prepare again")
         return self._session, self._plan
 
     @contextlib.contextmanager

@@ -94,7 +94,7 @@ def opened(config: ClientConfig) -> Iterator[Opened]:
         # Bob answers once the dealer has brought the two together, or says why that cannot be.
         welcome = read_welcome(_await_welcome(config, bob), "bob")
         if welcome.terms is None:
-            raise _refused(bob, "bob publishes no terms: both sides need the same release")
+            raise _refused(bob, "no-terms", "bob publishes no terms: both sides need the same release")
         if config.dealer:
             read_welcome(_await_welcome(config, dealer), "the dealer")
         yield Opened(bob, others, _agreed(config, bob, welcome.terms))
@@ -107,7 +107,8 @@ def _await_welcome(config: ClientConfig, link: Link) -> bytearray:
         if config.keys:
             raise
         raise LinkClosed(
-            f"{link.peer} hung up without a word: he has stopped, or asks for certificates (then give --keys)"
+            "peer-closed",
+            f"{link.peer} hung up without a word: he has stopped, or asks for certificates (then give --keys)",
         ) from None
 
 
@@ -125,15 +126,17 @@ def _connect(
 def _agreed(config: ClientConfig, bob: Link, terms: Terms) -> Terms:
     """Bob's terms when they are what Alice wants; he knows hers by their fingerprint alone."""
     if config.terms and (difference := config.terms.difference(terms)):
-        raise _refused(bob, f"bob serves other terms than alice holds: {difference}")
+        raise _refused(bob, "other-terms", f"bob serves other terms than alice holds: {difference}")
     if (terms.paradigm, terms.mode) != (config.paradigm, config.mode):
-        raise _refused(bob, f"bob runs {terms.paradigm}/{terms.mode}, alice wants {config.paradigm}/{config.mode}")
+        raise _refused(
+            bob, "other-mode", f"bob runs {terms.paradigm}/{terms.mode}, alice wants {config.paradigm}/{config.mode}"
+        )
     return terms
 
 
-def _refused(bob: Link, reason: str) -> Refused:
+def _refused(bob: Link, code: str, reason: str) -> Refused:
     bob.fail(reason)
-    return Refused(reason)
+    return Refused(code, reason)
 
 
 class Session:

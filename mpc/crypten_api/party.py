@@ -132,7 +132,7 @@ class Party:
         elif not all(torch.equal(self._weights[name], tensor) for name, tensor in weights.items()):
             raise ModelRefused("the weights are others than those shared at the first query: start new parties")
         if not bob.answer(self._peer):
-            raise LinkClosed("alice closed the connection before her query")
+            raise LinkClosed("peer-closed", "alice closed the connection before her query")
 
 
 def current(mode: Mode) -> Party:

@@ -134,7 +134,9 @@ class Sender:
         """The blocks w of whole batches, before the correlation is broken."""
         transfers = _whole(count)
         if len(message) != self.message_bytes(count):
-            raise FrameError("the peer extends by another number of transfers: both sides need the same release")
+            raise FrameError(
+                "wrong-count", "the peer extends by another number of transfers: both sides need the same release"
+            )
         planes, _ = self._streams.next(transfers)
         trees, depth = self._masks.shape
         corrections = np.frombuffer(message, np.uint64).reshape(trees - 1, 1, transfers // 64)

@@ -114,7 +114,9 @@ class SilentReceiver(_Round):
     def extend(self, message: bytes | memoryview) -> Blocks:
         """A round's blocks (gain, 2), from the sender's message."""
         if len(message) != self.size.message_bytes:
-            raise FrameError("the peer extends by another number of transfers: both sides need the same release")
+            raise FrameError(
+                "wrong-count", "the peer extends by another number of transfers: both sides need the same release"
+            )
         base, trees, keys = self._taken()
         known = trees ^ np.frombuffer(message, np.uint64).reshape(trees.shape)
         leaves, places = complete((trees[..., 0] & _LOWEST).astype(np.uint8), known, keys)

@@ -162,7 +162,9 @@ def deal_session(program: Program, secret: SessionSecret) -> tuple[tuple[bytes, 
 def read_session(program: Program, party: int, data: bytes | bytearray) -> tuple[Keys, WeightShares]:
     """A party's keys and shares out of what the dealer sent.  Raises :class:`FrameError` for another size."""
     if len(data) != session_bytes(program, party):
-        raise FrameError("the dealer's keys do not fit the network: start all three with one model and release")
+        raise FrameError(
+            "wrong-length", "the dealer's keys do not fit the network: start all three with one model and release"
+        )
     body = memoryview(data)
     alpha = int.from_bytes(body[SEED_BYTES : SEED_BYTES + WORD_BYTES], "little")
     reader = pieces.Reader(body[SEED_BYTES + WORD_BYTES :])

@@ -204,7 +204,9 @@ class MaskedSession(ABC):
     def accept_provision(self, examples: int) -> None:
         """Bob: the same, when Alice has announced it."""
         if self._waiting + self._bytes(examples) > self._room:
-            raise FrameError(f"alice wants more than {self._room >> 20} MB prepared ahead: ask fewer at a time")
+            raise FrameError(
+                "no-room", f"alice wants more than {self._room >> 20} MB prepared ahead: ask fewer at a time"
+            )
         with self._with_dealer():
             parts = deque(self._prepare(part) for part in self._program.parts(examples))
         self._put(examples, parts)
@@ -245,7 +247,9 @@ class MaskedSession(ABC):
         if os.getpid() != self._owner:  # two inputs under one mask would show their difference
             raise ProtocolError("a forked process has its parent's bundles: prepare on links of its own")
         if not self._stock[examples]:
-            raise FrameError(f"nothing was prepared for a query of {examples} examples: provision first")
+            raise FrameError(
+                "not-prepared", f"nothing was prepared for a query of {examples} examples: provision first"
+            )
         self._waiting -= self._bytes(examples)
         return self._stock[examples].popleft()
 

@@ -200,7 +200,9 @@ class BobEvaluator:
         """A fresh ciphertext of Alice's, ready for products.  Raises :class:`FrameError`."""
         scheme = self._scheme
         if len(data) != scheme.fresh_bytes:
-            raise FrameError("the peer sent a ciphertext of another size: both sides need the same release")
+            raise FrameError(
+                "wrong-length", "the peer sent a ciphertext of another size: both sides need the same release"
+            )
         words = unpack(data[SEED_BYTES:], len(scheme.primes) * DEGREE, scheme.prime_bits)
         ciphertext = scheme.fresh.fill(seal.Ciphertext(), scheme.context, words, bytes(data[:SEED_BYTES]))
         scheme.evaluator.transform_to_ntt_inplace(ciphertext)

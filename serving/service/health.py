@@ -30,12 +30,13 @@ def serve_health(address: str, counters: Counters) -> Health:
         host, _, port = address.rpartition(":")
         if not is_loopback(host.strip("[]")):
             raise LinkError(
-                f"the health endpoint is for this machine alone: use 127.0.0.1:{port or 'PORT'} or unix:PATH"
+                "not-local",
+                f"the health endpoint is for this machine alone: use 127.0.0.1:{port or 'PORT'} or unix:PATH",
             )
         return Health(_Server((host.strip("[]"), int(port)), _handler(counters)))
     except (OSError, ValueError, OverflowError) as error:
         reason = getattr(error, "strerror", None) or "no HOST:PORT or unix:PATH"
-        raise LinkError(f"no health endpoint at {address} ({reason}): choose another address") from None
+        raise LinkError("no-endpoint", f"no health endpoint at {address} ({reason}): choose another address") from None
 
 
 class Health:

@@ -210,8 +210,10 @@ class _Session:
             queries += 1
             report(self._pipe, Answered((time.monotonic() - started) * 1e3, *self._news()))
             if queries == limits.queries:
-                raise Refused(f"a session has at most {limits.queries} queries here: open a new one")
-        raise Refused(f"nothing was asked for {limits.idle_seconds:g} s: open a new session")
+                raise Refused(
+                    "too-many-queries", f"a session has at most {limits.queries} queries here: open a new one"
+                )
+        raise Refused("idle-too-long", f"nothing was asked for {limits.idle_seconds:g} s: open a new session")
 
     def _deal(self, hosted: DealerHosted) -> None:
         alice, bob = self._clients["alice"], self._clients["bob"]
@@ -226,12 +228,12 @@ class _Session:
         """Bob's link to the dealer, once the dealer has brought him and this Alice together."""
         config = self._orders
         if config.dealer is None:
-            raise Refused("bob has no dealer for this paradigm: start him with --dealer")
+            raise Refused("no-dealer", "bob has no dealer for this paradigm: start him with --dealer")
         name = alice.identity.name if alice.identity else ""
         try:
             link = _join_dealer(config.dealer, mode, self._hello, name, config)
         except LinkError as error:
-            raise Refused(f"bob gets no session with the dealer: {error}") from None
+            raise Refused("dealer-refused", f"bob gets no session with the dealer: {error}") from None
         self._links.append(link)
         return link
 

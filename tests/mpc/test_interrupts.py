@@ -18,6 +18,7 @@ from networks import INPUT_SHAPES, tiny
 from sotto import mpc
 from sotto.link import LinkError, connect
 from sotto.mpc.protocols.malicious import MaliciousEvaluation
+from tests.error_codes import raises_code
 
 EXAMPLE = np.array([[1.0, 2.0, -1.0, 0.5]], np.float32)
 ENDS = (KeyboardInterrupt, asyncio.CancelledError, GeneratorExit, SystemExit, MemoryError)
@@ -155,7 +156,7 @@ def test_an_error_told_to_nobody_leaves_the_session(monkeypatch):
 def test_the_dealer_interrupted_tells_both():
     with malicious_parties.Trio(tiny(), (4,), timeout=2) as trio:
         interrupt(trio.ends["dealer", "alice"], 3)
-        with pytest.raises(LinkError, match=r"the dealer gave up|bob gave up"):
+        with raises_code(LinkError, "peer-gave-up", match=r"the dealer gave up|bob gave up"):
             trio.ask(EXAMPLE)
         assert isinstance(trio.ending("dealer"), ENDS)
 
