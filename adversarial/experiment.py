@@ -236,7 +236,7 @@ def _query(clip: Clip, rate: int) -> npt.NDArray[np.float32]:
     """The most energetic second of a clip, as the sensor takes it (1, samples)."""
     pieces = most_energetic(read(clip, rate), rate)
     if not pieces:
-        raise BrokenClip(f"{clip.source}: is silent")
+        raise BrokenClip("silent", f"{clip.source}: is silent")
     return pieces[0][None]
 
 

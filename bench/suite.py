@@ -33,10 +33,11 @@ def open_workbench(
     try:
         loaded = load_corpus(corpus, data, skip_broken=skip_broken)
     except BrokenClip as error:
-        raise BrokenClip(f"{error} (--skip-broken leaves such clips out)") from None
+        raise BrokenClip(error.code, f"{error} (--skip-broken leaves such clips out)") from None
     if not any(clip.label(label) for clip in loaded):
         raise CorpusError(
-            f"no clip of {loaded.name} has the label {label}: choose a corpus that has it, or add it to the manifest"
+            "no-label",
+            f"no clip of {loaded.name} has the label {label}: choose a corpus that has it, or add it to the manifest",
         )
     loaded.labels(label)  # names the first clip without one
     say(f"{loaded.name}: {len(loaded)} clips, {len(loaded.speakers)} speakers, {len(loaded.classes(label))} classes")

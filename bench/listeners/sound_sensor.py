@@ -69,7 +69,7 @@ def run(request: Request) -> list[Row]:
         the corpus has no sound events, or is missing.
     """
     if request.corpus not in SOURCES:
-        raise CorpusError(f"this needs sound events: --corpus {', '.join(SOURCES)}, not {request.corpus}")
+        raise CorpusError("no-events", f"this needs sound events: --corpus {', '.join(SOURCES)}, not {request.corpus}")
     made = recipe(COLUMN, "full" if request.preset == "full" else "quick", strengthened=True)
     material = open_material(
         request.corpus, request.data, rate=made.rate, seed=request.seed, skip_broken=request.skip_broken

@@ -189,9 +189,11 @@ def require_speech(clip: Clip) -> None:
     samples = read(clip, _RATE)
     seconds = samples.size / _RATE
     if not LEAST_SECONDS <= seconds <= MOST_SECONDS + 0.05:
-        raise BrokenClip(f"the clip has {seconds:.2f} s: between {LEAST_SECONDS:g} and {MOST_SECONDS:g} s are needed")
+        raise BrokenClip(
+            "bad-length", f"the clip has {seconds:.2f} s: between {LEAST_SECONDS:g} and {MOST_SECONDS:g} s are needed"
+        )
     if not np.abs(samples).max() > 0:
-        raise BrokenClip("the clip is silent")
+        raise BrokenClip("silent", "the clip is silent")
 
 
 def exchanged(reports: Mapping[str, Report]) -> list[dict[str, Any]]:

@@ -396,7 +396,7 @@ def test_descriptions_that_alice_must_not_follow_are_refused(descriptions, mode,
 def test_alice_sets_her_own_limit_on_keys(packed):
     left, right = pair(timeout=30)
     right.send("he.model", encode(Published(packed.bob.description)))
-    with pytest.raises(FrameError, match="MB of keys, the limit is 1 MB"):
+    with raises_code(FrameError, "keys-too-large", match="MB of keys, the limit is 1 MB"):
         Alice(timeout=30, key_limit=1_000_000).prepare(left)
 
 

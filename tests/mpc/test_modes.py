@@ -107,7 +107,7 @@ def test_a_killed_dealer_ends_both_parties_with_a_reason(others):
         alice.ask(features("depinto", 1), link)
         dealer.kill()
         started = time.monotonic()
-        with pytest.raises(LinkClosed, match="the dealer closed the connection"):
+        with raises_code(LinkClosed, "peer-closed", match="the dealer closed the connection"):
             alice.ask(features("depinto", 1), link)
         code, said = bob.ending()
     assert code == 3

@@ -135,9 +135,15 @@ def test_no_role_can_act_as_another_and_who_is_denied_is_not_served(keys, servic
 
 def test_alice_takes_no_dealer_for_bob_and_no_bob_of_another_name(keys, services):
     _, dealer_at, _, bob_at = services
-    with pytest.raises(LinkError, match="is no bob: the certificate is that of dealer"), _asked(dealer_at, keys):
+    with (
+        raises_code(LinkError, "wrong-role", match="is no bob: the certificate is that of dealer"),
+        _asked(dealer_at, keys),
+    ):
         pass
-    with pytest.raises(LinkError, match="is bob 'bob', not 'bob-2'"), _asked(bob_at, keys, bob_name="bob-2"):
+    with (
+        raises_code(LinkError, "wrong-address", match="is bob 'bob', not 'bob-2'"),
+        _asked(bob_at, keys, bob_name="bob-2"),
+    ):
         pass
 
 

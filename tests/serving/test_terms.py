@@ -24,6 +24,7 @@ from sotto.serving.terms import (
     statistics_of,
     write_terms,
 )
+from tests.error_codes import raises_code
 
 TERMS = Terms(
     paradigm="mpc", mode="malicious", model="frames", input_shape=(40, 188), classes=("calm", "angry"),
@@ -63,7 +64,7 @@ def test_a_changed_hello_is_a_hello_or_one_line(data):
 )
 def test_impossible_terms_are_refused(changes):
     terms = msgspec.structs.replace(TERMS, **changes)
-    with pytest.raises(FrameError, match="bob: the service"):
+    with raises_code(FrameError, "keys-on-one-side", match="bob: the service"):
         read_welcome(encode(Welcome(1, terms)), "bob")
 
 

@@ -71,7 +71,9 @@ def run(request: Request) -> list[Row]:
         the corpus has no sound events, or is missing.
     """
     if request.corpus not in SOURCES:
-        raise CorpusError(f"rdal-table2 needs sound events: --corpus {', '.join(SOURCES)}, not {request.corpus}")
+        raise CorpusError(
+            "no-events", f"rdal-table2 needs sound events: --corpus {', '.join(SOURCES)}, not {request.corpus}"
+        )
     preset: Preset = "full" if request.preset == "full" else "quick"
     recipes = _recipes(preset)
     measurements: dict[str, list[Measurement]] = {known.name: [] for known in recipes}

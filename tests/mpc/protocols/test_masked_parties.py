@@ -179,7 +179,7 @@ def test_a_killed_dealer_ends_both_parties_with_a_reason(reached):
     dealer.kill()
     assert (alice.ask(x, link).labels == labels_of("two linears", x)).all()  # what was dealt ahead still serves
     started = time.monotonic()
-    with pytest.raises(LinkError, match="the dealer closed the connection"):
+    with raises_code(LinkError, "peer-closed", match="the dealer closed the connection"):
         alice.ask(x, link)
     code, said = bob.ending()
     assert code == 3

@@ -223,7 +223,7 @@ def test_one_partys_bundle_is_no_use_to_the_other():
     program, _ = parties.compiled(*networks.build("two linears"))
     masks = weight_masks(program, bytes(32))
     for party, data in enumerate(make_bundle(program, 1, 0, masks)):
-        with pytest.raises(FrameError, match="does not fit the network"):
+        with raises_code(FrameError, "wrong-length", match="does not fit the network"):
             read_bundle(program, 1, 1 - party, data)
     left, _right = pair()
     bob = read_bundle(program, 1, 1, make_bundle(program, 1, 0, masks)[1])
