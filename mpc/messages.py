@@ -12,6 +12,7 @@ Bob → Alice     mpc.ranges    RangesMessage
 Alice → Bob     mpc.provision Query       prepare a query of so many examples
 each → dealer   dealer.terms  Terms       what bundles are for
 Alice → dealer  dealer.request Query      one bundle, for so many examples
+Alice → dealer  dealer.more   empty       the next segment of a long one
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from sotto.link import FrameError, decode
 from sotto.link.frames import printable
 from sotto.mpc.graph.plan import MAX_LAYERS, ModelPlan, Reveal
 
-VERSION = 3
+VERSION = 4
 
 Mode: TypeAlias = Literal["crypten", "two-party", "semi-honest", "malicious"]
 

@@ -25,6 +25,7 @@ stock put back from a backup deals the same bundles again.  Keep it on one disk 
 from __future__ import annotations
 
 import contextlib
+import itertools
 import re
 import secrets
 import time
@@ -109,7 +110,7 @@ class Stock:
             with folder:
                 sizes = []
                 for number, part in enumerate(parts):
-                    alice, bob = self._whole(dealing.bundle(part, number))
+                    alice, bob = self._whole(itertools.chain.from_iterable(dealing.bundle(part, number)))
                     folder.write(str(number), alice + bob)
                     sizes.append((part, len(alice), len(bob)))
                 folder.write("session", encode(_Contents(secret, tuple(sizes))))

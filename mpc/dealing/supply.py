@@ -73,7 +73,7 @@ class BundleSupply:
         stocked = stock.claim(agreed, self._mode) if stock else None
         try:
             secret = stocked.secret if stocked else secrets.token_bytes(SECRET_BYTES)
-            return _Session(program, self._dealing(program, secret), stocked, alice, bob)
+            return _Session(program, self._dealing(program, secret), stocked, alice, bob, self._idle)
         except BaseException:
             if stocked:
                 stocked.close()
@@ -84,33 +84,36 @@ class _Session:
     """Numbers the bundles of one session: first those in stock, then fresh ones."""
 
     def __init__(
-        self, program: Program, dealing: Dealing, stocked: StockedDealing | None, alice: Link, bob: Link
+        self, program: Program, dealing: Dealing, stocked: StockedDealing | None, alice: Link, bob: Link, idle: float
     ) -> None:
         self._program = program
         self._dealing = dealing
         self._stocked = stocked
         self._links = (alice, bob)
+        self._idle = idle
         self._next = stocked.count if stocked else 0
-        for link, opening in zip(self._links, dealing.openings(), strict=True):
-            if opening is not None:
-                link.send("dealer.session", opening)
+        for party, piece in dealing.openings():
+            self._links[party].send("dealer.session", piece)
 
     def serve(self, examples: int) -> None:
-        """Make and send the next bundle."""
+        """Make and send the next bundle, a long one segment by segment."""
         if not 1 <= examples <= self._program.part:
             raise FrameError(
                 "bad-count",
                 f"alice asked the dealer for a bundle of {examples} examples, 1 to {self._program.part} fit",
             )
         stocked = self._stocked.take(examples) if self._stocked else None
-        made: Iterable[tuple[int, bytes | memoryview]]
+        segments: Iterable[Iterable[tuple[int, bytes | memoryview]]]
         if stocked:
-            made = enumerate(stocked)
+            segments = [enumerate(stocked)]
         else:
             number, self._next = self._next, self._next + 1
-            made = self._dealing.bundle(examples, number)
-        for party, piece in made:
-            self._links[party].send("dealer.bundle", piece)
+            segments = self._dealing.bundle(examples, number)
+        for segment, made in enumerate(segments):
+            if segment:
+                self._links[0].receive("dealer.more", limit=0, timeout=self._idle)
+            for party, piece in made:
+                self._links[party].send("dealer.bundle", piece)
         if self._stocked:
             self._stocked.discard()
 

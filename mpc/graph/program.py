@@ -232,6 +232,16 @@ class Program:
                 found.add(step.out)
         return frozenset(found)
 
+    @cached_property
+    def spent(self) -> dict[int, list[int]]:
+        """By the register that a step writes, the registers that no later step reads, the output apart."""
+        last = {source: step.out for step in self.steps for source in step.sources}
+        found: dict[int, list[int]] = {}
+        for register, step in last.items():
+            if register != self.output:
+                found.setdefault(step, []).append(register)
+        return found
+
     @property
     def weights(self) -> int:
         """How many numbers Bob's tensors have."""

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from typing import TypeAlias
 
 from sotto.mpc.graph.program import Program
 
 SECRET_BYTES = 32
+
+#: A party, 0 for Alice and 1 for Bob, and a piece of what it is sent (:mod:`sotto.mpc.protocols.pieces`).
+Piece: TypeAlias = tuple[int, bytes]
 
 
 class Dealing(ABC):
@@ -26,10 +30,9 @@ class Dealing(ABC):
         return f"<{type(self).__name__}>"
 
     @abstractmethod
-    def openings(self) -> tuple[bytes | None, bytes | None]:
-        """What Alice and Bob are sent once per session, before any bundle; None: nothing."""
+    def openings(self) -> Iterator[Piece]:
+        """What Alice and Bob are sent once per session, before any bundle."""
 
     @abstractmethod
-    def bundle(self, examples: int, number: int) -> Iterator[tuple[int, bytes]]:
-        """Bundle ``number`` in pieces (:mod:`sotto.mpc.protocols.pieces`): party, 0 for Alice and 1 for Bob, and
-        piece."""
+    def bundle(self, examples: int, number: int) -> Iterator[Iterable[Piece]]:
+        """Bundle ``number`` in segments, each sent when Alice asks for it and exhausted before the next is made."""

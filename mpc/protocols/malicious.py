@@ -29,7 +29,7 @@ import hashlib
 import hmac
 import math
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -55,8 +55,9 @@ from sotto.mpc.graph.program import (
     Winner,
 )
 from sotto.mpc.protocols import authenticated_gates, secret_product, winner
-from sotto.mpc.protocols.malicious_preprocessing import TAG_BYTES, Bundle, OutputShare
+from sotto.mpc.protocols.malicious_preprocessing import Bundle, OutputShare
 from sotto.mpc.protocols.opening_check import SIGMA_BYTES, Openable, OpeningLog, passes
+from sotto.mpc.protocols.segments import BOB, TAG_BYTES, segments
 from sotto.mpc.protocols.semi_honest import PublicTensors
 from sotto.mpc.sharing import authenticated, uint128
 from sotto.mpc.sharing.authenticated import Authenticated, Keys
@@ -64,7 +65,6 @@ from sotto.mpc.sharing.commitment import NONCE_BYTES, commit, digest, opened
 from sotto.mpc.sharing.ring import WORD_BYTES, Words
 from sotto.mpc.sharing.uint128 import Planes
 
-ALICE, BOB = 0, 1
 _SEED_BYTES = 32
 _ONE = np.uint64(1)
 
@@ -83,9 +83,19 @@ class Network:
 class MaliciousEvaluation:
     """One party's side of one query: made offline from a bundle, run once."""
 
-    def __init__(self, program: Program, bundle: Bundle, link: Link, keys: Keys, network: Network) -> None:
+    def __init__(
+        self,
+        program: Program,
+        bundle: Bundle,
+        link: Link,
+        keys: Keys,
+        network: Network,
+        later: Iterator[Bundle] | None = None,
+    ) -> None:
         self._program = program
         self._bundle = bundle
+        self._segments = segments(program, bundle.examples)
+        self._later = later or iter(())
         self._link = link
         self._keys = keys
         self._network = network
@@ -96,7 +106,7 @@ class MaliciousEvaluation:
         self._public: dict[int, Words] = {}
         self._shares: dict[int, Authenticated] = {}
         self._products: dict[int, authenticated.Product] = {}
-        self._offline = {step.out: self._known_part(step) for step in program.products}
+        self._offline = self._known_parts(self._segments[0])
         self._coin = commit(secrets.token_bytes(_SEED_BYTES), keys.party, b"coin" + self._place)
         self._their_coin = self._swap("coin.commitment", self._coin.commitment)
 
@@ -109,32 +119,46 @@ class MaliciousEvaluation:
             raise RuntimeError("this bundle was used already: one bundle serves one query")
         self._used = True
         self._public[0] = self._masked_input(inputs)
-        for step in self._program.steps:
-            if isinstance(step, Product):
-                self._products[step.out] = self._product(step)
-            elif isinstance(step, Winner):
-                return self._tell(step)
-            elif isinstance(step, Compare):
-                self._shares[step.out] = _shaped(self._compare(step), step)
-            elif isinstance(step, Truncate):
-                self._shares[step.out] = _shaped(self._truncate(step), step)
-            elif isinstance(step, SecretProduct):
-                self._shares[step.out] = self._secret_product(step)
-            elif isinstance(step, Known):
-                self._shares[step.out] = self._known(step)
-            elif isinstance(step, PublicProduct):
-                self._shares[step.out] = self._public_product(step)
-            elif step.out in self._program.masked:
-                self._public[step.out] = self._public[step.sources[0]].reshape(-1, *step.shape)
-            else:
-                self._shares[step.out] = self._local(step)
+        for place, steps in enumerate(self._segments):
+            if place:
+                self._bundle = next(self._later)
+                self._offline = self._known_parts(steps)
+            for step in steps:
+                if isinstance(step, Winner):
+                    return self._tell(step)
+                self._take(step)
+                for register in self._program.spent.get(step.out, ()):
+                    for held in (self._public, self._shares, self._products):
+                        held.pop(register, None)
         if self._bundle.output is None:
             raise TypeError("the bundle holds no masks for the output")
         masked = self._open("output.masked", self._masked_output(self._bundle.output))
         self._check()
         return self._reveal(masked, self._bundle.output)
 
+    def _take(self, step: Step) -> None:
+        """One step, its register filled."""
+        if isinstance(step, Product):
+            self._products[step.out] = self._product(step)
+        elif isinstance(step, Compare):
+            self._shares[step.out] = _shaped(self._compare(step), step)
+        elif isinstance(step, Truncate):
+            self._shares[step.out] = _shaped(self._truncate(step), step)
+        elif isinstance(step, SecretProduct):
+            self._shares[step.out] = self._secret_product(step)
+        elif isinstance(step, Known):
+            self._shares[step.out] = self._known(step)
+        elif isinstance(step, PublicProduct):
+            self._shares[step.out] = self._public_product(step)
+        elif step.out in self._program.masked:
+            self._public[step.out] = self._public[step.sources[0]].reshape(-1, *step.shape)
+        else:
+            self._shares[step.out] = self._local(step)
+
     # -- offline --------------------------------------------------------------------------------------------------
+
+    def _known_parts(self, steps: Sequence[Step]) -> dict[int, Authenticated]:
+        return {step.out: self._known_part(step) for step in steps if isinstance(step, Product)}
 
     def _known_part(self, step: Product) -> Authenticated:
         """What a product's share holds besides [W] * Delta_x."""

@@ -13,22 +13,27 @@ sum of both parties' streams, so that only its tag needs a correction; a *derive
     output        lambda_a in clear to Alice, lambda_b in clear to Bob with a one-time authenticator for Alice
     winner        instead of an output: r; e; keys' corrections; two labels of each comparison to Bob, and to Alice the
                   hashes of :mod:`sotto.mpc.protocols.winner`
+
+A long bundle is dealt and read in segments (:mod:`sotto.mpc.protocols.segments`).
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 import secrets
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from cryptography.hazmat.primitives.poly1305 import Poly1305
 
-from sotto.link import FrameError
 from sotto.mpc.fss import comparison, dcf
+from sotto.mpc.graph.plan import Shape
 from sotto.mpc.graph.program import Compare, Product, Program, SecretProduct, Step, Truncate, Winner
 from sotto.mpc.protocols import pieces, secret_product, winner
+from sotto.mpc.protocols.dealing import Piece
+from sotto.mpc.protocols.segments import ALICE, BOB, TAG_BYTES, count_of, segments
 from sotto.mpc.protocols.semi_honest_preprocessing import (
     KEY_BYTES,
     SEED_BYTES,
@@ -41,9 +46,7 @@ from sotto.mpc.sharing.authenticated import Authenticated, Keys
 from sotto.mpc.sharing.ring import WORD_BYTES, Words
 from sotto.mpc.sharing.uint128 import Planes
 
-TAG_BYTES = 16
 _MAC_KEY_BYTES = 32
-_HEAD = WORD_BYTES + SEED_BYTES + KEY_BYTES
 
 
 class DealerStream:
@@ -81,20 +84,20 @@ class PartyStream:
     def __init__(self, party: int, seed: bytes, purpose: str, corrections: pieces.Reader) -> None:
         self.party = party
         self.keystream = Stream(seed, purpose)
-        self._corrections = corrections
+        self.corrections = corrections
 
     def random(self, *shape: int) -> Authenticated:
         if self.party == 0:
             return Authenticated(self.keystream.words(4, *shape))
-        return Authenticated(np.concatenate([self.keystream.words(2, *shape), self._corrections.take(2, *shape)]))
+        return Authenticated(np.concatenate([self.keystream.words(2, *shape), self.corrections.take(2, *shape)]))
 
     def derived(self, *shape: int) -> Authenticated:
         if self.party == 0:
             return Authenticated(self.keystream.words(4, *shape))
         above, value, tag = (
             self.keystream.words(1, *shape),
-            self._corrections.take(1, *shape),
-            self._corrections.take(2, *shape),
+            self.corrections.take(1, *shape),
+            self.corrections.take(2, *shape),
         )
         return Authenticated(np.concatenate([value, above, tag]))
 
@@ -131,55 +134,67 @@ class SessionSecret:
 
 
 @dataclass(frozen=True, repr=False)
-class WeightShares:
-    """A party's shares of the masks of weights and biases by register; Bob also has them in ``clear``."""
+class TensorShare:
+    """A party's share of the mask of a tensor of Bob's, who also has it in ``clear``."""
 
-    weights: Mapping[int, Authenticated]
-    biases: Mapping[int, Authenticated]
-    clear: tuple[dict[int, Words], dict[int, Words]] | None
+    mask: Authenticated
+    clear: Words | None
+
+
+def tensor_shapes(program: Program) -> list[Shape]:
+    """Of Bob's tensors: of each step that owns some the multiplier's, then the bias's."""
+    return [shape for step in program.owned for shape in (weight_shape(step), bias_shape(step))]
 
 
 def session_bytes(program: Program, party: int) -> int:
     """Size of what a party is sent once per session."""
-    words = sum(math.prod(weight_shape(step)) + math.prod(bias_shape(step)) for step in program.owned)
+    words = sum(map(math.prod, tensor_shapes(program)))
     return SEED_BYTES + 3 * WORD_BYTES + (words * 3 * WORD_BYTES if party else 0)
 
 
-def deal_session(program: Program, secret: SessionSecret) -> tuple[tuple[bytes, bytes], dict[int, Words]]:
-    """What Alice and Bob are sent, and the masks of the weights by register."""
+def weight_masks(program: Program, secret: SessionSecret) -> dict[int, Words]:
+    """The masks of the weights by register, drawn as :func:`session_pieces` draws them."""
+    alice, bob = (Stream(seed, "weights") for seed in secret.seeds)
+    drawn = [(alice.words(4, *shape)[:1] + bob.words(2, *shape)[:1])[0] for shape in tensor_shapes(program)]
+    return {step.out: mask for step, mask in zip(program.owned, drawn[::2], strict=True)}
+
+
+def session_pieces(program: Program, secret: SessionSecret) -> Iterator[Piece]:
+    """What Alice and Bob are sent; Alice's comes first, as she needs it while Bob, reading his, opens his weights."""
     stream = DealerStream(secret.alpha, secret.seeds, "weights")
-    masks, clear = {}, []
-    for step in program.owned:
-        masks[step.out] = stream.random(*weight_shape(step))
-        clear += [masks[step.out], stream.random(*bias_shape(step))]
-    heads = [
-        seed + keys.alpha.to_bytes(WORD_BYTES, "little") + keys.delta.tobytes()
-        for seed, keys in zip(secret.seeds, secret.keys, strict=True)
-    ]
-    return (heads[0], b"".join([heads[1], *(array.data for array in (*stream.for_bob, *clear))])), masks
+    for box, seed, keys in zip(stream.for_both.each, secret.seeds, secret.keys, strict=True):
+        head = seed + keys.alpha.to_bytes(WORD_BYTES, "little") + keys.delta.tobytes()
+        box.append(np.frombuffer(head, np.uint64))
+    yield ALICE, stream.for_alice.taken()
+    for shape in tensor_shapes(program):
+        mask = stream.random(*shape)
+        stream.for_bob.append(mask)
+        if stream.for_bob.size >= pieces.PIECE_BYTES:
+            yield BOB, stream.for_bob.taken()
+    if stream.for_bob.size:
+        yield BOB, stream.for_bob.taken()
 
 
-def read_session(program: Program, party: int, data: bytes | bytearray) -> tuple[Keys, WeightShares]:
-    """A party's keys and shares out of what the dealer sent.  Raises :class:`FrameError` for another size."""
-    if len(data) != session_bytes(program, party):
-        raise FrameError(
-            "wrong-length", "the dealer's keys do not fit the network: start all three with one model and release"
-        )
-    body = memoryview(data)
-    alpha = int.from_bytes(body[SEED_BYTES : SEED_BYTES + WORD_BYTES], "little")
-    reader = pieces.Reader(body[SEED_BYTES + WORD_BYTES :])
+def read_session(
+    program: Program, party: int, data: pieces.Buffer | Iterable[pieces.Buffer]
+) -> tuple[Keys, Iterator[TensorShare]]:
+    """A party's keys, and its shares tensor by tensor, out of what the dealer sent.
+
+    Raises :class:`FrameError` for another size, at the latest at the last tensor's end.
+    """
+    reader = pieces.Reader(data)
+    seed = reader.take(SEED_BYTES // WORD_BYTES).tobytes()
+    alpha = int(reader.take(1)[0])
     keys = Keys(party, alpha, reader.take(2))
-    stream = PartyStream(party, bytes(body[:SEED_BYTES]), "weights", reader)
-    weights, biases = {}, {}
-    for step in program.owned:
-        weights[step.out] = stream.random(*weight_shape(step))
-        biases[step.out] = stream.random(*bias_shape(step))
-    if not party:
-        return keys, WeightShares(weights, biases, None)
-    clear: tuple[dict[int, Words], dict[int, Words]] = ({}, {})
-    for step in program.owned:
-        clear[0][step.out], clear[1][step.out] = reader.take(*weight_shape(step)), reader.take(*bias_shape(step))
-    return keys, WeightShares(weights, biases, clear)
+
+    def tensors() -> Iterator[TensorShare]:
+        stream = PartyStream(party, seed, "weights", reader)
+        for shape in tensor_shapes(program):
+            mask = stream.random(*shape)
+            yield TensorShare(mask, reader.take(*shape) if party else None)
+        reader.end()
+
+    return keys, tensors()
 
 
 @dataclass(frozen=True, repr=False)
@@ -228,20 +243,20 @@ class WinnerShare:
     targets: bytes
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(repr=False)
 class Bundle:
-    """One party's part of the randomness of one query.  ``input_clear`` is Alice's."""
+    """One party's part of the randomness of one query, of a long one what came last.  ``input_clear`` is Alice's."""
 
     number: int
     examples: int
     key: bytes
     input: Authenticated
     input_clear: Words | None
-    products: Mapping[int, ProductShare]
-    gates: Mapping[int, GateShare]
-    pairs: Mapping[int, SecretProductShare]
-    output: OutputShare | None
-    winner: WinnerShare | None
+    products: Mapping[int, ProductShare] = field(default_factory=dict)
+    gates: Mapping[int, GateShare] = field(default_factory=dict)
+    pairs: Mapping[int, SecretProductShare] = field(default_factory=dict)
+    output: OutputShare | None = None
+    winner: WinnerShare | None = None
 
     @property
     def place(self) -> bytes:
@@ -254,81 +269,68 @@ def place_of(number: int, key: bytes) -> bytes:
     return number.to_bytes(WORD_BYTES, "little") + key
 
 
-def bundle_bytes(program: Program, examples: int, party: int) -> int:
-    """Exact size of a bundle on the wire."""
-    public, corrections = 0, 0
-    inputs, outputs = examples * math.prod(program.plan.input_shape), examples * math.prod(program.output_shape)
-    for step in program.steps:
-        count = _count(step, examples)
-        if isinstance(step, Product):
-            fresh = step.sources[0] not in program.masked
-            corrections += 3 * count + (2 * examples * math.prod(step.input_shape) if fresh else 0)
-        elif isinstance(step, SecretProduct):
-            corrections += 3 * count + 2 * examples * sum(math.prod(shape) for shape in step.opened)
-        elif isinstance(step, Compare | Truncate):
-            corrections += 2 * count + 3 * comparison.rows(step) * count
-        if isinstance(step, Compare):
-            public += dcf.tag_planes(step.depth) * count * 2
-            corrections += 2 * count * len(step.thresholds)
-    tag = 0 if program.winner else TAG_BYTES
-    if party:
-        private = (corrections + 2 * inputs + 4 * outputs + outputs) * WORD_BYTES + tag
-    else:
-        private = (inputs + outputs) * WORD_BYTES
-        if program.winner:
-            hashes = 2 * _count(program.winner, examples) + program.winner.classes * examples
-            private += hashes * winner.HASH_BYTES
-    return _HEAD + public * WORD_BYTES + private
-
-
 def make_bundle(
     program: Program, examples: int, number: int, secret: SessionSecret, masks: Mapping[int, Words]
 ) -> tuple[bytes, bytes]:
-    """A fresh bundle as bytes for Alice and for Bob; ``masks`` are the weights' of :func:`deal_session`."""
-    return pieces.whole(make_pieces(program, examples, number, secret, masks))
+    """A fresh bundle as bytes for Alice and for Bob; ``masks`` are :func:`weight_masks`'s."""
+    return pieces.whole(itertools.chain.from_iterable(make_segments(program, examples, number, secret, masks)))
 
 
-def make_pieces(
+def make_segments(
     program: Program, examples: int, number: int, secret: SessionSecret, masks: Mapping[int, Words]
-) -> Iterator[tuple[int, bytes]]:
-    """The same (party, piece) by piece: no more is held than a step needs, and what waits for a piece to be full."""
+) -> Iterator[Iterator[Piece]]:
+    """The same by segment and (party, piece), each segment to be exhausted before the next: no more is held than a step
+    needs, and what waits for a piece to be full."""
     seeds = (secrets.token_bytes(SEED_BYTES), secrets.token_bytes(SEED_BYTES))
     key = secrets.token_bytes(KEY_BYTES)
     own = Stream(secrets.token_bytes(SEED_BYTES), "dealer")
     stream = DealerStream(secret.alpha, seeds, f"bundle {number}")
-    public = stream.for_both
-    for box, seed in zip(public.each, seeds, strict=True):
+    for box, seed in zip(stream.for_both.each, seeds, strict=True):
         box.append(np.frombuffer(number.to_bytes(WORD_BYTES, "little") + seed + key, np.uint64))
     given = stream.random(examples, *program.plan.input_shape)
     stream.for_alice.append(given)
-    for step in program.steps:
-        yield from public.full()
-        count = _count(step, examples)
-        if isinstance(step, Product):
-            fresh = step.sources[0] not in program.masked
-            mask = stream.random(examples, *step.input_shape) if fresh else given.reshape(examples, *step.input_shape)
-            stream.derived(ring.product(step.layer, masks[step.out], mask))
-        elif isinstance(step, SecretProduct):
-            pair = [stream.random(examples, *shape) for shape in step.opened]
-            stream.derived(secret_product.product(step.layer, pair[0], pair[-1]))
-        elif isinstance(step, Truncate):
-            stream.derived(comparison.correlated(step, stream.random(count)))
-        elif isinstance(step, Winner):
-            r, e = stream.random(count), own.bits(count)
-            public.append(_compare_bits(step, stream, r, e, secret, key))
-            labels = stream.bob.words(examples, *step.shape, 2, winner.LABEL_WORDS)
-            d, place = e ^ comparison.sign_bits(step, r) ^ np.uint8(1), place_of(number, key)
-            targets = winner.label_targets(step.classes, place, labels, d.reshape(examples, *step.shape))
-            stream.for_alice.append(np.frombuffer(winner.label_hashes(place, labels) + targets, np.uint64))
-        elif isinstance(step, Compare):
-            lanes = count * len(step.thresholds)
-            r, e = stream.random(count), own.bits(lanes)
-            stream.derived(comparison.correlated(step, r, e))
-            public.append(_compare_bits(step, stream, r, e, secret, key))
-    if not program.winner:
-        _mask_output(stream, examples, program.output_shape)
-    yield from public.full()
-    yield from public.rest()
+
+    def segment(steps: tuple[Step, ...], last: bool) -> Iterator[Piece]:
+        for step in steps:
+            yield from stream.for_both.full()
+            if isinstance(step, Product):
+                fresh = step.sources[0] not in program.masked
+                shape = (examples, *step.input_shape)
+                mask = stream.random(*shape) if fresh else given.reshape(shape)
+                stream.derived(ring.product(step.layer, masks[step.out], mask))
+            else:
+                _deal(step, examples, number, stream, own, secret, key)
+        if last and not program.winner:
+            _mask_output(stream, examples, program.output_shape)
+        yield from stream.for_both.full()
+        yield from stream.for_both.rest()
+
+    every = segments(program, examples)
+    for place, steps in enumerate(every, 1):
+        yield segment(steps, place == len(every))
+
+
+def _deal(
+    step: Step, examples: int, number: int, stream: DealerStream, own: Stream, secret: SessionSecret, key: bytes
+) -> None:
+    """What a step takes that is no product with weights."""
+    public, count = stream.for_both, count_of(step, examples)
+    if isinstance(step, SecretProduct):
+        pair = [stream.random(examples, *shape) for shape in step.opened]
+        stream.derived(secret_product.product(step.layer, pair[0], pair[-1]))
+    elif isinstance(step, Truncate):
+        stream.derived(comparison.correlated(step, stream.random(count)))
+    elif isinstance(step, Winner):
+        r, e = stream.random(count), own.bits(count)
+        public.append(_compare_bits(step, stream, r, e, secret, key))
+        labels = stream.bob.words(examples, *step.shape, 2, winner.LABEL_WORDS)
+        d, place = e ^ comparison.sign_bits(step, r) ^ np.uint8(1), place_of(number, key)
+        targets = winner.label_targets(step.classes, place, labels, d.reshape(examples, *step.shape))
+        stream.for_alice.append(np.frombuffer(winner.label_hashes(place, labels) + targets, np.uint64))
+    elif isinstance(step, Compare):
+        r, e = stream.random(count), own.bits(count * len(step.thresholds))
+        stream.derived(comparison.correlated(step, r, e))
+        public.append(_compare_bits(step, stream, r, e, secret, key))
 
 
 def _compare_bits(
@@ -348,23 +350,49 @@ def _mask_output(stream: DealerStream, examples: int, shape: tuple[int, ...]) ->
     stream.for_bob.append(np.frombuffer(bobs + Poly1305.generate_tag(authenticator, bobs), np.uint64))
 
 
-def read_bundle(
-    program: Program, examples: int, party: int, data: bytes | bytearray | Iterable[bytes | bytearray]
-) -> Bundle:
-    """A party's shares out of what the dealer sent, in one or in pieces.  Raises :class:`FrameError` for another
-    size."""
-    reader = pieces.Reader(data)
+def read_bundle(program: Program, examples: int, party: int, data: pieces.Buffer | Iterable[pieces.Buffer]) -> Bundle:
+    """A party's shares out of what the dealer sent, in one segment.  Raises :class:`FrameError` for another size."""
+    (bundle,) = read_segments(program, examples, party, [data])
+    return bundle
+
+
+def read_segments(
+    program: Program, examples: int, party: int, sent: Iterable[pieces.Buffer | Iterable[pieces.Buffer]]
+) -> Iterator[Bundle]:
+    """The bundle with what its first segment brought, then the same with each further one's instead."""
+    bundle, stream = None, None
+    every = segments(program, examples)
+    for place, (steps, data) in enumerate(zip(every, sent, strict=True), 1):
+        reader = pieces.Reader(data)
+        if bundle is None or stream is None:
+            bundle, stream = _read_head(program, examples, party, reader)
+        stream.corrections = reader
+        bundle.products, bundle.gates, bundle.pairs = {}, {}, {}  # first: both segments need not be held at once
+        _read_steps(program, steps, bundle, stream)
+        if place == len(every) and not program.winner:
+            bundle.output = _output_share(stream, examples, program.output_shape, reader)
+        reader.end()
+        yield bundle
+
+
+def _read_head(program: Program, examples: int, party: int, reader: pieces.Reader) -> tuple[Bundle, PartyStream]:
     number = int(reader.take(1)[0])
     seed, key = (reader.take(size // WORD_BYTES).tobytes() for size in (SEED_BYTES, KEY_BYTES))
     shape = (examples, *program.plan.input_shape)
     input_clear = None if party else reader.take(*shape)
     stream = PartyStream(party, seed, f"bundle {number}", reader)
-    given = stream.random(*shape)
-    products, gates, pairs, told = {}, {}, {}, None
-    for step in program.steps:
-        count = _count(step, examples)
+    return Bundle(number, examples, key, stream.random(*shape), input_clear), stream
+
+
+def _read_steps(program: Program, steps: tuple[Step, ...], bundle: Bundle, stream: PartyStream) -> None:
+    party, examples, reader = stream.party, bundle.examples, stream.corrections
+    products: dict[int, ProductShare] = {}
+    gates: dict[int, GateShare] = {}
+    pairs: dict[int, SecretProductShare] = {}
+    for step in steps:
+        count = count_of(step, examples)
         if isinstance(step, Product):
-            products[step.out] = _product_share(program, step, examples, stream, given)
+            products[step.out] = _product_share(program, step, examples, stream, bundle.input)
         elif isinstance(step, SecretProduct):
             masks = [stream.random(examples, *shape) for shape in step.opened]
             pairs[step.out] = SecretProductShare((masks[0], masks[-1]), stream.derived(examples, *step.shape))
@@ -376,15 +404,13 @@ def read_bundle(
             e = reader.take(count, 2) if party else stream.keystream.words(count, 2)
             corrections = reader.take(dcf.tag_planes(step.depth), count, 2)
             gates[step.out] = GateShare(r, Authenticated(np.empty((4, 0, count), np.uint64)), e, corrections)
-            told = _winner_share(step, examples, stream, reader)
+            bundle.winner = _winner_share(step, examples, stream, reader)
         elif isinstance(step, Compare):
             r, words = stream.random(count), stream.derived(comparison.rows(step), count)
             lanes = count * len(step.thresholds)
             e = reader.take(lanes, 2) if party else stream.keystream.words(lanes, 2)
             gates[step.out] = GateShare(r, words, e, reader.take(dcf.tag_planes(step.depth), count, 2))
-    output = None if told else _output_share(stream, examples, program.output_shape, reader)
-    reader.end()
-    return Bundle(number, examples, key, given, input_clear, products, gates, pairs, output, told)
+    bundle.products, bundle.gates, bundle.pairs = products, gates, pairs
 
 
 def _output_share(stream: PartyStream, examples: int, shape: tuple[int, ...], reader: pieces.Reader) -> OutputShare:
@@ -410,7 +436,3 @@ def _product_share(
     masked = step.sources[0] in program.masked
     mask = Authenticated(given.planes.reshape(4, *shape)) if masked else stream.random(*shape)
     return ProductShare(mask, stream.derived(examples, *step.shape))
-
-
-def _count(step: Step, examples: int) -> int:
-    return examples * math.prod(step.shape)

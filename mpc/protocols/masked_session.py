@@ -19,7 +19,7 @@ import math
 import os
 from abc import ABC, abstractmethod
 from collections import defaultdict, deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
@@ -153,7 +153,7 @@ class MaskedSession(ABC):
             return {}
         shapes = [shape for step in steps for shape in (weight_shape(step), bias_shape(step))]
         if weights is None:
-            told = self._receive_weights(shapes, "mpc.public")
+            told = list(self._receive_weights(shapes, "mpc.public"))
         else:
             multipliers, biases = weight_words(self._program, weights)
             told = []
@@ -168,13 +168,13 @@ class MaskedSession(ABC):
         """Bob: open his masked tensors to Alice, in the order of :meth:`_receive_weights`."""
         pieces.send(self.peer, name, opened)
 
-    def _receive_weights(self, shapes: Sequence[Shape], name: str = "mpc.weights") -> list[Words]:
+    def _receive_weights(self, shapes: Sequence[Shape], name: str = "mpc.weights") -> Iterator[Words]:
         """Alice: Bob's masked tensors of these shapes.  Raises :class:`FrameError` for another size."""
         size = WORD_BYTES * sum(math.prod(shape) for shape in shapes)
         reader = pieces.Reader(pieces.receive(self.peer, name, size))
-        tensors = [reader.take(*shape) for shape in shapes]
+        for shape in shapes:
+            yield reader.take(*shape)
         reader.end()
-        return tensors
 
     def require_room(self, examples: int, queries: int = 1) -> None:
         """Alice: raise :class:`sotto.mpc.InputRefused` unless what ``queries`` queries of ``examples`` need fits beside

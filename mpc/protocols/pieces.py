@@ -58,10 +58,11 @@ class Boxes:
                 yield party, box.taken()
 
     def rest(self) -> Iterator[tuple[int, bytes]]:
-        """The last ones."""
+        """The last ones of a message; what is put in from here on belongs to the next one."""
         for party, box in enumerate(self.each):
             if box.size or not self._begun[party]:
                 yield party, box.taken()
+            self._begun[party] = False
 
 
 def whole(pieces: Iterable[tuple[int, bytes]]) -> tuple[bytes, bytes]:

@@ -329,19 +329,21 @@ class BobEvaluation(Evaluation):
 
 
 def weight_words(program: Program, weights: Weights) -> tuple[dict[int, Words], dict[int, Words | None]]:
-    """Bob's weights and biases as words, by the register of their product; a tensor that stands alone is a bias."""
+    """Bob's weights and biases as words, by the register of their product."""
     multipliers: dict[int, Words] = {}
     biases: dict[int, Words | None] = {}
     for step in (*program.owned, *program.known):
-        own = weights[step.number]
-        fraction = program.formats[step.out].fraction
-        if isinstance(step.layer, Constant):
-            multipliers[step.out] = np.empty(0, np.uint64)
-            biases[step.out] = ring.encode(own["value"], fraction)[None]
-            continue
-        multipliers[step.out] = ring.weight_of(own, step.fraction, step.divisor)
-        biases[step.out] = ring.bias_of(step.layer, own, fraction, len(step.shape) + 1)
+        multipliers[step.out], biases[step.out] = words_of(program, step, weights)
     return multipliers, biases
+
+
+def words_of(program: Program, step: Product | Known | PublicProduct, weights: Weights) -> tuple[Words, Words | None]:
+    """Multiplier and bias of one step as words; a tensor that stands alone is a bias."""
+    own, fraction = weights[step.number], program.formats[step.out].fraction
+    if isinstance(step.layer, Constant):
+        return np.empty(0, np.uint64), ring.encode(own["value"], fraction)[None]
+    multiplier = ring.weight_of(own, step.fraction, step.divisor)
+    return multiplier, ring.bias_of(step.layer, own, fraction, len(step.shape) + 1)
 
 
 def per_channel(step: PublicProduct, added: Words) -> Words:

@@ -7,15 +7,15 @@ Bob -> Alice      mpc.weights       Delta_W = W + lambda_W of all products, once
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from sotto.link import FrameError
 from sotto.mpc.graph.plan import Weights
 from sotto.mpc.graph.program import Program
 from sotto.mpc.messages import Mode
 from sotto.mpc.protocols import pieces
-from sotto.mpc.protocols.dealing import Dealing
-from sotto.mpc.protocols.masked_session import ALICE, Evaluation, MaskedSession
+from sotto.mpc.protocols.dealing import Dealing, Piece
+from sotto.mpc.protocols.masked_session import ALICE, BOB, Evaluation, MaskedSession
 from sotto.mpc.protocols.semi_honest import AliceEvaluation, BobEvaluation, weight_words
 from sotto.mpc.protocols.semi_honest_preprocessing import (
     SEED_BYTES,
@@ -71,8 +71,8 @@ class SemiHonestDealing(Dealing):
         super().__init__(program, secret)
         self._masks = weight_masks(program, secret)
 
-    def openings(self) -> tuple[bytes | None, bytes | None]:
-        return None, self._secret
+    def openings(self) -> Iterator[Piece]:
+        yield BOB, self._secret
 
-    def bundle(self, examples: int, number: int) -> Iterator[tuple[int, bytes]]:
-        return make_pieces(self._program, examples, number, self._masks)
+    def bundle(self, examples: int, number: int) -> Iterator[Iterable[Piece]]:
+        yield make_pieces(self._program, examples, number, self._masks)

@@ -15,17 +15,19 @@ from sotto.link import pair
 from sotto.mpc.graph.program import compile_program
 from sotto.mpc.graph.ranges import value_ranges
 from sotto.mpc.lowering.capture import trace
+from sotto.mpc.protocols import pieces
 from sotto.mpc.protocols.malicious import MaliciousEvaluation, Network
 from sotto.mpc.protocols.malicious_preprocessing import (
     SessionSecret,
-    bundle_bytes,
-    deal_session,
     make_bundle,
     read_bundle,
     read_session,
     session_bytes,
+    session_pieces,
+    weight_masks,
 )
-from sotto.mpc.protocols.malicious_session import _masked
+from sotto.mpc.protocols.malicious_session import tensors_of
+from sotto.mpc.protocols.segments import bundle_bytes
 from sotto.mpc.sharing.authenticated import Authenticated, opened_minus
 
 MODE = "malicious"
@@ -80,16 +82,39 @@ def compiled(module, shape, *, limit=8.0, reveal="class"):
     return compile_program(plan, value_ranges(plan, weights), reveal), weights
 
 
+class WeightShares:
+    """A party's shares of the masks of weights and biases by register; Bob also has them in ``clear``."""
+
+    def __init__(self, program, shares):
+        registers = [step.out for step in program.owned]
+        shares = list(shares)
+        self.tensors = shares
+        by_kind = [dict(zip(registers, shares[start::2], strict=True)) for start in (0, 1)]
+        self.weights, self.biases = ({out: each.mask for out, each in kind.items()} for kind in by_kind)
+        known = all(each.clear is not None for each in shares)
+        self.clear = tuple({out: each.clear for out, each in kind.items()} for kind in by_kind) if known else None
+
+    def __repr__(self):
+        return repr(self.tensors)
+
+
 class Dealt:
     """One session and one bundle of a program, as sent and as read by both parties."""
 
     def __init__(self, program, examples=1, number=0):
         self.program = program
         self.secret = SessionSecret.of(secrets.token_bytes(32))
-        self.opening, self.masks = deal_session(program, self.secret)
-        self.keys, self.weights = zip(*(read_session(program, p, d) for p, d in enumerate(self.opening)), strict=True)
+        self.masks = weight_masks(program, self.secret)
+        self.opening = pieces.whole(session_pieces(program, self.secret))
+        self.keys, shares = zip(*(read_session(program, p, d) for p, d in enumerate(self.opening)), strict=True)
+        self.weights = [WeightShares(program, each) for each in shares]
         assert [len(data) for data in self.opening] == [session_bytes(program, party) for party in (0, 1)]
         self.sent, self.bundles = self.bundle(examples, number)
+
+    def opened(self, weights):
+        """Bob's tensors under their masks, in the order of a session."""
+        tensors = zip(tensors_of(self.program, weights), self.weights[1].tensors, strict=True)
+        return [plain + share.clear for plain, share in tensors]
 
     def bundle(self, examples, number):
         """A further bundle: as sent, and as read."""
@@ -101,7 +126,7 @@ class Dealt:
 def execute(program, words, weights):
     """The opened output register (n, *shape) for Alice's words (n, *input_shape), between both parties' evaluations."""
     dealt = Dealt(program, len(words))
-    opened = _masked(program, weights, dealt.weights[1].clear)
+    opened = dealt.opened(weights)
     registers = [step.out for step in program.owned]
     own = dict(zip(registers, opened[::2], strict=True)), dict(zip(registers, opened[1::2], strict=True))
     networks = [

@@ -13,7 +13,7 @@ from sotto import mpc
 from sotto.link import LinkError
 from sotto.mpc.graph.program import compile_program
 from sotto.mpc.protocols.fixed_point_model import FixedPointModel
-from sotto.mpc.protocols.malicious_preprocessing import bundle_bytes
+from sotto.mpc.protocols.segments import bundle_bytes
 
 MODES = {"semi-honest": masked_parties.Trio, "malicious": malicious_parties.Trio}
 EXAMPLES = np.random.default_rng(3).uniform(-4, 4, (3, 4)).astype(np.float32)

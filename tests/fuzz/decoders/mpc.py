@@ -24,7 +24,7 @@ from sotto.mpc.messages import VERSION, Hello, Join, Mode, Query, RangesMessage,
 from sotto.mpc.ot.extension import receiver_of, sender_of
 from sotto.mpc.ot.ferret import SilentReceiver, SilentSender, Size
 from sotto.mpc.ot.sparse_code import Noise
-from sotto.mpc.protocols import malicious_preprocessing, semi_honest_preprocessing
+from sotto.mpc.protocols import malicious_preprocessing, pieces, semi_honest_preprocessing
 from sotto.mpc.two_party import bit_packing
 from sotto.mpc.two_party.bfv import DEGREE, AliceKey, BobEvaluator, Parameters, Scheme
 from tests.fuzz.decoders.decoder import Decoder, Decoders, Target
@@ -164,14 +164,15 @@ def _bundle(mode: Mode, party: int) -> Target:
         read = semi_honest_preprocessing.read_bundle
         return Target([each[party] for each in pairs], lambda data: read(program, 1, party, data))
     secret = malicious_preprocessing.SessionSecret.of(secrets.token_bytes(32))
-    opening, masks = malicious_preprocessing.deal_session(program, secret)
+    masks = malicious_preprocessing.weight_masks(program, secret)
+    opening = pieces.whole(malicious_preprocessing.session_pieces(program, secret))
     bundles = [malicious_preprocessing.make_bundle(program, examples, 0, secret, masks)[party] for examples in (1, 2)]
 
     def read_either(data: bytes) -> None:
         try:
             malicious_preprocessing.read_bundle(program, 1, party, data)
         except FrameError:
-            malicious_preprocessing.read_session(program, party, data)
+            list(malicious_preprocessing.read_session(program, party, data)[1])
 
     return Target([*bundles, opening[party]], read_either)
 

@@ -16,7 +16,6 @@ from sotto.link import LinkError, pair
 from sotto.mpc.errors import CheatingDetected
 from sotto.mpc.graph.program import Compare
 from sotto.mpc.protocols import malicious
-from sotto.mpc.protocols.malicious_session import _masked
 from sotto.mpc.protocols.semi_honest import weight_words
 from sotto.mpc.sharing.authenticated import opened_minus
 from sotto.mpc.sharing.commitment import NONCE_BYTES
@@ -163,7 +162,7 @@ def run_evaluations(program, weights, words=None, twice=False):
     """Both evaluations over one bundle: what Alice received, the output as it was opened, her own mask of it, and the
     answer's words."""
     dealt = Dealt(program)
-    opened = _masked(program, weights, dealt.weights[1].clear)
+    opened = dealt.opened(weights)
     networks = []
     for keys, shares in zip(dealt.keys, dealt.weights, strict=True):
         registers = [step.out for step in program.products]

@@ -13,6 +13,7 @@ from sotto.link import FrameError, LinkError, pair
 from sotto.mpc import memory
 from sotto.mpc.protocols import malicious_preprocessing, pieces, semi_honest_preprocessing
 from sotto.mpc.protocols.pieces import Boxes, Reader
+from sotto.mpc.protocols.segments import bundle_bytes
 
 SECRET = bytes(range(32))
 
@@ -136,7 +137,8 @@ def test_the_allowance_ends_at_the_processs_own_limit(monkeypatch):
 def test_sessions_openings_are_as_long_as_before():
     program = masked_parties.compiled(*networks.build("residual"))[0]
     secret = malicious_preprocessing.SessionSecret.of(SECRET)
-    sent, masks = malicious_preprocessing.deal_session(program, secret)
+    masks = malicious_preprocessing.weight_masks(program, secret)
+    sent = pieces.whole(malicious_preprocessing.session_pieces(program, secret))
     assert [len(each) for each in sent] == [malicious_preprocessing.session_bytes(program, party) for party in (0, 1)]
-    own = [p for each, p in malicious_preprocessing.make_pieces(program, 1, 0, secret, masks) if each == 1]
-    assert sum(map(len, own)) == malicious_preprocessing.bundle_bytes(program, 1, 1)
+    _, own = malicious_preprocessing.make_bundle(program, 1, 0, secret, masks)
+    assert len(own) == bundle_bytes(program, 1, 1)
