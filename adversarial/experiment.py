@@ -211,7 +211,9 @@ def _identify_content(bob: Attacker, made: _Made) -> dict[str, float]:
     heard = {name for part in made.material.parts.values() for name in part.speech.recording.tolist()}
     known = {name: value for name, value in labels.items() if value is not None and name in heard}
     if not known:
-        raise adversarial.AttackError(f"the speech of {made.material.name} has no label {label} to look for")
+        raise adversarial.AttackError(
+            "no-label", f"the speech of {made.material.name} has no label {label} to look for"
+        )
     found = bob.identify_content(known)
     return {f"attack_{label}_named": found.named, f"attack_{label}_named_chance": found.chance}
 

@@ -16,6 +16,7 @@ from sotto.bench.experiment import Configuration, Experiment, Say, run
 from sotto.bench.own_model import NotRunnable
 from sotto.bench.row import Row
 from sotto.bench.workbench import Workbench
+from sotto.link import Coded
 
 
 def open_workbench(
@@ -105,7 +106,7 @@ def usable(paradigms: Sequence[str], say: Say) -> list[str]:
     return found
 
 
-class ParadigmMissing(RuntimeError):
+class ParadigmMissing(Coded, RuntimeError):
     """A paradigm that was asked for needs a library that is not installed; one line says what to run."""
 
 
@@ -113,7 +114,7 @@ def require(paradigms: Sequence[str]) -> None:
     """Raise :class:`ParadigmMissing` when one of ``paradigms`` cannot be used, before anything is trained for it."""
     for name in paradigms:
         if reason := EXPERIMENTS[name].missing():
-            raise ParadigmMissing(reason)
+            raise ParadigmMissing("not-installed", reason)
 
 
 def compare(

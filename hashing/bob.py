@@ -44,13 +44,15 @@ class Bob(RoundTripBob[Hello, Ready, Query, Reply]):
         self._classifier = classifier if isinstance(classifier, HammingSVC) else HammingSVC.load(classifier)
         hashes = getattr(self._classifier, "support_hashes_", None)
         if not isinstance(hashes, PackedHashes):
-            raise HashingError("Bob needs a classifier that was trained on hashes")
+            raise HashingError("no-classifier", "Bob needs a classifier that was trained on hashes")
         if not 1 <= most <= MOST_HASHES:
-            raise HashingError(f"most is {most}; use 1 to {MOST_HASHES} hashes in one query")
+            raise HashingError("bad-most", f"most is {most}; use 1 to {MOST_HASHES} hashes in one query")
         self._k, self._symbols = hashes.k, hashes.symbols
         self._classes = tuple(str(label) for label in self._classifier.classes_) if classes is None else classes
         if len(self._classes) != len(self._classifier.classes_):
-            raise HashingError(f"the classifier has {len(self._classifier.classes_)} classes, not {len(self._classes)}")
+            raise HashingError(
+                "class-count", f"the classifier has {len(self._classifier.classes_)} classes, not {len(self._classes)}"
+            )
         self._most = most
         super().__init__(TRIP, reveal, query_limit(self._k, self._symbols, most), error=HashingError)
 

@@ -90,7 +90,8 @@ def network_of(
         input_shape = np.shape(calibration)[1:]
     if not input_shape:
         raise ModelRefused(
-            f"the shape of {type(module).__name__}'s examples is unknown: give input_shape= or calibration="
+            "shape-needed",
+            f"the shape of {type(module).__name__}'s examples is unknown: give input_shape= or calibration=",
         )
     return export(module, input_shape)
 
@@ -154,8 +155,9 @@ class Bob:
             most = (MAX_TENSOR_INPUTS, MAX_TENSOR_CLASSES)
         if self.network.inputs > most[0] or self.network.classes > most[1]:
             raise ModelRefused(
+                "too-large",
                 f"it has {self.network.inputs} inputs and {self.network.classes} classes, Alice accepts at most"
-                f" {most[0]} and {most[1]}"
+                f" {most[0]} and {most[1]}",
             )
         self.timeout = timeout
         self._mode: Mode = mode
@@ -163,7 +165,8 @@ class Bob:
         if isinstance(self.network, TensorNetwork):
             if mode != "packed":
                 raise ModelRefused(
-                    f"mode {mode} evaluates layers over vectors only: use mode='packed' for this network"
+                    "vectors-only",
+                    f"mode {mode} evaluates layers over vectors only: use mode='packed' for this network",
                 )
             tensors = schedule_tensors(
                 self.network, calibration, largest_ring=largest_ring, flooding_bits=flooding_bits

@@ -71,7 +71,7 @@ def build(cell: Configuration, bench: Workbench) -> Experiment:
     try:
         proved = _bound_is_proved(emotion, bench, cell.mode)
     except he.ModelRefused as error:
-        raise NotRunnable(str(error)) from None
+        raise NotRunnable("model-refused", str(error)) from None
     return Experiment(
         cell=cell,
         parts=_parts(emotion, bench, cell.mode, "class"),

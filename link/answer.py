@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from sotto.link.errors import FrameError
+from sotto.link.errors import BadValue, Coded, FrameError
 from sotto.link.messages import Array
 
 Reveal = Literal["class", "logits"]
@@ -55,10 +55,10 @@ class Reply(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return cls(Array.of(logits.argmax(1).astype(np.int64)), Array.of(logits) if reveal == "logits" else None)
 
 
-def require_reveal(reveal: object, error: type[ValueError] = ValueError) -> None:
+def require_reveal(reveal: object, error: type[Coded] = BadValue) -> None:
     """Raises ``error`` for what cannot be asked for."""
     if reveal not in get_args(Reveal):
-        raise error(f'reveal is {str(reveal)[:20]!r}; use "class" or "logits"')
+        raise error("unknown-reveal", f'reveal is {str(reveal)[:20]!r}; use "class" or "logits"')
 
 
 def require_revealed(asked: Reveal, most: Reveal) -> None:

@@ -27,6 +27,10 @@ class Coded(Exception):
         return self.args[1]
 
 
+class BadValue(Coded, ValueError):
+    """A value that the function does not take."""
+
+
 class LinkError(Coded):
     """Base of every error of a link; catching it catches them all."""
 

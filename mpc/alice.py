@@ -101,7 +101,7 @@ class Alice:
         try:
             plan.require_batch(examples)
         except PlanError as error:
-            raise InputRefused(str(error)) from None
+            raise InputRefused(*error.args) from None
         session.require_room(examples, queries)
         with self._whole(link) as session:
             session.provision(examples, queries)

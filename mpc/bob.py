@@ -194,4 +194,4 @@ def _require_words(mode: Mode, terms: Terms) -> None:
     try:
         program_of(mode, terms)
     except PlanError as error:
-        raise ModelRefused(str(error)) from None
+        raise ModelRefused(*error.args) from None

@@ -121,7 +121,7 @@ def build(cell: Configuration, bench: Workbench) -> Experiment:
     try:
         parts["bob"].make({})
     except mpc.ModelRefused as error:
-        raise NotRunnable(str(error)) from None
+        raise NotRunnable("model-refused", str(error)) from None
     attacks = {"mpc-tamper": lambda: _tamper(emotion, bench, mode)} if cell.model in _ATTACKED else {}
     if (mode, cell.model) == _SEED_SEARCH:
         attacks["mpc-seed-search"] = lambda: _search_seed(emotion, bench)

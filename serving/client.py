@@ -178,7 +178,7 @@ class Session:
         Raises :class:`sotto.serving.terms.TermsError` for a front end that nobody can use.
         """
         if self._front is None:
-            raise AdapterError("bob's model does not say which features it takes: ask with features")
+            raise AdapterError("no-features", "bob's model does not say which features it takes: ask with features")
         blank = self._front.blank()
         try:
             found = self._front.compute(clip)
@@ -231,9 +231,9 @@ def session(config: ClientConfig, own: ClientCredentials | None = None) -> Itera
     needs_dealer = registry.paradigm(config.paradigm).needs_dealer(config.mode)
     what = f"{config.paradigm} {config.mode}".strip()
     if needs_dealer and config.dealer is None:
-        raise AdapterError(f"{what} needs a dealer: say where he is with --dealer HOST:PORT")
+        raise AdapterError("dealer-needed", f"{what} needs a dealer: say where he is with --dealer HOST:PORT")
     if not needs_dealer and config.dealer is not None:
-        raise AdapterError(f"{what} has no dealer: leave --dealer out")
+        raise AdapterError("no-dealer", f"{what} has no dealer: leave --dealer out")
     front = front_before(config, own)  # what is missing is missed before anybody is told
     with opened(config) as links:
         if front is None and links.terms.front:

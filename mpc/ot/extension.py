@@ -64,7 +64,9 @@ class _Streams:
     def next(self, transfers: int) -> tuple[Words, Words]:
         """v (128, words) and u (trees, words) of the next ``transfers``, a multiple of the batch."""
         if self._process != os.getpid():
-            raise ProtocolError("a forked process would repeat its parent's transfers: prepare in the child itself")
+            raise ProtocolError(
+                "forked", "a forked process would repeat its parent's transfers: prepare in the child itself"
+            )
         words = transfers // 64
         zeros = bytes(8 * words)
         planes = np.empty((SECURITY_BITS, words), np.uint64)

@@ -84,7 +84,9 @@ class _Round:
     def _taken(self) -> tuple[Blocks, Words, Words]:
         """The message of the code, the blocks that grow trees, and the keys of their levels."""
         if self._process != os.getpid():
-            raise ProtocolError("a forked process would repeat its parent's transfers: prepare in the child itself")
+            raise ProtocolError(
+                "forked", "a forked process would repeat its parent's transfers: prepare in the child itself"
+            )
         noise = self.size.noise
         trees = self._base[MESSAGE:].reshape(noise.trees, noise.depth, 2)
         count = noise.trees * noise.depth

@@ -349,7 +349,9 @@ class MaliciousEvaluation:
         """Raise :class:`CheatingDetected` for a check that fails."""
         if not holds:
             who = self._link.peer
-            raise CheatingDetected(f"{who} departed from the protocol: {otherwise}; the answer stays masked")
+            raise CheatingDetected(
+                "check-failed", f"{who} departed from the protocol: {otherwise}; the answer stays masked"
+            )
 
     # -- messages -------------------------------------------------------------------------------------------------
 

@@ -94,7 +94,9 @@ class Scheme:
         self.parameters = parameters
         self.context = seal.SEALContext(settings, True, seal.SEC_LEVEL_TYPE.TC128)
         if not self.context.parameters_set():
-            raise ModelRefused(f"SEAL refuses the parameters: {self.context.parameters_error_message()}")
+            raise ModelRefused(
+                "refused-by-seal", f"SEAL refuses the parameters: {self.context.parameters_error_message()}"
+            )
         first = self.context.first_context_data().parms()
         self.primes = tuple(int(prime.value()) for prime in first.coeff_modulus())
         self.answer_primes = self.primes[: parameters.answer_primes]

@@ -110,7 +110,7 @@ def test_after_an_error_the_peer_can_still_be_told_why():
     with pytest.raises(FrameError):
         right.receive("query", limit=10)
     right.fail("this is no query")
-    with pytest.raises(PeerError, match="this is no query"):
+    with raises_code(PeerError, "peer-gave-up", match="this is no query"):
         left.receive("answer", limit=10)
 
 
@@ -178,7 +178,7 @@ def test_a_sender_cut_off_learns_the_peers_reason():
     left, right = pair(timeout=5)
     right.fail("the model takes 40 coefficients")
     right.close()
-    with pytest.raises(PeerError, match="40 coefficients"):
+    with raises_code(PeerError, "peer-gave-up", match="40 coefficients"):
         left.send("query", bytes(10_000_000))
 
 

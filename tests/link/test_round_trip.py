@@ -110,7 +110,7 @@ def test_a_query_before_the_greeting_is_refused_and_she_is_told():
     alice.send("query", encode(Query((1,))))
     with raises_code(FrameError, "wrong-message", match="'query' where 'hello' was expected"):
         Bob().answer(bob)
-    with pytest.raises(PeerError, match="expected"):
+    with raises_code(PeerError, "peer-gave-up", match="expected"):
         alice.receive("reply", limit=16)
 
 
@@ -146,7 +146,7 @@ def test_what_is_malformed_is_refused_and_she_is_told(name):
         Bob().answer(bob)
     if name == "query":
         alice.receive("ready", limit=99)
-    with pytest.raises(PeerError, match="malformed"):
+    with raises_code(PeerError, "peer-gave-up", match="malformed"):
         alice.receive("reply", limit=99)
 
 

@@ -10,10 +10,12 @@ import time
 
 import pytest
 
+from sotto.link import Coded
 from sotto.link.storage import opened, partial_path, remove_stale_partials, replacing, write_new, write_whole
+from tests.error_codes import raises_code
 
 
-class Refused(Exception):
+class Refused(Coded):
     pass
 
 
@@ -57,7 +59,7 @@ def test_links_are_followed_only_where_they_may_be(tmp_path):
     (tmp_path / "f").write_bytes(b"x")
     (tmp_path / "link").symlink_to(tmp_path / "f")
     assert read(tmp_path / "link") == b"x"
-    with pytest.raises(Refused, match="cannot be read"):
+    with raises_code(Refused, "cannot-read"):
         read(tmp_path / "link", follow=False)
 
 
@@ -79,7 +81,7 @@ def test_a_new_file_replaces_none_not_even_a_link(tmp_path):
             write_new(tmp_path / name, b"new", Refused)
     assert (tmp_path / "f").read_bytes() == b"old"
     assert not (tmp_path / "nowhere").exists()
-    with pytest.raises(Refused, match="cannot be written"):
+    with raises_code(Refused, "cannot-write"):
         write_new(tmp_path / "none" / "f", b"", Refused)
 
 

@@ -63,7 +63,7 @@ def test_what_leaves_a_transaction_ends_all_its_links_on_both_sides(kind):
     assert right.receive("query", limit=1) == b"1"
     assert right.receive("more", limit=1) == b"2"  # it was queued, and goes out before the reason
     for link in (right, far):
-        with pytest.raises(PeerError, match=f"gave up: a {kind.__name__}"):
+        with raises_code(PeerError, "peer-gave-up", match=f"gave up: a {kind.__name__}"):
             link.receive("query", limit=1)
 
 
@@ -100,7 +100,7 @@ def test_only_the_first_reason_is_told():
     left, right = pair(timeout=5)
     left.fail("the first")
     left.fail("the second")
-    with pytest.raises(PeerError, match="the first"):
+    with raises_code(PeerError, "peer-gave-up", match="the first"):
         right.receive("query", limit=1)
 
 
@@ -114,7 +114,7 @@ def test_a_frame_cut_in_the_middle_is_completed_before_the_reason():
     reader.start()
     left.fail("too slow")
     reader.join()
-    with pytest.raises(PeerError, match="too slow"):
+    with raises_code(PeerError, "peer-gave-up", match="too slow"):
         right.receive("query", limit=1)
 
 

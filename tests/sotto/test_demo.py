@@ -210,7 +210,7 @@ def test_one_run_at_a_time_a_few_wait_and_the_rest_are_turned_away(demo):
         first.since(len(first.events), 5)
     waiting = [demo.runs.add(DemoRequest(**WISH, sample="one"), lambda: None) for _ in range(MOST_WAITING)]
     assert waiting[1].events[0]["text"] == "2 before it"
-    with pytest.raises(Busy, match="waiting already"):
+    with raises_code(Busy, "too-many-waiting"):
         demo.runs.add(DemoRequest(**WISH, sample="one"), lambda: pytest.fail("stored although there is no room"))
     assert start(demo, sample="one")[0].status == 503
     for run in (first, *waiting):

@@ -12,6 +12,7 @@ from scipy.stats import kstest
 
 from sotto.hashing import HashKey, HashParameters, KeyFileError
 from sotto.hashing.tensor_file import _RECORD
+from tests.error_codes import raises_code
 
 PARAMETERS = HashParameters(6, k=3, delta=2.0, measurements_per_coefficient=4)
 
@@ -141,7 +142,7 @@ def test_other_files_are_refused(tmp_path, content):
     path = tmp_path / "key"
     path.write_bytes(content)
     path.chmod(0o600)
-    with pytest.raises(KeyFileError, match="no HashKey file"):
+    with raises_code(KeyFileError, "not-a-key-file", match="no HashKey file"):
         HashKey.load(path)
 
 

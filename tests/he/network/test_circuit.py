@@ -12,6 +12,7 @@ from sotto.he.network.circuit import DEPTH, evaluate, fold
 from sotto.he.network.network import ModelRefused, PolynomialNetwork
 from sotto.models.networks.mlp import MLP, Affine
 from sotto.models.networks.polynomial import relu_polynomial
+from tests.error_codes import raises_code
 
 
 class Drifting:
@@ -90,7 +91,7 @@ def test_logits_are_those_of_the_module(make_module, make_features):
 def test_a_network_with_relu_is_refused_with_advice(make_module):
     with pytest.raises(ModelRefused, match="swap_relu"):
         PolynomialNetwork.of(MLP(4, (3,), 2))
-    with pytest.raises(ModelRefused, match="Linear is not an MLP"):
+    with raises_code(ModelRefused, "not-an-mlp", match="Linear is not an MLP"):
         PolynomialNetwork.of(make_module().head)
 
 

@@ -12,6 +12,7 @@ from torch import nn
 from sotto import mpc
 from sotto.bench.model_zoo import KINDS
 from sotto.mpc.protocols.fixed_point_model import FixedPointModel
+from tests.error_codes import raises_code
 
 ULP = 2.0**-16
 REFUSED = {"three axes"}
@@ -49,7 +50,7 @@ def test_without_a_dealer_the_answer_is_the_models(name):
 
 def test_what_this_mode_has_no_protocol_for_is_refused_by_name():
     module, shape = build("three axes")
-    with pytest.raises(mpc.ModelRefused, match="convolves over two axes"):
+    with raises_code(mpc.ModelRefused, "three-axes", match="convolves over two axes"):
         mpc.Bob(module, None, input_shape=shape, mode="two-party", input_limit=LIMIT)
     wide = Weighted(nn.Sequential(nn.Flatten(2)), (1, 1, 1))
 

@@ -120,7 +120,7 @@ def test_table_4_answers_every_clip_both_ways(request_and_said, monkeypatch):
 
 def test_table_4_goes_on_when_a_model_is_refused(request_and_said, monkeypatch):
     def refuse(*arguments, **options):
-        raise he.ModelRefused("its logits are too large")
+        raise he.ModelRefused("overflow", "its logits are too large")
 
     monkeypatch.setattr(table4, "DEGREES", (2,))
     monkeypatch.setattr(table4, "Session", refuse)
