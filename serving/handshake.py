@@ -86,7 +86,7 @@ def read_welcome(payload: bytes | bytearray, who: str) -> Welcome:
         if welcome.terms:
             welcome.terms.check()
     except TermsError as error:
-        raise FrameError("wrong-identity", f"{who}: {error}") from None
+        raise FrameError("bad-terms", f"{who}: {error}") from None
     return welcome
 
 

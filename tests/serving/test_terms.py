@@ -64,7 +64,7 @@ def test_a_changed_hello_is_a_hello_or_one_line(data):
 )
 def test_impossible_terms_are_refused(changes):
     terms = msgspec.structs.replace(TERMS, **changes)
-    with raises_code(FrameError, "keys-on-one-side", match="bob: the service"):
+    with raises_code(FrameError, "bad-terms", match="bob: the service"):
         read_welcome(encode(Welcome(1, terms)), "bob")
 
 

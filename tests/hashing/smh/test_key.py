@@ -142,7 +142,7 @@ def test_other_files_are_refused(tmp_path, content):
     path = tmp_path / "key"
     path.write_bytes(content)
     path.chmod(0o600)
-    with raises_code(KeyFileError, "not-a-key-file", match="no HashKey file"):
+    with raises_code(KeyFileError, "wrong-file", match="no HashKey file"):
         HashKey.load(path)
 
 
