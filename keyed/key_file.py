@@ -68,7 +68,7 @@ def load_key(path: str | Path) -> Key:
         values = _unpacked(found.kind, found.block_size**found.dimension, found.values)
         key = key_class(found.kind)(found.block_size, found.dimension, values, found.salt)
     except FrameError:
-        raise KeyFileError("not-a-key-file", f"{path}: is no key file of this release") from None
+        raise KeyFileError("wrong-file", f"{path}: is no key file of this release") from None
     except KeyedError as error:
         raise KeyFileError("bad-key", f"{path}: {error}") from None
     if not hmac.compare_digest(key.fingerprint.encode(), found.fingerprint.encode()):

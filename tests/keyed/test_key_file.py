@@ -81,7 +81,7 @@ def test_keys_open_to_others_are_refused(written, mode):
 def test_missing_and_not_a_file(tmp_path):
     with pytest.raises(KeyFileError, match="cannot be read"):
         load_key(tmp_path / "none")
-    with raises_code(KeyFileError, "not-a-key-file"):
+    with raises_code(KeyFileError, "wrong-file"):
         load_key(tmp_path)
     with pytest.raises(KeyFileError, match="cannot be written"):
         save_key(tmp_path / "none" / "k", generate_key("flipping", 5))
@@ -91,7 +91,7 @@ def test_missing_and_not_a_file(tmp_path):
 @pytest.mark.timeout(10)
 def test_a_named_pipe_is_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / "k", 0o600)
-    with raises_code(KeyFileError, "not-a-key-file"):
+    with raises_code(KeyFileError, "wrong-file"):
         load_key(tmp_path / "k")
 
 
@@ -148,5 +148,5 @@ def test_huge_files_are_not_read(tmp_path):
     with path.open("wb") as file:
         file.truncate(1 << 32)  # sparse
     path.chmod(0o600)
-    with raises_code(KeyFileError, "not-a-key-file"):
+    with raises_code(KeyFileError, "wrong-file"):
         load_key(path)
