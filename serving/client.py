@@ -94,7 +94,7 @@ def opened(config: ClientConfig) -> Iterator[Opened]:
         # Bob answers once the dealer has brought the two together, or says why that cannot be.
         welcome = read_welcome(_await_welcome(config, bob), "bob")
         if welcome.terms is None:
-            raise _refused(bob, "no-terms", "bob publishes no terms: both sides need the same release")
+            raise _told(bob, Refused("no-terms", "bob publishes no terms: both sides need the same release"))
         if config.dealer:
             read_welcome(_await_welcome(config, dealer), "the dealer")
         yield Opened(bob, others, _agreed(config, bob, welcome.terms))
@@ -126,17 +126,16 @@ def _connect(
 def _agreed(config: ClientConfig, bob: Link, terms: Terms) -> Terms:
     """Bob's terms when they are what Alice wants; he knows hers by their fingerprint alone."""
     if config.terms and (difference := config.terms.difference(terms)):
-        raise _refused(bob, "other-terms", f"bob serves other terms than alice holds: {difference}")
+        raise _told(bob, Refused("other-terms", f"bob serves other terms than alice holds: {difference}"))
     if (terms.paradigm, terms.mode) != (config.paradigm, config.mode):
-        raise _refused(
-            bob, "other-mode", f"bob runs {terms.paradigm}/{terms.mode}, alice wants {config.paradigm}/{config.mode}"
-        )
+        line = f"bob runs {terms.paradigm}/{terms.mode}, alice wants {config.paradigm}/{config.mode}"
+        raise _told(bob, Refused("other-mode", line))
     return terms
 
 
-def _refused(bob: Link, code: str, reason: str) -> Refused:
-    bob.fail(reason)
-    return Refused(code, reason)
+def _told(bob: Link, refused: Refused) -> Refused:
+    bob.fail(str(refused))
+    return refused
 
 
 class Session:
