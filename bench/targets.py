@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol
 
+from sotto.bench import activations
 from sotto.bench.listeners import frozen_embeddings, hashed_embeddings, keyed_speech, sound_sensor, voice_privacy
 from sotto.bench.operations import faults, model_zoo, mpc_scale, soak, sweep_scaling, throughput
 from sotto.bench.papers.bittner import agreement, cheating, growth, latency, transfers, two_party
@@ -48,6 +49,7 @@ class Target(Protocol):
 
 
 TARGETS: Mapping[str, Target] = {
+    "activations": activations,
     "dias-cryptonet-latency": cryptonet_latency,
     "bittner-latency": latency,
     "dias-figure1": figure1,

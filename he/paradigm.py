@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from sotto.serving.registry import Paradigm
 
+_MODELS = ("mlp-poly2", "mlp-poly4", "mlp-poly6", "depinto-poly2", "depinto-poly4", "depinto-poly6", "frames-poly2")
+
 PARADIGM = Paradigm(
     name="he",
     modes=("packed", "batched", "tenseal"),
     service="sotto.he.service",
     experiment="sotto.he.experiment",
-    models=("mlp-poly2", "mlp-poly4", "mlp-poly6"),
-    networks=("mlp-poly2", "mlp-poly4", "mlp-poly6", "depinto-poly2", "frames-poly2"),
-    no_others="ciphertexts are added and multiplied: activations are polynomials of degree 2, 4 or 6",
+    models=_MODELS,
+    networks=_MODELS,
+    no_others="ciphertexts are added and multiplied: activations are polynomials of degree 2, 4 or 6, and not many",
     missing_values={
         ("tenseal", "per_query_ms_batched"): "a ckks_vector holds one query; batches are answered one by one",
         ("packed", "per_query_ms_batched"): "a ciphertext holds one query; mode batched holds thousands",

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import cast
 
 from sotto import he, models
-from sotto.he.wire import Mode
+from sotto.he.wire import Mode, TensorDescription
 from sotto.link import Link
 from sotto.serving.adapters import ClientCredentials, Hosted, ModelSource, published_front
 from sotto.serving.folders import calibration_beside, model_file
@@ -22,12 +23,13 @@ class _Hosted:
         module, record = models.load(path)
         self._bob = he.Bob(module, calibration=calibration_beside(path), mode=mode, threads=1)
         description = self._bob.description
+        shape = description.shape if isinstance(description, TensorDescription) else (description.inputs,)
         self.terms = Terms(
             paradigm="he",
             mode=mode,
             reveal="logits",  # Alice decrypts them
             model=record.architecture,
-            input_shape=(description.inputs,),
+            input_shape=shape,
             classes=record.classes,
             front=FrontEnd.of(record),
             parameters={"ring degree": description.ring_degree, "overflow ruled out": description.proved},
@@ -49,5 +51,5 @@ def front(own: ClientCredentials, terms: Terms | None) -> FrontEnd | None:
 
 def alice(own: ClientCredentials, terms: Terms, links: Mapping[str, Link]) -> he.Alice:
     """Alice, who holds Bob to the size of the model that his terms name."""
-    inputs = terms.input_shape[0] if len(terms.input_shape) == 1 else 0
-    return he.Alice(reveal=class_or_logits(own.reveal), threads=1, inputs=inputs, classes=len(terms.classes) or None)
+    inputs, classes = math.prod(terms.input_shape), len(terms.classes) or None
+    return he.Alice(reveal=class_or_logits(own.reveal), threads=1, inputs=inputs, classes=classes)

@@ -4,6 +4,7 @@ neither."""
 from __future__ import annotations
 
 from sotto.link import Link
+from sotto.mpc import memory
 from sotto.mpc.dealing.dealings import dealing_of
 from sotto.mpc.dealing.stock import Stock
 from sotto.mpc.dealing.supply import BundleSupply
@@ -31,6 +32,7 @@ class Dealer:
 
     def serve(self, alice_link: Link, bob_link: Link) -> None:
         """Serve until Alice closes her link.  Raises :class:`sotto.link.LinkError`."""
+        memory.keep_freed()
         if self._mode == "crypten":
             from sotto.mpc.crypten.supply import CryptenSupply  # CrypTen may be missing: only who uses it needs it
 

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sotto.link import Answer, Link
+from sotto.mpc import memory
 from sotto.mpc.crypten.torch_shim import load_crypten
 from sotto.mpc.fss import dcf
 from sotto.mpc.graph.plan import ModelPlan, Ranges, Weights
@@ -120,6 +121,7 @@ def open_session(
 
     ``store``: what the party has prepared and not used; in mode ``two-party`` alone.
     """
+    memory.keep_freed()
     if mode == "two-party":
         from sotto.mpc.two_party.session import TwoPartySession
 

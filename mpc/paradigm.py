@@ -18,15 +18,10 @@ PARADIGM = Paradigm(
         "sotto.mpc.protocols.malicious_session",
         "sotto.mpc.two_party.session",
     ),
-    networks=(
-        "frames",
-        "depinto",
-        "mlp",
-        "mlp-poly2",
-        "mlp-poly4",
-        "mlp-poly6",
-        "depinto-poly2",
-        "frames-poly2",
+    networks=tuple(
+        f"{base}{activation}"
+        for base in ("frames", "depinto", "mlp")
+        for activation in ("", "-poly2", "-poly4", "-poly6")
     ),
     no_others="it is asked about networks that another paradigm runs too, and about those it was published with",
     missing_values={

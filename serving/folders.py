@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ MODEL_FILE, LOWERED_FILE, CALIBRATION_FILE, KEY_FILE, SENSOR_FILE = (
     "sensor.safetensors",
 )
 _MOST_CALIBRATION = 1 << 26  # numbers
+_MOST_AXES = 5
 
 
 def model_file(model: Path) -> Path:
@@ -40,7 +42,7 @@ def model_file(model: Path) -> Path:
 
 
 def calibration_beside(path: Path) -> npt.NDArray[np.float32] | None:
-    """The calibration features (n, inputs) float32 beside a model file, None where there are none."""
+    r"""The calibration features (n, \*shape) float32 beside a model file, None where there are none."""
     calibration = path.parent / CALIBRATION_FILE
     if not calibration.is_file():
         return None
@@ -48,9 +50,9 @@ def calibration_beside(path: Path) -> npt.NDArray[np.float32] | None:
         with safe_open(calibration, framework="np") as file:
             part: Any = file.get_slice("features")
             shape, dtype = tuple(part.get_shape()), part.get_dtype()
-            if len(shape) != 2 or dtype != "F32" or shape[0] * shape[1] > _MOST_CALIBRATION:
+            if not 2 <= len(shape) <= _MOST_AXES or dtype != "F32" or math.prod(shape) > _MOST_CALIBRATION:
                 raise AdapterError(
-                    "no-calibration", f"{calibration}: holds no calibration features (n, inputs) float32"
+                    "no-calibration", f"{calibration}: holds no calibration features (n, *shape) float32"
                 )
             found: npt.NDArray[np.float32] = file.get_tensor("features")
             return found
@@ -61,7 +63,7 @@ def calibration_beside(path: Path) -> npt.NDArray[np.float32] | None:
 
 
 def write_calibration(folder: Path, features: npt.NDArray[np.float32]) -> None:
-    """Write calibration features (n, inputs) for Bob."""
+    r"""Write calibration features (n, \*shape) for Bob."""
     save_file({"features": np.ascontiguousarray(features, np.float32)}, folder / CALIBRATION_FILE)
 
 

@@ -5,6 +5,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage.  A traceback is shown only with ``-
 
 from __future__ import annotations
 
+import gc
 import importlib
 import sys
 from functools import cache
@@ -94,6 +95,7 @@ def main() -> None:
     debug = "--debug" in sys.argv
     # Allowed anywhere on the line, as people add it to a command that has just failed.
     sys.argv = [argument for argument in sys.argv if argument != "--debug"]
+    gc.set_threshold(100_000)  # a third of the time that PyTorch takes to import is collecting nothing
     listen_to_packages()
     try:
         app(prog_name="sotto")
@@ -105,6 +107,8 @@ def main() -> None:
             raise
         err.print(f"[bold red]error:[/bold red] {escape(one_line(error))}", soft_wrap=True)
         sys.exit(1)
+    finally:
+        gc.freeze()  # the system frees what is left; to walk PyTorch's objects once more takes half a second
 
 
 def one_line(error: Exception) -> str:

@@ -272,6 +272,16 @@ def memory_mb(processes: Sequence[psutil.Process]) -> float:
     return total / 1e6
 
 
+def cpu_seconds(processes: Sequence[psutil.Process]) -> float:
+    """Processor time that these processes have taken, together."""
+    total = 0.0
+    for process in processes:
+        with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied):
+            times = process.cpu_times()
+            total += times.user + times.system
+    return total
+
+
 def open_files(processes: Sequence[psutil.Process]) -> int:
     """File descriptors of these processes, together."""
     total = 0

@@ -1,29 +1,34 @@
 """Queries a second and their latency against the number of clients that ask at once, for each paradigm.
 
 Everything runs on this machine: `sotto bob`, `sotto dealer` where there is one, and every Alice in a process of her own
-who asks one clip after another as fast as she gets answers.  So the clients' own work (encryption, decryption, half of
-a secret-shared query) is in the figure, as it is not when they have machines of their own.  ``throughput.svg`` shows
-both figures; the row with most queries a second says where a service is saturated.
+who asks one thing after another as fast as she gets answers.  So the clients' own work (encryption, decryption, half of
+a secret-shared query) is in the figure, as it is not when they have machines of their own; what each party's
+processors worked for a query is beside it, and does not depend on who else keeps the machine busy.
+``throughput.svg`` shows rate and latency; ``saturated_at_clients`` says from where on more clients bring nothing.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
+import psutil
 
-from sotto.bench.operations.configurations import Prepared, ServedConfiguration, prepared
+from sotto.bench.operations.configurations import Prepared, prepared
 from sotto.bench.operations.load_client import LoadClient
-from sotto.bench.operations.services import Deployment, ServiceError, memory_mb
+from sotto.bench.operations.services import Deployment, ServiceError, cpu_seconds, memory_mb
 from sotto.bench.operations.throughput_plot import draw
 from sotto.bench.request import Request
 from sotto.bench.row import Row, Timing
 
-DESCRIPTION = "queries a second and p50, p95, p99 against 1 to 16 clients, for each paradigm, and where it saturates"
+DESCRIPTION = "queries a second, p50, p95, p99 and processor time against 1 to 32 clients, for each paradigm"
 
-_CLIENTS = {"quick": (1, 2, 4), "full": (1, 2, 4, 8, 16)}
+_CLIENTS = {"quick": (1, 2, 4), "full": (1, 2, 4, 8, 16, 32)}
+_EXAMPLES = {"quick": (1,), "full": (1, 16)}  # in one query
 _SECONDS = {"quick": 4.0, "full": 12.0}
 _OPENING = 300.0
 _SATURATED = 1.1  # more clients that bring less than a tenth more queries bring nothing
@@ -34,14 +39,19 @@ def run(request: Request) -> list[Row]:
     rows: list[Row] = []
     for each in prepared(request):
         with each.deployed(patience=120.0, proxied=False) as deployment:
-            rows += _marked([_measured(deployment, each, count, request) for count in _CLIENTS[request.preset]])
+            for examples in _EXAMPLES[request.preset]:
+                asked = np.repeat(each.features, examples, axis=0)
+                counts = _CLIENTS[request.preset]
+                rows += _marked([_measured(deployment, each, asked, count, request) for count in counts])
     request.out.mkdir(parents=True, exist_ok=True)
-    draw(rows, request.out / "throughput.svg")
+    draw([row for row in rows if row.parameters["examples"] == 1], request.out / "throughput.svg")
     return rows
 
 
-def _measured(deployment: Deployment, each: Prepared, count: int, request: Request) -> Row:
-    clients = [LoadClient(deployment, each.features, begin=True) for _ in range(count)]
+def _measured(
+    deployment: Deployment, each: Prepared, asked: npt.NDArray[np.float32], count: int, request: Request
+) -> Row:
+    clients = [LoadClient(deployment, asked, begin=True) for _ in range(count)]
     try:
         for client in clients:
             if not client.await_opened(_OPENING):
@@ -49,7 +59,7 @@ def _measured(deployment: Deployment, each: Prepared, count: int, request: Reque
                     "no-session", f"{each.config}: a client got no session: {client.said or 'it took too long'}"
                 )
         memory = memory_mb(deployment.bob.tree)  # with all sessions open
-        elapsed = _ask(clients, _SECONDS[request.preset])
+        load = _ask(clients, deployment, _SECONDS[request.preset])
         failed = [client.said for client in clients if client.ended]
         if failed:
             raise ServiceError("client-failed", f"{each.config}: a client failed under load: {failed[0]}")
@@ -59,14 +69,42 @@ def _measured(deployment: Deployment, each: Prepared, count: int, request: Reque
     for service in deployment.services:
         service.await_idle(_OPENING)
     latencies = [answer.milliseconds for client in clients for answer in client.answers]
-    row = _row(each.config, count, latencies, elapsed, memory, request)
-    request.say(f"{each.config}, {count} clients: {row.metrics['queries_per_second']:.3g} queries a second")
-    return row
+    p50, p95, p99 = (float(np.percentile(latencies, level)) for level in (50, 95, 99))
+    metrics: dict[str, float | None] = {
+        "queries_per_second": len(latencies) / load.seconds,
+        "p50_ms": p50,
+        "p95_ms": p95,
+        "p99_ms": p99,
+        "timed_queries": float(len(latencies)),
+        "bob_memory_mb": memory,
+        "processors_busy": load.processors_busy,
+        **{f"{party}_cpu_ms": 1e3 * seconds / load.answered for party, seconds in load.worked.items()},
+    }
+    parameters = {"clients": count, "examples": len(asked)}
+    row = each.config.row(request, each.config.model or "default", len(latencies), parameters, metrics)
+    rate = f"{metrics['queries_per_second']:.3g} queries a second"
+    request.say(f"{each.config}, {count} clients, {len(asked)} examples a query: {rate}")
+    return msgspec.structs.replace(row, online_ms=Timing(p50, p95))
 
 
-def _ask(clients: Sequence[LoadClient], seconds: float) -> float:
-    """Let all ask for so long; the time from the first question to the last answer."""
-    started = time.monotonic()
+@dataclass(frozen=True)
+class _Load:
+    """What came of all asking at once.
+
+    ``seconds``: from the first question to the last answer.  ``worked``: seconds of processor time by party, until
+    ``answered`` queries had an answer.  ``processors_busy``: how many processors all of the machine's work, that of
+    others too, kept busy in that time.
+    """
+
+    seconds: float
+    worked: Mapping[str, float]
+    answered: int
+    processors_busy: float
+
+
+def _ask(clients: Sequence[LoadClient], deployment: Deployment, seconds: float) -> _Load:
+    """Let all ask for so long."""
+    before, busy, started = _worked(clients, deployment), _busy_seconds(), time.monotonic()
     for client in clients:
         client.go()
     ends = started + seconds
@@ -75,27 +113,29 @@ def _ask(clients: Sequence[LoadClient], seconds: float) -> float:
             while client.receive(0.0):
                 pass
         time.sleep(0.01)
+    elapsed, after, busy = time.monotonic() - started, _worked(clients, deployment), _busy_seconds() - busy
+    answered = sum(len(client.answers) for client in clients)
     for client in clients:
         client.stop()
     for client in clients:
         client.await_end(_OPENING)
-    return time.monotonic() - started
+    worked = {party: after[party] - before[party] for party in after}
+    return _Load(time.monotonic() - started, worked, max(1, answered), busy / elapsed)
 
 
-def _row(
-    config: ServedConfiguration, clients: int, latencies: list[float], elapsed: float, memory: float, request: Request
-) -> Row:
-    p50, p95, p99 = (float(np.percentile(latencies, level)) for level in (50, 95, 99))
-    metrics: dict[str, float | None] = {
-        "queries_per_second": len(latencies) / elapsed,
-        "p50_ms": p50,
-        "p95_ms": p95,
-        "p99_ms": p99,
-        "timed_queries": float(len(latencies)),
-        "bob_memory_mb": memory,
-    }
-    row = config.row(request, config.model or "default", len(latencies), {"clients": clients}, metrics)
-    return msgspec.structs.replace(row, online_ms=Timing(p50, p95))
+def _worked(clients: Sequence[LoadClient], deployment: Deployment) -> dict[str, float]:
+    """Seconds of processor time so far, by party: all clients together, every process of each service."""
+    parties = {"alice": [psutil.Process(client.pid) for client in clients if client.ended is None]}
+    parties["bob"] = deployment.bob.tree
+    if deployment.dealer:
+        parties["dealer"] = deployment.dealer.tree
+    return {party: cpu_seconds(processes) for party, processes in parties.items()}
+
+
+def _busy_seconds() -> float:
+    """Seconds that this machine's processors have worked, for anybody."""
+    times = psutil.cpu_times()
+    return float(sum(times) - times.idle - getattr(times, "iowait", 0.0) - getattr(times, "guest", 0.0))
 
 
 def _marked(rows: Sequence[Row]) -> list[Row]:

@@ -6,19 +6,12 @@ import numpy as np
 
 from sotto.audio.splits import speaker_folds
 from sotto.bench.egemaps_svm import egemaps_svm
+from sotto.bench.emotion_models import named
 from sotto.bench.request import Request
 from sotto.bench.row import Row
 from sotto.bench.workbench import Workbench
 from sotto.models.learning.cross_validation import Fold, cross_validate
-from sotto.models.learning.recipes import (
-    DEPINTO,
-    DEPINTO_POLYNOMIAL,
-    FRAMES,
-    FRAMES_POLYNOMIAL,
-    FRAMES_POLYNOMIAL_QUICK,
-    FRAMES_QUICK,
-    Recipe,
-)
+from sotto.models.learning.recipes import Recipe
 
 DESCRIPTION = "accuracy of the emotion models over speaker-disjoint folds (quick: 3 folds, full: 6)"
 
@@ -27,11 +20,7 @@ def run(request: Request) -> list[Row]:
     """One row for each model: mean accuracy, its spread over folds, and every fold."""
     bench = request.open_workbench()
     folds = 3 if bench.quick else 6
-    recipes = (
-        (DEPINTO, FRAMES_QUICK, DEPINTO_POLYNOMIAL, FRAMES_POLYNOMIAL_QUICK)
-        if bench.quick
-        else (DEPINTO, FRAMES, DEPINTO_POLYNOMIAL, FRAMES_POLYNOMIAL)
-    )
+    recipes = [named(model, bench) for model in ("depinto", "frames", "depinto-poly2", "frames-poly2")]
     return [_machine_row(bench, folds), *(_network_row(recipe, bench, folds) for recipe in recipes)]
 
 

@@ -3,7 +3,7 @@
 A recipe is plain data, so that it can be recorded, and be part of the name under which a trained model is cached.
 """
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, get_args
 
 from sotto.audio.features import MFCC, EGeMAPS, FeatureSpec, LogMel, MeanMFCC, Waveform
@@ -12,6 +12,7 @@ from sotto.models.learning.augmentation import Augmentation
 from sotto.models.learning.perturbation import Perturbation
 from sotto.models.learning.training import Schedule
 from sotto.models.networks.mlp import Activation
+from sotto.models.networks.polynomial import DEGREES
 from sotto.models.normalisation import Kind
 
 
@@ -100,35 +101,17 @@ DEPINTO = Recipe(
     schedule=Schedule(epochs=200, batch=32, rate=1e-3, weight_decay=1e-2, average=0.99, patience=40),
 )
 
-FRAMES_POLYNOMIAL = Recipe(
-    name="frames-poly2",
-    architecture="frames",
-    features=_SPEECH_FRAMES,
-    arguments={"dropout": 0.3, "activation": "poly2", "anneal": 400},
-    schedule=FRAMES.schedule,
-    augmentation=Augmentation(),
-    normalisation="range",
-)
-"""FRAMES for encryption: squares for ReLU after two fifths of training, features in [-1, 1]."""
 
-FRAMES_POLYNOMIAL_QUICK = Recipe(
-    name="frames-poly2-quick",
-    architecture="frames",
-    features=_SPEECH_FRAMES,
-    arguments={"dropout": 0.3, "activation": "poly2", "anneal": 100},
-    schedule=FRAMES_QUICK.schedule,
-    augmentation=Augmentation(speeds=()),
-    normalisation="range",
-)
-
-DEPINTO_POLYNOMIAL = Recipe(
-    name="depinto-poly2",
-    architecture="depinto",
-    features=DEPINTO.features,
-    arguments={"dropout": 0.3, "activation": "poly2", "anneal": 600},
-    schedule=DEPINTO.schedule,
-    normalisation="range",
-)
+def with_polynomial(recipe: Recipe, degree: int, anneal: int) -> Recipe:
+    """A recipe of ReLU for encryption: a polynomial of ``degree`` for it after ``anneal`` steps, about two fifths of
+    training, and features in [-1, 1]."""
+    base, quick, _ = recipe.name.partition("-quick")
+    return replace(
+        recipe,
+        name=f"{base}-poly{degree}{quick}",
+        arguments={**recipe.arguments, "activation": f"poly{degree}", "anneal": anneal},
+        normalisation="range",
+    )
 
 
 def mlp(activation: str, *, batch_norm: bool = True) -> Recipe:
@@ -165,10 +148,12 @@ SPECTROGRAM_PATCH = Recipe(
 _ALL = (
     FRAMES,
     FRAMES_QUICK,
-    FRAMES_POLYNOMIAL,
-    FRAMES_POLYNOMIAL_QUICK,
     DEPINTO,
-    DEPINTO_POLYNOMIAL,
+    *(
+        with_polynomial(recipe, degree, anneal)
+        for recipe, anneal in ((FRAMES, 400), (FRAMES_QUICK, 100), (DEPINTO, 600))
+        for degree in DEGREES
+    ),
     *map(mlp, get_args(Activation)),
     WAVE_PATCH,
     SPECTROGRAM_PATCH,

@@ -3,7 +3,7 @@
 A network trained with ReLU loses accuracy when its activations are exchanged afterwards, and one trained with
 polynomials from the start may run away, for outside the interval of the fit a polynomial grows without bound. So the
 activation is a mixture whose share of the polynomial rises during training, and inputs outside the interval are pulled
-back: the gradient is that of the loss plus ``PULL`` times the mean square of what lies beyond ``INTERVAL`` (a range
+back: the gradient is that of the loss plus :data:`PULL` times the mean square of what lies beyond ``INTERVAL`` (a range
 penalty; Baruch et al., "A methodology for training homomorphic encryption friendly neural networks", 2022, section
 3.2). In evaluation mode it is the polynomial alone, so that what is watched and kept is what will run under encryption.
 """
@@ -19,7 +19,9 @@ from torch.nn import functional as F
 from sotto.models.networks.polynomial import PolynomialReLU
 
 INTERVAL = 3.0  # standard deviations: batch normalisation comes before
-PULL = 1.0
+
+#: By degree: layers of degree 6 on top of one another run away where those of degree 2 or 4 do not.
+PULL = {2: 1.0, 4: 1.0, 6: 300.0}
 
 
 class AnnealedReLU(nn.Module):
@@ -53,7 +55,7 @@ class AnnealedReLU(nn.Module):
             return self.polynomial(x)
         share = self.share
         self.seen += 1
-        held = _Held.apply(x)
+        held = _Held.apply(x, PULL[self.polynomial.degree])
         return share * self.polynomial(held) + (1 - share) * F.relu(held)
 
     def extra_repr(self) -> str:
@@ -64,12 +66,13 @@ class _Held(torch.autograd.Function):
     """The identity, with the gradient of the range penalty added to what comes back."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor) -> Tensor:
+    def forward(ctx: Any, x: Tensor, pull: float) -> Tensor:
         ctx.save_for_backward(x)
+        ctx.pull = pull
         return x.view_as(x)
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
         (x,) = ctx.saved_tensors
         beyond = x - x.clamp(-INTERVAL, INTERVAL)
-        return gradients[0] + 2 * PULL / x.numel() * beyond
+        return gradients[0] + 2 * ctx.pull / x.numel() * beyond, None

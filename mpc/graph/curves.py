@@ -29,6 +29,8 @@ from sotto.mpc.graph.plan import MAX_KNOTS, Curve
 
 Floats = npt.NDArray[np.float64]
 
+HELD = "held"  # the name of the curve that keeps a polynomial's argument within bounds, and is the identity there
+
 _GRID = 8192  # points on which the density of knots is integrated
 _BETWEEN = 512  # points between two knots at which the error is taken
 

@@ -15,6 +15,7 @@ import math
 import torch
 
 from sotto.mpc.graph import plan as layers
+from sotto.mpc.graph.curves import HELD
 from sotto.mpc.graph.plain import layer_output
 from sotto.mpc.graph.plan import ModelPlan, Weights, strides_of
 from sotto.mpc.graph.ranges import Interval, interval
@@ -46,6 +47,8 @@ def proven_error(plan: ModelPlan, weights: Weights) -> float:
             curve = plan.curves[layer.curve] if isinstance(layer, layers.Bend) else None
             if curve and curve.steps:
                 raise Unproven(f"layer {number} ({curve.name}) scales by a power of two that it finds in steps")
+            if curve and curve.name == HELD:
+                raise Unproven(f"layer {number} holds the argument of a polynomial within bounds that it could leave")
             inputs = [values[source] for source in layer.sources]
             off = [errors[source] for source in layer.sources]
             values.append(interval(layer, own, inputs, curve))

@@ -31,6 +31,7 @@ from sotto.mpc.graph.plan import Final, ModelPlan, Shape, Weights
 from sotto.mpc.lowering import function_layers, operators, sequence_layers, window_layers  # noqa: F401  they fill the table
 from sotto.mpc.lowering.graph_builder import Builder, Function, Wire
 from sotto.mpc.lowering.operators import HANDLERS, INSTEAD, MOVES, SAME, Call
+from sotto.mpc.lowering.polynomials import Polynomials
 
 #: Which of a module's results: a key, an attribute or an index; a tuple of them: several, one after the other.
 Output: TypeAlias = str | int | tuple[str | int, ...] | None
@@ -222,6 +223,7 @@ class _Walk:
     def __init__(self, program: Any, build: Builder) -> None:
         self._program = program
         self._build = build
+        self._polynomials = Polynomials(build)
         self._values: dict[fx.Node, Any] = {}
         self._refused: dict[str, None] = {}  # in order, each once
 
@@ -317,8 +319,12 @@ class _Walk:
         handler = HANDLERS.get(name)
         if handler is None:
             raise ModelRefused("no-such-operator", "")
+        polynomial = self._polynomials.of(name, arguments, options)
+        if polynomial and polynomial.polynomial.degree() > 1:
+            return self._polynomials.evaluated(polynomial)
         try:
-            return handler(call, *arguments, **_named(options))
+            result = handler(call, *arguments, **_named(options))
+            return self._polynomials.note(result, polynomial) if polynomial else result
         except (TypeError, NotImplementedError) as error:
             raise ModelRefused("not-supported", f"this variant is not supported ({_first_line(error)})") from None
         except RuntimeError as error:

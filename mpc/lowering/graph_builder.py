@@ -9,6 +9,7 @@ Nothing here knows of graphs or modules (:mod:`sotto.mpc.lowering.capture`) nor 
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -24,6 +25,9 @@ from sotto.mpc.graph import plan as layers
 from sotto.mpc.graph.plan import Curve, ModelPlan, Shape, Weights
 
 Function: TypeAlias = Callable[[torch.Tensor], torch.Tensor]
+
+#: The layers that a secret factor can be taken into.
+_WEIGHTED = layers.Convolution | layers.Linear | layers.ChannelAffine | layers.Scale
 
 _PRECISION = 12  # bits that a value keeps where it is scaled into a fixed interval
 
@@ -60,8 +64,11 @@ class Builder:
         for number in range(len(self.layers), 0, -1):
             if number in used:
                 used.update(self.layers[number - 1].sources)
-        places = {old: new for new, old in enumerate(sorted(used | {0}))}
-        kept = [number - 1 for number in sorted(used - {0})]
+        folded = self._fold_scales(used - {0})
+        places: dict[int, int] = {}
+        for old in sorted(used | {0}):
+            places[old] = places[folded[old]] if old in folded else len(places) - len(folded.keys() & places.keys())
+        kept = [number - 1 for number in sorted(used - folded.keys() - {0})]
         bends = sorted({layer.curve for at in kept if isinstance(layer := self.layers[at], layers.Bend)})
         numbers = {old: new for new, old in enumerate(bends)}
         plan = ModelPlan(
@@ -70,6 +77,22 @@ class Builder:
         )  # fmt: skip
         weights = {places[at + 1] - 1: self.weights[at] for at in kept if at in self.weights}
         return plan, weights, {numbers[old]: each for old, each in self.functions.items() if old in numbers}
+
+    def _fold_scales(self, used: set[int]) -> dict[int, int]:
+        """Take each secret factor that alone reads a layer with weights into them: its value -> that layer's."""
+        readers = Counter(source for number in used for source in self.layers[number - 1].sources)
+        folded: dict[int, int] = {}
+        for number in sorted(used):
+            layer = self.layers[number - 1]
+            if not isinstance(layer, layers.Scale) or math.prod(layer.shape) > 1 or readers[layer.source] > 1:
+                continue
+            source = folded.get(layer.source, layer.source)
+            if source and isinstance(self.layers[source - 1], _WEIGHTED):
+                factor = float(self.weights[number - 1]["scale"].ravel()[0])
+                own = self.weights[source - 1]
+                self.weights[source - 1] = {name: (each * factor).astype(np.float32) for name, each in own.items()}
+                folded[number] = source
+        return folded
 
     def emit(self, layer: layers.Layer, shape: Sequence[int], **own: torch.Tensor) -> Wire:
         """Add a layer; the value that it makes has ``shape`` in PyTorch."""

@@ -74,7 +74,7 @@ class MaskedSession(ABC):
         self._owner = os.getpid()
         self._stock: defaultdict[int, deque[deque[Evaluation]]] = defaultdict(deque)
         self._waiting = 0  # bytes of bundles in stock
-        self._bundle_sizes: dict[int, int] = {}
+        self._bundle_sizes: dict[tuple[int, int], int] = {}
         self._warm_up()
         self._program, terms = self._agree(plan, weights, reveal, told)
         with self._with_dealer():
@@ -215,12 +215,13 @@ class MaskedSession(ABC):
 
     def _bytes(self, examples: int) -> int:
         """Bytes of bundles that a query of ``examples`` takes at Bob, whose are the larger ones."""
-        if examples not in self._bundle_sizes:
-            parts = self._program.parts(examples)
-            self._bundle_sizes[examples] = self._bundle_bytes(parts[0], BOB) * (len(parts) - 1) + self._bundle_bytes(
-                parts[-1], BOB
-            )
-        return self._bundle_sizes[examples]
+        return sum(self._part_bytes(part, BOB) for part in self._program.parts(examples))
+
+    def _part_bytes(self, examples: int, rank: int) -> int:
+        """:meth:`_bundle_bytes`, counted once."""
+        if (examples, rank) not in self._bundle_sizes:
+            self._bundle_sizes[examples, rank] = self._bundle_bytes(examples, rank)
+        return self._bundle_sizes[examples, rank]
 
     def _put(self, examples: int, parts: deque[Evaluation]) -> None:
         self._stock[examples].append(parts)

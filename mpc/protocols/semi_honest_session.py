@@ -53,7 +53,7 @@ class SemiHonestSession(MaskedSession):
         return bundle_bytes(self._program, examples, rank)
 
     def _prepare(self, examples: int) -> Evaluation:
-        size = self._bundle_bytes(examples, self._rank)
+        size = self._part_bytes(examples, self._rank)
         sent = pieces.receive(self._dealer, "dealer.bundle", size)
         bundle = read_bundle(self._program, examples, self._rank, sent)
         if self._rank == ALICE:

@@ -29,6 +29,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Iterator
+from functools import cache
 
 import numpy as np
 import numpy.typing as npt
@@ -91,6 +92,7 @@ def found(classes: int, own: bytes, hashes: bytes) -> Words:
     return wins.argmax(axis=1).astype(np.uint64)[:, None]
 
 
+@cache
 def _wins(classes: int) -> list[tuple[list[int], list[int]]]:
     """For each class the columns of its comparisons, and what b must be in each."""
     order = pairs(classes)

@@ -66,20 +66,21 @@ def weight_of(own: dict[str, npt.NDArray[np.float32]], fraction: int, divisor: i
 
 def columns(layer: layers.Convolution, x: Words) -> Words:
     """The patches of ``x`` (n, C, …) that the kernel meets: (n, groups, C/groups · taps, positions), contiguous."""
-    n, channels = x.shape[:2]
-    axes = range(2, x.ndim)
+    n, channels, *lengths = x.shape
+    # NumPy's own padding and windows take longer than the copy itself.
+    padded = [length + 2 * p for length, p in zip(lengths, layer.padding, strict=True)]
     if any(layer.padding):
-        x = np.pad(x, ((0, 0), (0, 0), *((p, p) for p in layer.padding)))
-    spans = tuple(d * (k - 1) + 1 for d, k in zip(layer.dilation, layer.kernel, strict=True))
-    view = np.lib.stride_tricks.sliding_window_view(x, spans, axis=tuple(axes))
-    places = tuple(slice(None, None, s) for s in layer.stride)
-    taps = tuple(slice(None, None, d) for d in layer.dilation)
-    view = view[(slice(None), slice(None), *places, *taps)]
-    count = len(layer.kernel)
-    order = (0, 1, *range(2 + count, 2 + 2 * count), *range(2, 2 + count))
-    positions = math.prod(view.shape[2 : 2 + count])
-    taken = np.ascontiguousarray(view.transpose(order))
-    return taken.reshape(n, layer.groups, channels // layer.groups * math.prod(layer.kernel), positions)
+        inside = np.zeros((n, channels, *padded), np.uint64)
+        middle = tuple(slice(p, p + length) for length, p in zip(lengths, layer.padding, strict=True))
+        inside[:, :, *middle] = x
+        x = inside
+    x = np.ascontiguousarray(x)
+    axes = list(zip(padded, layer.kernel, layer.stride, layer.dilation, x.strides[2:], strict=True))
+    places = [(length - 1 - d * (k - 1)) // s + 1 for length, k, s, d, _ in axes]
+    steps = (*(d * step for _, _, _, d, step in axes), *(s * step for _, _, s, _, step in axes))
+    view = np.ndarray((n, channels, *layer.kernel, *places), np.uint64, x, strides=(*x.strides[:2], *steps))
+    taps = channels // layer.groups * math.prod(layer.kernel)
+    return np.ascontiguousarray(view).reshape(n, layer.groups, taps, math.prod(places))
 
 
 def _convolve(layer: layers.Convolution, weight: Words, x: Words) -> Words:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
+from collections.abc import Sequence
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 
@@ -35,16 +36,16 @@ class Counters:
         with self._lock:
             return self._gauges.get(name, self._counts[name])
 
-    def query(self, milliseconds: float, sent: int, received: int) -> None:
-        """One query was answered."""
-        seconds = milliseconds / 1e3
+    def queries(self, milliseconds: Sequence[float], sent: int, received: int) -> None:
+        """Queries were answered, each in so many ``milliseconds``; bytes are those of all."""
         with self._lock:
-            self._counts["queries_total"] += 1
+            self._counts["queries_total"] += len(milliseconds)
             self._counts["bytes_sent_total"] += sent
             self._counts["bytes_received_total"] += received
-            self._query_seconds += seconds
-            for place, most in enumerate(_SECONDS):
-                self._buckets[place] += seconds <= most
+            for each in milliseconds:
+                self._query_seconds += each / 1e3
+                for place, most in enumerate(_SECONDS):
+                    self._buckets[place] += each / 1e3 <= most
 
     def text(self) -> str:
         """All of it; every name begins with ``sotto_``."""

@@ -288,7 +288,7 @@ class _Host:
         running.sent += report.sent
         running.received += report.received
         if isinstance(report, Answered):
-            running.queries += 1
+            running.queries += len(report.milliseconds)
             if self._orders.progress:
                 self._tell(Progress(running.number, report.milliseconds, report.sent, report.received))
         elif isinstance(report, Ended):

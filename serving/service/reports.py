@@ -13,12 +13,14 @@ from multiprocessing.connection import Connection
 import msgspec
 
 MOST_LINE = 2048  # below what a pipe takes in one piece
+MOST_ANSWERS = 64  # in one line
 
 
 class Answered(msgspec.Struct, tag=True):
-    """Session: one query is answered; bytes are what it sent and received on all its links since the last report."""
+    """Session: so many queries are answered, at most :data:`MOST_ANSWERS`, each in ``milliseconds``; bytes are what it
+    sent and received on all its links since the last report."""
 
-    milliseconds: float
+    milliseconds: list[float]
     sent: int
     received: int
 
@@ -53,10 +55,10 @@ class Opened(msgspec.Struct, tag=True):
 
 
 class Progress(msgspec.Struct, tag=True):
-    """Host: a session answered a query."""
+    """Host: a session answered so many queries, each in ``milliseconds``."""
 
     number: int
-    milliseconds: float
+    milliseconds: list[float]
     sent: int
     received: int
 

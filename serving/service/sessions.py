@@ -34,9 +34,11 @@ from sotto.serving.handshake import (
 )
 from sotto.serving.keys import client_tls
 from sotto.serving.limits import Limits
-from sotto.serving.service.reports import Answered, Ended, report
+from sotto.serving.service.reports import MOST_ANSWERS, Answered, Ended, report
 
 Address = tuple[str, int]
+
+_REPORT_EVERY = 0.1  # seconds: two processes wake for every report
 
 
 class Probe(Protocol):
@@ -166,6 +168,8 @@ class _Session:
         self._patience = patience
         self._links: list[Link] = list(links.values())
         self._told = (0, 0)
+        self._answered: list[float] = []  # milliseconds of the queries not yet reported
+        self._reported = 0.0
 
     def run(self, hosted: Hosted | DealerHosted) -> None:
         """Serve.  Raises what ended the session, when that is an error."""
@@ -175,12 +179,12 @@ class _Session:
             self._answer(hosted)  # type: ignore[arg-type]
         if self._orders.probe:
             self._orders.probe.done()
-        report(self._pipe, Ended("", *self._news()))
+        self._report_end("")
 
     def give_up(self, reason: str) -> None:
         for link in self._links:
             link.fail(reason)
-        report(self._pipe, Ended("", *self._news()))
+        self._report_end("")
 
     def fail(self, error: BaseException) -> None:
         # What one party noticed can tell another something that it must not learn: doors say what they may.
@@ -189,7 +193,7 @@ class _Session:
             link.fail(str(error) if before_the_door else f"{self._orders.role} stopped")
         if self._orders.probe:
             self._orders.probe.failed(error)
-        report(self._pipe, Ended(reason_of(error), *self._news()))
+        self._report_end(reason_of(error))
 
     def close(self) -> None:
         for link in self._links:
@@ -203,17 +207,35 @@ class _Session:
         alice.send(WELCOME, encode(Welcome(VERSION, hosted.terms)))
         self._watch([alice, *others.values()])
         queries = 0
-        while self._patience.wait(alice, limits.idle_seconds):
+        while self._await_query(alice):
             started = time.monotonic()
             if not door.answer(alice):
                 return
             queries += 1
-            report(self._pipe, Answered((time.monotonic() - started) * 1e3, *self._news()))
+            self._answered.append(round((time.monotonic() - started) * 1e3, 3))
+            if len(self._answered) == MOST_ANSWERS or time.monotonic() > self._reported + _REPORT_EVERY:
+                self._report_answers()
             if queries == limits.queries:
                 raise Refused(
                     "too-many-queries", f"a session has at most {limits.queries} queries here: open a new one"
                 )
         raise Refused("idle-too-long", f"nothing was asked for {limits.idle_seconds:g} s: open a new session")
+
+    def _await_query(self, alice: Link) -> bool:
+        """Whether Alice says something in time; what was answered is reported when she pauses."""
+        if self._answered and self._patience.wait(alice, _REPORT_EVERY):
+            return True
+        self._report_answers()
+        return self._patience.wait(alice, self._orders.limits.idle_seconds)
+
+    def _report_end(self, reason: str) -> None:
+        self._report_answers()
+        report(self._pipe, Ended(reason, *self._news()))
+
+    def _report_answers(self) -> None:
+        if self._answered:
+            report(self._pipe, Answered(self._answered, *self._news()))
+            self._answered, self._reported = [], time.monotonic()
 
     def _deal(self, hosted: DealerHosted) -> None:
         alice, bob = self._clients["alice"], self._clients["bob"]

@@ -145,7 +145,7 @@ class Supervisor:
         counters = self._counters
         match report:
             case Progress():
-                counters.query(report.milliseconds, report.sent, report.received)
+                counters.queries(report.milliseconds, report.sent, report.received)
             case Opened():
                 counters.add("sessions_opened_total")
                 self._running[host] = report.running

@@ -5,6 +5,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from sotto.models.networks.polynomial import PolynomialReLU
+
 LIMIT = 4.0
 
 
@@ -124,6 +126,8 @@ EXACT = {
     "broadcast products": (applied(lambda x: x * x.mean(dim=2, keepdim=True)), (3, 4)),
     "squares": (applied(lambda x: x**2 + torch.square(x)), (6,)),
     "polynomial": (applied(lambda x: 0.5 * x**3 - x**2 + x), (6,)),
+    "degree 2": (layer(lambda: nn.Sequential(nn.Linear(6, 4), PolynomialReLU(2), nn.Linear(4, 3))), (6,)),
+    "degree 4": (layer(lambda: PolynomialReLU(4)), (6,)),
     "matrix products": (applied(lambda x: x @ x.transpose(1, 2)), (3, 4)),
     "einsum": (applied(lambda x: torch.einsum("bij,bkj->bki", x, x)), (3, 4)),
     "variance": (applied(lambda x: x.var(dim=2)), (3, 5)),
@@ -157,6 +161,7 @@ APPROXIMATE = {
     "quotient": (applied(lambda x: x[:, :3] / (x[:, 3:].abs() + 1)), (6,), 8e-3),
     "softmax": (applied(lambda x: x.softmax(dim=1) + 0), (3, 5), 3e-3),
     "log softmax": (applied(lambda x: x.log_softmax(dim=2) * 1), (3, 5), 8e-3),
+    "degree 6": (layer(lambda: PolynomialReLU(6)), (6,), 2e-3),
     "glu": (applied(lambda x: F.glu(x, dim=1)), (6,), 8e-3),
     "layer norm": (layer(lambda: nn.LayerNorm(8)), (3, 8), 1e-2),
     "layer norm of all": (layer(lambda: nn.LayerNorm((3, 4), elementwise_affine=False)), (3, 4), 1e-2),

@@ -17,7 +17,7 @@ from sotto.models.learning.training import predict
 from sotto.serving import client, registry
 from sotto.serving.adapters import ClientCredentials, LoweringOptions, ModelSource
 from sotto.serving.errors import AdapterError
-from sotto.serving.folders import KEY_FILE, MODEL_FILE, SENSOR_FILE, write_calibration
+from sotto.serving.folders import KEY_FILE, MODEL_FILE, SENSOR_FILE, calibration_beside, write_calibration
 from sotto.serving.terms import FrontEnd, read_terms, write_terms
 from tests.error_codes import raises_code
 from tests.serving.parties import client_config, dealing, host
@@ -201,6 +201,27 @@ def test_he(folders, clip, mode):
     with host(partial(load, ModelSource("he", folders / "bob", mode)), message_seconds=120.0) as (_, address):
         features, labels, _ = _ask(address, folders, clip, "he", mode, own=False)
     assert labels == [int(predict(module, np.clip(features, -1, 1)).argmax())] * 2
+
+
+@pytest.mark.slow
+def test_he_with_a_convolutional_network(folders, clip):
+    rows = np.random.default_rng(7).normal(size=(40, 40)).astype("float32") * 100
+    normalisation = Normalisation.range(rows)
+    module, _ = _model(folders / "bob" / MODEL_FILE, "depinto", MeanMFCC(), {"activation": "poly2"}, normalisation)
+    write_calibration(folders / "bob", np.clip(normalisation.transform(rows), -1, 1)[:, None])
+    with host(partial(load, ModelSource("he", folders / "bob")), message_seconds=120.0) as (_, address):
+        features, labels, _ = _ask(address, folders, clip, "he", own=False)
+    assert labels == [int(predict(module, np.clip(features, -1, 1)).argmax())] * 2
+
+
+def test_calibration_of_any_shape_comes_back(tmp_path):
+    for shape in ((3, 4), (3, 4, 5)):
+        features = np.random.default_rng(1).normal(size=shape).astype("float32")
+        write_calibration(tmp_path, features)
+        assert np.array_equal(calibration_beside(tmp_path / MODEL_FILE), features)
+    write_calibration(tmp_path, np.zeros(3, np.float32))
+    with pytest.raises(AdapterError, match="no calibration features"):
+        calibration_beside(tmp_path / MODEL_FILE)
 
 
 def test_a_paradigm_that_is_none_is_one_line():

@@ -8,6 +8,9 @@ import subprocess
 import sys
 
 import pytest
+import typer.rich_utils
+
+from sotto.cli import app
 
 
 def sotto(*arguments, **environment):
@@ -20,6 +23,20 @@ def sotto(*arguments, **environment):
         env={**os.environ, "COLUMNS": "120", **environment},
         stdin=subprocess.DEVNULL,
     )
+
+
+@pytest.fixture
+def typed(monkeypatch, capfd):
+    """Run the command in this process, where the libraries are loaded already."""
+    monkeypatch.setenv("COLUMNS", "400")
+    monkeypatch.setattr(typer.rich_utils, "MAX_WIDTH", 400)
+
+    def run(*arguments):
+        with pytest.raises(SystemExit) as ended:
+            app(list(arguments), prog_name="sotto")
+        return subprocess.CompletedProcess(arguments, ended.value.code, *capfd.readouterr())
+
+    return run
 
 
 @pytest.mark.parametrize(
@@ -49,10 +66,16 @@ def test_every_command_has_help_with_an_example(command):
         ["nonsense"],
     ],
 )
-def test_wrong_usage_ends_with_2_and_nothing_on_standard_output(arguments):
-    done = sotto(*arguments)
+def test_wrong_usage_ends_with_2_and_nothing_on_standard_output(arguments, typed):
+    done = typed(*arguments)
     assert done.returncode == 2
     assert done.stdout == ""
+    assert "Traceback" not in done.stderr
+
+
+def test_a_process_ends_with_2_after_wrong_usage():
+    done = sotto("corpus", "check", "nonsense")
+    assert (done.returncode, done.stdout) == (2, "")
     assert "Traceback" not in done.stderr
 
 
@@ -71,17 +94,17 @@ def test_a_traceback_only_with_debug(tmp_path):
     assert "Traceback" in done.stderr
 
 
-def test_listings_are_machine_readable():
-    listing = json.loads(sotto("corpus", "list", "--json").stdout)
+def test_listings_are_machine_readable(typed):
+    listing = json.loads(typed("corpus", "list", "--json").stdout)
     assert {"ravdess", "synthetic", "manifest"} <= {corpus["name"] for corpus in listing}
-    rows = json.loads(sotto("reproduce", "dias-table3", "--json").stdout)
+    rows = json.loads(typed("reproduce", "dias-table3", "--json").stdout)
     assert [row["parameters"]["degree"] for row in rows] == [2, 4, 6]
     assert rows[0]["metrics"]["x^2"] == pytest.approx(rows[0]["published"]["x^2"], abs=5e-3)
 
 
-def test_reproduce_and_attack_list_what_they_know():
-    assert "dias-table3" in sotto("reproduce", "--list").stdout
-    attacks = sotto("attack", "--list").stdout
+def test_reproduce_and_attack_list_what_they_know(typed):
+    assert "dias-table3" in typed("reproduce", "--list").stdout
+    attacks = typed("attack", "--list").stdout
     for paradigm in ("mpc-", "he-", "hashing-", "keyed-", "adversarial-"):
         assert paradigm in attacks
 
@@ -98,8 +121,8 @@ def test_reproduce_and_attack_list_what_they_know():
         (["simulate", "he", "--cheat", "bob:relu2"], "only in mpc"),
     ],
 )
-def test_a_wrong_name_is_told_before_a_corpus_is_loaded(arguments, said):
-    done = sotto(*arguments, COLUMNS="400", TERMINAL_WIDTH="400")
+def test_a_wrong_name_is_told_before_a_corpus_is_loaded(arguments, said, typed):
+    done = typed(*arguments)
     assert done.returncode == 2
     assert said in done.stderr
     assert "clips" not in done.stderr

@@ -17,7 +17,7 @@ from tests.error_codes import raises_code
 ULP = 2.0**-16
 REFUSED = {"three axes"}
 FAST = {"squares", "polynomial", "broadcast products", "matrix products", "steps", "sigmoid", "gelu", "times a tensor",
-        "sum with a tensor", "lstm"}  # fmt: skip
+        "sum with a tensor", "lstm", "degree 2"}  # fmt: skip
 NAMES = [
     pytest.param(name, marks=() if name in FAST else pytest.mark.slow)
     for name in {**EXACT, **APPROXIMATE}
@@ -77,4 +77,4 @@ def test_which_kinds_of_networks_are_taken():
         except mpc.ModelRefused:
             refused.add(name)
     assert len(KINDS) == 39
-    assert refused == {"transformer", "wav2vec-encoder", "volumes", "squares"}
+    assert refused == {"transformer", "wav2vec-encoder", "volumes"}

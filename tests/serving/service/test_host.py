@@ -12,7 +12,7 @@ import pytest
 
 from sotto.link import LinkClosed, LinkError, PeerError, connect
 from sotto.serving.handshake import HELLO
-from sotto.serving.service.reports import Closed, Opened, Queue, TurnedAway
+from sotto.serving.service.reports import Closed, Opened, Progress, Queue, TurnedAway
 from tests.error_codes import raises_code
 from tests.serving.parties import TERMS, NoRoom, ask, begin, dealing_pair, hello, host, report_of, session
 
@@ -34,6 +34,22 @@ def test_several_clients_are_served_at_once_and_one_that_dies_harms_no_other(bob
             with pytest.raises(LinkClosed):
                 other.bob.receive("answer", limit=100)
         assert ask(one, b"still there") == b"still there"
+
+
+def test_every_query_is_counted_and_many_in_one_report(bob):
+    running, address = bob
+    reports = []
+    with session(address) as links:
+        for _ in range(200):
+            ask(links, b"quick")
+        while sum(len(report.milliseconds) for report in reports) < 200:
+            reports.append(report_of(running, Progress))
+        for _ in range(3):
+            ask(links, b"and gone")
+    closed = report_of(running, Closed, lambda closed: closed.queries)
+    assert closed.queries == 203
+    assert len(reports) < 100
+    assert closed.sent > sum(report.sent for report in reports) > 0
 
 
 def test_who_finds_no_place_waits_and_who_finds_no_seat_is_sent_away(bob):

@@ -90,6 +90,13 @@ def test_a_session_over_links_answers_until_it_is_closed(start, model, tmp_path)
         sotto.connect("mpc", bob, dealer=dealer, terms=tmp_path / "terms.json")
 
 
+def wait_until(there, seconds=20.0):
+    deadline = time.monotonic() + seconds
+    while not there():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
 def test_what_was_provisioned_and_not_used_waits_for_the_next_session(start, model, tmp_path):
     module, path = model
     bob = start("bob", path, "--paradigm", "mpc", "--mode", "two-party", "--store", tmp_path / "bob")
@@ -105,6 +112,8 @@ def test_what_was_provisioned_and_not_used_waits_for_the_next_session(start, mod
                 offline.append(alice.costs.offline.bytes)
                 alice.ask(x)  # nothing waits for this one
                 offline.append(alice.costs.offline.bytes)
+        if not ask:
+            wait_until(lambda: list((tmp_path / "bob").rglob("*.ready")))  # its session ends after Alice's
     kept, made = (sum(each.values()) for each in offline)
     assert kept < 1000 < made
     assert not list((tmp_path / "alice").glob("*.ready"))
