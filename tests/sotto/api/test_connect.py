@@ -124,7 +124,7 @@ def test_a_folder_for_preparations_that_is_open_to_others_is_refused_in_one_line
     folder = tmp_path / "open"
     folder.mkdir(mode=0o777)
     folder.chmod(0o777)
-    with raises_code(sotto.SessionError, "session-over"):
+    with raises_code(sotto.SessionError, "open-folder"):
         sotto.connect("mpc", bob, mode="two-party", store=folder)
 
 

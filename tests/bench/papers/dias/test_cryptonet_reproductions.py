@@ -165,6 +165,6 @@ def test_a_session_counts_frames_of_every_message():
 def test_a_folder_without_a_corpus_is_taken_for_ravdess(tmp_path):
     """The synthetic corpus has no folder, so a folder can only be meant for another."""
     said: list[str] = []
-    with raises_code(CorpusError, "untrained-class"):
+    with raises_code(CorpusError, "nothing-found"):
         open_pair(Request("synthetic", tmp_path, "quick", 0, tmp_path, said.append))
     assert "--corpus" in said[0]
