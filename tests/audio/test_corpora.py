@@ -286,7 +286,7 @@ def test_esc_as_published(esc50):
 
 def test_esc_names_what_table_and_folder_do_not_share(esc50, record):
     stray = record(esc50 / "audio" / "1-1-A-0.wav")
-    with pytest.raises(MissingLabel, match=rf"{stray}: is not in esc50\.csv"):
+    with raises_code(MissingLabel, "not-in-table", match=rf"{stray}: is not in esc50\.csv"):
         load_corpus("esc50", esc50)
     stray.unlink()
     (esc50 / "audio" / "3-100032-A-0.wav").unlink()
@@ -425,7 +425,7 @@ def test_sins_segments_of_dcase_2018(tmp_path, record):
     assert (first.event, first.fold, first.extra) == ("absence", 2, {"node": "1", "session": "s1"})
     assert (second.event, second.fold) == ("cooking", None)
     lines(tmp_path / "meta.txt", "audio/DevNode1_ex1_1.wav\tabsence")
-    with pytest.raises(MissingLabel, match=r"meta\.txt: line 1"):
+    with raises_code(MissingLabel, "bad-row", match=r"meta\.txt: line 1"):
         load_corpus("sins", tmp_path)
 
 
@@ -452,7 +452,7 @@ def test_a_manifest_describes_any_corpus(tmp_path, record):
             {"turn": "3"},
         )
         assert second.emotion is None
-        with pytest.raises(MissingLabel, match=r"b\.wav: has no emotion"):
+        with raises_code(MissingLabel, "no-label", match=r"b\.wav: has no emotion"):
             corpus.labels("emotion")
 
 

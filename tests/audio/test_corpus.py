@@ -26,7 +26,7 @@ def test_labels_classes_and_targets_agree():
 
 
 def test_a_missing_label_names_the_file_and_what_there_is():
-    with pytest.raises(MissingLabel, match=r"^/x/0\.wav: has no digit label; test has speaker, emotion$"):
+    with raises_code(MissingLabel, "no-label", match=r"^/x/0\.wav: has no digit label; test has speaker, emotion$"):
         corpus().labels("digit")
 
 

@@ -83,7 +83,7 @@ def test_fold_validation_can_be_smaller_or_absent():
 
 @pytest.mark.parametrize("speakers", [1, 2])
 def test_too_few_speakers_is_an_error(speakers):
-    with pytest.raises(SplitError, match=f"{speakers} speaker"):
+    with raises_code(SplitError, "too-few-speakers", match=f"{speakers} speaker"):
         speaker_split(spoken(speakers))
 
 
@@ -94,7 +94,7 @@ def test_shares_must_leave_something(validation, test):
 
 
 def test_clips_without_speakers_cannot_be_split_by_speaker():
-    with pytest.raises(MissingLabel, match=r"0\.wav: has no speaker"):
+    with raises_code(MissingLabel, "no-label", match=r"0\.wav: has no speaker"):
         speaker_split(folded(5))
 
 

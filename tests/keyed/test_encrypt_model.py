@@ -226,14 +226,14 @@ def test_whatever_leaves_the_blocks_alone(forward, x, kind):
     ],
 )
 def test_another_reader_of_the_input_or_the_kernel(forward):
-    with pytest.raises(NotEligibleError, match=REFUSED) as caught:
+    with raises_code(NotEligibleError, "other-reader", match=REFUSED) as caught:
         encrypted_on(Runs(forward), WAVE + 0.5)
     assert "\n" not in str(caught.value)
 
 
 def test_a_transposed_spectrogram():
     model = Runs(lambda m, x: m.first(x.transpose(1, 2).unsqueeze(1)), nn.Conv2d(1, 4, 4, 4))
-    with pytest.raises(NotEligibleError, match=REFUSED):
+    with raises_code(NotEligibleError, "other-reader", match=REFUSED):
         encrypt_model(model, generate_key("rom", 4, 2, seed=1), example=torch.randn(2, 8, 8))
 
 
@@ -247,14 +247,14 @@ def test_layers_that_compute_in_their_own_way():
             return super().forward(x * x)
 
     for layer in (Magnitudes(1, 4, 10, 10), Squaring(1, 4, 10, 10)):
-        with pytest.raises(NotEligibleError, match=REFUSED):
+        with raises_code(NotEligibleError, "other-reader", match=REFUSED):
             encrypted_on(nn.Sequential(layer), WAVE)
 
 
 def test_a_shared_weight():
     one, other = nn.Conv1d(1, 1, 10, 10), nn.Conv1d(1, 1, 10, 10)
     other.weight = one.weight
-    with pytest.raises(NotEligibleError, match=REFUSED):
+    with raises_code(NotEligibleError, "other-reader", match=REFUSED):
         encrypted_on(nn.Sequential(one, other), WAVE)
 
 
@@ -266,7 +266,7 @@ def small():
 def test_a_hook_that_changes_the_input(layer):
     model = small()
     layer(model).register_forward_pre_hook(lambda _, given: (given[0].abs(),))
-    with pytest.raises(NotEligibleError, match=REFUSED):
+    with raises_code(NotEligibleError, "other-reader", match=REFUSED):
         encrypted_on(model, WAVE)
 
 
@@ -318,7 +318,7 @@ def test_the_layer_can_be_named():
     model = Late()
     assert find_first_convolution(model) == "second"
     assert find_first_convolution(model.first) == ""
-    with pytest.raises(NotEligibleError, match="layer="):
+    with raises_code(NotEligibleError, "other-reader", match="layer="):
         encrypted_on(model, WAVE)
     with torch.no_grad():
         private = encrypted_on(model, WAVE, layer="first")(encrypt(WAVE, generate_key("rom", 10, seed=1)))
@@ -353,7 +353,7 @@ def test_a_model_that_is_another_one_in_evaluation(training):
                 x = (x - x.mean()) * torch.hann_window(x.shape[-1])
             return self.first(x)
 
-    with pytest.raises(NotEligibleError, match=REFUSED):
+    with raises_code(NotEligibleError, "other-reader", match=REFUSED):
         encrypted_on(Normalising(when=False).train(training), WAVE)
     model = Normalising(when=True).train(training)
     encrypted = encrypted_on(model, WAVE)
@@ -371,7 +371,7 @@ class Scores:
 
 @pytest.mark.parametrize("returned", [Scores, lambda y: [{"a": (Scores(y, 3),)}]])
 def test_answers_in_dataclasses_are_compared(returned):
-    with pytest.raises(NotEligibleError, match=REFUSED):
+    with raises_code(NotEligibleError, "other-reader", match=REFUSED):
         encrypted_on(Runs(lambda m, x: returned(second_reader(m, x))), WAVE)
     encrypted_on(Runs(lambda m, x: returned(one_reader(m, x))), WAVE)
 
@@ -399,7 +399,7 @@ def test_infinite_scores_are_left_out_of_the_comparison():
         return Runs(lambda m, x: F.pad(forward(m, x), (0, 1), value=-torch.inf))
 
     encrypted_on(masked(one_reader), WAVE)
-    with pytest.raises(NotEligibleError, match=REFUSED):
+    with raises_code(NotEligibleError, "other-reader", match=REFUSED):
         encrypted_on(masked(second_reader), WAVE)
 
 
@@ -413,7 +413,7 @@ def test_infinite_scores_are_left_out_of_the_comparison():
 def test_answers_of_other_shapes_and_failures(forward, reason):
     """The example is at most 1 and encrypted it is not; 0.9998 and 1.5, say, give other numbers of channels."""
     example = (1 + torch.arange(1000.0) + 1e-5 * torch.arange(1000.0) ** 2).sin().reshape(1, 1, 1000)
-    with pytest.raises(NotEligibleError, match=f"{reason}.*{REFUSED}") as caught:
+    with raises_code(NotEligibleError, "other-reader", match=f"{reason}.*{REFUSED}") as caught:
         encrypted_on(Runs(forward), example)
     assert "\n" not in str(caught.value)
 

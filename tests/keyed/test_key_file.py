@@ -56,7 +56,7 @@ def test_mode_does_not_depend_on_the_umask(tmp_path):
 
 def test_never_overwritten(written):
     before = written.read_bytes()
-    with pytest.raises(KeyFileError, match="never overwritten"):
+    with raises_code(KeyFileError, "exists", match="never overwritten"):
         save_key(written, generate_key("shuffling", 5))
     assert written.read_bytes() == before
 
@@ -66,7 +66,7 @@ def test_an_interrupted_write_leaves_nothing(tmp_path, monkeypatch):
         raise OSError("no space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(KeyFileError, match="no space"):
+    with raises_code(KeyFileError, "cannot-write", match="no space"):
         save_key(tmp_path / "k", generate_key("flipping", 5))
     assert list(tmp_path.iterdir()) == []
 
@@ -74,12 +74,12 @@ def test_an_interrupted_write_leaves_nothing(tmp_path, monkeypatch):
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o620, 0o666])
 def test_keys_open_to_others_are_refused(written, mode):
     written.chmod(mode)
-    with pytest.raises(KeyFileError, match="chmod 600"):
+    with raises_code(KeyFileError, "key-readable", match="chmod 600"):
         load_key(written)
 
 
 def test_missing_and_not_a_file(tmp_path):
-    with pytest.raises(KeyFileError, match="cannot be read"):
+    with raises_code(KeyFileError, "cannot-read", match="cannot be read"):
         load_key(tmp_path / "none")
     with raises_code(KeyFileError, "wrong-file"):
         load_key(tmp_path)

@@ -260,6 +260,6 @@ def test_the_ends_of_a_pair_call_one_another_by_their_names():
         with raises_code(LinkTimeout, "timed-out", match="from bob"):
             alice.receive("answer", limit=1)
         bob.close()
-        with pytest.raises(LinkClosed, match=r"to bob|bob closed"):
+        with raises_code(LinkClosed, "link-over", match=r"to bob|bob closed"):
             alice.receive("answer", limit=1)
     assert not alice.sound

@@ -168,7 +168,7 @@ def test_closing_before_a_query_is_no_error():
 def test_a_greeting_that_alice_does_not_accept_is_none():
     alice, link = Alice(), hosted(Bob(classes=0))
     for _ in range(2):
-        with pytest.raises(FrameError, match="no classes"):
+        with raises_code(FrameError, "no-classes", match="no classes"):
             alice.ask((1,), link)
 
 

@@ -82,7 +82,7 @@ def test_hashes_and_labels_have_to_fit(material, hashes, fitted):
         HammingSVC().fit(pack(hashes, 3), material.labels[:-1])
     with raises_code(HashingError, "one-class"):
         HammingSVC().fit(pack(hashes, 3), np.zeros(len(hashes)))
-    with pytest.raises(HashingError, match="cannot be compared"):
+    with raises_code(HashingError, "other-size"):
         fitted.predict(pack(hashes[:, :64], 3))
 
 
@@ -131,5 +131,5 @@ def test_missing_and_foreign_files_are_refused(material, tmp_path):
         with pytest.raises(HashFileError):
             HammingSVC.load(path)
     material.key.save(tmp_path / "key")
-    with pytest.raises(HashFileError, match="no HammingSVC file"):
+    with raises_code(HashFileError, "wrong-file", match="no HammingSVC file"):
         HammingSVC.load(tmp_path / "key")

@@ -84,19 +84,19 @@ def test_copies_are_the_key_itself(made):
 def test_only_the_owner_can_open_the_file(saved):
     assert stat.S_IMODE(saved.stat().st_mode) == 0o600
     saved.chmod(0o640)
-    with pytest.raises(KeyFileError, match="chmod 600"):
+    with raises_code(KeyFileError, "key-readable", match="chmod 600"):
         HashKey.load(saved)
 
 
 def test_a_key_file_is_never_overwritten(saved):
     before = saved.read_bytes()
-    with pytest.raises(KeyFileError, match="never overwritten"):
+    with raises_code(KeyFileError, "exists", match="never overwritten"):
         HashKey.generate(PARAMETERS).save(saved)
     assert saved.read_bytes() == before
 
 
 def test_a_folder_that_is_not_there_is_one_line(made, tmp_path):
-    with pytest.raises(KeyFileError, match="cannot be written"):
+    with raises_code(KeyFileError, "cannot-write", match="cannot be written"):
         made.save(tmp_path / "nowhere" / "key")
 
 

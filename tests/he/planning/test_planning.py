@@ -52,7 +52,7 @@ def test_a_model_whose_worst_case_fits_nowhere_needs_calibration():
     one = np.ones((1, 1))
     layers = (Affine(np.array([[30.0, -30.0]]), np.zeros(1)), Affine(one, np.zeros(1)), Affine(one, np.zeros(1)))
     network = PolynomialNetwork(layers, (relu_polynomial(6),) * 2)
-    with pytest.raises(ModelRefused, match="pass calibration features"):
+    with raises_code(ModelRefused, "no-parameters", match="pass calibration features"):
         plan(network)
     features = np.linspace(-0.9, 0.9, 40)[:, None] + np.array([[0.02, -0.01]])
     chosen = plan(network, features)

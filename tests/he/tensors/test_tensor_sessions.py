@@ -345,7 +345,7 @@ def test_oversized_queries_and_missing_keys_are_refused(carried):
     fewer = secrets._keys.public_material(carried.bob.description.steps[:-1], public_key=False)
     with raises_code(FrameError, "incomplete-keys"):
         carried.bob.open(fewer)
-    with pytest.raises(FrameError, match="malformed"):
+    with raises_code(FrameError, "malformed"):
         carried.bob.open(encode({"version": 1}))
     limit = carried.bob._model.query_bytes
     assert len(carried.query(features(1)[0])) <= limit

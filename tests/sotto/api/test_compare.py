@@ -42,7 +42,7 @@ def test_what_can_run_runs_and_what_cannot_says_why(tmp_path):
 
 def test_when_none_can_run_it_every_reason_is_said():
     own = polynomial()
-    with pytest.raises(sotto.ModelRefused, match=r"keyed: .*Conv1d.*hashing: .*HammingSVC"):
+    with raises_code(sotto.ModelRefused, "nothing-runs", match=r"keyed: .*Conv1d.*hashing: .*HammingSVC"):
         sotto.compare(own.model, own.x, own.plain, paradigms=["keyed", "hashing"], out=None)
 
 

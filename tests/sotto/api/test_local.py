@@ -58,7 +58,7 @@ def test_a_session_answers_until_it_is_closed_and_says_what_it_cost(paradigm):
         )
         assert "online" in str(costs)
     alice.close()
-    with pytest.raises(sotto.SessionError, match="closed"):
+    with raises_code(sotto.SessionError, "session-over", match="closed"):
         alice.ask(x)
     assert not started & {child.pid for child in psutil.Process().children(recursive=True)}
 
