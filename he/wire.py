@@ -82,7 +82,7 @@ class Description(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_f
         try:
             parameters = Parameters(self.ring_degree, self.base, self.levels, self.scale_bits, self.special_bits)
         except ParametersRefused as error:
-            raise FrameError("bad-parameters", f"Bob asks for unacceptable parameters: {error}") from None
+            raise FrameError(error.code, f"Bob asks for unacceptable parameters: {error}") from None
         if max(self.inputs, self.classes) > parameters.slots:
             raise FrameError("bad-model", "Bob describes a model that does not fit into a ciphertext")
         return parameters
@@ -267,7 +267,7 @@ def _modulus(
         modulus = Modulus(ring_degree, chain)
         _ = modulus.primes
     except ParametersRefused as error:
-        raise FrameError("bad-parameters", f"Bob asks for unacceptable parameters: {error}") from None
+        raise FrameError(error.code, f"Bob asks for unacceptable parameters: {error}") from None
     if not (_MIN_INPUT_BITS <= input_bits <= sum(chain[:-1]) - 2 and input_bits <= _MAX_SCALE_BITS):
         raise FrameError("bad-scale", "Bob asks for features at a scale that does not fit the modulus")
     if not (1 <= answer_primes <= modulus.top and _MIN_ANSWER_SCALE <= answer_scale <= 2.0**_MAX_SCALE_BITS):

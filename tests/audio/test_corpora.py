@@ -473,18 +473,18 @@ def test_a_manifest_from_a_spreadsheet(tmp_path, record):
 @pytest.mark.parametrize(
     ("rows", "reason"),
     [
-        (["file,speaker", "a.wav,x"], "has no column path"),
-        (["path,speaker", ",x"], "line 2 has no path"),
-        (["path,fold", "a.wav,first"], r"line 2 \(a\.wav\): fold first is not a whole number"),
-        (["path"], "has no usable rows"),
-        (["path", "gone.wav"], "cannot be read"),
-        (["path", "a.wav", "a.wav"], "a second clip with the id"),
+        (["file,speaker", "a.wav,x"], "no-column"),
+        (["path,speaker", ",x"], "no-path"),
+        (["path,fold", "a.wav,first"], "bad-row"),
+        (["path"], "no-usable-row"),
+        (["path", "gone.wav"], "cannot-read"),
+        (["path", "a.wav", "a.wav"], "id-twice"),
     ],
 )
 def test_a_bad_manifest_is_one_line(tmp_path, record, rows, reason):
     record(tmp_path / "a.wav")
     table = lines(tmp_path / "manifest.csv", *rows)
-    with pytest.raises(CorpusError, match=reason) as caught:
+    with raises_code(CorpusError, reason) as caught:
         load_corpus("manifest", table)
     assert "\n" not in str(caught.value)
 

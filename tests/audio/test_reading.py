@@ -91,20 +91,20 @@ def broken_files(tmp_path):
 @pytest.mark.parametrize(
     ("name", "reason"),
     [
-        ("gone.wav", "no such file"),
-        ("empty.wav", "is empty"),
-        ("text.wav", "cannot be decoded"),
-        ("silent.wav", "has no samples"),
-        ("infinite.wav", "not finite"),
-        ("cut.wav", "is truncated"),
-        ("cut.flac", "cannot be decoded"),
-        ("head.wav", "cannot be decoded"),
-        ("head.flac", "cannot be decoded"),
+        ("gone.wav", "no-such-file"),
+        ("empty.wav", "empty-file"),
+        ("text.wav", "cannot-decode"),
+        ("silent.wav", "no-samples"),
+        ("infinite.wav", "not-finite"),
+        ("cut.wav", "truncated"),
+        ("cut.flac", "cannot-decode"),
+        ("head.wav", "cannot-decode"),
+        ("head.flac", "cannot-decode"),
     ],
 )
 def test_a_broken_file_is_one_line_that_names_it(tmp_path, name, reason):
     broken_files(tmp_path)
-    with pytest.raises(BrokenClip, match=reason) as caught:
+    with raises_code(BrokenClip, reason) as caught:
         read(Clip(id="a", path=tmp_path / name))
     assert str(tmp_path / name) in str(caught.value)
     assert "\n" not in str(caught.value)

@@ -225,23 +225,23 @@ ROW = {
 @pytest.mark.parametrize(
     ("manifest", "reason"),
     [
-        ("{", "is not a manifest"),
-        ('{"format": "sotto-synthetic", "recipe": 1, "seed": 0, "clips": []}', "is not a manifest"),
-        (json.dumps({"format": "x", "recipe": 1, "seed": 0, "clips": [ROW]}), "is not a manifest"),
-        (json.dumps({"format": "sotto-synthetic", "recipe": 1, "seed": 0, "clips": [{"id": 1}]}), "is not a manifest"),
+        ("{", "not-a-manifest"),
+        ('{"format": "sotto-synthetic", "recipe": 1, "seed": 0, "clips": []}', "not-a-manifest"),
+        (json.dumps({"format": "x", "recipe": 1, "seed": 0, "clips": [ROW]}), "not-a-manifest"),
+        (json.dumps({"format": "sotto-synthetic", "recipe": 1, "seed": 0, "clips": [{"id": 1}]}), "not-a-manifest"),
         (
             json.dumps({"format": "sotto-synthetic", "recipe": 1, "seed": 0, "clips": [ROW | {"file": "../a"}]}),
-            "outside its folder",
+            "outside-folder",
         ),
         (
             json.dumps({"format": "sotto-synthetic", "recipe": 1, "seed": 0, "clips": [ROW | {"file": "/etc/passwd"}]}),
-            "outside its folder",
+            "outside-folder",
         ),
     ],
 )
 def test_a_bad_manifest_is_one_line(tmp_path, manifest, reason):
     (tmp_path / "manifest.json").write_text(manifest)
-    with pytest.raises(CorpusError, match=reason) as caught:
+    with raises_code(CorpusError, reason) as caught:
         load(tmp_path, Faults())
     assert "\n" not in str(caught.value)
 

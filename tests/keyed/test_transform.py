@@ -147,15 +147,15 @@ def test_another_key_gives_noise(kind):
 @pytest.mark.parametrize(
     ("shape", "dimension", "reason"),
     [
-        ((4,), 1, "shorter than a block"),
-        ((3, 4, 9), 2, "shorter than a block"),
-        ((), 1, "needs an array"),
-        ((5,), 2, "needs an array"),
-        ((0, 10), 1, "needs an array"),
+        ((4,), 1, "too-short"),
+        ((3, 4, 9), 2, "too-short"),
+        ((), 1, "empty"),
+        ((5,), 2, "empty"),
+        ((0, 10), 1, "empty"),
     ],
 )
 def test_shapes_that_do_not_fit(shape, dimension, reason):
-    with pytest.raises(WrongShapeError, match=reason):
+    with raises_code(WrongShapeError, reason):
         encrypt(torch.zeros(shape), generate_key("flipping", 5, dimension))
 
 

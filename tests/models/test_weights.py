@@ -95,15 +95,15 @@ def test_interrupted_save_keeps_the_old_file(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("module", "about", "says"),
     [
-        (Frames(3), record(), "not an architecture"),
-        (Depinto(4), record(), "the architecture has"),
-        (Depinto(3), record(architecture="resnet"), "unknown architecture"),
-        (Depinto(3), record(arguments={"classes": 3, "width": 2}), "cannot be built"),
-        (Depinto(3), record(classes=("a", "b")), "names 2 classes"),
+        (Frames(3), record(), "other-architecture"),
+        (Depinto(4), record(), "tensor-shape"),
+        (Depinto(3), record(architecture="resnet"), "unknown-architecture"),
+        (Depinto(3), record(arguments={"classes": 3, "width": 2}), "cannot-build"),
+        (Depinto(3), record(classes=("a", "b")), "class-count"),
     ],
 )
 def test_save_refuses_a_record_of_another_model(tmp_path, module, about, says):
-    with pytest.raises(ModelError, match=says):
+    with raises_code(ModelError, says):
         save(tmp_path / "m", module, about)
     assert not list(tmp_path.iterdir())
 

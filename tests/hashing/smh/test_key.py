@@ -116,22 +116,22 @@ def rewritten(path, change):
     [
         (lambda record, tensors: tensors["matrix"].__setitem__((0, 0), 1.0), "damaged"),
         (lambda record, tensors: tensors["dither"].__setitem__(0, 1.0), "damaged"),
-        (lambda record, tensors: tensors["dither"].__setitem__(0, 99.0), "out of range"),
-        (lambda record, tensors: tensors["matrix"].__setitem__((0, 0), np.nan), "out of range"),
-        (lambda record, tensors: tensors.update(matrix=tensors["matrix"][:-1]), "has to be 24 × 6"),
-        (lambda record, tensors: tensors.update(matrix=tensors["matrix"].astype(np.float32)), "float64"),
-        (lambda record, tensors: tensors.update(more=tensors["dither"]), "no HashKey file"),
-        (lambda record, tensors: tensors.pop("dither"), "no HashKey file"),
-        (lambda record, tensors: record.update(version=2), "no HashKey file"),
-        (lambda record, tensors: record.update(more=1), "no HashKey file"),
-        (lambda record, tensors: record["parameters"].update(k=99), "no HashKey file"),
+        (lambda record, tensors: tensors["dither"].__setitem__(0, 99.0), "bad-key"),
+        (lambda record, tensors: tensors["matrix"].__setitem__((0, 0), np.nan), "bad-key"),
+        (lambda record, tensors: tensors.update(matrix=tensors["matrix"][:-1]), "bad-key"),
+        (lambda record, tensors: tensors.update(matrix=tensors["matrix"].astype(np.float32)), "bad-key"),
+        (lambda record, tensors: tensors.update(more=tensors["dither"]), "wrong-file"),
+        (lambda record, tensors: tensors.pop("dither"), "wrong-file"),
+        (lambda record, tensors: record.update(version=2), "wrong-file"),
+        (lambda record, tensors: record.update(more=1), "wrong-file"),
+        (lambda record, tensors: record["parameters"].update(k=99), "wrong-file"),
         (lambda record, tensors: record["parameters"].update(delta=2.5), "damaged"),
         (lambda record, tensors: record.update(fingerprint="0" * 32), "damaged"),
     ],
 )
 def test_tampered_files_are_refused_in_one_line_that_names_them(saved, change, reason):
     rewritten(saved, change)
-    with pytest.raises(KeyFileError, match=reason) as caught:
+    with raises_code(KeyFileError, reason) as caught:
         HashKey.load(saved)
     assert str(saved) in str(caught.value)
     assert "\n" not in str(caught.value)

@@ -98,13 +98,13 @@ def test_a_network_with_relu_is_refused_with_advice(make_module):
 @pytest.mark.parametrize(
     ("weight", "polynomial", "reason"),
     [
-        (np.full((3, 2), np.nan), (0.0, 1.0, 1.0), "not finite"),
-        (np.ones((4, 2)), (0.0, 1.0, 1.0), "do not fit"),
-        (np.ones((3, 2)), (0.0, 1.0, 1.0, 1.0), "degree 2, 4 or 6"),
-        (np.ones((3, 2)), (0.0, 1.0, 0.0), "really of it"),
+        (np.full((3, 2), np.nan), (0.0, 1.0, 1.0), "not-finite"),
+        (np.ones((4, 2)), (0.0, 1.0, 1.0), "layers-misfit"),
+        (np.ones((3, 2)), (0.0, 1.0, 1.0, 1.0), "bad-degree"),
+        (np.ones((3, 2)), (0.0, 1.0, 0.0), "bad-degree"),
     ],
 )
 def test_a_malformed_network_is_refused(weight, polynomial, reason):
     first = Affine(weight, np.zeros(len(weight)))
-    with pytest.raises(ModelRefused, match=reason):
+    with raises_code(ModelRefused, reason):
         PolynomialNetwork((first, Affine(np.ones((2, 3)), np.zeros(2))), (polynomial,))

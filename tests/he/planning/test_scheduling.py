@@ -111,15 +111,15 @@ def test_every_point_of_a_schedule_fits_its_modulus(make_network, make_features)
 @pytest.mark.parametrize(
     ("ring_degree", "chain", "reason"),
     [
-        (4096, (40, 40), "ring degree 4096"),
-        (8192, (60, 60, 60, 39), "less than 128-bit security"),
-        (8192, (60,), "2 to 32 primes"),
-        (8192, (61, 40), "20 to 60 bits"),
-        (8192, (40, 19), "20 to 60 bits"),
+        (4096, (40, 40), "bad-ring-degree"),
+        (8192, (60, 60, 60, 39), "insecure"),
+        (8192, (60,), "bad-level-count"),
+        (8192, (61, 40), "bad-prime-size"),
+        (8192, (40, 19), "bad-prime-size"),
     ],
 )
 def test_weak_and_malformed_chains_are_refused(ring_degree, chain, reason):
-    with pytest.raises(ParametersRefused, match=reason):
+    with raises_code(ParametersRefused, reason):
         Modulus(ring_degree, chain)
 
 
