@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import re
 from collections import defaultdict
-from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
@@ -53,7 +52,7 @@ def coded_classes() -> dict[tuple[str, str], ast.ClassDef]:
         before = len(found)
         names = {name for _, name in found}
         for path, node in everything:
-            if isinstance(node, ast.ClassDef) and names & {ast.unparse(base).split(".")[-1] for base in node.bases}:
+            if names & {ast.unparse(base).split(".")[-1] for base in node.bases}:
                 found.setdefault((_package(path), node.name), node)
     return {key: node for key, node in found.items() if key != ("link", "Coded")}
 
@@ -75,23 +74,32 @@ def _imported_from(tree: ast.Module) -> dict[str, str]:
     return found
 
 
-def _class_of(function: str, path: Path, tree: ast.Module) -> str | None:
+def _class_of(function: ast.expr, path: Path, tree: ast.Module) -> str | None:
     """The coded class that a call of ``function`` makes."""
-    first, *_, last = function.split(".") if "." in function else (function, function)
+    match function:
+        case ast.Name(last):
+            first = last
+        case ast.Attribute(ast.Name(first), last):
+            pass
+        case _:
+            return None
     package = _imported_from(tree).get(first, _package(path))
     if (package, last) in coded_classes():
         return f"{package}.{last}"
-    return ANY if function in ("error", "error_type") else None
+    return ANY if last in ("error", "error_type") else None
 
 
-def raised() -> Iterator[tuple[str, str, ast.Call]]:
+@cache
+def raised() -> list[tuple[str, str, ast.Call]]:
     """Where an error is made: its class, the place, the call."""
+    found = []
     for path, tree in _trees().items():
         for node in ast.walk(tree):
             if isinstance(node, ast.Call) and node.args:
-                made = _class_of(ast.unparse(node.func), path, tree)
+                made = _class_of(node.func, path, tree)
                 if made and (made != ANY or isinstance(node.args[0], ast.Constant)):
-                    yield made, f"{path.relative_to(ROOT)}:{node.lineno}", node
+                    found.append((made, f"{path.relative_to(ROOT)}:{node.lineno}", node))
+    return found
 
 
 def has_code(call: ast.Call) -> bool:
