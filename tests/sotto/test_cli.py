@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 
 import pytest
 import typer.rich_utils
 
-from sotto.cli import app
+from sotto.cli import app, one_line
 
 
 def sotto(*arguments, **environment):
@@ -140,3 +143,38 @@ def test_no_help_waits_for_a_library(command):
     done = subprocess.run(arguments, capture_output=True, text=True, timeout=60)
     assert "Usage" in done.stdout
     assert done.stderr.strip() == "[]"
+
+
+INTERRUPTIBLE = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)  # whatever the tests run under
+from sotto.__main__ import main
+main()
+"""
+
+
+@pytest.mark.parametrize("early", [False, True], ids=["at work", "still loading"])
+def test_an_interrupt_ends_with_one_line_at_most(early, tmp_path):
+    process = subprocess.Popen(
+        [sys.executable, "-c", INTERRUPTIBLE, "simulate", "hashing"],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "SOTTO_CACHE": str(tmp_path)},
+    )
+    if early:
+        time.sleep(0.15)
+    else:
+        process.stderr.read(1)  # the corpus is being made
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode in ((1, -signal.SIGINT) if early else (1,))
+    assert b"Traceback" not in said
+    assert early or said.rstrip().endswith(b"interrupted: what was finished is kept and will be reused")
+
+
+def test_a_full_disk_is_said_with_what_to_do():
+    line = one_line(OSError(errno.ENOSPC, "No space left on device", "/data/results.json"))
+    assert "\n" not in line
+    assert "/data/results.json" in line
+    assert "SOTTO_CACHE" in line

@@ -73,7 +73,7 @@ def test_every_column_has_its_published_figures():
 
 
 def test_a_corpus_without_sound_events_is_refused_in_one_line(tmp_path):
-    with raises_code(CorpusError, "no-events"):
+    with raises_code(CorpusError, "not-measured"):
         table2.run(Request("ravdess", None, "quick", 0, tmp_path, print))
 
 
