@@ -245,7 +245,7 @@ def test_what_the_plan_cannot_hold_is_refused_before_anything_is_sent():
     link, _peer = pair()
     before = link.traffic.snapshot()
     x = torch.ones(2, 2, 4, 4)
-    with Party(ALICE, link, link), raises_code(mpc.ModelRefused, "bad-plan", match="no vector of logits"):
+    with Party(ALICE, link, link), raises_code(mpc.ModelRefused, "no-plan", match="no vector of logits"):
         opened(nn.ReLU().eval(), x)
     with Party(ALICE, link, link), raises_code(mpc.ModelRefused, "two-inputs"):
         crypten.cryptensor(x, src=ALICE) + crypten.cryptensor(x, src=ALICE)
