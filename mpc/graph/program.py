@@ -242,6 +242,18 @@ class Program:
                 found.setdefault(step, []).append(register)
         return found
 
+    @cached_property
+    def masking(self) -> frozenset[int]:
+        """The products that one gate reads and nothing else, whose mask serves to open its input alone.
+
+        Shares of W · lambda that are random, instead of adding up to it, mask such a product: what they add up to
+        beside it is the gate's mask.
+        """
+        readers = Counter(source for step in self.steps for source in step.sources)
+        readers[self.output] += 1
+        gates = {step.sources[0] for step in self.steps if _forgets_its_mask(step)}
+        return frozenset(step.out for step in self.products if step.out in gates and readers[step.out] == 1)
+
     @property
     def weights(self) -> int:
         """How many numbers Bob's tensors have."""
@@ -609,6 +621,11 @@ def _resolution(form: Format) -> int:
 def _shifted(number: int, bits: int) -> int:
     """``number`` · 2^bits, rounded to the nearest."""
     return number << bits if bits >= 0 else (number + (1 << (-bits - 1))) >> -bits
+
+
+def _forgets_its_mask(step: Step) -> bool:
+    """Whether a gate's output is made without shares of its mask: where nothing is cut, they are a row of its words."""
+    return isinstance(step, Truncate | Spline) or (type(step) is Compare and step.cut > 0)
 
 
 def _size(step: Step) -> int:

@@ -4,7 +4,8 @@ Both parties do the same work.  A product of the public Delta_x = x + lambda and
 
     [y] = [W] * Delta_x - Delta_W * [lambda] + [lambda_W * lambda] + [bias]
 
-of which all but the first term is done offline.  What crosses the link, each a share of a masked value or bit:
+of which all but the first term is done offline.  Where a gate alone reads y (:attr:`Program.masking`), a uniform [p] of
+128 bits stands for [lambda_W * lambda], and y + p - lambda_W * lambda is what the gate opens: its mask.  What crosses the link, each a share of a masked value or bit:
 
     offline   both            coin.commitment   binds each to its half of the joint coins
     online    Alice -> Bob    input             x + lambda, the mask known to her alone
@@ -228,10 +229,13 @@ class MaliciousEvaluation:
         """c = y + r (N,) of a gate, opened."""
         source, r = step.sources[0], self._bundle.gates[step.out].r
         if source not in self._products or source in self._shares:
-            return self._open(f"{step.name}.masked", _row(self._share(source)) + r)
+            share = _row(self._share(source))
+            return self._open(f"{step.name}.masked", share if r is None else share + r)
         product = self._products[source]
-        offset = Authenticated(r.planes.reshape(product.added.planes.shape))
-        return self._open(f"{step.name}.masked", replace(product, added=product.added + offset)).ravel()
+        if r is not None:
+            offset = Authenticated(r.planes.reshape(product.added.planes.shape))
+            product = replace(product, added=product.added + offset)
+        return self._open(f"{step.name}.masked", product).ravel()
 
     def _compare(self, step: Compare) -> Authenticated:
         gate, c = self._bundle.gates[step.out], self._masked(step)
