@@ -5,7 +5,8 @@ Both parties do the same work.  A product of the public Delta_x = x + lambda and
     [y] = [W] * Delta_x - Delta_W * [lambda] + [lambda_W * lambda] + [bias]
 
 of which all but the first term is done offline.  Where a gate alone reads y (:attr:`Program.masking`), a uniform [p] of
-128 bits stands for [lambda_W * lambda], and y + p - lambda_W * lambda is what the gate opens: its mask.  What crosses the link, each a share of a masked value or bit:
+128 bits stands for [lambda_W * lambda]: the gate opens y + p - lambda_W * lambda, masked by what p has more.  What
+crosses the link, each a share of a masked value or bit:
 
     offline   both            coin.commitment   binds each to its half of the joint coins
     online    Alice -> Bob    input             x + lambda, the mask known to her alone
