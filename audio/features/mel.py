@@ -80,7 +80,7 @@ class FrontEnd(FeatureSpec):
         """Mel power in dB (re 1), float32 (mels, frames)."""
         spectrum = transform(samples, self.n_fft, self.hop, self.win)
         power = spectrum.real**2 + spectrum.imag**2
-        filters = _filters(self.rate, self.n_fft, self.mels, self.fmin, self.fmax)
+        filters = mel_filters(self.rate, self.n_fft, self.mels, self.fmin, self.fmax)
         decibels: np.ndarray = librosa.power_to_db(filters @ power, ref=1.0, top_db=self.top_db)
         return decibels
 
@@ -96,7 +96,8 @@ def transform(samples: np.ndarray, n_fft: int, hop: int, win: int | None = None)
 
 
 @lru_cache(maxsize=8)
-def _filters(rate: int, n_fft: int, mels: int, fmin: float, fmax: float | None) -> np.ndarray:
+def mel_filters(rate: int, n_fft: int, mels: int, fmin: float, fmax: float | None) -> np.ndarray:
+    """Slaney's triangular filters, float32 (mels, 1 + n_fft // 2)."""
     bank: np.ndarray = librosa.filters.mel(sr=rate, n_fft=n_fft, n_mels=mels, fmin=fmin, fmax=fmax)
     return bank
 
