@@ -68,7 +68,11 @@ class TableNetwork:
         return {
             "alice": PartySpec(parties.alice, job),
             "bob": PartySpec(_bob, {**job, "network": self, "weights": weights}),
-            **({"dealer": PartySpec(parties.dealer, {"mode": mode})} if needs_dealer(require_mode(mode)) else {}),
+            **(
+                {"dealer": PartySpec(parties.dealer, {"mode": mode}, parties.warm_up)}
+                if needs_dealer(require_mode(mode))
+                else {}
+            ),
         }
 
 

@@ -6,7 +6,7 @@ his model (:mod:`sotto.he.attacks.extraction`), nor, unless he floods them, from
 
 from __future__ import annotations
 
-from typing import Protocol, get_args
+from typing import Protocol, cast, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -42,6 +42,7 @@ from sotto.link import FrameError, Link, LinkClosed, decode, encode, fault_of_pe
 from sotto.models.networks.mlp import MLP
 
 AnyNetwork = PolynomialNetwork | TensorNetwork
+AnyPlan = Plan | ScaledPlan | TensorPlan
 
 
 class Evaluator(Protocol):
@@ -62,7 +63,7 @@ class LoadedModel(Protocol):
     key_bytes: int
 
     @property
-    def plan(self) -> Plan | ScaledPlan | TensorPlan: ...
+    def plan(self) -> AnyPlan: ...
 
     @property
     def description(self) -> AnyDescription: ...
@@ -109,6 +110,7 @@ class Bob:
         timeout: float | None = None,
         threads: int | None = None,
         input_shape: Shape | None = None,
+        chosen: AnyPlan | None = None,
     ) -> None:
         r"""
 
@@ -138,6 +140,8 @@ class Bob:
             threads of TenSEAL, None for all cores; the other modes use one.
         input_shape
             shape of one example for a module that is no MLP; the calibration features' unless given.
+        chosen
+            :attr:`plan` of a Bob with the same network, mode and flooding: nothing is searched for again.
 
         Raises
         ------
@@ -165,15 +169,15 @@ class Bob:
                 raise ModelRefused(
                     f"mode {mode} evaluates layers over vectors only: use mode='packed' for this network"
                 )
-            tensors = schedule_tensors(
+            tensors = cast("TensorPlan | None", chosen) or schedule_tensors(
                 self.network, calibration, largest_ring=largest_ring, flooding_bits=flooding_bits
             )
             self._model = PackedModel(tensors, self.network.inputs, self.network.classes, flooded=flooding_bits > 0)
         elif mode == "tenseal":
-            chosen = plan(self.network, calibration, largest_ring=largest_ring)
-            self._model = TensealModel(self.network, chosen, threads)
+            slow = cast("Plan | None", chosen) or plan(self.network, calibration, largest_ring=largest_ring)
+            self._model = TensealModel(self.network, slow, threads)
         else:
-            scaled = schedule_for(
+            scaled = cast("ScaledPlan | None", chosen) or schedule_for(
                 self.network,
                 calibration,
                 packed=mode == "packed",
@@ -188,7 +192,7 @@ class Bob:
         return f"Bob({self.network!r}, mode={self._mode!r})"
 
     @property
-    def plan(self) -> Plan | ScaledPlan | TensorPlan:
+    def plan(self) -> AnyPlan:
         """The parameters chosen for the model, and how far they are proved."""
         return self._model.plan
 

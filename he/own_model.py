@@ -15,7 +15,6 @@ from sotto.bench.parties.party import PartySpec
 from sotto.he import parties
 from sotto.he.experiment import security
 from sotto.he.wire import Mode
-from sotto.link import Link
 from sotto.serving import registry
 from sotto.serving.folders import calibration_beside
 from sotto.serving.reveal import Reveal
@@ -41,14 +40,14 @@ def own(model: Any, given: Given) -> OwnModel:
     try:
         shape = folded.shape if isinstance(folded, he.TensorNetwork) else (folded.inputs,)
         require_shape(given, shape)
-        he.Bob(folded, calibration=calibration, mode=mode, threads=1)
+        bob = he.Bob(folded, calibration=calibration, mode=mode, threads=1)
     except he.ModelRefused as error:
         hint = "" if calibration is not None else " (calibration=: features (n, *shape) like those to come)"
         raise NotRunnable(f"{error}{hint}") from None
-    job = {"network": folded, "calibration": calibration, "mode": mode}
+    job = parties.job_of(bob, mode)
 
     def parts(reveal: Reveal) -> Mapping[str, PartySpec]:
-        return {"alice": PartySpec(parties.alice, {"reveal": reveal}), "bob": PartySpec(_bob, job)}
+        return {"alice": PartySpec(parties.alice, {"reveal": reveal}), "bob": PartySpec(parties.bob, job)}
 
     def plain(x: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
         scores = folded.logits(np.clip(x, -1, 1)).astype(np.float32)
@@ -69,7 +68,3 @@ def own(model: Any, given: Given) -> OwnModel:
 def asked_shape(terms: Terms) -> Shape:
     """The network's."""
     return terms.input_shape
-
-
-def _bob(job: Mapping[str, Any], links: Mapping[str, Link]) -> he.Bob:
-    return he.Bob(job["network"], calibration=job["calibration"], mode=job["mode"], threads=1)

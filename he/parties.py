@@ -15,9 +15,10 @@ def alice(job: Mapping[str, Any], links: Mapping[str, Link]) -> he.Alice:
 
 
 def bob(job: Mapping[str, Any], links: Mapping[str, Link]) -> he.Bob:
-    """Bob, whose job is the path of his model and his options."""
-    from sotto.models import load  # and torch, which nobody else here needs
+    """Bob, whose job is his network, his mode, and the parameters chosen before his process started."""
+    return he.Bob(job["network"], mode=job["mode"], chosen=job["plan"], threads=1)
 
-    job = dict(job)
-    module, _ = load(job.pop("model"))
-    return he.Bob(module, threads=1, **job)
+
+def job_of(bob: he.Bob, mode: str) -> Mapping[str, Any]:
+    """The job with which such a Bob is made again."""
+    return {"network": bob.network, "mode": mode, "plan": bob.plan}

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sotto import mpc
-from sotto.bench.emotion_models import EmotionModel, emotion_model, named
+from sotto.bench.emotion_models import emotion_model, named
 from sotto.bench.experiment import Configuration, Experiment, Plan
 from sotto.bench.own_model import NotRunnable
 from sotto.bench.parties.party import PartySpec
@@ -24,6 +24,7 @@ from sotto.mpc.crypten.torch_shim import require_installed
 from sotto.mpc.fss.dcf import COMPUTATIONAL_BITS
 from sotto.mpc.graph.fixed_point import input_limit_of
 from sotto.serving.folders import MODEL_FILE
+from sotto.serving.reveal import Reveal
 from sotto.serving.terms import FrontEnd
 
 if TYPE_CHECKING:
@@ -76,8 +77,8 @@ SECURITY: Mapping[mpc.Mode, Security] = {
     ),
 }
 
-#: The search needs CrypTen's generator.
-_SEED_SEARCH = ("crypten", "depinto")
+#: The search needs CrypTen's generator; one network is enough.
+_SEED_SEARCH = {"quick": "frames", "full": "depinto"}
 
 
 def missing() -> str | None:
@@ -85,22 +86,24 @@ def missing() -> str | None:
     return None
 
 
-#: Networks beside those of the attacks, which other paradigms run too; the quick ones in the default mode alone.
-_SHARED: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
-    "quick": (("mlp-poly2",), ("mlp", "depinto-poly2", "frames-poly2")),
-    "full": (("mlp", "mlp-poly2", "mlp-poly4", "mlp-poly6", "depinto-poly2", "frames-poly2"), ()),
+#: Networks by mode: a quick run has those that tell the modes apart, and in the default mode those of other paradigms.
+_QUICK: Mapping[str, tuple[str, ...]] = {
+    "malicious": ("frames", "mlp-poly2", "depinto-poly2"),
+    "semi-honest": ("frames", "mlp-poly2"),
+    "two-party": ("frames", "mlp-poly2"),
+    "crypten": ("frames",),
 }
+_FULL = ("frames", "depinto", "mlp", "mlp-poly2", "mlp-poly4", "mlp-poly6", "depinto-poly2", "frames-poly2")
 _ATTACKED = ("frames", "depinto")
 
 
 def cells(preset: str) -> list[Configuration]:
-    """Every mode on every network, the strongest first; stock CrypTen where it is installed."""
-    modes = [mode for mode in reversed(get_args(mpc.Mode)) if mode != "crypten" or _crypten_installed()]
-    everywhere, once = _SHARED[preset]
+    """Every mode, the strongest first, on its networks; stock CrypTen where it is installed."""
     return [
         Configuration("mpc", mode, model, {})
-        for mode in modes
-        for model in (*_ATTACKED, *everywhere, *(once if mode == modes[0] else ()))
+        for mode in reversed(get_args(mpc.Mode))
+        if mode != "crypten" or _crypten_installed()
+        for model in (_QUICK[mode] if preset == "quick" else _FULL)
     ]
 
 
@@ -117,56 +120,59 @@ def build(cell: Configuration, bench: Workbench) -> Experiment:
     """Train the network and set up Alice, Bob and, where there is one, the dealer."""
     emotion = emotion_model(named(cell.model, bench), bench)
     mode = mpc_modes.require_mode(cell.mode)
-    parts = _parts(emotion, mode, "class")
-    try:
-        parts["bob"].make({})
+    try:  # traced and checked once, here: Bob's processes are given what came out
+        network = mpc.LoweredModel.of(
+            emotion.module, emotion.queries.shape[1:], input_limit=input_limit_of(emotion.record)
+        )
+        parts = _parts(network, mode, "class")
     except mpc.ModelRefused as error:
         raise NotRunnable(str(error)) from None
-    attacks = {"mpc-tamper": lambda: _tamper(emotion, bench, mode)} if cell.model in _ATTACKED else {}
-    if (mode, cell.model) == _SEED_SEARCH:
-        attacks["mpc-seed-search"] = lambda: _search_seed(emotion, bench)
+    test = bench.part(emotion.queries, "test")
+    attacks = {"mpc-tamper": lambda: _tamper(network, test[:1], mode, bench.quick)} if cell.model in _ATTACKED else {}
+    if mode == "crypten" and cell.model == _SEED_SEARCH[bench.preset]:
+        attacks["mpc-seed-search"] = lambda: _search_seed(network, test[:1], bench.quick)
     return Experiment(
         cell=cell,
         parts=parts,
-        score_parts=_parts(emotion, mode, "logits"),
-        queries=bench.part(emotion.queries, "test"),
+        score_parts={
+            **_parts(network, mode, "logits"),
+            **{role: part for role, part in parts.items() if role == "dealer"},
+        },
+        queries=test,
         truth=bench.part(bench.targets, "test"),
         query=emotion.query,
         plain=emotion.plain,
         security=SECURITY[mode],
         attacks=attacks,
-        adversary=lambda query: _adversary(emotion, query, mode),
+        adversary=lambda query: _adversary(network, query, mode),
         plan=Plan(singles=16 if bench.quick else 50, clips=bench.clips, table=bench.clips, batch=16),
         network=emotion.module,
     )
 
 
-def _parts(emotion: EmotionModel, mode: mpc.Mode, reveal: str) -> Mapping[str, PartySpec]:
-    job = {"mode": mode, "reveal": reveal}
-    shape, limit = emotion.queries.shape[1:], input_limit_of(emotion.record)
+def _parts(network: mpc.LoweredModel, mode: mpc.Mode, reveal: Reveal) -> Mapping[str, PartySpec]:
+    bob = mpc.Bob(network, None, mode=mode, reveal=reveal)
     parts = {
-        "alice": PartySpec(parties.alice, job),
-        "bob": PartySpec(parties.bob, {**job, "model": str(emotion.path), "input_shape": shape, "input_limit": limit}),
+        "alice": PartySpec(parties.alice, {"mode": mode, "reveal": reveal}),
+        "bob": PartySpec(parties.bob, {"bob": bob, "mode": mode}, parties.warm_up),
     }
-    return parts | ({"dealer": PartySpec(parties.dealer, {"mode": mode})} if mpc_modes.needs_dealer(mode) else {})
+    dealer = {"dealer": PartySpec(parties.dealer, {"mode": mode}, parties.warm_up)}
+    return parts | (dealer if mpc_modes.needs_dealer(mode) else {})
 
 
 def _adversary(
-    emotion: EmotionModel, query: npt.NDArray[np.float32], mode: mpc.Mode
+    network: mpc.LoweredModel, query: npt.NDArray[np.float32], mode: mpc.Mode
 ) -> AbstractContextManager[Adversary]:
     from sotto.mpc.attacks import cheating_parties  # and all protocols: only who attacks waits for them
 
-    return cheating_parties(
-        emotion.module, query.shape[1:], query, mode=mode, input_limit=input_limit_of(emotion.record)
-    )
+    return cheating_parties(network, query.shape[1:], query, mode=mode)
 
 
-def _tamper(emotion: EmotionModel, bench: Workbench, mode: mpc.Mode) -> dict[str, float]:
+def _tamper(network: mpc.LoweredModel, query: npt.NDArray[np.float32], mode: mpc.Mode, quick: bool) -> dict[str, float]:
     """Bob's lies about one test clip, each in a session of its own."""
     from sotto.mpc.attacks import tamper
 
-    query = bench.part(emotion.queries, "test")[:1]
-    sweep = tamper(emotion.module, query.shape[1:], query, mode=mode, trials=8 if bench.quick else 128)
+    sweep = tamper(network, query.shape[1:], query, mode=mode, trials=8 if quick else 128)
     tried = len(sweep.outcomes)
     return {
         "attack_wrong_class_accepted": sweep.count("accepted") / tried,
@@ -174,7 +180,7 @@ def _tamper(emotion: EmotionModel, bench: Workbench, mode: mpc.Mode) -> dict[str
     }
 
 
-def _search_seed(emotion: EmotionModel, bench: Workbench) -> dict[str, float]:
+def _search_seed(network: mpc.LoweredModel, query: npt.NDArray[np.float32], quick: bool) -> dict[str, float]:
     """Bob's search of one query; quick: only in the sixty-fourth part of the seeds that holds the right one.
 
     The experimenter knows which part that is, and tells from the speed of the search how long all seeds take.
@@ -182,10 +188,9 @@ def _search_seed(emotion: EmotionModel, bench: Workbench) -> dict[str, float]:
     from sotto.mpc.attacks import recover_features, run_parties
     from sotto.mpc.attacks.seed_search import SEED_BITS
 
-    query = bench.part(emotion.queries, "test")[:1]
-    run = run_parties(emotion.module, query.shape[1:], [query])
+    run = run_parties(network, query.shape[1:], [query])
     seeds = range(1 << SEED_BITS)
-    if bench.quick:
+    if quick:
         dealt = run.transcripts["alice"]["dealer"]
         right = next(seed for way, name, seed in dealt if (way, name) == ("received", "dealer.seed"))
         part = len(seeds) >> 6

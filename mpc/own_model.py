@@ -67,9 +67,9 @@ def _parts(lowered: mpc.LoweredModel, mode: mpc.Mode, idle: float, reveal: Revea
     bob = mpc.Bob(lowered, None, mode=mode, reveal=reveal, idle_timeout=idle)
     parts = {
         "alice": PartySpec(parties.alice, {"mode": mode, "reveal": reveal}),
-        "bob": PartySpec(parties.made_bob, {"bob": bob}),
+        "bob": PartySpec(parties.bob, {"bob": bob, "mode": mode}, parties.warm_up),
     }
-    dealer = {"dealer": PartySpec(parties.dealer, {"mode": mode, "idle_timeout": idle})}
+    dealer = {"dealer": PartySpec(parties.dealer, {"mode": mode, "idle_timeout": idle}, parties.warm_up)}
     return parts | (dealer if modes.needs_dealer(mode) else {})
 
 

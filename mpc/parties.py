@@ -10,9 +10,14 @@ from sotto.link import Link
 from sotto.mpc import modes
 
 
+def warm_up(job: Mapping[str, Any]) -> None:
+    """Before the sessions of a host, as its service does (:mod:`sotto.mpc.service`)."""
+    modes.warm_up(modes.require_mode(job["mode"]))
+
+
 def alice(job: Mapping[str, Any], links: Mapping[str, Link]) -> mpc.Alice:
     """Alice, whose job is her options; what her session imports is imported now, so that no query is charged for it."""
-    modes.warm_up(modes.require_mode(job["mode"]))
+    warm_up(job)
     return mpc.Alice(links.get("dealer"), **job)
 
 
@@ -22,15 +27,6 @@ def dealer(job: Mapping[str, Any], links: Mapping[str, Link]) -> mpc.Dealer:
 
 
 def bob(job: Mapping[str, Any], links: Mapping[str, Link]) -> mpc.Bob:
-    """Bob, whose job is the path of his model and his options."""
-    from sotto.models import load  # and torch, which nobody else here needs
-
-    job = dict(job)
-    module, _ = load(job.pop("model"))
-    return mpc.Bob(module, links.get("dealer"), **job)
-
-
-def made_bob(job: Mapping[str, Any], links: Mapping[str, Link]) -> mpc.Bob:
-    """Bob, whose job is himself, made and checked before his process started."""
+    """Bob, whose job is himself, made and checked before his process started, and his mode."""
     made: mpc.Bob = job["bob"]
     return made.with_dealer(links.get("dealer"))

@@ -140,7 +140,7 @@ def _asked_in(mode: mpc.Mode, questions: Mapping[str, _Question], request: Reque
             bobs[name] = question.bob(mode)
         except mpc.MpcError as error:
             yield _refused(mode, SECURITY[mode], name, str(error), request)
-    dealer = PartySpec(parties.dealer, {"mode": mode})
+    dealer = PartySpec(parties.dealer, {"mode": mode}, parties.warm_up)
     waiting = list(bobs)
     while waiting:
         sessions = [each for name in waiting for each in _sessions(bobs[name], mode, dealer)]
@@ -284,7 +284,9 @@ def _table(found: Sequence[Disagreement]) -> str:
 
 def _sessions(bob: mpc.Bob, mode: mpc.Mode, dealer: PartySpec) -> list[Mapping[str, PartySpec]]:
     """Alice, Bob with his network, and the dealer where there is one, each to run in a process."""
-    others = {"bob": PartySpec(parties.made_bob, {"bob": bob})} | ({"dealer": dealer} if needs_dealer(mode) else {})
+    others = {"bob": PartySpec(parties.bob, {"bob": bob, "mode": mode}, parties.warm_up)} | (
+        {"dealer": dealer} if needs_dealer(mode) else {}
+    )
     return [
         {"alice": PartySpec(parties.alice, {"mode": mode, "reveal": reveal}), **others}
         for reveal in ("class", "logits")

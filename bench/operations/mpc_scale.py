@@ -140,6 +140,6 @@ def _said(row: Row) -> str:
 def _parts(bob: mpc.Bob, mode: mpc.Mode) -> Mapping[str, PartySpec]:
     return {
         "alice": PartySpec(parties.alice, {"mode": mode, "reveal": "logits"}),
-        "bob": PartySpec(parties.made_bob, {"bob": bob}),
-        "dealer": PartySpec(parties.dealer, {"mode": mode}),
+        "bob": PartySpec(parties.bob, {"bob": bob, "mode": mode}, parties.warm_up),
+        "dealer": PartySpec(parties.dealer, {"mode": mode}, parties.warm_up),
     }

@@ -168,11 +168,11 @@ class Parties:
         return {"alice": self._expect("alice", control.Report), **self._reports}
 
     def _serve(self, parts: Mapping[str, PartySpec]) -> None:
-        """Have everybody but Alice host his part of a session."""
-        if any(service.part is not parts[role] for role, service in self._services.items()):
-            for role in list(self._services):
-                self._end_service(role)
-        kinds: tuple[Literal["dealer", "bob"], ...] = ("dealer", "bob")  # Bob has to know where the dealer is
+        """Have everybody but Alice host its part of a session; who hosts that already goes on."""
+        changed = [role for role, service in self._services.items() if service.part is not parts[role]]
+        for role in list(self._services) if "dealer" in changed else changed:  # Bob has to know where the dealer is
+            self._end_service(role)
+        kinds: tuple[Literal["dealer", "bob"], ...] = ("dealer", "bob")
         for kind in kinds:
             if kind in parts and kind not in self._services:
                 self._services[kind] = self._start_service(kind, parts[kind])

@@ -35,10 +35,14 @@ _EXPERIMENT = "experiment"  # what the handshake calls the paradigm of a part
 
 @dataclass(frozen=True)
 class PartySpec:
-    """What one party is made from: a module-level factory and its own job, nothing of the others'."""
+    """What one party is made from: a module-level factory and its own job, nothing of the others'.
+
+    ``warm_up``, called with the job, imports and compiles what the party's sessions run, once for all of them.
+    """
 
     factory: Factory
     job: Mapping[str, Any]
+    warm_up: Callable[[Mapping[str, Any]], None] | None = None
 
     def make(self, known: Mapping[str, Link]) -> Any:
         return self.factory(self.job, known)
@@ -52,6 +56,8 @@ class HostedParty:
 
     def __init__(self, part: PartySpec, needs_dealer: bool) -> None:
         tqdm.get_lock()  # a semaphore that this process cleans up at its end; a session that made it would leave it
+        if part.warm_up:
+            part.warm_up(part.job)
         self._part = part
         self.needs_dealer = needs_dealer
 

@@ -127,10 +127,17 @@ def _serialised(raw: int) -> int:
 @functools.cache
 def chain_primes(ring_degree: int, chain: tuple[int, ...]) -> tuple[int, ...]:
     """The primes SEAL takes for a chain of these bits; ParametersRefused when there are not that many."""
-    try:
-        return tuple(prime.value() for prime in seal.CoeffModulus.Create(ring_degree, list(chain)))
+    try:  # SEAL gives the primes of each size in this order, whatever stands between them
+        left = {bits: iter(_primes_of(ring_degree, bits, chain.count(bits))) for bits in set(chain)}
+        return tuple(next(left[bits]) for bits in chain)
     except (ValueError, RuntimeError) as error:
         raise ParametersRefused(f"SEAL finds no primes for the chain {chain}: {error}") from None
+
+
+@functools.cache
+def _primes_of(ring_degree: int, bits: int, count: int) -> tuple[int, ...]:
+    """SEAL's primes of one size; to look for them takes milliseconds, and a search for scales asks a thousand times."""
+    return tuple(prime.value() for prime in seal.CoeffModulus.Create(ring_degree, [bits] * count))
 
 
 @functools.cache

@@ -13,14 +13,13 @@ from __future__ import annotations
 
 import math
 
-import librosa
 import numpy as np
 import torch
 from scipy.fft import dct
 from torch import Tensor, nn
 
 from sotto.audio.features import MFCC
-from sotto.audio.features.mel import mel_filters
+from sotto.audio.features.mel import hann, mel_filters
 from sotto.models.normalisation import Normalisation
 
 _AMPLITUDE, _FILTERS = 2.0**5, 2.0**4
@@ -84,7 +83,6 @@ class CepstralFrontEnd(nn.Module):
 
 def _waves(spec: MFCC, bins: np.ndarray) -> np.ndarray:
     """Cosines, then sines, of the Fourier transform at ``bins`` under the window, (2 · bins, n_fft)."""
-    window = librosa.util.pad_center(librosa.filters.get_window("hann", spec.win or spec.n_fft), size=spec.n_fft)
     turns = 2 * np.pi * np.outer(bins, np.arange(spec.n_fft)) / spec.n_fft
-    waves: np.ndarray = np.concatenate([np.cos(turns), np.sin(turns)]) * window
+    waves: np.ndarray = np.concatenate([np.cos(turns), np.sin(turns)]) * hann(spec.n_fft, spec.win)
     return waves

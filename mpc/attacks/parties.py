@@ -22,7 +22,9 @@ from sotto.mpc.attacks.cheats import Party
 from sotto.mpc.bob import Bob
 from sotto.mpc.dealer import Dealer
 from sotto.mpc.errors import MpcError, ProtocolError
+from sotto.mpc.graph.fixed_point import DEFAULT_INPUT_LIMIT
 from sotto.mpc.graph.plan import Shape
+from sotto.mpc.lowering.lowered import LoweredModel
 from sotto.mpc.messages import Mode, Reveal
 from sotto.mpc.modes import needs_dealer
 
@@ -42,8 +44,7 @@ class Run:
 class _Setting:
     """Everything the three processes need to know."""
 
-    module: nn.Module
-    input_shape: Shape
+    network: LoweredModel
     batches: list[npt.NDArray[np.float32]]
     mode: Mode
     reveal: Reveal
@@ -51,8 +52,15 @@ class _Setting:
     timeout: float
 
 
+def lowered(
+    module: nn.Module | LoweredModel, input_shape: Shape, input_limit: float = DEFAULT_INPUT_LIMIT
+) -> LoweredModel:
+    """``module`` traced once, here, so that no process of a party has to."""
+    return module if isinstance(module, LoweredModel) else LoweredModel.of(module, input_shape, input_limit=input_limit)
+
+
 def run_parties(
-    module: nn.Module,
+    module: nn.Module | LoweredModel,
     input_shape: Shape,
     batches: Sequence[npt.ArrayLike],
     *,
@@ -67,7 +75,7 @@ def run_parties(
     fails.
     """
     arrays = [np.asarray(batch, np.float32) for batch in batches]
-    setting = _Setting(module, input_shape, arrays, mode, reveal, recorded, timeout)
+    setting = _Setting(lowered(module, input_shape), arrays, mode, reveal, recorded, timeout)
     patience = timeout * (2 + len(arrays))
     with process_of(_dealer, setting) as dealer, process_of(_bob, setting) as bob, process_of(_alice, setting) as alice:
         alice_port, bob_port = receive_from(dealer, patience)
@@ -90,7 +98,7 @@ def _dealer(parent: Connection, setting: _Setting) -> None:
 
 def _bob(parent: Connection, setting: _Setting) -> None:
     dealer = _dial_dealer(parent.recv(), setting)
-    bob = Bob(setting.module, dealer, input_shape=setting.input_shape, mode=setting.mode, reveal=setting.reveal)
+    bob = Bob(setting.network, dealer, mode=setting.mode, reveal=setting.reveal)
     with listen() as listener:
         parent.send((None, listener.address[1]))
         alice = listener.accept(timeout=setting.timeout, peer="alice")

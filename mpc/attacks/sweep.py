@@ -33,17 +33,19 @@ import numpy.typing as npt
 from torch import nn
 
 from sotto.link import Link, LinkError, Listener, connect, listen
+from sotto.mpc.agreement import Agreement
 from sotto.mpc.alice import Alice
 from sotto.mpc.attacks.cheats import KINDS, Cheat, Kind, Party, Place, TamperedLink, Tampering, skip_checks
 from sotto.mpc.attacks.meanings import CHOICES_OF_INPUT, MEANINGS, meant
-from sotto.mpc.attacks.parties import process_of, receive_from
+from sotto.mpc.attacks.parties import lowered, process_of, receive_from
 from sotto.mpc.bob import Bob
 from sotto.mpc.dealer import Dealer
 from sotto.mpc.errors import CheatingDetected, MpcError
 from sotto.mpc.graph.fixed_point import DEFAULT_INPUT_LIMIT
 from sotto.mpc.graph.plan import Shape
+from sotto.mpc.lowering.lowered import LoweredModel
 from sotto.mpc.messages import Mode
-from sotto.mpc.modes import needs_dealer
+from sotto.mpc.modes import needs_dealer, warm_up
 
 _LOOK_SECONDS = 0.5
 _START_SECONDS = 120.0  # three interpreters and torch
@@ -91,12 +93,11 @@ class Sweep:
 
 @dataclass(frozen=True)
 class _Setting:
-    module: nn.Module
-    input_shape: Shape
+    network: LoweredModel
+    agreed: Agreement
     features: npt.NDArray[np.float32]
     mode: Mode
     timeout: float
-    input_limit: float
 
 
 @dataclass(frozen=True)
@@ -124,7 +125,7 @@ def every_cheat(places: Mapping[Party, list[Place]], kinds: Sequence[Kind] = KIN
 
 @contextmanager
 def cheating_parties(
-    module: nn.Module,
+    module: nn.Module | LoweredModel,
     input_shape: Shape,
     features: npt.ArrayLike,
     *,
@@ -136,7 +137,9 @@ def cheating_parties(
 
     ``timeout``: seconds a party waits for a message, and so how long it takes to notice one that never comes.
     """
-    setting = _Setting(module, input_shape, np.asarray(features, np.float32), mode, timeout, input_limit)
+    network = lowered(module, input_shape, input_limit)
+    agreed = Bob(network, None, mode=mode).agreement
+    setting = _Setting(network, agreed, np.asarray(features, np.float32), mode, timeout)
     with (
         process_of(_run_dealer, setting) as dealer,
         process_of(_run_bob, setting) as bob,
@@ -202,7 +205,13 @@ class Adversary:
 
 
 def tamper(
-    module: nn.Module, input_shape: Shape, features: npt.ArrayLike, *, mode: Mode, trials: int, seed: int = 0
+    module: nn.Module | LoweredModel,
+    input_shape: Shape,
+    features: npt.ArrayLike,
+    *,
+    mode: Mode,
+    trials: int,
+    seed: int = 0,
 ) -> Sweep:
     """``trials`` altered messages of Bob's queries, drawn without order from all that change what is computed."""
     with cheating_parties(module, input_shape, features, mode=mode) as adversary:
@@ -216,6 +225,8 @@ def tamper(
 
 
 def _run_dealer(parent: Connection, setting: _Setting) -> None:
+    if needs_dealer(setting.mode):
+        warm_up(setting.mode)
     with listen() as for_alice, listen() as for_bob:
         parent.send((None, (for_alice.address[1], for_bob.address[1])))
         while True:
@@ -230,14 +241,8 @@ def _run_dealer(parent: Connection, setting: _Setting) -> None:
 def _run_bob(parent: Connection, setting: _Setting) -> None:
     with listen() as listener:
         dealer_port = parent.recv()
-        network = Bob(
-            setting.module,
-            None,
-            input_shape=setting.input_shape,
-            input_limit=setting.input_limit,
-            mode=setting.mode,
-            idle_timeout=setting.timeout,
-        )  # traced once for all sessions
+        warm_up(setting.mode)
+        network = Bob(setting.network, None, mode=setting.mode, idle_timeout=setting.timeout)
         parent.send((None, listener.address[1]))
         while True:
             tampering = Tampering(_of("bob", parent.recv()))
@@ -261,9 +266,7 @@ def _run_bob(parent: Connection, setting: _Setting) -> None:
 
 def _run_alice(parent: Connection, setting: _Setting) -> None:
     dealer_port, bob_port = parent.recv()
-    agreed = Bob(
-        setting.module, None, input_shape=setting.input_shape, input_limit=setting.input_limit, mode=setting.mode
-    ).agreement
+    warm_up(setting.mode)
     parent.send((None, None))
     while True:
         tampering = Tampering(_of("alice", parent.recv()))
@@ -277,7 +280,7 @@ def _run_alice(parent: Connection, setting: _Setting) -> None:
                 _dial(bob_port, setting, "bob") as bob,
             ):
                 started = time.perf_counter()
-                alice = Alice(dealer and _lying(dealer, tampering), mode=setting.mode, agreed=agreed)
+                alice = Alice(dealer and _lying(dealer, tampering), mode=setting.mode, agreed=setting.agreed)
                 with meant(_meaning(tampering)):
                     label = int(alice.ask(setting.features, _lying(bob, tampering)).labels[0])
         except (MpcError, LinkError, RuntimeError, ValueError, TypeError) as caught:

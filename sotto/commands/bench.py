@@ -88,7 +88,8 @@ ShowScene = Annotated[
     bool,
     typer.Option(
         "--scene/--no-scene",
-        help="Show in the report what each party saw of one test clip; the clip's sound is then in the page.",
+        help="Show in the report what each party saw of one test clip, in one setting of each paradigm (full: in all); "
+        "the clip's sound is then in the page.",
     ),
 ]
 
@@ -259,7 +260,7 @@ class _Made:
     rows: list[Row] = field(default_factory=list)
     left_out: list[LeftOut] = field(default_factory=list)
     written: list[Path] = field(default_factory=list)
-
+    shown: set[str] = field(default_factory=set)
     scene: Scene | None = None
 
     @property
@@ -277,7 +278,10 @@ class _Made:
         results.write(self.rows, self.folder)
 
     def show(self, experiment: Experiment) -> None:
-        """Ask about one clip and keep what each party saw."""
+        """Ask about one clip and keep what each party saw; a quick run does in the first setting of a paradigm."""
+        if self.bench.quick and experiment.cell.paradigm in self.shown:
+            return
+        self.shown.add(experiment.cell.paradigm)
         from sotto.bench.simulation import simulate
         from sotto.report.scene import with_panel
         from sotto.report.seen import asked_clip, empty_scene, panel

@@ -95,7 +95,7 @@ def _cell(paradigm: str, mode: str | None, model: str | None) -> Configuration:
         one_of(declared.prepared_as or declared.modes, f"a mode of {paradigm}")(mode)
     from sotto.bench.suite import cells
 
-    offered = cells([paradigm], "quick")
+    offered = [*cells([paradigm], "quick"), *cells([paradigm], "full")]  # what a quick comparison asks comes first
     if model is not None:
         one_of(dict.fromkeys(cell.model for cell in offered), f"a model of {paradigm}")(model)
     fitting = [cell for cell in offered if mode in (None, cell.mode) and model in (None, cell.model)]

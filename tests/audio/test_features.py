@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sotto.audio.features import MFCC, STFT, EGeMAPS, LogMel, MeanMFCC, Waveform, from_record, from_text
+from sotto.audio.features import MFCC, STFT, EGeMAPS, LogMel, MeanMFCC, Waveform, from_record, from_text, mel
 from sotto.audio.features.spec import fit_length
 
 ALL = [MFCC(), MFCC(20, frames=None, normalisation="mean"), MeanMFCC(), LogMel(), STFT(), EGeMAPS(), Waveform(1.0)]
@@ -116,6 +116,41 @@ def test_long_clips_are_cut_in_the_middle():
     cut = MFCC(20, frames=100).compute(voice(4.0))
     start = (whole.shape[1] - 100) // 2
     assert np.allclose(cut, whole[:, start : start + 100])
+
+
+@pytest.mark.filterwarnings("ignore:n_fft=:UserWarning")
+@pytest.mark.parametrize("samples", [1, 1023, 16_000, 200_001])
+@pytest.mark.parametrize(("n_fft", "hop", "win"), [(1024, 205, None), (512, 160, 400), (1023, 100, 801)])
+def test_the_transform_is_librosas_to_the_bit(samples, n_fft, hop, win):
+    sound = np.random.default_rng(samples).normal(size=samples).astype(np.float32)
+    expected = librosa.stft(sound, n_fft=n_fft, hop_length=hop, win_length=win, pad_mode="constant", dtype=np.complex64)
+    np.testing.assert_array_equal(mel.transform(sound, n_fft, hop, win), expected)
+
+
+@pytest.mark.parametrize(
+    ("rate", "n_fft", "mels", "fmin", "fmax"),
+    [
+        (16_000, 1024, 64, 20.0, None),
+        (16_000, 2048, 128, 0.0, None),
+        (8000, 400, 40, 300.0, 3400.0),
+        (44_100, 512, 8, 0.0, 900.0),
+    ],
+)
+def test_the_mel_bands_are_librosas(rate, n_fft, mels, fmin, fmax):
+    expected = librosa.filters.mel(sr=rate, n_fft=n_fft, n_mels=mels, fmin=fmin, fmax=fmax)
+    found = mel._filters(rate, n_fft, mels, fmin, fmax)
+    assert found.dtype == expected.dtype
+    np.testing.assert_allclose(found, expected, rtol=2e-6, atol=1e-9)
+
+
+@pytest.mark.parametrize("samples", [1, 700, 16_000, 70_001])
+@pytest.mark.parametrize("below", [10.0, 35.0, 60.0])
+def test_trimming_is_librosas(samples, below):
+    sound = np.random.default_rng(samples).normal(size=samples)
+    sound = (sound * np.sin(np.arange(samples) / 20_000) ** 8).astype(np.float32)
+    expected, _ = librosa.effects.trim(sound, top_db=below)
+    np.testing.assert_array_equal(LogMel(trim_db=below).prepare(sound), expected)
+    assert LogMel(trim_db=below).prepare(np.zeros(samples, np.float32)).size == samples
 
 
 def test_trimming_removes_silence():

@@ -8,7 +8,7 @@ import tenseal.sealapi as seal
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sotto.he.network.parameters import MAX_CHAIN_BITS, Parameters, ParametersRefused
+from sotto.he.network.parameters import MAX_CHAIN_BITS, Parameters, ParametersRefused, chain_primes
 
 
 def test_the_security_table_is_seals():
@@ -57,6 +57,12 @@ def test_size_limits_hold_what_is_really_sent(parameters, alice_context, materia
     query = ts.ckks_vector(alice_context, [1.0] * 88).serialize()
     assert parameters.query_bytes / 3 < len(query) <= parameters.query_bytes
     assert parameters.answer_bytes < parameters.query_bytes
+
+
+@given(st.sampled_from([4096, 8192, 16384]), st.lists(st.sampled_from([28, 30, 36, 40, 60]), min_size=1, max_size=9))
+def test_the_primes_of_a_chain_are_those_seal_takes(ring_degree, chain):
+    expected = tuple(prime.value() for prime in seal.CoeffModulus.Create(ring_degree, chain))
+    assert chain_primes(ring_degree, tuple(chain)) == expected
 
 
 def test_a_chain_without_enough_primes_is_refused():

@@ -36,10 +36,12 @@ def test_the_networks_are_those_of_the_tables(name, width, relus):
 def test_every_mode_has_its_security_and_its_cells():
     modes = get_args(mpc.Mode)
     assert set(paradigm.SECURITY) == set(modes)
-    asked = [(cell.mode, cell.model) for cell in paradigm.cells("quick")]
-    assert [mode for mode, model in asked if model == "frames"] == list(reversed(modes))
-    assert {(mode, model) for mode in modes for model in ("frames", "depinto")} < set(asked)
-    assert len(set(asked)) == len(asked)
+    quick, full = ([(cell.mode, cell.model) for cell in paradigm.cells(preset)] for preset in ("quick", "full"))
+    for asked in (quick, full):
+        assert [mode for mode, model in asked if model == "frames"] == list(reversed(modes))
+        assert len(set(asked)) == len(asked)
+    assert set(quick) < set(full)
+    assert {(mode, model) for mode in modes for model in ("frames", "depinto")} < set(full)
 
 
 def _asked(mode):
