@@ -80,4 +80,4 @@ def _parts(
     lowered: mpc.LoweredModel, mode: mpc.Mode, reveal: mpc.Reveal, parts: Mapping[str, PartySpec]
 ) -> Mapping[str, PartySpec]:
     bob = mpc.Bob(lowered, None, mode=mode, reveal=reveal)
-    return {**parts, "bob": PartySpec(parties.made_bob, {"bob": bob})}
+    return {**parts, "bob": PartySpec(parties.bob, {"bob": bob, "mode": mode}, parties.warm_up)}
