@@ -11,8 +11,11 @@ ARGS ?=
 bench: $(READY)  ## the comparison on the built-in synthetic corpus, five to ten minutes the first time: results/
 	$(BIN)/sotto bench --out results $(ARGS)
 
-test: $(READY) lint types  ## lint, types and the fast tests
-	$(BIN)/python -m pytest -m "not slow" -n auto $(ARGS)
+# mypy takes one core for long, so the tests begin beside it.  What Python compiles is kept for the next process.
+test: export PYTHONDONTWRITEBYTECODE =
+test: $(READY) lint links  ## lint, types and the fast tests
+	$(BIN)/mypy & types=$$!; $(BIN)/python -m pytest -m "not slow" -n auto --dist worksteal $(ARGS); \
+	tests=$$?; wait $$types && exit $$tests
 
 test-slow: $(READY)  ## the tests that take minutes
 	$(BIN)/python -m pytest -m slow $(ARGS)

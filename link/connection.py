@@ -166,6 +166,15 @@ def require_tls(host: str, tls: ssl.SSLContext | None) -> None:
         raise LinkError(f"{host} is not this machine: links between machines need TLS certificates on both sides")
 
 
+def address_of(text: str) -> tuple[str, int]:
+    """``HOST:PORT`` or ``[IPv6]:PORT``; port 0 is any.  Raises ``ValueError``, with what it should look like."""
+    host, _, port = text.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    if not host or not port.isascii() or not port.isdecimal() or len(port) > 5 or int(port) >= 1 << 16:
+        raise ValueError(f"'{text[:80]}' is no HOST:PORT, as in 127.0.0.1:7100")
+    return host, int(port)
+
+
 def is_loopback(host: str) -> bool:
     """Whether ``host`` can only be this machine; other names than localhost are not looked up."""
     if host == "localhost":

@@ -5,6 +5,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage.  A traceback is shown only with ``-
 
 from __future__ import annotations
 
+import errno
 import gc
 import importlib
 import sys
@@ -50,6 +51,13 @@ class _OnDemand(TyperGroup):
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         return _command(cmd_name) if cmd_name in _COMMANDS else None
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:  # which Typer would end on without a word
+            err.print("interrupted: what was finished is kept and will be reused")
+            raise typer.Exit(1) from None
 
 
 @cache
@@ -99,9 +107,6 @@ def main() -> None:
     listen_to_packages()
     try:
         app(prog_name="sotto")
-    except KeyboardInterrupt:
-        err.print("interrupted: what was finished is kept and will be reused")
-        sys.exit(1)
     except Exception as error:
         if debug:
             raise
@@ -114,6 +119,8 @@ def main() -> None:
 def one_line(error: Exception) -> str:
     """An error as one line; its kind is named only where its text alone would not be understood."""
     text = " ".join(str(error).split())
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return f"{text}: make room, or name another folder with --out, or for what is kept with SOTTO_CACHE"
     known = type(error).__module__.startswith("sotto.")
     return text if known and text else f"{type(error).__name__}: {text or 'no further detail'} (--debug shows where)"
 

@@ -69,6 +69,8 @@ def make(folder: Path, seed: int = 0, *, jobs: int | None = None, progress: bool
         _put_in_place(partial_folder, folder)
     except EspeakError as error:
         raise CorpusError(f"the synthetic corpus cannot be spoken: {error}") from None
+    except soundfile.SoundFileError as error:
+        raise CorpusError(f"{folder}: cannot be written ({error}): is there room on the disk?") from None
     except OSError as error:
         raise CorpusError(f"{folder}: cannot be written ({error.strerror or error})") from None
     finally:

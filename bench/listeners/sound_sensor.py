@@ -33,7 +33,7 @@ from sotto.adversarial.sensor.sensor import Sensor
 from sotto.adversarial.sensor.spectrogram import Spectrogram
 from sotto.adversarial.sounds.divided_sounds import SOURCES, Material, open_material
 from sotto.adversarial.sounds.segments import Segments
-from sotto.audio import CorpusError, cache
+from sotto.audio import cache
 from sotto.bench.listeners.sound import RATE
 from sotto.bench.listeners.speaker_encoder import speaker_embeddings
 from sotto.bench.listeners.speech_detector import speech_probabilities
@@ -66,10 +66,9 @@ def run(request: Request) -> list[Row]:
     Raises
     ------
     CorpusError
-        the corpus has no sound events, or is missing.
+        the corpus is none with sound events, or is missing.
     """
-    if request.corpus not in SOURCES:
-        raise CorpusError(f"this needs sound events: --corpus {', '.join(SOURCES)}, not {request.corpus}")
+    request.require_corpus(*SOURCES)
     made = recipe(COLUMN, "full" if request.preset == "full" else "quick", strengthened=True)
     material = open_material(
         request.corpus, request.data, rate=made.rate, seed=request.seed, skip_broken=request.skip_broken

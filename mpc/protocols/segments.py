@@ -18,7 +18,7 @@ from sotto.mpc.sharing.ring import WORD_BYTES
 
 ALICE, BOB = 0, 1
 TAG_BYTES = 16
-WAITING_BYTES = 1 << 32  # of Bob's bundle, which is the longer one
+WAITING_BYTES = 1 << 31  # of Bob's bundle, which is the longer one; what is longer fits into no stock, either
 SEGMENT_BYTES = 1 << 28
 _HEAD = WORD_BYTES + SEED_BYTES + KEY_BYTES
 

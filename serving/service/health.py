@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from sotto.link import LinkError
-from sotto.link.connection import is_loopback
+from sotto.link.connection import address_of, is_loopback
 from sotto.serving.service.bounded_http import BoundedHTTPServer
 from sotto.serving.service.counters import Counters
 
@@ -27,12 +27,10 @@ def serve_health(address: str, counters: Counters) -> Health:
     try:
         if address.startswith("unix:"):
             return Health(_UnixServer(address.removeprefix("unix:"), _handler(counters)))
-        host, _, port = address.rpartition(":")
-        if not is_loopback(host.strip("[]")):
-            raise LinkError(
-                f"the health endpoint is for this machine alone: use 127.0.0.1:{port or 'PORT'} or unix:PATH"
-            )
-        return Health(_Server((host.strip("[]"), int(port)), _handler(counters)))
+        host, port = address_of(address)
+        if not is_loopback(host):
+            raise LinkError(f"the health endpoint is for this machine alone: use 127.0.0.1:{port} or unix:PATH")
+        return Health(_Server((host, port), _handler(counters)))
     except (OSError, ValueError, OverflowError) as error:
         reason = getattr(error, "strerror", None) or "no HOST:PORT or unix:PATH"
         raise LinkError(f"no health endpoint at {address} ({reason}): choose another address") from None

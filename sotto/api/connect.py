@@ -16,6 +16,7 @@ from sotto.api.errors import SessionError
 from sotto.api.session import Session
 from sotto.bench.own_model import adapter
 from sotto.link import Answer, LinkError
+from sotto.link.connection import address_of
 from sotto.mpc import MpcError
 from sotto.serving import client, registry
 from sotto.serving.adapters import ClientCredentials
@@ -177,8 +178,10 @@ class _Step:
 
 def address(text: str, name: str) -> Address:
     """``HOST:PORT`` or ``[IPv6]:PORT``.  Raises ``ValueError``."""
-    host, _, port = str(text).rpartition(":")
-    host = host.removeprefix("[").removesuffix("]")
-    if not host or not port.isascii() or not port.isdecimal() or not 0 < int(port) < 1 << 16:
-        raise ValueError(f"{name}='{str(text)[:80]}' is no HOST:PORT, as in 127.0.0.1:7100")
-    return host, int(port)
+    try:
+        host, port = address_of(str(text))
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from None
+    if not port:
+        raise ValueError(f"{name}: nobody listens at port 0")
+    return host, port

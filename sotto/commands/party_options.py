@@ -19,11 +19,12 @@ _MOST_TOKEN = 1024
 
 def address(text: str, option: str) -> Address:
     """``HOST:PORT`` or ``[IPv6]:PORT``.  Raises ``typer.BadParameter``."""
-    host, colon, port = text.rpartition(":")
-    host = host.removeprefix("[").removesuffix("]")
-    if not colon or not host or not port.isdecimal() or int(port) > 65535:
-        raise typer.BadParameter(f"'{text}' is no HOST:PORT, as in 127.0.0.1:7000", param_hint=option)
-    return host, int(port)
+    from sotto.link.connection import address_of
+
+    try:
+        return address_of(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint=option) from None
 
 
 def require_keys(host: str, keys: Path | None, option: str) -> None:

@@ -25,6 +25,9 @@ def report(
         Path | None,
         typer.Option("--plot", help="Also draw the trade-off: FILE.svg, and FILE-dark.svg for dark pages."),
     ] = None,
+    markdown: Annotated[
+        Path | None, typer.Option("--markdown", help="Also write the rows as a table in Markdown.")
+    ] = None,
 ) -> None:
     """Put the rows of several results into one page.
 
@@ -34,10 +37,11 @@ def report(
     What each party sees comes from scene.json beside the first results that have one.
     """
     from sotto import report as page
-    from sotto.bench.results import ResultsError, read
+    from sotto.bench.results import ResultsError, read, write_whole
     from sotto.report import scene as scenes
     from sotto.report import trade_off
     from sotto.report.figures import identity, notice_of
+    from sotto.report.markdown import table
     from sotto.report.papers import reproductions
 
     files = [file for path in results for file in _results_in(path)]
@@ -63,6 +67,8 @@ def report(
             scene=scenes.merged([scenes.read(path) for path in seen]),
             reproduced=reproductions(out_file.parent),
         )
+        if markdown:
+            write_whole(markdown, table(list(rows.values())))
         if plot:
             trade_off.draw(list(rows.values()), plot)
             trade_off.draw(list(rows.values()), plot.with_name(f"{plot.stem}-dark.svg"), dark=True)

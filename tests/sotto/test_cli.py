@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 
 import pytest
+import typer.rich_utils
+
+from sotto.cli import app, one_line
 
 
 def sotto(*arguments, **environment):
@@ -20,6 +26,20 @@ def sotto(*arguments, **environment):
         env={**os.environ, "COLUMNS": "120", **environment},
         stdin=subprocess.DEVNULL,
     )
+
+
+@pytest.fixture
+def typed(monkeypatch, capfd):
+    """Run the command in this process, where the libraries are loaded already."""
+    monkeypatch.setenv("COLUMNS", "400")
+    monkeypatch.setattr(typer.rich_utils, "MAX_WIDTH", 400)
+
+    def run(*arguments):
+        with pytest.raises(SystemExit) as ended:
+            app(list(arguments), prog_name="sotto")
+        return subprocess.CompletedProcess(arguments, ended.value.code, *capfd.readouterr())
+
+    return run
 
 
 @pytest.mark.parametrize(
@@ -49,10 +69,16 @@ def test_every_command_has_help_with_an_example(command):
         ["nonsense"],
     ],
 )
-def test_wrong_usage_ends_with_2_and_nothing_on_standard_output(arguments):
-    done = sotto(*arguments)
+def test_wrong_usage_ends_with_2_and_nothing_on_standard_output(arguments, typed):
+    done = typed(*arguments)
     assert done.returncode == 2
     assert done.stdout == ""
+    assert "Traceback" not in done.stderr
+
+
+def test_a_process_ends_with_2_after_wrong_usage():
+    done = sotto("corpus", "check", "nonsense")
+    assert (done.returncode, done.stdout) == (2, "")
     assert "Traceback" not in done.stderr
 
 
@@ -71,17 +97,17 @@ def test_a_traceback_only_with_debug(tmp_path):
     assert "Traceback" in done.stderr
 
 
-def test_listings_are_machine_readable():
-    listing = json.loads(sotto("corpus", "list", "--json").stdout)
+def test_listings_are_machine_readable(typed):
+    listing = json.loads(typed("corpus", "list", "--json").stdout)
     assert {"ravdess", "synthetic", "manifest"} <= {corpus["name"] for corpus in listing}
-    rows = json.loads(sotto("reproduce", "dias-table3", "--json").stdout)
+    rows = json.loads(typed("reproduce", "dias-table3", "--json").stdout)
     assert [row["parameters"]["degree"] for row in rows] == [2, 4, 6]
     assert rows[0]["metrics"]["x^2"] == pytest.approx(rows[0]["published"]["x^2"], abs=5e-3)
 
 
-def test_reproduce_and_attack_list_what_they_know():
-    assert "dias-table3" in sotto("reproduce", "--list").stdout
-    attacks = sotto("attack", "--list").stdout
+def test_reproduce_and_attack_list_what_they_know(typed):
+    assert "dias-table3" in typed("reproduce", "--list").stdout
+    attacks = typed("attack", "--list").stdout
     for paradigm in ("mpc-", "he-", "hashing-", "keyed-", "adversarial-"):
         assert paradigm in attacks
 
@@ -96,10 +122,13 @@ def test_reproduce_and_attack_list_what_they_know():
         (["simulate", "mpc", "--cheat", "carol:relu2"], "PARTY:MESSAGE"),
         (["simulate", "mpc", "--cheat", "bob:relu2:loudly"], "no kind of cheat"),
         (["simulate", "he", "--cheat", "bob:relu2"], "only in mpc"),
+        (["simulate", "he", "--reveal", "logits"], "only mpc has a choice"),
+        (["simulate", "mpc", "--weights", "open"], "secret, public"),
+        (["simulate", "mpc", "--weights", "public", "--cheat", "bob:relu2"], "leave --weights out"),
     ],
 )
-def test_a_wrong_name_is_told_before_a_corpus_is_loaded(arguments, said):
-    done = sotto(*arguments, COLUMNS="400", TERMINAL_WIDTH="400")
+def test_a_wrong_name_is_told_before_a_corpus_is_loaded(arguments, said, typed):
+    done = typed(*arguments)
     assert done.returncode == 2
     assert said in done.stderr
     assert "clips" not in done.stderr
@@ -117,3 +146,38 @@ def test_no_help_waits_for_a_library(command):
     done = subprocess.run(arguments, capture_output=True, text=True, timeout=60)
     assert "Usage" in done.stdout
     assert done.stderr.strip() == "[]"
+
+
+INTERRUPTIBLE = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)  # whatever the tests run under
+from sotto.__main__ import main
+main()
+"""
+
+
+@pytest.mark.parametrize("early", [False, True], ids=["at work", "still loading"])
+def test_an_interrupt_ends_with_one_line_at_most(early, tmp_path):
+    process = subprocess.Popen(
+        [sys.executable, "-c", INTERRUPTIBLE, "simulate", "hashing"],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "SOTTO_CACHE": str(tmp_path)},
+    )
+    if early:
+        time.sleep(0.15)
+    else:
+        process.stderr.read(1)  # the corpus is being made
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode in ((1, -signal.SIGINT) if early else (1,))
+    assert b"Traceback" not in said
+    assert early or said.rstrip().endswith(b"interrupted: what was finished is kept and will be reused")
+
+
+def test_a_full_disk_is_said_with_what_to_do():
+    line = one_line(OSError(errno.ENOSPC, "No space left on device", "/data/results.json"))
+    assert "\n" not in line
+    assert "/data/results.json" in line
+    assert "SOTTO_CACHE" in line

@@ -19,7 +19,6 @@ from matplotlib.figure import Figure
 from sotto.adversarial.learning.recipe import COLUMNS, Column, Preset, Recipe, recipe
 from sotto.adversarial.learning.training import Epoch
 from sotto.adversarial.sounds.divided_sounds import SOURCES, Material, open_material
-from sotto.audio import CorpusError
 from sotto.bench.papers.drawing import save
 from sotto.bench.papers.luong.measurement import Measurement, measured
 from sotto.bench.request import Request
@@ -68,10 +67,9 @@ def run(request: Request) -> list[Row]:
     Raises
     ------
     CorpusError
-        the corpus has no sound events, or is missing.
+        the corpus is none with sound events, or is missing.
     """
-    if request.corpus not in SOURCES:
-        raise CorpusError(f"rdal-table2 needs sound events: --corpus {', '.join(SOURCES)}, not {request.corpus}")
+    request.require_corpus(*SOURCES)
     preset: Preset = "full" if request.preset == "full" else "quick"
     recipes = _recipes(preset)
     measurements: dict[str, list[Measurement]] = {known.name: [] for known in recipes}

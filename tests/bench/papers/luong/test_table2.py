@@ -72,7 +72,7 @@ def test_every_column_has_its_published_figures():
 
 
 def test_a_corpus_without_sound_events_is_refused_in_one_line(tmp_path):
-    with pytest.raises(CorpusError, match="needs sound events"):
+    with pytest.raises(CorpusError, match="not measured on ravdess"):
         table2.run(Request("ravdess", None, "quick", 0, tmp_path, print))
 
 
