@@ -107,14 +107,17 @@ def truncated(step: Truncate, party: int, opened: Words, shares: Words) -> Words
     return out
 
 
-def selected(step: Compare, party: int, opened: Words, bits: Bits, r: Words, shares: Words) -> Words:
+def selected(step: Compare, party: int, opened: Words, bits: Bits, r: Words | None, shares: Words) -> Words:
     """This party's share (N,) of the gate's output.
 
-    ``opened`` c (N,), ``bits`` the opened v (N,), ``r`` (N,) and ``shares`` (rows, N) this party's words.
+    ``opened`` c (N,), ``bits`` the opened v (N,), ``shares`` (rows, N) this party's words and, where nothing is cut,
+    ``r`` (N,).
     """
     out = np.empty(len(opened), np.uint64)
     if step.cut:
         _select(opened, bits, shares, step.width, step.cut, party == 0, out)
+    elif r is None:
+        raise TypeError("a gate that cuts nothing needs the share of its mask")
     else:
         _select_exact(opened, bits, r, shares, step.width, party == 0, out)
     return out

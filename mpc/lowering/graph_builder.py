@@ -29,6 +29,7 @@ Function: TypeAlias = Callable[[torch.Tensor], torch.Tensor]
 #: The layers that a secret factor can be taken into.
 _WEIGHTED = layers.Convolution | layers.Linear | layers.ChannelAffine | layers.Scale
 
+_MOST_PIECES = 64  # of a logarithm of a wide range in one curve, whose error is proven
 _PRECISION = 12  # bits that a value keeps where it is scaled into a fixed interval
 
 
@@ -434,12 +435,28 @@ class Builder:
         return self.bend(wire, curves.exponential(low, high, self.tolerance), torch.exp)
 
     def log(self, wire: Wire) -> Wire:
+        if floored := self._floored(wire):
+            source, floor = floored
+            high = max(self.reach(wire)[1], 2 * floor)
+            if math.log(high / floor) / math.sqrt(16 * self.tolerance) <= _MOST_PIECES:
+                curve = curves.positive("log", floor, high, self.tolerance, _fraction(8 * floor), flat=True)
+                return self.bend(source, curve, lambda x: x.clamp(min=floor).log())
         low, high = self._positive(wire, "a logarithm")
-        if high <= low * 2**12:
+        pieces = math.log(high / low) / math.sqrt(16 * self.tolerance)
+        if high <= low * 2**12 or pieces <= _MOST_PIECES:
             return self.bend(wire, curves.positive("log", low, high, self.tolerance, _fraction(low)), torch.log)
         scaled, steps = self._scaled(wire, low, high, 1, 0.0)
         log = self.bend(scaled, curves.positive("log", 0.98, 2.04, self.tolerance), torch.log)
         return self.add(log, self.bend(wire, steps(lambda j: j * math.log(2.0), 24, "logs")))
+
+    def _floored(self, wire: Wire) -> tuple[Wire, float] | None:
+        """What ``wire`` is but for a clamp from below by a positive number, and that number; None for anything else."""
+        layer = self.layers[wire.number - 1] if wire.number else None
+        curve = self.curves[layer.curve] if isinstance(layer, layers.Bend) else None
+        if layer is None or curve is None or curve.name != "clamp" or len(curve.knots) > 1 or curve.slope:
+            return None
+        floor = curve.knots[0][0] / 2.0**curve.fraction
+        return (Wire(layer.sources[0], wire.shape), floor) if floor > 0 else None
 
     def reciprocal(self, wire: Wire) -> Wire:
         low, high = self.reach(wire)

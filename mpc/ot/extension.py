@@ -157,13 +157,13 @@ class Sender:
 
 def receiver_of(keys: Keys, depth: int, hash_key: bytes) -> tuple[Receiver, bytes]:
     """A receiver, from both keys (128, 2, 16) of transfers in which it was the sender; and its message."""
-    seeds, message = grow(keys, depth)
+    seeds, message = grow(keys, depth, hash_key)
     return Receiver(seeds, hash_key), message
 
 
 def sender_of(choices: Bits, keys: Keys, depth: int, message: bytes, hash_key: bytes) -> Sender:
     """A sender, from the choices (128,) and keys (128, 16) of transfers in which it was the receiver."""
-    seeds, holes = complete(choices, keys, depth, message)
+    seeds, holes = complete(choices, keys, depth, message, hash_key)
     return Sender(seeds, holes, hash_key)
 
 

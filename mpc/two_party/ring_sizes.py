@@ -34,7 +34,7 @@ from sotto.mpc.two_party.bfv import DEGREE, MAX_PLAIN_BITS
 from sotto.mpc.two_party.coefficient_packing import Packing
 from sotto.mpc.two_party.gate_sizes import Choice, Conjunction, Gate, Multiplication, Size
 
-_MOST_AXES = 2  # of a convolution
+_MOST_BITS = MAX_PLAIN_BITS - 3  # of a word; to cut one takes three more
 _MOST_CIPHERTEXTS = 1 << 12  # of a product in one message: half a gigabyte
 _MOST_PRODUCTS = 1 << 17  # of two secrets in one step
 
@@ -84,10 +84,13 @@ def two_party_program(plan: ModelPlan, ranges: Ranges, reveal: Reveal) -> tuple[
     """
     program = _lowered(compile_program(plan, ranges, reveal, dealt=False))
     _require_steps(program)
-    try:
-        sizes = RingSizes.of(program)
-    except PlanError:
-        program = _lowered(compile_program(plan, ranges, reveal, narrow=True, dealt=False))
+    for most in (None, _MOST_BITS):  # more truncations each, until words fit
+        try:
+            sizes = RingSizes.of(program)
+            break
+        except PlanError:
+            program = _lowered(compile_program(plan, ranges, reveal, dealt=False, narrow=True, most=most))
+    else:
         sizes = RingSizes.of(program)
     if not program.owned:
         raise PlanError("no-weights", "a network without a layer that has weights needs no second party")
@@ -134,11 +137,6 @@ def _require_steps(program: Program) -> None:
     for step in program.steps:
         if isinstance(step, PublicProduct):
             raise PlanError("public-weights", "mode 'two-party' is for secret weights: choose semi-honest or malicious")
-        layer = step.layer if isinstance(step, Product) else None
-        if isinstance(layer, layers.Convolution) and len(layer.kernel) > _MOST_AXES:
-            raise PlanError(
-                "three-axes", f"{step.name}: mode 'two-party' convolves over two axes; choose semi-honest or malicious"
-            )
         if isinstance(step, SecretProduct) and elements(step) > _MOST_PRODUCTS:
             raise PlanError(
                 "too-many-products", f"{step.name}: more than {_MOST_PRODUCTS} products of secrets; choose semi-honest"

@@ -119,13 +119,13 @@ def test_a_forked_process_does_not_use_its_parents_bundles(mode, monkeypatch):
 
 def test_the_session_is_dead_before_tags_are_told_and_alive_after_the_check(monkeypatch):
     alive = []
-    check, reveal = MaliciousEvaluation._check_openings, MaliciousEvaluation._reveal
+    check, reveal = MaliciousEvaluation._check, MaliciousEvaluation._reveal
 
     def note(evaluation):
         party = (trio.alice, trio.bob)[evaluation._keys.party]
         alive.append((evaluation._keys.party, party._session is not None))
 
-    monkeypatch.setattr(MaliciousEvaluation, "_check_openings", lambda self, coins: (note(self), check(self, coins))[1])
+    monkeypatch.setattr(MaliciousEvaluation, "_check", lambda self, *last: (note(self), check(self, *last))[1])
     monkeypatch.setattr(MaliciousEvaluation, "_reveal", lambda self, masked: (note(self), reveal(self, masked))[1])
     with malicious_parties.Trio(tiny(), (4,)) as trio:
         trio.ask(EXAMPLE)

@@ -42,8 +42,8 @@ def test_against_a_reference_that_follows_the_definition():
     depth, count = 2, 512
     keys = np.frombuffer(secrets.token_bytes(32 * 128), np.uint8).reshape(128, 2, 16)
     choices = np.frombuffer(secrets.token_bytes(128), np.uint8) & 1
-    seeds, message = extension.grow(keys, depth)
-    known, holes = extension.complete(choices, keys[np.arange(128), choices], depth, message)
+    seeds, message = extension.grow(keys, depth, bytes(16))
+    known, holes = extension.complete(choices, keys[np.arange(128), choices], depth, message, bytes(16))
     receiver, sender = extension.Receiver(seeds, KEY), Sender(known, holes, KEY)
     sent, bits, pads = receiver.extend(count)
     streams = np.array([[np.frombuffer(extension._stream(s.tobytes()).update(bytes(count // 8)), np.uint8) for s in t]
@@ -118,7 +118,7 @@ def test_a_message_of_another_size_is_refused_before_anything_is_used():
 def test_a_sender_holds_nothing_at_its_holes():
     """Whatever stands in the place of the missing seed changes nothing but never serves as that seed."""
     receiver, message = receiver_of(np.zeros((128, 2, 16), np.uint8), 4, KEY)
-    seeds, holes = extension.complete(np.zeros(128, np.uint8), np.zeros((128, 16), np.uint8), 4, message)
+    seeds, holes = extension.complete(np.zeros(128, np.uint8), np.zeros((128, 16), np.uint8), 4, message, bytes(16))
     one, other = Sender(seeds, holes, KEY), Sender(seeds, holes, KEY)
     sent, _, _ = receiver.extend(512)
     assert all((x == y).all() for x, y in zip(one.extend(512, sent), other.extend(512, sent), strict=True))

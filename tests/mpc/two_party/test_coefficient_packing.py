@@ -60,13 +60,15 @@ def product(layer, input_shape):
 
 @st.composite
 def convolutions(draw):
-    axes = draw(st.sampled_from([1, 2]))
+    axes = draw(st.sampled_from([1, 2, 3]))
     groups = draw(st.sampled_from([1, 1, 2, 3]))
     some = st.tuples(*[st.integers(1, 3)] * axes)
     kernel, stride, dilation = draw(some), draw(some), draw(some)
     padding = draw(st.tuples(*[st.integers(0, 3)] * axes))
     spans = [d * (k - 1) + 1 for d, k in zip(dilation, kernel, strict=True)]
-    sides = tuple(draw(st.integers(max(1, span - 2 * p), 14)) for span, p in zip(spans, padding, strict=True))
+    sides = tuple(
+        draw(st.integers(max(1, span - 2 * p), 14 if axes < 3 else 8)) for span, p in zip(spans, padding, strict=True)
+    )
     channels, outputs = (groups * draw(st.integers(1, 4)) for _ in range(2))
     layer = Convolution(0, channels, outputs, kernel, stride, padding, dilation, groups, False)
     return product(layer, (channels, *sides))
