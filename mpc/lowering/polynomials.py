@@ -11,7 +11,7 @@ A polynomial grows without bound where its argument does, and the bounds of a fe
 2^25 would leave the words of the layers that follow.  Such an argument is held, by a comparison, within the largest
 power of two that keeps the polynomial below 2^17, far beyond anything that a network trained with polynomials and a
 batch norm was trained on: |x| <= 512, 32 and 16 at least for ReLU's of degree 2, 4 and 6.  Within these bounds nothing
-changes; where they could be left, no bound of the error is proven.
+changes; where they could be left, no bound of the error is proven.  A plain power is never held: it may be an energy.
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ def _evaluated(build: Builder, base: Wire, polynomial: Polynomial, secret: bool)
     monic = Polynomial(coefficients / leading * scale ** (degree - np.arange(degree + 1)))
     u = _scaled(build, base, scale, secret)
     low, high = build.reach(u)
-    if _largest(monic, max(-low, high)) > _MOST:
+    if monic.coef[:-1].any() and _largest(monic, max(-low, high)) > _MOST:
         bound = _LEAST_BOUND
         while _largest(monic, 2 * bound) <= _HELD:
             bound *= 2

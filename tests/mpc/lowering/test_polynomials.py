@@ -122,6 +122,11 @@ def test_an_argument_that_could_leave_a_word_is_held(degree):
     assert np.abs(found - expected).max() < 2e-3 * max(1.0, np.abs(expected).max())
 
 
+def test_a_plain_power_is_not_held():
+    plan, _ = trace(Function(lambda self, x: x.square() + 0), (4,), input_limit=2.0**13)
+    assert not plan.curves
+
+
 @pytest.mark.parametrize("execute", [masked_parties.execute, malicious_parties.execute])
 def test_what_is_held_is_the_same_in_both_modes(execute):
     plan, weights = trace(wide(2), (6,), input_limit=64.0)
