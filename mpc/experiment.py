@@ -132,7 +132,7 @@ def build(cell: Configuration, bench: Workbench) -> Experiment:
         network = network.with_public_weights() if public else network
         parts = _parts(network, mode, reveal)
     except (mpc.ModelRefused, ValueError) as error:
-        raise NotRunnable(str(error)) from None
+        raise NotRunnable("model-refused", str(error)) from None
     test = bench.part(emotion.queries, "test")
     attacks = {"mpc-tamper": lambda: _tamper(network, test[:1], mode, bench.quick)} if cell.model in _ATTACKED else {}
     if mode == "crypten" and cell.model == _SEED_SEARCH[bench.preset]:

@@ -57,12 +57,14 @@ def _measured(
     try:
         for client in clients:
             if not client.await_opened(_OPENING):
-                raise ServiceError(f"{each.config}: a client got no session: {client.said or 'it took too long'}")
+                raise ServiceError(
+                    "no-session", f"{each.config}: a client got no session: {client.said or 'it took too long'}"
+                )
         memory = memory_mb(deployment.bob.tree)  # with all sessions open
         load = _ask(clients, deployment, _SECONDS[request.preset])
         failed = [client.said for client in clients if client.ended]
         if failed:
-            raise ServiceError(f"{each.config}: a client failed under load: {failed[0]}")
+            raise ServiceError("client-failed", f"{each.config}: a client failed under load: {failed[0]}")
     finally:
         for client in clients:
             client.close()

@@ -74,7 +74,7 @@ def unpack(data: bytes | bytearray, count: int) -> Bits:
     """``count`` bits out of a message.  Raises :class:`FrameError` when it holds another number."""
     bits = np.unpackbits(np.frombuffer(data, np.uint8))
     if len(bits) != -(-count // 8) * 8 or bits[count:].any():
-        raise FrameError("the peer sent another number of bits than the network has")
+        raise FrameError("wrong-length", "the peer sent another number of bits than the network has")
     return bits[:count]
 
 

@@ -64,7 +64,9 @@ class _Streams:
     def next(self, transfers: int) -> tuple[Words, Words]:
         """v (128, words) and u (trees, words) of the next ``transfers``, a multiple of the batch."""
         if self._process != os.getpid():
-            raise ProtocolError("a forked process would repeat its parent's transfers: prepare in the child itself")
+            raise ProtocolError(
+                "forked", "a forked process would repeat its parent's transfers: prepare in the child itself"
+            )
         words = transfers // 64
         zeros = bytes(8 * words)
         planes = np.empty((SECURITY_BITS, words), np.uint64)
@@ -134,7 +136,9 @@ class Sender:
         """The blocks w of whole batches, before the correlation is broken."""
         transfers = _whole(count)
         if len(message) != self.message_bytes(count):
-            raise FrameError("the peer extends by another number of transfers: both sides need the same release")
+            raise FrameError(
+                "wrong-count", "the peer extends by another number of transfers: both sides need the same release"
+            )
         planes, _ = self._streams.next(transfers)
         trees, depth = self._masks.shape
         corrections = np.frombuffer(message, np.uint64).reshape(trees - 1, 1, transfers // 64)

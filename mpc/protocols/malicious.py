@@ -362,7 +362,9 @@ class MaliciousEvaluation:
         """Raise :class:`CheatingDetected` for a check that fails."""
         if not holds:
             who = self._link.peer
-            raise CheatingDetected(f"{who} departed from the protocol: {otherwise}; the answer stays masked")
+            raise CheatingDetected(
+                "check-failed", f"{who} departed from the protocol: {otherwise}; the answer stays masked"
+            )
 
     # -- messages -------------------------------------------------------------------------------------------------
 
@@ -371,12 +373,14 @@ class MaliciousEvaluation:
 
     def _exactly(self, received: bytearray, size: int, name: str) -> bytearray:
         if len(received) != size:
-            raise FrameError(f"{self._link.peer} sent another number of bytes of '{name}' than the network has")
+            raise FrameError(
+                "wrong-length", f"{self._link.peer} sent another number of bytes of '{name}' than the network has"
+            )
         return received
 
     def _words(self, received: bytearray, shape: tuple[int, ...]) -> Words:
         if len(received) != WORD_BYTES * math.prod(shape):
-            raise FrameError(f"{self._link.peer} sent another number of words than the network has")
+            raise FrameError("wrong-length", f"{self._link.peer} sent another number of words than the network has")
         return np.frombuffer(received, np.uint64).reshape(shape)
 
 

@@ -185,13 +185,17 @@ class Evaluation(ABC):
     def _exchange(self, name: str, payload: bytes) -> bytearray:
         received = self._link.exchange(name, payload, limit=len(payload))
         if len(received) != len(payload):
-            raise FrameError(f"{self._link.peer} sent another number of bytes of '{name}' than the network has")
+            raise FrameError(
+                "wrong-length", f"{self._link.peer} sent another number of bytes of '{name}' than the network has"
+            )
         return received
 
     def _receive(self, name: str, count: int) -> Words:
         received = self._link.receive(name, limit=count * WORD_BYTES)
         if len(received) != count * WORD_BYTES:
-            raise FrameError(f"{self._link.peer} sent another number of words of '{name}' than the network has")
+            raise FrameError(
+                "wrong-length", f"{self._link.peer} sent another number of words of '{name}' than the network has"
+            )
         return np.frombuffer(received, np.uint64)
 
     @abstractmethod
@@ -295,7 +299,9 @@ class BobEvaluation(Evaluation):
         size = _NUMBER_BYTES + WORD_BYTES * sum(counts)
         payload = self._link.receive("mpc.masked", limit=size)
         if len(payload) != size or int.from_bytes(payload[:_NUMBER_BYTES], "little") != bundle.number:
-            raise FrameError("alice prepared another bundle than the dealer sent: open new links and prepare again")
+            raise FrameError(
+                "other-bundle", "alice prepared another bundle than the dealer sent: open new links and prepare again"
+            )
         words = np.frombuffer(memoryview(payload)[_NUMBER_BYTES:], np.uint64)
         for step, count, end in zip(gates, counts, np.cumsum(counts), strict=True):
             self._added[step.out] = self._masked(step, words[end - count : end])

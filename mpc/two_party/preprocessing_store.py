@@ -60,7 +60,7 @@ class PreprocessingStore(Stock):
                 folder.write(_FILE, content)
                 folder.rename("ready")
         except OSError as error:
-            raise StockError(f"{self._path}: cannot keep a preparation ({error.strerror})") from None
+            raise StockError("cannot-keep", f"{self._path}: cannot keep a preparation ({error.strerror})") from None
         return True
 
     def ready_at_all(self) -> bool:
@@ -80,7 +80,9 @@ class PreprocessingStore(Stock):
                     return None
                 folder.claim()
         except OSError as error:
-            raise StockError(f"a preparation cannot be marked used ({error.strerror}): nothing was sent") from None
+            raise StockError(
+                "cannot-mark", f"a preparation cannot be marked used ({error.strerror}): nothing was sent"
+            ) from None
         with folder:
             return folder.read(_FILE, MOST_FILE_BYTES)
 

@@ -20,6 +20,7 @@ from sotto.mpc.protocols.semi_honest_preprocessing import (
     weight_masks,
 )
 from sotto.mpc.sharing import ring
+from tests.error_codes import raises_code
 
 NAMES = ("residual", "mixed", "two linears", "norm first", "one class")
 SECRET = bytes(range(32))
@@ -175,7 +176,7 @@ def test_a_bundle_of_any_other_size_is_refused(change, party):
     program = program_of("residual")
     data = make_bundle(program, 1, 0, weight_masks(program, SECRET))[party]
     damaged = data[:change] if change < 0 else data + bytes(change)
-    with pytest.raises(FrameError, match="does not fit the network") as refused:
+    with raises_code(FrameError, "wrong-length", match="does not fit the network") as refused:
         read_bundle(program, 1, party, damaged)
     assert "\n" not in str(refused.value)
 
