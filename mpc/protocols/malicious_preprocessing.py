@@ -364,8 +364,10 @@ def _mask_output(stream: DealerStream, examples: int, shape: tuple[int, ...]) ->
 
 
 def read_bundle(program: Program, examples: int, party: int, data: pieces.Buffer | Iterable[pieces.Buffer]) -> Bundle:
-    """A party's shares out of what the dealer sent, in one segment.  Raises :class:`sotto.link.FrameError` for another
-    size."""
+    """A party's shares out of what the dealer sent, in one segment.
+
+    Raises :class:`sotto.link.FrameError` for another size.
+    """
     (bundle,) = read_segments(program, examples, party, [data])
     return bundle
 
