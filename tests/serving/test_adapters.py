@@ -225,5 +225,5 @@ def test_calibration_of_any_shape_comes_back(tmp_path):
 
 
 def test_a_paradigm_that_is_none_is_one_line():
-    with pytest.raises(AdapterError, match="choose one of mpc, he"):
+    with raises_code(AdapterError, "unknown-paradigm", match="choose one of mpc, he"):
         registry.paradigm("os")

@@ -216,7 +216,7 @@ def test_the_key_is_the_dealers_alone(stock, terms):
     stock.fill(terms, MODE)
     key = stock._path / "key"
     key.chmod(0o640)
-    with pytest.raises(mpc.StockError, match="chmod 600"):
+    with raises_code(mpc.StockError, "key-readable", match="chmod 600"):
         mpc.Stock(stock._path)
     key.chmod(0o600)
     stock._path.chmod(0o755)
@@ -225,10 +225,10 @@ def test_the_key_is_the_dealers_alone(stock, terms):
     stock._path.chmod(0o700)
     content = key.read_bytes()
     key.write_bytes(content[:-1])
-    with pytest.raises(mpc.StockError, match="is no key"):
+    with raises_code(mpc.StockError, "wrong-file", match="is no key"):
         mpc.Stock(stock._path)
     key.unlink()
-    with pytest.raises(mpc.StockError, match="is missing"):
+    with raises_code(mpc.StockError, "file-missing"):
         mpc.Stock(stock._path)
     key.write_bytes(bytes(32))
     key.chmod(0o600)
@@ -263,7 +263,7 @@ def test_more_than_a_dealing_can_hold_is_refused(stock, terms):
     for count in (0, -1, 1 << 17):
         with raises_code(mpc.StockError, "bad-count"):
             stock.fill(terms, MODE, count=count)
-    with pytest.raises(mpc.PlanError, match="examples"):
+    with raises_code(mpc.PlanError, "bad-plan", match="examples"):
         stock.fill(terms, MODE, examples=0)
 
 

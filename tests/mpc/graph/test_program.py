@@ -194,7 +194,7 @@ class _Sorted(nn.Module):
 def test_what_has_no_gate_is_refused_by_name_before_a_link_is_used(module, named):
     ours, theirs = parties.pair()
     seen = parties.observed(theirs)
-    with pytest.raises(mpc.ModelRefused, match=named):
+    with raises_code(mpc.ModelRefused, "not-supported", match=named):
         mpc.Bob(module, ours, input_shape=(4,), mode=parties.MODE)
     assert ours.traffic.messages_sent == 0
     assert seen == []

@@ -136,20 +136,20 @@ def bob_alone():
 @pytest.mark.parametrize(
     ("name", "payload", "said"),
     [
-        ("mpc.query", encode(Query(1)), "nothing was prepared for a query of 1 examples: provision first"),
-        ("mpc.query", encode(Query(0)), "holds 1 to"),
-        ("mpc.query", encode(Query(-1)), "holds 1 to"),
-        ("mpc.query", encode(Query(2**62)), "holds 1 to"),
-        ("mpc.provision", encode(Query(2**62)), "holds 1 to"),
+        ("mpc.query", encode(Query(1)), "not-prepared"),
+        ("mpc.query", encode(Query(0)), "bad-count"),
+        ("mpc.query", encode(Query(-1)), "bad-count"),
+        ("mpc.query", encode(Query(2**62)), "bad-count"),
+        ("mpc.provision", encode(Query(2**62)), "bad-count"),
         ("mpc.provision", b"\xc1", "malformed"),
-        ("linear1.input", bytes(8), "was expected"),
-        ("mpc.masked", bytes(8), "was expected"),
+        ("linear1.input", bytes(8), "wrong-message"),
+        ("mpc.masked", bytes(8), "wrong-message"),
     ],
 )
 def test_bob_takes_nothing_out_of_order(name, payload, said):
     bob, alice, to_alice, _dealer = bob_alone()
     alice.send(name, payload)
-    with pytest.raises(LinkError, match=said) as refused:
+    with raises_code(LinkError, said) as refused:
         bob.answer(to_alice)
     assert "\n" not in str(refused.value)
 
@@ -238,7 +238,7 @@ def test_a_query_that_fails_takes_its_bundle_with_it(ledger):
         meddle(three.link, "relu1.sign", DAMAGES["cut short"])
         with pytest.raises(LinkError):
             three.ask(x)
-        with pytest.raises(LinkError, match="open a new one"):
+        with raises_code(LinkError, "link-over"):
             three.ask(x)
         three.close()
     assert len(ledger) == 2

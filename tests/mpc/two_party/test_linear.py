@@ -73,7 +73,7 @@ def test_weights_too_large_to_be_hidden_take_the_large_chain_or_are_refused():
     assert not choose_parameters(program, 50, multipliers).large
     large = {out: words << np.uint64(20) for out, words in multipliers.items()}
     assert choose_parameters(program, 50, large).large
-    with pytest.raises(ModelRefused, match="linear1"):
+    with raises_code(ModelRefused, "weights-too-large", match="linear1"):
         choose_parameters(program, 59, {out: words << np.uint64(46) for out, words in multipliers.items()})
 
 

@@ -60,7 +60,7 @@ def test_a_network_too_wide_loses_bits_before_its_products_or_is_refused():
     assert sizes.ring <= MAX_PLAIN_BITS
     with torch.no_grad():
         module.head.weight *= 2.0**15
-    with pytest.raises(PlanError, match="lower input_limit"):
+    with raises_code(PlanError, "words-too-wide"):
         program_of(module, shape, "logits")
 
 
