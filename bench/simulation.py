@@ -25,12 +25,17 @@ _KEEP = 4 << 20  # bytes of each message kept, enough for every query here; keys
 class Simulation:
     """What happened: the answer, the plaintext model's, the cost, and each party's report.
 
+    ``label`` is -1 where values without a class are revealed.  Where scores are: ``scores`` (classes,), and how far the
+    furthest is from the plaintext model's.
+
     ``offline`` is all that came before the clip, ``online`` its query.
     """
 
     query: npt.NDArray[np.float32]
     label: int
     plain_label: int
+    scores: npt.NDArray[np.float32] | None
+    scores_error: float | None
     offline: Phase
     online: Phase
     reports: Mapping[str, Report]
@@ -45,10 +50,16 @@ def simulate(experiment: Experiment, clip: Clip, net: str) -> Simulation:
         asked = parties.ask(query)
         parties.end_session()
         reports = parties.finish()
+    plain_labels, plain_scores = experiment.plain(query)
+    error = None
+    if asked.scores is not None and plain_scores is not None:
+        error = float(np.abs(asked.scores - plain_scores).max())
     return Simulation(
         query=query,
         label=int(asked.labels[0]),
-        plain_label=int(experiment.plain(query)[0][0]),
+        plain_label=int(plain_labels[0]),
+        scores=None if asked.scores is None else asked.scores[0],
+        scores_error=error,
         offline=_together(prepared, asked.offline) if asked.offline else prepared,
         online=asked.online,
         reports=reports,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol
 
-from sotto.bench import activations
+from sotto.bench import activations, raw_audio
 from sotto.bench.listeners import frozen_embeddings, hashed_embeddings, keyed_speech, sound_sensor, voice_privacy
 from sotto.bench.operations import faults, model_zoo, mpc_scale, soak, sweep_scaling, throughput
 from sotto.bench.papers.bittner import agreement, cheating, growth, latency, transfers, two_party
@@ -82,6 +82,7 @@ TARGETS: Mapping[str, Target] = {
     "mpc-scale": mpc_scale,
     "mpc-transfers": transfers,
     "mpc-two-party": two_party,
+    "raw-audio": raw_audio,
     "rdal-table2": rdal_table2,
     "smh-attacks": smh_attacks,
     "smh-speed": smh_speed,

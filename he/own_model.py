@@ -36,18 +36,17 @@ def own(model: Any, given: Given) -> OwnModel:
     try:
         folded = he.network_of(module, calibration, given.input_shape)
     except he.ModelRefused as error:
-        raise NotRunnable(str(error)) from None
+        raise NotRunnable("model-refused", str(error)) from None
     try:
         shape = folded.shape if isinstance(folded, he.TensorNetwork) else (folded.inputs,)
         require_shape(given, shape)
         bob = he.Bob(folded, calibration=calibration, mode=mode, threads=1)
     except he.ModelRefused as error:
         hint = "" if calibration is not None else " (calibration=: features (n, *shape) like those to come)"
-        raise NotRunnable(f"{error}{hint}") from None
-    job = parties.job_of(bob, mode)
+        raise NotRunnable("model-refused", f"{error}{hint}") from None
 
     def parts(reveal: Reveal) -> Mapping[str, PartySpec]:
-        return {"alice": PartySpec(parties.alice, {"reveal": reveal}), "bob": PartySpec(parties.bob, job)}
+        return {"alice": PartySpec(parties.alice, {"reveal": reveal}), "bob": PartySpec(parties.bob, {"bob": bob})}
 
     def plain(x: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
         scores = folded.logits(np.clip(x, -1, 1)).astype(np.float32)

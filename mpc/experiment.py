@@ -6,8 +6,9 @@ import logging
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING, cast, get_args
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -23,6 +24,7 @@ from sotto.mpc import parties
 from sotto.mpc.crypten.torch_shim import require_installed
 from sotto.mpc.fss.dcf import COMPUTATIONAL_BITS
 from sotto.mpc.graph.fixed_point import input_limit_of
+from sotto.mpc.lowering.capture import DEFAULT_ACTIVATION_ERROR
 from sotto.serving.folders import MODEL_FILE
 from sotto.serving.reveal import Reveal
 from sotto.serving.terms import FrontEnd
@@ -41,7 +43,7 @@ _DEALER = "a dealer who sees no data and sides with nobody"
 _OURS = "to Alice the class; to all three the shapes of the layers and, as powers of two, how large values can become"
 
 #: Comparison keys are the weakest part, all else comes from AES with longer keys; without a dealer the hash of
-#: transfers is the weakest part, under which 2^30 are targets of one search.
+#: transfers is the weakest part (:mod:`sotto.mpc.ot.hashing`).
 SECURITY: Mapping[mpc.Mode, Security] = {
     "crypten": Security(
         adversary="semi-honest Alice or Bob",
@@ -62,7 +64,7 @@ SECURITY: Mapping[mpc.Mode, Security] = {
     "two-party": Security(
         adversary="semi-honest Alice or Bob",
         trusted="nobody",
-        computational_bits=97,
+        computational_bits=114,
         statistical_bits=40,
         leaks=f"{_OURS.replace('all three', 'both')}; cheating goes unnoticed",
         hides="yes",
@@ -120,13 +122,17 @@ def build(cell: Configuration, bench: Workbench) -> Experiment:
     """Train the network and set up Alice, Bob and, where there is one, the dealer."""
     emotion = emotion_model(named(cell.model, bench), bench)
     mode = mpc_modes.require_mode(cell.mode)
+    reveal = cast(Reveal, cell.parameters.get("reveal", "class"))
+    public = cell.parameters.get("weights") == "public"
     try:  # traced and checked once, here: Bob's processes are given what came out
         network = mpc.LoweredModel.of(
-            emotion.module, emotion.queries.shape[1:], input_limit=input_limit_of(emotion.record)
-        )
-        parts = _parts(network, mode, "class")
-    except mpc.ModelRefused as error:
-        raise NotRunnable(str(error)) from None
+            emotion.module, emotion.queries.shape[1:], input_limit=input_limit_of(emotion.record),
+            activation_error=cast(float, cell.parameters.get("activation_error", DEFAULT_ACTIVATION_ERROR)),
+        )  # fmt: skip
+        network = network.with_public_weights() if public else network
+        parts = _parts(network, mode, reveal)
+    except (mpc.ModelRefused, ValueError) as error:
+        raise NotRunnable("model-refused", str(error)) from None
     test = bench.part(emotion.queries, "test")
     attacks = {"mpc-tamper": lambda: _tamper(network, test[:1], mode, bench.quick)} if cell.model in _ATTACKED else {}
     if mode == "crypten" and cell.model == _SEED_SEARCH[bench.preset]:
@@ -142,12 +148,19 @@ def build(cell: Configuration, bench: Workbench) -> Experiment:
         truth=bench.part(bench.targets, "test"),
         query=emotion.query,
         plain=emotion.plain,
-        security=SECURITY[mode],
+        security=security_of(mode, reveal, public=public),
         attacks=attacks,
         adversary=lambda query: _adversary(network, query, mode),
         plan=Plan(singles=16 if bench.quick else 50, clips=bench.clips, table=bench.clips, batch=16),
         network=emotion.module,
     )
+
+
+def security_of(mode: mpc.Mode, reveal: Reveal, *, public: bool) -> Security:
+    """What a mode protects where Alice learns ``reveal`` of an answer, and Bob's weights where they are ``public``."""
+    security = SECURITY[mode]
+    leaks = security.leaks if reveal == "class" else security.leaks.replace("the class", "every score", 1)
+    return msgspec.structs.replace(security, leaks=f"to Alice Bob's weights; {leaks}" if public else leaks)
 
 
 def _parts(network: mpc.LoweredModel, mode: mpc.Mode, reveal: Reveal) -> Mapping[str, PartySpec]:

@@ -1,7 +1,7 @@
 from .egemaps import EGeMAPS
 from .extraction import extract, extract_each, extract_sound
 from .logmel import LogMel
-from .mfcc import MFCC, MeanMFCC
+from .mfcc import MFCC, MeanMFCC, MFCCSamples
 from .spec import FeatureSpec, from_record, from_text
 from .stft import STFT
 from .waveform import Waveform
@@ -12,6 +12,7 @@ __all__ = [
     "EGeMAPS",
     "FeatureSpec",
     "LogMel",
+    "MFCCSamples",
     "MeanMFCC",
     "Waveform",
     "extract",

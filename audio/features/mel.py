@@ -82,7 +82,7 @@ class FrontEnd(FeatureSpec):
         """Mel power in dB (re 1), float32 (mels, frames)."""
         spectrum = transform(samples, self.n_fft, self.hop, self.win)
         power = spectrum.real**2 + spectrum.imag**2
-        filters = _filters(self.rate, self.n_fft, self.mels, self.fmin, self.fmax)
+        filters = mel_filters(self.rate, self.n_fft, self.mels, self.fmin, self.fmax)
         decibels = _decibels(filters @ power)
         return decibels if self.top_db is None else np.maximum(decibels, decibels.max() - self.top_db)
 
@@ -102,11 +102,7 @@ def _trimmed(samples: np.ndarray, below: float) -> np.ndarray:
 
 def transform(samples: np.ndarray, n_fft: int, hop: int, win: int | None = None) -> np.ndarray:
     """Short-time Fourier transform with a Hann window, complex64 (1 + n_fft // 2, 1 + n // hop), centred frames."""
-    width = win or n_fft
-    before = (n_fft - width) // 2
-    window = np.pad(
-        0.5 + 0.5 * np.cos(np.linspace(-np.pi, np.pi, width, endpoint=False)), (before, n_fft - width - before)
-    )
+    window = hann(n_fft, win)
     frames = sliding_window_view(np.pad(samples, n_fft // 2), n_fft)[::hop]
     spectrum = np.empty((len(frames), 1 + n_fft // 2), np.complex64)
     for first in range(0, len(frames), _FRAMES_AT_ONCE):
@@ -115,8 +111,16 @@ def transform(samples: np.ndarray, n_fft: int, hop: int, win: int | None = None)
     return spectrum.T
 
 
+def hann(n_fft: int, win: int | None) -> np.ndarray:
+    """A Hann window of ``win`` samples (None: ``n_fft``) in the middle of ``n_fft``, float64."""
+    width = win or n_fft
+    before = (n_fft - width) // 2
+    window = 0.5 + 0.5 * np.cos(np.linspace(-np.pi, np.pi, width, endpoint=False))
+    return np.pad(window, (before, n_fft - width - before))
+
+
 @lru_cache(maxsize=8)
-def _filters(rate: int, n_fft: int, mels: int, fmin: float, fmax: float | None) -> np.ndarray:
+def mel_filters(rate: int, n_fft: int, mels: int, fmin: float, fmax: float | None) -> np.ndarray:
     """Triangles (mels, 1 + n_fft // 2) of one area each, float32, with corners equally spaced on Slaney's scale."""
     low, high = _mel(np.array([fmin, rate / 2 if fmax is None else fmax]))
     corners = _hertz(np.linspace(low, high, mels + 2))

@@ -65,6 +65,40 @@ class MFCC(FrontEnd):
 
 
 @dataclass(frozen=True, kw_only=True)
+class MFCCSamples(MFCC):
+    """The samples that `MFCC` of the same parameters is computed from, (samples,): those of its frames, in order.
+
+    Silence is trimmed and the length made up as there; nothing is analysed.  Where the sound goes on beyond the frames
+    that `MFCC` keeps, half a window of it on either side is kept too.
+    """
+
+    kind: ClassVar[str] = "mfcc-samples"
+    kept: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        fixed = self.frames is not None and self.padding != "zero"
+        require(fixed, "mfcc-samples: give frames, and another padding than zero, so that all clips have one length")
+
+    @property
+    def length(self) -> int:
+        """How many samples."""
+        return ((self.frames or 1) - 1) * self.hop + self.n_fft
+
+    @property
+    def shape(self) -> tuple[int | None, ...]:
+        return (self.length,)
+
+    def compute(self, samples: np.ndarray) -> np.ndarray:
+        frames = self.frames or 1
+        sound = to_length(self.prepare(samples), frames, self.hop, self.padding)
+        first = max(0, 1 + sound.size // self.hop - frames) // 2
+        padded = np.pad(sound, (self.n_fft // 2, self.n_fft))
+        start = first * self.hop
+        return padded[start : start + self.length].astype(np.float32)
+
+
+@dataclass(frozen=True, kw_only=True)
 class MeanMFCC(FrontEnd):
     """The mean of every MFCC over all frames of the clip, (coefficients,).
 

@@ -22,6 +22,7 @@ _MODULES = {
     "log-mel": "logmel",
     "mean-mfcc": "mfcc",
     "mfcc": "mfcc",
+    "mfcc-samples": "mfcc",
     "stft": "stft",
     "waveform": "waveform",
 }

@@ -5,7 +5,7 @@ Every kind is asked about random features in class and in scores, by parties in 
 with PyTorch: classes that agree, the largest error of a score, time, bytes, rounds.  A class that differs is listed in
 ``disagreements.csv`` with the margin between the two classes and how far the scores moved: a near tie is one where the
 scores moved as far as the margin.  Peers tell the class alone, so no score of theirs moved that we know of.  A kind
-that is refused gets a row too, with ``accepted`` 0 and the reason.
+that is refused gets a row too, with ``accepted`` 0 and the reason.  ``model-zoo.md`` holds all rows as tables.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from __future__ import annotations
 import csv
 import io
 import itertools
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,7 @@ from sotto import mpc
 from sotto.bench import costs, results
 from sotto.bench.machine import machine, software
 from sotto.bench.model_zoo import KINDS, Kind
+from sotto.bench.operations import model_zoo_table
 from sotto.bench.parties.parties import Asked, Parties, PartyError
 from sotto.bench.parties.party import PartySpec
 from sotto.bench.peers import job
@@ -92,6 +94,7 @@ def run(request: Request) -> list[Row]:
         rows.append(row)
         found += differing
         results.write(rows, request.out)  # who stops half-way keeps what was measured
+        write_whole(request.out / "model-zoo.md", model_zoo_table.markdown(rows))
     write_whole(request.out / "disagreements.csv", _table(found))
     return rows
 
@@ -234,7 +237,8 @@ def _row(
     """A row that says what was asked of whom, and why it was refused."""
     parameters: dict[str, JSONValue] = {"net": "loopback", "idea": KINDS[name].source, "input_limit": _LIMIT}
     return Row(
-        paradigm="mpc", mode=mode, model=name, seed=seed, n_queries=0, metrics=metrics, security=security,
+        paradigm="mpc", mode=mode, model=name, seed=seed, n_queries=0, security=security,
+        metrics={**metrics, "load": round(os.getloadavg()[0], 1)},
         parameters=parameters | ({} if refused is None else {"refused": refused}), machine=machine(),
     )  # fmt: skip
 

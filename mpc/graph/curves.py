@@ -47,6 +47,7 @@ class Smooth:
     left: tuple[float, float] | None = None
     right: tuple[float, float] | None = None
     relative: bool = False  # whether the tolerance is relative to the function's value
+    corner: bool = False  # whether it turns from the left line at once, and not smoothly
 
 
 def _sigmoid(x: Floats) -> Floats:
@@ -110,7 +111,9 @@ def exponential(low: float, high: float, tolerance: float) -> Curve:
     """exp(x) for x <= ``high``; what lies far below is zero."""
     reach = min(high - 1.0, math.log(tolerance / 4))
     if high > 20:
-        raise ModelRefused(f"the argument of an exponential can reach {high:.3g}: clamp it, or lower input_limit")
+        raise ModelRefused(
+            "exponent-too-large", f"the argument of an exponential can reach {high:.3g}: clamp it, or lower input_limit"
+        )
     smooth = Smooth("exp", np.exp, lambda a, b: math.exp(b), (max(low, reach), high), (0, 0) if low < reach else None)
     return fit(smooth, tolerance)
 
@@ -124,10 +127,15 @@ _POSITIVE: dict[str, tuple[Callable[[Floats], Floats], Callable[[float, float], 
 
 
 @cache
-def positive(name: str, low: float, high: float, tolerance: float, fraction: int = 16) -> Curve:
-    """reciprocal, rsqrt (both within ``tolerance`` relative to their value), sqrt or log on [``low``, ``high``]."""
+def positive(name: str, low: float, high: float, tolerance: float, fraction: int = 16, *, flat: bool = False) -> Curve:
+    """reciprocal, rsqrt (both within ``tolerance`` relative to their value), sqrt or log on [``low``, ``high``].
+
+    ``flat``: below ``low`` its value there.
+    """
     function, curvature, relative = _POSITIVE[name]
-    return fit(Smooth(name, function, curvature, (low, high), relative=relative), tolerance, fraction)
+    left = (0.0, float(function(np.array([low]))[0])) if flat else None
+    smooth = Smooth(name, function, curvature, (low, high), left, relative=relative, corner=flat)
+    return fit(smooth, tolerance, fraction)
 
 
 def fit(smooth: Smooth, tolerance: float, fraction: int = 16) -> Curve:
@@ -151,8 +159,9 @@ def fit(smooth: Smooth, tolerance: float, fraction: int = 16) -> Curve:
                 break
         pieces += max(1, pieces // 24)
     raise ModelRefused(
+        "too-many-knots",
         f"'{smooth.name}' on [{low:.3g}, {high:.3g}] needs more than {MAX_KNOTS} knots for an error of "
-        f"{tolerance:g}: raise activation_error or lower input_limit"
+        f"{tolerance:g}: raise activation_error or lower input_limit",
     )
 
 
@@ -164,7 +173,7 @@ def _bends(smooth: Smooth, grid: Floats) -> Floats:
     second = np.abs(smooth.function(middle + h) - 2 * smooth.function(middle) + smooth.function(middle - h)) / h**2
     if smooth.relative:
         second = second / np.abs(smooth.function(middle))
-    density = np.sqrt(second) + 1e-6
+    density = np.sqrt(second) + min(1e-6, 1e-3 / float(grid[-1] - grid[0]))
     return np.concatenate([[0.0], np.cumsum(density * step)])
 
 
@@ -182,7 +191,7 @@ def _rounded(smooth: Smooth, knots: npt.NDArray[np.int64], fraction: int, bits: 
     values = smooth.function(at)
     sag = (smooth.function((at[1:] + at[:-1]) / 2) - (values[1:] + values[:-1]) / 2) / 2
     lift = np.concatenate([[sag[0]], (sag[1:] + sag[:-1]) / 2, [sag[-1]]])
-    if smooth.left:
+    if smooth.left and not smooth.corner:
         lift[0] = 0
     if smooth.right:
         lift[-1] = 0

@@ -28,6 +28,7 @@ from sotto.mpc.graph.plan import MAX_ELEMENTS, ModelPlan, Ranges, Reveal, Shape
 
 WORD_BITS = 64
 MAX_WIDTH = 62  # the gate's truncation needs |word| < 2^62 (see mpc.comparison)
+_MOST_BITS = MAX_WIDTH - 2  # of a word, where cutting it can help
 _MOST_CLASSES = 16  # whose logits are compared in all pairs: 120 comparisons in one round instead of 15 in four
 _KEY_BYTES = 1 << 10  # of an element's comparison key, and of eight knots
 _ELEMENTS_BITS = 16  # elements of a step evaluated at once: 2^16 comparison keys of half a kilobyte or more
@@ -242,6 +243,18 @@ class Program:
                 found.setdefault(step, []).append(register)
         return found
 
+    @cached_property
+    def masking(self) -> frozenset[int]:
+        """The products that one gate reads and nothing else, whose mask serves to open its input alone.
+
+        Shares of W · lambda that are random, instead of adding up to it, mask such a product: what they add up to
+        beside it is the gate's mask.
+        """
+        readers = Counter(source for step in self.steps for source in step.sources)
+        readers[self.output] += 1
+        gates = {step.sources[0] for step in self.steps if _forgets_its_mask(step)}
+        return frozenset(step.out for step in self.products if step.out in gates and readers[step.out] == 1)
+
     @property
     def weights(self) -> int:
         """How many numbers Bob's tensors have."""
@@ -279,24 +292,31 @@ class Program:
 def require_ranges(ranges: Ranges, plan: ModelPlan) -> None:
     """Raise :class:`PlanError` unless there is one possible range for each value of ``plan``."""
     if len(ranges) != len(plan.layers) + 1 or not all(LEAST_RANGE <= bits <= MOST_RANGE for bits in ranges):
-        raise PlanError("the ranges do not belong to the plan: both sides need the same release")
+        raise PlanError("ranges-misfit", "the ranges do not belong to the plan: both sides need the same release")
     if 2.0 ** ranges[0] < plan.input_limit:
-        raise PlanError("the range of the input is smaller than the input limit")
+        raise PlanError("range-below-limit", "the range of the input is smaller than the input limit")
 
 
 def compile_program(
-    plan: ModelPlan, ranges: Ranges, reveal: Reveal, *, narrow: bool = False, dealt: bool = True
+    plan: ModelPlan,
+    ranges: Ranges,
+    reveal: Reveal,
+    *,
+    narrow: bool = False,
+    dealt: bool = True,
+    most: int | None = None,
 ) -> Program:
     """The program of ``plan``; ``dealt``: comparisons have a dealer's keys.  Raises :class:`PlanError` where a value
     would not fit into a word.
 
     A truncation costs a round, so products of products keep all their fraction bits where the words are wide enough
     for that, and lose them before each product where they are not.  Where ``narrow`` words are wanted, they are
-    lost before products of two secrets and public factors, too.
+    lost before products of two secrets and public factors, too, and wherever words would have more than ``most`` bits,
+    60 where that is None.
     """
     require_ranges(ranges, plan)
     if narrow:
-        return _Compiler(plan, ranges, dealt, truncate=True, narrow=True).run(reveal)
+        return _Compiler(plan, ranges, dealt, truncate=True, narrow=True, most=most).run(reveal)
     try:
         return _Compiler(plan, ranges, dealt).run(reveal)
     except PlanError:
@@ -310,13 +330,15 @@ def pairs(classes: int) -> list[tuple[int, int]]:
 
 class _Compiler:
     def __init__(
-        self, plan: ModelPlan, ranges: Ranges, dealt: bool, *, truncate: bool = False, narrow: bool = False
-    ) -> None:
+        self, plan: ModelPlan, ranges: Ranges, dealt: bool, *, truncate: bool = False, narrow: bool = False,
+        most: int | None = None,
+    ) -> None:  # fmt: skip
         self._plan = plan
         self._dealt = dealt
         self._ranges = ranges
         self._truncate_early = truncate
         self._narrow = narrow
+        self._most = most or _MOST_BITS
         self._shapes = plan.shapes()
         self._steps: list[Step] = []
         self._formats = [_format(FRACTION_BITS, 1, ranges[0])]
@@ -390,7 +412,7 @@ class _Compiler:
                 return self._bend(self._plan.curves[layer.curve], source, shape, value_bits)
             case layers.Multiply() | layers.MatMul():
                 return self._secret_product(layer, sources[0], sources[1], shape, value_bits)
-        raise PlanError(f"{type(layer).__name__} has no private counterpart")
+        raise PlanError("no-counterpart", f"{type(layer).__name__} has no private counterpart")
 
     def _product(
         self, number: int, layer: layers.Convolution | layers.Linear | layers.ChannelAffine | layers.Scale,
@@ -400,7 +422,7 @@ class _Compiler:
         before = self._formats[source]
         weight = FRACTION_BITS + (before.divisor - 1).bit_length()
         early = self._truncate_early and before.fraction > FRACTION_BITS
-        if early or _format(before.fraction + weight, 1, bits).bits >= MAX_WIDTH - 1:
+        if early or _format(before.fraction + weight, 1, bits).bits > self._most:
             cut = before.fraction - FRACTION_BITS
             source = self._truncate(source, cut if cut > 0 else _resolution(before) - FRACTION_BITS)
             before = self._formats[source]
@@ -438,7 +460,7 @@ class _Compiler:
         """The sources, cut as far as what is made of them would not fit into a word, and the format of that."""
         while True:
             form = after(*(self._formats[source] for source in sources))
-            if form.bits <= MAX_WIDTH - 2:
+            if form.bits <= self._most:
                 return sources, form
             widest = max(sources, key=lambda source: _resolution(self._formats[source]))
             cut = self._rounded(widest, FRACTION_BITS)
@@ -467,7 +489,7 @@ class _Compiler:
 
     def _bend(self, curve: layers.Curve, source: int, shape: Shape, bits: int) -> int:
         """The gate of a curve: what ``source`` has beyond the curve's resolution is cut, unreachable knots go."""
-        if self._formats[source].bits > MAX_WIDTH - 2:
+        if self._formats[source].bits > self._most:
             source = self._rounded(source, max(FRACTION_BITS, curve.fraction), needed=True)
         before = self._formats[source]
         spare = _resolution(before) - max(FRACTION_BITS, curve.fraction)
@@ -559,13 +581,18 @@ class _Compiler:
     def _compare(self, name: str, source: int, shape: Shape, after: Format, cut: int) -> int:
         width = self._formats[source].bits + 1
         if width > MAX_WIDTH:
-            raise PlanError(f"{name} would compare words of {width} bits, {MAX_WIDTH} are possible: lower input_limit")
+            raise PlanError(
+                "comparison-too-wide",
+                f"{name} would compare words of {width} bits, {MAX_WIDTH} are possible: lower input_limit",
+            )
         return self._add(Compare(name, (source,), len(self._formats), shape, width, cut), after)
 
     def _truncate(self, source: int, cut: int, fraction: int = FRACTION_BITS) -> int:
         before = self._formats[source]
         if not 0 < cut <= _resolution(before) - fraction or before.bits + 1 > MAX_WIDTH:
-            raise PlanError("a value grows beyond 64-bit words: lower input_limit or scale the weights down")
+            raise PlanError(
+                "out-of-range", "a value grows beyond 64-bit words: lower input_limit or scale the weights down"
+            )
         after = Format(before.fraction - cut, before.divisor, max(1, before.bits - cut) + 1)
         name = self._name("truncate")
         return self._add(Truncate(name, (source,), len(self._formats), self._registers[source], cut), after)
@@ -579,9 +606,11 @@ class _Compiler:
 
     def _add(self, step: Step, after: Format) -> int:
         if after.bits > MAX_WIDTH:
-            raise PlanError(f"{step.name} grows beyond 64-bit words: lower input_limit or scale the weights down")
+            raise PlanError(
+                "out-of-range", f"{step.name} grows beyond 64-bit words: lower input_limit or scale the weights down"
+            )
         if math.prod(step.shape) > MAX_ELEMENTS:
-            raise PlanError(f"{step.name} holds too many elements")
+            raise PlanError("too-many-elements", f"{step.name} holds too many elements")
         self._steps.append(step)
         self._formats.append(after)
         self._registers.append(step.shape)
@@ -609,6 +638,11 @@ def _resolution(form: Format) -> int:
 def _shifted(number: int, bits: int) -> int:
     """``number`` · 2^bits, rounded to the nearest."""
     return number << bits if bits >= 0 else (number + (1 << (-bits - 1))) >> -bits
+
+
+def _forgets_its_mask(step: Step) -> bool:
+    """Whether a gate's output is made without shares of its mask: where nothing is cut, they are a row of its words."""
+    return isinstance(step, Truncate | Spline) or (type(step) is Compare and step.cut > 0)
 
 
 def _size(step: Step) -> int:

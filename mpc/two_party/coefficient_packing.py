@@ -1,9 +1,10 @@
 """Linear layers as products of polynomials: where inputs, weights and results stand among the coefficients.
 
-Every layer is a convolution here: a linear layer has its inputs as channels and a kernel of one, a batch norm a kernel
-of one for each channel by itself.  A polynomial of the input holds g channels of a *piece*, which is some examples
-stacked, or a tile of one that is too large.  With A places in a piece and O = the kernel's offset from its first to its
-last place, the coefficient
+Every layer is a convolution over two axes here: a linear layer has its inputs as channels and a kernel of one, a batch
+norm a kernel of one for each channel by itself; over three axes each place along the first is an example, and the
+slices that its kernel meets are channels.  A polynomial of the input holds g channels of a *piece*, which is some
+examples stacked, or a tile of one that is too large.  With A places in a piece and O = the kernel's offset from its
+first to its last place, the coefficient
 
     input      c · A + place                             channel c of the group, its place in the piece
     weight     m · g · A + (g - 1 - c) · A + O - tap     output m of M, channel c, the kernel's place
@@ -45,11 +46,19 @@ class _Convolution:
     dilation: tuple[int, int]
     padding: tuple[int, int]
     size: tuple[int, int]  # of the input, without padding
+    slices: int = 1  # examples for each one
 
     @classmethod
     def of(cls, step: Product) -> _Convolution:
         one, none = (1, 1), (0, 0)
         match step.layer:
+            case layers.Convolution() as layer if len(layer.kernel) == 3:
+                depth, rows, columns = layer.kernel
+                return cls(
+                    layer.in_channels * depth, layer.out_channels, layer.groups, (rows, columns),
+                    _two(layer.stride[1:]),
+                    _two(layer.dilation[1:]), _two(layer.padding[1:]), _two(step.input_shape[2:]), step.shape[1],
+                )  # fmt: skip
             case layers.Convolution() as layer:
                 lead = (1,) * (2 - len(layer.kernel))
                 kernel, stride, dilation = (
@@ -67,7 +76,7 @@ class _Convolution:
             case layers.Scale():
                 channels = math.prod(step.input_shape)
                 return cls(channels, channels, channels, one, one, one, none, one)
-        raise PlanError(f"{step.name}: mode 'two-party' has no packing for it")
+        raise PlanError("no-packing", f"{step.name}: mode 'two-party' has no packing for it")
 
     @cached_property
     def span(self) -> tuple[int, int]:
@@ -89,9 +98,9 @@ class Packing:
 
     def __init__(self, step: Product, examples: int, degree: int) -> None:
         self._step = step
-        self._examples = examples
         self._degree = degree
         self._form = _Convolution.of(step)
+        self._examples = examples * self._form.slices
         self._tile, self._piece = self._tiling()
         self._stacked, self._channels, self._outputs = self._cheapest()
 
@@ -137,7 +146,7 @@ class Packing:
         image = self._as_image(x)
         top, left = form.padding
         kept = image[:, :, : rows - top, : columns - left]  # a stride may leave the last places out
-        padded[: len(x), : form.channels, top : top + kept.shape[2], left : left + kept.shape[3]] = kept
+        padded[: len(image), : form.channels, top : top + kept.shape[2], left : left + kept.shape[3]] = kept
         out = np.zeros((self.pieces, self.input_groups, self._degree), np.uint64)
         used = self._channels * self._places
         piece = 0
@@ -198,7 +207,9 @@ class Packing:
         image = full[: self._examples, :, : form.result[0], : form.result[1]]
         if isinstance(self._step.layer, layers.Linear):
             image = image.transpose(0, 2, 3, 1)
-        return np.ascontiguousarray(image).reshape(self._examples, *self._step.shape)
+        if form.slices > 1:
+            image = image.reshape(-1, form.slices, form.outputs, *form.result).swapaxes(1, 2)
+        return np.ascontiguousarray(image).reshape(-1, *self._step.shape)
 
     @property
     def _places(self) -> int:
@@ -227,6 +238,8 @@ class Packing:
         form = self._form
         if isinstance(self._step.layer, layers.Linear):
             return x.reshape(len(x), 1, form.size[1], form.channels).transpose(0, 3, 1, 2)
+        if isinstance(self._step.layer, layers.Convolution) and len(self._step.layer.kernel) == 3:
+            return _slices(self._step.layer, x)
         return x.reshape(len(x), form.channels, *form.size)
 
     def _tiling(self) -> tuple[tuple[int, int], tuple[int, int]]:
@@ -238,7 +251,9 @@ class Packing:
 
         while math.prod(covered()) > self._degree:
             if tile == [1, 1]:
-                raise PlanError(f"{self._step.name}: the kernel covers more than {self._degree} places")
+                raise PlanError(
+                    "kernel-too-large", f"{self._step.name}: the kernel covers more than {self._degree} places"
+                )
             longer = 0 if tile[0] >= tile[1] else 1
             tile[longer] = -(-tile[longer] // 2)
         return _two(tile), covered()
@@ -267,3 +282,15 @@ class Packing:
 def _two(numbers: object) -> tuple[int, int]:
     first, second = (int(number) for number in numbers)  # type: ignore[attr-defined]
     return first, second
+
+
+def _slices(layer: layers.Convolution, x: Words) -> Words:
+    """(n, C, D, …) to (n · D', C · kernel, …): what the kernel meets along the first axis, at each of its places."""
+    (kernel, *_), (stride, *_), (dilation, *_), (padding, *_) = (
+        layer.kernel, layer.stride, layer.dilation, layer.padding
+    )  # fmt: skip
+    padded = np.pad(x, ((0, 0), (0, 0), (padding, padding), (0, 0), (0, 0)))
+    count = (padded.shape[2] - dilation * (kernel - 1) - 1) // stride + 1
+    places = np.arange(count)[:, None] * stride + np.arange(kernel) * dilation
+    met = padded[:, :, places].transpose(0, 2, 1, 3, 4, 5)  # (n, D', C, kernel, rows, columns)
+    return met.reshape(len(x) * count, -1, *x.shape[3:])

@@ -34,7 +34,7 @@ from sotto.mpc.two_party.bfv import DEGREE, MAX_PLAIN_BITS
 from sotto.mpc.two_party.coefficient_packing import Packing
 from sotto.mpc.two_party.gate_sizes import Choice, Conjunction, Gate, Multiplication, Size
 
-_MOST_AXES = 2  # of a convolution
+_MOST_BITS = MAX_PLAIN_BITS - 3  # of a word; to cut one takes three more
 _MOST_CIPHERTEXTS = 1 << 12  # of a product in one message: half a gigabyte
 _MOST_PRODUCTS = 1 << 17  # of two secrets in one step
 
@@ -57,7 +57,9 @@ class RingSizes:
         needs = _needs(program, 0)
         ring = max((needs[out] for out in outputs), default=1)
         if ring > MAX_PLAIN_BITS:
-            raise PlanError(f"words of {ring} bits, mode 'two-party' has {MAX_PLAIN_BITS}: lower input_limit")
+            raise PlanError(
+                "words-too-wide", f"words of {ring} bits, mode 'two-party' has {MAX_PLAIN_BITS}: lower input_limit"
+            )
         needs = _needs(program, ring)
         moduli, gates = [WORD_BITS] * len(needs), {}
         for step in program.steps:
@@ -82,17 +84,23 @@ def two_party_program(plan: ModelPlan, ranges: Ranges, reveal: Reveal) -> tuple[
     """
     program = _lowered(compile_program(plan, ranges, reveal, dealt=False))
     _require_steps(program)
-    try:
-        sizes = RingSizes.of(program)
-    except PlanError:
-        program = _lowered(compile_program(plan, ranges, reveal, narrow=True, dealt=False))
+    for most in (None, _MOST_BITS):  # more truncations each, until words fit
+        try:
+            sizes = RingSizes.of(program)
+            break
+        except PlanError:
+            program = _lowered(compile_program(plan, ranges, reveal, dealt=False, narrow=True, most=most))
+    else:
         sizes = RingSizes.of(program)
     if not program.owned:
-        raise PlanError("a network without a layer that has weights needs no second party")
+        raise PlanError("no-weights", "a network without a layer that has weights needs no second party")
     for step in program.products:
         packing = Packing(step, program.part, DEGREE)
         if max(packing.inputs, packing.results) > _MOST_CIPHERTEXTS:
-            raise PlanError(f"{step.name} takes more than {_MOST_CIPHERTEXTS} ciphertexts: the layer is too large")
+            raise PlanError(
+                "too-many-ciphertexts",
+                f"{step.name} takes more than {_MOST_CIPHERTEXTS} ciphertexts: the layer is too large",
+            )
     return program, sizes
 
 
@@ -128,12 +136,11 @@ def _require_steps(program: Program) -> None:
     """Raise :class:`PlanError` for a step that this mode has no protocol for."""
     for step in program.steps:
         if isinstance(step, PublicProduct):
-            raise PlanError("mode 'two-party' is for secret weights: choose semi-honest or malicious")
-        layer = step.layer if isinstance(step, Product) else None
-        if isinstance(layer, layers.Convolution) and len(layer.kernel) > _MOST_AXES:
-            raise PlanError(f"{step.name}: mode 'two-party' convolves over two axes; choose semi-honest or malicious")
+            raise PlanError("public-weights", "mode 'two-party' is for secret weights: choose semi-honest or malicious")
         if isinstance(step, SecretProduct) and elements(step) > _MOST_PRODUCTS:
-            raise PlanError(f"{step.name}: more than {_MOST_PRODUCTS} products of secrets; choose semi-honest")
+            raise PlanError(
+                "too-many-products", f"{step.name}: more than {_MOST_PRODUCTS} products of secrets; choose semi-honest"
+            )
 
 
 def _size(program: Program, step: Gated, modulus: int) -> Size:

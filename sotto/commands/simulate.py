@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json as json_module
 import sys
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,10 +15,12 @@ from rich.table import Table
 from sotto.commands.options import CorpusName, Data, Json, Net, Seed, SkipBroken, one_of
 from sotto.console import escape, out, say
 from sotto.serving import registry
+from sotto.serving.reveal import REVEALS
 
 if TYPE_CHECKING:
     from sotto.audio import Clip
     from sotto.bench.experiment import Configuration, Experiment
+    from sotto.bench.row import JSONValue
     from sotto.bench.simulation import Simulation
     from sotto.bench.workbench import Workbench
 
@@ -34,6 +37,30 @@ def simulate(
     model: Annotated[str | None, typer.Option("--model", help="Model.", show_default="the mode's first")] = None,
     corpus: CorpusName = "synthetic",
     data: Data = None,
+    reveal: Annotated[
+        str | None,
+        typer.Option(
+            "--reveal",
+            help="mpc: class; logits: scores, too; values: scores without a class.",
+            callback=one_of(REVEALS, "reveal"),
+            show_default="class",
+        ),
+    ] = None,
+    activation_error: Annotated[
+        float | None,
+        typer.Option(
+            "--activation-error", help="mpc: largest error of each approximated function.", show_default="0.001"
+        ),
+    ] = None,
+    weights: Annotated[
+        str | None,
+        typer.Option(
+            "--weights",
+            help="mpc: secret; or public: Alice is told them, cheaper.",
+            callback=one_of(("secret", "public"), "weights"),
+            show_default="secret",
+        ),
+    ] = None,
     cheat: Annotated[
         str | None,
         typer.Option("--cheat", help="Let a party cheat: PARTY:MESSAGE[:KIND], as in bob:relu2; list names them."),
@@ -61,9 +88,10 @@ def simulate(
     from sotto.serving.service.hosting import warm_up
 
     warm_up(["torch"])  # for Bob, while this process imports it for itself
-    cell = _cell(paradigm, mode, model)
+    asked_for = {"reveal": reveal, "activation_error": activation_error, "weights": weights}
+    cell = _cell(paradigm, mode, model, {name: value for name, value in asked_for.items() if value is not None})
     if cheat is not None:
-        _require_cheat(paradigm, cheat)
+        _require_cheat(cell, cheat)
     if clip is not None:
         from sotto.recordings import require_speech
 
@@ -88,7 +116,7 @@ def simulate(
         shown.print(messages=verbose)
 
 
-def _cell(paradigm: str, mode: str | None, model: str | None) -> Configuration:
+def _cell(paradigm: str, mode: str | None, model: str | None, parameters: Mapping[str, JSONValue]) -> Configuration:
     """The first configuration that fits, found before a corpus is loaded.  Raises ``typer.BadParameter``."""
     declared = registry.paradigm(paradigm)
     if mode is not None:  # told apart first, because the declaration is light
@@ -102,15 +130,21 @@ def _cell(paradigm: str, mode: str | None, model: str | None) -> Configuration:
     if not fitting:
         known = ", ".join(dict.fromkeys(f"--mode {cell.mode} --model {cell.model}" for cell in offered))
         raise typer.BadParameter(f"{paradigm} offers: {known}", param_hint="--mode/--model")
-    return fitting[0]
+    if parameters and paradigm != "mpc":
+        named = ", ".join(f"--{name.replace('_', '-')}" for name in parameters)
+        raise typer.BadParameter(f"only mpc has a choice there: leave it out with {paradigm}", param_hint=named)
+    return replace(fitting[0], parameters={**fitting[0].parameters, **parameters})
 
 
-def _require_cheat(paradigm: str, cheat: str) -> None:
+def _require_cheat(cell: Configuration, cheat: str) -> None:
     """Refuse a cheat that cannot be meant; its message is looked for when the network is known."""
     from sotto.bench.cheating import CheatError, parsed
 
-    if paradigm != "mpc":
-        raise typer.BadParameter(f"nobody can be made to cheat in {paradigm}: only in mpc", param_hint="--cheat")
+    if cell.paradigm != "mpc":
+        raise typer.BadParameter(f"nobody can be made to cheat in {cell.paradigm}: only in mpc", param_hint="--cheat")
+    if cell.parameters:
+        given = ", ".join(f"--{name.replace('_', '-')}" for name in cell.parameters)
+        raise typer.BadParameter(f"a cheat is tried on the network as it is: leave {given} out", param_hint="--cheat")
     try:
         if cheat != "list":
             parsed(cheat)
@@ -139,9 +173,11 @@ class _Shown:
             "model": self.experiment.cell.model,
             "parameters": dict(self.experiment.cell.parameters),
             "clip": self.clip.id,
-            "answer": self._name(self.simulation.label),
+            "answer": None if self.simulation.label < 0 else self._name(self.simulation.label),
             "plaintext_answer": self._name(self.simulation.plain_label),
             "truth": self._truth,
+            "scores": None if self.simulation.scores is None else self.simulation.scores.tolist(),
+            "scores_error": self.simulation.scores_error,
             "offline_ms": self.simulation.offline.milliseconds,
             "online_ms": self.simulation.online.milliseconds,
             "alice_values_in_the_open_at_bob": {"found": found, "of": of},
@@ -162,10 +198,14 @@ class _Shown:
 
         simulation = self.simulation
         truth = f", truth {self._truth}" if self._truth else ""
-        out.print(
-            f"[bold]Answer: {self._name(simulation.label)}[/bold] "
-            f"(plaintext model: {self._name(simulation.plain_label)}{truth})"
-        )
+        if simulation.label >= 0:
+            out.print(
+                f"[bold]Answer: {self._name(simulation.label)}[/bold] "
+                f"(plaintext model: {self._name(simulation.plain_label)}{truth})"
+            )
+        if simulation.scores is not None:
+            shown = " ".join(f"{score:.4f}" for score in simulation.scores)
+            out.print(f"Scores: {shown} (at most {simulation.scores_error:.1e} from the plaintext model's)")
         offline, online = simulation.offline.counts["alice"], simulation.online.counts["alice"]
         out.print(
             f"Offline {ms(simulation.offline.milliseconds)} ms, Alice sent {megabytes(offline.sent)} MB; "

@@ -138,7 +138,7 @@ def test_the_transform_is_librosas_to_the_bit(samples, n_fft, hop, win):
 )
 def test_the_mel_bands_are_librosas(rate, n_fft, mels, fmin, fmax):
     expected = librosa.filters.mel(sr=rate, n_fft=n_fft, n_mels=mels, fmin=fmin, fmax=fmax)
-    found = mel._filters(rate, n_fft, mels, fmin, fmax)
+    found = mel.mel_filters(rate, n_fft, mels, fmin, fmax)
     assert found.dtype == expected.dtype
     np.testing.assert_allclose(found, expected, rtol=2e-6, atol=1e-9)
 

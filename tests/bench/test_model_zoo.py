@@ -2,14 +2,16 @@
 
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from sotto.bench.model_zoo import KINDS, Kind
-from sotto.bench.operations import model_zoo
+from sotto.bench.operations import model_zoo, model_zoo_table
 from sotto.bench.request import Request
+from sotto.bench.row import Row, Timing, Traffic
 from sotto.bench.targets import TARGETS
 from sotto.mpc.protocols.fixed_point_model import FixedPointModel
 
@@ -43,6 +45,27 @@ class Sorting(nn.Module):
         return x.sort(dim=1)[0]
 
 
+def test_the_table_tells_what_the_rows_do():
+    network = next(iter(KINDS))
+    refused, _ = model_zoo._refused("malicious", None, network, "sorts", Request("", None, "quick", 0, Path(), print))
+    told = msgspec.structs.replace(
+        refused,
+        parameters={"idea": "an idea"},
+        metrics={"load": 3.5, "disagreements": 2.0, "disagreements_not_near_ties": 1.0, "offline_bytes_dealer": 2.5e6},
+        n_queries=50,
+        agreement=0.96,
+        max_abs_error=0.00123,
+        online_ms=Timing(1234.0, 2000.0),
+        bytes=Traffic(100_000, 200_000, None),
+        rounds=7,
+    )
+    assert isinstance(told, Row)
+    table = model_zoo_table.markdown([told, refused])
+    assert f"| `{network}` | 96% of 50 (1 no near tie) | 1.2e-03 |  |  | 1,234 |  | 2.5 | 0.3 | 7 |" in table
+    assert f"- `{network}`: sorts" in table
+    assert "1 of 2 kinds taken, 0 with" in table
+
+
 @pytest.mark.slow
 def test_rows_come_from_real_parties_and_tell_what_is_refused(monkeypatch, tmp_path):
     monkeypatch.setattr(model_zoo, "KINDS", {"dictionary": KINDS["dictionary"], "sorting": Kind(Sorting, (4,), "none")})
@@ -51,7 +74,10 @@ def test_rows_come_from_real_parties_and_tell_what_is_refused(monkeypatch, tmp_p
     rows = model_zoo.run(Request("synthetic", None, "quick", 0, Path(tmp_path), said.append))
     by = {(row.model, row.mode): row for row in rows}
     assert set(by) >= {(name, mode) for name in ("dictionary", "sorting") for mode in model_zoo.MODES}
-    assert all(by[key].metrics == {"accepted": 0.0} and by[key].parameters["refused"] for key in by if "sorting" in key)
+    assert all(by[key].metrics["accepted"] == 0.0 and by[key].parameters["refused"] for key in by if "sorting" in key)
+    table = (tmp_path / "model-zoo.md").read_text()
+    assert table == model_zoo_table.markdown(rows)
+    assert table.count("- `sorting`: ") == len({row.mode for row in rows}) + 1  # why it was not taken; its idea
     for mode in ("semi-honest", "malicious"):
         row = by["dictionary", mode]
         assert row.agreement == 1.0

@@ -122,6 +122,9 @@ def test_reproduce_and_attack_list_what_they_know(typed):
         (["simulate", "mpc", "--cheat", "carol:relu2"], "PARTY:MESSAGE"),
         (["simulate", "mpc", "--cheat", "bob:relu2:loudly"], "no kind of cheat"),
         (["simulate", "he", "--cheat", "bob:relu2"], "only in mpc"),
+        (["simulate", "he", "--reveal", "logits"], "only mpc has a choice"),
+        (["simulate", "mpc", "--weights", "open"], "secret, public"),
+        (["simulate", "mpc", "--weights", "public", "--cheat", "bob:relu2"], "leave --weights out"),
     ],
 )
 def test_a_wrong_name_is_told_before_a_corpus_is_loaded(arguments, said, typed):
