@@ -1,6 +1,6 @@
 """A peer's run as a job: a folder with what it is asked, a program that does it, a file with what came out.
 
-The program may need another environment than ours (SPU and OpenFHE do), and for a slow network it runs in a network
+The program may need another environment than ours (all but CrypTen do), and for a slow network it runs in a network
 namespace whose loopback the kernel delays (netem), because a peer's own transport cannot be shaped by
 :mod:`sotto.link.shape`.  What is exchanged is JSON and NumPy arrays without pickles.
 """
