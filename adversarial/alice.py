@@ -50,7 +50,7 @@ class Alice(RoundTripAlice[Hello, Ready, Query, Reply]):
 
     def _accept(self, ready: Ready) -> None:
         if not 1 <= ready.classes <= MOST_CLASSES:
-            raise FrameError("the peer's classifier has an impossible number of classes")
+            raise FrameError("bad-classes", "the peer's classifier has an impossible number of classes")
 
     def represent(self, features: npt.ArrayLike) -> npt.NDArray[np.float16]:
         """What leaves: representations (n, dimension) float16 of segments (n, samples), finite in any case.
@@ -66,15 +66,17 @@ class Alice(RoundTripAlice[Hello, Ready, Query, Reply]):
         """The same, and warnings about values that are not finite or do not fit float16, which were replaced."""
         heard, warnings = as_numbers(features, error=WrongShapeError)
         if heard.ndim != 2 or not len(heard):
-            raise WrongShapeError(f"features are a batch of segments (n, samples), not {heard.shape}")
+            raise WrongShapeError("wrong-shape", f"features are a batch of segments (n, samples), not {heard.shape}")
         segments = torch.from_numpy(heard.copy())
         try:
             with torch.inference_mode():
                 z = torch.cat([self._sensor(part) for part in segments.split(self._batch)])
         except (RuntimeError, ValueError, IndexError):
-            raise WrongShapeError(f"this sensor does not take segments of {heard.shape[1]} samples") from None
+            raise WrongShapeError(
+                "wrong-length", f"this sensor does not take segments of {heard.shape[1]} samples"
+            ) from None
         if z.ndim != 2 or len(z) != len(heard):
-            raise WrongShapeError("the sensor gave something else than one representation per segment")
+            raise WrongShapeError("wrong-output", "the sensor gave something else than one representation per segment")
         fitting, odd = as_numbers(z.numpy(), limit=float(np.finfo(np.float16).max))
         return fitting.astype(np.float16), (*warnings, *(f"of the representation, {each}" for each in odd))
 

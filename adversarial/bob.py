@@ -51,16 +51,21 @@ class Bob(RoundTripBob[Hello, Ready, Query, Reply]):
 
     def _greet(self, hello: Hello) -> Ready:
         if hello.dimension != self._dimension:
-            raise FrameError(f"this classifier takes representations of {self._dimension} numbers: use its own sensor")
+            raise FrameError(
+                "wrong-dimension",
+                f"this classifier takes representations of {self._dimension} numbers: use its own sensor",
+            )
         if self._sensor is not None and hello.sensor != self._sensor:
-            raise FrameError("this classifier is for another sensor: ask its owner for the sensor that belongs to it")
+            raise FrameError(
+                "other-sensor", "this classifier is for another sensor: ask its owner for the sensor that belongs to it"
+            )
         return Ready(VERSION, self._classes)
 
     def _reply(self, query: Query, hello: Hello) -> Reply:
         require_revealed(query.reveal, self._reveal)
         z = query.z.numpy(dtype=np.float16, shape=(None, self._dimension))
         if not len(z) or not np.isfinite(z).all():
-            raise FrameError("a query is a batch of finite representations with at least one of them")
+            raise FrameError("bad-query", "a query is a batch of finite representations with at least one of them")
         with torch.inference_mode():
             logits: npt.NDArray[np.float32] = self._classifier(torch.from_numpy(z.astype(np.float32))).numpy()
         return Reply.of(logits, query.reveal)

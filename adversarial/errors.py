@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from sotto.link import Coded
 
-class AdversarialError(ValueError):
+
+class AdversarialError(Coded, ValueError):
     """Anything of this package that the caller can put right."""
 
 

@@ -215,7 +215,9 @@ def _identify_content(bob: Attacker, made: _Made) -> dict[str, float]:
     heard = {name for part in made.material.parts.values() for name in part.speech.recording.tolist()}
     known = {name: value for name, value in labels.items() if value is not None and name in heard}
     if not known:
-        raise adversarial.AttackError(f"the speech of {made.material.name} has no label {label} to look for")
+        raise adversarial.AttackError(
+            "no-label", f"the speech of {made.material.name} has no label {label} to look for"
+        )
     found = bob.identify_content(known)
     return {f"attack_{label}_named": found.named, f"attack_{label}_named_chance": found.chance}
 
@@ -240,7 +242,7 @@ def _query(clip: Clip, rate: int) -> npt.NDArray[np.float32]:
     """The most energetic second of a clip, as the sensor takes it (1, samples)."""
     pieces = most_energetic(read(clip, rate), rate)
     if not pieces:
-        raise BrokenClip(f"{clip.source}: is silent")
+        raise BrokenClip("silent", f"{clip.source}: is silent")
     return pieces[0][None]
 
 

@@ -33,7 +33,7 @@ def load_sensor(path: str | Path) -> tuple[Sensor, ModelRecord]:
     """A sensor in evaluation mode.  Raises :class:`sotto.models.ModelError` for any file that does not hold one."""
     module, record = load(path)
     if not isinstance(module, Sensor):
-        raise ModelError(f"{path}: holds a {record.architecture}, but Alice needs a sensor")
+        raise ModelError("not-a-sensor", f"{path}: holds a {record.architecture}, but Alice needs a sensor")
     return module, record
 
 
@@ -52,5 +52,7 @@ def load_classifier(path: str | Path) -> tuple[Classifier, ModelRecord]:
     """A classifier in evaluation mode.  Raises :class:`sotto.models.ModelError` for any file that does not hold one."""
     module, record = load(path)
     if not isinstance(module, Classifier):
-        raise ModelError(f"{path}: holds a {record.architecture}, but Bob needs an event-classifier")
+        raise ModelError(
+            "not-a-classifier", f"{path}: holds a {record.architecture}, but Bob needs an event-classifier"
+        )
     return module, record

@@ -40,11 +40,14 @@ def own(model: Any, given: Given) -> OwnModel:
     classes: tuple[str, ...] = ()
     if not isinstance(model, str | Path | adversarial.Classifier):
         raise NotRunnable(
+            "wrong-model",
             "Bob answers from what a trained sensor makes of sound, with a sotto.adversarial.Classifier or its file: "
-            f"a {type(model).__name__} would need the sound itself"
+            f"a {type(model).__name__} would need the sound itself",
         )
     if given.sensor is None:
-        raise NotRunnable("give sensor=, the sotto.adversarial.Sensor (or its file) that the classifier belongs to")
+        raise NotRunnable(
+            "sensor-needed", "give sensor=, the sotto.adversarial.Sensor (or its file) that the classifier belongs to"
+        )
     sensor = given.sensor if isinstance(given.sensor, adversarial.Sensor) else adversarial.load_sensor(given.sensor)[0]
     named = adversarial.fingerprint(sensor)
     if isinstance(model, adversarial.Classifier):
@@ -53,10 +56,13 @@ def own(model: Any, given: Given) -> OwnModel:
         classifier, record = adversarial.load_classifier(model)
         classes = record.classes
         if sensor_named_by(record) not in (None, named):
-            raise NotRunnable("the classifier is for another sensor: give the sensor that belongs to it")
+            raise NotRunnable(
+                "other-sensor", "the classifier is for another sensor: give the sensor that belongs to it"
+            )
     if classifier.linear.in_features != sensor.dimensions:
         raise NotRunnable(
-            f"the classifier takes {classifier.linear.in_features} numbers and the sensor gives {sensor.dimensions}"
+            "wrong-dimension",
+            f"the classifier takes {classifier.linear.in_features} numbers and the sensor gives {sensor.dimensions}",
         )
     sensor, classifier = copy.deepcopy(sensor).eval(), copy.deepcopy(classifier).eval()
     for_alice, for_bob = Shipped.of(sensor), Shipped.of(classifier)

@@ -54,7 +54,7 @@ class _LoudestSecond:
         """Raises :class:`AdapterError` for a recording in which nothing is heard."""
         pieces = most_energetic(read(clip, self.rate), self.rate)
         if not pieces:
-            raise AdapterError(f"{clip.source}: is silent")
+            raise AdapterError("silent", f"{clip.source}: is silent")
         return pieces[0][None]
 
     def blank(self) -> npt.NDArray[np.float32]:

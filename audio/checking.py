@@ -54,7 +54,9 @@ class Check:
         for line in self.broken.values():
             _log.warning("skipped: %s", line)
         if len(self.broken) == len(self.corpus):
-            raise BrokenClip(f"{self.corpus.name}: none of its {len(self.corpus)} clips can be decoded")
+            raise BrokenClip(
+                "no-usable-clip", f"{self.corpus.name}: none of its {len(self.corpus)} clips can be decoded"
+            )
         return self.sound()
 
 

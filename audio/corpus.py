@@ -53,7 +53,7 @@ class Corpus:
         seen: set[str] = set()
         for clip in self.clips:
             if clip.id in seen:
-                raise CorpusError(f"{clip.source}: a second clip with the id {clip.id}; ids must be unique")
+                raise CorpusError("id-twice", f"{clip.source}: a second clip with the id {clip.id}; ids must be unique")
             seen.add(clip.id)
 
     def __repr__(self) -> str:
@@ -99,7 +99,9 @@ class Corpus:
         for clip in self.clips:
             value = clip.label(label)
             if value is None:
-                raise MissingLabel(f"{clip.source}: has no {label} label; {self.name} has {self._known_labels()}")
+                raise MissingLabel(
+                    "no-label", f"{clip.source}: has no {label} label; {self.name} has {self._known_labels()}"
+                )
             found.append(value)
         return found
 
@@ -119,7 +121,9 @@ class Corpus:
         indices = np.empty(len(self.clips), dtype=np.int64)
         for i, (clip, value) in enumerate(zip(self.clips, self.labels(label), strict=True)):
             if value not in position:
-                raise MissingLabel(f"{clip.source}: its {label} is {value}, expected one of {', '.join(position)}")
+                raise MissingLabel(
+                    "unknown-label", f"{clip.source}: its {label} is {value}, expected one of {', '.join(position)}"
+                )
             indices[i] = position[value]
         return indices
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from sotto.link import Coded
 
-class CorpusError(ValueError):
+
+class CorpusError(Coded, ValueError):
     """A corpus cannot be used as asked. The message is one line, fit for a terminal."""
 
 

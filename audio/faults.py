@@ -27,8 +27,8 @@ class Faults:
         try:
             size = path.stat().st_size
         except OSError as error:
-            self.report(BrokenClip(f"{path}: cannot be read ({error.strerror or error})"))
+            self.report(BrokenClip("cannot-read", f"{path}: cannot be read ({error.strerror or error})"))
             return False
         if size == 0:
-            self.report(BrokenClip(f"{path}: is empty (0 bytes)"))
+            self.report(BrokenClip("empty-file", f"{path}: is empty (0 bytes)"))
         return size > 0

@@ -41,7 +41,7 @@ def read(clip: Clip, rate: int | None = 16000) -> np.ndarray:
     if rate is not None and rate != own_rate:
         samples = soxr.resample(samples, own_rate, rate, quality="HQ")
         if samples.size == 0:
-            raise BrokenClip(f"{clip.source}: too short to resample to {rate} Hz")
+            raise BrokenClip("too-short", f"{clip.source}: too short to resample to {rate} Hz")
     return np.ascontiguousarray(samples, dtype=np.float32)
 
 
@@ -52,49 +52,51 @@ def decode(clip: Clip) -> tuple[np.ndarray, int]:
     else:
         samples, rate = _from_memory(clip)
     if samples.size == 0:
-        raise BrokenClip(f"{clip.source}: has no samples")
+        raise BrokenClip("no-samples", f"{clip.source}: has no samples")
     if samples.ndim == 2:
         samples = samples.mean(axis=1, dtype=np.float32)
     if not np.isfinite(samples).all():
-        raise BrokenClip(f"{clip.source}: has samples that are not finite numbers")
+        raise BrokenClip("not-finite", f"{clip.source}: has samples that are not finite numbers")
     return samples, rate
 
 
 def _decode_file(path: Path) -> tuple[np.ndarray, int]:
     try:
         if path.stat().st_size == 0:
-            raise BrokenClip(f"{path}: is empty (0 bytes)")
+            raise BrokenClip("empty-file", f"{path}: is empty (0 bytes)")
         with soundfile.SoundFile(path) as file:
             _refuse_truncated(path, file.extra_info)
             announced = file.frames
             samples = file.read(dtype="float32")
             if len(samples) != announced:
-                raise BrokenClip(f"{path}: is truncated: {len(samples)} of {announced} samples")
+                raise BrokenClip("truncated", f"{path}: is truncated: {len(samples)} of {announced} samples")
             return samples, int(file.samplerate)
     except FileNotFoundError:
-        raise BrokenClip(f"{path}: no such file") from None
+        raise BrokenClip("no-such-file", f"{path}: no such file") from None
     except OSError as error:
-        raise BrokenClip(f"{path}: cannot be read ({error.strerror or error})") from None
+        raise BrokenClip("cannot-read", f"{path}: cannot be read ({error.strerror or error})") from None
     except soundfile.SoundFileError as error:
         reason = str(getattr(error, "error_string", error)).strip().rstrip(".")
-        raise BrokenClip(f"{path}: cannot be decoded as audio ({reason})") from None
+        raise BrokenClip("cannot-decode", f"{path}: cannot be decoded as audio ({reason})") from None
 
 
 def _refuse_truncated(path: Path, log: str) -> None:
     """libsndfile shortens a cut wav file in silence and only says so in its log."""
     found = _SHORT_CHUNK.search(log)
     if found and int(found[1]) not in _STREAMED and int(found[1]) > int(found[2]):
-        raise BrokenClip(f"{path}: is truncated: {found[2]} of {found[1]} bytes of sound")
+        raise BrokenClip("truncated", f"{path}: is truncated: {found[2]} of {found[1]} bytes of sound")
 
 
 def _from_memory(clip: Clip) -> tuple[np.ndarray, int]:
     samples, rate = clip.samples, clip.rate
     if samples is None or rate is None or samples.ndim not in (1, 2):
-        raise BrokenClip(f"{clip.source}: samples must be (n,) or (n, channels) with a rate")
+        raise BrokenClip("wrong-shape", f"{clip.source}: samples must be (n,) or (n, channels) with a rate")
     if samples.dtype == np.int16:
         return samples.astype(np.float32) / 32768, rate
     if not np.issubdtype(samples.dtype, np.floating):
-        raise BrokenClip(f"{clip.source}: samples must be float in [-1, 1] or int16, not {samples.dtype}")
+        raise BrokenClip(
+            "wrong-dtype", f"{clip.source}: samples must be float in [-1, 1] or int16, not {samples.dtype}"
+        )
     return samples.astype(np.float32, copy=False), rate
 
 
@@ -111,7 +113,7 @@ def content_digest(clip: Clip) -> str:
             with clip.path.open("rb") as file:
                 return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
         except OSError as error:
-            raise BrokenClip(f"{clip.path}: cannot be read ({error.strerror or error})") from None
+            raise BrokenClip("cannot-read", f"{clip.path}: cannot be read ({error.strerror or error})") from None
     samples = np.ascontiguousarray(clip.samples)
     digest = hashlib.blake2b(f"{samples.dtype.str} {samples.shape} {clip.rate}".encode(), digest_size=16)
     digest.update(samples.tobytes())

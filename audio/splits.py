@@ -39,17 +39,20 @@ class Split:
             a clip has no label `by`.
         """
         if not self.train or not self.test:
-            raise SplitError(f"{corpus.name}, split {self.name}: the training or the test part is empty")
+            raise SplitError("empty-part", f"{corpus.name}, split {self.name}: the training or the test part is empty")
         groups = corpus.labels(by)
         parts = {"train": self.train, "validation": self.validation, "test": self.test}
         for part, indices in parts.items():
             if len(set(indices)) != len(indices) or not all(0 <= i < len(corpus) for i in indices):
-                raise SplitError(f"{corpus.name}, split {self.name}: {part} has an index twice or out of range")
+                raise SplitError(
+                    "bad-index", f"{corpus.name}, split {self.name}: {part} has an index twice or out of range"
+                )
         for (one, first), (other, second) in combinations(parts.items(), 2):
             shared = {groups[i] for i in first} & {groups[i] for i in second}
             if shared or set(first) & set(second):
                 raise SplitError(
-                    f"{corpus.name}, split {self.name}: {one} and {other} share the {by} {', '.join(sorted(shared))}"
+                    "shared-speaker",
+                    f"{corpus.name}, split {self.name}: {one} and {other} share the {by} {', '.join(sorted(shared))}",
                 )
         return self
 
@@ -74,14 +77,17 @@ def speaker_split(corpus: Corpus, seed: int = 0, validation: float = 1 / 6, test
         too few speakers. MissingLabel: a clip without a speaker.
     """
     if not 0 <= validation < 1 or not 0 < test < 1 or validation + test >= 1:
-        raise SplitError(f"validation {validation} and test {test} must be shares that leave some for training")
+        raise SplitError(
+            "bad-shares", f"validation {validation} and test {test} must be shares that leave some for training"
+        )
     speakers = _shuffled_speakers(corpus, seed)
     n_test = max(1, round(test * len(speakers)))
     n_validation = max(1, round(validation * len(speakers))) if validation else 0
     if n_test + n_validation >= len(speakers):
         raise SplitError(
+            "too-few-speakers",
             f"{corpus.name} has {len(speakers)} speaker(s), too few to hold out {n_test} for test and "
-            f"{n_validation} for validation"
+            f"{n_validation} for validation",
         )
     held_out = set(speakers[:n_test])
     watched = set(speakers[n_test : n_test + n_validation])
@@ -109,10 +115,13 @@ def speaker_folds(corpus: Corpus, folds: int = 6, seed: int = 0, validation: int
         fewer speakers than folds. MissingLabel: a clip without a speaker.
     """
     if folds < 3:
-        raise SplitError(f"speaker folds need at least 3 folds, not {folds}")
+        raise SplitError("too-few-folds", f"speaker folds need at least 3 folds, not {folds}")
     speakers = _shuffled_speakers(corpus, seed)
     if len(speakers) < folds:
-        raise SplitError(f"{corpus.name} has {len(speakers)} speaker(s), too few for {folds} speaker-disjoint folds")
+        raise SplitError(
+            "too-few-speakers",
+            f"{corpus.name} has {len(speakers)} speaker(s), too few for {folds} speaker-disjoint folds",
+        )
     bounds = [round(k * len(speakers) / folds) for k in range(folds + 1)]
     dealt = [speakers[start:end] for start, end in pairwise(bounds)]
     splits = []
@@ -135,9 +144,13 @@ def fold_split(corpus: Corpus, test: Collection[int] = (1,), validation: Collect
     held_out, watched = {str(k) for k in test}, {str(k) for k in validation}
     for fold in held_out | watched:
         if fold not in known:
-            raise SplitError(f"{corpus.name} has no fold {fold}; its folds are {', '.join(sorted(known, key=int))}")
+            raise SplitError(
+                "no-such-fold", f"{corpus.name} has no fold {fold}; its folds are {', '.join(sorted(known, key=int))}"
+            )
     if held_out & watched:
-        raise SplitError(f"{corpus.name}: fold {min(held_out & watched)} cannot be in test and in validation")
+        raise SplitError(
+            "fold-twice", f"{corpus.name}: fold {min(held_out & watched)} cannot be in test and in validation"
+        )
     name = "folds-test" + "+".join(sorted(held_out, key=int))
     return _by_label(corpus, name, "fold", watched, held_out)
 
@@ -146,7 +159,7 @@ def published_folds(corpus: Corpus) -> list[Split]:
     """Cross-validation along the corpus' own folds: each is the test part once, the next one validation."""
     folds = sorted({int(fold) for fold in corpus.classes("fold")})
     if len(folds) < 3:
-        raise SplitError(f"{corpus.name} has {len(folds)} fold(s), cross-validation needs at least 3")
+        raise SplitError("too-few-folds", f"{corpus.name} has {len(folds)} fold(s), cross-validation needs at least 3")
     return [fold_split(corpus, [k], [folds[(i + 1) % len(folds)]]) for i, k in enumerate(folds)]
 
 
@@ -155,7 +168,10 @@ def published_split(corpus: Corpus) -> Split:
     subsets = corpus.labels("subset")
     unknown = set(subsets) - {"train", "validation", "test"}
     if unknown:
-        raise SplitError(f"{corpus.name}: no published split, its subsets are {', '.join(sorted(set(subsets)))}")
+        raise SplitError(
+            "no-published-split",
+            f"{corpus.name}: no published split, its subsets are {', '.join(sorted(set(subsets)))}",
+        )
     split = _by_label(corpus, "published", "subset", {"validation"}, {"test"})
     return split.check(corpus, by="speaker") if corpus.has("speaker") else split
 
@@ -170,7 +186,9 @@ def default_split(corpus: Corpus, seed: int = 0) -> Split:
     for label, choose in choices:
         if corpus.has(label):
             return choose()
-    raise SplitError(f"{corpus.name}: clips have no speaker, fold or subset, so no honest split can be made")
+    raise SplitError(
+        "no-groups", f"{corpus.name}: clips have no speaker, fold or subset, so no honest split can be made"
+    )
 
 
 def _by_label(corpus: Corpus, name: str, label: str, validation: set[str], test: set[str]) -> Split:

@@ -16,10 +16,11 @@ import numpy as np
 import numpy.typing as npt
 
 from sotto.bench.experiment import Experiment
+from sotto.link import Coded
 from sotto.mpc.attacks import KINDS, MEANINGS, Adversary, Cheat, Kind, Outcome, Party, Place
 
 
-class CheatError(ValueError):
+class CheatError(Coded, ValueError):
     """A cheat that cannot be tried; the message says what can."""
 
 
@@ -52,10 +53,10 @@ def parsed(wanted: str) -> tuple[Party, str, Kind | None]:
     name, _, how = rest.partition(":")
     party = next((each for each in get_args(Party) if each == who), None)
     if party is None or not name:
-        raise CheatError(f"'{wanted}' is no PARTY:MESSAGE, as in bob:relu2; --cheat list names them")
+        raise CheatError("bad-cheat", f"'{wanted}' is no PARTY:MESSAGE, as in bob:relu2; --cheat list names them")
     kind = next((each for each in KINDS if each == how), None)
     if how and kind is None:
-        raise CheatError(f"'{how}' is no kind of cheat: choose one of {', '.join(KINDS)}")
+        raise CheatError("unknown-kind", f"'{how}' is no kind of cheat: choose one of {', '.join(KINDS)}")
     return party, name, kind
 
 
@@ -69,7 +70,7 @@ def find(wanted: str, known: Mapping[Party, list[Place]]) -> Cheat:
     begins = exact or [place for place in offered if place.name.startswith(f"{name}.")]
     if not begins:
         names = ", ".join(place.name for place in offered if place.online)
-        raise CheatError(f"{party} sends no message '{name}' in this session; of the query: {names}")
+        raise CheatError("no-such-message", f"{party} sends no message '{name}' in this session; of the query: {names}")
     chosen = begins[0].name
     usual: Kind = "consistent" if chosen.endswith((".masked", ".input", ".sign", ".select")) else "add"
     return Cheat(party, chosen, kind or usual, seed=1)
@@ -77,5 +78,7 @@ def find(wanted: str, known: Mapping[Party, list[Place]]) -> Cheat:
 
 def _parties(experiment: Experiment, query: npt.NDArray[np.float32]) -> AbstractContextManager[Adversary]:
     if experiment.adversary is None:
-        raise CheatError(f"nobody can be made to cheat in {experiment.cell.paradigm}: --cheat is for mpc")
+        raise CheatError(
+            "no-cheating", f"nobody can be made to cheat in {experiment.cell.paradigm}: --cheat is for mpc"
+        )
     return experiment.adversary(query)

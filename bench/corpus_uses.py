@@ -31,14 +31,15 @@ def _answer(use: Callable[..., object], *arguments: object) -> str:
 def _classify(corpus: Corpus, label: str) -> Split:
     classes = corpus.classes(label)
     if len(classes) < 2:
-        raise CorpusError(f"{len(classes)} class(es) of {label}, at least 2 are needed")
+        raise CorpusError("too-few-classes", f"{len(classes)} class(es) of {label}, at least 2 are needed")
     corpus.labels(label)  # names the first clip without one
     split = default_split(corpus)
     values = corpus.labels(label)
     unheard = set(classes) - {values[i] for i in split.train}
     if unheard:
         raise CorpusError(
-            f"no training clip of {', '.join(sorted(unheard))}: each class needs clips of several speakers"
+            "untrained-class",
+            f"no training clip of {', '.join(sorted(unheard))}: each class needs clips of several speakers",
         )
     return split
 
@@ -48,4 +49,6 @@ def _two_test_speakers(corpus: Corpus) -> None:
     speakers = corpus.labels("speaker")
     heard = len({speakers[i] for i in split.test})
     if heard < 2:
-        raise CorpusError(f"the test part has {heard} speaker(s), at least 2 are needed: about 6 in all")
+        raise CorpusError(
+            "too-few-speakers", f"the test part has {heard} speaker(s), at least 2 are needed: about 6 in all"
+        )

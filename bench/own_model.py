@@ -21,6 +21,7 @@ from torch import nn
 from sotto.bench.experiment import Configuration, Experiment, Plain, Plan
 from sotto.bench.parties.party import PartySpec
 from sotto.bench.row import Security
+from sotto.link import Coded
 from sotto.models import ModelRecord, load
 from sotto.serving import registry
 from sotto.serving.adapters import AS_DECLARED, LoweringOptions
@@ -30,7 +31,7 @@ from sotto.serving.terms import MOST_INPUTS, FrontEnd, Terms
 Shape = tuple[int | None, ...]
 
 
-class NotRunnable(ValueError):
+class NotRunnable(Coded, ValueError):
     """This paradigm cannot run this model, or something is missing for it; one line says what would help."""
 
 
@@ -130,7 +131,9 @@ class OwnModel:
 
 
 def _no_clip(clip: Any) -> npt.NDArray[np.float32]:
-    raise NotRunnable("this model was given with examples, not with the feature that makes one of a recording")
+    raise NotRunnable(
+        "no-feature", "this model was given with examples, not with the feature that makes one of a recording"
+    )
 
 
 class OwnModelAdapter(Protocol):
@@ -159,13 +162,15 @@ def adapter(paradigm: str) -> OwnModelAdapter:
     except ModuleNotFoundError as error:
         if error.name != f"{package}.own_model":
             raise
-        raise NotRunnable(f"{paradigm} takes no model of a caller's own: use sotto prepare and sotto.connect") from None
+        raise NotRunnable(
+            "no-own-models", f"{paradigm} takes no model of a caller's own: use sotto prepare and sotto.connect"
+        ) from None
 
 
 def chosen_mode(modes: tuple[str, ...], mode: str) -> str:
     """``mode``, or the first of ``modes`` for an empty one.  Raises :class:`NotRunnable`."""
     if mode and mode not in modes:
-        raise NotRunnable(f"'{mode[:40]}' is no mode of it: choose one of {', '.join(modes)}")
+        raise NotRunnable("unknown-mode", f"'{mode[:40]}' is no mode of it: choose one of {', '.join(modes)}")
     return mode or modes[0]
 
 
@@ -180,7 +185,7 @@ def network(model: Any, wanted: str = "a torch.nn.Module or a model file") -> tu
     if isinstance(model, str | Path):
         return load(model)
     if not isinstance(model, nn.Module):
-        raise NotRunnable(f"the model is {wanted}, not a {type(model).__name__}")
+        raise NotRunnable("wrong-model", f"the model is {wanted}, not a {type(model).__name__}")
     return copy.deepcopy(model).eval(), None
 
 
@@ -190,7 +195,9 @@ def example_shape(given: Given, record: ModelRecord | None) -> tuple[int, ...]:
         return given.input_shape
     if record is not None and record.features:
         return tuple(int(length or 0) for length in FrontEnd.of(record).spec().shape)
-    raise NotRunnable("say with input_shape= what one example is, without its batch axis: input_shape=(40, 188)")
+    raise NotRunnable(
+        "shape-needed", "say with input_shape= what one example is, without its batch axis: input_shape=(40, 188)"
+    )
 
 
 def require_shape(given: Given, shape: Shape) -> None:
@@ -199,7 +206,7 @@ def require_shape(given: Given, shape: Shape) -> None:
     if wanted is None:
         return
     if len(wanted) != len(shape) or any(b not in (None, a) for a, b in zip(wanted, shape, strict=True)):
-        raise NotRunnable(f"input_shape is {wanted}, and this model takes {shape}: leave it out")
+        raise NotRunnable("wrong-shape", f"input_shape is {wanted}, and this model takes {shape}: leave it out")
 
 
 def as_shape(value: Any) -> tuple[int, ...] | None:
@@ -212,5 +219,7 @@ def as_shape(value: Any) -> tuple[int, ...] | None:
         shape = ()
     exact = np.array_equal(np.atleast_1d(np.asarray(value, dtype=object)), np.array(shape, dtype=object))
     if not shape or not exact or min(shape) < 1 or math.prod(shape) > MOST_INPUTS:
-        raise NotRunnable(f"input_shape is the shape of one example, such as (40, 188) or 88, not {str(value)[:60]!r}")
+        raise NotRunnable(
+            "bad-shape", f"input_shape is the shape of one example, such as (40, 188) or 88, not {str(value)[:60]!r}"
+        )
     return shape

@@ -56,7 +56,8 @@ def own_network(
     """
     if None in spec.shape:
         raise NotRunnable(
-            f"{spec.kind} features are as long as the clip here, and a network wants one size: set frames"
+            "frames-needed",
+            f"{spec.kind} features are as long as the clip here, and a network wants one size: set frames",
         )
     build = builder(source, len(bench.classes))
     learnt = [*bench.split.train, *bench.split.validation]
@@ -108,27 +109,29 @@ def builder(source: str, classes: int) -> Callable[[], nn.Module]:
     text, _, name = source.rpartition(":")
     path = Path(text).resolve()
     if not name.isidentifier() or path.suffix != ".py" or not path.is_file():
-        raise NotRunnable(f"'{source[:200]}' is no FILE.py:NAME of a file that exists")
+        raise NotRunnable("no-such-file", f"'{source[:200]}' is no FILE.py:NAME of a file that exists")
     if str(path.parent) not in sys.path:
         sys.path.append(str(path.parent))
     try:
         module = importlib.import_module(path.stem)
     except Exception as error:  # whatever the user's own code raises
-        raise NotRunnable(f"{path.name} cannot be imported: {type(error).__name__}: {error}") from error
+        raise NotRunnable(
+            "cannot-import", f"{path.name} cannot be imported: {type(error).__name__}: {error}"
+        ) from error
     if Path(module.__file__ or "").resolve() != path:
-        raise NotRunnable(f"{path.name} has the name of another module, {path.stem}: rename the file")
+        raise NotRunnable("name-taken", f"{path.name} has the name of another module, {path.stem}: rename the file")
     make = getattr(module, name, None)
     if not callable(make) or isinstance(make, nn.Module):
-        raise NotRunnable(f"{path.name} has no class or function {name} that makes a network")
+        raise NotRunnable("no-such-name", f"{path.name} has no class or function {name} that makes a network")
 
     def build() -> nn.Module:
         takes = inspect.signature(make).parameters
         try:
             made = make(classes=classes) if "classes" in takes else make()
         except Exception as error:  # whatever the user's own code raises
-            raise NotRunnable(f"{name}: cannot be made: {type(error).__name__}: {error}") from error
+            raise NotRunnable("cannot-make", f"{name}: cannot be made: {type(error).__name__}: {error}") from error
         if not isinstance(made, nn.Module):
-            raise NotRunnable(f"{name} gives a {type(made).__name__}, not a torch.nn.Module")
+            raise NotRunnable("not-a-module", f"{name} gives a {type(made).__name__}, not a torch.nn.Module")
         return made
 
     build()
@@ -139,20 +142,27 @@ def load_weights(module: nn.Module, path: Path) -> None:
     """Fill a network from a safetensors file of its ``state_dict``.  Raises :class:`NotRunnable`, one line."""
     if path.suffix != ".safetensors" or not path.is_file() or path.stat().st_size > _MOST_BYTES:
         raise NotRunnable(
-            f"{path}: is no safetensors file of at most {_MOST_BYTES >> 20} MB (safetensors.torch.save_file)"
+            "not-safetensors",
+            f"{path}: is no safetensors file of at most {_MOST_BYTES >> 20} MB (safetensors.torch.save_file)",
         )
     wanted = module.state_dict()
     try:
         with safe_open(path, framework="pt") as file:
             names = set(file.keys())
             for name in sorted(names ^ set(wanted)):
-                raise NotRunnable(f"{path}: {name[:60]} {'is missing' if name in wanted else 'is none of the network'}")
+                raise NotRunnable(
+                    "tensor-name", f"{path}: {name[:60]} {'is missing' if name in wanted else 'is none of the network'}"
+                )
             for name, tensor in wanted.items():
                 if (found := tuple(file.get_slice(name).get_shape())) != tuple(tensor.shape):
-                    raise NotRunnable(f"{path}: {name[:60]} is {found}, the network has {tuple(tensor.shape)}")
+                    raise NotRunnable(
+                        "tensor-shape", f"{path}: {name[:60]} is {found}, the network has {tuple(tensor.shape)}"
+                    )
             module.load_state_dict({name: file.get_tensor(name) for name in wanted})
     except (SafetensorError, OSError) as error:
-        raise NotRunnable(f"{path}: is no readable safetensors file ({str(error).splitlines()[0][:120]})") from None
+        raise NotRunnable(
+            "not-safetensors", f"{path}: is no readable safetensors file ({str(error).splitlines()[0][:120]})"
+        ) from None
 
 
 def _schedule(clips: int, *, early: bool) -> Schedule:

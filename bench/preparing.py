@@ -13,13 +13,14 @@ from pathlib import Path
 
 from sotto.bench.adapters import EXPERIMENTS
 from sotto.bench.workbench import Workbench
+from sotto.link import Coded
 from sotto.serving import registry
 from sotto.serving.adapters import AS_DECLARED, LoweringOptions, ModelSource, require_mode
 from sotto.serving.reveal import Reveal
 from sotto.serving.terms import write_terms
 
 
-class PreparationError(ValueError):
+class PreparationError(Coded, ValueError):
     """Folders that cannot be made; the message says what to do."""
 
 
@@ -43,13 +44,15 @@ def prepare(
     """
     declared = registry.paradigm(paradigm)
     if model and model not in declared.models:
-        raise PreparationError(f"{paradigm} has the models {', '.join(declared.models)}, not '{model[:40]}'")
+        raise PreparationError(
+            "unknown-model", f"{paradigm} has the models {', '.join(declared.models)}, not '{model[:40]}'"
+        )
     mode = require_mode(declared.prepared_as or declared.modes, mode)
     declared.require_reveal(reveal)
     bob, alice = out / "bob", out / "alice"
     for folder in (bob, alice):
         if folder.exists():
-            raise PreparationError(f"{folder}: is there already; choose another --out")
+            raise PreparationError("exists", f"{folder}: is there already; choose another --out")
     for folder in (bob, alice):
         folder.mkdir(mode=0o700, parents=True)
     front = EXPERIMENTS[paradigm].prepare(model or declared.models[0], mode, bench, bob, alice)

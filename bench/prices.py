@@ -14,12 +14,13 @@ from typing import Annotated
 import msgspec
 
 from sotto.bench.row import Cost, Row, Spent
+from sotto.link import Coded
 
 _QUERIES = 1e6
 _NotNegative = Annotated[float, msgspec.Meta(ge=0)]
 
 
-class PricesError(ValueError):
+class PricesError(Coded, ValueError):
     """A file that holds no prices; the message is one line."""
 
 
@@ -57,4 +58,6 @@ def read(path: Path | None) -> Prices:
         text = (path or resources.files("sotto.bench") / "prices.toml").read_text(encoding="utf-8")
         return msgspec.convert(tomllib.loads(text), Prices)
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
-        raise PricesError(f"{path}: holds no prices ({error}): copy the fields of bench/prices.toml") from None
+        raise PricesError(
+            "bad-prices", f"{path}: holds no prices ({error}): copy the fields of bench/prices.toml"
+        ) from None

@@ -39,9 +39,11 @@ class Request:
             return
         if self.corpus not in names:
             known = " or ".join(names)
-            raise CorpusError(f"this is not measured on {self.corpus}: --corpus takes {known}, or leave it out")
+            raise CorpusError(
+                "not-measured", f"this is not measured on {self.corpus}: --corpus takes {known}, or leave it out"
+            )
         if self.data is None:
-            raise CorpusError(f"{self.corpus} is on disk: name its folder with --data DIR")
+            raise CorpusError("no-folder-named", f"{self.corpus} is on disk: name its folder with --data DIR")
 
     def open_workbench(self, *, corpus: str | None = None, preset: str | None = None) -> Workbench:
         """The corpus that was asked for, or the one named here; ``preset`` where the one asked for does not matter.

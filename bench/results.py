@@ -15,12 +15,13 @@ import jsonschema
 import msgspec
 
 from sotto.bench.row import Row
+from sotto.link import Coded
 from sotto.link.storage import write_whole
 
 SCHEMA_FILE = "results.schema.json"
 
 
-class ResultsError(ValueError):
+class ResultsError(Coded, ValueError):
     """A results file, or rows about to be written, do not follow the schema."""
 
 
@@ -44,7 +45,9 @@ def require_writable(folder: Path) -> None:
         write_whole(folder / ".writable", "")
         (folder / ".writable").unlink()
     except OSError as error:
-        raise ResultsError(f"cannot write results into {folder} ({error.strerror}): choose another --out") from None
+        raise ResultsError(
+            "cannot-write", f"cannot write results into {folder} ({error.strerror}): choose another --out"
+        ) from None
 
 
 def write(rows: Sequence[Row], folder: Path) -> tuple[Path, Path]:
@@ -61,7 +64,9 @@ def read(path: Path) -> list[Row]:
     try:
         plain = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        raise ResultsError(f"{path} is not a results file ({type(error).__name__}): run sotto bench again") from None
+        raise ResultsError(
+            "not-results", f"{path} is not a results file ({type(error).__name__}): run sotto bench again"
+        ) from None
     _check(plain, str(path))
     return msgspec.convert(plain, list[Row])
 
@@ -103,6 +108,8 @@ def _check(plain: Any, what: str) -> None:
         json.dumps(plain, allow_nan=False)
         jsonschema.validate(plain, stored_schema())
     except jsonschema.ValidationError as error:
-        raise ResultsError(f"{what} do not follow the result schema at {error.json_path}: {error.message}") from None
+        raise ResultsError(
+            "bad-schema", f"{what} do not follow the result schema at {error.json_path}: {error.message}"
+        ) from None
     except ValueError:
-        raise ResultsError(f"{what} hold NaN or infinity, which no figure may be") from None
+        raise ResultsError("not-finite", f"{what} hold NaN or infinity, which no figure may be") from None

@@ -60,10 +60,15 @@ def _require_corpora(items: Sequence[Item], data: Path | None) -> None:
     if data is None:
         return
     if not data.is_dir():
-        raise CorpusError(f"{data} is no folder: --data takes the one that holds the corpora, each under its own name")
+        raise CorpusError(
+            "no-such-folder",
+            f"{data} is no folder: --data takes the one that holds the corpora, each under its own name",
+        )
     known = dict.fromkeys(name for item in items for name in item.corpora if name != "synthetic")
     if known and not any(_is_there(name, data) for name in known):
-        raise CorpusError(f"{data} holds none of {', '.join(known)}: leave --data out for the built-in corpus")
+        raise CorpusError(
+            "nothing-found", f"{data} holds none of {', '.join(known)}: leave --data out for the built-in corpus"
+        )
 
 
 def _measure(

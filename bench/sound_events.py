@@ -85,7 +85,7 @@ def _speech(clips: list[Clip], rate: int, seed: int) -> Speech:
             pieces[place] = found[0]
     if not pieces:
         raise CorpusError(
-            "a part of the split holds no clip in which anything is heard: adversarial needs speech in all"
+            "no-events", "a part of the split holds no clip in which anything is heard: adversarial needs speech in all"
         )
     kept = [chosen[place] for place in sorted(pieces)]
     return Speech(

@@ -16,6 +16,7 @@ from sotto.bench.experiment import Configuration, Experiment, Say, run
 from sotto.bench.own_model import NotRunnable
 from sotto.bench.row import Row
 from sotto.bench.workbench import Workbench
+from sotto.link import Coded
 
 
 def open_workbench(
@@ -33,10 +34,11 @@ def open_workbench(
     try:
         loaded = load_corpus(corpus, data, skip_broken=skip_broken)
     except BrokenClip as error:
-        raise BrokenClip(f"{error} (--skip-broken leaves such clips out)") from None
+        raise BrokenClip(error.code, f"{error} (--skip-broken leaves such clips out)") from None
     if not any(clip.label(label) for clip in loaded):
         raise CorpusError(
-            f"no clip of {loaded.name} has the label {label}: choose a corpus that has it, or add it to the manifest"
+            "no-label",
+            f"no clip of {loaded.name} has the label {label}: choose a corpus that has it, or add it to the manifest",
         )
     loaded.labels(label)  # names the first clip without one
     say(f"{loaded.name}: {len(loaded)} clips, {len(loaded.speakers)} speakers, {len(loaded.classes(label))} classes")
@@ -104,7 +106,7 @@ def usable(paradigms: Sequence[str], say: Say) -> list[str]:
     return found
 
 
-class ParadigmMissing(RuntimeError):
+class ParadigmMissing(Coded, RuntimeError):
     """A paradigm that was asked for needs a library that is not installed; one line says what to run."""
 
 
@@ -112,7 +114,7 @@ def require(paradigms: Sequence[str]) -> None:
     """Raise :class:`ParadigmMissing` when one of ``paradigms`` cannot be used, before anything is trained for it."""
     for name in paradigms:
         if reason := EXPERIMENTS[name].missing():
-            raise ParadigmMissing(reason)
+            raise ParadigmMissing("not-installed", reason)
 
 
 def compare(

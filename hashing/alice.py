@@ -50,7 +50,9 @@ class Alice(RoundTripAlice[Hello, Ready, Query, Reply]):
 
     def _accept(self, ready: Ready) -> None:
         if not 2 <= len(ready.classes) <= MOST_CLASSES or not 1 <= ready.most <= MOST_HASHES:
-            raise FrameError(f"Bob announced fewer than 2 or more than {MOST_CLASSES} classes, or no room for a query")
+            raise FrameError(
+                "bad-terms", f"Bob announced fewer than 2 or more than {MOST_CLASSES} classes, or no room for a query"
+            )
 
     def _greeted(self, link: Link) -> Ready:
         ready = super()._greeted(link)
@@ -71,7 +73,9 @@ class Alice(RoundTripAlice[Hello, Ready, Query, Reply]):
         symbols = modular_hash(values, self._key)
         ready = self._greeted(link)
         if len(symbols) > ready.most:
-            raise HashingError(f"Bob takes {ready.most} hashes in one query, not {len(symbols)}: ask in parts")
+            raise HashingError(
+                "too-many-hashes", f"Bob takes {ready.most} hashes in one query, not {len(symbols)}: ask in parts"
+            )
         hashes, classes = pack(symbols, self._key.parameters.k), len(ready.classes)
         query, limit = Query(1, len(hashes), hashes.to_bytes()), reply_limit(len(hashes), classes, self._reveal)
         return self._answer(query, link, count=len(hashes), classes=classes, limit=limit, warnings=warnings)

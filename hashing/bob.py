@@ -44,13 +44,15 @@ class Bob(RoundTripBob[Hello, Ready, Query, Reply]):
         self._classifier = classifier if isinstance(classifier, HammingSVC) else HammingSVC.load(classifier)
         hashes = getattr(self._classifier, "support_hashes_", None)
         if not isinstance(hashes, PackedHashes):
-            raise HashingError("Bob needs a classifier that was trained on hashes")
+            raise HashingError("no-classifier", "Bob needs a classifier that was trained on hashes")
         if not 1 <= most <= MOST_HASHES:
-            raise HashingError(f"most is {most}; use 1 to {MOST_HASHES} hashes in one query")
+            raise HashingError("bad-most", f"most is {most}; use 1 to {MOST_HASHES} hashes in one query")
         self._k, self._symbols = hashes.k, hashes.symbols
         self._classes = tuple(str(label) for label in self._classifier.classes_) if classes is None else classes
         if len(self._classes) != len(self._classifier.classes_):
-            raise HashingError(f"the classifier has {len(self._classifier.classes_)} classes, not {len(self._classes)}")
+            raise HashingError(
+                "class-count", f"the classifier has {len(self._classifier.classes_)} classes, not {len(self._classes)}"
+            )
         self._most = most
         super().__init__(TRIP, reveal, query_limit(self._k, self._symbols, most), error=HashingError)
 
@@ -60,21 +62,22 @@ class Bob(RoundTripBob[Hello, Ready, Query, Reply]):
     def _greet(self, hello: Hello) -> Ready:
         if (hello.k, hello.symbols) != (self._k, self._symbols):
             raise FrameError(
+                "wrong-hash-size",
                 f"this classifier takes hashes of {self._symbols} symbols with k = {self._k}, "
-                f"not {hello.symbols} with k = {hello.k}"
+                f"not {hello.symbols} with k = {hello.k}",
             )
         trained = self._classifier.fingerprint_
         if trained and not hmac.compare_digest(trained.encode(), hello.fingerprint.encode()):
-            raise FrameError("this classifier was trained on hashes made with another key: use that key")
+            raise FrameError("other-key", "this classifier was trained on hashes made with another key: use that key")
         require_revealed(hello.reveal, self._reveal)
         return Ready(1, self._classes, self._most)
 
     def _reply(self, query: Query, hello: Hello) -> Reply:
         if not 0 <= query.count <= self._most:
-            raise FrameError(f"a query has at most {self._most} hashes")
+            raise FrameError("too-many-hashes", f"a query has at most {self._most} hashes")
         try:
             hashes = PackedHashes.from_bytes(query.hashes, count=query.count, k=self._k, symbols=self._symbols)
             labels, scores = self._classifier.answer(hashes)
         except HashingError as error:
-            raise FrameError(str(error)) from None
+            raise FrameError("bad-query", str(error)) from None
         return Reply(1, Array.of(labels), Array.of(scores) if hello.reveal == "logits" else None)

@@ -27,17 +27,20 @@ def own(model: Any, given: Given) -> OwnModel:
     mode = chosen_mode(MODES, given.mode)
     if not isinstance(model, str | Path | hashing.HammingSVC):
         raise NotRunnable(
+            "wrong-model",
             "Bob answers from hashes, with a fitted sotto.hashing.HammingSVC or its file: "
-            f"a {type(model).__name__} cannot read them"
+            f"a {type(model).__name__} cannot read them",
         )
     if given.key is None:
-        raise NotRunnable("give key=, the sotto.hashing.HashKey (or its file) that the training hashes were made with")
+        raise NotRunnable(
+            "key-needed", "give key=, the sotto.hashing.HashKey (or its file) that the training hashes were made with"
+        )
     key = given.key if isinstance(given.key, hashing.HashKey) else hashing.HashKey.load(given.key)
     classifier = model if isinstance(model, hashing.HammingSVC) else hashing.HammingSVC.load(model)
     if not getattr(classifier, "fingerprint_", None):
-        raise NotRunnable("the classifier is not fitted: train it with sotto.hashing.train_hamming_svc")
+        raise NotRunnable("not-fitted", "the classifier is not fitted: train it with sotto.hashing.train_hamming_svc")
     if classifier.fingerprint_ != key.fingerprint:
-        raise NotRunnable("the classifier was trained on hashes made with another key: give that key")
+        raise NotRunnable("other-key", "the classifier was trained on hashes made with another key: give that key")
     require_shape(given, (key.parameters.inputs,))
     key_file, classifier_file = given.folder / KEY_FILE, given.folder / MODEL_FILE
     key.save(key_file)

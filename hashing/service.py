@@ -19,7 +19,7 @@ class _Hosted:
         classifier = hashing.HammingSVC.load(model_file(source.model))
         hashes = classifier.support_hashes_
         if not isinstance(hashes, hashing.PackedHashes):
-            raise AdapterError(f"{source.model}: holds no packed hashes: prepare it again")
+            raise AdapterError("no-hashes", f"{source.model}: holds no packed hashes: prepare it again")
         self._classifier, self._reveal = classifier, class_or_logits(source.reveal)
         self.terms = Terms(
             paradigm="hashing",

@@ -45,7 +45,7 @@ def write_file(path: str | Path, tensors: Mapping[str, npt.NDArray[Any]], record
         path.parent.mkdir(parents=True, exist_ok=True)
         write_whole(path, content, private=True, durable=True)
     except OSError as error:
-        raise HashFileError(f"{path}: cannot be written ({error.strerror})") from None
+        raise HashFileError("cannot-write", f"{path}: cannot be written ({error.strerror})") from None
 
 
 def read_file(path: str | Path, kind: type[R], names: tuple[str, ...], *, private: bool) -> tuple[R, Tensors]:
@@ -63,12 +63,12 @@ def read_file(path: str | Path, kind: type[R], names: tuple[str, ...], *, privat
         ):
             text = (file.metadata() or {}).get(_RECORD, "")
             if not text or len(text) > _MOST_RECORD_BYTES or sorted(file.keys()) != sorted(names):
-                raise error_type(f"{path}: is no {kind.__name__.strip('_')} file of this release")
+                raise error_type("wrong-file", f"{path}: is no {kind.__name__.strip('_')} file of this release")
             record = msgspec.json.decode(text, type=kind)
             return record, {name: file.get_tensor(name) for name in names}
     except OSError as error:
-        raise error_type(f"{path}: cannot be read ({error.strerror})") from None
+        raise error_type("cannot-read", f"{path}: cannot be read ({error.strerror})") from None
     except (SafetensorError, msgspec.MsgspecError, UnicodeError, RecursionError, ValueError) as error:
         if isinstance(error, error_type):
             raise
-        raise error_type(f"{path}: is no {kind.__name__.strip('_')} file of this release") from None
+        raise error_type("wrong-file", f"{path}: is no {kind.__name__.strip('_')} file of this release") from None

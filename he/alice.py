@@ -109,7 +109,9 @@ class Alice:
             link.send("he.hello", encode(Hello(VERSION)))
             description = receive_small(link, "he.model", Published, self.timeout).model
             if self._inputs not in (None, description.inputs) or self._classes not in (None, description.classes):
-                raise FrameError("bob describes a model of another size than he named before: do not use this service")
+                raise FrameError(
+                    "other-model", "bob describes a model of another size than he named before: do not use this service"
+                )
             secrets = make_secrets(description, self._threads, self._key_limit)
             send_keys(link, secrets.public_material())
             receive_small(link, "he.ready", Ready, self.timeout)

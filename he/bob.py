@@ -91,7 +91,8 @@ def network_of(
         input_shape = np.shape(calibration)[1:]
     if not input_shape:
         raise ModelRefused(
-            f"the shape of {type(module).__name__}'s examples is unknown: give input_shape= or calibration="
+            "shape-needed",
+            f"the shape of {type(module).__name__}'s examples is unknown: give input_shape= or calibration=",
         )
     return export(module, input_shape)
 
@@ -158,8 +159,9 @@ class Bob:
             most = (MAX_TENSOR_INPUTS, MAX_TENSOR_CLASSES)
         if self.network.inputs > most[0] or self.network.classes > most[1]:
             raise ModelRefused(
+                "too-large",
                 f"it has {self.network.inputs} inputs and {self.network.classes} classes, Alice accepts at most"
-                f" {most[0]} and {most[1]}"
+                f" {most[0]} and {most[1]}",
             )
         self.timeout = timeout
         self._mode: Mode = mode
@@ -167,7 +169,8 @@ class Bob:
         if isinstance(self.network, TensorNetwork):
             if mode != "packed":
                 raise ModelRefused(
-                    f"mode {mode} evaluates layers over vectors only: use mode='packed' for this network"
+                    "vectors-only",
+                    f"mode {mode} evaluates layers over vectors only: use mode='packed' for this network",
                 )
             tensors = cast("TensorPlan | None", chosen) or schedule_tensors(
                 self.network, calibration, largest_ring=largest_ring, flooding_bits=flooding_bits
@@ -246,7 +249,7 @@ class Bob:
             with transaction(link, reason=fault_of_peer):
                 if name == "he.hello":
                     if begun:
-                        raise FrameError("Alice opened a session in the middle of a query")
+                        raise FrameError("session-in-query", "Alice opened a session in the middle of a query")
                     decode(payload, Hello)
                     self._open(link)
                 else:
@@ -264,11 +267,11 @@ class Bob:
     def _evaluate(self, link: Link, payload: bytes | bytearray) -> bool:
         """Answer one message of a query; true when it was the query's last."""
         if self._session is None or self._session[0] is not link:
-            raise FrameError("Alice asked before she sent her keys")
+            raise FrameError("no-keys", "Alice asked before she sent her keys")
         query, evaluator = open_query(payload, self._model.query_bytes), self._session[1]
         for ciphertext in query.ciphertexts:
             for answer in evaluator.take(ciphertext):
                 link.send("he.answer", encode(Reply(VERSION, answer)))
         if query.last and evaluator.pending:
-            raise FrameError("Alice ended a query in the middle of a batch")
+            raise FrameError("query-in-batch", "Alice ended a query in the middle of a batch")
         return query.last

@@ -72,7 +72,7 @@ def build(cell: Configuration, bench: Workbench) -> Experiment:
             emotion.module, calibration=bench.part(emotion.queries, "train"), mode=cast(Mode, cell.mode), threads=1
         )
     except he.ModelRefused as error:
-        raise NotRunnable(str(error)) from None
+        raise NotRunnable("model-refused", str(error)) from None
     parts = {
         "alice": PartySpec(parties.alice, {"reveal": "class"}),
         "bob": PartySpec(parties.bob, parties.job_of(bob, cell.mode)),

@@ -36,14 +36,14 @@ def own(model: Any, given: Given) -> OwnModel:
     try:
         folded = he.network_of(module, calibration, given.input_shape)
     except he.ModelRefused as error:
-        raise NotRunnable(str(error)) from None
+        raise NotRunnable("model-refused", str(error)) from None
     try:
         shape = folded.shape if isinstance(folded, he.TensorNetwork) else (folded.inputs,)
         require_shape(given, shape)
         bob = he.Bob(folded, calibration=calibration, mode=mode, threads=1)
     except he.ModelRefused as error:
         hint = "" if calibration is not None else " (calibration=: features (n, *shape) like those to come)"
-        raise NotRunnable(f"{error}{hint}") from None
+        raise NotRunnable("model-refused", f"{error}{hint}") from None
     job = parties.job_of(bob, mode)
 
     def parts(reveal: Reveal) -> Mapping[str, PartySpec]:

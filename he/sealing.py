@@ -40,7 +40,7 @@ def loaded(empty: Any, context: seal.SEALContext, data: bytes, what: str) -> Any
         try:
             empty.load(context, str(path))
         except Exception:  # the binding throws whatever SEAL threw
-            raise FrameError(f"the peer sent malformed {what}: both sides need the same release") from None
+            raise FrameError("malformed", f"the peer sent malformed {what}: both sides need the same release") from None
     return empty
 
 
@@ -49,7 +49,9 @@ def load_ciphertext(context: seal.SEALContext, data: bytes, *, level: int, scale
     ciphertext = loaded(seal.Ciphertext(), context, data, "ciphertexts")
     same = math.isclose(float(ciphertext.scale), scale, rel_tol=1e-9)
     if ciphertext.size() != 2 or ciphertext.coeff_modulus_size() != level or not same or not ciphertext.is_ntt_form():
-        raise FrameError("the peer sent a ciphertext of another size, level or scale than the protocol has here")
+        raise FrameError(
+            "wrong-ciphertext", "the peer sent a ciphertext of another size, level or scale than the protocol has here"
+        )
     return ciphertext
 
 

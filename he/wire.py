@@ -78,13 +78,13 @@ class Description(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_f
         """The parameter set, checked.  Raises :class:`sotto.link.FrameError` for one that is weak or malformed."""
         _check_model(self.inputs, self.classes, self.logit_bound)
         if len(self.base) > MAX_LEVELS:
-            raise FrameError("Bob asks for unacceptable parameters: a chain of too many primes")
+            raise FrameError("bad-parameters", "Bob asks for unacceptable parameters: a chain of too many primes")
         try:
             parameters = Parameters(self.ring_degree, self.base, self.levels, self.scale_bits, self.special_bits)
         except ParametersRefused as error:
-            raise FrameError(f"Bob asks for unacceptable parameters: {error}") from None
+            raise FrameError(error.code, f"Bob asks for unacceptable parameters: {error}") from None
         if max(self.inputs, self.classes) > parameters.slots:
-            raise FrameError("Bob describes a model that does not fit into a ciphertext")
+            raise FrameError("bad-model", "Bob describes a model that does not fit into a ciphertext")
         return parameters
 
     @property
@@ -125,7 +125,7 @@ class PackedDescription(msgspec.Struct, frozen=True, forbid_unknown_fields=True,
         blocks = self.pairs // self.interleaved
         held = _held(self.classes, self.paired)
         if self.inputs > 2 * self.pairs or held > self.period or blocks < 1 or self.block * blocks > slots:
-            raise FrameError("Bob describes a layout that does not hold the features or the logits")
+            raise FrameError("bad-layout", "Bob describes a layout that does not hold the features or the logits")
         return modulus
 
     @property
@@ -166,18 +166,22 @@ class TensorDescription(msgspec.Struct, frozen=True, forbid_unknown_fields=True,
         """The chain, everything checked.  Raises :class:`sotto.link.FrameError` for what is weak or malformed."""
         axes = len(self.shape)
         if not 1 <= axes <= _MAX_AXES or len(self.strides) != axes or not -1 <= self.split < axes:
-            raise FrameError("Bob describes examples of impossible shape: both sides need the same release")
+            raise FrameError(
+                "bad-shape", "Bob describes examples of impossible shape: both sides need the same release"
+            )
         if not all(1 <= length <= MAX_TENSOR_INPUTS for length in self.shape):
-            raise FrameError("Bob describes examples of impossible shape: both sides need the same release")
+            raise FrameError(
+                "bad-shape", "Bob describes examples of impossible shape: both sides need the same release"
+            )
         _check_model(self.inputs, self.classes, self.logit_bound, MAX_TENSOR_INPUTS, MAX_TENSOR_CLASSES)
         modulus = _modulus(self.ring_degree, self.chain, self.input_bits, self.answer_primes, self.answer_scale)
         slots = modulus.slots
         _check_steps(self.steps, slots)
         _check_powers((self.repeat, self.period), slots)
         if not all(0 <= number < slots for number in (*self.strides, self.overlap)):
-            raise FrameError("Bob describes a layout that does not fit a ciphertext")
+            raise FrameError("bad-layout", "Bob describes a layout that does not fit a ciphertext")
         if self.layout.extent > self.repeat or _held(self.classes, self.paired) > self.period:
-            raise FrameError("Bob describes a layout that does not hold the features or the logits")
+            raise FrameError("bad-layout", "Bob describes a layout that does not hold the features or the logits")
         return modulus
 
     @property
@@ -232,12 +236,14 @@ class Published(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 def _check_steps(steps: tuple[int, ...], slots: int) -> None:
     if len(steps) > _MAX_STEPS or not all(0 <= step < slots for step in steps):
-        raise FrameError("Bob asks for rotations that no program needs: both sides need the same release")
+        raise FrameError(
+            "bad-rotations", "Bob asks for rotations that no program needs: both sides need the same release"
+        )
 
 
 def _check_powers(numbers: tuple[int, ...], slots: int) -> None:
     if not all(1 <= number <= slots and number & (number - 1) == 0 for number in numbers):
-        raise FrameError("Bob describes a layout that does not fit a ciphertext")
+        raise FrameError("bad-layout", "Bob describes a layout that does not fit a ciphertext")
 
 
 def _held(classes: int, paired: bool) -> int:
@@ -249,9 +255,9 @@ def _check_model(
     inputs: int, classes: int, logit_bound: float, most_inputs: int = MAX_INPUTS, most_classes: int = MAX_CLASSES
 ) -> None:
     if not (1 <= inputs <= most_inputs and 1 <= classes <= most_classes):
-        raise FrameError("Bob describes a model of impossible size: both sides need the same release")
+        raise FrameError("bad-model", "Bob describes a model of impossible size: both sides need the same release")
     if not 0 < logit_bound < float("inf"):
-        raise FrameError("Bob declares no finite bound on his logits: do not use this model")
+        raise FrameError("no-bound", "Bob declares no finite bound on his logits: do not use this model")
 
 
 def _modulus(
@@ -261,11 +267,11 @@ def _modulus(
         modulus = Modulus(ring_degree, chain)
         _ = modulus.primes
     except ParametersRefused as error:
-        raise FrameError(f"Bob asks for unacceptable parameters: {error}") from None
+        raise FrameError(error.code, f"Bob asks for unacceptable parameters: {error}") from None
     if not (_MIN_INPUT_BITS <= input_bits <= sum(chain[:-1]) - 2 and input_bits <= _MAX_SCALE_BITS):
-        raise FrameError("Bob asks for features at a scale that does not fit the modulus")
+        raise FrameError("bad-scale", "Bob asks for features at a scale that does not fit the modulus")
     if not (1 <= answer_primes <= modulus.top and _MIN_ANSWER_SCALE <= answer_scale <= 2.0**_MAX_SCALE_BITS):
-        raise FrameError("Bob announces answers that do not fit the modulus")
+        raise FrameError("bad-answers", "Bob announces answers that do not fit the modulus")
     return modulus
 
 
@@ -309,12 +315,12 @@ def receive_keys(link: Link, limit: int, timeout: float | None = None) -> bytes:
     """Public key material of at most ``limit`` bytes, each piece within ``timeout`` seconds."""
     size = decode(link.receive("he.keys", limit=_SMALL, timeout=timeout), Keys).size
     if not 0 < size <= limit:
-        raise FrameError(f"Alice announced {size} bytes of keys, at most {limit} fit the parameters")
+        raise FrameError("keys-too-large", f"Alice announced {size} bytes of keys, at most {limit} fit the parameters")
     pieces = bytearray()
     while len(pieces) < size:
         piece = link.receive("he.key", limit=min(PIECE, size - len(pieces)), timeout=timeout)
         if not piece:
-            raise FrameError("Alice sent an empty piece of her keys")
+            raise FrameError("empty-piece", "Alice sent an empty piece of her keys")
         pieces += piece
     return bytes(pieces)
 
@@ -328,9 +334,9 @@ def open_query(data: bytes | bytearray, query_bytes: int) -> Query:
     """A query whose ciphertexts have at most ``query_bytes``, else :class:`sotto.link.FrameError`."""
     query = decode(data, Query)
     if not 1 <= len(query.ciphertexts) <= MAX_PART:
-        raise FrameError(f"a query message holds 1 to {MAX_PART} ciphertexts")
+        raise FrameError("bad-count", f"a query message holds 1 to {MAX_PART} ciphertexts")
     if any(len(ciphertext) > query_bytes for ciphertext in query.ciphertexts):
-        raise FrameError("Alice sent a ciphertext larger than the parameters allow")
+        raise FrameError("ciphertext-too-large", "Alice sent a ciphertext larger than the parameters allow")
     return query
 
 
@@ -338,7 +344,7 @@ def receive_reply(link: Link, limit: int, timeout: float | None = None) -> bytes
     """The next encrypted answer, of at most ``limit`` bytes."""
     reply = decode(link.receive("he.answer", limit=limit + _SMALL, timeout=timeout), Reply)
     if len(reply.ciphertext) > limit:
-        raise FrameError("Bob sent a ciphertext larger than the parameters allow")
+        raise FrameError("ciphertext-too-large", "Bob sent a ciphertext larger than the parameters allow")
     return reply.ciphertext
 
 

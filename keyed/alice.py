@@ -68,6 +68,7 @@ class Alice(RoundTripAlice[Hello, Ready, Query, Reply]):
         values, warnings = as_numbers(features, error=WrongShapeError)
         if values.ndim <= self._key.dimension or not len(values):
             raise WrongShapeError(
-                f"features are a batch of numbers with {self._key.dimension} block axes last, not {values.shape}"
+                "wrong-shape",
+                f"features are a batch of numbers with {self._key.dimension} block axes last, not {values.shape}",
             )
         return encrypt(values, self._key), warnings

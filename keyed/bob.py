@@ -58,7 +58,9 @@ class Bob(RoundTripBob[Hello, Ready, Query, Reply]):
 
     def _greet(self, hello: Hello) -> Ready:
         if self._fingerprint is not None and hello.fingerprint != self._fingerprint:
-            raise FrameError("this model is encrypted for another key: ask the model owner for the current key")
+            raise FrameError(
+                "other-key", "this model is encrypted for another key: ask the model owner for the current key"
+            )
         return Ready(VERSION)
 
     def _reply(self, query: Query, hello: Hello) -> Reply:
@@ -66,7 +68,7 @@ class Bob(RoundTripBob[Hello, Ready, Query, Reply]):
         axes = len(query.speech.shape)
         speech = query.speech.numpy(dtype=np.float32, shape=(None,) * axes)
         if not speech.size or axes < 2:
-            raise FrameError("a query is a batch of encrypted speech with at least one example")
+            raise FrameError("bad-query", "a query is a batch of encrypted speech with at least one example")
         return Reply.of(self._logits(torch.from_numpy(speech.copy())), query.reveal)
 
     def _logits(self, speech: Tensor) -> npt.NDArray[np.float32]:
@@ -74,9 +76,13 @@ class Bob(RoundTripBob[Hello, Ready, Query, Reply]):
             with torch.inference_mode():
                 parts = [self._model(part) for part in speech.split(self._batch)]
         except Exception as error:  # whatever a forward method raises on an input it was not made for
-            raise FrameError(f"this model does not take speech of shape {tuple(speech.shape[1:])}") from error
+            raise FrameError(
+                "wrong-shape", f"this model does not take speech of shape {tuple(speech.shape[1:])}"
+            ) from error
         classes = {part.shape[1] if isinstance(part, Tensor) and part.dim() == 2 else 0 for part in parts}
         if len(classes) != 1 or not 1 <= min(classes) <= MOST_CLASSES or sum(map(len, parts)) != len(speech):
-            raise FrameError("this model is no classifier: it does not give one row of logits per example")
+            raise FrameError(
+                "no-classifier", "this model is no classifier: it does not give one row of logits per example"
+            )
         logits: npt.NDArray[np.float32] = torch.cat(parts).float().numpy()
         return logits

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from sotto.link import Coded
 
-class KeyedError(ValueError):
+
+class KeyedError(Coded, ValueError):
     """Base of this package's errors."""
 
 

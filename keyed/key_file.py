@@ -68,11 +68,13 @@ def load_key(path: str | Path) -> Key:
         values = _unpacked(found.kind, found.block_size**found.dimension, found.values)
         key = key_class(found.kind)(found.block_size, found.dimension, values, found.salt)
     except FrameError:
-        raise KeyFileError(f"{path}: is no key file of this release") from None
+        raise KeyFileError("wrong-file", f"{path}: is no key file of this release") from None
     except KeyedError as error:
-        raise KeyFileError(f"{path}: {error}") from None
+        raise KeyFileError("bad-key", f"{path}: {error}") from None
     if not hmac.compare_digest(key.fingerprint.encode(), found.fingerprint.encode()):
-        raise KeyFileError(f"{path}: is damaged (its key does not have its fingerprint); get it again from its owner")
+        raise KeyFileError(
+            "damaged", f"{path}: is damaged (its key does not have its fingerprint); get it again from its owner"
+        )
     return key
 
 
@@ -87,7 +89,7 @@ def _packed(key: Key) -> bytes:
 def _unpacked(kind: KeyType, length: int, data: bytes) -> npt.NDArray[np.generic]:
     size = {"shuffling": 4 * length, "flipping": (length + 7) // 8, "rom": 8 * length * length}[kind]
     if len(data) != size:
-        raise KeyedError(f"holds {len(data)} bytes of key where {size} belong")
+        raise KeyedError("wrong-size", f"holds {len(data)} bytes of key where {size} belong")
     if kind == "shuffling":
         return np.frombuffer(data, "<u4").astype(np.int64)
     if kind == "flipping":

@@ -60,7 +60,7 @@ class Key(ABC):
         object.__setattr__(self, "block_size", block_size)
         object.__setattr__(self, "dimension", dimension)
         if len(self.salt) != SALT_BYTES:
-            raise KeyedError(f"the salt of a key has {SALT_BYTES} bytes")
+            raise KeyedError("bad-salt", f"the salt of a key has {SALT_BYTES} bytes")
         values = np.array(self.values, copy=True, order="C")
         values.setflags(write=False)
         object.__setattr__(self, "values", values)
@@ -131,9 +131,9 @@ class Key(ABC):
 
     def _check(self) -> None:
         if not self._well_formed():
-            raise KeyedError(f"these values are no {self.kind} key for blocks of {self.length} numbers")
+            raise KeyedError("not-a-key", f"these values are no {self.kind} key for blocks of {self.length} numbers")
         if self._is_identity(self.values):
-            raise KeyedError("this key leaves the speech as it is: generate another one")
+            raise KeyedError("changes-nothing", "this key leaves the speech as it is: generate another one")
 
 
 class Shuffling(Key):
@@ -243,7 +243,7 @@ def key_class(kind: str) -> type[Key]:
     for name, cls in _CLASSES.items():
         if name == kind:
             return cls
-    raise KeyedError(f"{kind[:20]!r} is no key type: use one of {', '.join(KEY_TYPES)}")
+    raise KeyedError("unknown-kind", f"{kind[:20]!r} is no key type: use one of {', '.join(KEY_TYPES)}")
 
 
 def generate_key(kind: str, block_size: int, dimension: int = 1, *, seed: Seed | None = None) -> Key:
@@ -255,10 +255,14 @@ def check_block(kind: str, block_size: SupportsIndex, dimension: SupportsIndex) 
     """Both as int; raises KeyedError unless there can be a key of this type for blocks of this size."""
     block_size, dimension = _whole("block size", block_size), _whole("dimension", dimension)
     if dimension not in (1, 2):
-        raise KeyedError(f"the dimension of a key is 1 (waveforms) or 2 (spectrograms), not {dimension}")
+        raise KeyedError(
+            "bad-dimension", f"the dimension of a key is 1 (waveforms) or 2 (spectrograms), not {dimension}"
+        )
     most = _MOST_ROM_NUMBERS if kind == "rom" else _MOST_NUMBERS
     if block_size < 2 or block_size**dimension > most:
-        raise KeyedError(f"a {kind} key needs a block size of at least 2 and blocks of at most {most} numbers")
+        raise KeyedError(
+            "bad-block-size", f"a {kind} key needs a block size of at least 2 and blocks of at most {most} numbers"
+        )
     return block_size, dimension
 
 
@@ -268,4 +272,6 @@ def _whole(name: str, number: SupportsIndex) -> int:
             raise TypeError
         return int(operator.index(number))
     except TypeError:
-        raise KeyedError(f"the {name} of a key is a whole number (int), not {type(number).__name__}") from None
+        raise KeyedError(
+            "not-whole", f"the {name} of a key is a whole number (int), not {type(number).__name__}"
+        ) from None

@@ -84,13 +84,16 @@ def find_first_convolution(module: nn.Module) -> str:
         there is none.
     """
     if isinstance(module, torch.jit.ScriptModule):
-        raise NotEligibleError("a scripted model cannot be looked into: encrypt the model it was scripted from")
+        raise NotEligibleError(
+            "scripted", "a scripted model cannot be looked into: encrypt the model it was scripted from"
+        )
     for name, layer in module.named_modules():
         if isinstance(layer, Convolution):
             return name
     raise NotEligibleError(
+        "no-convolution",
         "this model has no Conv1d or Conv2d for a key to go into: train one whose first layer is a convolution "
-        "with kernel = stride = M (a linear layer on blocks is one)"
+        "with kernel = stride = M (a linear layer on blocks is one)",
     )
 
 
@@ -98,8 +101,9 @@ def _require_telling(example: Tensor) -> None:
     floating = isinstance(example, Tensor) and example.is_floating_point() and example.numel() > 0
     if not floating or not example.isfinite().all() or example.min() == example.max():
         raise NotEligibleError(
+            "bad-example",
             "example= is a floating-point tensor with finite values, not all equal: pass a typical input with its "
-            "batch axis"
+            "batch axis",
         )
 
 
@@ -107,29 +111,38 @@ def _require_eligible(module: nn.Module, name: str, key: Key) -> None:
     layer = dict(module.named_modules(remove_duplicate=False)).get(name)
     called = f"the first convolution '{name}'" if name else "the convolution"
     if not isinstance(layer, Convolution):
-        raise NotEligibleError(f"the model has no Conv1d or Conv2d '{name[:60]}': name the layer that reads the input")
+        raise NotEligibleError(
+            "no-such-layer", f"the model has no Conv1d or Conv2d '{name[:60]}': name the layer that reads the input"
+        )
     dimension = 1 if isinstance(layer, nn.Conv1d) else 2
     if dimension != key.dimension:
-        raise NotEligibleError(f"{called} is a Conv{dimension}d: it needs a key of dimension {dimension}")
+        raise NotEligibleError(
+            "wrong-dimension", f"{called} is a Conv{dimension}d: it needs a key of dimension {dimension}"
+        )
     m = (key.block_size,) * dimension
     plain = layer.padding in ("valid", (0,) * dimension) and layer.dilation == (1,) * dimension
     if plain and layer.kernel_size == layer.stride and len(set(layer.kernel_size)) == 1 and layer.kernel_size != m:
         raise NotEligibleError(
+            "wrong-block-size",
             f"{called} reads blocks of {layer.kernel_size[0]} and the key is for blocks of {key.block_size}: "
-            f"generate a key of block size {layer.kernel_size[0]}"
+            f"generate a key of block size {layer.kernel_size[0]}",
         )
     if not plain or layer.kernel_size != m or layer.stride != m:
         raise NotEligibleError(
+            "wrong-geometry",
             f"{called} has kernel {layer.kernel_size}, stride {layer.stride}, padding {layer.padding}, dilation "
             f"{layer.dilation}: train the model with kernel = stride = {key.block_size}, padding 0, dilation 1 there "
-            "(nothing else need change)"
+            "(nothing else need change)",
         )
     weight = layer._parameters.get("weight")
     if weight is None:
-        raise NotEligibleError(f"{called} computes its weight from others: remove its parametrization or weight norm")
+        raise NotEligibleError(
+            "parametrized", f"{called} computes its weight from others: remove its parametrization or weight norm"
+        )
     if weight.is_meta or isinstance(weight, nn.UninitializedParameter) or not weight.is_floating_point():
         raise NotEligibleError(
-            f"{called} has no floating-point weights: load them, or run the model once, before it is quantised"
+            "no-weights",
+            f"{called} has no floating-point weights: load them, or run the model once, before it is quantised",
         )
 
 
@@ -138,8 +151,9 @@ def _copied(module: nn.Module) -> nn.Module:
         return copy.deepcopy(module)
     except Exception as error:  # whatever a layer or attribute raises that does not like to be copied
         raise NotEligibleError(
+            "cannot-copy",
             f"this model cannot be copied ({_in_short(error)}): with weight norm in it, run it once under "
-            "torch.no_grad() before; else take out what copy.deepcopy does not take"
+            "torch.no_grad() before; else take out what copy.deepcopy does not take",
         ) from error
 
 
@@ -155,22 +169,27 @@ def _require_agreement(module: nn.Module, encrypted: nn.Module, key: Key, shown:
         expected = list(_tensors(_answer(module, whole)))
     except Exception as error:  # whatever a forward method raises on an input it was not made for
         raise NotEligibleError(
+            "does-not-run",
             f"the model does not run on the example of shape {tuple(shown.shape)} in whole blocks "
             f"({_in_short(error)}): pass a typical input with its batch axis, in lengths that are multiples of "
-            f"{key.block_size}"
+            f"{key.block_size}",
         ) from error
     if torch.equal(whole, hidden):
-        raise NotEligibleError("the key leaves the blocks of the example as they are: pass a typical input")
+        raise NotEligibleError(
+            "changes-nothing", "the key leaves the blocks of the example as they are: pass a typical input"
+        )
     try:
         found = list(_tensors(_answer(encrypted, hidden)))
     except Exception as error:
         raise NotEligibleError(
+            "other-reader",
             f"the encrypted model does not run on an input ({_in_short(error)}) whose like the plain one takes: "
-            f"{_ANOTHER_READER}"
+            f"{_ANOTHER_READER}",
         ) from error
     if [each.shape for each in expected] != [each.shape for each in found]:
         raise NotEligibleError(
-            f"the encrypted model's answer to an input has another shape than the plain one's: {_ANOTHER_READER}"
+            "other-reader",
+            f"the encrypted model's answer to an input has another shape than the plain one's: {_ANOTHER_READER}",
         )
     compared = False
     for want, have in zip(expected, found, strict=True):
@@ -181,14 +200,16 @@ def _require_agreement(module: nn.Module, encrypted: nn.Module, key: Key, shown:
         full = want.dtype in (torch.float32, torch.float64) and hidden.dtype in (torch.float32, torch.float64)
         if not difference <= (_LARGEST_DIFFERENCE if full else _LARGEST_IN_HALF_PRECISION) * largest:
             raise NotEligibleError(
+                "other-reader",
                 f"the encrypted model differs from the plain one by {float(difference):.2g} on an input: "
-                f"{_ANOTHER_READER}"
+                f"{_ANOTHER_READER}",
             )
         compared = compared or bool(largest > 0)
     if not compared:
         raise NotEligibleError(
+            "nothing-to-compare",
             "the model's answer holds nothing that can be compared with the encrypted model's: make it return "
-            "floating-point scores that are not all 0 (tensors, in a tuple, mapping or dataclass)"
+            "floating-point scores that are not all 0 (tensors, in a tuple, mapping or dataclass)",
         )
 
 

@@ -35,7 +35,7 @@ def save_encrypted_model(
         already. ModelError: the record does not describe the module.
     """
     if record.encrypted_for:
-        raise NotEligibleError("this model is encrypted already: start from the plain one")
+        raise NotEligibleError("encrypted-already", "this model is encrypted already: start from the plain one")
     encrypted = encrypt_model(module, key, example=example, layer=layer)
     save(path, encrypted, msgspec.structs.replace(record, encrypted_for=key.fingerprint))
     return encrypted
@@ -53,5 +53,7 @@ def load_encrypted_model(path: str | Path) -> tuple[nn.Module, ModelRecord]:
     """
     module, record = load(path)
     if not record.encrypted_for:
-        raise NotEligibleError(f"{path}: this model is not encrypted; its owner must encrypt it for a key first")
+        raise NotEligibleError(
+            "not-encrypted", f"{path}: this model is not encrypted; its owner must encrypt it for a key first"
+        )
     return module, record

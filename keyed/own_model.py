@@ -36,13 +36,18 @@ def own(model: Any, given: Given) -> OwnModel:
     if isinstance(key, str | Path):
         key = keyed.load_key(key)
     if record is not None and record.encrypted_for:
-        raise NotRunnable("this model file is encrypted already: give the plain one, it is encrypted here for the key")
+        raise NotRunnable(
+            "encrypted-already",
+            "this model file is encrypted already: give the plain one, it is encrypted here for the key",
+        )
     if key is None:
         key = _new_key(module, chosen_mode(MODES, given.mode))
     elif not isinstance(key, keyed.Key):
-        raise NotRunnable(f"key= is a sotto.keyed.Key or its file, not a {type(key).__name__}")
+        raise NotRunnable("wrong-key", f"key= is a sotto.keyed.Key or its file, not a {type(key).__name__}")
     elif given.mode not in ("", key.kind):
-        raise NotRunnable(f"the key is a {key.kind} key, and mode says '{given.mode[:40]}': leave mode out")
+        raise NotRunnable(
+            "mode-mismatch", f"the key is a {key.kind} key, and mode says '{given.mode[:40]}': leave mode out"
+        )
     encrypted = Shipped.of(keyed.encrypt_model(module, key, example=_typical(shape)))
     key_file = given.folder / KEY_FILE
     keyed.save_key(key_file, key)

@@ -66,13 +66,15 @@ def decrypt(x: Speech, key: Key, *, length: tuple[int, ...] | None = None) -> Sp
     _require_floating(x)
     _require_content(x, key.dimension)
     if any(size % key.block_size for size in x.shape[-key.dimension :]):
-        raise WrongShapeError(f"encrypted speech comes in whole blocks of {key.block_size}, not {tuple(x.shape)}")
+        raise WrongShapeError(
+            "not-whole-blocks", f"encrypted speech comes in whole blocks of {key.block_size}, not {tuple(x.shape)}"
+        )
     plain = _transformed(x, key, inverse=True)
     if length is None:
         return plain
     padded = tuple(plain.shape[-key.dimension :])
     if len(length) != key.dimension or any(not 0 < n <= most for n, most in zip(length, padded, strict=True)):
-        raise WrongShapeError(f"the length {length} does not fit speech of {padded}")
+        raise WrongShapeError("wrong-length", f"the length {length} does not fit speech of {padded}")
     for axis, size in zip(range(-key.dimension, 0), length, strict=True):
         plain = _cut(plain, axis, size)
     return plain
@@ -97,7 +99,7 @@ def whole_blocks(x: Speech, block_size: int, dimension: int, *, tail: Tail = "cr
     if 0 in x.shape[-dimension:]:
         across = " × ".join([str(block_size)] * dimension)
         raise WrongShapeError(
-            f"speech of {given} is shorter than a block of {across}: pad it to at least one block first"
+            "too-short", f"speech of {given} is shorter than a block of {across}: pad it to at least one block first"
         )
     return x
 
@@ -225,10 +227,12 @@ def _cut(x: Speech, axis: int, size: int) -> Speech:
 
 def _require_content(x: Speech, dimension: int) -> None:
     if len(x.shape) < dimension or 0 in x.shape:
-        raise WrongShapeError(f"a key of dimension {dimension} needs an array with content, not {tuple(x.shape)}")
+        raise WrongShapeError(
+            "empty", f"a key of dimension {dimension} needs an array with content, not {tuple(x.shape)}"
+        )
 
 
 def _require_floating(x: Speech) -> None:
     floating = np.issubdtype(x.dtype, np.floating) if isinstance(x, np.ndarray) else x.is_floating_point()
     if not floating:
-        raise WrongShapeError(f"speech to encrypt is floating point, not {x.dtype}: convert it first")
+        raise WrongShapeError("wrong-dtype", f"speech to encrypt is floating point, not {x.dtype}: convert it first")

@@ -12,7 +12,16 @@ sizes or timing, nor that one side gave up.
 
 from sotto.link.answer import MOST_CLASSES, Answer, Reply, Reveal, require_revealed
 from sotto.link.connection import Listener, connect, listen, pair
-from sotto.link.errors import CertificateRefused, FrameError, LinkClosed, LinkError, LinkTimeout, PeerError
+from sotto.link.errors import (
+    BadValue,
+    CertificateRefused,
+    Coded,
+    FrameError,
+    LinkClosed,
+    LinkError,
+    LinkTimeout,
+    PeerError,
+)
 from sotto.link.identity import ROLES, Identity, Role, require_role
 from sotto.link.link import DEFAULT_TIMEOUT, Link
 from sotto.link.messages import Array, decode, encode
@@ -31,7 +40,9 @@ __all__ = [
     "SHAPES",
     "Answer",
     "Array",
+    "BadValue",
     "CertificateRefused",
+    "Coded",
     "Direction",
     "FrameError",
     "Identity",

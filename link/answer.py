@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from sotto.link.errors import FrameError
+from sotto.link.errors import BadValue, Coded, FrameError
 from sotto.link.messages import Array
 
 Reveal = Literal["class", "logits"]
@@ -55,16 +55,19 @@ class Reply(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return cls(Array.of(logits.argmax(1).astype(np.int64)), Array.of(logits) if reveal == "logits" else None)
 
 
-def require_reveal(reveal: object, error: type[ValueError] = ValueError) -> None:
+def require_reveal(reveal: object, error: type[Coded] = BadValue) -> None:
     """Raises ``error`` for what cannot be asked for."""
     if reveal not in get_args(Reveal):
-        raise error(f'reveal is {str(reveal)[:20]!r}; use "class" or "logits"')
+        raise error("unknown-reveal", f'reveal is {str(reveal)[:20]!r}; use "class" or "logits"')
 
 
 def require_revealed(asked: Reveal, most: Reveal) -> None:
     """Raises FrameError when Alice asks for more than Bob gives."""
     if asked == "logits" and most == "class":
-        raise FrameError('Bob reveals classes only: ask with reveal="class", or let him start with reveal="logits"')
+        raise FrameError(
+            "reveal-classes-only",
+            'Bob reveals classes only: ask with reveal="class", or let him start with reveal="logits"',
+        )
 
 
 def read_reply(reply: AnyReply, count: int, classes: int | None, reveal: Reveal) -> Answer:
@@ -77,12 +80,14 @@ def read_reply(reply: AnyReply, count: int, classes: int | None, reveal: Reveal)
     """
     labels = reply.labels.numpy(dtype=np.int64, shape=(count,))
     if (reply.scores is None) != (reveal == "class"):
-        raise FrameError("Bob did not answer in the form that was agreed: both sides need the same release")
+        raise FrameError(
+            "wrong-form", "Bob did not answer in the form that was agreed: both sides need the same release"
+        )
     scores = None if reply.scores is None else reply.scores.numpy(dtype=np.float32, shape=(count, classes))
     if scores is not None and not np.isfinite(scores).all():
-        raise FrameError("Bob answered with scores that are not finite numbers")
+        raise FrameError("not-finite", "Bob answered with scores that are not finite numbers")
     if scores is not None:
         classes = scores.shape[1]
     if count and not (labels.min() >= 0 and labels.max() < (MOST_CLASSES if classes is None else classes)):
-        raise FrameError("Bob answered with classes that he did not announce")
+        raise FrameError("unknown-class", "Bob answered with classes that he did not announce")
     return Answer(labels, scores)

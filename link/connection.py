@@ -37,7 +37,9 @@ def listen(host: str = "127.0.0.1", port: int = 0, *, tls: ssl.SSLContext | None
     try:
         sock = socket.create_server((host, port), family=_family(host), backlog=16)
     except OSError as error:
-        raise LinkError(f"cannot listen on {host}:{port} ({error.strerror}): choose another address or port") from None
+        raise LinkError(
+            "cannot-listen", f"cannot listen on {host}:{port} ({error.strerror}): choose another address or port"
+        ) from None
     return Listener(sock, tls)
 
 
@@ -65,15 +67,21 @@ def connect(
             break
         except ConnectionRefusedError:
             if time.monotonic() + 0.05 > deadline:
-                raise LinkTimeout(f"nobody listens at {host}:{port}: start the other party first") from None
+                raise LinkTimeout(
+                    "nobody-listens", f"nobody listens at {host}:{port}: start the other party first"
+                ) from None
             if not told and time.monotonic() - began > _PATIENCE:
                 log.info("nobody listens at %s:%d yet: trying for %.0f s more", host, port, deadline - time.monotonic())
                 told = True
             time.sleep(0.05)
         except TimeoutError:
-            raise LinkTimeout(f"no answer from {host}:{port}: check the address and the firewall") from None
+            raise LinkTimeout(
+                "no-answer", f"no answer from {host}:{port}: check the address and the firewall"
+            ) from None
         except OSError as error:
-            raise LinkError(f"cannot connect to {host}:{port} ({error.strerror}): check the address") from None
+            raise LinkError(
+                "cannot-connect", f"cannot connect to {host}:{port} ({error.strerror}): check the address"
+            ) from None
     sock.settimeout(max(0.01, deadline - time.monotonic()))
     link = _link(sock, tls, timeout, shape, peer, server_name=server_name or host)
     if tls is not None and role is not None:
@@ -81,7 +89,7 @@ def connect(
             require_role(link.identity, role)
         except LinkError as error:
             link.close()
-            raise LinkError(f"{host}:{port} is no {role}: {error}") from None
+            raise LinkError("wrong-role", f"{host}:{port} is no {role}: {error}") from None
     return link
 
 
@@ -105,9 +113,11 @@ class Listener:
         try:
             sock, _ = self._sock.accept()
         except TimeoutError:
-            raise LinkTimeout(f"nobody connected to {self.address[0]}:{self.address[1]} in {timeout:g} s") from None
+            raise LinkTimeout(
+                "nobody-connected", f"nobody connected to {self.address[0]}:{self.address[1]} in {timeout:g} s"
+            ) from None
         except OSError:
-            raise LinkClosed("the listener is closed") from None
+            raise LinkClosed("listener-closed", "the listener is closed") from None
         sock.settimeout(max(0.01, deadline - time.monotonic()))
         return _link(sock, self._tls, timeout, shape, peer, server_name=None)
 
@@ -142,7 +152,9 @@ def _link(
             sock = tls.wrap_socket(sock, server_side=server_name is None, server_hostname=server_name)
         except (OSError, ssl.CertificateError) as error:
             sock.close()
-            raise LinkError(f"TLS with {peer} failed ({tls_reason(error)}): check both sides' --keys") from None
+            raise LinkError(
+                "tls-failed", f"TLS with {peer} failed ({tls_reason(error)}): check both sides' --keys"
+            ) from None
         return Link(sock, timeout=timeout, shape=shape, peer=peer, identity=identity_of(sock.getpeercert()))
     return Link(sock, timeout=timeout, shape=shape, peer=peer)
 
@@ -163,7 +175,9 @@ def tls_reason(error: Exception) -> str:
 def require_tls(host: str, tls: ssl.SSLContext | None) -> None:
     """Raise :class:`LinkError` where messages would leave this machine in the clear.  Loopback needs no TLS."""
     if tls is None and not is_loopback(host):
-        raise LinkError(f"{host} is not this machine: links between machines need TLS certificates on both sides")
+        raise LinkError(
+            "tls-needed", f"{host} is not this machine: links between machines need TLS certificates on both sides"
+        )
 
 
 def address_of(text: str) -> tuple[str, int]:

@@ -43,11 +43,15 @@ def parse_header(data: bytes | bytearray | memoryview) -> Header:
     """Read a header of ``HEADER.size`` bytes.  Raises :class:`FrameError` for a stranger's or another version's."""
     magic, version, name_length, payload_length, deliver_at = HEADER.unpack(data)
     if magic != MAGIC:
-        raise FrameError("the peer does not speak Sotto's protocol: check the address and port")
+        raise FrameError("other-protocol", "the peer does not speak Sotto's protocol: check the address and port")
     if version != VERSION:
-        raise FrameError(f"the peer speaks frame version {version}, this side {VERSION}: install the same release")
+        raise FrameError(
+            "other-version", f"the peer speaks frame version {version}, this side {VERSION}: install the same release"
+        )
     if not 0 < name_length <= MAX_NAME:
-        raise FrameError(f"the peer announced a message name of {name_length} bytes (1 to {MAX_NAME} allowed)")
+        raise FrameError(
+            "name-length", f"the peer announced a message name of {name_length} bytes (1 to {MAX_NAME} allowed)"
+        )
     return Header(name_length, payload_length, deliver_at)
 
 

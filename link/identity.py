@@ -48,9 +48,14 @@ def require_role(identity: Identity | None, *roles: Role) -> Identity:
     """``identity`` when it has one of ``roles``.  Raises :class:`LinkError`, one line for both sides."""
     wanted = " or ".join(roles)
     if identity is None:
-        raise LinkError(f"the certificate names no role, {wanted} is needed: make certificates with 'sotto keys'")
+        raise LinkError(
+            "no-role", f"the certificate names no role, {wanted} is needed: make certificates with 'sotto keys'"
+        )
     if identity.role not in roles:
-        raise LinkError(f"the certificate is that of {identity}, {wanted} is needed: use the right folder of keys")
+        raise LinkError(
+            "wrong-certificate",
+            f"the certificate is that of {identity}, {wanted} is needed: use the right folder of keys",
+        )
     return identity
 
 
@@ -61,5 +66,5 @@ def require_name(identity: Identity | None, name: str | None, where: str) -> Ide
     """
     if name is not None and (identity is None or identity.name != name):
         given = f"{identity.role} '{identity.name}'" if identity else "without a certificate"
-        raise LinkError(f"{where} is {given}, not '{name}': check the address")
+        raise LinkError("wrong-address", f"{where} is {given}, not '{name}': check the address")
     return identity

@@ -108,7 +108,7 @@ class Link:
         """Begin messages that belong together, see :func:`sotto.link.transaction`.  Raises :class:`LinkClosed`."""
         self._require_sound()
         if self._unfinished:
-            raise LinkClosed(f"the link to {self.peer} is over after an error: open a new one")
+            raise LinkClosed("link-over", f"the link to {self.peer} is over after an error: open a new one")
         self._unfinished = True
 
     def commit(self) -> None:
@@ -171,7 +171,7 @@ class Link:
             return reason
         except LinkError:
             pass
-        return LinkClosed(f"{self.peer} closed the connection")
+        return LinkClosed("peer-closed", f"{self.peer} closed the connection")
 
     # -- receiving ----------------------------------------------------------------------------------------------
 
@@ -212,13 +212,14 @@ class Link:
         if name == ERROR_NAME:
             self._told = True  # who has given up needs no answer
             reason = self._read(min(header.payload_length, MAX_ERROR), deadline, awaited)
-            raise PeerError(f"{self.peer} gave up: {printable(reason.decode('utf-8', 'replace'))}")
+            raise PeerError("peer-gave-up", f"{self.peer} gave up: {printable(reason.decode('utf-8', 'replace'))}")
         if name not in limits and not keep_other:
-            raise FrameError(f"{self.peer} sent '{printable(name)}' where {awaited} was expected")
+            raise FrameError("wrong-message", f"{self.peer} sent '{printable(name)}' where {awaited} was expected")
         limit = limits.get(name, _READ_AHEAD)
         if header.payload_length > limit:
             raise FrameError(
-                f"{self.peer} announced {header.payload_length} bytes of '{name}', at most {limit} are accepted"
+                "too-large",
+                f"{self.peer} announced {header.payload_length} bytes of '{name}', at most {limit} are accepted",
             )
         payload = self._read(header.payload_length, deadline, awaited)
         self._hold(header.deliver_at, deadline, awaited)
@@ -232,7 +233,9 @@ class Link:
         if not deliver_at:
             return
         if not self.shape.shaped:
-            raise FrameError(f"{self.peer} shapes the link and this side does not: start both with the same --net")
+            raise FrameError(
+                "net-differs", f"{self.peer} shapes the link and this side does not: start both with the same --net"
+            )
         arrival = deliver_at / 1e9
         if arrival > deadline:
             raise self._timed_out(f"no {awaited} from {self.peer}")
@@ -268,13 +271,13 @@ class Link:
                 self._wait(events, deadline, f"no {awaited} from {self.peer}")
                 continue
             except ssl.SSLEOFError:
-                raise LinkClosed(f"{self.peer} closed the connection before {awaited} arrived") from None
+                raise LinkClosed("peer-closed", f"{self.peer} closed the connection before {awaited} arrived") from None
             except ssl.SSLError as error:
                 raise self._broken_tls(error) from None
             except OSError:
-                raise LinkClosed(f"{self.peer} closed the connection before {awaited} arrived") from None
+                raise LinkClosed("peer-closed", f"{self.peer} closed the connection before {awaited} arrived") from None
             if not count:
-                raise LinkClosed(f"{self.peer} closed the connection before {awaited} arrived")
+                raise LinkClosed("peer-closed", f"{self.peer} closed the connection before {awaited} arrived")
             return count
 
     def _broken_tls(self, error: ssl.SSLError) -> LinkError:
@@ -283,15 +286,19 @@ class Link:
         _, alert, what = reason.rpartition(" alert ")
         what = {"unsupported certificate": "it is for another role"}.get(what, what)
         if not alert:
-            return LinkClosed(f"TLS with {self.peer} broke ({reason or 'no reason given'}): open a new link")
+            return LinkClosed(
+                "tls-broke", f"TLS with {self.peer} broke ({reason or 'no reason given'}): open a new link"
+            )
         return CertificateRefused(
-            f"{self.peer} refused this side's certificate ({what}): use keys of one authority, and renew old ones"
+            "certificate-refused",
+            f"{self.peer} refused this side's certificate ({what}): use keys of one authority, and renew old ones",
         )
 
     def _require_sound(self) -> None:
         if self._closed or self._spoiled:
             raise LinkClosed(
-                f"the link to {self.peer} is {'closed' if self._closed else 'over after an error'}: open a new one"
+                "link-over",
+                f"the link to {self.peer} is {'closed' if self._closed else 'over after an error'}: open a new one",
             )
 
     # -- waiting and closing ------------------------------------------------------------------------------------
@@ -318,7 +325,9 @@ class Link:
 
     @staticmethod
     def _timed_out(what: str) -> LinkTimeout:
-        return LinkTimeout(f"{what} before the deadline: is it still running? (raise the timeout if it is slow)")
+        return LinkTimeout(
+            "timed-out", f"{what} before the deadline: is it still running? (raise the timeout if it is slow)"
+        )
 
     def close(self) -> None:
         """Close this end; harmless when closed already."""

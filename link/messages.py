@@ -33,7 +33,9 @@ def decode(data: bytes | bytearray | memoryview, kind: type[T]) -> T:
     try:
         return msgspec.msgpack.decode(data, type=kind)
     except (msgspec.MsgspecError, UnicodeDecodeError, ValueError, RecursionError):
-        raise FrameError(f"the peer's {kind.__name__} is malformed: both sides need the same release") from None
+        raise FrameError(
+            "malformed", f"the peer's {kind.__name__} is malformed: both sides need the same release"
+        ) from None
 
 
 class Array(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -59,15 +61,19 @@ class Array(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """The array, read-only, when it has ``dtype`` and ``shape`` (None: any length there), else FrameError."""
         expected = np.dtype(dtype)
         if self.dtype not in _DTYPES or np.dtype(self.dtype) != expected:
-            raise FrameError(f"the peer sent an array of another type where {expected.name} was expected")
+            raise FrameError(
+                "wrong-dtype", f"the peer sent an array of another type where {expected.name} was expected"
+            )
         fits = len(self.shape) == len(shape) <= MAX_AXES and all(
             0 <= length < 1 << 32 and wanted in (None, length) for length, wanted in zip(self.shape, shape, strict=True)
         )
         if not fits or len(self.data) != math.prod(self.shape) * expected.itemsize:
             wanted_shape = " × ".join("n" if length is None else str(length) for length in shape[: MAX_AXES + 1])
-            raise FrameError(f"the peer sent an array of another shape where {wanted_shape} was expected")
+            raise FrameError(
+                "wrong-shape", f"the peer sent an array of another shape where {wanted_shape} was expected"
+            )
         flat = np.frombuffer(self.data, expected.newbyteorder("<"))
         try:
             return flat.reshape(self.shape).astype(expected, copy=False)
         except ValueError:  # no data, and lengths beside the zero that NumPy cannot hold
-            raise FrameError("the peer sent an array of an impossible shape") from None
+            raise FrameError("impossible-shape", "the peer sent an array of an impossible shape") from None

@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from sotto.link.errors import BadValue, Coded
+
 MOST = 2.0**64  # no feature of speech is beyond it, and sums of such numbers stay finite
 
 
@@ -21,7 +23,7 @@ def as_numbers(
     *,
     limit: float = MOST,
     dtype: type[np.floating[Any]] = np.float32,
-    error: type[ValueError] = ValueError,
+    error: type[Coded] = BadValue,
 ) -> tuple[npt.NDArray[Any], tuple[str, ...]]:
     """``features`` as an array of finite ``dtype``, and what Alice is to be told of values that had to change.
 
@@ -37,7 +39,7 @@ def as_numbers(
         with np.errstate(all="ignore"):  # a caller's np.seterr(all="raise") would tell of values
             values = given.astype(dtype, copy=False)
     except (TypeError, ValueError, RuntimeError):
-        raise error("the features are no array of numbers") from None
+        raise error("not-numbers", "the features are no array of numbers") from None
     finite = np.isfinite(values)
     most = dtype(limit)
     if float(most) > limit:

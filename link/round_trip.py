@@ -17,7 +17,7 @@ from typing import Generic, TypeVar
 from weakref import WeakKeyDictionary
 
 from sotto.link.answer import Answer, AnyReply, Reveal, read_reply, require_reveal
-from sotto.link.errors import LinkClosed
+from sotto.link.errors import BadValue, Coded, LinkClosed
 from sotto.link.link import Link
 from sotto.link.messages import decode, encode
 from sotto.link.transaction import fault_of_peer, transaction
@@ -42,7 +42,7 @@ class RoundTripAlice(ABC, Generic[Hello, Ready, Query, Reply]):
     """The side that asks; a paradigm says what its greeting and its queries are."""
 
     def __init__(
-        self, trip: RoundTrip[Hello, Ready, Query, Reply], reveal: Reveal, *, error: type[ValueError] = ValueError
+        self, trip: RoundTrip[Hello, Ready, Query, Reply], reveal: Reveal, *, error: type[Coded] = BadValue
     ) -> None:
         """Raises ``error`` for another ``reveal``."""
         require_reveal(reveal, error)
@@ -99,7 +99,7 @@ class RoundTripBob(ABC, Generic[Hello, Ready, Query, Reply]):
         reveal: Reveal,
         most_query: int,
         *,
-        error: type[ValueError] = ValueError,
+        error: type[Coded] = BadValue,
     ) -> None:
         """Raises ``error`` for another ``reveal``."""
         require_reveal(reveal, error)

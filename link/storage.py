@@ -16,6 +16,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+from sotto.link.errors import Coded
+
 _PARTIAL = ".partial-"
 _STALE_SECONDS = 24 * 3600.0
 
@@ -24,7 +26,7 @@ _STALE_SECONDS = 24 * 3600.0
 def opened(
     path: str | Path,
     most: int,
-    error: type[Exception],
+    error: type[Coded],
     what: str,
     *,
     private: bool = False,
@@ -47,20 +49,20 @@ def opened(
     try:
         handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | (0 if follow else os.O_NOFOLLOW))
     except OSError as cause:
-        raise error(f"{path}: cannot be read ({cause.strerror}){advice}") from None
+        raise error("cannot-read", f"{path}: cannot be read ({cause.strerror}){advice}") from None
     try:
         status = os.fstat(handle)
         if not stat.S_ISREG(status.st_mode) or status.st_size > most:
-            raise error(f"{path}: is no {what}")
+            raise error("wrong-file", f"{path}: is no {what}")
         if private and os.name == "posix" and status.st_mode & 0o077:
-            raise error(f"{path}: other users may open this key; run chmod 600 on it")
+            raise error("key-readable", f"{path}: other users may open this key; run chmod 600 on it")
         with open(handle, "rb", closefd=False) as file:
             yield file
     finally:
         os.close(handle)
 
 
-def write_new(path: str | Path, content: bytes, error: type[Exception]) -> None:
+def write_new(path: str | Path, content: bytes, error: type[Coded]) -> None:
     """A file of mode 0600 that was not there before, durable when the call returns; half of it is never left.
 
     Raises ``error`` when something stands at ``path`` (it is left alone), or the folder cannot be written.
@@ -68,9 +70,9 @@ def write_new(path: str | Path, content: bytes, error: type[Exception]) -> None:
     try:
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     except FileExistsError:
-        raise error(f"{path}: is there already and is never overwritten; choose another name") from None
+        raise error("exists", f"{path}: is there already and is never overwritten; choose another name") from None
     except OSError as cause:
-        raise error(f"{path}: cannot be written ({cause.strerror})") from None
+        raise error("cannot-write", f"{path}: cannot be written ({cause.strerror})") from None
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(content)
@@ -79,7 +81,7 @@ def write_new(path: str | Path, content: bytes, error: type[Exception]) -> None:
     except BaseException as cause:
         Path(path).unlink(missing_ok=True)  # half a key would only look like one
         if isinstance(cause, OSError):
-            raise error(f"{path}: cannot be written ({cause.strerror or cause})") from None
+            raise error("cannot-write", f"{path}: cannot be written ({cause.strerror or cause})") from None
         raise
 
 

@@ -37,14 +37,17 @@ def _load(context: ssl.SSLContext, certificate: Path, key: Path, authority: Path
     context.minimum_version = context.maximum_version = ssl.TLSVersion.TLSv1_3
     context.verify_mode = ssl.CERT_REQUIRED
     if key.exists() and key.stat().st_mode & 0o077:
-        raise LinkError(f"{key} can be read by other users of this machine: chmod 600 it, or make new certificates")
+        raise LinkError(
+            "key-readable", f"{key} can be read by other users of this machine: chmod 600 it, or make new certificates"
+        )
     try:
         # Without a callback OpenSSL would ask for the password on the terminal and wait.
         context.load_cert_chain(certificate, key, password=_no_password)
         context.load_verify_locations(authority)
     except (OSError, ValueError) as error:
         raise LinkError(
+            "bad-certificate",
             f"cannot use the certificate {certificate}, its key {key} or the authority {authority} "
-            f"({getattr(error, 'strerror', None) or type(error).__name__}): make them again"
+            f"({getattr(error, 'strerror', None) or type(error).__name__}): make them again",
         ) from None
     return context

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 
 from torch import nn
 
+from sotto.link import Coded
+
 Argument = bool | int | float | str | tuple[int, ...] | None
 
 _ARCHITECTURES: dict[str, tuple[str, str]] = {
@@ -24,7 +26,7 @@ _ARCHITECTURES: dict[str, tuple[str, str]] = {
 }
 
 
-class ModelError(ValueError):
+class ModelError(Coded, ValueError):
     """A model, or a file that should hold one, cannot be used; the message is one line that says why."""
 
 
@@ -51,11 +53,13 @@ def register(name: str, cls: type[nn.Module]) -> None:
 def architecture(name: str) -> type[nn.Module]:
     """The class behind ``name``; raises ModelError for a name that is not in the table."""
     if name not in _ARCHITECTURES:
-        raise ModelError(f"unknown architecture {name[:40]!r}; known: {', '.join(_ARCHITECTURES)}")
+        raise ModelError(
+            "unknown-architecture", f"unknown architecture {name[:40]!r}; known: {', '.join(_ARCHITECTURES)}"
+        )
     module, attribute = _ARCHITECTURES[name]
     found = getattr(importlib.import_module(module), attribute)
     if not (isinstance(found, type) and issubclass(found, nn.Module)):
-        raise ModelError(f"architecture {name!r} is not a torch module class")
+        raise ModelError("not-a-module", f"architecture {name!r} is not a torch module class")
     return found
 
 
@@ -66,4 +70,4 @@ def build(name: str, arguments: Mapping[str, Argument]) -> nn.Module:
         return cls(**dict(arguments))
     except (TypeError, ValueError, RuntimeError, OverflowError, ZeroDivisionError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise ModelError(f"architecture {name!r} cannot be built: {reason[:200]}") from error
+        raise ModelError("cannot-build", f"architecture {name!r} cannot be built: {reason[:200]}") from error

@@ -35,8 +35,9 @@ class Shipped:
             except Exception as error:  # whatever a forward method raises on a value that is none yet
                 reason = f"{type(error).__name__}: {error}".splitlines()[0]
                 raise ModelError(
+                    "not-importable",
                     f"{type(module).__name__} is defined where another process cannot import it and cannot be traced"
-                    f" ({reason[:160]}): move its class into a module"
+                    f" ({reason[:160]}): move its class into a module",
                 ) from None
         return cls(layers.to("meta"), weights)
 

@@ -114,7 +114,9 @@ def save(path: str | Path, module: nn.Module, record: ModelRecord) -> None:
     """
     path = Path(path)
     if type(module) is not architecture(record.architecture):
-        raise ModelError(f"a {type(module).__name__} is not an architecture {record.architecture!r}")
+        raise ModelError(
+            "other-architecture", f"a {type(module).__name__} is not an architecture {record.architecture!r}"
+        )
     _require_classes(path, record)
     state = {f"module.{name}": tensor.detach().cpu().contiguous() for name, tensor in module.state_dict().items()}
     _require_layout(path, _layout(record.architecture, record.arguments), _shapes(state))
@@ -124,7 +126,9 @@ def save(path: str | Path, module: nn.Module, record: ModelRecord) -> None:
     _require_finite(path, state)
     text = msgspec.json.encode(_header(record)).decode()
     if len(text) > MAX_RECORD_BYTES:
-        raise ModelError(f"{path}: the model record has {len(text)} bytes, more than {MAX_RECORD_BYTES}")
+        raise ModelError(
+            "record-too-large", f"{path}: the model record has {len(text)} bytes, more than {MAX_RECORD_BYTES}"
+        )
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path, private=True) as partial:
         save_file(state, partial, metadata={METADATA_KEY: text})
@@ -149,12 +153,14 @@ def load(path: str | Path) -> tuple[nn.Module, ModelRecord]:
             try:
                 layout = _layout(record.architecture, record.arguments)
             except ModelError as error:
-                raise ModelError(f"{path}: {error}") from error
+                raise ModelError(error.code, f"{path}: {error}") from error
             statistics = _statistics(path, record, found)
             _require_layout(path, layout, {name: found[name] for name in found if name not in statistics})
             tensors = {name: file.get_tensor(name) for name in found}
     except (SafetensorError, OSError) as error:
-        raise ModelError(f"{path}: not a readable safetensors file ({str(error).splitlines()[0][:120]})") from error
+        raise ModelError(
+            "not-safetensors", f"{path}: not a readable safetensors file ({str(error).splitlines()[0][:120]})"
+        ) from error
     _require_finite(path, tensors)
     with torch.random.fork_rng(devices=[]):  # its size is the file's by now; its initial weights are overwritten
         module = build(record.architecture, record.arguments)
@@ -189,38 +195,42 @@ def _record(path: Path, header: _Header, tensors: dict[str, torch.Tensor]) -> Mo
         try:
             normalisation = Normalisation(mean, scale, header.normalisation.kind, header.normalisation.clip)
         except ValueError as error:
-            raise ModelError(f"{path}: {error}") from error
+            raise ModelError("bad-statistics", f"{path}: {error}") from error
     shared = {name: getattr(header, name) for name in ModelRecord.__struct_fields__ if name != "normalisation"}
     return ModelRecord(normalisation=normalisation, **shared)
 
 
 def _decode(path: Path, text: str | None) -> _Header:
     if text is None:
-        raise ModelError(f"{path}: a safetensors file, but without a sotto model record")
+        raise ModelError("no-record", f"{path}: a safetensors file, but without a sotto model record")
     if len(text) > MAX_RECORD_BYTES:
-        raise ModelError(f"{path}: the model record has {len(text)} bytes, more than {MAX_RECORD_BYTES}")
+        raise ModelError(
+            "record-too-large", f"{path}: the model record has {len(text)} bytes, more than {MAX_RECORD_BYTES}"
+        )
     try:
         return msgspec.json.decode(text, type=_Header)
     except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
-        raise ModelError(f"{path}: malformed model record ({' '.join(str(error).split())[:160]})") from error
+        raise ModelError(
+            "malformed-record", f"{path}: malformed model record ({' '.join(str(error).split())[:160]})"
+        ) from error
 
 
 def _statistics(path: Path, record: _Header, found: Shapes) -> set[str]:
     """Names of the normalisation tensors in the file: both or none, as the record says, and float32."""
     names = {name for name in found if name.startswith("normalisation.")}
     if names != ({"normalisation.mean", "normalisation.scale"} if record.normalisation else set()):
-        raise ModelError(f"{path}: the statistics in the file do not match its record")
+        raise ModelError("statistics-mismatch", f"{path}: the statistics in the file do not match its record")
     if any(found[name][1] != "F32" for name in names):
-        raise ModelError(f"{path}: the statistics in the file are not float32")
+        raise ModelError("statistics-dtype", f"{path}: the statistics in the file are not float32")
     return names
 
 
 def _require_plausible(path: Path) -> None:
     if not path.is_file():
-        raise ModelError(f"{path}: no such model file")
+        raise ModelError("no-such-file", f"{path}: no such model file")
     size = path.stat().st_size
     if size > MAX_BYTES:
-        raise ModelError(f"{path}: {size} bytes, more than the {MAX_BYTES} a model file may have")
+        raise ModelError("too-large", f"{path}: {size} bytes, more than the {MAX_BYTES} a model file may have")
 
 
 _DTYPES = {
@@ -247,7 +257,8 @@ def _require_classes(path: Path, record: "_Header | ModelRecord") -> None:
     outputs = record.arguments.get("classes")
     if outputs is not None and outputs != len(record.classes):
         raise ModelError(
-            f"{path}: the record names {len(record.classes)} classes, the network has {str(outputs)[:40]!r}"
+            "class-count",
+            f"{path}: the record names {len(record.classes)} classes, the network has {str(outputs)[:40]!r}",
         )
 
 
@@ -259,19 +270,20 @@ def _file_shape(file: Any, name: str) -> tuple[tuple[int, ...], str]:
 def _require_layout(path: Path, expected: Shapes, found: Shapes) -> None:
     for name in expected.keys() | found.keys():
         if name not in found:
-            raise ModelError(f"{path}: tensor {name[:60]!r} is missing")
+            raise ModelError("tensor-missing", f"{path}: tensor {name[:60]!r} is missing")
         if name not in expected:
-            raise ModelError(f"{path}: tensor {name[:60]!r} does not belong to the architecture")
+            raise ModelError("tensor-unknown", f"{path}: tensor {name[:60]!r} does not belong to the architecture")
         if expected[name] != found[name]:
             raise ModelError(
-                f"{path}: tensor {name[:60]!r} is {str(found[name])[:80]}, the architecture has {expected[name]}"
+                "tensor-shape",
+                f"{path}: tensor {name[:60]!r} is {str(found[name])[:80]}, the architecture has {expected[name]}",
             )
 
 
 def _require_finite(path: Path, tensors: dict[str, torch.Tensor]) -> None:
     for name, tensor in tensors.items():
         if not bool(np.isfinite(tensor.numpy()).all()):
-            raise ModelError(f"{path}: tensor {name[:60]!r} holds values that are not finite")
+            raise ModelError("not-finite", f"{path}: tensor {name[:60]!r} holds values that are not finite")
 
 
 def version() -> str:

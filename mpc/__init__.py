@@ -84,8 +84,8 @@ unnoticed** (the same sweep shows how often), and can shape its lies to learn mo
 Mode ``two-party``
 ------------------
 
-Adversary as in mode ``semi-honest``, and nobody has to be trusted by both. 97-bit computational security for 2^30
-transfers in a session (:mod:`sotto.mpc.ot`; ring learning with errors: 128), statistical 40 bits a result for what
+Adversary as in mode ``semi-honest``, and nobody has to be trusted by both. 114-bit computational security
+(:mod:`sotto.mpc.ot`; ring learning with errors: 128), statistical 40 bits a result for what
 noise says of Bob's weights. What it rests on and what it does not claim stands in :mod:`sotto.mpc.two_party`. Prepared
 ahead of the query it answers about as fast; preparing takes tens to hundreds of milliseconds and megabytes.
 

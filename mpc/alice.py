@@ -101,7 +101,7 @@ class Alice:
         try:
             plan.require_batch(examples)
         except PlanError as error:
-            raise InputRefused(str(error)) from None
+            raise InputRefused(*error.args) from None
         session.require_room(examples, queries)
         with self._whole(link) as session:
             session.provision(examples, queries)
@@ -132,7 +132,7 @@ class Alice:
 
     def _current(self) -> tuple[Session, ModelPlan]:
         if self._session is None or self._plan is None:
-            raise LinkError("the session is over: open new links and prepare again")
+            raise LinkError("session-over", "the session is over: open new links and prepare again")
         return self._session, self._plan
 
     @contextlib.contextmanager

@@ -142,7 +142,10 @@ class Bob:
     def _prepare(self, hello: Hello, link: Link) -> None:
         require_same(hello.version, hello.mode, self._mode, "alice")
         if hello.reveal != "class" and self._reveal == "class":
-            raise FrameError("this Bob reveals the class only: ask with reveal='class', or start him with 'logits'")
+            raise FrameError(
+                "reveal-classes-only",
+                "this Bob reveals the class only: ask with reveal='class', or start him with 'logits'",
+            )
         if self._dealer is None and needs_dealer(self._mode):
             raise ValueError("this Bob has no link to the dealer: use with_dealer")
         self.close()
@@ -178,11 +181,11 @@ class Bob:
         """The session, and for how many examples Alice speaks."""
         query = decode(payload, Query)
         if self._session is None or self._session.peer is not link:
-            raise FrameError("a query came before the set-up: prepare first")
+            raise FrameError("not-prepared", "a query came before the set-up: prepare first")
         try:
             self._plan.require_batch(query.examples)
         except PlanError as error:
-            raise FrameError(str(error)) from None
+            raise FrameError("bad-count", str(error)) from None
         return self._session, query.examples
 
 
@@ -191,4 +194,4 @@ def _require_words(mode: Mode, terms: Terms) -> None:
     try:
         program_of(mode, terms)
     except PlanError as error:
-        raise ModelRefused(str(error)) from None
+        raise ModelRefused(*error.args) from None

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from sotto.link import LinkError
+from sotto.link import Coded, LinkError
 
 
-class MpcError(Exception):
+class MpcError(Coded):
     """Base of every error of this package; catching it and :class:`sotto.link.LinkError` catches them all."""
 
 

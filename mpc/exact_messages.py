@@ -18,5 +18,5 @@ def exchange_exactly(link: Link, name: str, payload: bytes, size: int | None = N
 
 def _checked(link: Link, name: str, received: bytearray, size: int) -> bytearray:
     if len(received) != size:
-        raise FrameError(f"{link.peer} sent another number of bytes of '{name}' than the network has")
+        raise FrameError("wrong-length", f"{link.peer} sent another number of bytes of '{name}' than the network has")
     return received

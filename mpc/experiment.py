@@ -43,7 +43,7 @@ _DEALER = "a dealer who sees no data and sides with nobody"
 _OURS = "to Alice the class; to all three the shapes of the layers and, as powers of two, how large values can become"
 
 #: Comparison keys are the weakest part, all else comes from AES with longer keys; without a dealer the hash of
-#: transfers is the weakest part, under which 2^30 are targets of one search.
+#: transfers is the weakest part (:mod:`sotto.mpc.ot.hashing`).
 SECURITY: Mapping[mpc.Mode, Security] = {
     "crypten": Security(
         adversary="semi-honest Alice or Bob",
@@ -64,7 +64,7 @@ SECURITY: Mapping[mpc.Mode, Security] = {
     "two-party": Security(
         adversary="semi-honest Alice or Bob",
         trusted="nobody",
-        computational_bits=97,
+        computational_bits=114,
         statistical_bits=40,
         leaks=f"{_OURS.replace('all three', 'both')}; cheating goes unnoticed",
         hides="yes",
@@ -132,7 +132,7 @@ def build(cell: Configuration, bench: Workbench) -> Experiment:
         network = network.with_public_weights() if public else network
         parts = _parts(network, mode, reveal)
     except (mpc.ModelRefused, ValueError) as error:
-        raise NotRunnable(str(error)) from None
+        raise NotRunnable("model-refused", str(error)) from None
     test = bench.part(emotion.queries, "test")
     attacks = {"mpc-tamper": lambda: _tamper(network, test[:1], mode, bench.quick)} if cell.model in _ATTACKED else {}
     if mode == "crypten" and cell.model == _SEED_SEARCH[bench.preset]:

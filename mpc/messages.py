@@ -25,7 +25,7 @@ from sotto.link import FrameError, decode
 from sotto.link.frames import printable
 from sotto.mpc.graph.plan import MAX_LAYERS, ModelPlan, Reveal
 
-VERSION = 4
+VERSION = 5
 
 Mode: TypeAlias = Literal["crypten", "two-party", "semi-honest", "malicious"]
 
@@ -86,11 +86,13 @@ def require_same(version: int, mode: str, own_mode: Mode, who: str) -> None:
     """Raise :class:`FrameError` when ``who`` speaks another version or mode than this side."""
     if version != VERSION:
         raise FrameError(
-            f"{who} speaks version {version} of the mpc messages, this side {VERSION}: install one release"
+            "other-version",
+            f"{who} speaks version {version} of the mpc messages, this side {VERSION}: install one release",
         )
     if mode != own_mode:
         raise FrameError(
-            f"{who} wants mode '{printable(mode, 40)}', this side runs '{own_mode}': start all three with one mode"
+            "other-mode",
+            f"{who} wants mode '{printable(mode, 40)}', this side runs '{own_mode}': start all three with one mode",
         )
 
 
@@ -100,4 +102,4 @@ def require_party(payload: bytearray, rank: Literal[0, 1], mode: Mode) -> None:
     join = decode(payload, Join)
     require_same(join.version, join.mode, mode, who)
     if join.rank != rank:
-        raise FrameError(f"the link given to the dealer as {who}'s is the other party's: swap them")
+        raise FrameError("links-swapped", f"the link given to the dealer as {who}'s is the other party's: swap them")

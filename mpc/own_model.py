@@ -33,7 +33,7 @@ def own(model: Any, given: Given) -> OwnModel:
     try:
         mode = modes.require_mode(chosen_mode(MODES, given.mode))
     except mpc.CryptenMissing as error:
-        raise NotRunnable(str(error)) from None
+        raise NotRunnable("model-refused", str(error)) from None
     options = given.lowering
     tolerance = DEFAULT_ACTIVATION_ERROR if options.activation_error is None else options.activation_error
     shape = tuple(int(length or 0) for length in example_shape(given, record))

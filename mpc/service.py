@@ -105,7 +105,8 @@ def _lowered_beside(path: Path) -> mpc.LoweredModel | None:
     lowered = mpc.LoweredModel.load(path.parent / LOWERED_FILE)
     if lowered.source != _digest(path):
         raise AdapterError(
-            f"{path.parent / LOWERED_FILE}: belongs to another {path.name}: prepare it again or delete it"
+            "other-model",
+            f"{path.parent / LOWERED_FILE}: belongs to another {path.name}: prepare it again or delete it",
         )
     return lowered
 
@@ -125,9 +126,12 @@ def alice(own: ClientCredentials, terms: Terms, links: Mapping[str, Link]) -> mp
     told = terms.parameters
     limit, digest = told.get("input limit"), told.get("plan")
     if not isinstance(limit, float) or not isinstance(digest, str):
-        raise AdapterError("bob's terms do not say which plan he will use: both sides need the same release")
+        raise AdapterError("no-plan", "bob's terms do not say which plan he will use: both sides need the same release")
     if (told.get("word bits"), told.get("fraction bits")) != (WORD_BITS, FRACTION_BITS):
-        raise AdapterError("bob's terms name another fixed point than this release's: both sides need the same release")
+        raise AdapterError(
+            "other-fixed-point",
+            "bob's terms name another fixed point than this release's: both sides need the same release",
+        )
     bound = told.get("error bound")
     agreed = mpc.Agreement(
         terms.input_shape, limit, len(terms.classes) or None, digest, bound if isinstance(bound, float) else None

@@ -132,12 +132,14 @@ class LoweringAdapter(Protocol):
 def require_mode(modes: tuple[str, ...], mode: str) -> str:
     """``mode``, or the first of ``modes`` for an empty one.  Raises :class:`AdapterError`."""
     if mode and mode not in modes:
-        raise AdapterError(f"'{mode[:40]}' is no mode of this paradigm: choose one of {', '.join(modes)}")
+        raise AdapterError(
+            "unknown-mode", f"'{mode[:40]}' is no mode of this paradigm: choose one of {', '.join(modes)}"
+        )
     return mode or modes[0]
 
 
 def published_front(terms: Terms) -> FrontEnd:
     """Bob's front end, for paradigms that hide the features from him; without one :class:`AdapterError`."""
     if terms.front is None:
-        raise AdapterError("bob's model does not say which features it takes: prepare it again")
+        raise AdapterError("no-features", "bob's model does not say which features it takes: prepare it again")
     return terms.front

@@ -49,7 +49,9 @@ def found(folder: Path) -> str:
     """
     home = folder / AUTHORITY_FOLDER
     if home.exists():
-        raise AuthorityError(f"{home}: is there already and is never overwritten; 'sotto keys sign' adds certificates")
+        raise AuthorityError(
+            "exists", f"{home}: is there already and is never overwritten; 'sotto keys sign' adds certificates"
+        )
     key_files.make_folder(folder)
     key_files.make_folder(home)
     key = ec.generate_private_key(ec.SECP256R1())
@@ -73,7 +75,9 @@ def create(folder: Path, *, days: int = PARTY_DAYS) -> list[Shown]:
     """
     for role in ROLES:
         if (folder / role).exists():
-            raise AuthorityError(f"{folder / role}: is there already and is never overwritten; choose another folder")
+            raise AuthorityError(
+                "exists", f"{folder / role}: is there already and is never overwritten; choose another folder"
+            )
     found(folder)
     return [issue(folder, role, role, days=days) for role in ROLES]
 
@@ -84,7 +88,9 @@ def issue(folder: Path, name: str, role: Role, *, days: int = PARTY_DAYS) -> Sho
     authority_key, authority = _load_authority(folder)
     home = folder / name
     if home.exists():
-        raise AuthorityError(f"{home}: is there already and is never overwritten; 'sotto keys renew' prolongs it")
+        raise AuthorityError(
+            "exists", f"{home}: is there already and is never overwritten; 'sotto keys renew' prolongs it"
+        )
     key = ec.generate_private_key(ec.SECP256R1())
     certificate = _certificate(name, role, key.public_key(), authority_key, authority, days)
     key_files.make_folder(home)
@@ -103,10 +109,15 @@ def sign(folder: Path, requested: Requested, role: Role, *, days: int = PARTY_DA
     """
     _require_party(requested.name, role)
     if requested.role != role:
-        raise AuthorityError(f"{requested.path}: asks for the role {requested.role}, not {role}: nothing was signed")
+        raise AuthorityError(
+            "wrong-role", f"{requested.path}: asks for the role {requested.role}, not {role}: nothing was signed"
+        )
     authority_key, authority = _load_authority(folder)
     if requested.public == authority_key.public_key():
-        raise AuthorityError(f"{requested.path}: is made with the authority's own key; a party needs one of its own")
+        raise AuthorityError(
+            "authoritys-own-key",
+            f"{requested.path}: is made with the authority's own key; a party needs one of its own",
+        )
     home = folder / requested.name
     try:
         home.mkdir(mode=0o700)  # of two that sign at once, one makes the folder
@@ -115,11 +126,12 @@ def sign(folder: Path, requested: Requested, role: Role, *, days: int = PARTY_DA
         before = _issued(home, authority)
         if before.role != role or _public_key(before.path) != requested.public:
             raise AuthorityError(
+                "name-taken",
                 f"{home}: is {before.role} '{requested.name}', with another key or role; ask under another name, "
-                "or move that folder away once its certificate is over or denied"
+                "or move that folder away once its certificate is over or denied",
             ) from None
     except OSError as error:
-        raise AuthorityError(f"{home}: cannot be made ({error.strerror})") from None
+        raise AuthorityError("cannot-make", f"{home}: cannot be made ({error.strerror})") from None
     certificate = _certificate(requested.name, role, requested.public, authority_key, authority, days)
     key_files.replace(home / CERTIFICATE, certificate.public_bytes(serialization.Encoding.PEM))
     key_files.replace(home / AUTHORITY, authority.public_bytes(serialization.Encoding.PEM))
@@ -141,7 +153,7 @@ def show_all(folder: Path) -> list[Shown]:
         return [key_files.show(folder)]
     homes = sorted(path.parent for path in folder.glob(f"*/{CERTIFICATE}"))
     if not homes:
-        raise AuthorityError(f"{folder}: there are no certificates; 'sotto keys' makes them")
+        raise AuthorityError("no-certificates", f"{folder}: there are no certificates; 'sotto keys' makes them")
     return [key_files.show(home) for home in homes]
 
 
@@ -157,14 +169,16 @@ def _require_party(name: str, role: str) -> None:
     key_files.require_name(name)
     key_files.require_role(role)
     if name == AUTHORITY_FOLDER:
-        raise AuthorityError(f"'{name}' is no name for a party: it is the authority's")
+        raise AuthorityError("reserved-name", f"'{name}' is no name for a party: it is the authority's")
 
 
 def _issued(home: Path, authority: x509.Certificate) -> Shown:
     """What this authority issued: its name and role are taken over, so they must not be somebody's who edited it."""
     before = key_files.show(home)
     if not key_files.is_issued_by(key_files.read_certificate(before.path), authority):
-        raise AuthorityError(f"{before.path}: was not issued by this authority; 'sotto keys issue' adds one")
+        raise AuthorityError(
+            "not-issued-here", f"{before.path}: was not issued by this authority; 'sotto keys issue' adds one"
+        )
     return before
 
 
@@ -177,7 +191,7 @@ def _certificate(
     days: int,
 ) -> x509.Certificate:
     if not 1 <= days <= AUTHORITY_DAYS:
-        raise AuthorityError(f"a certificate is valid for 1 to {AUTHORITY_DAYS} days, not {days}")
+        raise AuthorityError("bad-days", f"a certificate is valid for 1 to {AUTHORITY_DAYS} days, not {days}")
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     uri = x509.UniformResourceIdentifier(f"{ROLE_URI}{role}")
     return (
@@ -224,10 +238,10 @@ def _key_usage(*, signs_certificates: bool) -> x509.KeyUsage:
 def _load_authority(folder: Path) -> tuple[ec.EllipticCurvePrivateKey, x509.Certificate]:
     home = folder / AUTHORITY_FOLDER
     if not home.is_dir():
-        raise AuthorityError(f"{home}: there is no authority; 'sotto keys init' makes one")
+        raise AuthorityError("no-authority", f"{home}: there is no authority; 'sotto keys init' makes one")
     certificate, key = key_files.read_certificate(home / AUTHORITY), key_files.read_key(home / AUTHORITY_KEY)
     if not key_files.is_issued_by(certificate, certificate) or _public_key(home / AUTHORITY) != key.public_key():
-        raise AuthorityError(f"{home}: key and certificate do not belong together")
+        raise AuthorityError("key-mismatch", f"{home}: key and certificate do not belong together")
     return key, certificate
 
 

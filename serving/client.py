@@ -94,7 +94,7 @@ def opened(config: ClientConfig) -> Iterator[Opened]:
         # Bob answers once the dealer has brought the two together, or says why that cannot be.
         welcome = read_welcome(_await_welcome(config, bob), "bob")
         if welcome.terms is None:
-            raise _refused(bob, "bob publishes no terms: both sides need the same release")
+            raise _told(bob, Refused("no-terms", "bob publishes no terms: both sides need the same release"))
         if config.dealer:
             read_welcome(_await_welcome(config, dealer), "the dealer")
         yield Opened(bob, others, _agreed(config, bob, welcome.terms))
@@ -107,7 +107,8 @@ def _await_welcome(config: ClientConfig, link: Link) -> bytearray:
         if config.keys:
             raise
         raise LinkClosed(
-            f"{link.peer} hung up without a word: he has stopped, or asks for certificates (then give --keys)"
+            "peer-closed",
+            f"{link.peer} hung up without a word: he has stopped, or asks for certificates (then give --keys)",
         ) from None
 
 
@@ -125,15 +126,16 @@ def _connect(
 def _agreed(config: ClientConfig, bob: Link, terms: Terms) -> Terms:
     """Bob's terms when they are what Alice wants; he knows hers by their fingerprint alone."""
     if config.terms and (difference := config.terms.difference(terms)):
-        raise _refused(bob, f"bob serves other terms than alice holds: {difference}")
+        raise _told(bob, Refused("other-terms", f"bob serves other terms than alice holds: {difference}"))
     if (terms.paradigm, terms.mode) != (config.paradigm, config.mode):
-        raise _refused(bob, f"bob runs {terms.paradigm}/{terms.mode}, alice wants {config.paradigm}/{config.mode}")
+        line = f"bob runs {terms.paradigm}/{terms.mode}, alice wants {config.paradigm}/{config.mode}"
+        raise _told(bob, Refused("other-mode", line))
     return terms
 
 
-def _refused(bob: Link, reason: str) -> Refused:
-    bob.fail(reason)
-    return Refused(reason)
+def _told(bob: Link, refused: Refused) -> Refused:
+    bob.fail(str(refused))
+    return refused
 
 
 class Session:
@@ -175,7 +177,7 @@ class Session:
         Raises :class:`sotto.serving.terms.TermsError` for a front end that nobody can use.
         """
         if self._front is None:
-            raise AdapterError("bob's model does not say which features it takes: ask with features")
+            raise AdapterError("no-features", "bob's model does not say which features it takes: ask with features")
         blank = self._front.blank()
         try:
             found = self._front.compute(clip)
@@ -228,9 +230,9 @@ def session(config: ClientConfig, own: ClientCredentials | None = None) -> Itera
     needs_dealer = registry.paradigm(config.paradigm).needs_dealer(config.mode)
     what = f"{config.paradigm} {config.mode}".strip()
     if needs_dealer and config.dealer is None:
-        raise AdapterError(f"{what} needs a dealer: say where he is with --dealer HOST:PORT")
+        raise AdapterError("dealer-needed", f"{what} needs a dealer: say where he is with --dealer HOST:PORT")
     if not needs_dealer and config.dealer is not None:
-        raise AdapterError(f"{what} has no dealer: leave --dealer out")
+        raise AdapterError("no-dealer", f"{what} has no dealer: leave --dealer out")
     front = front_before(config, own)  # what is missing is missed before anybody is told
     with opened(config) as links:
         if front is None and links.terms.front:

@@ -37,7 +37,7 @@ def model_file(model: Path) -> Path:
     """The model file that MODEL names: itself, or the one in a folder.  Raises :class:`AdapterError`."""
     path = model / MODEL_FILE if model.is_dir() else model
     if not path.is_file():
-        raise AdapterError(f"{path}: no such model file; 'sotto prepare' makes one")
+        raise AdapterError("no-model", f"{path}: no such model file; 'sotto prepare' makes one")
     return path
 
 
@@ -51,11 +51,15 @@ def calibration_beside(path: Path) -> npt.NDArray[np.float32] | None:
             part: Any = file.get_slice("features")
             shape, dtype = tuple(part.get_shape()), part.get_dtype()
             if not 2 <= len(shape) <= _MOST_AXES or dtype != "F32" or math.prod(shape) > _MOST_CALIBRATION:
-                raise AdapterError(f"{calibration}: holds no calibration features (n, *shape) float32")
+                raise AdapterError(
+                    "no-calibration", f"{calibration}: holds no calibration features (n, *shape) float32"
+                )
             found: npt.NDArray[np.float32] = file.get_tensor("features")
             return found
     except (SafetensorError, OSError, KeyError):
-        raise AdapterError(f"{calibration}: is no readable safetensors file with features: prepare it again") from None
+        raise AdapterError(
+            "bad-calibration", f"{calibration}: is no readable safetensors file with features: prepare it again"
+        ) from None
 
 
 def write_calibration(folder: Path, features: npt.NDArray[np.float32]) -> None:
@@ -66,10 +70,12 @@ def write_calibration(folder: Path, features: npt.NDArray[np.float32]) -> None:
 def own_file(folder: Path | None, name: str, what: str) -> Path:
     """A file of Alice's own folder.  Raises :class:`AdapterError` when it is not there."""
     if folder is None:
-        raise AdapterError(f"alice needs {what}: give the folder that holds it with --own")
+        raise AdapterError("own-needed", f"alice needs {what}: give the folder that holds it with --own")
     path = folder / name
     if not path.is_file():
-        raise AdapterError(f"{path}: {what} is not there; get the folder from whoever prepared the model")
+        raise AdapterError(
+            "own-missing", f"{path}: {what} is not there; get the folder from whoever prepared the model"
+        )
     return path
 
 
@@ -77,5 +83,5 @@ def own_front(folder: Path | None) -> FrontEnd:
     """Alice's own front end.  Raises :class:`AdapterError` when it is not there."""
     found = read_front(own_file(folder, FRONT_FILE, "her front end").parent)
     if found is None:
-        raise AdapterError(f"{folder}: the front end is gone")
+        raise AdapterError("no-front-end", f"{folder}: the front end is gone")
     return found

@@ -74,7 +74,7 @@ def read_hello(payload: bytes | bytearray) -> Hello:
     _require_version(decode(payload, _Versioned).version, "the client")
     hello = decode(payload, Hello)
     if len(hello.session) != SESSION_BYTES:
-        raise FrameError("the client's session has no proper name: both sides need the same release")
+        raise FrameError("bad-name", "the client's session has no proper name: both sides need the same release")
     return hello
 
 
@@ -86,7 +86,7 @@ def read_welcome(payload: bytes | bytearray, who: str) -> Welcome:
         if welcome.terms:
             welcome.terms.check()
     except TermsError as error:
-        raise FrameError(f"{who}: {error}") from None
+        raise FrameError("bad-terms", f"{who}: {error}") from None
     return welcome
 
 
@@ -94,34 +94,45 @@ def require_fit(hello: Hello, terms: Terms) -> None:
     """Raise :class:`Refused` unless a service with ``terms`` is what the client wants."""
     if hello.paradigm != terms.paradigm:
         raise Refused(
-            f"alice wants paradigm '{printable(hello.paradigm, 40)}', bob runs '{terms.paradigm}': start both with one"
+            "other-paradigm",
+            f"alice wants paradigm '{printable(hello.paradigm, 40)}', bob runs '{terms.paradigm}': start both with one",
         )
     if hello.mode != terms.mode:
-        raise Refused(f"alice wants mode '{printable(hello.mode, 40)}', bob runs '{terms.mode}': start both with one")
+        raise Refused(
+            "other-mode",
+            f"alice wants mode '{printable(hello.mode, 40)}', bob runs '{terms.mode}': start both with one",
+        )
     if REVEALS.index(hello.reveal) > REVEALS.index(terms.reveal):
         most = "the class only" if terms.reveal == "class" else terms.reveal
         raise Refused(
-            f"bob reveals {most}: ask with --reveal {terms.reveal}, or start him with --reveal {hello.reveal}"
+            "reveals-less",
+            f"bob reveals {most}: ask with --reveal {terms.reveal}, or start him with --reveal {hello.reveal}",
         )
     if hello.terms and not hmac.compare_digest(hello.terms.encode(), terms.fingerprint.encode()):
         raise Refused(
+            "other-terms",
             f"alice holds the terms {printable(hello.terms, 40)}, bob serves {terms.fingerprint}: "
-            "give her the folder that was prepared with his model"
+            "give her the folder that was prepared with his model",
         )
 
 
 def require_token(hello: Hello, token: bytes) -> None:
     """Raise :class:`Refused` unless the client has the service's token."""
     if not hmac.compare_digest(hello.token, token):
-        raise Refused("this service asks for a token, and the client's is another one")
+        raise Refused("wrong-token", "this service asks for a token, and the client's is another one")
 
 
 def require_claim(hello: Hello, identity: Identity | None) -> None:
     """Raise :class:`Refused` when the client's certificate does not have the role that the client claims."""
     if identity is not None and identity.role != hello.role:
-        raise Refused(f"the certificate is that of {identity}, who cannot act as {hello.role}: use the right keys")
+        raise Refused(
+            "wrong-role", f"the certificate is that of {identity}, who cannot act as {hello.role}: use the right keys"
+        )
 
 
 def _require_version(version: int, who: str) -> None:
     if version != VERSION:
-        raise FrameError(f"{who} speaks version {version} of the handshake, this side {VERSION}: install one release")
+        raise FrameError(
+            "other-version",
+            f"{who} speaks version {version} of the handshake, this side {VERSION}: install one release",
+        )

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from sotto.link import ROLES, Role
+from sotto.link import ROLES, Coded, Role
 from sotto.link.identity import NAME_PATTERN, ROLE_URI
 from sotto.link.storage import opened, write_whole
 from sotto.link.storage import write_new as write_file
@@ -30,7 +30,7 @@ MALFORMED = (
 _MOST_BYTES = 1 << 16
 
 
-class AuthorityError(ValueError):
+class AuthorityError(Coded, ValueError):
     """Keys or certificates that cannot be made or used; the message says what to do."""
 
 
@@ -73,22 +73,24 @@ def names_of(document: x509.Certificate | x509.CertificateSigningRequest, compla
         (name,) = (str(each.value) for each in document.subject.get_attributes_for_oid(NameOID.COMMON_NAME))
         (role,) = (known for known in ROLES if known == told)
     except (x509.ExtensionNotFound, *MALFORMED):
-        raise AuthorityError(complaint) from None
+        raise AuthorityError("bad-names", complaint) from None
     if not NAME_PATTERN.fullmatch(name):
-        raise AuthorityError(complaint)
+        raise AuthorityError("bad-names", complaint)
     return name, role
 
 
 def require_name(name: str) -> None:
     """Raise :class:`AuthorityError` for what cannot be a party's name."""
     if not NAME_PATTERN.fullmatch(name):
-        raise AuthorityError(f"'{name[:70]}' is no name: use small letters, digits, '.', '_' and '-', at most 63")
+        raise AuthorityError(
+            "bad-name", f"'{name[:70]}' is no name: use small letters, digits, '.', '_' and '-', at most 63"
+        )
 
 
 def require_role(role: str) -> None:
     """Raise :class:`AuthorityError` for what is no role."""
     if role not in ROLES:
-        raise AuthorityError(f"'{role[:70]}' is no role: choose one of {', '.join(ROLES)}")
+        raise AuthorityError("bad-role", f"'{role[:70]}' is no role: choose one of {', '.join(ROLES)}")
 
 
 def read_certificate(path: Path) -> x509.Certificate:
@@ -97,7 +99,7 @@ def read_certificate(path: Path) -> x509.Certificate:
     try:
         return x509.load_pem_x509_certificate(content)
     except MALFORMED:
-        raise AuthorityError(f"{path}: is no certificate") from None
+        raise AuthorityError("not-a-certificate", f"{path}: is no certificate") from None
 
 
 def is_issued_by(certificate: x509.Certificate, authority: x509.Certificate) -> bool:
@@ -116,9 +118,9 @@ def read_key(path: Path) -> ec.EllipticCurvePrivateKey:
     try:
         key = serialization.load_pem_private_key(content, password=None)
     except MALFORMED:
-        raise AuthorityError(f"{path}: is no private key of 'sotto keys'") from None
+        raise AuthorityError("not-a-key", f"{path}: is no private key of 'sotto keys'") from None
     if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP256R1):
-        raise AuthorityError(f"{path}: is no private key of 'sotto keys'")
+        raise AuthorityError("not-a-key", f"{path}: is no private key of 'sotto keys'")
     return key
 
 
@@ -129,7 +131,7 @@ def public_key_of(document: x509.Certificate | x509.CertificateSigningRequest, p
     except MALFORMED:
         public = None
     if not isinstance(public, ec.EllipticCurvePublicKey) or not isinstance(public.curve, ec.SECP256R1):
-        raise AuthorityError(f"{path}: its key is not on the curve P-256 that 'sotto keys' uses")
+        raise AuthorityError("wrong-curve", f"{path}: its key is not on the curve P-256 that 'sotto keys' uses")
     return public
 
 
@@ -160,9 +162,11 @@ def make_folder(path: Path) -> None:
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         if path.stat().st_mode & 0o077:
-            raise AuthorityError(f"{path}: other users may open this folder; run chmod 700 on it or choose another")
+            raise AuthorityError(
+                "open-folder", f"{path}: other users may open this folder; run chmod 700 on it or choose another"
+            )
     except OSError as error:
-        raise AuthorityError(f"{path}: cannot be made ({error.strerror})") from None
+        raise AuthorityError("cannot-make", f"{path}: cannot be made ({error.strerror})") from None
 
 
 def write_new(path: Path, content: bytes) -> None:
@@ -175,7 +179,7 @@ def replace(path: Path, content: bytes) -> None:
     try:
         write_whole(path, content, private=True, durable=True)
     except OSError as error:
-        raise AuthorityError(f"{path}: cannot be written ({error.strerror})") from None
+        raise AuthorityError("cannot-write", f"{path}: cannot be written ({error.strerror})") from None
 
 
 def now() -> datetime.datetime:

@@ -93,7 +93,7 @@ class Paradigm:
     def require_reveal(self, reveal: str) -> None:
         """Raise :class:`AdapterError` for what this paradigm does not tell."""
         if reveal not in self.reveals:
-            raise AdapterError(f"{self.name} reveals {' or '.join(self.reveals)}, not '{reveal[:40]}'")
+            raise AdapterError("not-revealed", f"{self.name} reveals {' or '.join(self.reveals)}, not '{reveal[:40]}'")
 
     @property
     def modules(self) -> tuple[str, ...]:
@@ -111,10 +111,10 @@ def paradigm(name: str) -> Paradigm:
     """The declaration of a paradigm.  Raises :class:`AdapterError` for a name that is none."""
     modules = _modules()
     if name not in modules:
-        raise AdapterError(f"'{name[:40]}' is no paradigm: choose one of {', '.join(modules)}")
+        raise AdapterError("unknown-paradigm", f"'{name[:40]}' is no paradigm: choose one of {', '.join(modules)}")
     declared = importlib.import_module(modules[name]).PARADIGM
     if not isinstance(declared, Paradigm) or declared.name != name:
-        raise AdapterError(f"{modules[name]}: declares no paradigm '{name}'")
+        raise AdapterError("not-declared", f"{modules[name]}: declares no paradigm '{name}'")
     return declared
 
 
@@ -142,7 +142,9 @@ def lower(name: str, folder: Path, options: LoweringOptions) -> None:
     if paradigm(name).lowers:
         cast("LoweringAdapter", service(name)).lower(folder, options)
     elif options != AS_DECLARED:
-        raise AdapterError(f"{name} takes no activation error, output or public weights: leave them out")
+        raise AdapterError(
+            "option-not-taken", f"{name} takes no activation error, output or public weights: leave them out"
+        )
 
 
 @cache

@@ -47,9 +47,9 @@ def make(folder: Path, name: str, role: Role) -> Requested:
     key_files.make_folder(folder)
     path, known = folder / KEY, expected_in(folder)
     if known and known != (name, role):
-        raise AuthorityError(f"{folder}: belongs to {known[1]} '{known[0]}'; choose another folder")
+        raise AuthorityError("wrong-folder", f"{folder}: belongs to {known[1]} '{known[0]}'; choose another folder")
     if known and not path.exists():
-        raise AuthorityError(f"{path}: is missing; choose another folder for a new key")
+        raise AuthorityError("key-missing", f"{path}: is missing; choose another folder for a new key")
     if not path.exists():
         key_files.write_new(path, key_files.pem(ec.generate_private_key(ec.SECP256R1())))
     key = key_files.read_key(path)
@@ -73,15 +73,15 @@ def read(path: Path) -> Requested:
         request = x509.load_pem_x509_csr(content)
         extensions, sound = request.extensions, request.is_signature_valid
     except MALFORMED:
-        raise AuthorityError(complaint) from None
+        raise AuthorityError("not-a-request", complaint) from None
     if not sound:
-        raise AuthorityError(f"{path}: is not signed with the key it names; make it again")
+        raise AuthorityError("bad-signature", f"{path}: is not signed with the key it names; make it again")
     if len(extensions) != 1 or len(list(request.subject)) != 1:  # nothing is granted that was not read
-        raise AuthorityError(complaint)
+        raise AuthorityError("not-a-request", complaint)
     name, role = key_files.names_of(request, complaint)
     alternative = extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     if len(list(alternative)) != 1:
-        raise AuthorityError(complaint)
+        raise AuthorityError("not-a-request", complaint)
     public = key_files.public_key_of(request, path)
     return Requested(name, role, key_files.fingerprint_of(public), path, public)
 
@@ -126,22 +126,30 @@ def install(given: Given, folder: Path) -> Shown:
     source, shown, certificate, authority = given.source, given.shown, given.certificate, given.authority
     wanted = expected_in(folder)
     if wanted is None:
-        raise AuthorityError(f"{folder}: nothing was asked for here; 'sotto keys request' makes a key and a request")
+        raise AuthorityError(
+            "no-request", f"{folder}: nothing was asked for here; 'sotto keys request' makes a key and a request"
+        )
     if (shown.name, shown.role) != wanted:
         raise AuthorityError(
-            f"{shown.path}: is for {shown.role} '{shown.name}', {wanted[1]} '{wanted[0]}' was asked for: ask again"
+            "wrong-request",
+            f"{shown.path}: is for {shown.role} '{shown.name}', {wanted[1]} '{wanted[0]}' was asked for: ask again",
         )
     if key_files.public_key_of(certificate, shown.path) != key_files.read_key(folder / KEY).public_key():
-        raise AuthorityError(f"{shown.path}: belongs to another key than {folder / KEY}: somebody changed the request")
+        raise AuthorityError(
+            "other-key", f"{shown.path}: belongs to another key than {folder / KEY}: somebody changed the request"
+        )
     if trusted_in(folder) not in (None, given.fingerprint):
         raise AuthorityError(
+            "other-authority",
             f"{source / AUTHORITY}: is another authority than {folder / AUTHORITY}, which this party trusts; "
-            "to change it, make a request in a new folder"
+            "to change it, make a request in a new folder",
         )
     if not key_files.is_issued_by(certificate, authority):
-        raise AuthorityError(f"{source}: the certificate was not issued by the authority beside it")
+        raise AuthorityError("not-issued-here", f"{source}: the certificate was not issued by the authority beside it")
     if not shown.begins <= key_files.now() < shown.ends:
-        raise AuthorityError(f"{shown.path}: is valid from {shown.begins:%Y-%m-%d} to {shown.ends:%Y-%m-%d}, not now")
+        raise AuthorityError(
+            "not-valid-now", f"{shown.path}: is valid from {shown.begins:%Y-%m-%d} to {shown.ends:%Y-%m-%d}, not now"
+        )
     encoding = serialization.Encoding.PEM
     key_files.replace(folder / AUTHORITY, authority.public_bytes(encoding))
     key_files.replace(folder / CERTIFICATE, certificate.public_bytes(encoding))

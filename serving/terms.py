@@ -19,7 +19,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from sotto.link import Array, FrameError
+from sotto.link import Array, Coded, FrameError
 from sotto.link.frames import printable
 from sotto.serving.reveal import Reveal
 
@@ -37,14 +37,14 @@ TERMS_FILE, FRONT_FILE = "terms.json", "front.json"
 Scalar = bool | int | float | str
 
 
-class TermsError(ValueError):
+class TermsError(Coded, ValueError):
     """Terms or a front end that cannot be used; the message says what to do."""
 
 
 def class_or_logits(reveal: Reveal) -> Literal["class", "logits"]:
     """``reveal``, for a paradigm that tells no more than that.  Raises :class:`TermsError`."""
     if reveal == "values":
-        raise TermsError("only mpc reveals values: ask for the class or logits")
+        raise TermsError("values-only-mpc", "only mpc reveals values: ask for the class or logits")
     return reveal
 
 
@@ -78,13 +78,14 @@ class FrontEnd(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             spec = from_record(self.features)
             shape = spec.shape
         except (ValueError, TypeError, OverflowError) as error:
-            raise TermsError(f"the front end cannot be used: {printable(str(error), 300)}") from None
+            raise TermsError("bad-front-end", f"the front end cannot be used: {printable(str(error), 300)}") from None
         if getattr(spec, "n_fft", 0) > MOST_OVERLAP * getattr(spec, "hop", 1):
             raise TermsError(
-                f"the front end's windows overlap more than {MOST_OVERLAP} times: its cost would tell of a recording"
+                "too-much-overlap",
+                f"the front end's windows overlap more than {MOST_OVERLAP} times: its cost would tell of a recording",
             )
         if None in shape or math.prod(length or 0 for length in shape) > MOST_INPUTS:
-            raise TermsError("the front end has no fixed size, or too large a one")
+            raise TermsError("no-fixed-size", "the front end has no fixed size, or too large a one")
         return spec
 
     def blank(self) -> npt.NDArray[np.float32]:
@@ -94,7 +95,7 @@ class FrontEnd(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             if self.matrix is not None and self.origin is not None:
                 shape = self.matrix.numpy(dtype=np.float64, shape=(None, None)).shape[1:]
         except FrameError as error:
-            raise TermsError(f"the front end cannot be used: {error}") from None
+            raise TermsError("bad-front-end", f"the front end cannot be used: {error}") from None
         return np.zeros((1, *shape), np.float32)
 
     def compute(self, clip: Clip) -> npt.NDArray[np.float32]:
@@ -104,7 +105,9 @@ class FrontEnd(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         spec = self.spec()
         features = spec.compute(read(clip, spec.sample_rate))[None].astype(np.float32)
         if not np.isfinite(features).all():
-            raise TermsError(f"{clip.source}: its {spec.kind} features are not finite numbers; is it too short?")
+            raise TermsError(
+                "not-finite", f"{clip.source}: its {spec.kind} features are not finite numbers; is it too short?"
+            )
         try:
             if self.statistics:
                 features = normalisation_of(self.statistics).transform(features)
@@ -113,7 +116,7 @@ class FrontEnd(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
                 origin = self.origin.numpy(dtype=np.float64, shape=(features.shape[1],))
                 features = ((features.astype(np.float64) - origin) @ matrix).astype(np.float32)
         except (ValueError, FrameError) as error:
-            raise TermsError(f"the front end does not fit its feature: {error}") from None
+            raise TermsError("front-end-misfit", f"the front end does not fit its feature: {error}") from None
         return features
 
 
@@ -145,9 +148,9 @@ class Terms(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
         """Raise :class:`TermsError` for terms that no honest service publishes."""
         sizes_fit = math.prod(self.input_shape) <= MOST_INPUTS and all(length > 0 for length in self.input_shape)
         if len(self.classes) > MOST_CLASSES or len(self.input_shape) > 8 or not sizes_fit:
-            raise TermsError("the service publishes a model of impossible size")
+            raise TermsError("impossible-size", "the service publishes a model of impossible size")
         if any(not name.isprintable() or len(name) > 200 for name in self.classes):
-            raise TermsError("the service names a class that cannot be shown")
+            raise TermsError("bad-class-name", "the service names a class that cannot be shown")
 
     def difference(self, other: Terms) -> str:
         """In a few words what of ``other`` is not as here; empty when all is."""
@@ -204,14 +207,14 @@ def _read(path: Path, kind: Any) -> Any:
         if not path.exists():
             return None
         if path.stat().st_size > MOST_BYTES:
-            raise TermsError(f"{path}: is too large for such a file")
+            raise TermsError("too-large", f"{path}: is too large for such a file")
         return msgspec.json.decode(path.read_bytes(), type=kind)
     except OSError as error:
-        raise TermsError(f"{path}: cannot be read ({error.strerror})") from None
+        raise TermsError("cannot-read", f"{path}: cannot be read ({error.strerror})") from None
     except (msgspec.MsgspecError, UnicodeError, RecursionError, ValueError) as error:
         if isinstance(error, TermsError):
             raise
-        raise TermsError(f"{path}: is no file of this release: prepare it again") from None
+        raise TermsError("wrong-release", f"{path}: is no file of this release: prepare it again") from None
 
 
 def _shown(value: object) -> str:

@@ -20,9 +20,11 @@ def require_speech(path: Path, warn: Callable[[str], None]) -> None:
     """
     samples = read(Clip(id=path.name, path=path))
     if samples.size < _LEAST_SECONDS * 16000:
-        raise BrokenClip(f"{path}: has {samples.size / 16000:.2f} s of sound, at least {_LEAST_SECONDS} s are needed")
+        raise BrokenClip(
+            "too-short", f"{path}: has {samples.size / 16000:.2f} s of sound, at least {_LEAST_SECONDS} s are needed"
+        )
     if not np.abs(samples).max() > 0:
-        raise BrokenClip(f"{path}: is silent")
+        raise BrokenClip("silent", f"{path}: is silent")
     if samples.size > _USUAL_SECONDS * 16000:
         seconds = samples.size / 16000
         warn(f"{path}: {seconds:.0f} s of sound; models know utterances of a few seconds, so cut it to one of them")

@@ -234,7 +234,7 @@ class Attacker:
     def _seen_all(self, events: Events, speech: Speech, generator: np.random.Generator) -> Seen:
         """Every segment of speech with several events each."""
         if not len(speech):
-            raise AttackError("no speaker of the test part has two segments of speech")
+            raise AttackError("one-segment-each", "no speaker of the test part has two segments of speech")
         places = generator.integers(0, len(events), self._draws * len(speech))
         mixed = mix_pairs(_events(events, places), speech, seed=int(generator.integers(1 << 31)))
         segments = mixed[mixed.has_speech]
@@ -252,7 +252,8 @@ def halves(part: Part, seed: int) -> tuple[Part, Part]:
     speakers, recordings = (len(set(names.tolist())) for names in (part.speech.speaker, part.events.recording))
     if min(speakers, recordings) < 2:
         raise AttackError(
-            f"the test part has {speakers} speaker(s) and {recordings} recording(s) of events, 2 of each are needed"
+            "too-few-speakers",
+            f"the test part has {speakers} speaker(s) and {recordings} recording(s) of events, 2 of each are needed",
         )
     generator = np.random.default_rng(seed)
     heard = _sides(part.events.event, part.events.recording, generator)

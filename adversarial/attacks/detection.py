@@ -105,9 +105,11 @@ def detect(
     z, answers = checked(z_train, answers_train, "training")
     z_other, truth = checked(z_test, answers_test, "test")
     if z.shape[1] != z_other.shape[1]:
-        raise AttackError(f"training z has {z.shape[1]} dimensions and test z {z_other.shape[1]}")
+        raise AttackError("dimension-mismatch", f"training z has {z.shape[1]} dimensions and test z {z_other.shape[1]}")
     if len(z) < FEWEST:
-        raise AttackError(f"{len(z)} training clips are too few for an attack: at least {FEWEST} are needed")
+        raise AttackError(
+            "too-few-clips", f"{len(z)} training clips are too few for an attack: at least {FEWEST} are needed"
+        )
     with fitting():
         held_out = _held_out(z, answers, groups, seed)
         final = {name: scores(fresh(name, seed).fit(z, answers), z_other) for name in ARCHITECTURES}
@@ -133,11 +135,11 @@ def checked(z: npt.ArrayLike, answers: npt.ArrayLike, what: str) -> tuple[Floats
     """Representations (n, d) and yes/no answers (n,) as arrays; raises :class:`AttackError`."""
     found, truth = np.asarray(z, np.float64), np.asarray(answers, bool)
     if found.ndim != 2 or truth.shape != (len(found),):
-        raise AttackError(f"{what} clips: z {found.shape} and answers {truth.shape} do not fit together")
+        raise AttackError("wrong-shape", f"{what} clips: z {found.shape} and answers {truth.shape} do not fit together")
     if not np.isfinite(found).all():
-        raise AttackError(f"{what} clips: z holds values that are not finite")
+        raise AttackError("not-finite", f"{what} clips: z holds values that are not finite")
     if min(truth.sum(), (~truth).sum()) < _FOLDS:
-        raise AttackError(f"{what} clips: an attack needs at least {_FOLDS} clips of either answer")
+        raise AttackError("too-few-answers", f"{what} clips: an attack needs at least {_FOLDS} clips of either answer")
     return found, truth
 
 

@@ -71,17 +71,21 @@ def identify(
     known, answers = np.unique(np.asarray(enrolled), return_inverse=True)
     truth = np.asarray(probes)
     if z.ndim != 2 or z_other.ndim != 2 or z.shape[1] != z_other.shape[1]:
-        raise AttackError(f"z of enrolled clips {z.shape} and of probes {z_other.shape} do not fit together")
+        raise AttackError(
+            "wrong-shape", f"z of enrolled clips {z.shape} and of probes {z_other.shape} do not fit together"
+        )
     if answers.shape != (len(z),) or truth.shape != (len(z_other),) or not len(truth):
-        raise AttackError("every clip needs one value, and there has to be a probe")
+        raise AttackError("no-probe", "every clip needs one value, and there has to be a probe")
     if not (np.isfinite(z).all() and np.isfinite(z_other).all()):
-        raise AttackError("z holds values that are not finite")
+        raise AttackError("not-finite", "z holds values that are not finite")
     if len(z) < FEWEST:
-        raise AttackError(f"{len(z)} enrolled clips are too few for an attack: at least {FEWEST} are needed")
+        raise AttackError(
+            "too-few-clips", f"{len(z)} enrolled clips are too few for an attack: at least {FEWEST} are needed"
+        )
     if len(known) < 2 or np.bincount(answers).min() < _FOLDS:
-        raise AttackError(f"naming needs at least two values with {_FOLDS} enrolled clips each")
+        raise AttackError("too-few-values", f"naming needs at least two values with {_FOLDS} enrolled clips each")
     if not np.isin(truth, known).all():
-        raise AttackError("every probe needs enrolled clips of its value")
+        raise AttackError("unknown-value", "every probe needs enrolled clips of its value")
     wanted = np.searchsorted(known, truth)
     folds = list(StratifiedKFold(_FOLDS, shuffle=True, random_state=seed).split(z, answers))
     with fitting():

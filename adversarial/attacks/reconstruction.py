@@ -182,18 +182,18 @@ def intelligibility(magnitudes: Floats, speech: Floats, *, rate: int, seed: int)
             except RuntimeWarning:
                 continue
     if not found:
-        raise AttackError("no clip holds enough speech to judge how intelligible it is")
+        raise AttackError("no-speech", "no clip holds enough speech to judge how intelligible it is")
     return float(np.mean(found))
 
 
 def _checked(z: npt.ArrayLike, heard: Floats) -> npt.NDArray[np.float64]:
     values = np.asarray(z, np.float64)
     if values.ndim != 2 or heard.ndim != 2 or len(heard) != len(values):
-        raise AttackError(f"z {values.shape} and waveforms {heard.shape} do not fit together")
+        raise AttackError("wrong-shape", f"z {values.shape} and waveforms {heard.shape} do not fit together")
     if not np.isfinite(values).all() or not np.isfinite(heard).all():
-        raise AttackError("z or a waveform holds values that are not finite")
+        raise AttackError("not-finite", "z or a waveform holds values that are not finite")
     if len(values) < _FEWEST:
-        raise AttackError(f"reconstruction needs at least {_FEWEST} clips, not {len(values)}")
+        raise AttackError("too-few-clips", f"reconstruction needs at least {_FEWEST} clips, not {len(values)}")
     return values
 
 

@@ -79,9 +79,11 @@ def link(z_train: npt.ArrayLike, speakers_train: npt.ArrayLike, z: npt.ArrayLike
     heard, times = np.unique(known, return_counts=True)
     often = np.isin(known, heard[times > 1])  # one clip of a speaker says nothing about what changes between two
     if np.isin(names, known).any():
-        raise AttackError("linking is for speakers the attacker never met: keep the two parts apart")
+        raise AttackError("shared-speaker", "linking is for speakers the attacker never met: keep the two parts apart")
     if len(set(known[often].tolist())) < 2 or len(set(names.tolist())) < 2:
-        raise AttackError("linking needs at least two speakers on either side, those to learn from with two clips")
+        raise AttackError(
+            "too-few-speakers", "linking needs at least two speakers on either side, those to learn from with two clips"
+        )
     directions = min(_DIRECTIONS, np.shape(z_train)[-1], len(set(known[often].tolist())) - 1)
     learnt = make_pipeline(
         StandardScaler(), LinearDiscriminantAnalysis(solver="eigen", shrinkage="auto", n_components=directions)
@@ -92,7 +94,7 @@ def link(z_train: npt.ArrayLike, speakers_train: npt.ArrayLike, z: npt.ArrayLike
     one, other = np.triu_indices(len(seen), 1)
     same = names[one] == names[other]
     if not same.any():
-        raise AttackError("linking needs somebody with two clips")
+        raise AttackError("one-clip-each", "linking needs somebody with two clips")
     alike = (seen @ seen.T)[one, other]
     false, true, _ = roc_curve(same, alike)
     return Linking(

@@ -110,7 +110,9 @@ def train(
         the recipe's rate is not the material's, or the loss stops being a number.
     """
     if recipe.rate != material.rate:
-        raise ModelError(f"the segments have {material.rate} Hz, the recipe {recipe.name} needs {recipe.rate}")
+        raise ModelError(
+            "wrong-rate", f"the segments have {material.rate} Hz, the recipe {recipe.name} needs {recipe.rate}"
+        )
     device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
     what = {"material": material.digest, "seed": seed, "torch": torch.__version__, "device": device.type}
     with seeded(seed):
@@ -217,7 +219,9 @@ def _epoch(
         networks.follow(min(recipe.average, (1 + epoch) / (10 + epoch)) if recipe.average else 0.0)
     event_loss, right, speech_loss, found, difference = torch.stack(losses).mean(dim=0).tolist()
     if not event_loss < float("inf"):
-        raise ModelError(f"the training loss is {event_loss} in epoch {epoch + 1}; lower the recipe's step")
+        raise ModelError(
+            "loss-diverged", f"the training loss is {event_loss} in epoch {epoch + 1}; lower the recipe's step"
+        )
     renewed = None
     if recipe.adversarial and (epoch + 1) % recipe.renew_every == 0 and epoch + 1 < recipe.epochs:
         z = through(networks.learner, networks.learner, pool.inputs)

@@ -128,7 +128,10 @@ def open_material(
     spoken, spoken_name = _speech(data, speech, skip_broken)
     classes = tuple(sorted({item.label for item in events}))
     if len(classes) < 2:
-        raise CorpusError(f"{data}: {corpus} holds clips of {len(classes)} of the event classes, at least 2 are needed")
+        raise CorpusError(
+            "too-few-classes",
+            f"{data}: {corpus} holds clips of {len(classes)} of the event classes, at least 2 are needed",
+        )
     sides = divide([(item.label, item.group) for item in events], seed)
     voices = divide([(item.clip.sex or "", item.group) for item in spoken], seed)
     parts = {
@@ -176,7 +179,10 @@ def divide(members: Sequence[tuple[str, str]], seed: int) -> dict[str, list[int]
     for label in sorted({label for label, _ in members}):
         groups = sorted({group for name, group in members if name == label} - home.keys())
         if len(groups) < len(SHARES):
-            raise SplitError(f"{label or 'speech'}: {len(groups)} recording(s), at least {len(SHARES)} are needed")
+            raise SplitError(
+                "too-few-recordings",
+                f"{label or 'speech'}: {len(groups)} recording(s), at least {len(SHARES)} are needed",
+            )
         sizes = {group: sum(1 for _, other in members if other == group) for group in groups}
         home |= _fill([groups[i] for i in generator.permutation(len(groups))], sizes)
     return {part: [i for i, (_, group) in enumerate(members) if home[group] == part] for part in SHARES}
@@ -234,7 +240,7 @@ def _speech(data: Path | None, wanted: str | None, skip_broken: bool) -> tuple[l
             faults.append(str(error))
             continue
         return [_Labelled(clip, "", clip.speaker or clip.id) for clip in clips], name
-    raise WrongFolder(faults[0])
+    raise WrongFolder("nothing-found", faults[0])
 
 
 def _ravdess(data: Path | None, skip_broken: bool) -> Iterable[Clip]:

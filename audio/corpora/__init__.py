@@ -183,10 +183,12 @@ def load_corpus(name: str, root: Path | str | None = None, *, skip_broken: bool 
     if root is None and Path(name).suffix.lower() in manifest.SUFFIXES:
         name, root = "manifest", Path(name)
         if not root.is_file():
-            raise CorpusError(f"{root}: no such table; it has one row a clip, the column path and columns of labels")
+            raise CorpusError(
+                "no-table", f"{root}: no such table; it has one row a clip, the column path and columns of labels"
+            )
     source = CORPORA.get(name.lower())
     if source is None:
-        raise CorpusError(f"no corpus is called {name}; known are {', '.join(CORPORA)}")
+        raise CorpusError("unknown-corpus", f"no corpus is called {name}; known are {', '.join(CORPORA)}")
     if root is None and source.built_in is not None:
         return source.built_in()
     root = None if root is None else Path(root)

@@ -50,9 +50,11 @@ def load(root: Path, faults: Faults) -> Corpus:
         if parts is None:
             strangers.append(path)
         elif parts[3] not in EMOTIONS:
-            faults.report(MissingLabel(f"{path}: emotion {parts[3]} is not one of EmoDB's {', '.join(EMOTIONS)}"))
+            faults.report(
+                MissingLabel("unknown-label", f"{path}: emotion {parts[3]} is not one of EmoDB's {', '.join(EMOTIONS)}")
+            )
         elif parts[1] not in WOMEN | MEN:
-            faults.report(MissingLabel(f"{path}: speaker {parts[1]} is not one of EmoDB's ten"))
+            faults.report(MissingLabel("unknown-label", f"{path}: speaker {parts[1]} is not one of EmoDB's ten"))
         elif faults.usable(path):
             clips.append(
                 Clip(
@@ -69,5 +71,7 @@ def load(root: Path, faults: Faults) -> Corpus:
     if not clips:
         raise nothing_found(root, "EmoDB", "wav/03a01Fa.wav")
     for path in strangers:
-        faults.report(MissingLabel(f"{path}: is not named like an EmoDB recording, so its emotion is unknown"))
+        faults.report(
+            MissingLabel("file-name", f"{path}: is not named like an EmoDB recording, so its emotion is unknown")
+        )
     return Corpus("emodb", tuple(clips))

@@ -47,7 +47,9 @@ def _from_table(table: Path, folder: Path, faults: Faults, only_ten: bool) -> li
         if only_ten and row["esc10"].lower() != "true":
             continue
         if not row["fold"].isdigit() or not row["category"]:
-            faults.report(MissingLabel(f"{table}: line {number} ({row['filename']}) has no fold or no category"))
+            faults.report(
+                MissingLabel("bad-row", f"{table}: line {number} ({row['filename']}) has no fold or no category")
+            )
             continue
         path = folder / Path(row["filename"]).name
         if faults.usable(path):
@@ -55,7 +57,7 @@ def _from_table(table: Path, folder: Path, faults: Faults, only_ten: bool) -> li
             clips.append(Clip(id=path.stem, path=path, event=row["category"], fold=int(row["fold"]), extra=extra))
     for path in audio_files(folder):
         if path.name not in listed:
-            faults.report(MissingLabel(f"{path}: is not in {table.name}, so its class is unknown"))
+            faults.report(MissingLabel("not-in-table", f"{path}: is not in {table.name}, so its class is unknown"))
     return clips
 
 
@@ -71,5 +73,7 @@ def _from_folders(root: Path, faults: Faults) -> list[Clip]:
             clips.append(Clip(id=path.stem, path=path, event=event, fold=int(parts[1]), extra=extra))
     if clips:
         for path in strangers:
-            faults.report(MissingLabel(f"{path}: is not <class>/<fold>-<recording>-<take>, so its class is unknown"))
+            faults.report(
+                MissingLabel("file-name", f"{path}: is not <class>/<fold>-<recording>-<take>, so its class is unknown")
+            )
     return clips

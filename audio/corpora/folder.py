@@ -33,13 +33,14 @@ def resolve(data: Path | None, title: str, names: tuple[str, ...], others: tuple
     """
     if data is None:
         raise WrongFolder(
-            f"name the folder that holds {title} with --data DIR; recordings are not part of this project"
+            "no-folder-named",
+            f"name the folder that holds {title} with --data DIR; recordings are not part of this project",
         )
     data = data.expanduser()
     if not data.exists():
-        raise WrongFolder(f"{data}: no such folder (expected {title})")
+        raise WrongFolder("no-such-folder", f"{data}: no such folder (expected {title})")
     if not data.is_dir():
-        raise WrongFolder(f"{data}: is a file; --data takes the folder that holds {title}")
+        raise WrongFolder("not-a-folder", f"{data}: is a file; --data takes the folder that holds {title}")
     present = {_plain(entry.name): entry for entry in sorted(data.iterdir()) if entry.is_dir()}
     for name in names:
         if _plain(name) in present:
@@ -47,8 +48,9 @@ def resolve(data: Path | None, title: str, names: tuple[str, ...], others: tuple
     strangers = [present[_plain(name)].name for name in others if _plain(name) in present]
     if strangers:
         raise WrongFolder(
+            "other-corpus",
             f"{data}: holds {', '.join(strangers)}, but no {title} (expected in a folder {names[0]}): "
-            "name another corpus or another folder"
+            "name another corpus or another folder",
         )
     return data
 
@@ -66,7 +68,7 @@ def audio_files(folder: Path) -> list[Path]:
 
 def nothing_found(folder: Path, title: str, expected: str) -> WrongFolder:
     """The error for a folder without a single file of the corpus."""
-    return WrongFolder(f"{folder}: holds no {title} recordings (expected files such as {expected})")
+    return WrongFolder("nothing-found", f"{folder}: holds no {title} recordings (expected files such as {expected})")
 
 
 def table_rows(
@@ -94,14 +96,15 @@ def table_rows(
             missing = [name for name in needed if name not in names]
             if missing:
                 raise CorpusError(
-                    f"{path}: has no column {missing[0]} (needs {', '.join(needed)}; it has {', '.join(names)[:200]})"
+                    "no-column",
+                    f"{path}: has no column {missing[0]} (needs {', '.join(needed)}; it has {', '.join(names)[:200]})",
                 )
             for row in reader:
                 yield reader.line_num, {name: (value or "").strip() for name, value in row.items() if name}
     except OSError as error:
-        raise CorpusError(f"{path}: cannot be read ({error.strerror or error})") from None
+        raise CorpusError("cannot-read", f"{path}: cannot be read ({error.strerror or error})") from None
     except (UnicodeDecodeError, csv.Error) as error:
-        raise CorpusError(f"{path}: is not a table of UTF-8 text ({error})") from None
+        raise CorpusError("not-utf8", f"{path}: is not a table of UTF-8 text ({error})") from None
 
 
 def _as_known(columns: list[str], known: Iterable[str]) -> list[str]:

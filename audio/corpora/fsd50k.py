@@ -31,7 +31,9 @@ def load(root: Path, faults: Faults) -> Corpus:
         for number, row in table_rows(table, needed):
             subset = _SUBSETS.get(row["split"]) if part == "dev" else "test"
             if not row["labels"] or subset is None:
-                faults.report(MissingLabel(f"{table}: line {number} ({row['fname']}) has no labels or no known split"))
+                faults.report(
+                    MissingLabel("bad-row", f"{table}: line {number} ({row['fname']}) has no labels or no known split")
+                )
                 continue
             path = _audio(folder, row["fname"])
             if faults.usable(path):

@@ -44,5 +44,7 @@ def load(root: Path, faults: Faults) -> Corpus:
     if not clips:
         raise nothing_found(root, "FSDD", "recordings/7_jackson_32.wav")
     for path in strangers:
-        faults.report(MissingLabel(f"{path}: is not named <digit>_<speaker>_<take>, so its digit is unknown"))
+        faults.report(
+            MissingLabel("file-name", f"{path}: is not named <digit>_<speaker>_<take>, so its digit is unknown")
+        )
     return Corpus("fsdd", tuple(clips))

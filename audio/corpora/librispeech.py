@@ -36,13 +36,19 @@ def load(root: Path, faults: Faults) -> Corpus:
             strangers.append(path)
             continue
         if transcripts and path.stem not in transcripts:
-            faults.report(MissingLabel(f"{path}: has no transcript in a .trans.txt or transcripts.tsv file"))
+            faults.report(
+                MissingLabel("no-transcript", f"{path}: has no transcript in a .trans.txt or transcripts.tsv file")
+            )
         elif faults.usable(path):
             clips.append(_clip(path, root, parts, transcripts.get(path.stem), sexes.get(parts[1])))
     if not clips:
         raise nothing_found(root, "LibriSpeech", "test-other/1688/142285/1688-142285-0000.flac")
     for path in strangers:
-        faults.report(MissingLabel(f"{path}: is not named <speaker>-<chapter>-<utterance>, so its speaker is unknown"))
+        faults.report(
+            MissingLabel(
+                "file-name", f"{path}: is not named <speaker>-<chapter>-<utterance>, so its speaker is unknown"
+            )
+        )
     return Corpus("librispeech", tuple(clips))
 
 
@@ -71,7 +77,7 @@ def _transcripts(root: Path) -> dict[str, str]:
 
 def _add(found: dict[str, str], utterance: str, text: str, table: Path, number: int) -> None:
     if not _NAME.match(utterance) or not text.strip():
-        raise MissingLabel(f"{table}: line {number} is not an utterance and its text")
+        raise MissingLabel("bad-row", f"{table}: line {number} is not an utterance and its text")
     found[utterance] = text.strip()
 
 
@@ -87,4 +93,4 @@ def _lines(table: Path) -> list[str]:
     try:
         return [line for line in table.read_text(encoding="utf-8").splitlines() if line.strip()]
     except (OSError, UnicodeDecodeError) as error:
-        raise CorpusError(f"{table}: cannot be read as UTF-8 text ({error})") from None
+        raise CorpusError("not-utf8", f"{table}: cannot be read as UTF-8 text ({error})") from None

@@ -28,12 +28,14 @@ def load(root: Path, faults: Faults) -> Corpus:
     """The clips of a table: `root` itself, or `manifest.csv` or `manifest.tsv` in the folder `root`."""
     table = root if root.is_file() else next((root / name for name in NAMES if (root / name).is_file()), None)
     if table is None:
-        raise WrongFolder(f"{root}: holds no manifest.csv or manifest.tsv with a column path and columns of labels")
+        raise WrongFolder(
+            "no-manifest", f"{root}: holds no manifest.csv or manifest.tsv with a column path and columns of labels"
+        )
     clips = []
     delimiter = "\t" if table.suffix.lower() == ".tsv" else ","
     for number, row in table_rows(table, ("path",), delimiter, also=("id", *LABELS)):
         if not row["path"]:
-            faults.report(MissingLabel(f"{table}: line {number} has no path"))
+            faults.report(MissingLabel("no-path", f"{table}: line {number} has no path"))
             continue
         path = table.parent / row["path"]
         if not faults.usable(path):
@@ -41,9 +43,9 @@ def load(root: Path, faults: Faults) -> Corpus:
         try:
             clips.append(_clip(path, row))
         except ValueError as error:
-            faults.report(MissingLabel(f"{table}: line {number} ({row['path']}): {error}"))
+            faults.report(MissingLabel("bad-row", f"{table}: line {number} ({row['path']}): {error}"))
     if not clips:
-        raise CorpusError(f"{table}: has no usable rows")
+        raise CorpusError("no-usable-row", f"{table}: has no usable rows")
     return Corpus("manifest", tuple(clips))
 
 

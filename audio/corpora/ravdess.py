@@ -48,7 +48,9 @@ def load(root: Path, faults: Faults) -> Corpus:
     if not clips:
         raise nothing_found(root, "RAVDESS", "Actor_01/03-01-05-01-02-01-01.wav")
     for path in strangers:
-        faults.report(MissingLabel(f"{path}: is not named like a RAVDESS recording, so its emotion is unknown"))
+        faults.report(
+            MissingLabel("file-name", f"{path}: is not named like a RAVDESS recording, so its emotion is unknown")
+        )
     clips, remarks = _without_copies(clips)
     if songs:
         remarks.append(f"left out {songs} song recordings: only speech is used")
@@ -63,7 +65,7 @@ def _clip(path: Path) -> Clip:
         ("statement", statement, STATEMENTS),
     ):
         if not 1 <= value <= len(known):
-            raise MissingLabel(f"{path}: {what} {value:02d} is not one of RAVDESS' {len(known)}")
+            raise MissingLabel("unknown-label", f"{path}: {what} {value:02d} is not one of RAVDESS' {len(known)}")
     return Clip(
         id=path.stem,
         path=path,

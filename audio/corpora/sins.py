@@ -55,7 +55,9 @@ def _recordings(root: Path, faults: Faults) -> Corpus:
     for path, parts in found:
         node = int(parts[1])
         if node not in ROOMS:
-            faults.report(MissingLabel(f"{path}: node {node} is in no known room, so its activity is unknown"))
+            faults.report(
+                MissingLabel("unknown-label", f"{path}: node {node} is in no known room, so its activity is unknown")
+            )
             continue
         if not faults.usable(path):
             continue
@@ -69,7 +71,9 @@ def _recordings(root: Path, faults: Faults) -> Corpus:
         extra = {"node": parts[1], "room": room, "day": parts[2]}
         clips.append(Clip(id=path.stem, path=path, event=event, fold=days.index(parts[2]) + 1, extra=extra))
     if not clips:
-        raise CorpusError(f"{root}: none of its {len(found)} SINS recordings lies within one annotated activity")
+        raise CorpusError(
+            "nothing-annotated", f"{root}: none of its {len(found)} SINS recordings lies within one annotated activity"
+        )
     return Corpus("sins", tuple(clips), remarks=(f"left out {between} recordings that are not within one activity",))
 
 
@@ -78,14 +82,16 @@ def _activities(root: Path, room: str) -> Activities:
     places = [root / "annotation" / name, root / "example_code" / "annotation" / name, root / name]
     table = next((path for path in places if path.is_file()), None)
     if table is None:
-        raise MissingLabel(f"{places[0]}: no such file; it is in the repository KULeuvenADVISE/SINS_database")
+        raise MissingLabel(
+            "no-annotations", f"{places[0]}: no such file; it is in the repository KULeuvenADVISE/SINS_database"
+        )
     columns = ("Class", "Start time", "Stop time")
     activities = []
     for number, row in table_rows(table, columns, delimiter=";"):
         try:
             start, stop = (datetime.fromisoformat(row[column]) for column in columns[1:])
         except ValueError:
-            raise CorpusError(f"{table}: line {number} has no times like 2017-01-30 04:40:26.368") from None
+            raise CorpusError("bad-row", f"{table}: line {number} has no times like 2017-01-30 04:40:26.368") from None
         activities.append((start, stop, row["Class"]))
     return activities
 
@@ -95,12 +101,12 @@ def _activity(path: Path, parts: re.Match[str], activities: Activities, faults: 
     try:
         start = datetime.strptime(f"{parts[2]}{parts[3]}", "%Y%m%d%H%M%S") + timedelta(milliseconds=int(parts[4]))
     except ValueError:
-        faults.report(MissingLabel(f"{path}: its name is not a date and time, so its activity is unknown"))
+        faults.report(MissingLabel("file-name", f"{path}: its name is not a date and time, so its activity is unknown"))
         return None
     try:
         stop = start + timedelta(seconds=soundfile.info(path).duration)
     except (soundfile.SoundFileError, OSError):
-        faults.report(BrokenClip(f"{path}: cannot be decoded as audio"))
+        faults.report(BrokenClip("cannot-decode", f"{path}: cannot be decoded as audio"))
         return None
     earliest, latest = start - _MARGIN, stop + _MARGIN
     touched = [activity for activity in activities if activity[0] < latest and earliest < activity[1]]
@@ -116,14 +122,14 @@ def _segments(root: Path, faults: Faults) -> Corpus:
     try:
         lines = meta.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise CorpusError(f"{meta}: cannot be read as UTF-8 text ({error})") from None
+        raise CorpusError("not-utf8", f"{meta}: cannot be read as UTF-8 text ({error})") from None
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
         fields = [field.strip() for field in line.split("\t")]
         parts = _SEGMENT.match(Path(fields[0]).stem)
         if len(fields) < 3 or not all(fields[:3]) or parts is None:
-            faults.report(MissingLabel(f"{meta}: line {number} is not a segment, its label and its session"))
+            faults.report(MissingLabel("bad-row", f"{meta}: line {number} is not a segment, its label and its session"))
             continue
         path = root / "audio" / Path(fields[0]).name
         if faults.usable(path):

@@ -46,7 +46,9 @@ def _from_table(table: Path, folder: Path, faults: Faults) -> list[Clip]:
     clips, listed = [], set()
     for number, row in table_rows(table, ("slice_file_name", "fsID", "salience", "fold", "class")):
         if not row["fold"].isdigit() or not row["class"]:
-            faults.report(MissingLabel(f"{table}: line {number} ({row['slice_file_name']}) has no fold or no class"))
+            faults.report(
+                MissingLabel("bad-row", f"{table}: line {number} ({row['slice_file_name']}) has no fold or no class")
+            )
             continue
         path = folder / f"fold{row['fold']}" / Path(row["slice_file_name"]).name
         listed.add(path)
@@ -58,7 +60,7 @@ def _from_table(table: Path, folder: Path, faults: Faults) -> list[Clip]:
             clips.append(Clip(id=path.stem, path=path, event=row["class"], fold=int(row["fold"]), extra=extra))
     for path in audio_files(folder):
         if path not in listed:
-            faults.report(MissingLabel(f"{path}: is not in {table.name}, so its class is unknown"))
+            faults.report(MissingLabel("not-in-table", f"{path}: is not in {table.name}, so its class is unknown"))
     return clips
 
 
@@ -75,7 +77,7 @@ def _from_folders(root: Path, faults: Faults) -> list[Clip]:
             clips.append(Clip(id=name, path=path, event=CLASSES[int(parts[3])], fold=int(fold), extra=extra))
     if clips:
         for path in strangers:
-            faults.report(MissingLabel(f"{path}: is not <class>/fold<N>_<slice>, so its fold is unknown"))
+            faults.report(MissingLabel("file-name", f"{path}: is not <class>/fold<N>_<slice>, so its fold is unknown"))
     return clips
 
 

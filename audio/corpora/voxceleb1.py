@@ -46,7 +46,9 @@ def load(root: Path, faults: Faults) -> Corpus:
     if not clips:
         raise nothing_found(root, "VoxCeleb1", "wav/id10270/x6uYqmx31kE/00001.wav")
     for path in strangers:
-        faults.report(MissingLabel(f"{path}: is not in a folder id1xxxx/<video>, so its speaker is unknown"))
+        faults.report(
+            MissingLabel("file-name", f"{path}: is not in a folder id1xxxx/<video>, so its speaker is unknown")
+        )
     trials, remarks = _trials(root, {clip.id for clip in clips})
     return Corpus("voxceleb1", tuple(clips), trials=trials, remarks=remarks)
 
@@ -63,20 +65,20 @@ def _trials(root: Path, known: set[str]) -> tuple[tuple[Trial, ...], tuple[str, 
     try:
         lines = table.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise CorpusError(f"{table}: cannot be read as UTF-8 text ({error})") from None
+        raise CorpusError("not-utf8", f"{table}: cannot be read as UTF-8 text ({error})") from None
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
         fields = line.split()
         if len(fields) != 3 or fields[0] not in {"0", "1"}:
-            raise CorpusError(f"{table}: line {number} is not '1 <clip> <clip>' or '0 <clip> <clip>'")
+            raise CorpusError("bad-row", f"{table}: line {number} is not '1 <clip> <clip>' or '0 <clip> <clip>'")
         enrolment, test = (str(Path(name).with_suffix("").as_posix()) for name in fields[1:])
         if enrolment in known and test in known:
             trials.append(Trial(enrolment, test, same=fields[0] == "1"))
         else:
             absent += 1
     if not trials:
-        raise CorpusError(f"{table}: not one of its trials is between clips that are in {root}")
+        raise CorpusError("no-usable-row", f"{table}: not one of its trials is between clips that are in {root}")
     remarks = [f"{len(trials)} trials of {table.name}"]
     if absent:
         remarks.append(f"left out {absent} trials of {table.name} whose clips are not in {root}")

@@ -52,7 +52,7 @@ def extract_each(
     outcomes = _outcomes(corpus, spec, jobs, progress)
     for outcome in outcomes:
         if outcome.fault is not None:
-            raise BrokenClip(outcome.fault)
+            raise outcome.fault
     return [outcome.row for outcome in outcomes]
 
 
@@ -72,7 +72,7 @@ def extract_sound(
             _log.warning("skipped: %s", outcome.fault)
     kept = [i for i, outcome in enumerate(outcomes) if outcome.fault is None]
     if not kept:
-        raise BrokenClip(f"{corpus.name}: none of its {len(corpus)} clips can be used")
+        raise BrokenClip("no-usable-clip", f"{corpus.name}: none of its {len(corpus)} clips can be used")
     return corpus.subset(kept), _stack(corpus, spec, [outcomes[i].row for i in kept])
 
 
@@ -81,7 +81,7 @@ class _Outcome:
     """A clip's feature, or one line that says why there is none; and its cache key, where its content could be read."""
 
     row: np.ndarray
-    fault: str | None = None
+    fault: BrokenClip | None = None
     key: str | None = None
 
 
@@ -124,7 +124,7 @@ def _look_up(clip: Clip, spec: FeatureSpec, about: str, cache: ArrayCache) -> _O
     try:
         key = key_of({"clip": content_digest(clip), "feature": about})
     except BrokenClip as error:
-        return _Outcome(_NOTHING, fault=str(error))
+        return _Outcome(_NOTHING, fault=error)
     row = cache.load(key)
     if row is None or row.dtype != np.float32 or not _fits(row.shape, spec.shape):
         return _Outcome(_NOTHING, key=key)
@@ -136,13 +136,12 @@ def _compute(clip: Clip, spec: FeatureSpec) -> _Outcome:
     try:
         row = spec.compute(read(clip, spec.sample_rate))
     except BrokenClip as error:
-        return _Outcome(_NOTHING, fault=str(error))
+        return _Outcome(_NOTHING, fault=error)
     if row.dtype != np.float32 or not _fits(row.shape, spec.shape):
         raise ValueError(f"{spec.kind} computed {row.dtype} {row.shape}, it should be float32 {spec.shape}")
     if not np.isfinite(row).all():
-        return _Outcome(
-            _NOTHING, fault=f"{clip.source}: its {spec.kind} features are not finite numbers; is it too short?"
-        )
+        line = f"{clip.source}: its {spec.kind} features are not finite numbers; is it too short?"
+        return _Outcome(_NOTHING, fault=BrokenClip("not-finite", line))
     return _Outcome(row)
 
 

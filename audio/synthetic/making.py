@@ -51,7 +51,7 @@ def make(folder: Path, seed: int = 0, *, jobs: int | None = None, progress: bool
         the folder is in the way or cannot be written, or espeak-ng does not work.
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise CorpusError(f"{folder}: is in the way; name a folder that does not exist yet")
+        raise CorpusError("in-the-way", f"{folder}: is in the way; name a folder that does not exist yet")
     partial_folder = partial_path(folder)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -68,11 +68,13 @@ def make(folder: Path, seed: int = 0, *, jobs: int | None = None, progress: bool
         (partial_folder / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
         _put_in_place(partial_folder, folder)
     except EspeakError as error:
-        raise CorpusError(f"the synthetic corpus cannot be spoken: {error}") from None
+        raise CorpusError("cannot-speak", f"the synthetic corpus cannot be spoken: {error}") from None
     except soundfile.SoundFileError as error:
-        raise CorpusError(f"{folder}: cannot be written ({error}): is there room on the disk?") from None
+        raise CorpusError(
+            "cannot-write", f"{folder}: cannot be written ({error}): is there room on the disk?"
+        ) from None
     except OSError as error:
-        raise CorpusError(f"{folder}: cannot be written ({error.strerror or error})") from None
+        raise CorpusError("cannot-write", f"{folder}: cannot be written ({error.strerror or error})") from None
     finally:
         shutil.rmtree(partial_folder, ignore_errors=True)
 

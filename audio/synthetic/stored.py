@@ -80,10 +80,14 @@ def load(root: Path, faults: Faults) -> Corpus:
     for row in manifest.clips:
         inside = PurePosixPath(row.file)
         if inside.is_absolute() or ".." in inside.parts:
-            raise CorpusError(f"{root / 'manifest.json'}: names a file outside its folder ({row.file})")
+            raise CorpusError(
+                "outside-folder", f"{root / 'manifest.json'}: names a file outside its folder ({row.file})"
+            )
         path = root / inside
         if not path.is_file() or digest(path) != row.digest:
-            faults.report(BrokenClip(f"{path}: is missing or not the file that the manifest describes"))
+            faults.report(
+                BrokenClip("not-as-described", f"{path}: is missing or not the file that the manifest describes")
+            )
             continue
         clips.append(
             Clip(
@@ -104,12 +108,13 @@ def _read_manifest(path: Path) -> _Manifest:
         manifest = msgspec.json.decode(path.read_bytes(), type=_Manifest)
     except FileNotFoundError:
         raise WrongFolder(
-            f"{path.parent}: holds no synthetic corpus (no manifest.json); without --data the built-in one is used"
+            "no-manifest",
+            f"{path.parent}: holds no synthetic corpus (no manifest.json); without --data the built-in one is used",
         ) from None
     except OSError as error:
-        raise CorpusError(f"{path}: cannot be read ({error.strerror or error})") from None
+        raise CorpusError("cannot-read", f"{path}: cannot be read ({error.strerror or error})") from None
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise CorpusError(f"{path}: is not a manifest of the synthetic corpus ({error})") from None
+        raise CorpusError("not-a-manifest", f"{path}: is not a manifest of the synthetic corpus ({error})") from None
     if manifest.format != FORMAT or not manifest.clips:
-        raise CorpusError(f"{path}: is not a manifest of the synthetic corpus")
+        raise CorpusError("not-a-manifest", f"{path}: is not a manifest of the synthetic corpus")
     return manifest

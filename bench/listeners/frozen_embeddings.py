@@ -31,6 +31,7 @@ from sotto.bench.request import Request
 from sotto.bench.row import Row
 from sotto.bench.speech_tasks.verification import equal_error_rate
 from sotto.bench.workbench import Workbench
+from sotto.link import Coded
 from sotto.models import Normalisation
 from sotto.models.learning.training import Schedule, predict, train
 from sotto.models.networks.mlp import MLP, Activation
@@ -51,7 +52,7 @@ _TIMED = 11
 Floats = npt.NDArray[np.float32]
 
 
-class HeadFailed(RuntimeError):
+class HeadFailed(Coded, RuntimeError):
     """A paradigm could not run a head that it should run; one line says why."""
 
 
@@ -147,7 +148,7 @@ def _compared(request: Request, head: Head, paradigms: Sequence[str]) -> Iterato
         say=request.say,
     ):
         if not isinstance(found, Row):
-            raise HeadFailed(f"{head.name}: {found}")
+            raise HeadFailed("head-failed", f"{head.name}: {found}")
         yield found
 
 

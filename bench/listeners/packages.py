@@ -8,10 +8,12 @@ from types import ModuleType
 
 import torch
 
+from sotto.link import Coded
+
 INSTALL = "pip install 'sotto[listeners]' && pip install --no-deps resemblyzer==0.1.4"
 
 
-class ListenersMissing(RuntimeError):
+class ListenersMissing(Coded, RuntimeError):
     """A package of the extra ``listeners`` is not installed."""
 
 
@@ -29,6 +31,6 @@ def load(name: str) -> ModuleType:
             warnings.simplefilter("ignore", DeprecationWarning)  # of their own dependencies
             return importlib.import_module(name)
     except ImportError as error:
-        raise ListenersMissing(f"{name} cannot be imported ({error}): {INSTALL}") from None
+        raise ListenersMissing("not-installed", f"{name} cannot be imported ({error}): {INSTALL}") from None
     finally:
         torch.set_num_threads(threads)

@@ -94,7 +94,9 @@ def chosen() -> tuple[ServedConfiguration, ...]:
     known = {str(config): config for config in CONFIGURATIONS}
     for name in names:
         if name not in known:
-            raise preparing.PreparationError(f"SOTTO_CELLS: '{name[:40]}' is none of {', '.join(known)}")
+            raise preparing.PreparationError(
+                "unknown-cell", f"SOTTO_CELLS: '{name[:40]}' is none of {', '.join(known)}"
+            )
     return tuple(known[name] for name in names) or CONFIGURATIONS
 
 
@@ -107,8 +109,8 @@ def prepared(request: Request) -> Iterator[Prepared]:
         folders = preparing.prepare(config.paradigm, config.key or config.mode, config.model, "class", bench, out)
         terms = read_terms(folders.alice)
         if terms is None:
-            raise preparing.PreparationError(f"{folders.alice}: has no terms")
+            raise preparing.PreparationError("no-terms", f"{folders.alice}: has no terms")
         front = registry.service(config.paradigm).front(ClientCredentials(folders.alice), terms)
         if front is None:
-            raise preparing.PreparationError(f"{folders.alice}: has no front end")
+            raise preparing.PreparationError("no-front-end", f"{folders.alice}: has no front end")
         yield Prepared(config, folders.bob, folders.alice, front.compute(clip))

@@ -95,11 +95,11 @@ class Trials:
     def _watch(self) -> Usual:
         client = self.ask_once(_RESTART_SECONDS)  # whatever is slow the first time
         if client.ended or not client.answers:
-            raise ServiceError(f"alice gets no answer without any fault: {client.said}")
+            raise ServiceError("no-answer", f"alice gets no answer without any fault: {client.said}")
         started = time.monotonic()
         client = LoadClient(self._deployment, self._features, queries=_QUERIES_WATCHED)
         if not client.await_end(_RESTART_SECONDS) or client.ended:
-            raise ServiceError(f"alice gets no answers without any fault: {client.said}")
+            raise ServiceError("no-answer", f"alice gets no answers without any fault: {client.said}")
         seconds = time.monotonic() - started
         client.close()
         moved = {(name, way): proxy.last[way] for name, proxy in self._deployment.proxies.items() for way in _WAYS}
@@ -132,7 +132,7 @@ class Trials:
     def _service(self, victim: Victim) -> Service:
         service = self._deployment.dealer if victim.startswith("dealer") else self._deployment.bob
         if service is None:
-            raise ServiceError("there is no dealer here")
+            raise ServiceError("no-dealer", "there is no dealer here")
         return service
 
     @staticmethod

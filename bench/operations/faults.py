@@ -50,7 +50,9 @@ def run(request: Request) -> list[Row]:
             )
             _keep(request.out / "trials.csv", each.config, trial, ledger)
         if registry.paradigm(each.config.paradigm).needs_dealer(each.config.mode) and not ledger.deliveries:
-            raise ServiceError(f"{each.config}: the ledger saw nothing dealt, so it cannot say what was dealt twice")
+            raise ServiceError(
+                "nothing-dealt", f"{each.config}: the ledger saw nothing dealt, so it cannot say what was dealt twice"
+            )
         for name in dict.fromkeys(trial.victim for trial in done):
             rows.append(_row(each.config, name, [trial for trial in done if trial.victim == name], ledger, request))
     return rows

@@ -56,10 +56,7 @@ _BOTH: tuple[mpc.Mode, ...] = ("semi-honest", "malicious")
 
 SIZES = (
     *(Size("cnn", width, partial(WideCnn, width), (COEFFICIENTS, 188), _BOTH) for width in (72, 144, 288, 576)),
-    *(
-        Size("transformer", depth, partial(Encoder, depth), (FRAMES, COEFFICIENTS), modes)
-        for depth, modes in ((1, _BOTH), (3, _BOTH), (6, _BOTH[:1]), (12, _BOTH[:1]))
-    ),
+    *(Size("transformer", depth, partial(Encoder, depth), (FRAMES, COEFFICIENTS), _BOTH) for depth in (1, 3, 6, 12)),
 )
 
 

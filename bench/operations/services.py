@@ -21,6 +21,7 @@ from typing import Any, Self
 import psutil
 
 from sotto.bench.operations.fault_proxy import Ledger, Proxy
+from sotto.link import Coded
 from sotto.serving import registry
 from sotto.serving.adapters import ClientCredentials
 from sotto.serving.client import ClientConfig
@@ -31,7 +32,7 @@ from sotto.serving.terms import read_terms
 _START_SECONDS = 300.0
 
 
-class ServiceError(RuntimeError):
+class ServiceError(Coded, RuntimeError):
     """A service did not do what an experiment needs; one line says what."""
 
 
@@ -111,7 +112,9 @@ class Service:
         started = time.monotonic()
         while self.sessions:
             if time.monotonic() - started > seconds:
-                raise ServiceError(f"{self.arguments[0]} still has {len(self.sessions)} sessions after {seconds:g} s")
+                raise ServiceError(
+                    "sessions-left", f"{self.arguments[0]} still has {len(self.sessions)} sessions after {seconds:g} s"
+                )
             time.sleep(0.05)  # looking reads every process of the machine
         return time.monotonic() - started
 
@@ -127,11 +130,11 @@ class Service:
     def wait(self, seconds: float) -> int:
         """Its exit code.  Raises :class:`ServiceError` when it does not end."""
         if self._process is None:
-            raise ServiceError("the service was never started")
+            raise ServiceError("not-started", "the service was never started")
         try:
             return self._process.wait(seconds)
         except subprocess.TimeoutExpired:
-            raise ServiceError(f"{self.arguments[0]} did not end within {seconds:g} s") from None
+            raise ServiceError("did-not-end", f"{self.arguments[0]} did not end within {seconds:g} s") from None
 
     def kill(self) -> None:
         """Kill every process of it at once, as a power failure would."""
@@ -149,7 +152,9 @@ class Service:
                 ended = self._process is None or self._process.poll() is not None
                 if left <= 0 or ended:
                     said = self.complaints[-1] if self.complaints else "nothing"
-                    raise ServiceError(f"{self.arguments[0]}: {what} within {seconds:g} s; it said: {said[:300]}")
+                    raise ServiceError(
+                        "too-late", f"{self.arguments[0]}: {what} within {seconds:g} s; it said: {said[:300]}"
+                    )
                 self._news.wait(min(left, 0.5))
         return event
 

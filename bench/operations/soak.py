@@ -71,7 +71,7 @@ def _long_session(deployment: Deployment, each: Prepared, queries: int, samples:
     client = LoadClient(deployment, each.features, queries=queries, begin=True)
     try:
         if not client.await_opened(_QUERY_SECONDS):
-            raise ServiceError(f"{each.config}: no session: {client.said}")
+            raise ServiceError("no-session", f"{each.config}: no session: {client.said}")
         parties: dict[str, Callable[[], Sequence[psutil.Process]]] = {
             "alice": lambda: _alive(client),
             **{
@@ -83,14 +83,14 @@ def _long_session(deployment: Deployment, each: Prepared, queries: int, samples:
         every, weighed = max(1, queries // _SAMPLES), 0
         while client.ended is None:
             if not client.receive(_QUERY_SECONDS):
-                raise ServiceError(f"{each.config}: no answer within {_QUERY_SECONDS:g} s")
+                raise ServiceError("no-answer", f"{each.config}: no answer within {_QUERY_SECONDS:g} s")
             while client.receive(0.0):  # it does not wait to be weighed
                 pass
             if client.ended is None and len(client.answers) >= weighed + every:
                 weighed = len(client.answers)
                 _weigh(each.config, "one session", parties, weighed, samples)
         if client.ended:
-            raise ServiceError(f"{each.config}: {client.said}")
+            raise ServiceError("client-failed", f"{each.config}: {client.said}")
     finally:
         client.close()
 
@@ -115,7 +115,7 @@ def _many_sessions(deployment: Deployment, each: Prepared, queries: int, samples
         done = client.await_end(_QUERY_SECONDS * _PER_SESSION)
         client.close()
         if not done or client.ended:
-            raise ServiceError(f"{each.config}: {client.said or 'a session took too long'}")
+            raise ServiceError("client-failed", f"{each.config}: {client.said or 'a session took too long'}")
         if number % every == 0:
             for service in deployment.services:
                 service.await_idle(_QUERY_SECONDS)

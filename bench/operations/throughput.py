@@ -27,8 +27,11 @@ from sotto.bench.row import Row, Timing
 
 DESCRIPTION = "queries a second, p50, p95, p99 and processor time against 1 to 32 clients, for each paradigm"
 
-_CLIENTS = {"quick": (1, 2, 4), "full": (1, 2, 4, 8, 16, 32)}
-_EXAMPLES = {"quick": (1,), "full": (1, 16)}  # in one query
+#: How many clients ask at once, by how many examples a query has.
+_CLIENTS: Mapping[str, Mapping[int, tuple[int, ...]]] = {
+    "quick": {1: (1, 2, 4)},
+    "full": {1: (1, 2, 4, 8, 16, 32), 16: (1, 2, 4, 8)},
+}
 _SECONDS = {"quick": 4.0, "full": 12.0}
 _OPENING = 300.0
 _SATURATED = 1.1  # more clients that bring less than a tenth more queries bring nothing
@@ -39,9 +42,8 @@ def run(request: Request) -> list[Row]:
     rows: list[Row] = []
     for each in prepared(request):
         with each.deployed(patience=120.0, proxied=False) as deployment:
-            for examples in _EXAMPLES[request.preset]:
+            for examples, counts in _CLIENTS[request.preset].items():
                 asked = np.repeat(each.features, examples, axis=0)
-                counts = _CLIENTS[request.preset]
                 rows += _marked([_measured(deployment, each, asked, count, request) for count in counts])
     request.out.mkdir(parents=True, exist_ok=True)
     draw([row for row in rows if row.parameters["examples"] == 1], request.out / "throughput.svg")
@@ -55,12 +57,14 @@ def _measured(
     try:
         for client in clients:
             if not client.await_opened(_OPENING):
-                raise ServiceError(f"{each.config}: a client got no session: {client.said or 'it took too long'}")
+                raise ServiceError(
+                    "no-session", f"{each.config}: a client got no session: {client.said or 'it took too long'}"
+                )
         memory = memory_mb(deployment.bob.tree)  # with all sessions open
         load = _ask(clients, deployment, _SECONDS[request.preset])
         failed = [client.said for client in clients if client.ended]
         if failed:
-            raise ServiceError(f"{each.config}: a client failed under load: {failed[0]}")
+            raise ServiceError("client-failed", f"{each.config}: a client failed under load: {failed[0]}")
     finally:
         for client in clients:
             client.close()

@@ -24,7 +24,7 @@ import numpy.typing as npt
 from sotto.bench.child_process import ChildProcess, Failed, receive, send
 from sotto.bench.parties import control, party
 from sotto.bench.parties.party import HostedParty, Measured, PartyConfig, PartySpec
-from sotto.link import LOOPBACK, Array, Shape, listen
+from sotto.link import LOOPBACK, Array, Coded, Shape, listen
 from sotto.serving.limits import Limits
 from sotto.serving.service import sessions as serving_sessions
 from sotto.serving.service.hosting import HostProcess
@@ -33,7 +33,7 @@ from sotto.serving.service.reports import HostFailed, Loaded
 T = TypeVar("T")
 
 
-class PartyError(RuntimeError):
+class PartyError(Coded, RuntimeError):
     """A party's process failed or died; the message is one line per party that said why."""
 
 
@@ -136,7 +136,7 @@ class Parties:
         offline = self.provision(len(features))
         done, online = self._phase(control.Ask(Array.of(features)))
         if done.labels is None:
-            raise PartyError("alice: its answer has no classes")
+            raise PartyError("no-classes", "alice: its answer has no classes")
         return Asked(
             done.labels.numpy(dtype="int64", shape=(len(features),)),
             None if done.scores is None else done.scores.numpy(dtype="float32", shape=(len(features), None)),
@@ -210,13 +210,15 @@ class Parties:
         deadline = time.monotonic() + self.timeout + 30
         while not service.host.loaded:
             if not wait([service.host.reports], timeout=max(0.0, deadline - time.monotonic())):
-                raise PartyError(f"{role} did not start within {self.timeout + 30:g} s: raise --timeout")
+                raise PartyError(
+                    "start-timeout", f"{role} did not start within {self.timeout + 30:g} s: raise --timeout"
+                )
             try:
                 report = service.host.receive()
             except EOFError:
-                raise PartyError(f"{role}: its process ended with code {service.host.exit_code}") from None
+                raise PartyError("ended", f"{role}: its process ended with code {service.host.exit_code}") from None
             if isinstance(report, HostFailed):
-                error = PartyError(f"{role}: {report.reason}")
+                error = PartyError("party-failed", f"{role}: {report.reason}")
                 error.add_note(f"--- in {role}'s process ---\n{report.trace}")
                 raise error
             service.host.loaded = isinstance(report, Loaded)
@@ -239,7 +241,7 @@ class Parties:
     def _pipe(self, role: str) -> Connection:
         if role == "alice":
             if self._alice is None:
-                raise PartyError("the parties have not been started: use them as a context manager")
+                raise PartyError("not-started", "the parties have not been started: use them as a context manager")
             return self._alice.pipe
         return self._services[role].pipe
 
@@ -273,7 +275,8 @@ class Parties:
         # A party ends its own waits at the timeout and says why; the margin lets it.
         if not wait([pipe], timeout=self.timeout + 30):
             raise PartyError(
-                f"{role} did not report within {self.timeout + 30:g} s: raise --timeout if it is only slow"
+                "report-timeout",
+                f"{role} did not report within {self.timeout + 30:g} s: raise --timeout if it is only slow",
             )
         try:
             message = receive(pipe, control.Message)
@@ -282,9 +285,9 @@ class Parties:
         if isinstance(message, Failed):
             raise self._failure({role: message})
         if isinstance(message, control.Refused):
-            raise QueryRefused(message.reason)
+            raise QueryRefused("query-refused", message.reason)
         if not isinstance(message, kind):
-            raise PartyError(f"{role} reported {type(message).__name__} out of turn")
+            raise PartyError("out-of-turn", f"{role} reported {type(message).__name__} out of turn")
         return message
 
     def _failure(self, said: dict[str, Failed] | None = None) -> PartyError:
@@ -302,7 +305,7 @@ class Parties:
         lines = [f"{role}: {failed.reason}" for role, failed in reasons.items()]
         if self._alice and "alice" not in reasons and (code := self._alice.exit_code()):
             lines.append(f"alice: its process ended with code {code}")
-        error = PartyError("; ".join(lines) or "a party's process ended without saying why")
+        error = PartyError("party-failed", "; ".join(lines) or "a party's process ended without saying why")
         for role, failed in reasons.items():
             if failed.trace:
                 error.add_note(f"--- in {role}'s process ---\n{failed.trace}")

@@ -166,7 +166,7 @@ def measure(peer: Peer, cell: Configuration, bench: Workbench, net: str) -> Row:
     bench.say(f"{cell}: asking {len(queries)} clips on {net}")
     response = run(peer.command(), request, {"queries": queries, **description.weights}, bench.folder, SHAPES[net])
     if len(response.labels) != len(queries) or not response.milliseconds:
-        raise PeerError(f"{peer.name} answered {len(response.labels)} of {len(queries)} clips")
+        raise PeerError("answers-missing", f"{peer.name} answered {len(response.labels)} of {len(queries)} clips")
     return _row(peer, cell, bench, net, _Asked(emotion, queries, truth, response))
 
 

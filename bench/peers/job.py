@@ -20,12 +20,12 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from sotto.link import Shape
+from sotto.link import Coded, Shape
 
 REQUEST, ARRAYS, RESPONSE = "request.json", "arrays.npz", "response.json"
 
 
-class PeerError(RuntimeError):
+class PeerError(Coded, RuntimeError):
     """A peer's program failed; the message is one line."""
 
 
@@ -89,15 +89,19 @@ def run(
                 check=False,
             )
         except subprocess.TimeoutExpired:
-            raise PeerError(f"the peer gave no answer within {request.timeout:g} s: is the machine too busy?") from None
+            raise PeerError(
+                "no-answer", f"the peer gave no answer within {request.timeout:g} s: is the machine too busy?"
+            ) from None
         except OSError as error:
-            raise PeerError(f"cannot start {command[0]}: {error.strerror}") from None
+            raise PeerError("cannot-start", f"cannot start {command[0]}: {error.strerror}") from None
         if done.returncode:
-            raise PeerError(_last_line(done.stderr) or f"its program ended with code {done.returncode}")
+            raise PeerError(
+                "program-failed", _last_line(done.stderr) or f"its program ended with code {done.returncode}"
+            )
         try:
             return msgspec.json.decode((place / RESPONSE).read_bytes(), type=Response)
         except (OSError, msgspec.MsgspecError) as error:
-            raise PeerError(f"its program left no usable answer ({type(error).__name__})") from None
+            raise PeerError("no-usable-answer", f"its program left no usable answer ({type(error).__name__})") from None
     finally:
         shutil.rmtree(place, ignore_errors=True)
 

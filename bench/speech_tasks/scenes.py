@@ -67,7 +67,7 @@ def scene_tasks(
 def _task(corpus: Corpus, features: np.ndarray, split: Split, preset: str, seed: int, say: Say) -> SpeechTask:
     module, record = _trained(corpus, features, split, SCHEDULES[preset], preset, seed, say)
     if record.normalisation is None:
-        raise CorpusError(f"the cached model of {corpus.name} has no statistics: empty the cache folder")
+        raise CorpusError("bad-cache", f"the cached model of {corpus.name} has no statistics: empty the cache folder")
     test = list(split.test)
     truth = torch.from_numpy(corpus.targets("event")[test])
     return SpeechTask(

@@ -182,10 +182,14 @@ def _parts(data: Path | None) -> tuple[Corpus, list[int], list[int]]:
     training = [i for i, part in enumerate(subset) if part == "train"]
     test = [i for i, part in enumerate(subset) if part == "test"]
     if not training or not test:
-        raise CorpusError(f"{corpus.name}: needs utterances of train-… and of test-… subsets, the folders name them")
+        raise CorpusError(
+            "no-subsets", f"{corpus.name}: needs utterances of train-… and of test-… subsets, the folders name them"
+        )
     shared = {corpus[i].speaker for i in training} & {corpus[i].speaker for i in test}
     if shared:
-        raise CorpusError(f"{corpus.name}: speaker {min(map(str, shared))} is both trained on and tested")
+        raise CorpusError(
+            "shared-speaker", f"{corpus.name}: speaker {min(map(str, shared))} is both trained on and tested"
+        )
     return corpus, training, test
 
 
@@ -234,7 +238,7 @@ def _trained(corpus: Corpus, preset: str, seed: int, say: Say) -> SpeakerEmbeddi
     }
     module, _ = kept(f"asv-{preset}", about, train)
     if not isinstance(module, SpeakerEmbedding):  # cached under the name of that architecture
-        raise CorpusError("the cached model is no speaker embedding: empty the cache folder")
+        raise CorpusError("bad-cache", "the cached model is no speaker embedding: empty the cache folder")
     return module
 
 

@@ -58,7 +58,7 @@ class Dask(Executor):
         try:
             from distributed import Client, LocalCluster
         except ImportError:
-            raise SweepError("Dask is not installed: pip install 'sotto[dask]'") from None
+            raise SweepError("no-dask", "Dask is not installed: pip install 'sotto[dask]'") from None
         self._cluster = None
         if address is None:
             self._cluster = LocalCluster(
@@ -69,7 +69,9 @@ class Dask(Executor):
             self._client.wait_for_workers(workers if self._cluster else 1, timeout=4 * timeout)
         except (OSError, TimeoutError) as error:
             self.close()
-            raise SweepError(f"no Dask scheduler with workers answers at {address} ({type(error).__name__})") from None
+            raise SweepError(
+                "no-scheduler", f"no Dask scheduler with workers answers at {address} ({type(error).__name__})"
+            ) from None
         self.workers = sum(self._client.nthreads().values())
 
     def run(self, work: Work, tasks: Iterable[str]) -> Iterator[str]:
@@ -95,7 +97,8 @@ def require_known(name: str) -> None:
     """Refuse what is no executor, before anything is loaded for it.  Raises :class:`SweepError`."""
     if name not in ("serial", "local") and not _DASK.fullmatch(name):
         raise SweepError(
-            f"the executor {name[:60]} is none of serial, local, dask:// (a cluster here), dask://HOST:PORT"
+            "unknown-executor",
+            f"the executor {name[:60]} is none of serial, local, dask:// (a cluster here), dask://HOST:PORT",
         )
 
 

@@ -52,14 +52,18 @@ def _bench(setting: Setting) -> Workbench:
     """The corpus as this worker finds it, which must be the one that the sweep means, under the same code."""
     study = STUDIES[setting.study]
     if source_digest(study.MODULES) != setting.source_digest:
-        raise SweepError("this worker runs other code than the sweep: install the same version and start it again")
+        raise SweepError(
+            "other-code", "this worker runs other code than the sweep: install the same version and start it again"
+        )
     data = None if setting.data is None else Path(setting.data)
     bench = open_workbench(
         setting.corpus, data, preset=setting.preset, seed=setting.seed, say=_quiet, skip_broken=setting.skip_broken
     )
     bench.jobs = 1
     if corpus_digest(bench.corpus) != setting.corpus_digest:
-        raise SweepError(f"this worker finds another {setting.corpus} than the sweep at {data or 'its usual place'}")
+        raise SweepError(
+            "other-corpus", f"this worker finds another {setting.corpus} than the sweep at {data or 'its usual place'}"
+        )
     return bench
 
 

@@ -215,7 +215,8 @@ def _fitting(symbols: npt.ArrayLike, parameters: HashParameters, known: npt.Arra
     fits = hashes.ndim == 2 and hashes.shape[1] == parameters.symbols
     if not fits or prior.ndim != 2 or prior.shape[1] != parameters.inputs or not len(prior):
         raise HashingError(
+            "wrong-shape",
             f"hashes {hashes.shape} or features {prior.shape} do not fit the key, which is for {parameters.inputs} "
-            f"features and gives {parameters.symbols} symbols"
+            f"features and gives {parameters.symbols} symbols",
         )
     return hashes, prior

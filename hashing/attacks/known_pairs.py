@@ -102,7 +102,9 @@ def learn_measurements(known: npt.ArrayLike, symbols: npt.ArrayLike, parameters:
     """
     x, hashes = np.asarray(known, np.float64), np.asarray(symbols)
     if x.ndim != 2 or x.shape[1] != parameters.inputs or hashes.ndim != 2 or len(hashes) != len(x) or len(x) < 2:
-        raise HashingError(f"features {x.shape} and hashes {hashes.shape} are no two or more pairs under this key")
+        raise HashingError(
+            "wrong-shape", f"features {x.shape} and hashes {hashes.shape} are no two or more pairs under this key"
+        )
     delta, period = parameters.delta, parameters.k * parameters.delta
     origin = int(np.argmin(np.sum((x - x.mean(axis=0)) ** 2, axis=1)))
     # The unknown of a row: its L numbers, standard normal, and where aᵢ·x₀ + wᵢ lies within the cell of the symbol.

@@ -73,13 +73,17 @@ def linkability(
     """
     x, names, known = np.asarray(features, np.float64), np.asarray(speakers), np.asarray(enrolled, bool)
     if x.ndim != 2 or names.shape != (len(x),) or known.shape != names.shape:
-        raise HashingError(f"features {x.shape}, speakers {names.shape} and enrolled {known.shape} do not fit together")
+        raise HashingError(
+            "wrong-shape", f"features {x.shape}, speakers {names.shape} and enrolled {known.shape} do not fit together"
+        )
     if not set(names[~known].tolist()) or not set(names[~known].tolist()) <= set(names[known].tolist()):
-        raise HashingError("every probe needs a speaker with an enrolled utterance, and there has to be a probe")
+        raise HashingError(
+            "no-probe", "every probe needs a speaker with an enrolled utterance, and there has to be a probe"
+        )
     if len(set(names[known].tolist())) < 2:
-        raise HashingError("naming a speaker needs at least two enrolled speakers")
+        raise HashingError("too-few-speakers", "naming a speaker needs at least two enrolled speakers")
     if key.parameters != other.parameters or key == other:
-        raise HashingError("the two keys have to differ and to have the same parameters")
+        raise HashingError("bad-keys", "the two keys have to differ and to have the same parameters")
     k = key.parameters.k
     enrolment = pack(modular_hash(x[known], key), k)
     probes = [pack(modular_hash(x[~known], one), k) for one in (key, other)]

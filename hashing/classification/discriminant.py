@@ -62,9 +62,9 @@ class DiscriminantFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Ba
         """
         x, labels = validate_data(self, X, y, dtype=np.float64)
         if not (np.isfinite(self.weight) and self.weight >= 0):
-            raise HashingError(f"weight is {self.weight}; use zero or a positive number")
+            raise HashingError("bad-weight", f"weight is {self.weight}; use zero or a positive number")
         if len(np.unique(labels)) < 2:
-            raise HashingError("discriminants need at least two classes; all labels are one class")
+            raise HashingError("one-class", "discriminants need at least two classes; all labels are one class")
         learnt = LinearDiscriminantAnalysis(solver="eigen", shrinkage="auto").fit(x, labels)
         directions = learnt.scalings_[:, : min(len(learnt.classes_) - 1, x.shape[1])]
         self.mean_ = x.mean(axis=0)

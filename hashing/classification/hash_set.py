@@ -72,13 +72,13 @@ class HashSet:
     def __post_init__(self) -> None:
         shape = (len(self.hashes),)
         if self.labels.shape != shape or self.speakers.shape != shape:
-            raise HashingError(f"{shape[0]} hashes need as many labels and speaker numbers")
+            raise HashingError("wrong-shape", f"{shape[0]} hashes need as many labels and speaker numbers")
         if self.labels.dtype != np.int64 or self.speakers.dtype != np.int64:
-            raise HashingError("labels and speaker numbers are int64")
+            raise HashingError("wrong-dtype", "labels and speaker numbers are int64")
         if len(set(self.classes)) != len(self.classes) or len(self.classes) < 2:
-            raise HashingError("training hashes need at least two classes with different names")
+            raise HashingError("one-class", "training hashes need at least two classes with different names")
         if self.labels.size and not (self.labels.min() >= 0 and self.labels.max() < len(self.classes)):
-            raise HashingError(f"labels are positions 0 to {len(self.classes) - 1} in the classes")
+            raise HashingError("bad-label", f"labels are positions 0 to {len(self.classes) - 1} in the classes")
 
     def __len__(self) -> int:
         return len(self.hashes)
@@ -104,7 +104,7 @@ class HashSet:
             hashes = PackedHashes(tensors["planes"], record.k, record.symbols).checked()
             return cls(hashes, tensors["labels"], record.classes, tensors["speakers"], record.fingerprint)
         except HashingError as error:
-            raise HashFileError(f"{path}: {error}") from None
+            raise HashFileError("bad-file", f"{path}: {error}") from None
 
 
 def training_hashes(
@@ -148,16 +148,18 @@ def join(sets: Sequence[HashSet]) -> HashSet:
         no set, or they were made with different keys or for different classes.
     """
     if not sets:
-        raise HashingError("there are no hashes to join")
+        raise HashingError("nothing-to-join", "there are no hashes to join")
     first = sets[0]
     for other in sets[1:]:
         if other.fingerprint != first.fingerprint:
-            raise HashingError("hashes made with different keys cannot be compared: agree on one key and hash again")
+            raise HashingError(
+                "other-key", "hashes made with different keys cannot be compared: agree on one key and hash again"
+            )
         if other.classes != first.classes or (other.hashes.k, other.hashes.symbols) != (
             first.hashes.k,
             first.hashes.symbols,
         ):
-            raise HashingError("the sets have different classes or hash sizes")
+            raise HashingError("other-classes", "the sets have different classes or hash sizes")
     speakers, offset = [], 0
     for one in sets:
         speakers.append(np.where(one.speakers < 0, -1, one.speakers + offset))
@@ -191,7 +193,8 @@ def train_hamming_svc(
     """
     if not len(hashes) or int(hashes.speakers.min()) < 0:
         raise HashingError(
-            "C and γ are searched on held-out speakers: give speakers to training_hashes, or fit HammingSVC"
+            "no-speakers",
+            "C and γ are searched on held-out speakers: give speakers to training_hashes, or fit HammingSVC",
         )
     squared = hamming_distances(hashes.hashes, hashes.hashes) ** 2
     search = search_rbf(

@@ -34,7 +34,7 @@ def hamming_kernel(x: Hashes, y: Hashes | None = None, *, gamma: float) -> npt.N
         γ, positive.
     """
     if not (np.isfinite(gamma) and gamma > 0):
-        raise HashingError(f"gamma is {gamma}; use a positive number")
+        raise HashingError("bad-gamma", f"gamma is {gamma}; use a positive number")
     return np.exp(-gamma * equality_distances(x, x if y is None else y) ** 2)
 
 
@@ -44,7 +44,7 @@ def equality_distances(x: Hashes, y: Hashes) -> npt.NDArray[np.float64]:
         return hamming_distances(x, y)
     first, second = _array(x), _array(y)
     if first.ndim != 2 or second.ndim != 2 or first.shape[1] != second.shape[1]:
-        raise HashingError(f"hashes of shapes {first.shape} and {second.shape} cannot be compared")
+        raise HashingError("wrong-shape", f"hashes of shapes {first.shape} and {second.shape} cannot be compared")
     if holds_symbols(first) and holds_symbols(second):
         k = max(2, 1 + int(max(first.max(initial=0), second.max(initial=0))))
         return hamming_distances(pack(first, k), pack(second, k))

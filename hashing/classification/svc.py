@@ -85,7 +85,9 @@ class HammingSVC(ClassifierMixin, BaseEstimator):
         check_classification_targets(labels)
         self.classes_, targets = np.unique(labels, return_inverse=True)
         if len(self.classes_) < 2:
-            raise HashingError(f"a classifier needs at least two classes; all labels are one class, {self.classes_[0]}")
+            raise HashingError(
+                "one-class", f"a classifier needs at least two classes; all labels are one class, {self.classes_[0]}"
+            )
         svc = SVC(C=self.C, kernel="precomputed").fit(hamming_kernel(hashes, gamma=self.gamma), targets)
         self.machines_ = OneVsOne.of(svc)
         self.support_hashes_ = hashes[svc.support_]
@@ -119,9 +121,11 @@ class HammingSVC(ClassifierMixin, BaseEstimator):
         check_is_fitted(self)
         hashes = self.support_hashes_
         if not isinstance(hashes, PackedHashes):
-            raise HashFileError("only a classifier trained on hashes can be saved")
+            raise HashFileError("no-classifier", "only a classifier trained on hashes can be saved")
         if self.classes_.dtype.kind not in "iuU":
-            raise HashFileError(f"labels of type {self.classes_.dtype} cannot be saved; use whole numbers or text")
+            raise HashFileError(
+                "label-type", f"labels of type {self.classes_.dtype} cannot be saved; use whole numbers or text"
+            )
         record = _HammingSVC(
             format="sotto-hamming-svc",
             version=1,
@@ -150,13 +154,13 @@ class HammingSVC(ClassifierMixin, BaseEstimator):
             machines = OneVsOne(tensors["dual"], tensors["intercept"], record.support)
             hashes = PackedHashes(tensors["planes"], record.k, record.symbols).checked()
             if len(hashes) != sum(record.support) or len(set(record.classes)) != len(record.support):
-                raise HashingError("support vectors and classes do not fit together")
+                raise HashingError("bad-support", "support vectors and classes do not fit together")
             if len({type(label) for label in record.classes}) != 1:
-                raise HashingError("the labels are partly numbers and partly text")
+                raise HashingError("label-type", "the labels are partly numbers and partly text")
             if not (np.isfinite(record.gamma) and record.gamma > 0):
-                raise HashingError("gamma is not a positive number")
+                raise HashingError("bad-gamma", "gamma is not a positive number")
         except ValueError as error:
-            raise HashFileError(f"{path}: {error}") from None
+            raise HashFileError("bad-file", f"{path}: {error}") from None
         classifier = cls(C=record.C, gamma=record.gamma)
         classifier.classes_ = np.array(record.classes)
         classifier.machines_, classifier.support_hashes_ = machines, hashes
@@ -168,7 +172,7 @@ class HammingSVC(ClassifierMixin, BaseEstimator):
         if isinstance(X, PackedHashes):
             labels = np.asarray(y)
             if labels.shape != (len(X),):
-                raise HashingError(f"{len(X)} hashes need as many labels, not {labels.shape}")
+                raise HashingError("wrong-shape", f"{len(X)} hashes need as many labels, not {labels.shape}")
             return X, labels
         values, labels = validate_data(self, X, y, dtype="numeric")
         k = max(2, 1 + int(values.max())) if holds_symbols(values) else 0

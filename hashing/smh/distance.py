@@ -74,7 +74,7 @@ def _fill(distances: Distances, x: PackedHashes, y: PackedHashes, threads: int) 
 
 def _threads(x: PackedHashes, y: PackedHashes, asked: int | None) -> int:
     if asked is not None and asked < 1:
-        raise HashingError(f"threads is {asked}; use 1 or more")
+        raise HashingError("bad-threads", f"threads is {asked}; use 1 or more")
     words = len(x) * len(y) * x.planes.shape[1] * x.planes.shape[2]
     wanted = _processors() if asked is None and words >= _PAYS else asked or 1
     return max(1, min(wanted, len(x)))
@@ -90,6 +90,7 @@ def _processors() -> int:
 def _comparable(x: PackedHashes, y: PackedHashes) -> None:
     if (x.k, x.symbols) != (y.k, y.symbols):
         raise HashingError(
+            "other-size",
             f"hashes of {x.symbols} symbols with k = {x.k} cannot be compared with hashes of {y.symbols} symbols "
-            f"with k = {y.k}"
+            f"with k = {y.k}",
         )

@@ -52,12 +52,14 @@ class HashKey:
     ) -> None:
         shape = (parameters.symbols, parameters.inputs)
         if matrix.dtype != np.float64 or dither.dtype != np.float64:
-            raise HashingError("the matrix and the dither of a hash key are float64")
+            raise HashingError("wrong-dtype", "the matrix and the dither of a hash key are float64")
         if matrix.shape != shape or dither.shape != shape[:1]:
-            raise HashingError(f"the matrix of this hash key has to be {shape[0]} × {shape[1]}, with as many dithers")
+            raise HashingError(
+                "wrong-shape", f"the matrix of this hash key has to be {shape[0]} × {shape[1]}, with as many dithers"
+            )
         in_range = bool((dither >= 0).all() and (dither < parameters.dither_width).all())
         if not (np.isfinite(matrix).all() and in_range):
-            raise HashingError("the numbers of this hash key are out of range")
+            raise HashingError("out-of-range", "the numbers of this hash key are out of range")
         self._parameters = parameters
         self._matrix = _frozen(matrix)
         self._dither = _frozen(dither)
@@ -85,10 +87,10 @@ class HashKey:
         try:
             key = cls(record.parameters, tensors["matrix"], tensors["dither"])
         except HashingError as error:
-            raise KeyFileError(f"{path}: {error}") from None
+            raise KeyFileError("bad-key", f"{path}: {error}") from None
         if not hmac.compare_digest(key.fingerprint.encode(), record.fingerprint.encode()):
             raise KeyFileError(
-                f"{path}: is damaged (its key does not have its fingerprint); ask its owner for it again"
+                "damaged", f"{path}: is damaged (its key does not have its fingerprint); ask its owner for it again"
             )
         return key
 

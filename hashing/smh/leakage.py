@@ -55,7 +55,7 @@ def leakage(hashes: PackedHashes, other: PackedHashes | None = None, *, threshol
     """
     limit = privacy_threshold(hashes.k, hashes.symbols) if threshold is None else threshold
     if len(hashes) < (2 if other is None else 1) or (other is not None and not len(other)):
-        raise HashingError("leakage is a share of pairs: at least two hashes are needed")
+        raise HashingError("too-few-hashes", "leakage is a share of pairs: at least two hashes are needed")
     below = sum(
         int(np.count_nonzero(block < limit)) for _, block in distance_blocks(hashes, hashes if other is None else other)
     )
@@ -115,15 +115,19 @@ def delta_for_leakage(
     """
     x = np.asarray(features, np.float64)
     if x.ndim != 2 or len(x) < 3 or not 0 < share < 1:
-        raise HashingError("delta follows from at least three feature vectors (n, L) and a share between 0 and 1")
+        raise HashingError(
+            "bad-features", "delta follows from at least three feature vectors (n, L) and a share between 0 and 1"
+        )
     symbols = measurements_per_coefficient * x.shape[1]
     limit = privacy_threshold(k, symbols) if threshold is None else threshold
     if not 0 < limit < saturation(k):
-        raise HashingError(f"the threshold is {limit:g}; use a Hamming distance between 0 and {saturation(k):.4g}")
+        raise HashingError(
+            "bad-threshold", f"the threshold is {limit:g}; use a Hamming distance between 0 and {saturation(k):.4g}"
+        )
     distances = pdist(x[:: max(1, len(x) // max(3, int(np.sqrt(2 * pairs))))])
     scale = float(distances.max())
     if not scale > 0:
-        raise HashingError("these features are all equal: no delta tells them apart")
+        raise HashingError("equal-features", "these features are all equal: no delta tells them apart")
 
     def excess(log_delta: float) -> float:
         return expected_leakage(distances, float(np.exp(log_delta)), k=k, symbols=symbols, threshold=limit) - share
@@ -131,8 +135,9 @@ def delta_for_leakage(
     low, high = float(np.log(scale)) - 12.0, float(np.log(scale)) + 12.0
     if excess(low) >= 0:
         raise HashingError(
+            "share-too-small",
             f"{100 * (excess(low) + share):.3g} % of the pairs are below the threshold whatever delta is, by chance or "
-            "because the features are equal: ask for a larger share or use more measurements"
+            "because the features are equal: ask for a larger share or use more measurements",
         )
     return float(np.exp(brentq(excess, low, high, xtol=1e-9)))
 
@@ -145,10 +150,10 @@ def information_above(hashes: PackedHashes, features: npt.ArrayLike, *, threshol
     """
     x = np.asarray(features, np.float64)
     if len(x) != len(hashes):
-        raise HashingError(f"{len(hashes)} hashes and {len(x)} feature vectors do not belong together")
+        raise HashingError("wrong-shape", f"{len(hashes)} hashes and {len(x)} feature vectors do not belong together")
     limit = privacy_threshold(hashes.k, hashes.symbols) if threshold is None else threshold
     hamming = hamming_distances(hashes, hashes)[np.triu_indices(len(x), 1)]
     above = hamming >= limit
     if np.count_nonzero(above) < 3:
-        raise HashingError("fewer than three pairs are above the threshold; use a smaller delta")
+        raise HashingError("delta-too-large", "fewer than three pairs are above the threshold; use a smaller delta")
     return float(spearmanr(hamming[above], pdist(x)[above]).statistic)

@@ -43,9 +43,13 @@ def modular_hash(features: npt.ArrayLike, key: HashKey) -> Symbols:
     x = np.asarray(features, np.float64)
     parameters = key.parameters
     if x.ndim != 2 or x.shape[1] != parameters.inputs:
-        raise HashingError(f"features of shape {x.shape} do not fit a hash key made for (n, {parameters.inputs})")
+        raise HashingError(
+            "wrong-shape", f"features of shape {x.shape} do not fit a hash key made for (n, {parameters.inputs})"
+        )
     if not np.isfinite(x).all():
-        raise HashingError("features to be hashed hold values that are not finite; check the clips they came from")
+        raise HashingError(
+            "not-finite", "features to be hashed hold values that are not finite; check the clips they came from"
+        )
     hashes = np.empty((len(x), parameters.symbols), np.uint8)
     # In float64 a rounding difference between two batch sizes flips a symbol about once in 10¹³.
     for start in range(0, len(x), _ROWS_AT_ONCE):
@@ -53,6 +57,6 @@ def modular_hash(features: npt.ArrayLike, key: HashKey) -> Symbols:
         with np.errstate(over="ignore", invalid="ignore"):
             cells = np.floor((x[rows] @ key.matrix.T + key.dither) / parameters.delta)
         if not np.isfinite(cells).all():
-            raise HashingError("features to be hashed are too large; normalise them first")
+            raise HashingError("too-large", "features to be hashed are too large; normalise them first")
         hashes[rows] = np.mod(cells, parameters.k)
     return hashes

@@ -40,9 +40,11 @@ class PackedHashes:
     def __post_init__(self) -> None:
         bits = bits_per_symbol(self.k)
         if self.symbols < 1 or self.planes.shape[1:] != (bits, -(-self.symbols // 64)):
-            raise HashingError(f"planes of shape {self.planes.shape} do not hold hashes of {self.symbols} symbols")
+            raise HashingError(
+                "wrong-shape", f"planes of shape {self.planes.shape} do not hold hashes of {self.symbols} symbols"
+            )
         if self.planes.dtype != np.uint64:
-            raise HashingError(f"bit planes are uint64, not {self.planes.dtype}")
+            raise HashingError("wrong-dtype", f"bit planes are uint64, not {self.planes.dtype}")
 
     @classmethod
     def from_bytes(cls, data: bytes | bytearray | memoryview, *, count: int, k: int, symbols: int) -> Self:
@@ -55,7 +57,7 @@ class PackedHashes:
         """
         size = count * bytes_per_hash(k, symbols)
         if count < 0 or len(data) != size:
-            raise HashingError(f"{count} hashes of {symbols} symbols are {size} bytes, not {len(data)}")
+            raise HashingError("wrong-size", f"{count} hashes of {symbols} symbols are {size} bytes, not {len(data)}")
         bits, width = bits_per_symbol(k), -(-symbols // 8)
         rows = np.frombuffer(data, np.uint8).reshape(count, bits, width)
         return cls(_words(rows), k, symbols).checked()
@@ -70,9 +72,9 @@ class PackedHashes:
         """
         used = self.symbols % 64
         if used and bool((self.planes[:, :, -1] >> np.uint64(used)).any()):
-            raise HashingError("packed hashes have bits set beyond their last symbol")
+            raise HashingError("stray-bits", "packed hashes have bits set beyond their last symbol")
         if bool(_above(self.planes, self.k - 1).any()):
-            raise HashingError(f"packed hashes have a symbol that is not below k = {self.k}")
+            raise HashingError("bad-symbol", f"packed hashes have a symbol that is not below k = {self.k}")
         return self
 
     def to_bytes(self) -> bytes:
@@ -110,10 +112,10 @@ def pack(symbols: npt.ArrayLike, k: int) -> PackedHashes:
     """
     values = np.asarray(symbols)
     if values.ndim != 2 or not values.shape[1]:
-        raise HashingError(f"hash symbols come as (n, M), not {values.shape}")
+        raise HashingError("wrong-shape", f"hash symbols come as (n, M), not {values.shape}")
     small = values.astype(np.uint8, copy=False) if holds_symbols(values, k) else None
     if small is None:
-        raise HashingError(f"hash symbols are whole numbers from 0 to {k - 1}")
+        raise HashingError("bad-symbol", f"hash symbols are whole numbers from 0 to {k - 1}")
     bits = bits_per_symbol(k)
     rows = np.empty((len(small), bits, -(-small.shape[1] // 8)), np.uint8)
     for b in range(bits):
@@ -138,7 +140,7 @@ def holds_symbols(values: npt.NDArray[np.generic], k: int = LARGEST_K) -> bool:
 def bits_per_symbol(k: int) -> int:
     """⌈log₂ k⌉, how many bit planes a hash has. Raises HashingError unless 2 ≤ k ≤ 16."""
     if not 2 <= k <= LARGEST_K:
-        raise HashingError(f"k is {k}; use a whole number from 2 to {LARGEST_K}")
+        raise HashingError("bad-k", f"k is {k}; use a whole number from 2 to {LARGEST_K}")
     return (k - 1).bit_length()
 
 

@@ -58,11 +58,12 @@ class HashParameters:
         object.__setattr__(self, "measurements_per_coefficient", mpc)
         object.__setattr__(self, "delta", _positive("delta", self.delta))
         if self.dither not in DITHERS:
-            raise HashingError(f'dither is {str(self.dither)[:20]!r}; use "full" or "paper"')
+            raise HashingError("bad-dither", f'dither is {str(self.dither)[:20]!r}; use "full" or "paper"')
         if self.symbols > _MOST_SYMBOLS or self.symbols * self.inputs > _MOST_NUMBERS:
             raise HashingError(
+                "key-too-large",
                 f"{self.inputs} features with {mpc} measurements each need a key of {self.symbols} × {self.inputs} "
-                "numbers, which is too large: use fewer measurements per coefficient or fewer features"
+                "numbers, which is too large: use fewer measurements per coefficient or fewer features",
             )
 
     @property
@@ -89,7 +90,7 @@ def _whole(name: str, value: Any, least: int, most: int) -> int:
     except (TypeError, ValueError, OverflowError):
         exact, whole = False, 0
     if not exact or not least <= whole <= most:
-        raise HashingError(f"{name} is {str(value)[:40]}; use a whole number from {least} to {most}")
+        raise HashingError("not-whole", f"{name} is {str(value)[:40]}; use a whole number from {least} to {most}")
     return whole
 
 
@@ -99,5 +100,5 @@ def _positive(name: str, value: Any) -> float:
     except (TypeError, ValueError):
         number = math.nan
     if not (math.isfinite(number) and number > 0):
-        raise HashingError(f"{name} is {str(value)[:40]}; use a positive number")
+        raise HashingError("not-positive", f"{name} is {str(value)[:40]}; use a positive number")
     return number

@@ -98,7 +98,7 @@ def slope_threshold(k: int, remaining: float = 0.1) -> float:
     Where "the Hamming distance stops being proportional to the Euclidean distance", which the paper judged by eye.
     """
     if not 0 < remaining < 1:
-        raise HashingError(f"the remaining slope is {remaining}; use a number between 0 and 1")
+        raise HashingError("bad-slope", f"the remaining slope is {remaining}; use a number between 0 and 1")
     wanted = remaining * small_distance_slope(1.0)
     cells = brentq(lambda d: float(expected_slope(d, k, 1.0)) - wanted, 0.01, _FARTHEST * k)
     return float(expected_distance(cells, k, 1.0))
@@ -133,7 +133,7 @@ def _cells(distance: npt.ArrayLike, delta: float) -> Floats:
     """d / Δ, checked."""
     sigma = np.asarray(distance, np.float64) / delta
     if not bool((sigma >= 0).all()):
-        raise HashingError("Euclidean distances and delta are not negative")
+        raise HashingError("negative-distance", "Euclidean distances and delta are not negative")
     return sigma
 
 

@@ -83,11 +83,12 @@ class SecureModularHash(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
         if self.key is None:
             self.key_ = HashKey.generate(parameters, seed=self.seed)
         elif self.seed is not None:
-            raise HashingError("give a key or a seed, not both")
+            raise HashingError("key-and-seed", "give a key or a seed, not both")
         elif self.key.parameters != parameters:
             raise HashingError(
+                "other-parameters",
                 f"the key is for {_difference(self.key.parameters, parameters)}: "
-                "use SecureModularHash.from_key(key) and features of its size"
+                "use SecureModularHash.from_key(key) and features of its size",
             )
         else:
             self.key_ = self.key

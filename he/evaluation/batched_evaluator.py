@@ -93,5 +93,5 @@ class BatchedEvaluator:
             if self._flood is not None:
                 answer = self._flood(answer)
         except (ValueError, RuntimeError) as error:  # what only shows when it is computed with
-            raise FrameError(f"Alice's ciphertexts cannot be evaluated ({error})") from None
+            raise FrameError("not-evaluable", f"Alice's ciphertexts cannot be evaluated ({error})") from None
         return [dumped(found) for found in answer.payload]

@@ -67,8 +67,9 @@ class Encoded:
         self.bytes = sum(8 * level * schedule.modulus.ring_degree for _, level in scales.constants.values())
         if self.bytes > MAX_CONSTANT_BYTES:
             raise ModelRefused(
+                "no-memory",
                 f"its {len(scales.constants)} encoded diagonals would take {self.bytes / 1e9:.1f} GB of memory, at most"
-                f" {MAX_CONSTANT_BYTES / 1e9:.1f} GB are loaded: use fewer channels, narrower layers or a pooled head"
+                f" {MAX_CONSTANT_BYTES / 1e9:.1f} GB are loaded: use fewer channels, narrower layers or a pooled head",
             )
         encoder = Encoder(schedule)
         try:
@@ -76,7 +77,9 @@ class Encoded:
                 name: encoder.plaintext(constant, level) for name, (constant, level) in scales.constants.items()
             }
         except ValueError as error:
-            raise ModelRefused(f"one of its weights cannot be encoded ({error}): scale the model down") from None
+            raise ModelRefused(
+                "not-encodable", f"one of its weights cannot be encoded ({error}): scale the model down"
+            ) from None
 
 
 class CiphertextMachine(Machine[Ciphertexts]):

@@ -49,13 +49,15 @@ def public_context(material: bytes, parameters: Parameters, threads: int | None 
         scale = context.global_scale
         automatic = context.auto_relin and context.auto_rescale and context.auto_mod_switch
     except Exception:  # the library throws whatever its C++ layers threw
-        raise FrameError("Alice's keys are malformed: both sides need the same release") from None
+        raise FrameError("malformed-keys", "Alice's keys are malformed: both sides need the same release") from None
     if secret:
-        raise FrameError("Alice sent a secret key: destroy it and start again with a new one")
+        raise FrameError("secret-key-sent", "Alice sent a secret key: destroy it and start again with a new one")
     if not complete or not automatic:
-        raise FrameError("Alice's keys are incomplete: Bob needs public, relinearisation and Galois keys")
+        raise FrameError(
+            "incomplete-keys", "Alice's keys are incomplete: Bob needs public, relinearisation and Galois keys"
+        )
     if parms_id != parameters.parms_id or scale != 2.0**parameters.scale_bits:
-        raise FrameError("Alice made keys for other parameters than Bob asked for")
+        raise FrameError("other-parameters", "Alice made keys for other parameters than Bob asked for")
     return context
 
 
@@ -71,9 +73,13 @@ def load_vector(context: ts.Context, data: bytes, *, size: int, primes: int, sca
         vector = ts.ckks_vector_from(context, data)
         found = vector.size(), [_shape(ciphertext) for ciphertext in vector.ciphertext()]
     except Exception:  # the library throws whatever its C++ layers threw
-        raise FrameError("the peer sent a malformed ciphertext: both sides need the same release") from None
+        raise FrameError(
+            "malformed-ciphertext", "the peer sent a malformed ciphertext: both sides need the same release"
+        ) from None
     if found != (size, [(2, primes, scale, True)]):
-        raise FrameError("the peer sent a ciphertext of another size, level or scale than the protocol has here")
+        raise FrameError(
+            "wrong-ciphertext", "the peer sent a ciphertext of another size, level or scale than the protocol has here"
+        )
     return vector
 
 

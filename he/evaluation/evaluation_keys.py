@@ -85,6 +85,6 @@ def load_keys(
         galois = loaded(seal.GaloisKeys(), context, material.galois, "keys")
         complete &= all(galois.has_key(element) for element in galois_elements(steps, modulus.ring_degree))
     if not complete:
-        raise FrameError("Alice's keys are incomplete: Bob needs relinearisation and Galois keys")
+        raise FrameError("incomplete-keys", "Alice's keys are incomplete: Bob needs relinearisation and Galois keys")
     public = loaded(seal.PublicKey(), context, material.public, "keys") if public_key else None
     return EvaluationKeys(relinearisation, galois), public

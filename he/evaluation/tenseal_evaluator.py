@@ -103,5 +103,5 @@ class TensealEvaluator:
             return evaluate(self._circuit, vector, self._arithmetic).serialize()
         except (ValueError, RuntimeError) as error:  # a scale or key that only shows when it is used
             raise FrameError(
-                f"Alice's ciphertext cannot be evaluated ({error}): both sides need the same release"
+                "not-evaluable", f"Alice's ciphertext cannot be evaluated ({error}): both sides need the same release"
             ) from None

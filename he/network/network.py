@@ -14,6 +14,8 @@ import numpy as np
 import numpy.typing as npt
 from numpy.polynomial.polynomial import polyval
 
+from sotto.link import Coded
+
 if TYPE_CHECKING:
     from torch import nn
 
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
 Floats = npt.NDArray[np.float64]
 
 
-class ModelRefused(ValueError):
+class ModelRefused(Coded, ValueError):
     """A model cannot be evaluated under encryption as it is; the message is one line that says why."""
 
 
@@ -35,17 +37,19 @@ class PolynomialNetwork:
 
     def __post_init__(self) -> None:
         if not self.layers or len(self.polynomials) != len(self.layers) - 1:
-            raise ModelRefused("a network needs layers with one polynomial between each two")
+            raise ModelRefused("not-alternating", "a network needs layers with one polynomial between each two")
         for layer in self.layers:
             if not (np.isfinite(layer.weight).all() and np.isfinite(layer.bias).all()):
-                raise ModelRefused("the model has weights that are not finite: train it again")
+                raise ModelRefused("not-finite", "the model has weights that are not finite: train it again")
         for before, after in zip(self.layers, self.layers[1:], strict=False):
             if before.weight.shape[0] != after.weight.shape[1]:
-                raise ModelRefused("the model's layers do not fit one another")
+                raise ModelRefused("layers-misfit", "the model's layers do not fit one another")
         for coefficients in self.polynomials:
             degree = len(coefficients) - 1
             if degree not in (2, 4, 6) or not np.isfinite(coefficients).all() or coefficients[-1] == 0:
-                raise ModelRefused("every activation must be a polynomial of degree 2, 4 or 6 that is really of it")
+                raise ModelRefused(
+                    "bad-degree", "every activation must be a polynomial of degree 2, 4 or 6 that is really of it"
+                )
 
     def __repr__(self) -> str:
         widths = "-".join(map(str, self.widths))
@@ -65,12 +69,15 @@ class PolynomialNetwork:
         from sotto.models.networks.polynomial import PolynomialReLU
 
         if not isinstance(module, MLP):
-            raise ModelRefused(f"{type(module).__name__} is not an MLP, the only network evaluated under encryption")
+            raise ModelRefused(
+                "not-an-mlp", f"{type(module).__name__} is not an MLP, the only network evaluated under encryption"
+            )
         polynomials = []
         for activation in activations(module):
             if not isinstance(activation, PolynomialReLU):
                 raise ModelRefused(
-                    "ciphertexts have no ReLU: train with activation='poly2', 'poly4' or 'poly6', or use swap_relu"
+                    "has-relu",
+                    "ciphertexts have no ReLU: train with activation='poly2', 'poly4' or 'poly6', or use swap_relu",
                 )
             polynomials.append(tuple(float(c) for c in activation.coefficients))
         return cls(affine_layers(module), tuple(polynomials))

@@ -136,9 +136,9 @@ def pack(circuit: Circuit, slots: int) -> Packing:
     """
     widths = [circuit.weights[0].shape[0], *(weight.shape[1] for weight in circuit.weights)]
     if max(_power(width) for width in widths) > slots:
-        raise ModelRefused(f"its widest layer has {max(widths)} units, a ciphertext has {slots} slots")
+        raise ModelRefused("too-wide", f"its widest layer has {max(widths)} units, a ciphertext has {slots} slots")
     if not all(weight.any() for weight in circuit.weights):
-        raise ModelRefused("the model has a layer whose weights are all zero: train it again")
+        raise ModelRefused("zero-layer", "the model has a layer whose weights are all zero: train it again")
     paired = len(circuit.weights) > 1
     first, layout = _first(circuit.weights[0], circuit.biases[0], slots)
     choices: list[tuple[list[PackedLayer], _Layout]] = [([first], _Replicated(layout.block))]

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 
 import tenseal.sealapi as seal
 
+from sotto.link import Coded
+
 SECURITY_BITS = 128
 
 #: Ring degree → most bits of the whole chain at 128-bit security.
@@ -24,7 +26,7 @@ MIN_PRIME_BITS = 20
 MAX_LEVELS = 32
 
 
-class ParametersRefused(ValueError):
+class ParametersRefused(Coded, ValueError):
     """A parameter set is not one that this package would use; the message says why in one line."""
 
 
@@ -59,18 +61,23 @@ class Parameters:
 
     def __post_init__(self) -> None:
         if self.ring_degree not in MAX_CHAIN_BITS:
-            raise ParametersRefused(f"ring degree {self.ring_degree}; use one of {', '.join(map(str, MAX_CHAIN_BITS))}")
+            raise ParametersRefused(
+                "bad-ring-degree", f"ring degree {self.ring_degree}; use one of {', '.join(map(str, MAX_CHAIN_BITS))}"
+            )
         if not (1 <= self.levels <= MAX_LEVELS and 1 <= len(self.base) <= MAX_LEVELS):
-            raise ParametersRefused(f"a chain has 1 to {MAX_LEVELS} levels and as many base primes")
+            raise ParametersRefused("bad-level-count", f"a chain has 1 to {MAX_LEVELS} levels and as many base primes")
         if not all(MIN_PRIME_BITS <= bits <= MAX_PRIME_BITS for bits in self.chain):
-            raise ParametersRefused(f"primes of a chain have {MIN_PRIME_BITS} to {MAX_PRIME_BITS} bits")
+            raise ParametersRefused(
+                "bad-prime-size", f"primes of a chain have {MIN_PRIME_BITS} to {MAX_PRIME_BITS} bits"
+            )
         if sum(self.chain) > MAX_CHAIN_BITS[self.ring_degree]:
             raise ParametersRefused(
+                "insecure",
                 f"a chain of {sum(self.chain)} bits at ring degree {self.ring_degree} has less than"
-                f" {SECURITY_BITS}-bit security (at most {MAX_CHAIN_BITS[self.ring_degree]} bits)"
+                f" {SECURITY_BITS}-bit security (at most {MAX_CHAIN_BITS[self.ring_degree]} bits)",
             )
         if self.headroom_bits < 1:
-            raise ParametersRefused("the base primes leave no room above the scale")
+            raise ParametersRefused("no-room", "the base primes leave no room above the scale")
 
     @property
     def chain(self) -> tuple[int, ...]:
@@ -131,7 +138,7 @@ def chain_primes(ring_degree: int, chain: tuple[int, ...]) -> tuple[int, ...]:
         left = {bits: iter(_primes_of(ring_degree, bits, chain.count(bits))) for bits in set(chain)}
         return tuple(next(left[bits]) for bits in chain)
     except (ValueError, RuntimeError) as error:
-        raise ParametersRefused(f"SEAL finds no primes for the chain {chain}: {error}") from None
+        raise ParametersRefused("no-primes", f"SEAL finds no primes for the chain {chain}: {error}") from None
 
 
 @functools.cache
@@ -148,5 +155,5 @@ def _parms_id(ring_degree: int, chain: tuple[int, ...]) -> tuple[int, ...]:
     settings.set_coeff_modulus(seal.CoeffModulus.Create(ring_degree, list(chain)))
     context = seal.SEALContext(settings, True, seal.SEC_LEVEL_TYPE.TC128)
     if not context.parameters_set():
-        raise ParametersRefused(f"SEAL refuses the parameters: {context.parameters_error_message()}")
+        raise ParametersRefused("refused-by-seal", f"SEAL refuses the parameters: {context.parameters_error_message()}")
     return tuple(int(word) for word in context.key_parms_id())

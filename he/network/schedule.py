@@ -43,15 +43,20 @@ class Modulus:
     def __post_init__(self) -> None:
         most = MAX_CHAIN_BITS.get(self.ring_degree)
         if most is None:
-            raise ParametersRefused(f"ring degree {self.ring_degree}; use one of {', '.join(map(str, MAX_CHAIN_BITS))}")
+            raise ParametersRefused(
+                "bad-ring-degree", f"ring degree {self.ring_degree}; use one of {', '.join(map(str, MAX_CHAIN_BITS))}"
+            )
         if not 2 <= len(self.chain) <= MAX_LEVELS:
-            raise ParametersRefused(f"a chain has 2 to {MAX_LEVELS} primes")
+            raise ParametersRefused("bad-level-count", f"a chain has 2 to {MAX_LEVELS} primes")
         if not all(MIN_PRIME_BITS <= bits <= MAX_PRIME_BITS for bits in self.chain):
-            raise ParametersRefused(f"primes of a chain have {MIN_PRIME_BITS} to {MAX_PRIME_BITS} bits")
+            raise ParametersRefused(
+                "bad-prime-size", f"primes of a chain have {MIN_PRIME_BITS} to {MAX_PRIME_BITS} bits"
+            )
         if sum(self.chain) > most:
             raise ParametersRefused(
+                "insecure",
                 f"a chain of {sum(self.chain)} bits at ring degree {self.ring_degree} has less than"
-                f" 128-bit security (at most {most} bits)"
+                f" 128-bit security (at most {most} bits)",
             )
 
     @property
@@ -136,5 +141,5 @@ def seal_context(modulus: Modulus) -> seal.SEALContext:
     settings.set_coeff_modulus(seal.CoeffModulus.Create(modulus.ring_degree, list(modulus.chain)))
     context = seal.SEALContext(settings, True, seal.SEC_LEVEL_TYPE.TC128)
     if not context.parameters_set():
-        raise ParametersRefused(f"SEAL refuses the parameters: {context.parameters_error_message()}")
+        raise ParametersRefused("refused-by-seal", f"SEAL refuses the parameters: {context.parameters_error_message()}")
     return context

@@ -67,6 +67,7 @@ def _agree(difference: Slots, logits: Floats) -> None:
     largest = max(1.0, float(np.abs(logits).max()) / LARGE_LOGIT)
     if not np.maximum(np.abs(difference.real), np.abs(difference.imag)).max() <= LOGIT_STEP * largest:
         raise Overflowed(
+            "overflowed",
             "a decrypted answer contradicts itself, a value overflowed on the way: the query is unlike what Bob's model"
-            " was calibrated on, or his answer is wrong"
+            " was calibrated on, or his answer is wrong",
         )

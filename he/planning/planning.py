@@ -113,7 +113,7 @@ def plan(network: PolynomialNetwork, calibration: npt.ArrayLike | None = None, *
                 continue
             return Plan(parameters, proved, peaks[-1].own, error)
     advice = "pass calibration features" if features is None else "train it with smaller weights or a lower degree"
-    raise ModelRefused(f"no 128-bit parameters hold this model ({'; '.join(reasons)}): {advice}")
+    raise ModelRefused("no-parameters", f"no 128-bit parameters hold this model ({'; '.join(reasons)}): {advice}")
 
 
 def _fit(ring_degree: int, levels: int, peaks: list[Peak], mixed: float) -> Parameters | None:
@@ -143,9 +143,9 @@ def calibration_features(network: Network, calibration: npt.ArrayLike) -> npt.ND
     """The calibration features in [-1, 1] whose logits are largest."""
     features = np.asarray(calibration, np.float64)
     if features.ndim != 2 or features.shape[1] != network.inputs or not len(features):
-        raise ModelRefused(f"calibration features are (n, {network.inputs}), got {features.shape}")
+        raise ModelRefused("wrong-shape", f"calibration features are (n, {network.inputs}), got {features.shape}")
     if not np.isfinite(features).all():
-        raise ModelRefused("calibration features hold values that are not finite")
+        raise ModelRefused("not-finite", "calibration features hold values that are not finite")
     features = np.clip(features, -1, 1)
     largest = np.abs(network.logits(features)).max(axis=1)
     return features[np.argsort(largest)[::-1][:_SIMULATED]]

@@ -111,7 +111,9 @@ def schedule_for(
         no 128-bit schedule holds the model's values with that precision; the message says why.
     """
     if len(network.polynomials) > MAX_HIDDEN_LAYERS:
-        raise ModelRefused(f"it has {len(network.polynomials)} hidden layers, at most {MAX_HIDDEN_LAYERS} are packed")
+        raise ModelRefused(
+            "too-deep", f"it has {len(network.polynomials)} hidden layers, at most {MAX_HIDDEN_LAYERS} are packed"
+        )
     features = None if calibration is None else calibration_features(network, calibration)
     circuit = fold(network)
     reasons: list[str] = []
@@ -126,7 +128,9 @@ def schedule_for(
         if found is not None:
             return found
     advice = "pass calibration features" if features is None else "train it with smaller weights or a lower degree"
-    raise ModelRefused(f"no 128-bit parameters hold this model ({'; '.join(dict.fromkeys(reasons))}): {advice}")
+    raise ModelRefused(
+        "no-parameters", f"no 128-bit parameters hold this model ({'; '.join(dict.fromkeys(reasons))}): {advice}"
+    )
 
 
 def _best(

@@ -53,7 +53,7 @@ def export(module: nn.Module, shape: Shape) -> TensorNetwork:
         with one line that names the step that cannot be evaluated under encryption.
     """
     if not shape or not all(isinstance(length, int) and length > 0 for length in shape):
-        raise ModelRefused(f"the shape of one example is a tuple of positive integers, not {shape!r}")
+        raise ModelRefused("bad-shape", f"the shape of one example is a tuple of positive integers, not {shape!r}")
     with _tracing, torch.no_grad():
         copied = copy.deepcopy(module).cpu().double().eval()
         walk = _Walk(_graph(copied, shape), shape)
@@ -79,9 +79,11 @@ def _graph(module: nn.Module, shape: Shape) -> fx.GraphModule:
             exported = torch.export.export(module, (torch.zeros(_BATCH, *shape, dtype=torch.float64),))
             graph = exported.module(check_guards=False)
         except Exception as error:
-            raise ModelRefused(f"{type(module).__name__} cannot be exported: {_first_line(error)}") from None
+            raise ModelRefused(
+                "cannot-export", f"{type(module).__name__} cannot be exported: {_first_line(error)}"
+            ) from None
     if sum(node.op == "placeholder" for node in graph.graph.nodes) != 1:
-        raise ModelRefused(f"{type(module).__name__} takes more than one input")
+        raise ModelRefused("many-inputs", f"{type(module).__name__} takes more than one input")
     return graph
 
 
@@ -118,18 +120,20 @@ class _Walk(fx.Interpreter):
                 self._step(node)
             else:
                 self.env[node] = self._run(node, self.env)
-        raise ModelRefused("the module returns nothing")
+        raise ModelRefused("no-output", "the module returns nothing")
 
     def _finished(self, node: fx.Node) -> TensorNetwork:
         result = node.args[0]
         while isinstance(result, tuple | list) and len(result) == 1:
             result = result[0]
         if not isinstance(result, fx.Node) or result not in self._known:
-            raise ModelRefused("the module returns something other than one tensor of logits that depend on its input")
+            raise ModelRefused(
+                "not-logits", "the module returns something other than one tensor of logits that depend on its input"
+            )
         self._materialise(result)
         shape = self._shape_of(result)
         if len(shape) != 1:
-            raise ModelRefused(f"the module returns {shape} for one example; logits are of one axis")
+            raise ModelRefused("wrong-axes", f"the module returns {shape} for one example; logits are of one axis")
         self._stages.append(self._stage(result, shape, None))
         return TensorNetwork(self._shape, tuple(self._stages))
 
@@ -141,7 +145,8 @@ class _Walk(fx.Interpreter):
         if found is not None:
             if found.polynomial.degree() > _LARGEST_DEGREE:
                 raise ModelRefused(
-                    f"{self._name(node)} makes a polynomial of degree {found.polynomial.degree()}: use 2, 4, 6"
+                    "bad-degree",
+                    f"{self._name(node)} makes a polynomial of degree {found.polynomial.degree()}: use 2, 4, 6",
                 )
             self._known[node] = found
             base = self.env[found.base].numpy()
@@ -209,8 +214,9 @@ class _Walk(fx.Interpreter):
     def _cut(self, node: fx.Node, shape: Shape) -> None:
         if math.prod(shape) > MAX_ELEMENTS:
             raise ModelRefused(
+                "too-many-values",
                 f"{self._name(node)} has {'x'.join(map(str, shape))} = {math.prod(shape)} values, the largest"
-                f" ciphertext holds {MAX_ELEMENTS}: use fewer channels or larger strides before it"
+                f" ciphertext holds {MAX_ELEMENTS}: use fewer channels or larger strides before it",
             )
         self._cuts[node] = shape
         self._known[node] = _Elementwise(node, Polynomial([0.0, 1.0]))
@@ -223,15 +229,18 @@ class _Walk(fx.Interpreter):
             if not isinstance(part, Tensor):
                 continue
             if part.ndim == 0 or part.shape[0] != _BATCH or not part.dtype.is_floating_point:
-                raise ModelRefused(f"{self._name(node)} mixes the examples of a batch, or numbers that are not real")
+                raise ModelRefused(
+                    "mixes-batch", f"{self._name(node)} mixes the examples of a batch, or numbers that are not real"
+                )
             x = part[:8] - part[:1]
             # An overflow or a NaN compares as false and is refused like the rest.
             sums = [x[3] - x[1] - x[2], x[4] - 3 * x[1] + 2 * x[2], x[5] + x[1], x[6] / 1e3 - x[1], x[7] * 1e3 - x[2]]
             size = max(1.0, float(x[:6].abs().max()), float(part[0].abs().max()))
             if not all(float(difference.abs().max()) <= _TOLERANCE * size for difference in sums):
                 raise ModelRefused(
+                    "not-polynomial",
                     f"{self._name(node)} is neither affine nor a polynomial, and ciphertexts can only be added and"
-                    " multiplied: train with polynomial activations (models.polynomial.swap_relu) and average pooling"
+                    " multiplied: train with polynomial activations (models.polynomial.swap_relu) and average pooling",
                 )
 
     def _stage(self, node: fx.Node, shape: Shape, polynomial: tuple[float, ...] | None) -> Stage:
@@ -286,13 +295,13 @@ class _Walk(fx.Interpreter):
             return getattr(self, node.op)(target, args, kwargs)
         except Exception as error:
             raise ModelRefused(
-                f"{self._name(node)} does not run on examples of {self._shape}: {_first_line(error)}"
+                "does-not-run", f"{self._name(node)} does not run on examples of {self._shape}: {_first_line(error)}"
             ) from None
 
     def _shape_of(self, node: fx.Node) -> Shape:
         value = self.env[node]
         if not isinstance(value, Tensor):
-            raise ModelRefused(f"{self._name(node)} gives more than one tensor where one is needed")
+            raise ModelRefused("many-tensors", f"{self._name(node)} gives more than one tensor where one is needed")
         return tuple(value.shape[1:])
 
     def _name(self, node: fx.Node) -> str:
@@ -345,7 +354,9 @@ def _require_same(module: nn.Module, network: TensorNetwork) -> None:
     expected = module(features).numpy()
     found = network.logits(features.numpy())
     if not np.abs(found - expected).max() <= _TOLERANCE * max(1.0, float(np.abs(expected).max())):
-        raise ModelRefused("the module does not compute what its steps say: replace steps that change their input")
+        raise ModelRefused(
+            "other-function", "the module does not compute what its steps say: replace steps that change their input"
+        )
 
 
 def _first_line(error: Exception) -> str:

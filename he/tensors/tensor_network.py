@@ -59,18 +59,18 @@ class TensorNetwork:
         for number, stage in enumerate(self.stages):
             last = number == len(self.stages) - 1
             if last != (stage.polynomial is None):
-                raise ModelRefused("a network needs one polynomial between each two affine maps")
+                raise ModelRefused("not-alternating", "a network needs one polynomial between each two affine maps")
             if not all(matrix.nnz for matrix in stage.weights.values()) or not stage.weights:
-                raise ModelRefused("the model has a layer whose weights are all zero: train it again")
+                raise ModelRefused("zero-layer", "the model has a layer whose weights are all zero: train it again")
             if any(not np.isfinite(matrix.data).all() for matrix in stage.weights.values()):
-                raise ModelRefused("the model has weights that are not finite: train it again")
+                raise ModelRefused("not-finite", "the model has weights that are not finite: train it again")
             if not np.isfinite(stage.bias).all():
-                raise ModelRefused("the model has weights that are not finite: train it again")
+                raise ModelRefused("not-finite", "the model has weights that are not finite: train it again")
             if stage.polynomial is not None:
                 _require_activation(stage.polynomial)
             sizes.append(math.prod(stage.shape))
             if any(matrix.shape != (sizes[-1], sizes[source]) for source, matrix in stage.weights.items()):
-                raise ModelRefused("the model's layers do not fit one another")
+                raise ModelRefused("layers-misfit", "the model's layers do not fit one another")
 
     def __repr__(self) -> str:
         shapes = " -> ".join("x".join(map(str, shape)) for shape in (self.shape, *(s.shape for s in self.stages)))
@@ -160,5 +160,6 @@ def _require_activation(coefficients: Sequence[float]) -> None:
     degree = len(coefficients) - 1
     if degree not in (2, 4, 6) or not np.isfinite(coefficients).all() or coefficients[-1] == 0:
         raise ModelRefused(
-            f"an activation is a polynomial of degree {degree}: ciphertexts take degrees 2, 4 and 6 that are really so"
+            "bad-degree",
+            f"an activation is a polynomial of degree {degree}: ciphertexts take degrees 2, 4 and 6 that are really so",
         )

@@ -96,17 +96,21 @@ def pack_tensors(circuit: TensorCircuit, slots: int) -> TensorPacking:
     stages = [_Wanted(stage, last=stage is circuit.stages[-1]) for stage in circuit.stages]
     for shape in (stage.shape for stage in circuit.stages[:-1]):
         if size(shape) > slots:
-            raise ModelRefused(f"a hidden tensor of {_named(shape)} = {size(shape)} values, a ciphertext holds {slots}")
+            raise ModelRefused(
+                "too-wide", f"a hidden tensor of {_named(shape)} = {size(shape)} values, a ciphertext holds {slots}"
+            )
     paired = 0 not in circuit.stages[-1].weights
     beam = [_State(grid, (grid.layout(),), (), 0.0) for grid in _grids(circuit.shape, circuit.stages[0].shape, slots)]
     if not beam:
-        raise ModelRefused(f"an input of {_named(circuit.shape)} values does not fit ciphertexts of {slots} slots")
+        raise ModelRefused(
+            "too-wide", f"an input of {_named(circuit.shape)} values does not fit ciphertexts of {slots} slots"
+        )
     for number, wanted in enumerate(stages):
         primes = len(stages) - number + 1
         found = [after for state in beam for after in _extended(state, wanted, paired, slots, primes)]
         if not found:
             raise ModelRefused(
-                f"no layout of its tensor {_named(wanted.stage.shape)} fits a ciphertext of {slots} slots"
+                "no-layout", f"no layout of its tensor {_named(wanted.stage.shape)} fits a ciphertext of {slots} slots"
             )
         beam = _cheapest(found)
     return _built(beam[0], circuit, paired, slots)

@@ -98,7 +98,9 @@ def schedule_tensors(
     """Choose a schedule for ``network``; arguments and errors as for
     :func:`sotto.he.planning.scheduling.schedule_for`."""
     if len(network.stages) - 1 > MAX_HIDDEN_LAYERS:
-        raise ModelRefused(f"it has {len(network.stages) - 1} activations, at most {MAX_HIDDEN_LAYERS} are packed")
+        raise ModelRefused(
+            "too-deep", f"it has {len(network.stages) - 1} activations, at most {MAX_HIDDEN_LAYERS} are packed"
+        )
     features = None
     if calibration is not None:
         given = np.asarray(calibration, np.float64)
@@ -122,7 +124,8 @@ def schedule_tensors(
     if larger:
         advice.append(f"or allow largest_ring={larger[0]}")
     raise ModelRefused(
-        f"no 128-bit parameters hold this model ({'; '.join(dict.fromkeys(reasons))}): {', '.join(advice)}"
+        "no-parameters",
+        f"no 128-bit parameters hold this model ({'; '.join(dict.fromkeys(reasons))}): {', '.join(advice)}",
     )
 
 

@@ -62,7 +62,9 @@ def keys_from_chosen(encrypted: Tensor, kind: KeyType, block_size: int, dimensio
     if kind == "shuffling":
         return [Shuffling(block_size, dimension, seen[0].numpy().argsort().argsort().astype(np.int64), _NO_SALT)]
     if len(seen) < length - 1:
-        raise KeyedError(f"{len(seen)} blocks leave a continuum of rom keys: {length - 1} leave two, {length} one")
+        raise KeyedError(
+            "too-few-blocks", f"{len(seen)} blocks leave a continuum of rom keys: {length - 1} leave two, {length} one"
+        )
     chosen = chosen[: len(seen)]
     left, _, right = torch.linalg.svd(chosen.T @ seen)
     if len(seen) == length:

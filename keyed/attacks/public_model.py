@@ -36,7 +36,9 @@ class Windows:
         """
         apart = blocks(speech, block_size, dimension).double()
         if apart.shape[2] < 2:
-            raise WrongShapeError(f"an attack on blocks of {block_size} needs speech of at least two of them")
+            raise WrongShapeError(
+                "too-short", f"an attack on blocks of {block_size} needs speech of at least two of them"
+            )
         pairs = torch.cat([apart[:, :, :-1], apart[:, :, 1:]], 3).transpose(0, 1).flatten(1, 2)
         return cls(pairs.mean(1), pairs.transpose(1, 2) @ pairs / pairs.shape[1])
 

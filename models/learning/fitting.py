@@ -160,7 +160,7 @@ def _scores(targets: NDArray[np.int64], predicted: NDArray[np.int64]) -> dict[st
 def varied(corpus: Corpus, recipe: Recipe, jobs: int | None = None, progress: bool = True) -> Variations:
     """The augmented frames of ``corpus`` that ``recipe`` trains on; raises ModelError when it has none."""
     if not isinstance(recipe.augmentation, Augmentation) or not isinstance(recipe.features, MFCC):
-        raise ModelError(f"recipe {recipe.name} does not train on varied frames")
+        raise ModelError("recipe-frames", f"recipe {recipe.name} does not train on varied frames")
     return Variations(corpus, recipe.features, recipe.augmentation, jobs=jobs, progress=progress)
 
 

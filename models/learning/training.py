@@ -170,11 +170,17 @@ def train(
     y = torch.from_numpy(np.asarray(targets, np.int64))
     require_disjoint(speakers, training=training, validation=validation)
     if not len(examples) == len(y) == len(speakers):
-        raise ModelError(f"{len(examples)} examples, {len(y)} targets and {len(speakers)} speakers do not match")
+        raise ModelError(
+            "length-mismatch", f"{len(examples)} examples, {len(y)} targets and {len(speakers)} speakers do not match"
+        )
     if len(training) < schedule.batch // 2 or len(training) < 2:
-        raise ModelError(f"{len(training)} training examples are too few for batches of {schedule.batch}")
+        raise ModelError(
+            "too-few-examples", f"{len(training)} training examples are too few for batches of {schedule.batch}"
+        )
     if schedule.patience is not None and not len(validation):
-        raise ModelError("early stopping needs validation speakers; give some, or a schedule with patience=None")
+        raise ModelError(
+            "no-validation", "early stopping needs validation speakers; give some, or a schedule with patience=None"
+        )
     with seeded(seed):
         return _run(build(), examples, y, list(training), list(validation), schedule, seed, progress, label)
 
@@ -184,10 +190,12 @@ def require_disjoint(speakers: Sequence[str], **parts: Sequence[int]) -> None:
     taken: dict[str, str] = {}
     for part, positions in parts.items():
         if any(not 0 <= i < len(speakers) for i in positions):
-            raise ModelError(f"{part} holds positions outside the {len(speakers)} examples")
+            raise ModelError("bad-index", f"{part} holds positions outside the {len(speakers)} examples")
         for speaker in {speakers[i] for i in positions}:
             if speaker in taken:
-                raise ModelError(f"speaker {speaker} is in {taken[speaker]} and in {part}; split by speaker")
+                raise ModelError(
+                    "shared-speaker", f"speaker {speaker} is in {taken[speaker]} and in {part}; split by speaker"
+                )
             taken[speaker] = part
 
 
@@ -210,7 +218,7 @@ def _run(
 ) -> Trained:
     classes = int(_logits(module, examples, torch.tensor(training[:2]), 2).shape[1])
     if int(y.min()) < 0 or int(y.max()) >= classes:
-        raise ModelError(f"targets must be class indices below {classes}, the outputs of the network")
+        raise ModelError("bad-target", f"targets must be class indices below {classes}, the outputs of the network")
     generator = torch.Generator().manual_seed(seed)
     optimiser = _optimiser(module, schedule)
     average = deepcopy(module)
@@ -231,7 +239,9 @@ def _run(
                 _follow(average, module, min(schedule.average, (step + 1) / (step + 10)))
             losses.append(total / per_epoch)
             if not math.isfinite(losses[-1]):
-                raise ModelError(f"the training loss is {losses[-1]} in epoch {epoch + 1}; lower the learning rate")
+                raise ModelError(
+                    "loss-diverged", f"the training loss is {losses[-1]} in epoch {epoch + 1}; lower the learning rate"
+                )
             if len(watched):
                 scores.append(_accuracy(average, examples, y, watched))
                 if schedule.patience is not None and (best is None or scores[-1] > best[0]):

@@ -194,10 +194,12 @@ def receive_from(process: Connection, patience: float) -> Any:
     """What a process reports next; raises what it failed with."""
     try:
         if not process.poll(patience):
-            raise MpcError(f"a party said nothing for {patience:g} s: the machine may be too busy, raise the timeout")
+            raise MpcError(
+                "silent", f"a party said nothing for {patience:g} s: the machine may be too busy, raise the timeout"
+            )
         error, result = process.recv()
     except EOFError:
-        raise MpcError("a party's process ended without a word") from None
+        raise MpcError("ended", "a party's process ended without a word") from None
     if error is not None:
-        raise MpcError(error)
+        raise MpcError("failed", error)
     return result

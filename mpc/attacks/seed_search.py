@@ -96,7 +96,9 @@ def search_seed(
     ``masked`` (k,) uint64 holds fixed-point values minus masks.  A value unmasked is within ±``largest``.
     """
     if 2 * first >= _REACH:
-        raise MpcError(f"the search covers masks up to the {_REACH // 2}th; this one is number {first}: send less")
+        raise MpcError(
+            "out-of-reach", f"the search covers masks up to the {_REACH // 2}th; this one is number {first}: send less"
+        )
     limit = int(largest * 2**FRACTION_BITS)
     start = time.perf_counter()
     for low in range(seeds.start, seeds.stop, _CHUNK):
@@ -123,7 +125,7 @@ def _first_opening(run: Run, attacker: Party) -> tuple[npt.NDArray[np.uint64], n
     opening = [message for message in transcript["peer"] if message[1] == "crypten.all_reduce"]
     seeds = [payload for way, name, payload in transcript["dealer"] if (way, name) == ("received", "dealer.seed")]
     if len(opening) < 2 or not seeds:
-        raise MpcError("the run has no transcript of a query: record it")
+        raise MpcError("no-transcript", "the run has no transcript of a query: record it")
     return _payload(opening, "sent"), _payload(opening, "received"), int.from_bytes(seeds[0], "little", signed=True)
 
 

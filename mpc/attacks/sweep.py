@@ -166,7 +166,7 @@ class Adversary:
         fails."""
         alice, bob = self._session(None)
         if alice.error or bob.error or alice.label is None:
-            raise MpcError(f"the honest session failed: {alice.error or bob.error}")
+            raise MpcError("honest-failed", f"the honest session failed: {alice.error or bob.error}")
         return Sweep(self._mode, alice.label, {"alice": alice.places, "bob": bob.places}, [])
 
     def attempt(self, cheat: Cheat, right: int) -> Outcome:
@@ -187,7 +187,7 @@ class Adversary:
         for number, cheat in enumerate(cheats, 1):
             yield self.attempt(cheat, before.right)
             if (number % _CONTROL_EVERY == 0 or number == len(cheats)) and self.honest().right != before.right:
-                raise MpcError("an honest session after the cheats gave another class than before")
+                raise MpcError("other-class", "an honest session after the cheats gave another class than before")
 
     @property
     def _patience(self) -> float:

@@ -158,7 +158,7 @@ class LinkCommunicator(Communicator):
         self._require_other(src)
         shape = decode(self.link.receive("crypten.shape", limit=_OBJECT_BYTES), tuple[int, ...])
         if len(shape) > MAX_DIMENSIONS or any(length < 0 for length in shape):
-            raise FrameError("the peer sent something that is no shape of a tensor")
+            raise FrameError("bad-shape", "the peer sent something that is no shape of a tensor")
         return torch.Size(shape)
 
     def broadcast_obj(self, obj: Sequence[int] | None, src: int, group: None = None) -> Sequence[int]:
@@ -250,7 +250,9 @@ def _words(tensors: list[torch.Tensor]) -> memoryview:
 
 def _tensors(payload: bytearray, shapes: list[torch.Size]) -> list[torch.Tensor]:
     if len(payload) != WORD_BYTES * sum(shape.numel() for shape in shapes):
-        raise FrameError("the peer's tensors have other shapes: both sides need the same plan and release")
+        raise FrameError(
+            "other-shape", "the peer's tensors have other shapes: both sides need the same plan and release"
+        )
     words = torch.from_numpy(np.frombuffer(payload, "<i8").astype(np.int64, copy=False))
     flat = words.split([shape.numel() for shape in shapes])
     return [part.view(shape) for part, shape in zip(flat, shapes, strict=True)]

@@ -34,7 +34,7 @@ class Network(Module):
         self._last_use = {source: number for number, sources in enumerate(self._sources) for source in sources}
         for number, layer in enumerate(plan.layers):
             if type(layer) not in _MODULES:
-                raise ModelRefused(f"{type(layer).__name__} is not written for CrypTen here")
+                raise ModelRefused("not-written", f"{type(layer).__name__} is not written for CrypTen here")
             module = _MODULES[type(layer)](layer)
             for name, shape in layer.parameters.items():
                 module.set_parameter(name, torch.zeros(shape) if weights is None else _tensor(weights[number][name]))

@@ -41,7 +41,8 @@ class CryptenSession:
         require_crypten_layers(plan)
         if not _one_per_process.acquire(blocking=False):
             raise SessionBusy(
-                "CrypTen holds one session per process: close the other party first, or use a process each"
+                "session-busy",
+                "CrypTen holds one session per process: close the other party first, or use a process each",
             )
         self.peer = peer
         self.ranges: Ranges = ()
@@ -96,7 +97,7 @@ class CryptenSession:
         """Alice's side of a query: features float32 (n, *input_shape) to the opened classes (n,) or logits."""
         opened = self._evaluate(torch.from_numpy(np.array(features, np.float32)))
         if opened is None:
-            raise ProtocolError("the answer was opened to the other party: only Alice may ask")
+            raise ProtocolError("opened-to-other", "the answer was opened to the other party: only Alice may ask")
         return np.asarray(opened.numpy(), np.float32)
 
     def read(self, opened: npt.NDArray[np.float32]) -> Answer:

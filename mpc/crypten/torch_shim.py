@@ -30,9 +30,9 @@ def require_installed() -> None:
     try:
         found = metadata.version("crypten")
     except metadata.PackageNotFoundError:
-        raise CryptenMissing(f"mode 'crypten' needs CrypTen: run {INSTALL}") from None
+        raise CryptenMissing("not-installed", f"mode 'crypten' needs CrypTen: run {INSTALL}") from None
     if found != VERSION:
-        raise CryptenMissing(f"CrypTen {found} is installed, {VERSION} is needed: run {INSTALL}")
+        raise CryptenMissing("wrong-version", f"CrypTen {found} is installed, {VERSION} is needed: run {INSTALL}")
 
 
 def load_crypten() -> Any:
@@ -41,9 +41,13 @@ def load_crypten() -> Any:
         with _old_torch_names():
             crypten = importlib.import_module("crypten")
     except ImportError as error:
-        raise CryptenMissing(f"the mpc paradigm needs CrypTen ({_first_line(error)}): run {INSTALL}") from error
+        raise CryptenMissing(
+            "not-installed", f"the mpc paradigm needs CrypTen ({_first_line(error)}): run {INSTALL}"
+        ) from error
     if crypten.__version__ != VERSION:
-        raise CryptenMissing(f"CrypTen {crypten.__version__} is installed, {VERSION} is needed: run {INSTALL}")
+        raise CryptenMissing(
+            "wrong-version", f"CrypTen {crypten.__version__} is installed, {VERSION} is needed: run {INSTALL}"
+        )
     return crypten
 
 

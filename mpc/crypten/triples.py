@@ -102,7 +102,10 @@ class TripleServer(TTPServer):
         request = decode(payload, Request)
         shape = _result_shape(request)
         if max(map(math.prod, (*request.shapes, shape))) > MAX_ELEMENTS:
-            raise FrameError(f"alice asked for triples of more than {MAX_ELEMENTS} elements: send smaller batches")
+            raise FrameError(
+                "too-many-triples",
+                f"alice asked for triples of more than {MAX_ELEMENTS} elements: send smaller batches",
+            )
         operation = () if request.operation is None else (request.operation,)
         options = {} if request.options is None else msgspec.structs.asdict(request.options)
         return words_of(getattr(self, request.function)(*map(torch.Size, request.shapes), *operation, **options))
@@ -119,13 +122,13 @@ def _result_shape(request: Request) -> Shape:
         and all(len(shape) <= MAX_DIMENSIONS + 2 and all(0 <= n <= MAX_ELEMENTS for n in shape) for shape in shapes)
     )
     if not fits:
-        raise FrameError("a request for triples does not fit its function")
+        raise FrameError("bad-request", "a request for triples does not fit its function")
     try:
         result, inner = _product_shape(request) if pair else (shapes[0], 1)
     except (ValueError, IndexError, ZeroDivisionError):
-        raise FrameError("a request for triples names operands that do not fit together") from None
+        raise FrameError("bad-request", "a request for triples names operands that do not fit together") from None
     if math.prod(result) * inner > _MAX_PRODUCTS:
-        raise FrameError("a request for triples asks for too much work at once: send smaller batches")
+        raise FrameError("too-much-work", "a request for triples asks for too much work at once: send smaller batches")
     return result
 
 

@@ -98,7 +98,9 @@ class Party:
         self, recorded: fx.GraphModule, network: tuple[Any, ...], reveal: Reveal, features: torch.Tensor | None
     ) -> torch.Tensor:
         if features is None:
-            raise ModelRefused("the input is not Alice's: make it with crypten.cryptensor(features, src=0)")
+            raise ModelRefused(
+                "not-alices", "the input is not Alice's: make it with crypten.cryptensor(features, src=0)"
+            )
         alice = self._door
         if not isinstance(alice, Alice) or network != self._network:
             plan, _zeros = trace(recorded, network[0], input_limit=self._limit)
@@ -108,7 +110,9 @@ class Party:
             if alice.plan != plan:
                 alice.close()
                 self._peer.fail("alice runs another model, or another input_limit, than bob")
-                raise ProtocolError("bob runs another model, or another input_limit, than alice: start both with one")
+                raise ProtocolError(
+                    "other-model", "bob runs another model, or another input_limit, than alice: start both with one"
+                )
             self._door, self._network = alice, network
         answer = alice.ask(features.numpy(), self._peer)
         for warning in answer.warnings:  # CrypTen's tensors have no room for them
@@ -130,9 +134,11 @@ class Party:
             self.close()
             self._door, self._network, self._weights = bob, network, weights
         elif not all(torch.equal(self._weights[name], tensor) for name, tensor in weights.items()):
-            raise ModelRefused("the weights are others than those shared at the first query: start new parties")
+            raise ModelRefused(
+                "weights-changed", "the weights are others than those shared at the first query: start new parties"
+            )
         if not bob.answer(self._peer):
-            raise LinkClosed("alice closed the connection before her query")
+            raise LinkClosed("peer-closed", "alice closed the connection before her query")
 
 
 def current(mode: Mode) -> Party:
@@ -140,5 +146,5 @@ def current(mode: Mode) -> Party:
     mode."""
     party = _party.get()
     if party is None or party.mode != mode:
-        raise MpcError(f"tensors of mode '{mode}' are used inside: with Party(…, mode='{mode}')")
+        raise MpcError("wrong-mode", f"tensors of mode '{mode}' are used inside: with Party(…, mode='{mode}')")
     return party

@@ -46,7 +46,9 @@ class Recorded:
         """The same elements under another shape; the examples stay apart."""
         wanted = tuple(torch.empty(self.shape, device="meta").reshape(tuple(shape)).shape)
         if wanted[:1] != self.shape[:1]:
-            raise ModelRefused(f"'reshape' to {wanted} mixes the examples of a batch: keep the first axis as it is")
+            raise ModelRefused(
+                "mixes-batch", f"'reshape' to {wanted} mixes the examples of a batch: keep the first axis as it is"
+            )
         return self.recording._function(torch.reshape, [self], self._node, (-1, *wanted[1:]))
 
     def mean(self, axes: Sequence[int], keep: bool) -> Recorded:
@@ -63,7 +65,9 @@ class Recording:
 
     def __init__(self, shape: Shape) -> None:
         if len(shape) < 2 or not all(shape):
-            raise ModelRefused(f"an input of shape {shape} is no batch of examples: it needs a first axis for them")
+            raise ModelRefused(
+                "no-batch-axis", f"an input of shape {shape} is no batch of examples: it needs a first axis for them"
+            )
         self.input_shape = shape[1:]
         self._graph = fx.Graph()
         self._modules: dict[str, nn.Module] = {}
@@ -92,7 +96,9 @@ class Recording:
         axes = module.weight.dim() - 2 if isinstance(module, (nn.Conv1d, nn.Conv2d, nn.Linear)) else 0
         wanted = (value.shape[1 if axes else -1], *(1,) * axes)
         if not isinstance(module, (nn.Conv1d, nn.Conv2d, nn.Linear)) or module.bias is not None or bias.shape != wanted:
-            raise ModelRefused("'add' of a weight to anything but a layer's output cannot be evaluated privately")
+            raise ModelRefused(
+                "weight-add", "'add' of a weight to anything but a layer's output cannot be evaluated privately"
+            )
         biased = copy.copy(module)
         biased._parameters = {**module._parameters, "bias": parameter(bias.reshape(-1))}
         (source,) = value._node.args
@@ -103,13 +109,17 @@ class Recording:
     def _function(self, function: Callable[..., Any], values: list[Any], *arguments: Any) -> Recorded:
         recorded = [each for value in values for each in (value if isinstance(value, list) else [value])]
         if any(each.recording is not self for each in recorded):
-            raise ModelRefused(f"'{function.__name__}' joins two inputs of Alice: one is supported")
+            raise ModelRefused("two-inputs", f"'{function.__name__}' joins two inputs of Alice: one is supported")
         shapes = [_empty(value) for value in values]
         if function is operator.add and recorded[0].shape != recorded[1].shape:
-            raise ModelRefused(f"'add' of shapes {recorded[0].shape} and {recorded[1].shape}: they must be the same")
+            raise ModelRefused(
+                "shape-mismatch", f"'add' of shapes {recorded[0].shape} and {recorded[1].shape}: they must be the same"
+            )
         result = _tried(function.__name__, function, *shapes, *arguments[len(shapes) :])
         if result.shape[:1] != self.input.shape[:1]:
-            raise ModelRefused(f"'{function.__name__}' mixes the examples of a batch: keep the first axis as it is")
+            raise ModelRefused(
+                "mixes-batch", f"'{function.__name__}' mixes the examples of a batch: keep the first axis as it is"
+            )
         return Recorded(self, self._graph.call_function(function, arguments), tuple(result.shape))
 
 
@@ -130,4 +140,4 @@ def _tried(name: str, function: Callable[..., Any], *arguments: Any) -> torch.Te
         return function(*arguments)
     except (RuntimeError, ValueError, TypeError, IndexError, NotImplementedError) as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
-        raise ModelRefused(f"'{name}' does not fit its input: {reason}") from None
+        raise ModelRefused("does-not-fit", f"'{name}' does not fit its input: {reason}") from None

@@ -104,10 +104,12 @@ class MaskedTensor(CrypTensor):
         """The result, for Alice alone (``dst=0``); Bob gets an empty tensor.  A weight opens at Bob only."""
         if self._weight is not None:
             if self._weight.is_meta:
-                raise ModelRefused("a weight is Bob's and is never opened to Alice")
+                raise ModelRefused("weight-opened", "a weight is Bob's and is never opened to Alice")
             return self._weight.clone()
         if self._value is None or dst != ALICE:
-            raise ModelRefused("a result is opened to Alice alone: say get_plain_text(dst=0) on both sides")
+            raise ModelRefused(
+                "opened-to-bob", "a result is opened to Alice alone: say get_plain_text(dst=0) on both sides"
+            )
         return current(self.mode).run(self._value, self._reveal, self._features)
 
     # -- what crypten.nn does to weights and to values --------------------------------------------------------------
@@ -304,4 +306,4 @@ def stock_shares(words: Words, fraction: int = FRACTION_BITS) -> Any:
 
 
 def _refuse(name: str, what: str = "") -> NoReturn:
-    raise ModelRefused(f"'{name}' cannot be evaluated privately{': ' + what if what else ''}")
+    raise ModelRefused("no-such-operation", f"'{name}' cannot be evaluated privately{': ' + what if what else ''}")

@@ -50,7 +50,7 @@ class SealedFolder:
         path.mkdir(mode=0o700)
         folder = cls.lock(path, key)
         if folder is None:
-            raise StockError("a new dealing is locked by another process: fill again")
+            raise StockError("locked", "a new dealing is locked by another process: fill again")
         return folder
 
     @classmethod
@@ -89,7 +89,9 @@ class SealedFolder:
     def write(self, name: str, content: bytes) -> None:
         """Seal ``content`` into a new file, durably."""
         if len(content) > MOST_FILE_BYTES:
-            raise StockError("these bundles are too large to be stored: leave the stock out and let them be streamed")
+            raise StockError(
+                "too-large", "these bundles are too large to be stored: leave the stock out and let them be streamed"
+            )
         nonce = secrets.token_bytes(_NONCE_BYTES)
         sealed = self._cipher.encrypt(nonce, content, self._associated(name))
         handle = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600, dir_fd=self._handle)
@@ -133,13 +135,15 @@ class SealedFolder:
                     file.unlink()
                 self._path.rmdir()
         except OSError as error:
-            raise StockError(f"dealing {self._short} cannot be deleted from the stock ({error.strerror})") from None
+            raise StockError(
+                "cannot-delete", f"dealing {self._short} cannot be deleted from the stock ({error.strerror})"
+            ) from None
         finally:
             os.close(handle)
 
     def damaged(self, name: str) -> StockError:
         return StockError(
-            f"file '{name}' of the stock's dealing {self._short} is missing, damaged or foreign: ask again"
+            "damaged", f"file '{name}' of the stock's dealing {self._short} is missing, damaged or foreign: ask again"
         )
 
     @property

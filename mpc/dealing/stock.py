@@ -82,12 +82,12 @@ class Stock:
         try:
             self._path.mkdir(mode=0o700, parents=True, exist_ok=True)
             if self._path.stat().st_mode & 0o077:
-                raise StockError(f"{self._path}: other users may open this stock; run chmod 700 on it")
+                raise StockError("open-folder", f"{self._path}: other users may open this stock; run chmod 700 on it")
             with self._locked():
                 self._key = self._load_key()
                 self._sweep()
         except OSError as error:
-            raise StockError(f"{self._path}: cannot hold a stock ({error.strerror})") from None
+            raise StockError("cannot-make", f"{self._path}: cannot hold a stock ({error.strerror})") from None
 
     def __repr__(self) -> str:
         return f"<mpc.Stock {self._path}>"
@@ -101,7 +101,9 @@ class Stock:
         program = compile_program(terms.plan, terms.ranges, terms.reveal)
         parts = program.parts(examples) * count
         if not 1 <= len(parts) <= _MOST_BUNDLES:
-            raise StockError(f"a dealing holds 1 to {_MOST_BUNDLES} bundles, not {len(parts)}: fill several times")
+            raise StockError(
+                "bad-count", f"a dealing holds 1 to {_MOST_BUNDLES} bundles, not {len(parts)}: fill several times"
+            )
         secret = secrets.token_bytes(SECRET_BYTES)
         dealing = dealing_of(mode)(program, secret)
         try:
@@ -116,7 +118,7 @@ class Stock:
                 folder.write("session", encode(_Contents(secret, tuple(sizes))))
                 folder.rename("ready")
         except OSError as error:
-            raise StockError(f"{self._path}: the stock cannot be filled ({error.strerror})") from None
+            raise StockError("cannot-write", f"{self._path}: the stock cannot be filled ({error.strerror})") from None
 
     @staticmethod
     def _whole(made: Iterable[tuple[int, bytes]]) -> tuple[bytes, bytes]:
@@ -127,7 +129,9 @@ class Stock:
             for party, piece in made:
                 size += len(piece)
                 if size > MOST_FILE_BYTES:
-                    raise StockError("these bundles are too large to be stored: leave the stock out, they are streamed")
+                    raise StockError(
+                        "too-large", "these bundles are too large to be stored: leave the stock out, they are streamed"
+                    )
                 yield party, piece
 
         return whole(bounded())
@@ -149,7 +153,7 @@ class Stock:
                         return StockedDealing(folder)
         except OSError as error:
             raise StockError(
-                f"the stock cannot mark a dealing used ({error.strerror}): nothing of it was sent"
+                "cannot-mark", f"the stock cannot mark a dealing used ({error.strerror}): nothing of it was sent"
             ) from None
         return None
 
@@ -157,14 +161,16 @@ class Stock:
         path = self._path / "key"
         if not path.exists():
             if self._folders("ready"):
-                raise StockError(f"{path}: is missing; put it back, or delete the stock and fill it again")
+                raise StockError(
+                    "file-missing", f"{path}: is missing; put it back, or delete the stock and fill it again"
+                )
             write_whole(path, secrets.token_bytes(KEY_BYTES), private=True, durable=True)
             sync(path.parent)
         what = "key of a stock; put it back, or delete the stock and fill it again"
         with opened(path, KEY_BYTES, StockError, what, private=True, follow=False) as file:
             key = file.read(KEY_BYTES)
         if len(key) != KEY_BYTES:
-            raise StockError(f"{path}: is no {what}")
+            raise StockError("wrong-file", f"{path}: is no {what}")
         return key
 
     def _sweep(self) -> None:
@@ -185,7 +191,7 @@ class Stock:
         with folder_handle(self._path) as handle:
             while not try_lock(handle):
                 if time.monotonic() > deadline:
-                    raise StockError("another process holds the stock's lock: is it stopped?")
+                    raise StockError("locked", "another process holds the stock's lock: is it stopped?")
                 time.sleep(0.01)
             yield
 
@@ -228,7 +234,7 @@ class StockedDealing:
         try:
             pair = memoryview(self._folder.read(str(number), for_alice + for_bob, exact=True))
         except OSError as error:
-            raise StockError(f"the stock cannot be read ({error.strerror}): ask again") from None
+            raise StockError("cannot-read", f"the stock cannot be read ({error.strerror}): ask again") from None
         return pair[:for_alice], pair[for_alice:]
 
     def discard(self) -> None:
@@ -237,7 +243,9 @@ class StockedDealing:
             while self._taken:
                 self._folder.remove(str(self._taken.pop()))
         except OSError as error:
-            raise StockError(f"a used bundle cannot be deleted from the stock ({error.strerror})") from None
+            raise StockError(
+                "cannot-delete", f"a used bundle cannot be deleted from the stock ({error.strerror})"
+            ) from None
 
     def close(self) -> None:
         """Destroy what is left; harmless when closed already."""

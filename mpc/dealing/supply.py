@@ -59,15 +59,17 @@ class BundleSupply:
         require_party(bob.receive("dealer.join", limit=JOIN_BYTES), 1, self._mode)
         terms = alice.receive("dealer.terms", limit=TERMS_BYTES)
         if terms != bob.receive("dealer.terms", limit=TERMS_BYTES):
-            raise FrameError("alice and bob told the dealer of different networks: open new links and prepare again")
+            raise FrameError(
+                "other-network", "alice and bob told the dealer of different networks: open new links and prepare again"
+            )
         agreed = decode(terms, Terms)
         try:
             program = compile_program(agreed.plan, agreed.ranges, agreed.reveal)
         except PlanError as error:
-            raise FrameError(str(error)) from None
+            raise FrameError("bad-plan", str(error)) from None
         needed = program.weights * self._dealing.weight_bytes + program.step_bytes
         if short := memory.shortage(needed, f"dealing for {program.weights} weights"):
-            raise FrameError(short)
+            raise FrameError("no-memory", short)
         stocked = stock.claim(agreed, self._mode) if stock else None
         try:
             secret = stocked.secret if stocked else secrets.token_bytes(SECRET_BYTES)
@@ -97,7 +99,8 @@ class _Session:
         """Make and send the next bundle, a long one segment by segment."""
         if not 1 <= examples <= self._program.part:
             raise FrameError(
-                f"alice asked the dealer for a bundle of {examples} examples, 1 to {self._program.part} fit"
+                "bad-count",
+                f"alice asked the dealer for a bundle of {examples} examples, 1 to {self._program.part} fit",
             )
         stocked = self._stocked.take(examples) if self._stocked else None
         segments: Iterable[Iterable[tuple[int, bytes | memoryview]]]

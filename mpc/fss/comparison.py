@@ -74,7 +74,7 @@ def unpack(data: bytes | bytearray, count: int) -> Bits:
     """``count`` bits out of a message.  Raises :class:`FrameError` when it holds another number."""
     bits = np.unpackbits(np.frombuffer(data, np.uint8))
     if len(bits) != -(-count // 8) * 8 or bits[count:].any():
-        raise FrameError("the peer sent another number of bits than the network has")
+        raise FrameError("wrong-length", "the peer sent another number of bits than the network has")
     return bits[:count]
 
 
@@ -107,14 +107,17 @@ def truncated(step: Truncate, party: int, opened: Words, shares: Words) -> Words
     return out
 
 
-def selected(step: Compare, party: int, opened: Words, bits: Bits, r: Words, shares: Words) -> Words:
+def selected(step: Compare, party: int, opened: Words, bits: Bits, r: Words | None, shares: Words) -> Words:
     """This party's share (N,) of the gate's output.
 
-    ``opened`` c (N,), ``bits`` the opened v (N,), ``r`` (N,) and ``shares`` (rows, N) this party's words.
+    ``opened`` c (N,), ``bits`` the opened v (N,), ``shares`` (rows, N) this party's words and, where nothing is cut,
+    ``r`` (N,).
     """
     out = np.empty(len(opened), np.uint64)
     if step.cut:
         _select(opened, bits, shares, step.width, step.cut, party == 0, out)
+    elif r is None:
+        raise TypeError("a gate that cuts nothing needs the share of its mask")
     else:
         _select_exact(opened, bits, r, shares, step.width, party == 0, out)
     return out

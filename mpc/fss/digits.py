@@ -2,7 +2,7 @@
 
 A comparison key takes 16 bytes a level at both parties.  A table of the bits [x < alpha] for all x of 9 bits takes 64
 bytes at one of them, who is sent it xor the other's stream.  So only the digit above the low 18 bits is compared by a
-key, and the two below by tables, at public points as ever:
+key, where it has more than 9 bits, and the two below by tables, at public points as ever:
 
     [x < alpha] = A + B (C + D E)    A, B: the high digit is below, is equal    C, D: the middle one    E: the low one
 
@@ -25,6 +25,7 @@ Paskin-Cherniavsky 2013 ("On the power of correlated randomness in secure comput
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -36,8 +37,6 @@ from sotto.mpc.sharing.ring import Words
 
 #: Bits opened for each comparison.
 OPENED = 5
-#: Words of both tables of a comparison.
-TABLE_WORDS = 16
 #: Which of the five bits' masks e_1 … e_5 each product takes, counted from 0.
 PRODUCTS = ((0,), (1,), (2,), (1, 2), (3,), (4,), (3, 4), (1, 3), (1, 4), (1, 3, 4))
 
@@ -45,6 +44,7 @@ _DIGIT = 9
 _LOW = 2 * _DIGIT
 _MOST_CUT = 16
 _TERMS = 1 + len(PRODUCTS)
+_TABLE_WORDS = 2**_DIGIT // 64
 _LANES = 4  # 16-bit numbers in a word
 
 
@@ -54,8 +54,18 @@ def suits(step: Compare) -> bool:
 
 
 def high_bits(step: Compare) -> int:
-    """Width of the digit that is compared by a key."""
+    """Width of the high digit."""
     return step.depth - _LOW
+
+
+def keyed(step: Compare) -> bool:
+    """Whether the high digit is compared by a key; a table of few bits is shorter."""
+    return high_bits(step) > _DIGIT
+
+
+def table_words(step: Compare) -> int:
+    """Words of all tables of a comparison."""
+    return 2 * _TABLE_WORDS + (0 if keyed(step) else max(1, 2 ** high_bits(step) // 64))
 
 
 def rows(step: Compare) -> int:
@@ -69,8 +79,8 @@ def high(step: Compare, words: Words) -> Words:
 
 
 def tables(step: Compare, r: Words, pad: Words) -> Words:
-    """Both tables (N, words) of the dealer's masks r (N,), xor ``pad``."""
-    out = np.empty((len(r), TABLE_WORDS), np.uint64)
+    """The tables (N, words), middle digit, low digit, high digit, of the dealer's masks r (N,), xor ``pad``."""
+    out = np.empty((len(r), table_words(step)), np.uint64)
     _tables(compared(step, r), pad, out)
     return out
 
@@ -82,24 +92,26 @@ def correlated(step: Compare, r: Words, e: Bits, pad: Words) -> Words:
     return out
 
 
-def shares_of_bits(
-    step: Compare, party: int, opened: Words, below: Bits, below_or_equal: Bits, table: Words, e: Bits
-) -> Bits:
+def shares_of_bits(step: Compare, party: int, opened: Words, key_bits: Sequence[Bits], table: Words, e: Bits) -> Bits:
     """This party's shares (5 · N,) of the bits to open.
 
-    ``below`` and ``below_or_equal`` (N,) are its key's at the high digit and at the number before it, ``table`` (N,
-    words) its tables.
+    ``key_bits`` are its key's two (N,) at the high digit and at the number before it, none where that is not
+    :func:`keyed`; ``table`` (N, words) its tables.
     """
     out = np.empty((OPENED, len(opened)), np.uint64)
-    key_bits = np.stack([below, below_or_equal]).astype(np.uint64)
-    _bits(compared(step, opened), high_bits(step), key_bits, table, party == 0, out)
+    by_key = np.stack(key_bits).astype(np.uint64) if keyed(step) else np.empty((0, 0), np.uint64)
+    _bits(compared(step, opened), by_key, table, party == 0, out)
     return out.astype(np.uint8).ravel() ^ e
 
 
-def selected(step: Compare, party: int, opened: Words, bits: Bits, r: Words, shares: Words) -> Words:
-    """This party's share (N,) of the gate's output: opened c (N,) and bits (5 · N,), its r (N,) and words (rows, N)."""
+def selected(step: Compare, party: int, opened: Words, bits: Bits, r: Words | None, shares: Words) -> Words:
+    """This party's share (N,) of the gate's output: opened c (N,) and bits (5 · N,), its words (rows, N) and, where
+    nothing is cut, r (N,)."""
+    rho = shares[2 * _TERMS] if step.cut else r
+    if rho is None:
+        raise TypeError("a gate that cuts nothing needs the share of its mask")
     out = np.empty(len(opened), np.uint64)
-    _select(opened, bits.reshape(OPENED, -1).astype(np.uint64), r, shares, step.width, step.cut, party == 0, out)
+    _select(opened, bits.reshape(OPENED, -1).astype(np.uint64), rho, shares, step.width, step.cut, party == 0, out)
     return out
 
 
@@ -107,36 +119,35 @@ def selected(step: Compare, party: int, opened: Words, bits: Bits, r: Words, sha
 def _tables(alpha: Any, pad: Any, out: Any) -> None:
     one, full = np.uint64(1), np.uint64(2**64 - 1)
     for i in range(len(alpha)):
-        for word in range(TABLE_WORDS):
-            shift = np.uint64(_DIGIT) if word < TABLE_WORDS // 2 else np.uint64(0)
+        for word in range(pad.shape[1]):
+            shift = np.uint64((_DIGIT, 0, _LOW)[word // _TABLE_WORDS])
             digit = np.int64((alpha[i] >> shift) & np.uint64(2**_DIGIT - 1))
-            left = digit - 64 * (word % (TABLE_WORDS // 2))
+            left = digit - 64 * (word % _TABLE_WORDS)
             inside = (one << np.uint64(left & 63)) - one
             ones = full if left >= 64 else (inside if left > 0 else np.uint64(0))
             out[i, word] = ones ^ pad[i, word]
 
 
-@compiled(IN[1], COUNT, IN[2], IN[2], FLAG, OUT[2])
-def _bits(points: Any, width: int, key_bits: Any, table: Any, first: bool, out: Any) -> None:
+@compiled(IN[1], IN[2], IN[2], FLAG, OUT[2])
+def _bits(points: Any, key_bits: Any, table: Any, first: bool, out: Any) -> None:
     one, mask = np.uint64(1), np.uint64(2**_DIGIT - 1)
     own = one if first else np.uint64(0)  # the share of 1: "no less than nothing" holds
     for i in range(len(points)):
-        digit = points[i] >> np.uint64(_LOW)
-        below = key_bits[0, i]
-        equal = below ^ (key_bits[1, i] if digit else own)
-        out[0, i], out[1, i] = below, equal
-        for which in range(2):
-            digit = (points[i] >> np.uint64(_DIGIT if which == 0 else 0)) & mask
-            start = which * (TABLE_WORDS // 2)
-            below = (table[i, start + np.int64(digit >> np.uint64(6))] >> (digit & np.uint64(63))) & one
-            if which == 1:
-                out[4, i] = below
+        for which in range(3):  # the high digit, the middle one, the low one
+            digit = (points[i] >> np.uint64((_LOW, _DIGIT, 0)[which])) & mask
+            before = digit - one
+            start = (2, 0, 1)[which] * _TABLE_WORDS
+            if which == 0 and len(key_bits):
+                below = key_bits[0, i]
+                at_most = key_bits[1, i] if points[i] >> np.uint64(_LOW) else own
             else:
-                before = digit - one
-                equal = own
+                below = (table[i, start + np.int64(digit >> np.uint64(6))] >> (digit & np.uint64(63))) & one
+                at_most = own
                 if digit:
-                    equal = (table[i, start + np.int64(before >> np.uint64(6))] >> (before & np.uint64(63))) & one
-                out[2, i], out[3, i] = below, below ^ equal
+                    at_most = (table[i, start + np.int64(before >> np.uint64(6))] >> (before & np.uint64(63))) & one
+            out[2 * which, i] = below
+            if which < 2:
+                out[2 * which + 1, i] = below ^ at_most
 
 
 @compiled(IN[1], IN[2], IN[2], COUNT, COUNT, OUT[2])
@@ -167,7 +178,7 @@ def _correlated(r: Any, e: Any, pad: Any, width: int, cut: int, out: Any) -> Non
 
 
 @compiled(IN[1], IN[2], IN[1], IN[2], COUNT, COUNT, FLAG, OUT[1])
-def _select(opened: Any, bits: Any, r: Any, shares: Any, width: int, cut: int, first: bool, out: Any) -> None:
+def _select(opened: Any, bits: Any, rho: Any, shares: Any, width: int, cut: int, first: bool, out: Any) -> None:
     zero, one, two = np.uint64(0), np.uint64(1), np.uint64(2)
     own = one if first else zero
     factors = np.empty(_TERMS, np.uint64)
@@ -180,14 +191,14 @@ def _select(opened: Any, bits: Any, r: Any, shares: Any, width: int, cut: int, f
         factors[0], factors[1], factors[2] = one - two * always, one - two * v1, u2 * (v3 + v4 * v5)
         factors[3], factors[4], factors[5], factors[6] = v2 * u3, u2 * u3, v2 * u4 * v5, v2 * v4 * u5
         factors[7], factors[8], factors[9], factors[10] = v2 * u4 * u5, u2 * u4 * v5, u2 * v4 * u5, u2 * u4 * u5
-        b, b_rho, b_mu = always * own, always * (shares[2 * _TERMS, i] if cut else r[i]), zero
+        b, b_rho, b_mu = always * own, always * rho[i], zero
         for k in range(_TERMS):
             b += factors[k] * shares[k, i]
             b_rho += factors[k] * shares[_TERMS + k, i]
         negative = (c >> np.uint64(width - 1)) & one
         if not cut:
             if negative:
-                b, b_rho = own - b, r[i] - b_rho
+                b, b_rho = own - b, rho[i] - b_rho
             out[i] = c * b - b_rho
             continue
         for k in range(_TERMS):
@@ -195,7 +206,7 @@ def _select(opened: Any, bits: Any, r: Any, shares: Any, width: int, cut: int, f
         mu = shares[2 * _TERMS + 1 + _TERMS // _LANES, i] >> np.uint64(16 * (_TERMS % _LANES))
         b_mu += always * mu
         if negative:
-            b, b_rho, b_mu = own - b, shares[2 * _TERMS, i] - b_rho, mu - b_mu
+            b, b_rho, b_mu = own - b, rho[i] - b_rho, mu - b_mu
         shifted = c + offset
         wrap = zero if shifted >> np.uint64(63) else one << np.uint64(64 - cut)
         quotient = (shifted >> np.uint64(cut)) - (one << np.uint64(MAX_WIDTH - cut))

@@ -111,7 +111,9 @@ def exponential(low: float, high: float, tolerance: float) -> Curve:
     """exp(x) for x <= ``high``; what lies far below is zero."""
     reach = min(high - 1.0, math.log(tolerance / 4))
     if high > 20:
-        raise ModelRefused(f"the argument of an exponential can reach {high:.3g}: clamp it, or lower input_limit")
+        raise ModelRefused(
+            "exponent-too-large", f"the argument of an exponential can reach {high:.3g}: clamp it, or lower input_limit"
+        )
     smooth = Smooth("exp", np.exp, lambda a, b: math.exp(b), (max(low, reach), high), (0, 0) if low < reach else None)
     return fit(smooth, tolerance)
 
@@ -157,8 +159,9 @@ def fit(smooth: Smooth, tolerance: float, fraction: int = 16) -> Curve:
                 break
         pieces += max(1, pieces // 24)
     raise ModelRefused(
+        "too-many-knots",
         f"'{smooth.name}' on [{low:.3g}, {high:.3g}] needs more than {MAX_KNOTS} knots for an error of "
-        f"{tolerance:g}: raise activation_error or lower input_limit"
+        f"{tolerance:g}: raise activation_error or lower input_limit",
     )
 
 

@@ -1,7 +1,9 @@
 """How far a private value can be from the float network's, proven: what regression tells beside its values.
 
 Every layer passes on what its inputs may be off by, and adds its own: rounding, the curve's stated error, and the cut
-of a gate.  All with intervals, for every input within the limit, so the bound is far above what is ever met.  A network
+of a gate.  All with intervals, for every input within the limit, so the bound is far above what is ever met.  Nor can a
+value be off by more than from one end of what it can be privately to the other end of what it can be exactly: where
+gates multiply errors step by step, as in LSTM and GRU, that is all that is proven, but it does not grow.  A network
 that scales a value by a power of two found in steps (a norm, a reciprocal of a wide range) has no bound here: next to a
 step each factor jumps, and only their product does not.  For a norm there is none worth telling: where the variance of
 its input can be next to 0, any error of it is magnified without limit but for the norm's epsilon.  What intervals do
@@ -40,6 +42,7 @@ def proven_error(plan: ModelPlan, weights: Weights) -> float:
     """The same; raises :class:`Unproven`."""
     limit = torch.full((1, *plan.input_shape), plan.input_limit + _ULP, dtype=torch.float64)
     values: list[Interval] = [(-limit, limit)]
+    exact: list[Interval] = [(-limit, limit)]  # of the float network
     errors = [torch.full_like(limit, _ULP / 2)]
     with torch.no_grad():
         for number, layer in enumerate(plan.layers):
@@ -51,13 +54,29 @@ def proven_error(plan: ModelPlan, weights: Weights) -> float:
                 raise Unproven(f"layer {number} holds the argument of a polynomial within bounds that it could leave")
             inputs = [values[source] for source in layer.sources]
             off = [errors[source] for source in layer.sources]
-            values.append(interval(layer, own, inputs, curve))
             least = _least(plan, layer, float(inputs[0][0].min()) if inputs else 0.0)
-            errors.append(_passed(layer, own, inputs, off, curve, least) + 4 * _ULP)
+            values.append(interval(layer, own, inputs, curve))
+            exact.append(_exact(layer, own, [exact[source] for source in layer.sources], curve, least))
+            passed = _passed(layer, own, inputs, off, curve, least) + 4 * _ULP
+            errors.append(passed.nan_to_num(math.inf).minimum(_apart(values[-1], exact[-1])))
             if not math.isfinite(float(errors[-1].max())):
                 kind = curve.name if curve else type(layer).__name__
                 raise Unproven(f"layer {number} ({kind}) may be given what is next to 0")
     return float(errors[-1].max())
+
+
+def _exact(
+    layer: layers.Layer, own: dict[str, torch.Tensor], inputs: list[Interval], curve: layers.Curve | None, least: float
+) -> Interval:
+    """Bounds of what the float network has in a value's place: its function is within the curve's own error."""
+    low, high = interval(layer, own, inputs, curve)
+    error = 0.0 if curve is None else _own_error(curve, inputs[0], least)
+    return low - error, high + error
+
+
+def _apart(private: Interval, exact: Interval) -> torch.Tensor:
+    """How far a value of one can be from one of the other."""
+    return (private[1] - exact[0]).maximum(exact[1] - private[0]).nan_to_num(math.inf, math.inf, math.inf)
 
 
 def _least(plan: ModelPlan, layer: layers.Layer, least: float) -> float:
@@ -147,9 +166,14 @@ def _bent(curve: layers.Curve, inside: Interval, off: torch.Tensor, least: float
     for _, bend, _ in curve.knots:
         slopes.append(slopes[-1] + bend)
     steepest = max(map(abs, slopes)) * 2.0**-curve.slope_fraction
+    return (off + 2 * _ULP) * steepest + _own_error(curve, inside, least)
+
+
+def _own_error(curve: layers.Curve, inside: Interval, least: float) -> float:
+    """The curve's own error for arguments ``inside``, of which the least is ``least``."""
     own = curve.error
     if curve.name in _RELATIVE:
         own *= (1 / least if curve.name == "reciprocal" else 1 / math.sqrt(least)) if least > 0 else math.inf
     if curve.name == "leaky":
         own *= float(max(inside[0].abs().max(), inside[1].abs().max()))  # a rounded slope counts by the input's size
-    return (off + 2 * _ULP) * steepest + own
+    return own

@@ -55,14 +55,16 @@ def checked_features(
     try:
         values, warnings = as_numbers(features, limit=plan.input_limit)
     except ValueError as error:
-        raise InputRefused(str(error)) from None
+        raise InputRefused("not-numbers", str(error)) from None
     if values.ndim == 0 or values.shape[1:] != plan.input_shape:
         wanted = " × ".join(map(str, ("n", *plan.input_shape)))
-        raise InputRefused(f"this network takes features of shape {wanted}, not {' × '.join(map(str, values.shape))}")
+        raise InputRefused(
+            "wrong-shape", f"this network takes features of shape {wanted}, not {' × '.join(map(str, values.shape))}"
+        )
     try:
         plan.require_batch(len(values))
     except PlanError as error:
-        raise InputRefused(str(error)) from None
+        raise InputRefused(*error.args) from None
     return values, warnings
 
 
@@ -82,7 +84,7 @@ def require_crypten_layers(plan: layers.ModelPlan) -> None:
     )
     if others or plan.final != "none":
         named = ", ".join(others or [plan.final])
-        raise ModelRefused(f"mode 'crypten' has no {named}: use mode 'malicious' or 'semi-honest'")
+        raise ModelRefused("not-in-mode", f"mode 'crypten' has no {named}: use mode 'malicious' or 'semi-honest'")
 
 
 def require_range(plan: layers.ModelPlan, weights: Weights) -> None:
@@ -97,8 +99,9 @@ def require_range(plan: layers.ModelPlan, weights: Weights) -> None:
         bounds.append(_bound(layer, [bounds[source] for source in layer.sources], elements, own))
         if not bounds[-1] < LARGEST_VALUE:
             raise ModelRefused(
+                "out-of-range",
                 f"layer {number} ({type(layer).__name__}) can reach {bounds[-1]:.3g} for inputs within "
-                f"±{plan.input_limit:g}, beyond the fixed point: lower input_limit or scale the weights down"
+                f"±{plan.input_limit:g}, beyond the fixed point: lower input_limit or scale the weights down",
             )
 
 

@@ -485,7 +485,7 @@ class ModelPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=Tr
                 parameters += sum(math.prod(_checked(shape)) for shape in layer.parameters.values())
                 _require(parameters <= MAX_WEIGHTS, f"the network has more than {MAX_WEIGHTS} weights")
             except PlanError as error:
-                raise PlanError(f"layer {number} ({type(layer).__name__}): {error}") from None
+                raise PlanError("bad-layer", f"layer {number} ({type(layer).__name__}): {error}") from None
         _require(len(values[-1]) == 1, "the last layer gives no vector of logits")
         return tuple(values)
 
@@ -539,4 +539,4 @@ def _checked(shape: Shape) -> Shape:
 
 def _require(condition: bool, otherwise: str) -> None:
     if not condition:
-        raise PlanError(otherwise)
+        raise PlanError("bad-plan", otherwise)

@@ -243,6 +243,18 @@ class Program:
                 found.setdefault(step, []).append(register)
         return found
 
+    @cached_property
+    def masking(self) -> frozenset[int]:
+        """The products that one gate reads and nothing else, whose mask serves to open its input alone.
+
+        Shares of W · lambda that are random, instead of adding up to it, mask such a product: what they add up to
+        beside it is the gate's mask.
+        """
+        readers = Counter(source for step in self.steps for source in step.sources)
+        readers[self.output] += 1
+        gates = {step.sources[0] for step in self.steps if _forgets_its_mask(step)}
+        return frozenset(step.out for step in self.products if step.out in gates and readers[step.out] == 1)
+
     @property
     def weights(self) -> int:
         """How many numbers Bob's tensors have."""
@@ -280,9 +292,9 @@ class Program:
 def require_ranges(ranges: Ranges, plan: ModelPlan) -> None:
     """Raise :class:`PlanError` unless there is one possible range for each value of ``plan``."""
     if len(ranges) != len(plan.layers) + 1 or not all(LEAST_RANGE <= bits <= MOST_RANGE for bits in ranges):
-        raise PlanError("the ranges do not belong to the plan: both sides need the same release")
+        raise PlanError("ranges-misfit", "the ranges do not belong to the plan: both sides need the same release")
     if 2.0 ** ranges[0] < plan.input_limit:
-        raise PlanError("the range of the input is smaller than the input limit")
+        raise PlanError("range-below-limit", "the range of the input is smaller than the input limit")
 
 
 def compile_program(
@@ -400,7 +412,7 @@ class _Compiler:
                 return self._bend(self._plan.curves[layer.curve], source, shape, value_bits)
             case layers.Multiply() | layers.MatMul():
                 return self._secret_product(layer, sources[0], sources[1], shape, value_bits)
-        raise PlanError(f"{type(layer).__name__} has no private counterpart")
+        raise PlanError("no-counterpart", f"{type(layer).__name__} has no private counterpart")
 
     def _product(
         self, number: int, layer: layers.Convolution | layers.Linear | layers.ChannelAffine | layers.Scale,
@@ -569,13 +581,18 @@ class _Compiler:
     def _compare(self, name: str, source: int, shape: Shape, after: Format, cut: int) -> int:
         width = self._formats[source].bits + 1
         if width > MAX_WIDTH:
-            raise PlanError(f"{name} would compare words of {width} bits, {MAX_WIDTH} are possible: lower input_limit")
+            raise PlanError(
+                "comparison-too-wide",
+                f"{name} would compare words of {width} bits, {MAX_WIDTH} are possible: lower input_limit",
+            )
         return self._add(Compare(name, (source,), len(self._formats), shape, width, cut), after)
 
     def _truncate(self, source: int, cut: int, fraction: int = FRACTION_BITS) -> int:
         before = self._formats[source]
         if not 0 < cut <= _resolution(before) - fraction or before.bits + 1 > MAX_WIDTH:
-            raise PlanError("a value grows beyond 64-bit words: lower input_limit or scale the weights down")
+            raise PlanError(
+                "out-of-range", "a value grows beyond 64-bit words: lower input_limit or scale the weights down"
+            )
         after = Format(before.fraction - cut, before.divisor, max(1, before.bits - cut) + 1)
         name = self._name("truncate")
         return self._add(Truncate(name, (source,), len(self._formats), self._registers[source], cut), after)
@@ -589,9 +606,11 @@ class _Compiler:
 
     def _add(self, step: Step, after: Format) -> int:
         if after.bits > MAX_WIDTH:
-            raise PlanError(f"{step.name} grows beyond 64-bit words: lower input_limit or scale the weights down")
+            raise PlanError(
+                "out-of-range", f"{step.name} grows beyond 64-bit words: lower input_limit or scale the weights down"
+            )
         if math.prod(step.shape) > MAX_ELEMENTS:
-            raise PlanError(f"{step.name} holds too many elements")
+            raise PlanError("too-many-elements", f"{step.name} holds too many elements")
         self._steps.append(step)
         self._formats.append(after)
         self._registers.append(step.shape)
@@ -619,6 +638,11 @@ def _resolution(form: Format) -> int:
 def _shifted(number: int, bits: int) -> int:
     """``number`` · 2^bits, rounded to the nearest."""
     return number << bits if bits >= 0 else (number + (1 << (-bits - 1))) >> -bits
+
+
+def _forgets_its_mask(step: Step) -> bool:
+    """Whether a gate's output is made without shares of its mask: where nothing is cut, they are a row of its words."""
+    return isinstance(step, Truncate | Spline) or (type(step) is Compare and step.cut > 0)
 
 
 def _size(step: Step) -> int:

@@ -41,8 +41,9 @@ def value_ranges(plan: ModelPlan, weights: Weights) -> Ranges:
             ranges.append(_bits(values[-1]))
             if ranges[-1] > MOST_RANGE:
                 raise ModelRefused(
+                    "out-of-range",
                     f"layer {number} ({type(layer).__name__}) can reach 2^{ranges[-1]} for inputs within "
-                    f"±{plan.input_limit:g}, beyond the fixed point: lower input_limit or scale the weights down"
+                    f"±{plan.input_limit:g}, beyond the fixed point: lower input_limit or scale the weights down",
                 )
     return tuple(ranges)
 

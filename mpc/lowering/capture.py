@@ -65,9 +65,11 @@ def _trace(
     module: nn.Module, input_shape: Shape, input_limit: float, error: float, output: Output
 ) -> tuple[ModelPlan, Weights]:
     if not input_shape or not all(isinstance(length, int) and length > 0 for length in input_shape):
-        raise ModelRefused(f"the input shape of one example is a tuple of positive integers, not {input_shape!r}")
+        raise ModelRefused(
+            "bad-shape", f"the input shape of one example is a tuple of positive integers, not {input_shape!r}"
+        )
     if not 1e-6 <= error <= 0.5:
-        raise ModelRefused(f"activation_error is between 1e-6 and 0.5, not {error!r}")
+        raise ModelRefused("bad-activation-error", f"activation_error is between 1e-6 and 0.5, not {error!r}")
     copied = _evaluated(module)
     program = _exported(copied, tuple(input_shape))
     walk = _Walk(program, Builder(tuple(input_shape), float(input_limit), error))
@@ -75,12 +77,12 @@ def _trace(
     try:
         plan.shapes()
     except PlanError as broken:
-        raise ModelRefused(f"{type(module).__name__} gives no usable plan: {broken}") from None
+        raise ModelRefused("no-plan", f"{type(module).__name__} gives no usable plan: {broken}") from None
     for number, tensors in weights.items():
         for name, tensor in tensors.items():
             if not np.isfinite(tensor).all():
                 kind = type(plan.layers[number]).__name__
-                raise ModelRefused(f"the {name} of layer {number} ({kind}) holds NaN or infinity")
+                raise ModelRefused("not-finite", f"the {name} of layer {number} ({kind}) holds NaN or infinity")
     _require_same(copied, plan, weights, functions, output)
     return plan, weights
 
@@ -93,9 +95,9 @@ def _evaluated(module: nn.Module) -> nn.Module:
             if each.default is each.empty and each.kind in (each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD)
         ]  # fmt: skip
     except Exception as error:  # a module's own Python may raise anything
-        raise ModelRefused(f"{type(module).__name__} cannot be copied: {_first_line(error)}") from None
+        raise ModelRefused("cannot-copy", f"{type(module).__name__} cannot be copied: {_first_line(error)}") from None
     if len(needed) > 1:
-        raise ModelRefused(f"{type(module).__name__} takes {len(needed)} inputs; one is supported")
+        raise ModelRefused("many-inputs", f"{type(module).__name__} takes {len(needed)} inputs; one is supported")
     return copied
 
 
@@ -104,18 +106,24 @@ def _exported(module: nn.Module, input_shape: Shape) -> Any:
     example = (torch.zeros(1, *input_shape),)
     for name, part in module.named_modules():
         if isinstance(part, nn.modules.batchnorm._BatchNorm) and part.running_mean is None:
-            raise ModelRefused(f"'{name}' (BatchNorm) has no running statistics: its output depends on the batch")
+            raise ModelRefused(
+                "batch-norm", f"'{name}' (BatchNorm) has no running statistics: its output depends on the batch"
+            )
     try:
         with torch.no_grad():
             module(*example)
     except Exception as error:
-        raise ModelRefused(f"the module does not run on shape {input_shape}: {_first_line(error)}") from None
+        raise ModelRefused(
+            "does-not-run", f"the module does not run on shape {input_shape}: {_first_line(error)}"
+        ) from None
     try:
         with torch.no_grad():
             program = torch.export.export(module, example, strict=False)
             return program.run_decompositions({}) if _writes(program.graph) else program
     except Exception as error:
-        raise ModelRefused(f"torch.export cannot trace {type(module).__name__}: {_first_line(error)}") from None
+        raise ModelRefused(
+            "cannot-trace", f"torch.export cannot trace {type(module).__name__}: {_first_line(error)}"
+        ) from None
 
 
 def _writes(graph: fx.Graph) -> bool:
@@ -150,12 +158,16 @@ def _require_same(
         try:
             batch = _values_of(module(features), output).numpy()
         except Exception as error:
-            raise ModelRefused(f"the module runs on one example but not on two: {_first_line(error)}") from None
+            raise ModelRefused(
+                "one-example-only", f"the module runs on one example but not on two: {_first_line(error)}"
+            ) from None
     expected = np.concatenate(single)
     if not _close(planned, expected):
-        raise ModelRefused("the module does not compute what its layers say: replace steps that change their input")
+        raise ModelRefused(
+            "other-function", "the module does not compute what its layers say: replace steps that change their input"
+        )
     if batch.shape[:1] != (2,) or not _close(batch.reshape(2, -1), expected):
-        raise ModelRefused("the module mixes the examples of a batch: keep the first axis as it is")
+        raise ModelRefused("mixes-batch", "the module mixes the examples of a batch: keep the first axis as it is")
 
 
 def _close(found: Any, expected: Any) -> bool:
@@ -189,7 +201,8 @@ def _chosen(result: Any, output: str | int | None) -> Any:
     if not isinstance(found, (torch.Tensor, fx.Node)):
         given = ", ".join(map(str, result)) if isinstance(result, Mapping) else type(result).__name__
         raise ModelRefused(
-            f"the module returns something other than one tensor of logits ({given}): say which with output="
+            "not-logits",
+            f"the module returns something other than one tensor of logits ({given}): say which with output=",
         )
     return found
 
@@ -231,15 +244,15 @@ class _Walk:
                 if node.op == "call_function" and node in needed:
                     self._values[node] = self._step(node)
         if self._refused:
-            raise ModelRefused("; ".join(self._refused))
+            raise ModelRefused("not-supported", "; ".join(self._refused))
         wires = [self._values[chosen] for chosen in several]
         if not all(isinstance(wire, Wire) for wire in wires):
-            raise ModelRefused("the module's result does not depend on its input")
+            raise ModelRefused("independent-of-input", "the module's result does not depend on its input")
         if flat:
             wires = [self._build.reshape(wire, (1, math.prod(wire.shape))) for wire in wires]
         result = self._build.concat(wires, 1)
         if all(chosen.op == "placeholder" for chosen in several):
-            raise ModelRefused("the module's result is not its last layer: it is the input itself")
+            raise ModelRefused("no-layer", "the module's result is not its last layer: it is the input itself")
         return self._build.plan(result, final)
 
     def _place_inputs(self) -> None:
@@ -286,13 +299,13 @@ class _Walk:
     def _layer(self, node: fx.Node, name: str, arguments: Any, options: Any) -> Any:
         name = name[:-1] if name.endswith("_") and not name.startswith("_") else name
         if name in ("dropout", "feature_dropout", "alpha_dropout") and arguments[2]:
-            raise ModelRefused("dropout is on in evaluation mode: pass training=self.training")
+            raise ModelRefused("dropout-on", "dropout is on in evaluation mode: pass training=self.training")
         if name in SAME:
             return arguments[0]
         if name in ("to", "_to_copy", "type_as", "float", "double"):
             kind = node.meta["val"].dtype
             if not kind.is_floating_point:
-                raise ModelRefused(f"numbers made to {kind}")
+                raise ModelRefused("random-numbers", f"numbers made to {kind}")
             return arguments[0]
         outputs = _shapes(node.meta["val"])
         source = node.args[0] if node.args else None
@@ -305,7 +318,7 @@ class _Walk:
             return operators.moved(call, run, operators.wire(first), *rest, **options)
         handler = HANDLERS.get(name)
         if handler is None:
-            raise ModelRefused("")
+            raise ModelRefused("no-such-operator", "")
         polynomial = self._polynomials.of(name, arguments, options)
         if polynomial and polynomial.polynomial.degree() > 1:
             return self._polynomials.evaluated(polynomial)
@@ -313,9 +326,9 @@ class _Walk:
             result = handler(call, *arguments, **_named(options))
             return self._polynomials.note(result, polynomial) if polynomial else result
         except (TypeError, NotImplementedError) as error:
-            raise ModelRefused(f"this variant is not supported ({_first_line(error)})") from None
+            raise ModelRefused("not-supported", f"this variant is not supported ({_first_line(error)})") from None
         except RuntimeError as error:
-            raise ModelRefused(_first_line(error)) from None
+            raise ModelRefused("not-supported", _first_line(error)) from None
 
     def _known(self, name: str) -> bool:
         return name.rstrip("_") in HANDLERS or name in HANDLERS or name in MOVES or name in SAME or name == "to"

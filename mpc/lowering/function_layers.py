@@ -36,7 +36,7 @@ def _batch_norm(call: Call, x: Any, weight: Any, bias: Any, mean: Any, variance:
     training = isinstance(rest[0], bool) and rest[0]
     epsilon = next(each for each in reversed(rest) if isinstance(each, float))
     if training or mean is None or variance is None:
-        raise ModelRefused("batch norm has no running statistics: its output depends on the batch")
+        raise ModelRefused("batch-norm", "batch norm has no running statistics: its output depends on the batch")
     scale = (torch.ones_like(mean) if weight is None else weight).double() / torch.sqrt(variance.double() + epsilon)
     shift = (torch.zeros_like(mean) if bias is None else bias).double() - mean.double() * scale
     result = call.build.normalise(wire(x), scale, shift, fold=call.sole)

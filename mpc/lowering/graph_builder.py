@@ -100,9 +100,11 @@ class Builder:
         try:
             planned = layer.output([self.shapes[source] for source in layer.sources])
             if math.prod(planned) > layers.MAX_ELEMENTS or len(self.layers) >= layers.MAX_LAYERS:
-                raise PlanError(f"the plan has more than {layers.MAX_LAYERS} layers, or a value is too large")
+                raise PlanError(
+                    "too-many-layers", f"the plan has more than {layers.MAX_LAYERS} layers, or a value is too large"
+                )
         except PlanError as error:
-            raise ModelRefused(str(error)) from None
+            raise ModelRefused(*error.args) from None
         if own:
             self.weights[len(self.layers)] = {name: array(tensor) for name, tensor in own.items()}
         self.layers.append(layer)
@@ -125,7 +127,9 @@ class Builder:
     def _seen(self, number: int, shape: Shape) -> Wire:
         if self.shapes[number] != planned(shape):
             if math.prod(self.shapes[number]) != math.prod(shape):
-                raise ModelRefused(f"it gives shape {shape}, its plan {self.shapes[number]}: not supported")
+                raise ModelRefused(
+                    "wrong-shape", f"it gives shape {shape}, its plan {self.shapes[number]}: not supported"
+                )
             return self.emit(layers.Reshape(number, planned(shape)), shape)
         return Wire(number, shape)
 
@@ -153,7 +157,7 @@ class Builder:
         shape = tuple(numbers.shape)
         places = numbers.round().long().numpy() - 1
         if not places.size:
-            raise ModelRefused("a value without elements")
+            raise ModelRefused("empty-value", "a value without elements")
         if places.size == math.prod(wire.shape) and (places.ravel() == np.arange(places.size)).all():
             return self.reshape(wire, shape)
         axes = planned(shape)
@@ -186,7 +190,9 @@ class Builder:
                         wire = self.take(wire, axis, [int(each) for each in table])
                 return wire
         if places.size > layers.MAX_PLACES:
-            raise ModelRefused("it moves elements in a way that no plan describes: use slices, padding, permutations")
+            raise ModelRefused(
+                "moves-elements", "it moves elements in a way that no plan describes: use slices, padding, permutations"
+            )
         flat = self.reshape(wire, (1, math.prod(wire.shape)))
         return self.reshape(self.take(flat, 1, [int(each) for each in places.ravel()]), shape)
 
@@ -267,7 +273,7 @@ class Builder:
         while shift and whole % 2 == 0:
             whole, shift = whole // 2, shift - 1
         if not 0 < abs(whole) < 1 << 24:
-            raise ModelRefused(f"a factor of {factor:g} is beyond the fixed point")
+            raise ModelRefused("factor-out-of-range", f"a factor of {factor:g} is beyond the fixed point")
         return self.emit(layers.Times(wire.number, whole, shift), wire.shape)
 
     def scale(self, wire: Wire, tensor: torch.Tensor) -> Wire:
@@ -361,7 +367,7 @@ class Builder:
         try:
             shape = layer.output([self.shapes[wire.number]])
         except PlanError as error:
-            raise ModelRefused(str(error)) from None
+            raise ModelRefused(*error.args) from None
         own = {"weight": weight} | ({} if bias is None else {"bias": bias})
         return self.emit(layer, (1, *shape), **own)
 
@@ -468,7 +474,7 @@ class Builder:
         low, high = self.reach(wire)
         least = (self.tolerance / 2) ** 2
         if high <= 0 or low < -1e-3:
-            raise ModelRefused("the argument of a square root can be negative")
+            raise ModelRefused("negative-root", "the argument of a square root can be negative")
         if high <= least * 2**16:
             curve = curves.positive("sqrt", least, high, self.tolerance, _fraction(least))
             return self.bend(wire, curve, lambda x: x.clamp(min=0).sqrt())
@@ -482,7 +488,7 @@ class Builder:
         low, high = self.reach(wire)
         low, high = max(low, 0.0) + epsilon, high + epsilon
         if low <= 0:
-            raise ModelRefused("a reciprocal square root of what can be 0: add a small constant")
+            raise ModelRefused("zero-reciprocal", "a reciprocal square root of what can be 0: add a small constant")
         scaled, steps = self._scaled(wire, low, high, 2, epsilon)
         root = self.bend(scaled, curves.positive("rsqrt", 0.98, 4.1, self.tolerance / 2), torch.rsqrt)
         return self.multiply(root, self.bend(wire, steps(lambda j: 2.0**-j, 0, "roots")), 1.02 / math.sqrt(low))
@@ -490,7 +496,9 @@ class Builder:
     def _positive(self, wire: Wire, what: str) -> tuple[float, float]:
         low, high = self.reach(wire)
         if low <= 0:
-            raise ModelRefused(f"{what} can be {low:.3g}, and must be positive: add a constant, or clamp it")
+            raise ModelRefused(
+                "not-positive", f"{what} can be {low:.3g}, and must be positive: add a constant, or clamp it"
+            )
         return low, high
 
     def _scaled(
@@ -515,7 +523,8 @@ class Builder:
         wanted = max(16, _PRECISION - octaves * first)
         if spare < _PRECISION // 2 - octaves * first:
             raise ModelRefused(
-                f"a value can lie anywhere from {low:.3g} to {high:.3g}, too far apart: lower input_limit"
+                "range-too-wide",
+                f"a value can lie anywhere from {low:.3g} to {high:.3g}, too far apart: lower input_limit",
             )
         factor = self.bend(wire, factors)
         scaled = self.multiply(self.round(wire, min(spare, wanted)), factor, base * 1.02)
@@ -535,7 +544,9 @@ class Builder:
         bits = math.log2(max(map(abs, self.reach(wire))) + 1e-9)
         fraction = min(16, math.floor((57 - math.log2(count)) / 2 - bits))
         if fraction < 2:
-            raise ModelRefused("squares of a value of such a range do not fit into a word: lower input_limit")
+            raise ModelRefused(
+                "squares-too-large", "squares of a value of such a range do not fit into a word: lower input_limit"
+            )
         kept = self.round(wire, fraction)
         return self.mean(self.multiply(kept, kept), axes, True)
 
@@ -556,7 +567,7 @@ class Builder:
     def variance(self, wire: Wire, axes: Sequence[int], correction: float, keep: bool) -> Wire:
         count = math.prod(wire.shape[axis] for axis in axes)
         if count <= correction:
-            raise ModelRefused("a variance of one element")
+            raise ModelRefused("one-element", "a variance of one element")
         square = self.mean_square(self.round(self.centred(wire, axes), 16), axes)
         return self.reshape(self.times(square, count / (count - correction)), reduced(wire.shape, axes, keep))
 

@@ -123,17 +123,19 @@ class LoweredModel:
             with safe_open(path, framework="np") as file:
                 text = (file.metadata() or {}).get(_METADATA, "")
                 if not 0 < len(text) <= _MOST_RECORD_BYTES:
-                    raise ModelRefused(f"{path}: is no lowered network: prepare it again")
+                    raise ModelRefused("not-lowered", f"{path}: is no lowered network: prepare it again")
                 record = msgspec.json.decode(text, type=_Record)
                 if record.format != _FORMAT:
-                    raise ModelRefused(f"{path}: is of another release: prepare it again")
+                    raise ModelRefused("other-release", f"{path}: is of another release: prepare it again")
                 record.plan.shapes()
                 require_ranges(record.ranges, record.plan)
                 lowered = cls(record.plan, _tensors(file, record.plan, path), record.source)
         except (SafetensorError, OSError, msgspec.MsgspecError, ValueError) as error:
             if isinstance(error, ModelRefused):
                 raise
-            raise ModelRefused(f"{path}: is no lowered network of this release: prepare it again") from None
+            raise ModelRefused(
+                "not-lowered", f"{path}: is no lowered network of this release: prepare it again"
+            ) from None
         proven = (record.error_bits, record.unproven)
         lowered.__dict__.update(ranges=record.ranges, _error=proven)  # worked out when it was saved
         return lowered
@@ -147,11 +149,11 @@ def _tensors(file: Any, plan: ModelPlan, path: Path) -> Weights:
     }
     weights: Weights = {}
     if set(file.keys()) != set(wanted):
-        raise ModelRefused(f"{path}: holds other tensors than its plan names: prepare it again")
+        raise ModelRefused("other-tensors", f"{path}: holds other tensors than its plan names: prepare it again")
     for key, shape in wanted.items():
         part = file.get_slice(key)
         if tuple(part.get_shape()) != shape or part.get_dtype() != "F32":
-            raise ModelRefused(f"{path}: tensor {key} does not fit its plan: prepare it again")
+            raise ModelRefused("tensor-misfit", f"{path}: tensor {key} does not fit its plan: prepare it again")
         number, _, name = key.partition(".")
         weights.setdefault(int(number), {})[name] = file.get_tensor(key)
     return weights

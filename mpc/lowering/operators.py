@@ -53,7 +53,7 @@ def handles(*names: str) -> Callable[[Handler], Handler]:
 def only(condition: bool, otherwise: str) -> None:
     """Refuse a variant of an operator."""
     if not condition:
-        raise ModelRefused(otherwise)
+        raise ModelRefused("not-supported", otherwise)
 
 
 def wire(value: Any) -> Wire:

@@ -16,10 +16,10 @@ it sees of them is masked by streams whose keys it lacks, or nothing at all) nor
 that departs from the protocol can learn choices and, from them, what they stand for: there is **no** consistency check
 here.
 
-Security: 128 bits less log2 of the transfers of a session, 97 for 2^30 of them, by these parts. Correlation Delta,
-seeds and stream keys: 128 bits each, Delta 127 in silent extension. Hash: AES-128 as an ideal cipher under one key a
-session, so a search for Delta has every transfer for a target; that is the least of all levels. Streams: AES-128 in
-counter mode. Seeds: 128 nodes of a session are targets of one search, 121 bits. Silent extension: learning parity with
+Security: 114 bits, however many transfers a session makes, by these parts. Correlation Delta, seeds and stream keys:
+128 bits each, Delta 127 in silent extension. Hash: AES-128 as an ideal cipher under a key for every 2^12 transfers,
+each of them two targets of a search for Delta; that is the least of all levels. Streams: AES-128 in counter mode.
+Silent extension: learning parity with
 regular noise in a sparse code, more than 128 bits by our count (:mod:`sotto.mpc.ot.sparse_code`). Base transfers:
 computational Diffie-Hellman on Curve25519, about 2^126 operations (Bernstein 2006), and SHA-256 as a random oracle.
 

@@ -37,7 +37,7 @@ def send(link: Link, count: int) -> Keys:
     link.send("ot.base", own)
     answer = bytes(link.receive("ot.choices", limit=count * POINT_BYTES))
     if len(answer) != count * POINT_BYTES:
-        raise FrameError(f"{link.peer} chose in another number of transfers than the protocol has")
+        raise FrameError("wrong-count", f"{link.peer} chose in another number of transfers than the protocol has")
     squared = bindings.crypto_scalarmult_ed25519_noclamp(secret, own)
     keys = np.empty((count, 2, KEY_BYTES), np.uint8)
     for number in range(count):
@@ -73,11 +73,13 @@ def _scalar() -> bytes:
 
 def _multiplied(scalar: bytes, point: bytes, link: Link) -> bytes:
     if len(point) != POINT_BYTES or not bindings.crypto_core_ed25519_is_valid_point(point):
-        raise FrameError(f"{link.peer} sent no point of the group: both sides need the same release")
+        raise FrameError("not-a-point", f"{link.peer} sent no point of the group: both sides need the same release")
     try:
         return bindings.crypto_scalarmult_ed25519_noclamp(scalar, point)
     except exceptions.CryptoError:
-        raise FrameError(f"{link.peer} sent a point of small order: both sides need the same release") from None
+        raise FrameError(
+            "small-order", f"{link.peer} sent a point of small order: both sides need the same release"
+        ) from None
 
 
 def _key(number: int, base: bytes, choice: bytes, shared: bytes) -> npt.NDArray[np.uint8]:

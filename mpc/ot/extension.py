@@ -64,7 +64,9 @@ class _Streams:
     def next(self, transfers: int) -> tuple[Words, Words]:
         """v (128, words) and u (trees, words) of the next ``transfers``, a multiple of the batch."""
         if self._process != os.getpid():
-            raise ProtocolError("a forked process would repeat its parent's transfers: prepare in the child itself")
+            raise ProtocolError(
+                "forked", "a forked process would repeat its parent's transfers: prepare in the child itself"
+            )
         words = transfers // 64
         zeros = bytes(8 * words)
         planes = np.empty((SECURITY_BITS, words), np.uint64)
@@ -134,7 +136,9 @@ class Sender:
         """The blocks w of whole batches, before the correlation is broken."""
         transfers = _whole(count)
         if len(message) != self.message_bytes(count):
-            raise FrameError("the peer extends by another number of transfers: both sides need the same release")
+            raise FrameError(
+                "wrong-count", "the peer extends by another number of transfers: both sides need the same release"
+            )
         planes, _ = self._streams.next(transfers)
         trees, depth = self._masks.shape
         corrections = np.frombuffer(message, np.uint64).reshape(trees - 1, 1, transfers // 64)
@@ -153,13 +157,13 @@ class Sender:
 
 def receiver_of(keys: Keys, depth: int, hash_key: bytes) -> tuple[Receiver, bytes]:
     """A receiver, from both keys (128, 2, 16) of transfers in which it was the sender; and its message."""
-    seeds, message = grow(keys, depth)
+    seeds, message = grow(keys, depth, hash_key)
     return Receiver(seeds, hash_key), message
 
 
 def sender_of(choices: Bits, keys: Keys, depth: int, message: bytes, hash_key: bytes) -> Sender:
     """A sender, from the choices (128,) and keys (128, 16) of transfers in which it was the receiver."""
-    seeds, holes = complete(choices, keys, depth, message)
+    seeds, holes = complete(choices, keys, depth, message, hash_key)
     return Sender(seeds, holes, hash_key)
 
 

@@ -84,7 +84,9 @@ class _Round:
     def _taken(self) -> tuple[Blocks, Words, Words]:
         """The message of the code, the blocks that grow trees, and the keys of their levels."""
         if self._process != os.getpid():
-            raise ProtocolError("a forked process would repeat its parent's transfers: prepare in the child itself")
+            raise ProtocolError(
+                "forked", "a forked process would repeat its parent's transfers: prepare in the child itself"
+            )
         noise = self.size.noise
         trees = self._base[MESSAGE:].reshape(noise.trees, noise.depth, 2)
         count = noise.trees * noise.depth
@@ -114,7 +116,9 @@ class SilentReceiver(_Round):
     def extend(self, message: bytes | memoryview) -> Blocks:
         """A round's blocks (gain, 2), from the sender's message."""
         if len(message) != self.size.message_bytes:
-            raise FrameError("the peer extends by another number of transfers: both sides need the same release")
+            raise FrameError(
+                "wrong-count", "the peer extends by another number of transfers: both sides need the same release"
+            )
         base, trees, keys = self._taken()
         known = trees ^ np.frombuffer(message, np.uint64).reshape(trees.shape)
         leaves, places = complete((trees[..., 0] & _LOWEST).astype(np.uint8), known, keys)

@@ -213,7 +213,9 @@ class Transfers:
             return b""
         received = self._link.exchange(name, payload, limit=expected)
         if len(received) != expected:
-            raise FrameError(f"{self._link.peer} extends by another number of transfers: both sides need one release")
+            raise FrameError(
+                "wrong-count", f"{self._link.peer} extends by another number of transfers: both sides need one release"
+            )
         return received
 
 

@@ -21,13 +21,16 @@ from sotto.mpc.sharing.uint128 import multiply_add
 
 
 def selected(
-    step: Compare, keys: Keys, opened: Words, bits: Bits, r: Authenticated, words: Authenticated
+    step: Compare, keys: Keys, opened: Words, bits: Bits, r: Authenticated | None, words: Authenticated
 ) -> Authenticated:
-    """This party's share (N,) of the gate's output from the opened c and v (N,), r (N,) and the words (rows, N)."""
+    """This party's share (N,) of the gate's output from the opened c and v (N,), the words (rows, N) and, where
+    nothing is cut, r (N,)."""
     out = np.empty((4, len(opened)), np.uint64)
     ones = np.array([1 - keys.party, keys.alpha], np.uint64)  # the shares of 1: value and tag
     if step.cut:
         _select(opened, bits, words.planes, step.width, step.cut, ones, out)
+    elif r is None:
+        raise TypeError("a gate that cuts nothing needs the share of its mask")
     else:
         _select_exact(opened, bits, r.planes, words.planes, step.width, ones, out)
     return Authenticated(out)

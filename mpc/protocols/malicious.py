@@ -4,23 +4,27 @@ Both parties do the same work.  A product of the public Delta_x = x + lambda and
 
     [y] = [W] * Delta_x - Delta_W * [lambda] + [lambda_W * lambda] + [bias]
 
-of which all but the first term is done offline.  What crosses the link, each a share of a masked value or bit:
+of which all but the first term is done offline.  Where a gate alone reads y (:attr:`Program.masking`), a uniform [p] of
+128 bits stands for [lambda_W * lambda]: the gate opens y + p - lambda_W * lambda, masked by what p has more.  What
+crosses the link, each a share of a masked value or bit:
 
     offline   both            coin.commitment   binds each to its half of the joint coins
     online    Alice -> Bob    input             x + lambda, the mask known to her alone
               both            <product>.input, <gate>.masked, <gate>.sign, <times>.masked, output.masked
-    check     both            check.coins       the halves of the coins; with them the bits of the winner's comparisons
-              both            check.commitment  to sigma_i of :mod:`sotto.mpc.protocols.opening_check`, and a digest of
-                                                all bit tags; then check.tags: sigma_i
+                                                beside the last of these, which is masked: the halves of the coins
+    check     both            check.commitment  to sigma_i of :mod:`sotto.mpc.protocols.opening_check` and what proves
+                                                the last opening; the bits of the winner's comparisons
+              both            check.tags        a digest of all bit tags, and what was committed to
     output    Bob -> Alice    output            his half of the output's mask, with a one-time authenticator; or the
                                                 labels of :mod:`sotto.mpc.protocols.winner`
 
 The opened output is masked for both, Bob's half is sent only when his check has passed, and Alice takes the answer
 only when hers has: a failed check raises :class:`sotto.mpc.CheatingDetected` and leaves the answer masked.
 
-The coins are told as soon as the last *word* is opened, with the winner's bits beside them, which saves a round: what
-the coins combine are the errors of opened words, and each party has the other's shares of all of them before it tells
-its half.  Bits are not combined: whoever tells a wrong one, at whatever time, must put the key Delta into its digest.
+The coins are told beside the last opened words, which are checked without them, and the winner's bits beside the
+commitments: a message less each.  What the coins combine are the errors of all other opened words, and each party has
+the other's shares of those before it tells its half.  Bits are not combined: whoever tells a wrong one, at whatever
+time, must put the key Delta into its digest.
 """
 
 from __future__ import annotations
@@ -56,7 +60,7 @@ from sotto.mpc.graph.program import (
 )
 from sotto.mpc.protocols import authenticated_gates, secret_product, winner
 from sotto.mpc.protocols.malicious_preprocessing import Bundle, OutputShare
-from sotto.mpc.protocols.opening_check import SIGMA_BYTES, Openable, OpeningLog, passes
+from sotto.mpc.protocols.opening_check import SIGMA_BYTES, Openable, OpeningLog, passes, proof_of
 from sotto.mpc.protocols.segments import BOB, TAG_BYTES, segments
 from sotto.mpc.protocols.semi_honest import PublicTensors
 from sotto.mpc.sharing import authenticated, uint128
@@ -132,7 +136,7 @@ class MaliciousEvaluation:
                         held.pop(register, None)
         if self._bundle.output is None:
             raise TypeError("the bundle holds no masks for the output")
-        masked = self._open("output.masked", self._masked_output(self._bundle.output))
+        masked = self._open_last("output.masked", self._masked_output(self._bundle.output))
         self._check()
         return self._reveal(masked, self._bundle.output)
 
@@ -228,10 +232,13 @@ class MaliciousEvaluation:
         """c = y + r (N,) of a gate, opened."""
         source, r = step.sources[0], self._bundle.gates[step.out].r
         if source not in self._products or source in self._shares:
-            return self._open(f"{step.name}.masked", _row(self._share(source)) + r)
+            share = _row(self._share(source))
+            return self._open(f"{step.name}.masked", share if r is None else share + r)
         product = self._products[source]
-        offset = Authenticated(r.planes.reshape(product.added.planes.shape))
-        return self._open(f"{step.name}.masked", replace(product, added=product.added + offset)).ravel()
+        if r is not None:
+            offset = Authenticated(r.planes.reshape(product.added.planes.shape))
+            product = replace(product, added=product.added + offset)
+        return self._open(f"{step.name}.masked", product).ravel()
 
     def _compare(self, step: Compare) -> Authenticated:
         gate, c = self._bundle.gates[step.out], self._masked(step)
@@ -285,40 +292,46 @@ class MaliciousEvaluation:
 
     # -- check and output -----------------------------------------------------------------------------------------
 
+    def _open_last(self, name: str, held: Authenticated) -> Words:
+        """Open the query's last words, and tell the coins beside them."""
+        own, party, place = held.opening, self._keys.party, b"coin" + self._place
+        received = self._swap(name, own.tobytes() + self._coin.opening)
+        theirs = opened(self._their_coin, received[own.nbytes :], 1 - party, place)
+        self.require(theirs is not None, "the coins are not those committed to")
+        halves = [self._coin.opening[NONCE_BYTES:], theirs or b""]
+        self._coins = digest(b"coins", 0, self._place, b"".join(halves if party == 0 else halves[::-1]))
+        words, self._proof = proof_of(held, self._words(received[: own.nbytes], own.shape), self._keys)
+        return words
+
     def _check(self, last: Words | None = None) -> comparison.Bits:
         """Raise :class:`CheatingDetected` unless every opening and every bit of the query was what was held.
 
-        ``last``: shares of tags whose bits are opened beside the coins; those bits.
+        ``last``: shares of tags whose bits are opened beside the commitments; those bits.
         """
-        party, place = self._keys.party, self._place
-        tags = np.empty((0, 2), np.uint64) if last is None else last
-        received = self._swap("check.coins", self._coin.opening + _packed(tags))
-        theirs = opened(self._their_coin, received[: NONCE_BYTES + _SEED_BYTES], 1 - party, b"coin" + place)
-        self.require(theirs is not None, "the coins are not those committed to")
-        bits = self._opened_bits(tags, received[NONCE_BYTES + _SEED_BYTES :])
-        halves = [self._coin.opening[NONCE_BYTES:], theirs or b""]
-        coins = digest(b"coins", 0, place, b"".join(halves if party == 0 else halves[::-1]))
-        self._check_openings(coins)
-        return bits
-
-    def _check_openings(self, coins: bytes) -> None:
         party, place = self._keys.party, b"sigma" + self._place
-        sigma = self._log.sigma(self._keys, coins)
-        bound = commit(sigma.to_bytes(SIGMA_BYTES, "little"), party, place)
-        proof = self._bit_tags.digest()
-        received = self._swap("check.commitment", bound.commitment + digest(b"bits", party, self._place, proof))
-        expected = digest(b"bits", 1 - party, self._place, proof)
-        self.require(hmac.compare_digest(expected, bytes(received[-len(expected) :])), "a comparison's bit is wrong")
-        commitment = received[: -len(expected)]
-        value = opened(commitment, self._swap("check.tags", bound.opening), 1 - party, place)
+        tags = np.empty((0, 2), np.uint64) if last is None else last
+        sigma = self._log.sigma(self._keys, self._coins)
+        bound = commit(sigma.to_bytes(SIGMA_BYTES, "little") + self._proof, party, place)
+        received = self._swap("check.commitment", bound.commitment + _packed(tags))
+        commitment = received[: len(bound.commitment)]
+        bits = self._opened_bits(tags, received[len(bound.commitment) :])
+        own, expected = (digest(b"bits", who, self._place, self._bit_tags.digest()) for who in (party, 1 - party))
+        received = self._swap("check.tags", own + bound.opening)
+        good = hmac.compare_digest(expected, bytes(received[: len(expected)]))
+        self.require(good, "a comparison's bit is wrong")
+        value = opened(commitment, received[len(expected) :], 1 - party, place)
         self.require(value is not None, "the tags are not those committed to")
-        self.require(passes(sigma, int.from_bytes(value or b"", "little")), "an opened word is not the one held")
+        theirs, proof = (value or b"")[:SIGMA_BYTES], (value or b"")[SIGMA_BYTES:]
+        good = passes(sigma, int.from_bytes(theirs, "little")) & hmac.compare_digest(proof, self._proof)
+        self.require(good, "an opened word is not the one held")
+        return bits
 
     def _tell(self, step: Winner) -> Words | None:
         """Check everything, then tell Alice alone who won, (n, 1)."""
-        c, dealt = self._masked(step), self._bundle.winner
-        if dealt is None:
+        dealt, r = self._bundle.winner, self._bundle.gates[step.out].r
+        if dealt is None or r is None:
             raise TypeError("the bundle holds no labels for the winner")
+        c = self._open_last(f"{step.name}.masked", _row(self._share(step.sources[0])) + r)
         opened_bits = self._check(self._tags(step, c)) ^ comparison.sign_bits(step, c)
         if dealt.labels is not None:
             labels = dealt.labels.reshape(len(c), 2, winner.LABEL_WORDS)
@@ -349,7 +362,9 @@ class MaliciousEvaluation:
         """Raise :class:`CheatingDetected` for a check that fails."""
         if not holds:
             who = self._link.peer
-            raise CheatingDetected(f"{who} departed from the protocol: {otherwise}; the answer stays masked")
+            raise CheatingDetected(
+                "check-failed", f"{who} departed from the protocol: {otherwise}; the answer stays masked"
+            )
 
     # -- messages -------------------------------------------------------------------------------------------------
 
@@ -358,12 +373,14 @@ class MaliciousEvaluation:
 
     def _exactly(self, received: bytearray, size: int, name: str) -> bytearray:
         if len(received) != size:
-            raise FrameError(f"{self._link.peer} sent another number of bytes of '{name}' than the network has")
+            raise FrameError(
+                "wrong-length", f"{self._link.peer} sent another number of bytes of '{name}' than the network has"
+            )
         return received
 
     def _words(self, received: bytearray, shape: tuple[int, ...]) -> Words:
         if len(received) != WORD_BYTES * math.prod(shape):
-            raise FrameError(f"{self._link.peer} sent another number of words than the network has")
+            raise FrameError("wrong-length", f"{self._link.peer} sent another number of words than the network has")
         return np.frombuffer(received, np.uint64).reshape(shape)
 
 

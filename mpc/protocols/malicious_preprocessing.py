@@ -7,6 +7,7 @@ sum of both parties' streams, so that only its tag needs a correction; a *derive
 
     input         lambda, in clear to Alice
     product       lambda of its input, unless that is the masked input itself;  lambda_W * lambda
+    masking one   instead of that product a random value, which less the product is the mask r of the gate that reads it
     comparison    r; the words of :func:`sotto.mpc.fss.comparison.correlated`; e as bits with tags; keys' corrections
     truncation    r; its words
     two secrets   both masks; their product
@@ -199,7 +200,7 @@ def read_session(
 
 @dataclass(frozen=True, repr=False)
 class ProductShare:
-    """``mask`` of the product's input and ``output``, lambda_W times it."""
+    """``mask`` of the product's input and ``output``, lambda_W times it or, of a masking one, a random value."""
 
     mask: Authenticated
     output: Authenticated
@@ -207,10 +208,10 @@ class ProductShare:
 
 @dataclass(frozen=True, repr=False)
 class GateShare:
-    """``r`` (N,), ``words`` (rows, N) and, to compare with K thresholds, ``e`` (K · N, 2) with tags and the key's
-    ``corrections``."""
+    """``words`` (rows, N), ``r`` (N,) unless the gate's input is masked already and, to compare with K thresholds,
+    ``e`` (K · N, 2) with tags and the key's ``corrections``."""
 
-    r: Authenticated
+    r: Authenticated | None
     words: Authenticated
     e: Words | None = None
     corrections: Words | None = None
@@ -290,6 +291,8 @@ def make_segments(
     given = stream.random(examples, *program.plan.input_shape)
     stream.for_alice.append(given)
 
+    masking: dict[int, Words] = {}  # r of the gate that reads a product
+
     def segment(steps: tuple[Step, ...], last: bool) -> Iterator[Piece]:
         for step in steps:
             yield from stream.for_both.full()
@@ -297,9 +300,13 @@ def make_segments(
                 fresh = step.sources[0] not in program.masked
                 shape = (examples, *step.input_shape)
                 mask = stream.random(*shape) if fresh else given.reshape(shape)
-                stream.derived(ring.product(step.layer, masks[step.out], mask))
+                product = ring.product(step.layer, masks[step.out], mask)
+                if step.out in program.masking:
+                    masking[step.out] = (stream.random(*product.shape) - product).ravel()
+                else:
+                    stream.derived(product)
             else:
-                _deal(step, examples, number, stream, own, secret, key)
+                _deal(step, examples, number, stream, own, secret, key, masking)
         if last and not program.winner:
             _mask_output(stream, examples, program.output_shape)
         yield from stream.for_both.full()
@@ -311,24 +318,30 @@ def make_segments(
 
 
 def _deal(
-    step: Step, examples: int, number: int, stream: DealerStream, own: Stream, secret: SessionSecret, key: bytes
-) -> None:
-    """What a step takes that is no product with weights."""
+    step: Step, examples: int, number: int, stream: DealerStream, own: Stream, secret: SessionSecret, key: bytes,
+    masking: dict[int, Words],
+) -> None:  # fmt: skip
+    """What a step takes that is no product with weights; ``masking`` has the masks that are dealt already, by the
+    register they mask."""
     public, count = stream.for_both, count_of(step, examples)
+
+    def mask() -> Words:
+        return masking.pop(step.sources[0]) if step.sources[0] in masking else stream.random(count)
+
     if isinstance(step, SecretProduct):
         pair = [stream.random(examples, *shape) for shape in step.opened]
         stream.derived(secret_product.product(step.layer, pair[0], pair[-1]))
     elif isinstance(step, Truncate):
-        stream.derived(comparison.correlated(step, stream.random(count)))
+        stream.derived(comparison.correlated(step, mask()))
     elif isinstance(step, Winner):
-        r, e = stream.random(count), own.bits(count)
+        r, e = mask(), own.bits(count)
         public.append(_compare_bits(step, stream, r, e, secret, key))
         labels = stream.bob.words(examples, *step.shape, 2, winner.LABEL_WORDS)
         d, place = e ^ comparison.sign_bits(step, r) ^ np.uint8(1), place_of(number, key)
         targets = winner.label_targets(step.classes, place, labels, d.reshape(examples, *step.shape))
         stream.for_alice.append(np.frombuffer(winner.label_hashes(place, labels) + targets, np.uint64))
     elif isinstance(step, Compare):
-        r, e = stream.random(count), own.bits(count * len(step.thresholds))
+        r, e = mask(), own.bits(count * len(step.thresholds))
         stream.derived(comparison.correlated(step, r, e))
         public.append(_compare_bits(step, stream, r, e, secret, key))
 
@@ -397,7 +410,7 @@ def _read_steps(program: Program, steps: tuple[Step, ...], bundle: Bundle, strea
             masks = [stream.random(examples, *shape) for shape in step.opened]
             pairs[step.out] = SecretProductShare((masks[0], masks[-1]), stream.derived(examples, *step.shape))
         elif isinstance(step, Truncate):
-            r = stream.random(count)
+            r = None if step.sources[0] in program.masking else stream.random(count)
             gates[step.out] = GateShare(r, stream.derived(comparison.rows(step), count))
         elif isinstance(step, Winner):
             r = stream.random(count)
@@ -406,7 +419,8 @@ def _read_steps(program: Program, steps: tuple[Step, ...], bundle: Bundle, strea
             gates[step.out] = GateShare(r, Authenticated(np.empty((4, 0, count), np.uint64)), e, corrections)
             bundle.winner = _winner_share(step, examples, stream, reader)
         elif isinstance(step, Compare):
-            r, words = stream.random(count), stream.derived(comparison.rows(step), count)
+            r = None if step.sources[0] in program.masking else stream.random(count)
+            words = stream.derived(comparison.rows(step), count)
             lanes = count * len(step.thresholds)
             e = reader.take(lanes, 2) if party else stream.keystream.words(lanes, 2)
             gates[step.out] = GateShare(r, words, e, reader.take(dcf.tag_planes(step.depth), count, 2))
@@ -435,4 +449,5 @@ def _product_share(
     shape = (examples, *step.input_shape)
     masked = step.sources[0] in program.masked
     mask = Authenticated(given.planes.reshape(4, *shape)) if masked else stream.random(*shape)
-    return ProductShare(mask, stream.derived(examples, *step.shape))
+    draw = stream.random if step.out in program.masking else stream.derived
+    return ProductShare(mask, draw(examples, *step.shape))

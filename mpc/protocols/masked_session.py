@@ -123,15 +123,15 @@ class MaskedSession(ABC):
             self.peer.send("mpc.ranges", encode(told))
         ranges = told.bits
         if told.error is not None and not -64 <= told.error <= 64:
-            raise PlanError("the bound of the error is no possible one: both sides need the same release")
+            raise PlanError("bad-bound", "the bound of the error is no possible one: both sides need the same release")
         self.error_bound = None if told.error is None else 2.0**told.error
         program = self._compile(plan, ranges, reveal)
         needed = program.weights * self.weight_bytes + program.step_bytes
         if short := memory.shortage(needed, f"a network of {program.weights} weights"):
-            raise PlanError(short)
+            raise PlanError("no-memory", short)
         terms = Terms(plan, ranges, reveal)
         if len(encode(terms)) > TERMS_BYTES:
-            raise PlanError("the network has too many layers for one message")
+            raise PlanError("too-many-layers", "the network has too many layers for one message")
         return program, terms
 
     def _compile(self, plan: ModelPlan, ranges: Ranges, reveal: Reveal) -> Program:
@@ -182,8 +182,9 @@ class MaskedSession(ABC):
         size, missing = self._bytes(examples), queries - len(self._stock[examples])
         if missing > 0 and self._waiting + missing * size > self._room:
             raise InputRefused(
+                "no-room",
                 f"a query of {examples} examples needs {size >> 20} MB of correlated randomness, "
-                f"{self._room >> 20} MB may wait at once: ask fewer at a time"
+                f"{self._room >> 20} MB may wait at once: ask fewer at a time",
             )
 
     def provision(self, examples: int, queries: int = 1) -> None:
@@ -204,7 +205,9 @@ class MaskedSession(ABC):
     def accept_provision(self, examples: int) -> None:
         """Bob: the same, when Alice has announced it."""
         if self._waiting + self._bytes(examples) > self._room:
-            raise FrameError(f"alice wants more than {self._room >> 20} MB prepared ahead: ask fewer at a time")
+            raise FrameError(
+                "no-room", f"alice wants more than {self._room >> 20} MB prepared ahead: ask fewer at a time"
+            )
         with self._with_dealer():
             parts = deque(self._prepare(part) for part in self._program.parts(examples))
         self._put(examples, parts)
@@ -231,7 +234,7 @@ class MaskedSession(ABC):
         for part in self._program.parts(len(words)):
             result = prepared.popleft().run(words[:part])
             if result is None:
-                raise ProtocolError("the answer was opened to the other party: only Alice may ask")
+                raise ProtocolError("opened-to-other", "the answer was opened to the other party: only Alice may ask")
             opened.append(result)
             words = words[part:]
         return np.concatenate(opened)
@@ -244,9 +247,11 @@ class MaskedSession(ABC):
 
     def _take(self, examples: int) -> deque[Evaluation]:
         if os.getpid() != self._owner:  # two inputs under one mask would show their difference
-            raise ProtocolError("a forked process has its parent's bundles: prepare on links of its own")
+            raise ProtocolError("forked", "a forked process has its parent's bundles: prepare on links of its own")
         if not self._stock[examples]:
-            raise FrameError(f"nothing was prepared for a query of {examples} examples: provision first")
+            raise FrameError(
+                "not-prepared", f"nothing was prepared for a query of {examples} examples: provision first"
+            )
         self._waiting -= self._bytes(examples)
         return self._stock[examples].popleft()
 

@@ -91,7 +91,9 @@ def receive(link: Link, name: str, size: int) -> Iterator[bytearray]:
         piece = link.receive(name, limit=size)
         size -= len(piece)
         if len(piece) % WORD_BYTES or (size and len(piece) < PIECE_BYTES):
-            raise FrameError(f"{link.peer} sent another number of bytes of '{name}' than the network has")
+            raise FrameError(
+                "wrong-length", f"{link.peer} sent another number of bytes of '{name}' than the network has"
+            )
         yield piece
         if not size:
             return
@@ -110,14 +112,14 @@ class Reader:
         if count and not len(self._words):
             piece = next(self._pieces, b"")
             if len(piece) % WORD_BYTES:
-                raise FrameError(_OTHER)
+                raise FrameError("wrong-length", _OTHER)
             self._words = np.frombuffer(piece, np.uint64)
         if len(self._words) < count:
-            raise FrameError(_OTHER)
+            raise FrameError("wrong-length", _OTHER)
         taken, self._words = self._words[:count], self._words[count:]
         return taken.reshape(shape)
 
     def end(self) -> None:
         """Raise :class:`FrameError` unless everything was taken."""
         if len(self._words) or any(len(piece) for piece in self._pieces):
-            raise FrameError(_OTHER)
+            raise FrameError("wrong-length", _OTHER)

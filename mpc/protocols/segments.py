@@ -64,12 +64,14 @@ def _step_words(program: Program, step: Step, examples: int, party: int) -> int:
     count = count_of(step, examples)
     if isinstance(step, Product):
         fresh = step.sources[0] not in program.masked
-        return (3 * count + (2 * examples * math.prod(step.input_shape) if fresh else 0)) * party
+        own = 2 if step.out in program.masking else 3
+        return (own * count + (2 * examples * math.prod(step.input_shape) if fresh else 0)) * party
     if isinstance(step, SecretProduct):
         return (3 * count + 2 * examples * sum(math.prod(shape) for shape in step.opened)) * party
     if not isinstance(step, Compare | Truncate):
         return 0
-    corrections = 2 * count + 3 * comparison.rows(step) * count
+    own = 0 if step.sources[0] in program.masking else 2
+    corrections = (own + 3 * comparison.rows(step)) * count
     if isinstance(step, Truncate):
         return corrections * party
     key = 2 * dcf.tag_planes(step.depth) * count

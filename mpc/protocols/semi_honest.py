@@ -19,6 +19,7 @@ What crosses the link during a query, every word uniform and used once:
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from typing import TypeAlias
@@ -131,6 +132,11 @@ class Evaluation(ABC):
             return digits.selected(step, self.party, opened, bits, share.r, share.words)
         return comparison.selected(step, self.party, opened, self._signs(step, opened), share.r, share.words)
 
+    def _masked(self, step: Compare | Truncate, share: Words) -> Words:
+        """A gate's input (N,) with the own share of its mask."""
+        r = self._bundle.gates[step.out].r
+        return share if r is None else share + r
+
     def _targets(self, step: Winner) -> Words:
         share, bundle, opened = self._bundle.gates[step.out], self._bundle, self._open(step)
         if share.root is None or share.corrections is None:
@@ -164,12 +170,14 @@ class Evaluation(ABC):
         share, high = self._bundle.gates[step.out], digits.high(step, opened)
         if share.e is None or share.root is None or share.corrections is None or share.tables is None:
             raise TypeError("the bundle holds no key for this comparison")
-        key, width = self._bundle.key, digits.high_bits(step)
-        below, below_or_equal = (
-            dcf.evaluate_bits(self.party, at, width, share.root, share.corrections, key, step.out)
-            for at in (high, high - np.uint64(1))
-        )
-        return digits.shares_of_bits(step, self.party, opened, below, below_or_equal, share.tables, share.e)
+        points = (high, high - np.uint64(1)) if digits.keyed(step) else ()
+        key_bits = [
+            dcf.evaluate_bits(
+                self.party, at, digits.high_bits(step), share.root, share.corrections, self._bundle.key, step.out
+            )
+            for at in points
+        ]
+        return digits.shares_of_bits(step, self.party, opened, key_bits, share.tables, share.e)
 
     def _opened_bits(self, step: Compare, bits: Bits) -> Bits:
         return bits ^ comparison.unpack(self._exchange(f"{step.name}.sign", comparison.pack(bits)), len(bits))
@@ -177,13 +185,17 @@ class Evaluation(ABC):
     def _exchange(self, name: str, payload: bytes) -> bytearray:
         received = self._link.exchange(name, payload, limit=len(payload))
         if len(received) != len(payload):
-            raise FrameError(f"{self._link.peer} sent another number of bytes of '{name}' than the network has")
+            raise FrameError(
+                "wrong-length", f"{self._link.peer} sent another number of bytes of '{name}' than the network has"
+            )
         return received
 
     def _receive(self, name: str, count: int) -> Words:
         received = self._link.receive(name, limit=count * WORD_BYTES)
         if len(received) != count * WORD_BYTES:
-            raise FrameError(f"{self._link.peer} sent another number of words of '{name}' than the network has")
+            raise FrameError(
+                "wrong-length", f"{self._link.peer} sent another number of words of '{name}' than the network has"
+            )
         return np.frombuffer(received, np.uint64)
 
     @abstractmethod
@@ -224,7 +236,7 @@ class AliceEvaluation(Evaluation):
                 self._shares[step.out] = self._known(step)
             elif isinstance(step, Compare | Truncate):
                 if step.sources[0] in program.static:
-                    masked.append(self._shares[step.sources[0]].ravel() + bundle.gates[step.out].r)
+                    masked.append(self._masked(step, self._shares[step.sources[0]].ravel()))
             elif step.out in program.static:
                 self._shares[step.out] = self._local(step)
         words = np.concatenate(masked) if masked else np.empty(0, np.uint64)
@@ -251,7 +263,7 @@ class AliceEvaluation(Evaluation):
         name, source = f"{step.name}.masked", step.sources[0]
         if source in self._program.static:
             return self._receive(name, self._shares[source].size)
-        own = self._shares[source].ravel() + self._bundle.gates[step.out].r
+        own = self._masked(step, self._shares[source].ravel())
         return own + np.frombuffer(self._exchange(name, own.tobytes()), np.uint64)
 
 
@@ -283,14 +295,16 @@ class BobEvaluation(Evaluation):
         """Alice's shares of the gates' openings that do not depend on the query."""
         program, bundle = self._program, self._bundle
         gates = [step for step in _gates(program) if step.sources[0] in program.static]
-        counts = [len(bundle.gates[step.out].r) for step in gates]
+        counts = [bundle.examples * math.prod(step.shape) for step in gates]
         size = _NUMBER_BYTES + WORD_BYTES * sum(counts)
         payload = self._link.receive("mpc.masked", limit=size)
         if len(payload) != size or int.from_bytes(payload[:_NUMBER_BYTES], "little") != bundle.number:
-            raise FrameError("alice prepared another bundle than the dealer sent: open new links and prepare again")
+            raise FrameError(
+                "other-bundle", "alice prepared another bundle than the dealer sent: open new links and prepare again"
+            )
         words = np.frombuffer(memoryview(payload)[_NUMBER_BYTES:], np.uint64)
         for step, count, end in zip(gates, counts, np.cumsum(counts), strict=True):
-            self._added[step.out] = words[end - count : end] + bundle.gates[step.out].r
+            self._added[step.out] = self._masked(step, words[end - count : end])
 
     def run(self, inputs: Words | None = None) -> None:
         """The online phase; Bob has no inputs, and what he receives is masked."""
@@ -318,7 +332,7 @@ class BobEvaluation(Evaluation):
             opened = share + self._added[step.out]
             self._link.send(name, opened.data)
             return opened
-        own = share + self._bundle.gates[step.out].r
+        own = self._masked(step, share)
         return own + np.frombuffer(self._exchange(name, own.tobytes()), np.uint64)
 
 

@@ -6,6 +6,7 @@ the same correction words, and the corrections that make his words fit to hers. 
 alone, so a bundle of any other size is refused.
 
     product       lambda (Alice), lambda_W * lambda = s_0 + s_1          lambda_W: Bob's, once per session
+    masking one   s_0 and s_1 out of the streams: s_0 + s_1 - lambda_W * lambda is the mask r of the gate that reads it
     comparison    r = r_0 + r_1; shares of the words of :func:`sotto.mpc.fss.comparison.correlated`; the bits e; two
                   keys; where :mod:`sotto.mpc.fss.digits` suits, its words, its shorter keys, and tables
     truncation    r = r_0 + r_1; shares of its words
@@ -68,13 +69,14 @@ class ProductShare:
 
 @dataclass(frozen=True, repr=False)
 class GateShare:
-    """Of a gate over N elements: ``r`` (N,), ``words`` (rows, N) and, to compare, ``e`` (N,) and the key.
+    """Of a gate over N elements: ``words`` (rows, N), ``r`` (N,) unless its input is masked already
+    (:attr:`sotto.mpc.graph.program.Program.masking`) and, to compare, ``e`` (N,) and the key.
 
-    In digits ``e`` is (5 · N,), and there are ``tables`` (N, words).  For the winner ``words`` (N, 2) is the share of
-    delta where the sign bit of r is 0, ``root`` (2,) the half of delta.
+    In digits ``e`` is (5 · N,), and there are ``tables`` (N, words), and no key where every digit has one.  For the
+    winner ``words`` (N, 2) is the share of delta where the sign bit of r is 0, ``root`` (2,) the half of delta.
     """
 
-    r: Words
+    r: Words | None
     words: Words
     e: Bits | None = None
     root: Words | None = None
@@ -113,7 +115,7 @@ def bundle_bytes(program: Program, examples: int, party: int) -> int:
     public, private = KEY_BYTES, 0
     for step in program.steps:
         count = _count(step, examples)
-        if isinstance(step, Product | SecretProduct):
+        if isinstance(step, Product | SecretProduct) and step.out not in program.masking:
             private += count * WORD_BYTES
         elif isinstance(step, Compare | Truncate):
             private += _rows(step) * count * WORD_BYTES
@@ -122,7 +124,7 @@ def bundle_bytes(program: Program, examples: int, party: int) -> int:
         if isinstance(step, Winner):
             private += count * 2 * WORD_BYTES
         if isinstance(step, Compare) and digits.suits(step):
-            private += count * digits.TABLE_WORDS * WORD_BYTES
+            private += count * digits.table_words(step) * WORD_BYTES
     return WORD_BYTES + SEED_BYTES + public + (private if party else 0)
 
 
@@ -142,47 +144,55 @@ def make_pieces(
     private = public.each[1]
     for box, seed in zip(public.each, seeds, strict=True):
         box.append(np.frombuffer(number.to_bytes(WORD_BYTES, "little") + seed + key, np.uint64))
+    masking: dict[int, Words] = {}  # r of the gate that reads a product
+
+    def mask_of(step: Compare | Truncate) -> Words:
+        if step.sources[0] in program.masking:
+            return masking.pop(step.sources[0])
+        count = _count(step, examples)
+        return alice.words(count) + bob.words(count)
+
     for step in program.steps:
         yield from public.full()
         count = _count(step, examples)
         if isinstance(step, Product):
             mask = alice.words(examples, *step.input_shape)
-            private.append(ring.product(step.layer, masks[step.out], mask) - alice.words(examples, *step.shape))
+            product, share = ring.product(step.layer, masks[step.out], mask), alice.words(examples, *step.shape)
+            if step.out in program.masking:
+                masking[step.out] = (share + bob.words(*share.shape) - product).ravel()
+            else:
+                private.append(product - share)
         elif isinstance(step, SecretProduct):
             pair = [alice.words(examples, *shape) + bob.words(examples, *shape) for shape in step.opened]
             masked = secret_product.product(step.layer, pair[0], pair[-1])
             private.append(masked - alice.words(examples, *step.shape))
         elif isinstance(step, Truncate):
-            r = alice.words(count) + bob.words(count)
-            private.append(comparison.correlated(step, r) - alice.words(comparison.rows(step), count))
+            private.append(comparison.correlated(step, mask_of(step)) - alice.words(comparison.rows(step), count))
         elif isinstance(step, Winner):
-            r, deltas = (
-                alice.words(count) + bob.words(count),
-                np.stack([_half_of_delta(alice, 0), _half_of_delta(bob, 1)]),
-            )
+            r, deltas = mask_of(step), np.stack([_half_of_delta(alice, 0), _half_of_delta(bob, 1)])
             not_negative = (comparison.sign_bits(step, r) ^ np.uint8(1)).astype(np.uint64)
             private.append(not_negative[:, None] * (deltas[0] ^ deltas[1]) ^ alice.words(count, 2))
             public.append(dcf.generate_tags(comparison.compared(step, r), step.depth, deltas, key, step.out))
         elif isinstance(step, Compare) and digits.suits(step):
-            (r, words, e, roots) = _compare_secret(step, count, alice, bob)
+            r, (words, e, roots) = mask_of(step), _compare_secret(step, count, alice, bob)
             private.append(digits.correlated(step, r, e, words))
-            private.append(digits.tables(step, r, alice.words(count, digits.TABLE_WORDS)))
-            public.append(dcf.generate_bits(digits.high(step, r), digits.high_bits(step), roots, key, step.out))
+            private.append(digits.tables(step, r, alice.words(count, digits.table_words(step))))
+            if digits.keyed(step):
+                public.append(dcf.generate_bits(digits.high(step, r), digits.high_bits(step), roots, key, step.out))
         elif isinstance(step, Compare):
-            (r, words, e, roots) = _compare_secret(step, count, alice, bob)
+            r, (words, e, roots) = mask_of(step), _compare_secret(step, count, alice, bob)
             private.append(comparison.correlated(step, r, e) - words)
             public.append(dcf.generate_bits(comparison.compared(step, r), step.depth, roots, key, step.out))
     yield from public.full()
     yield from public.rest()
 
 
-def _compare_secret(step: Compare, count: int, alice: Stream, bob: Stream) -> tuple[Words, Words, Bits, Words]:
-    """r, Alice's words, e and both roots, drawn as the parties draw them."""
-    lanes = _bits(step, count)
-    r0, e0, root0 = alice.words(count), alice.bits(lanes), alice.words(count, 2)
-    words = alice.words(_rows(step), count)
-    r1, e1, root1 = bob.words(count), bob.bits(lanes), bob.words(count, 2)
-    return r0 + r1, words, e0 ^ e1, np.stack([root0, root1])
+def _compare_secret(step: Compare, count: int, alice: Stream, bob: Stream) -> tuple[Words, Bits, Words]:
+    """Alice's words, e and both roots, drawn as the parties draw them."""
+    lanes, roots = _bits(step, count), (count if _planes(step) else 0, 2)
+    e0, root0, words = alice.bits(lanes), alice.words(*roots), alice.words(_rows(step), count)
+    e1, root1 = bob.bits(lanes), bob.words(*roots)
+    return words, e0 ^ e1, np.stack([root0, root1])
 
 
 def read_bundle(
@@ -202,25 +212,28 @@ def read_bundle(
         count = _count(step, examples)
         if isinstance(step, Product):
             mask = None if party else own.words(examples, *step.input_shape)
-            output = (private.take if party else own.words)(examples, *step.shape)
+            drawn = not party or step.out in program.masking
+            output = (own.words if drawn else private.take)(examples, *step.shape)
             products[step.out] = ProductShare(output, mask)
         elif isinstance(step, SecretProduct):
             masks = [own.words(examples, *shape) for shape in step.opened]
             masked = (private.take if party else own.words)(examples, *step.shape)
             pairs[step.out] = SecretProductShare((masks[0], masks[-1]), masked)
         elif isinstance(step, Truncate):
-            r = own.words(count)
+            r = None if step.sources[0] in program.masking else own.words(count)
             gates[step.out] = GateShare(r, (private.take if party else own.words)(comparison.rows(step), count))
         elif isinstance(step, Winner):
             r, delta = own.words(count), _half_of_delta(own, party)
             words = (private.take if party else own.words)(count, 2)
             gates[step.out] = GateShare(r, words, None, delta, reader.take(_planes(step), count, 2))
         elif isinstance(step, Compare):
-            r, e, root = own.words(count), own.bits(_bits(step, count)), own.words(count, 2)
+            r = None if step.sources[0] in program.masking else own.words(count)
+            e, planes = own.bits(_bits(step, count)), _planes(step)
+            root = own.words(count if planes else 0, 2)
             draw = private.take if party else own.words
             words = draw(_rows(step), count)
-            tables = draw(count, digits.TABLE_WORDS) if digits.suits(step) else None
-            gates[step.out] = GateShare(r, words, e, root, reader.take(_planes(step), count, 2), tables)
+            tables = draw(count, digits.table_words(step)) if digits.suits(step) else None
+            gates[step.out] = GateShare(r, words, e, root, reader.take(planes, count, 2), tables)
     reader.end()
     return Bundle(number, examples, key, products, gates, pairs)
 
@@ -228,7 +241,9 @@ def read_bundle(
 def _planes(step: Compare) -> int:
     if isinstance(step, Winner):
         return dcf.tag_planes(step.depth)
-    return dcf.bit_planes(digits.high_bits(step) if digits.suits(step) else step.depth)
+    if digits.suits(step):
+        return dcf.bit_planes(digits.high_bits(step)) if digits.keyed(step) else 0
+    return dcf.bit_planes(step.depth)
 
 
 def _rows(step: Compare | Truncate) -> int:

@@ -42,7 +42,9 @@ class SemiHonestSession(MaskedSession):
             return
         seed = self._dealer.receive("dealer.session", limit=SEED_BYTES)
         if len(seed) != SEED_BYTES:
-            raise FrameError("the dealer sent a seed of another length: start all three with one release")
+            raise FrameError(
+                "wrong-length", "the dealer sent a seed of another length: start all three with one release"
+            )
         masks = weight_masks(self._program, bytes(seed))
         self._weights, self._biases = weight_words(self._program, weights)
         self._send_weights(self._weights[register] + mask for register, mask in masks.items())

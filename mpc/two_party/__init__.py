@@ -33,8 +33,8 @@ What it rests on, with the source of each level:
   for the other; what noise says nevertheless is below 2^-40 a result (statistical; derived in
   :mod:`sotto.mpc.two_party.bfv`; networks of the size of ours have 2^-46 or less).  Distances add up over results and
   queries: 2^20 queries of 2^14 results leave 2^-12 at 46 bits.
-* Comparisons and products of two secrets, for both: oblivious transfer, 128 bits less log2 of the transfers of a
-  session, 97 for 2^30; where it is silent, learning parity with regular noise (:mod:`sotto.mpc.ot`).
+* Comparisons and products of two secrets, for both: oblivious transfer, 114 bits however many transfers a session
+  makes; where it is silent, learning parity with regular noise (:mod:`sotto.mpc.ot`).
 
 What is **not** claimed: anything against a party that departs from the protocol.  Nothing is authenticated, so it can
 make Alice accept a wrong class unnoticed (:mod:`sotto.mpc.attacks.sweep` does), and it can learn more than it should:

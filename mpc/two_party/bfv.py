@@ -94,7 +94,9 @@ class Scheme:
         self.parameters = parameters
         self.context = seal.SEALContext(settings, True, seal.SEC_LEVEL_TYPE.TC128)
         if not self.context.parameters_set():
-            raise ModelRefused(f"SEAL refuses the parameters: {self.context.parameters_error_message()}")
+            raise ModelRefused(
+                "refused-by-seal", f"SEAL refuses the parameters: {self.context.parameters_error_message()}"
+            )
         first = self.context.first_context_data().parms()
         self.primes = tuple(int(prime.value()) for prime in first.coeff_modulus())
         self.answer_primes = self.primes[: parameters.answer_primes]
@@ -200,7 +202,9 @@ class BobEvaluator:
         """A fresh ciphertext of Alice's, ready for products.  Raises :class:`FrameError`."""
         scheme = self._scheme
         if len(data) != scheme.fresh_bytes:
-            raise FrameError("the peer sent a ciphertext of another size: both sides need the same release")
+            raise FrameError(
+                "wrong-length", "the peer sent a ciphertext of another size: both sides need the same release"
+            )
         words = unpack(data[SEED_BYTES:], len(scheme.primes) * DEGREE, scheme.prime_bits)
         ciphertext = scheme.fresh.fill(seal.Ciphertext(), scheme.context, words, bytes(data[:SEED_BYTES]))
         scheme.evaluator.transform_to_ntt_inplace(ciphertext)

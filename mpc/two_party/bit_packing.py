@@ -26,7 +26,7 @@ def pack(words: Words, bits: int) -> bytes:
 def unpack(data: bytes | bytearray | memoryview, count: int, bits: int) -> Words:
     """``count`` words of ``bits`` bits.  Raises :class:`FrameError` when the data hold another number."""
     if memoryview(data).nbytes != packed_bytes(count, bits):
-        raise FrameError("the peer sent another number of words than the network has")
+        raise FrameError("wrong-length", "the peer sent another number of words than the network has")
     out = np.empty(count, np.uint64)
     _unpack(np.frombuffer(data, np.uint64), bits, out)
     return out

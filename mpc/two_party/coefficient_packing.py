@@ -76,7 +76,7 @@ class _Convolution:
             case layers.Scale():
                 channels = math.prod(step.input_shape)
                 return cls(channels, channels, channels, one, one, one, none, one)
-        raise PlanError(f"{step.name}: mode 'two-party' has no packing for it")
+        raise PlanError("no-packing", f"{step.name}: mode 'two-party' has no packing for it")
 
     @cached_property
     def span(self) -> tuple[int, int]:
@@ -251,7 +251,9 @@ class Packing:
 
         while math.prod(covered()) > self._degree:
             if tile == [1, 1]:
-                raise PlanError(f"{self._step.name}: the kernel covers more than {self._degree} places")
+                raise PlanError(
+                    "kernel-too-large", f"{self._step.name}: the kernel covers more than {self._degree} places"
+                )
             longer = 0 if tile[0] >= tile[1] else 1
             tile[longer] = -(-tile[longer] // 2)
         return _two(tile), covered()

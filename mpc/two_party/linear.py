@@ -162,7 +162,9 @@ def choose_parameters(program: Program, bits: int, weights: Mapping[int, Words])
         refused = [step for step in program.products if _hiding(step, parameters, weights[step.out]) < STATISTICAL_BITS]
         if not refused:
             return parameters
-    raise ModelRefused(f"the weights of {refused[0].name} are too large to be hidden: scale them down")
+    raise ModelRefused(
+        "weights-too-large", f"the weights of {refused[0].name} are too large to be hidden: scale them down"
+    )
 
 
 def _hiding(step: Product, parameters: Parameters, weight: Words) -> float:

@@ -2,7 +2,8 @@
 
 When a session ends, what it prepared and did not use is kept under the number that both parties gave it.  A later
 session about the same network asks for it by that number: both take it off their disks, marked used before the first
-byte that depends on it is sent, or neither does.  So a crash wastes preparations and repeats none.
+byte that depends on it is sent, or neither does.  So a crash wastes preparations and repeats none.  The number links
+the sessions: Bob sees that both were the same Alice's, also where no certificate says so.
 
 Files, keys, locks and the order of states are those of the dealer's stock (:mod:`sotto.mpc.dealing.stock`): sealed by
 AES-256-GCM under a key of the folder's own, readable by one account.  What that does not protect from is the same, too:
@@ -59,7 +60,7 @@ class PreprocessingStore(Stock):
                 folder.write(_FILE, content)
                 folder.rename("ready")
         except OSError as error:
-            raise StockError(f"{self._path}: cannot keep a preparation ({error.strerror})") from None
+            raise StockError("cannot-keep", f"{self._path}: cannot keep a preparation ({error.strerror})") from None
         return True
 
     def ready_at_all(self) -> bool:
@@ -79,7 +80,9 @@ class PreprocessingStore(Stock):
                     return None
                 folder.claim()
         except OSError as error:
-            raise StockError(f"a preparation cannot be marked used ({error.strerror}): nothing was sent") from None
+            raise StockError(
+                "cannot-mark", f"a preparation cannot be marked used ({error.strerror}): nothing was sent"
+            ) from None
         with folder:
             return folder.read(_FILE, MOST_FILE_BYTES)
 

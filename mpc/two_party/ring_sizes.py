@@ -57,7 +57,9 @@ class RingSizes:
         needs = _needs(program, 0)
         ring = max((needs[out] for out in outputs), default=1)
         if ring > MAX_PLAIN_BITS:
-            raise PlanError(f"words of {ring} bits, mode 'two-party' has {MAX_PLAIN_BITS}: lower input_limit")
+            raise PlanError(
+                "words-too-wide", f"words of {ring} bits, mode 'two-party' has {MAX_PLAIN_BITS}: lower input_limit"
+            )
         needs = _needs(program, ring)
         moduli, gates = [WORD_BITS] * len(needs), {}
         for step in program.steps:
@@ -91,11 +93,14 @@ def two_party_program(plan: ModelPlan, ranges: Ranges, reveal: Reveal) -> tuple[
     else:
         sizes = RingSizes.of(program)
     if not program.owned:
-        raise PlanError("a network without a layer that has weights needs no second party")
+        raise PlanError("no-weights", "a network without a layer that has weights needs no second party")
     for step in program.products:
         packing = Packing(step, program.part, DEGREE)
         if max(packing.inputs, packing.results) > _MOST_CIPHERTEXTS:
-            raise PlanError(f"{step.name} takes more than {_MOST_CIPHERTEXTS} ciphertexts: the layer is too large")
+            raise PlanError(
+                "too-many-ciphertexts",
+                f"{step.name} takes more than {_MOST_CIPHERTEXTS} ciphertexts: the layer is too large",
+            )
     return program, sizes
 
 
@@ -131,9 +136,11 @@ def _require_steps(program: Program) -> None:
     """Raise :class:`PlanError` for a step that this mode has no protocol for."""
     for step in program.steps:
         if isinstance(step, PublicProduct):
-            raise PlanError("mode 'two-party' is for secret weights: choose semi-honest or malicious")
+            raise PlanError("public-weights", "mode 'two-party' is for secret weights: choose semi-honest or malicious")
         if isinstance(step, SecretProduct) and elements(step) > _MOST_PRODUCTS:
-            raise PlanError(f"{step.name}: more than {_MOST_PRODUCTS} products of secrets; choose semi-honest")
+            raise PlanError(
+                "too-many-products", f"{step.name}: more than {_MOST_PRODUCTS} products of secrets; choose semi-honest"
+            )
 
 
 def _size(program: Program, step: Gated, modulus: int) -> Size:

@@ -76,7 +76,9 @@ class Template:
             try:
                 empty.load(context, str(path))
             except Exception:  # the binding throws whatever SEAL threw
-                raise FrameError("the peer sent a malformed ciphertext: both sides need the same release") from None
+                raise FrameError(
+                    "malformed-ciphertext", "the peer sent a malformed ciphertext: both sides need the same release"
+                ) from None
         return empty
 
 

@@ -103,7 +103,9 @@ class TwoPartySession(MaskedSession):
             if self._weights is None:
                 large = _SET.get(bytes(receive_exactly(self.peer, "he.parameters", 1)))
                 if large is None:
-                    raise FrameError("bob named no set of encryption parameters: both sides need the same release")
+                    raise FrameError(
+                        "no-parameters", "bob named no set of encryption parameters: both sides need the same release"
+                    )
                 linear = AliceLinear(program, Scheme(Parameters(ring, large)), self.peer)
             else:
                 parameters = choose_parameters(program, ring, self._weights)

@@ -30,16 +30,20 @@ class Admission:
         require_token(hello, self._orders.token)
         client = arrival.client
         if client in self._orders.denied:
-            raise Refused("this certificate is not served here any more: ask whoever runs the service")
+            raise Refused(
+                "certificate-withdrawn", "this certificate is not served here any more: ask whoever runs the service"
+            )
         if self._orders.role == "dealer":
             self._check_party(hello)
         elif hello.role != "alice":
-            raise Refused(f"bob serves alice, not {hello.role}")
+            raise Refused("wrong-role", f"bob serves alice, not {hello.role}")
         else:
             require_fit(hello, self._hosted.terms)
         self._require_rate(client)
         if sum(other.client == client for other in waiting) >= self._limits.per_client:
-            raise Refused(f"{self._limits.per_client} of this client's sessions wait already: try again later")
+            raise Refused(
+                "too-many-waiting", f"{self._limits.per_client} of this client's sessions wait already: try again later"
+            )
 
     def may_take_stock(self, client: str) -> bool:
         """Whether another session of this Alice's may be served from the dealer's stock; it counts as one."""
@@ -64,17 +68,20 @@ class Admission:
 
     def _check_party(self, hello: Hello) -> None:
         if hello.role not in ("alice", "bob"):
-            raise Refused("the dealer serves alice and bob")
+            raise Refused("wrong-role", "the dealer serves alice and bob")
         if hello.mode not in self._hosted.modes:
             served = ", ".join(self._hosted.modes)
-            raise Refused(f"the dealer does not serve mode '{printable(hello.mode, 40)}': {served}")
+            raise Refused("mode-not-served", f"the dealer does not serve mode '{printable(hello.mode, 40)}': {served}")
 
     def _require_rate(self, client: str) -> None:
         starts, now = self._starts[client], time.monotonic()
         while starts and starts[0] < now - 60:
             starts.popleft()
         if len(starts) >= self._limits.starts_per_minute:
-            raise Refused(f"{self._limits.starts_per_minute} sessions a minute are allowed to one client: slow down")
+            raise Refused(
+                "too-many-sessions",
+                f"{self._limits.starts_per_minute} sessions a minute are allowed to one client: slow down",
+            )
         starts.append(now)
         if len(self._starts) > _MOST_CLIENTS:
             for name in [name for name, times in self._starts.items() if not times or times[-1] < now - 60]:

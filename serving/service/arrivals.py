@@ -64,9 +64,9 @@ class Arrival:
         except ssl.SSLWantWriteError:
             return selectors.EVENT_WRITE
         except (ssl.SSLError, ssl.CertificateError) as error:
-            raise LinkError(f"TLS with a client failed ({tls_reason(error)})") from None
+            raise LinkError("tls-failed", f"TLS with a client failed ({tls_reason(error)})") from None
         except OSError:
-            raise Disconnected("a client left before it said what it wants") from None
+            raise Disconnected("left-early", "a client left before it said what it wants") from None
         return None
 
     def link(self, *, timeout: float, shape: Shape, peer: str) -> Link:
@@ -112,7 +112,7 @@ class Arrival:
         while len(self._buffer) < wanted:
             data = self.sock.recv(wanted - len(self._buffer))
             if not data:
-                raise Disconnected("a client left before it said what it wants")
+                raise Disconnected("left-early", "a client left before it said what it wants")
             self._buffer += data
         if header is None:
             self._header = self._checked_header()
@@ -121,7 +121,8 @@ class Arrival:
         name = self._buffer[HEADER.size : start].decode("ascii", "replace")
         if name != HELLO:
             raise FrameError(
-                f"the client sent '{printable(name)}' where '{HELLO}' was expected: start both from one release"
+                "wrong-message",
+                f"the client sent '{printable(name)}' where '{HELLO}' was expected: start both from one release",
             )
         hello = read_hello(self._buffer[start:])
         if self._encrypted:
@@ -131,11 +132,16 @@ class Arrival:
     def _checked_header(self) -> Header:
         if not self._encrypted and self._buffer.startswith(_TLS_RECORD):
             raise FrameError(
-                "the client uses certificates and this service has none: start both with --keys or neither"
+                "keys-on-one-side",
+                "the client uses certificates and this service has none: start both with --keys or neither",
             )
         header = parse_header(self._buffer)
         if header.payload_length > HELLO_BYTES:
-            raise FrameError(f"the client's first message has {header.payload_length} bytes, {HELLO_BYTES} are allowed")
+            raise FrameError(
+                "too-large", f"the client's first message has {header.payload_length} bytes, {HELLO_BYTES} are allowed"
+            )
         if header.deliver_at and not self._shaped:
-            raise FrameError("the client shapes the link and this side does not: start both with the same --net")
+            raise FrameError(
+                "net-differs", "the client shapes the link and this side does not: start both with the same --net"
+            )
         return header

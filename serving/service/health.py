@@ -29,11 +29,13 @@ def serve_health(address: str, counters: Counters) -> Health:
             return Health(_UnixServer(address.removeprefix("unix:"), _handler(counters)))
         host, port = address_of(address)
         if not is_loopback(host):
-            raise LinkError(f"the health endpoint is for this machine alone: use 127.0.0.1:{port} or unix:PATH")
+            raise LinkError(
+                "not-local", f"the health endpoint is for this machine alone: use 127.0.0.1:{port} or unix:PATH"
+            )
         return Health(_Server((host, port), _handler(counters)))
     except (OSError, ValueError, OverflowError) as error:
         reason = getattr(error, "strerror", None) or "no HOST:PORT or unix:PATH"
-        raise LinkError(f"no health endpoint at {address} ({reason}): choose another address") from None
+        raise LinkError("no-endpoint", f"no health endpoint at {address} ({reason}): choose another address") from None
 
 
 class Health:

@@ -176,7 +176,7 @@ class _Host:
         self._waiting.append(arrival)
         self._start_waiting()
         if arrival in self._waiting and len(self._waiting) > self._limits.waiting:
-            raise Refused(f"all places of this {self._orders.role} are taken: try again later")
+            raise Refused("all-taken", f"all places of this {self._orders.role} are taken: try again later")
 
     def _start_waiting(self) -> None:
         """Begin the sessions of those who wait and for whom there is a place."""

@@ -216,8 +216,10 @@ class _Session:
             if len(self._answered) == MOST_ANSWERS or time.monotonic() > self._reported + _REPORT_EVERY:
                 self._report_answers()
             if queries == limits.queries:
-                raise Refused(f"a session has at most {limits.queries} queries here: open a new one")
-        raise Refused(f"nothing was asked for {limits.idle_seconds:g} s: open a new session")
+                raise Refused(
+                    "too-many-queries", f"a session has at most {limits.queries} queries here: open a new one"
+                )
+        raise Refused("idle-too-long", f"nothing was asked for {limits.idle_seconds:g} s: open a new session")
 
     def _await_query(self, alice: Link) -> bool:
         """Whether Alice says something in time; what was answered is reported when she pauses."""
@@ -248,12 +250,12 @@ class _Session:
         """Bob's link to the dealer, once the dealer has brought him and this Alice together."""
         config = self._orders
         if config.dealer is None:
-            raise Refused("bob has no dealer for this paradigm: start him with --dealer")
+            raise Refused("no-dealer", "bob has no dealer for this paradigm: start him with --dealer")
         name = alice.identity.name if alice.identity else ""
         try:
             link = _join_dealer(config.dealer, mode, self._hello, name, config)
         except LinkError as error:
-            raise Refused(f"bob gets no session with the dealer: {error}") from None
+            raise Refused("dealer-refused", f"bob gets no session with the dealer: {error}") from None
         self._links.append(link)
         return link
 

@@ -15,7 +15,7 @@ from multiprocessing.connection import wait
 from types import FrameType
 from typing import Any
 
-from sotto.link import LinkError, listen
+from sotto.link import Coded, LinkError, listen
 from sotto.serving.keys import server_tls
 from sotto.serving.service.counters import Counters
 from sotto.serving.service.hosting import HostProcess
@@ -27,7 +27,7 @@ _BIND_SECONDS = 3.0  # a service that was just killed may hold its port for a mo
 _LONGEST_PAUSE = 30.0
 
 
-class ServiceFailed(RuntimeError):
+class ServiceFailed(Coded, RuntimeError):
     """The service could not start; one line says why."""
 
 
@@ -184,7 +184,7 @@ class Supervisor:
         if host is self._coming and self._current is None and not self._counters.get("host_restarts_total"):
             self._coming = None
             host.stop()
-            failure = ServiceFailed(report.reason)
+            failure = ServiceFailed("start-failed", report.reason)
             failure.add_note(report.trace)
             raise failure
         self._journal.note("model.not_loaded", level="error", reason=report.reason)
@@ -203,7 +203,9 @@ class Supervisor:
                 self._journal.note("reload.failed", level="error", reason="the model that was loaded before stays")
             elif not self._ending:
                 if not self._counters.get("host_restarts_total"):
-                    raise ServiceFailed(f"the host process ended with code {host.exit_code} before it could serve")
+                    raise ServiceFailed(
+                        "host-ended", f"the host process ended with code {host.exit_code} before it could serve"
+                    )
                 self._restart_later()
         else:
             self._current = None

@@ -158,9 +158,11 @@ def compare(
             failures.append(outcome)
     written = _written(rows, left_out, folder) if folder and rows else ()
     if failures:
-        raise SessionError(f"{failures[0].cell}: {failures[0].error}") from failures[0].error
+        raise SessionError("comparison-failed", f"{failures[0].cell}: {failures[0].error}") from failures[0].error
     if not rows:
-        raise ModelRefused("; ".join(f"{name}: {why}" for name, why in left_out.items()) or "no paradigm was named")
+        raise ModelRefused(
+            "nothing-runs", "; ".join(f"{name}: {why}" for name, why in left_out.items()) or "no paradigm was named"
+        )
     return Comparison(tuple(rows), left_out, written)
 
 
@@ -176,16 +178,18 @@ def _shape(x: Any) -> tuple[int, ...]:
     try:
         shape = np.shape(x.detach() if hasattr(x, "detach") else x)
     except ValueError:
-        raise InputRefused("the examples are no array of numbers") from None
+        raise InputRefused("not-numbers", "the examples are no array of numbers") from None
     if len(shape) < 2:
-        raise InputRefused("x is a batch of examples, (n, …), with their features behind the first axis")
+        raise InputRefused("no-batch", "x is a batch of examples, (n, …), with their features behind the first axis")
     return tuple(int(length) for length in shape[1:])
 
 
 def _classes(y: npt.ArrayLike, n: int) -> npt.NDArray[np.int64]:
     given = np.asarray(y)
     if given.shape != (n,) or given.dtype.kind not in "iu" or given.min() < 0:
-        raise InputRefused(f"y is one class index, a whole number from 0, for each of the {n} examples: ({n},)")
+        raise InputRefused(
+            "bad-labels", f"y is one class index, a whole number from 0, for each of the {n} examples: ({n},)"
+        )
     return given.astype(np.int64)
 
 

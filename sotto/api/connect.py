@@ -115,7 +115,7 @@ def connect(
             with _Step(session) as setup:
                 session.set_up()
         except (LinkError, MpcError) as error:
-            raise SessionError(str(error)) from error
+            raise SessionError(*error.args) from error
         return _Connected(session, setup.step, stack.pop_all())
 
 

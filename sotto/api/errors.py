@@ -6,19 +6,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from sotto.bench.parties.parties import PartyError, QueryRefused
-from sotto.link import LinkError
+from sotto.link import Coded, LinkError
 from sotto.mpc import MpcError
 
 
-class ModelRefused(ValueError):
+class ModelRefused(Coded, ValueError):
     """This paradigm cannot run this model, or something is missing for it: the message says which and why."""
 
 
-class InputRefused(ValueError):
+class InputRefused(Coded, ValueError):
     """The examples cannot be asked about.  Nothing of them was sent, and the session goes on."""
 
 
-class SessionError(RuntimeError):
+class SessionError(Coded, RuntimeError):
     """A party failed or cannot be reached, or what it said does not hold.  The session is over: open a new one."""
 
 
@@ -28,13 +28,13 @@ def in_session() -> Iterator[None]:
     try:
         yield
     except QueryRefused as error:
-        raise InputRefused(str(error)) from None
+        raise InputRefused(*error.args) from None
     except (LinkError, PartyError) as error:
-        raise SessionError(str(error)) from error
+        raise SessionError(*error.args) from error
     except ValueError as error:  # of a paradigm's Alice, which checks before she sends
-        raise InputRefused(str(error)) from error
+        raise InputRefused(getattr(error, "code", "refused"), str(error)) from error
     except MpcError as error:
-        raise SessionError(str(error)) from error
+        raise SessionError(*error.args) from error
 
 
 @contextmanager
@@ -43,4 +43,4 @@ def of_model(paradigm: str) -> Iterator[None]:
     try:
         yield
     except ValueError as error:
-        raise ModelRefused(f"{paradigm}: {error}") from error
+        raise ModelRefused(getattr(error, "code", "refused"), f"{paradigm}: {error}") from error

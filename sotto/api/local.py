@@ -109,10 +109,14 @@ def local(
             given = Given(folder, mode, as_shape(input_shape), key, sensor, calibration, _IDLE_SECONDS, lowering)
             registry.paradigm(paradigm).require_reveal(reveal)
             if lowering != AS_DECLARED and not registry.paradigm(paradigm).lowers:
-                raise AdapterError(f"{paradigm} takes no activation_error, output or weights: leave them out")
+                raise AdapterError(
+                    "option-not-taken", f"{paradigm} takes no activation_error, output or weights: leave them out"
+                )
             own = adapter(paradigm).own(model, given)
         if classes and own.classes and len(classes) != len(own.classes):
-            raise ModelRefused(f"{paradigm}: the model has {len(own.classes)} classes, and {len(classes)} are named")
+            raise ModelRefused(
+                "class-count", f"{paradigm}: the model has {len(own.classes)} classes, and {len(classes)} are named"
+            )
         parties = Parties([own.parts(reveal)], SHAPES[net], timeout, idle_seconds=_IDLE_SECONDS)
         with in_session():
             stack.enter_context(parties)

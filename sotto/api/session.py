@@ -85,7 +85,9 @@ class Session(ABC):
         """
         self._require_open()
         if isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 1:
-            raise InputRefused(f"provision takes how many examples come next, a whole number from 1, not {n!r:.40}")
+            raise InputRefused(
+                "bad-count", f"provision takes how many examples come next, a whole number from 1, not {n!r:.40}"
+            )
         with self._ending_with_errors():
             self._provision(int(n))
 
@@ -124,7 +126,7 @@ class Session(ABC):
 
     def _require_open(self) -> None:
         if self._over:
-            raise SessionError(f"the session is over ({self._over}): open a new one")
+            raise SessionError("session-over", f"the session is over ({self._over}): open a new one")
 
     @contextmanager
     def _ending_with_errors(self) -> Iterator[None]:
@@ -149,9 +151,9 @@ def as_batch(x: Any, shape: Shape) -> npt.NDArray[np.float32]:
             warnings.simplefilter("error")  # NumPy's about ragged lists
             given = np.asarray(x)
     except (ValueError, TypeError, RuntimeError, Warning):
-        raise InputRefused("the examples are no array of numbers") from None
+        raise InputRefused("not-numbers", "the examples are no array of numbers") from None
     if given.dtype.kind not in "fiub":
-        raise InputRefused(f"the examples are an array of {given.dtype}, not of real numbers")
+        raise InputRefused("wrong-dtype", f"the examples are an array of {given.dtype}, not of real numbers")
     if given.ndim == len(shape):
         given = given[None]
     wanted = _shown(shape)
@@ -159,13 +161,15 @@ def as_batch(x: Any, shape: Shape) -> npt.NDArray[np.float32]:
         want in (None, have) for want, have in zip(shape, given.shape[1:], strict=True)
     )
     if not fits:
-        raise InputRefused(f"one example is {wanted}, or n of them n × {wanted}, not {_shown(np.shape(x))}")
+        raise InputRefused(
+            "wrong-shape", f"one example is {wanted}, or n of them n × {wanted}, not {_shown(np.shape(x))}"
+        )
     if not given.size:
-        raise InputRefused("there is no example to ask about")
+        raise InputRefused("no-example", "there is no example to ask about")
     with np.errstate(over="ignore"):
         values = np.ascontiguousarray(given, np.float32)
     if not np.isfinite(values).all():
-        raise InputRefused("the examples hold NaN or infinity: check the recording and the normalisation")
+        raise InputRefused("not-finite", "the examples hold NaN or infinity: check the recording and the normalisation")
     return values
 
 

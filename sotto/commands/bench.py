@@ -174,7 +174,7 @@ def bench(
     if failures:
         raise failures[0].error
     if not made.rows:
-        raise NotRunnable(made.notice or "no paradigm was named")
+        raise NotRunnable("nothing-runs", made.notice or "no paradigm was named")
 
 
 def _total(bench: Workbench, model: str | None, paradigm: list[str] | None, nets: list[str]) -> int:

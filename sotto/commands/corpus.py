@@ -47,7 +47,9 @@ def make(name: Name = "synthetic") -> None:
     Example:  sotto corpus make synthetic
     """
     if name != "synthetic":
-        raise audio.CorpusError(f"{name} is recorded speech: get it from {audio.CORPORA[name].origin} and pass --data")
+        raise audio.CorpusError(
+            "no-folder-named", f"{name} is recorded speech: get it from {audio.CORPORA[name].origin} and pass --data"
+        )
     corpus = audio.load_corpus(name)
     out.print(f"{corpus.name}: {len(corpus)} clips, {len(corpus.speakers)} voices")
     out.print(escape(corpus.notice or ""))
@@ -89,7 +91,8 @@ def check(name: Name, data: Data = None, skip_broken: SkipBroken = False, json: 
             out.print(f"{key.replace('_', ' ')}: {escape(_plain(value))}", soft_wrap=True)
     if broken and not skip_broken:
         raise audio.BrokenClip(
-            f"{len(broken)} files of {corpus.name} cannot be used (--skip-broken leaves them out everywhere)"
+            "broken-clips",
+            f"{len(broken)} files of {corpus.name} cannot be used (--skip-broken leaves them out everywhere)",
         )
 
 

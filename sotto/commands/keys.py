@@ -186,9 +186,11 @@ def _require_same(fingerprint: str, told: str, question: str, what: str) -> None
     from sotto.serving.key_files import AuthorityError
 
     if told and told.lower().replace(":", "") != fingerprint:
-        raise AuthorityError(f"{what} is {fingerprint}, not the one that was told: nothing was done")
+        raise AuthorityError(
+            "wrong-fingerprint", f"{what} is {fingerprint}, not the one that was told: nothing was done"
+        )
     if not told and not typer.confirm(question, err=True):
-        raise AuthorityError(f"{what} was not confirmed: nothing was done")
+        raise AuthorityError("not-confirmed", f"{what} was not confirmed: nothing was done")
 
 
 def _show_authority(folder: Path, fingerprint: str, *, json: bool) -> None:

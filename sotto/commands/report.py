@@ -54,7 +54,7 @@ def report(
             rows.pop(name, None)
             rows[name] = row
     if not rows:
-        raise ResultsError(f"{', '.join(map(str, files))}: no row in any of them, run sotto bench first")
+        raise ResultsError("no-rows", f"{', '.join(map(str, files))}: no row in any of them, run sotto bench first")
     seen = [path.with_name(scenes.SCENE_FILE) for path in files if path.with_name(scenes.SCENE_FILE).is_file()]
     if out_file.is_dir() or not out_file.suffix:
         out_file /= "report.html"
@@ -73,7 +73,9 @@ def report(
             trade_off.draw(list(rows.values()), plot)
             trade_off.draw(list(rows.values()), plot.with_name(f"{plot.stem}-dark.svg"), dark=True)
     except OSError as error:
-        raise ResultsError(f"cannot write {out_file} ({error.strerror}): choose another --out") from None
+        raise ResultsError(
+            "cannot-write", f"cannot write {out_file} ({error.strerror}): choose another --out"
+        ) from None
     replaced = f", {given - len(rows)} replaced by later ones" if given > len(rows) else ""
     err.print(f"{out_file}: {len(rows)} rows of {len(files)} results{replaced}", soft_wrap=True)
 

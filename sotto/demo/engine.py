@@ -19,7 +19,7 @@ from sotto.bench.simulation import Simulation, simulate
 from sotto.bench.suite import build, cells, usable
 from sotto.bench.workbench import Workbench
 from sotto.cheat import VERDICTS
-from sotto.link import SHAPES
+from sotto.link import SHAPES, Coded
 from sotto.mpc.attacks import Verdict
 from sotto.report.figures import byte_words, time_words
 from sotto.report.seen import clip_shown, panel
@@ -30,7 +30,7 @@ _MOST_MESSAGES = 600
 _SAMPLES_OFFERED = 24
 
 
-class Refused(ValueError):
+class Refused(Coded, ValueError):
     """A request that cannot be met; the message is one line for the visitor."""
 
 
@@ -82,16 +82,16 @@ class Engine:
         """Raise :class:`Refused` for a request that cannot be met, before it waits in the queue."""
         self._cell(request)
         if request.net not in SHAPES:
-            raise Refused(f"the network is one of {', '.join(SHAPES)}")
+            raise Refused("unknown-network", f"the network is one of {', '.join(SHAPES)}")
         if request.sample and request.sample not in self.samples:
-            raise Refused("this clip is not offered")
+            raise Refused("not-offered", "this clip is not offered")
         if request.cheat and request.paradigm != "mpc":
-            raise Refused("only a party of mpc can be made to cheat")
+            raise Refused("only-mpc-cheats", "only a party of mpc can be made to cheat")
         if request.cheat not in ("", "list"):
             try:
                 cheating.parsed(request.cheat)
             except cheating.CheatError as error:
-                raise Refused(str(error)) from None
+                raise Refused(*error.args) from None
 
     def answer(self, request: DemoRequest, clip: Clip | None, tell: Callable[[str], None]) -> dict[str, Any]:
         """Do what the request asks and return what the page shows.  Raises whatever a party or the clip raises."""
@@ -133,7 +133,7 @@ class Engine:
         for cell in self._distinct():
             if (cell.paradigm, cell.mode, cell.model) == (request.paradigm, request.mode, request.model):
                 return cell
-        raise Refused("this paradigm, mode and model are not offered")
+        raise Refused("not-offered", "this paradigm, mode and model are not offered")
 
     def _answered(self, experiment: Experiment, simulation: Simulation, clip: Clip) -> dict[str, Any]:
         task = experiment.task
@@ -189,9 +189,11 @@ def require_speech(clip: Clip) -> None:
     samples = read(clip, _RATE)
     seconds = samples.size / _RATE
     if not LEAST_SECONDS <= seconds <= MOST_SECONDS + 0.05:
-        raise BrokenClip(f"the clip has {seconds:.2f} s: between {LEAST_SECONDS:g} and {MOST_SECONDS:g} s are needed")
+        raise BrokenClip(
+            "bad-length", f"the clip has {seconds:.2f} s: between {LEAST_SECONDS:g} and {MOST_SECONDS:g} s are needed"
+        )
     if not np.abs(samples).max() > 0:
-        raise BrokenClip("the clip is silent")
+        raise BrokenClip("silent", "the clip is silent")
 
 
 def exchanged(reports: Mapping[str, Report]) -> list[dict[str, Any]]:

@@ -14,12 +14,13 @@ from typing import Any
 
 from sotto.audio import Clip
 from sotto.demo.engine import DemoRequest, Engine
+from sotto.link import Coded
 
 MOST_WAITING = 4
 MOST_KEPT = 16
 
 
-class Busy(RuntimeError):
+class Busy(Coded, RuntimeError):
     """So many runs wait already that no other one is taken."""
 
 
@@ -69,7 +70,7 @@ class Runs:
         self._engine.check(request)
         with self._lock:
             if len(self._waiting) >= MOST_WAITING or self._stopping:
-                raise Busy(f"{MOST_WAITING} runs are waiting already: try again when one is done")
+                raise Busy("too-many-waiting", f"{MOST_WAITING} runs are waiting already: try again when one is done")
             run = Run(request, store())
             self._waiting.append(run)
             self._kept[run.id] = run

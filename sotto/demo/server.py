@@ -110,11 +110,11 @@ class Handler(BaseHTTPRequestHandler):
         try:
             request = msgspec.convert(dict(parse_qsl(urlsplit(self.path).query)), DemoRequest)
             if len(body) != announced:
-                raise Refused("the clip did not arrive whole")
+                raise Refused("clip-cut-short", "the clip did not arrive whole")
             if bool(body) == bool(request.sample):
-                raise Refused("send a clip, or name one of the corpus")
+                raise Refused("no-clip", "send a clip, or name one of the corpus")
             if body and body[:4] not in (_WAV, _FLAC):
-                raise Refused("the clip is neither WAV nor FLAC")
+                raise Refused("not-a-sound", "the clip is neither WAV nor FLAC")
             run = self.server.runs.add(request, lambda: self._store(body))
         except msgspec.ValidationError:
             self._refuse(400, "paradigm, mode and model must be given, and nothing unknown")

@@ -13,12 +13,14 @@ from pathlib import Path
 
 import msgspec
 
+from sotto.link import Coded
+
 SCENE_FILE = "scene.json"
 _MOST_BYTES = 64 << 20
 _PNG, _RIFF = b"\x89PNG\r\n\x1a\n", b"RIFF"
 
 
-class SceneError(ValueError):
+class SceneError(Coded, ValueError):
     """A scene file that cannot be used; the message is one line."""
 
 
@@ -87,10 +89,10 @@ def read(path: Path) -> Scene:
     """The scene in a file.  Raises :class:`SceneError` for anything that is none."""
     try:
         if path.stat().st_size > _MOST_BYTES:
-            raise SceneError(f"{path} is larger than any scene: run sotto bench again")
+            raise SceneError("too-large", f"{path} is larger than any scene: run sotto bench again")
         scene = msgspec.json.decode(path.read_bytes(), type=Scene)
     except (OSError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise SceneError(f"{path} holds no scene ({type(error).__name__}): run sotto bench again") from None
+        raise SceneError("no-scene", f"{path} holds no scene ({type(error).__name__}): run sotto bench again") from None
     for shown in (
         *scene.alice,
         *(each for panel in scene.panels for each in (*panel.alice, *panel.bob, *panel.attacker)),
@@ -123,4 +125,4 @@ def _check(shown: Shown, path: Path) -> None:
     picture = shown.picture is None or shown.picture.startswith(_PNG)
     outline = all(-1 <= low <= high <= 1 for low, high in shown.outline or [])
     if not (sound and picture and outline):
-        raise SceneError(f"{path} holds a picture, sound or outline that is none: run sotto bench again")
+        raise SceneError("bad-content", f"{path} holds a picture, sound or outline that is none: run sotto bench again")

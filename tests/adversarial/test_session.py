@@ -18,6 +18,7 @@ from sotto.adversarial.sensor.fingerprint import features_of, fingerprint
 from sotto.adversarial.sensor.sensor import Sensor
 from sotto.link import Array, FrameError, LinkClosed, PeerError, connect, decode, encode, listen, pair
 from sotto.models import ModelRecord
+from tests.error_codes import raises_code
 
 SIZES = {"rate": 8000, "separation": (4, 8), "extractor": (8, 16), "dimensions": 12}
 CLASSES = ("bark", "horn", "siren")
@@ -148,7 +149,7 @@ def test_the_answer_does_not_depend_on_the_batch():
 
 def test_another_sensor_is_noticed_before_anything_of_the_sound_leaves(hosted):
     link, errors, _ = hosted
-    with pytest.raises(PeerError, match="for another sensor"):
+    with raises_code(PeerError, "peer-gave-up", match="for another sensor"):
         Alice(networks(seed=1)[0]).ask(sounds(), link)
     assert link.traffic.messages_sent == 1
     assert link.traffic.bytes_sent < 300
@@ -195,7 +196,7 @@ def test_what_does_not_fit_float16_is_clipped_and_what_is_not_finite_replaced():
 def test_nothing_is_taken_without_a_greeting(hosted):
     link, errors, _ = hosted
     link.send(QUERY, query(np.zeros((1, 12), np.float16)))
-    with pytest.raises(PeerError, match=f"'{HELLO}' was expected"):
+    with raises_code(PeerError, "peer-gave-up", match=f"'{HELLO}' was expected"):
         link.receive(REPLY, limit=1 << 20)
     assert [type(error) for error in errors()] == [FrameError]
 
@@ -204,7 +205,7 @@ def test_scores_only_from_a_bob_who_reveals_them():
     sensor, classifier = networks()
     mine, his = pair()
     thread, raised = in_thread(Bob(classifier, reveal="class"), his)
-    with pytest.raises(PeerError, match="reveals classes only"):
+    with raises_code(PeerError, "peer-gave-up", match="reveals classes only"):
         Alice(sensor, reveal="logits").ask(sounds(), mine)
     thread.join(timeout=60)
     assert [type(error) for error in raised] == [FrameError]
@@ -287,7 +288,7 @@ def test_alice_checks_scores(scores):
 @pytest.mark.parametrize("classes", [0, -1, 1 << 30])
 def test_alice_refuses_an_impossible_number_of_classes(classes):
     link = answering(None, classes)
-    with pytest.raises(FrameError, match="impossible number"):
+    with raises_code(FrameError, "bad-classes"):
         Alice(networks()[0]).ask(sounds(), link)
     assert link.traffic.messages_sent == 1
 

@@ -1,6 +1,7 @@
 import pytest
 
 from sotto.audio import BrokenClip, Clip, Corpus, check
+from tests.error_codes import raises_code
 
 
 def test_a_check_finds_broken_clips_copies_rates_and_length(tmp_path, record):
@@ -23,5 +24,5 @@ def test_dropping_reports_each_clip_and_refuses_to_drop_all(tmp_path, caplog, re
     corpus = Corpus("test", tuple(Clip(id=n, path=tmp_path / f"{n}.wav") for n in "ab"))
     assert len(check(corpus).report_and_drop()) == 1
     assert caplog.text.count("skipped") == 1
-    with pytest.raises(BrokenClip, match="none of its 1 clips"):
+    with raises_code(BrokenClip, "no-usable-clip", match="none of its 1 clips"):
         check(corpus.subset([1])).report_and_drop()

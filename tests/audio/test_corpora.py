@@ -10,6 +10,7 @@ import soundfile
 
 from sotto.audio import CORPORA, BrokenClip, Corpus, CorpusError, MissingLabel, Trial, WrongFolder, load_corpus, read
 from sotto.audio.splits import default_split, published_folds, published_split, speaker_folds
+from tests.error_codes import raises_code
 
 
 def lines(path: Path, *rows: str) -> Path:
@@ -89,7 +90,7 @@ def test_data_is_the_folder_or_a_folder_of_several(ravdess, tmp_path, record):
     assert load_corpus("ravdess", tmp_path).clips == direct.clips
     assert load_corpus("RAVDESS", tmp_path).clips == direct.clips
     assert len(load_corpus("fsdd", tmp_path)) == 1
-    with pytest.raises(WrongFolder, match=r"holds RAVDESS, free-spoken-digit-dataset, but no EmoDB"):
+    with raises_code(WrongFolder, "other-corpus", match=r"holds RAVDESS, free-spoken-digit-dataset, but no EmoDB"):
         load_corpus("emodb", tmp_path)
 
 
@@ -102,12 +103,12 @@ def test_a_wrong_folder_is_one_line_that_names_it(name, tmp_path, ravdess):
             load_corpus(name, root)
         assert str(caught.value).startswith(str(root))
         assert "\n" not in str(caught.value)
-    with pytest.raises(WrongFolder, match="--data DIR"):
+    with raises_code(WrongFolder, "no-folder-named"):
         load_corpus(name, None)
 
 
 def test_an_unknown_corpus_lists_the_known_ones():
-    with pytest.raises(CorpusError, match="no corpus is called nope; known are synthetic, ravdess"):
+    with raises_code(CorpusError, "unknown-corpus", match="no corpus is called nope; known are synthetic, ravdess"):
         load_corpus("nope")
 
 
@@ -118,7 +119,7 @@ def test_an_empty_file_is_noticed_at_once_and_a_damaged_one_when_skipping(ravdes
     assert len(load_corpus("ravdess", ravdess, skip_broken=True)) == 2
     assert f"skipped: {damaged}: is truncated" in caplog.text
     damaged.write_bytes(b"")
-    with pytest.raises(BrokenClip, match=r"03-01-08-01-02-02-02\.wav: is empty"):
+    with raises_code(BrokenClip, "empty-file", match=r"03-01-08-01-02-02-02\.wav: is empty"):
         load_corpus("ravdess", ravdess)
 
 
@@ -135,7 +136,7 @@ def test_emodb(tmp_path, record):
     assert first.transcript is not None
     assert "Eisschrank" in first.transcript
     record(tmp_path / "wav" / "03a01Xa.wav")
-    with pytest.raises(MissingLabel, match=r"03a01Xa\.wav: emotion X"):
+    with raises_code(MissingLabel, "unknown-label", match=r"03a01Xa\.wav: emotion X"):
         load_corpus("emodb", tmp_path)
 
 
@@ -180,7 +181,7 @@ def test_librispeech_with_a_table_of_transcripts(tmp_path, record):
     table = lines(tmp_path / "transcripts.tsv", "test-other/1688/1688-142285-0000.flac\tTHERE'S IRON THEY SAY")
     assert load_corpus("librispeech", tmp_path)[0].transcript == "THERE'S IRON THEY SAY"
     lines(table, "test-other/1688/1688-142285-0000.flac no tab")
-    with pytest.raises(MissingLabel, match=r"transcripts\.tsv: line 1"):
+    with raises_code(MissingLabel, "bad-row", match=r"transcripts\.tsv: line 1"):
         load_corpus("librispeech", tmp_path)
 
 
@@ -189,7 +190,7 @@ def test_librispeech_flat_without_transcripts(tmp_path, record):
     corpus = load_corpus("librispeech", tmp_path)
     assert corpus.speakers == ["103"]
     assert corpus[0].extra["subset"] == "train"
-    with pytest.raises(MissingLabel, match="has no transcript label"):
+    with raises_code(MissingLabel, "no-label", match="has no transcript label"):
         corpus.labels("transcript")
 
 
@@ -285,17 +286,17 @@ def test_esc_as_published(esc50):
 
 def test_esc_names_what_table_and_folder_do_not_share(esc50, record):
     stray = record(esc50 / "audio" / "1-1-A-0.wav")
-    with pytest.raises(MissingLabel, match=rf"{stray}: is not in esc50\.csv"):
+    with raises_code(MissingLabel, "not-in-table", match=rf"{stray}: is not in esc50\.csv"):
         load_corpus("esc50", esc50)
     stray.unlink()
     (esc50 / "audio" / "3-100032-A-0.wav").unlink()
-    with pytest.raises(BrokenClip, match=r"3-100032-A-0\.wav: cannot be read"):
+    with raises_code(BrokenClip, "cannot-read", match=r"3-100032-A-0\.wav: cannot be read"):
         load_corpus("esc50", esc50)
 
 
 def test_esc_table_without_a_column(esc50):
     lines(esc50 / "meta" / "esc50.csv", "filename,fold", "1-100032-A-0.wav,1")
-    with pytest.raises(CorpusError, match=r"esc50\.csv: has no column category"):
+    with raises_code(CorpusError, "no-column", match=r"esc50\.csv: has no column category"):
         load_corpus("esc50", esc50)
 
 
@@ -333,7 +334,7 @@ def test_urbansound8k_in_class_folders(tmp_path, record):
     assert (horn.event, horn.fold, horn.extra["recording"]) == ("car_horn", 10, "100648")
     assert corpus["174294-6-0-0"].event == "gun_shot"
     stray = record(tmp_path / "us8k" / "siren" / "174294-6-0-1.flac")
-    with pytest.raises(MissingLabel, match=rf"{stray}: .*its fold is unknown"):
+    with raises_code(MissingLabel, "file-name", match=rf"{stray}: .*its fold is unknown"):
         load_corpus("urbansound8k", tmp_path)
 
 
@@ -362,7 +363,7 @@ def test_fsd50k(tmp_path, record):
     (tmp_path / "FSD50K.eval_audio").rmdir()
     assert "left out the eval set" in load_corpus("fsd50k", tmp_path).remarks[0]
     lines(truth / "dev.csv", "fname,labels,mids,split", "64760,,,train")
-    with pytest.raises(MissingLabel, match=r"dev\.csv: line 2 \(64760\) has no labels"):
+    with raises_code(MissingLabel, "bad-row", match=r"dev\.csv: line 2 \(64760\) has no labels"):
         load_corpus("fsd50k", tmp_path)
 
 
@@ -406,10 +407,12 @@ def test_sins_recordings_take_the_activity_they_lie_within(sins):
 
 def test_sins_without_its_annotation_says_where_it_is(sins):
     (sins / "annotation" / "bathroom_labels.csv").unlink()
-    with pytest.raises(MissingLabel, match=r"bathroom_labels\.csv: no such file; it is in the repository"):
+    with raises_code(
+        MissingLabel, "no-annotations", match=r"bathroom_labels\.csv: no such file; it is in the repository"
+    ):
         load_corpus("sins", sins)
     lines(sins / "annotation" / "bathroom_labels.csv", "Class;Start time;Stop time", "absence;yesterday;today")
-    with pytest.raises(CorpusError, match=r"bathroom_labels\.csv: line 2 has no times"):
+    with raises_code(CorpusError, "bad-row", match=r"bathroom_labels\.csv: line 2 has no times"):
         load_corpus("sins", sins)
 
 
@@ -422,7 +425,7 @@ def test_sins_segments_of_dcase_2018(tmp_path, record):
     assert (first.event, first.fold, first.extra) == ("absence", 2, {"node": "1", "session": "s1"})
     assert (second.event, second.fold) == ("cooking", None)
     lines(tmp_path / "meta.txt", "audio/DevNode1_ex1_1.wav\tabsence")
-    with pytest.raises(MissingLabel, match=r"meta\.txt: line 1"):
+    with raises_code(MissingLabel, "bad-row", match=r"meta\.txt: line 1"):
         load_corpus("sins", tmp_path)
 
 
@@ -449,7 +452,7 @@ def test_a_manifest_describes_any_corpus(tmp_path, record):
             {"turn": "3"},
         )
         assert second.emotion is None
-        with pytest.raises(MissingLabel, match=r"b\.wav: has no emotion"):
+        with raises_code(MissingLabel, "no-label", match=r"b\.wav: has no emotion"):
             corpus.labels("emotion")
 
 
@@ -470,25 +473,25 @@ def test_a_manifest_from_a_spreadsheet(tmp_path, record):
 @pytest.mark.parametrize(
     ("rows", "reason"),
     [
-        (["file,speaker", "a.wav,x"], "has no column path"),
-        (["path,speaker", ",x"], "line 2 has no path"),
-        (["path,fold", "a.wav,first"], r"line 2 \(a\.wav\): fold first is not a whole number"),
-        (["path"], "has no usable rows"),
-        (["path", "gone.wav"], "cannot be read"),
-        (["path", "a.wav", "a.wav"], "a second clip with the id"),
+        (["file,speaker", "a.wav,x"], "no-column"),
+        (["path,speaker", ",x"], "no-path"),
+        (["path,fold", "a.wav,first"], "bad-row"),
+        (["path"], "no-usable-row"),
+        (["path", "gone.wav"], "cannot-read"),
+        (["path", "a.wav", "a.wav"], "id-twice"),
     ],
 )
 def test_a_bad_manifest_is_one_line(tmp_path, record, rows, reason):
     record(tmp_path / "a.wav")
     table = lines(tmp_path / "manifest.csv", *rows)
-    with pytest.raises(CorpusError, match=reason) as caught:
+    with raises_code(CorpusError, reason) as caught:
         load_corpus("manifest", table)
     assert "\n" not in str(caught.value)
 
 
 def test_a_manifest_that_is_not_text(tmp_path):
     (tmp_path / "manifest.csv").write_bytes(b"path\n\xff\xfe\xff")
-    with pytest.raises(CorpusError, match=r"manifest\.csv: is not a table of UTF-8 text"):
+    with raises_code(CorpusError, "not-utf8", match=r"manifest\.csv: is not a table of UTF-8 text"):
         load_corpus("manifest", tmp_path)
 
 
@@ -537,7 +540,7 @@ def test_real_folds_share_no_recording(name):
 
 
 def test_a_table_can_be_named_in_place_of_a_corpus(tmp_path):
-    with pytest.raises(CorpusError, match="no such table"):
+    with raises_code(CorpusError, "no-table"):
         load_corpus(str(tmp_path / "mine.csv"))
     soundfile.write(tmp_path / "a.wav", np.zeros(800), 16000)
     (tmp_path / "mine.csv").write_text("path,speaker\na.wav,someone\n")

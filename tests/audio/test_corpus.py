@@ -5,6 +5,7 @@ import pytest
 
 from sotto.audio import Clip, Corpus, CorpusError, MissingLabel, Trial
 from sotto.audio.splits import speaker_split
+from tests.error_codes import raises_code
 
 
 def corpus(**more) -> Corpus:
@@ -25,12 +26,12 @@ def test_labels_classes_and_targets_agree():
 
 
 def test_a_missing_label_names_the_file_and_what_there_is():
-    with pytest.raises(MissingLabel, match=r"^/x/0\.wav: has no digit label; test has speaker, emotion$"):
+    with raises_code(MissingLabel, "no-label", match=r"^/x/0\.wav: has no digit label; test has speaker, emotion$"):
         corpus().labels("digit")
 
 
 def test_a_label_outside_the_given_classes_names_the_file():
-    with pytest.raises(MissingLabel, match=r"/x/0\.wav: its emotion is sad"):
+    with raises_code(MissingLabel, "unknown-label", match=r"/x/0\.wav: its emotion is sad"):
         corpus().targets("emotion", classes=("angry", "happy"))
 
 
@@ -44,7 +45,7 @@ def test_selecting_keeps_order_and_drops_trials_whose_clips_are_gone():
 
 def test_ids_are_unique():
     clip = Clip(id="a", path=Path("a.wav"))
-    with pytest.raises(CorpusError, match=r"a\.wav: a second clip with the id a"):
+    with raises_code(CorpusError, "id-twice", match=r"a\.wav: a second clip with the id a"):
         Corpus("test", (clip, clip))
 
 

@@ -14,6 +14,7 @@ from threadpoolctl import threadpool_limits
 from sotto.audio import BrokenClip, Clip, Corpus, cache
 from sotto.audio.features import MFCC, EGeMAPS, MeanMFCC, Waveform, extract, extract_each, extract_sound
 from sotto.audio.reading import read
+from tests.error_codes import raises_code
 
 
 @pytest.fixture
@@ -90,7 +91,7 @@ def test_waveforms_are_not_cached(corpus):
 def test_a_broken_clip_is_named_and_the_others_are_kept_for_next_time(corpus, caplog):
     assert corpus[5].path is not None
     corpus[5].path.write_bytes(b"RIFF")
-    with pytest.raises(BrokenClip, match=r"05\.wav: cannot be decoded"):
+    with raises_code(BrokenClip, "cannot-decode", match=r"05\.wav: cannot be decoded"):
         extract(corpus, MeanMFCC(20))
     caplog.set_level(logging.INFO, "sotto")
     left, rows = extract_sound(corpus, MeanMFCC(20))
@@ -102,13 +103,13 @@ def test_a_broken_clip_is_named_and_the_others_are_kept_for_next_time(corpus, ca
 
 def test_a_corpus_of_broken_clips_is_an_error(tmp_path):
     (tmp_path / "a.wav").write_bytes(b"x")
-    with pytest.raises(BrokenClip, match="none of its 1 clips"):
+    with raises_code(BrokenClip, "no-usable-clip", match="none of its 1 clips"):
         extract_sound(Corpus("test", (Clip(id="a", path=tmp_path / "a.wav"),)), MeanMFCC(20))
 
 
 def test_features_that_are_not_finite_are_a_fault_of_the_clip(corpus, monkeypatch):
     monkeypatch.setattr(MeanMFCC, "compute", lambda *_: np.full(20, np.nan, np.float32))
-    with pytest.raises(BrokenClip, match=r"00\.wav: its mean-mfcc features are not finite"):
+    with raises_code(BrokenClip, "not-finite", match=r"00\.wav: its mean-mfcc features are not finite"):
         extract(corpus, MeanMFCC(20))
 
 

@@ -14,6 +14,7 @@ from sotto.audio.splits import (
     speaker_folds,
     speaker_split,
 )
+from tests.error_codes import raises_code
 
 
 def spoken(speakers: int, clips_each: int = 3, women: int | None = None) -> Corpus:
@@ -50,7 +51,7 @@ def test_a_speaker_split_uses_every_clip_once_and_shares_no_speaker(speakers, se
 def test_every_speaker_is_tested_in_exactly_one_fold(speakers, folds, seed):
     corpus = spoken(speakers)
     if speakers < folds:
-        with pytest.raises(SplitError, match="too few for"):
+        with raises_code(SplitError, "too-few-speakers"):
             speaker_folds(corpus, folds, seed)
         return
     splits = speaker_folds(corpus, folds, seed)
@@ -82,30 +83,30 @@ def test_fold_validation_can_be_smaller_or_absent():
 
 @pytest.mark.parametrize("speakers", [1, 2])
 def test_too_few_speakers_is_an_error(speakers):
-    with pytest.raises(SplitError, match=f"{speakers} speaker"):
+    with raises_code(SplitError, "too-few-speakers", match=f"{speakers} speaker"):
         speaker_split(spoken(speakers))
 
 
 @pytest.mark.parametrize(("validation", "test"), [(0.5, 0.5), (-0.1, 0.2), (0.1, 0.0), (0.1, 1.0)])
 def test_shares_must_leave_something(validation, test):
-    with pytest.raises(SplitError, match="shares"):
+    with raises_code(SplitError, "bad-shares"):
         speaker_split(spoken(10), validation=validation, test=test)
 
 
 def test_clips_without_speakers_cannot_be_split_by_speaker():
-    with pytest.raises(MissingLabel, match=r"0\.wav: has no speaker"):
+    with raises_code(MissingLabel, "no-label", match=r"0\.wav: has no speaker"):
         speaker_split(folded(5))
 
 
 def test_check_refuses_what_overlaps():
     corpus = spoken(4)
-    with pytest.raises(SplitError, match="train and test share the speaker s00"):
+    with raises_code(SplitError, "shared-speaker", match="train and test share the speaker s00"):
         Split("bad", (0, 3), (6,), (1, 9)).check(corpus)
-    with pytest.raises(SplitError, match="twice or out of range"):
+    with raises_code(SplitError, "bad-index"):
         Split("bad", (0, 0), (), (3,)).check(corpus)
-    with pytest.raises(SplitError, match="twice or out of range"):
+    with raises_code(SplitError, "bad-index"):
         Split("bad", (0,), (), (99,)).check(corpus)
-    with pytest.raises(SplitError, match="empty"):
+    with raises_code(SplitError, "empty-part"):
         Split("bad", (0,), (), ()).check(corpus)
 
 
@@ -118,11 +119,11 @@ def test_published_folds_rotate():
 
 
 def test_fold_errors():
-    with pytest.raises(SplitError, match="has no fold 9"):
+    with raises_code(SplitError, "no-such-fold", match="has no fold 9"):
         fold_split(folded(5), test=(9,))
-    with pytest.raises(SplitError, match="cannot be in test and in validation"):
+    with raises_code(SplitError, "fold-twice"):
         fold_split(folded(5), test=(1,), validation=(1,))
-    with pytest.raises(SplitError, match="at least 3"):
+    with raises_code(SplitError, "too-few-folds"):
         published_folds(folded(2))
 
 
@@ -132,14 +133,14 @@ def test_the_published_split_is_checked_for_shared_speakers():
 
     good = Corpus("test", (clip("a", "x", "train"), clip("b", "y", "test")))
     assert published_split(good).test == (1,)
-    with pytest.raises(SplitError, match="share the speaker x"):
+    with raises_code(SplitError, "shared-speaker", match="share the speaker x"):
         published_split(Corpus("test", (clip("a", "x", "train"), clip("b", "x", "test"))))
-    with pytest.raises(SplitError, match="no published split"):
+    with raises_code(SplitError, "no-published-split"):
         published_split(Corpus("test", (clip("a", "x", "dev"),)))
 
 
 def test_the_default_split_follows_what_is_known():
     assert default_split(spoken(12)).name.startswith("speakers")
     assert default_split(folded(5)).name.startswith("folds")
-    with pytest.raises(SplitError, match="no honest split"):
+    with raises_code(SplitError, "no-groups"):
         default_split(Corpus("test", (Clip(id="a", path=Path("a")),)))

@@ -26,6 +26,7 @@ from sotto.audio.synthetic.voice_quality import (
     tilt_spectrum,
     tremble,
 )
+from tests.error_codes import raises_code
 
 PLAIN = Utterance(SENTENCES[0], speed=165, pitch=45, range=45)
 
@@ -180,7 +181,7 @@ def test_damage_is_noticed_and_the_built_in_corpus_is_made_again(tmp_path, caplo
     victim = whole[1].path
     assert victim is not None
     victim.write_bytes(victim.read_bytes()[:-10])
-    with pytest.raises(BrokenClip, match=rf"{victim.name}: is missing or not the file"):
+    with raises_code(BrokenClip, "not-as-described", match=rf"{victim.name}: is missing or not the file"):
         load(victim.parents[1], Faults())
     assert len(load(victim.parents[1], Faults(skip=True))) == 3
     built_in(jobs=1)
@@ -203,14 +204,14 @@ def test_a_failure_half_way_leaves_nothing_behind(tmp_path, monkeypatch):
         raise EspeakError("espeak-ng: lost its voice")
 
     monkeypatch.setattr(making, "speak", fail)
-    with pytest.raises(CorpusError, match="cannot be spoken: espeak-ng: lost its voice"):
+    with raises_code(CorpusError, "cannot-speak", match="cannot be spoken: espeak-ng: lost its voice"):
         make(tmp_path / "new", jobs=1)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_folder_that_is_in_the_way_is_left_alone(tmp_path):
     (tmp_path / "mine.txt").write_text("keep")
-    with pytest.raises(CorpusError, match="is in the way"):
+    with raises_code(CorpusError, "in-the-way"):
         make(tmp_path)
     assert (tmp_path / "mine.txt").read_text() == "keep"
 
@@ -224,29 +225,29 @@ ROW = {
 @pytest.mark.parametrize(
     ("manifest", "reason"),
     [
-        ("{", "is not a manifest"),
-        ('{"format": "sotto-synthetic", "recipe": 1, "seed": 0, "clips": []}', "is not a manifest"),
-        (json.dumps({"format": "x", "recipe": 1, "seed": 0, "clips": [ROW]}), "is not a manifest"),
-        (json.dumps({"format": "sotto-synthetic", "recipe": 1, "seed": 0, "clips": [{"id": 1}]}), "is not a manifest"),
+        ("{", "not-a-manifest"),
+        ('{"format": "sotto-synthetic", "recipe": 1, "seed": 0, "clips": []}', "not-a-manifest"),
+        (json.dumps({"format": "x", "recipe": 1, "seed": 0, "clips": [ROW]}), "not-a-manifest"),
+        (json.dumps({"format": "sotto-synthetic", "recipe": 1, "seed": 0, "clips": [{"id": 1}]}), "not-a-manifest"),
         (
             json.dumps({"format": "sotto-synthetic", "recipe": 1, "seed": 0, "clips": [ROW | {"file": "../a"}]}),
-            "outside its folder",
+            "outside-folder",
         ),
         (
             json.dumps({"format": "sotto-synthetic", "recipe": 1, "seed": 0, "clips": [ROW | {"file": "/etc/passwd"}]}),
-            "outside its folder",
+            "outside-folder",
         ),
     ],
 )
 def test_a_bad_manifest_is_one_line(tmp_path, manifest, reason):
     (tmp_path / "manifest.json").write_text(manifest)
-    with pytest.raises(CorpusError, match=reason) as caught:
+    with raises_code(CorpusError, reason) as caught:
         load(tmp_path, Faults())
     assert "\n" not in str(caught.value)
 
 
 def test_a_folder_without_a_manifest_says_what_to_do(tmp_path):
-    with pytest.raises(WrongFolder, match="without --data the built-in one is used"):
+    with raises_code(WrongFolder, "no-manifest"):
         load_corpus("synthetic", tmp_path)
 
 

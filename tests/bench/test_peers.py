@@ -27,6 +27,7 @@ from sotto.link import LOOPBACK, SHAPES
 from sotto.models.networks.mlp import MLP, Affine
 from sotto.mpc.graph.fixed_point import DEFAULT_INPUT_LIMIT
 from sotto.mpc.lowering.capture import trace
+from tests.error_codes import raises_code
 
 REQUEST = job.Request(
     network="", input_shape=[1, 40], classes=8, examples=2, singles=2, warm_up=1, batch=2, timeout=60.0
@@ -84,7 +85,7 @@ def test_a_program_that_fails_is_one_line(tmp_path, text, reason):
 
 
 def test_an_interpreter_that_is_not_there_is_one_line(tmp_path):
-    with pytest.raises(job.PeerError, match="cannot start"):
+    with raises_code(job.PeerError, "cannot-start"):
         answer(["/no/such/python"], tmp_path)
 
 

@@ -8,6 +8,7 @@ import pytest
 from sotto.bench import prices
 from sotto.bench.prices import Prices, PricesError
 from sotto.bench.row import Row, Spent
+from tests.error_codes import raises_code
 
 PRICES = Prices(name="ours", date="2026-01", usd_per_core_hour=3.6, usd_per_gb=0.1, queries_per_session=10)
 ROW = Row(
@@ -63,6 +64,6 @@ def test_a_file_that_holds_no_prices_is_one_clear_line(tmp_path, text):
     path = tmp_path / "prices.toml"
     if text is not None:
         path.write_text(text)
-    with pytest.raises(PricesError, match="holds no prices") as raised:
+    with raises_code(PricesError, "bad-prices") as raised:
         prices.read(path)
     assert "\n" not in str(raised.value)

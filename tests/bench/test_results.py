@@ -17,6 +17,7 @@ from sotto.bench.missing_values import missing_values, null_fields, why
 from sotto.bench.row import Cost, Interval, Row, Security, Spent, Timing, Traffic, json_schema
 from sotto.bench.table import attacks, footnotes, setting, tables
 from sotto.serving import registry
+from tests.error_codes import raises_code
 
 ROW = Row(
     paradigm="mpc",
@@ -81,7 +82,7 @@ def test_a_missing_field_is_refused(name):
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_no_figure_is_nan_or_infinite(value, tmp_path):
     broken = msgspec.structs.replace(ROW, accuracy_plain=value)
-    with pytest.raises(results.ResultsError, match="NaN"):
+    with raises_code(results.ResultsError, "not-finite"):
         results.write([broken], tmp_path)
     assert not list(tmp_path.iterdir())
 
@@ -89,10 +90,10 @@ def test_no_figure_is_nan_or_infinite(value, tmp_path):
 def test_reading_something_else_is_one_clear_line(tmp_path):
     path = tmp_path / "results.json"
     path.write_text('[{"paradigm": "mpc"}]')
-    with pytest.raises(results.ResultsError, match="schema"):
+    with raises_code(results.ResultsError, "bad-schema"):
         results.read(path)
     path.write_text("[")
-    with pytest.raises(results.ResultsError, match="run sotto bench again"):
+    with raises_code(results.ResultsError, "not-results"):
         results.read(path)
 
 
@@ -134,7 +135,7 @@ def test_a_corpus_notice_stands_first_under_the_table():
 
 def test_a_folder_that_cannot_be_written_is_refused_at_once(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(results.ResultsError, match="choose another --out"):
+    with raises_code(results.ResultsError, "cannot-write"):
         results.require_writable(tmp_path / "file")
     results.require_writable(tmp_path / "new")
     assert list((tmp_path / "new").iterdir()) == []

@@ -34,10 +34,10 @@ def hang(data):
 def hunger(data):
     if len(data) != 20:
         bytearray(1 << 36)
-    raise FrameError("refused")
+    raise FrameError("refused", "refused")
 
 def sound(data):
-    raise FrameError("refused")
+    raise FrameError("refused", "refused")
 
 KINDS = (crash, hang, hunger, sound)
 DECODERS = {each.__name__: Decoder("somebody", lambda each=each: Target([bytes(20)], each)) for each in KINDS}
@@ -95,7 +95,7 @@ def test_undeclared_errors_and_errors_of_several_lines_are_findings():
             return
         if len(data) % 2:
             raise KeyError("what")
-        raise FrameError("one line\nand another")
+        raise FrameError("refused", "one line\nand another")
 
     trial = Trial(Target([b"seed"], decode))
     trial.attempt(b"odd")

@@ -11,6 +11,7 @@ from sotto.hashing.protocol import ANSWER, HELLO, QUERY, READY, Hello, Query, Re
 from sotto.hashing.smh.modular_hash import modular_hash
 from sotto.hashing.smh.packing import bytes_per_hash
 from sotto.link import Array, FrameError, LinkError, PeerError, connect, encode, listen, pair
+from tests.error_codes import raises_code
 
 CLASSES = ("calm", "sad", "angry")
 
@@ -86,7 +87,7 @@ def test_scores_on_request_if_bob_agrees(material, classifier, link_to):
     assert np.allclose(answer.scores, expected, atol=1e-6)
     assert np.array_equal(answer.scores.argmax(1), answer.labels)
     link, _ = link_to(Bob(classifier))
-    with pytest.raises(PeerError, match="classes only"):
+    with raises_code(PeerError, "peer-gave-up", match="classes only"):
         Alice(material.key, reveal="logits").ask(x, link)
 
 
@@ -134,13 +135,13 @@ def test_nothing_but_hashes_leaves_alice(material, classifier, link_to):
 
 def test_another_key_is_refused(material, classifier, link_to):
     link, _ = link_to(Bob(classifier))
-    with pytest.raises(PeerError, match="another key"):
+    with raises_code(PeerError, "peer-gave-up", match="another key"):
         Alice(HashKey.generate(material.key.parameters)).ask(queries(material), link)
 
 
 def test_more_than_bob_takes_is_refused_before_sending(material, classifier, link_to):
     link, _ = link_to(Bob(classifier, most=5))
-    with pytest.raises(HashingError, match="in parts"):
+    with raises_code(HashingError, "too-many-hashes"):
         Alice(material.key).ask(queries(material), link)
     assert len(Alice(material.key).ask(queries(material)[:5], link).labels) == 5
 
@@ -253,11 +254,11 @@ def test_alice_refuses_answers_that_are_none(material, labels):
 def test_alice_refuses_scores_she_did_not_ask_for_and_bobs_without_classes(material):
     labels = Array.of(np.array([0, 1]))
     assert answered(material, READY_GOOD, Reply(1, labels, None)).labels.tolist() == [0, 1]
-    with pytest.raises(FrameError, match="agreed"):
+    with raises_code(FrameError, "wrong-form"):
         answered(material, READY_GOOD, Reply(1, labels, Array.of(np.zeros((2, 3), np.float32))))
-    with pytest.raises(FrameError, match="classes"):
+    with raises_code(FrameError, "bad-terms"):
         answered(material, Ready(1, (), 100), Reply(1, labels, None))
-    with pytest.raises(FrameError, match="room"):
+    with raises_code(FrameError, "bad-terms"):
         answered(material, Ready(1, CLASSES, 0), Reply(1, labels, None))
 
 

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from sotto.keyed import KEY_TYPES, NotEligibleError, encrypt, encrypt_model, find_first_convolution, generate_key
 from sotto.models.networks.patch_cnn import SpectrogramPatchCNN, WavePatchCNN
+from tests.error_codes import raises_code
 
 WAVE = torch.randn(2, 1, 100, generator=torch.Generator().manual_seed(0))
 REFUSED = "something besides the first convolution"
@@ -225,14 +226,14 @@ def test_whatever_leaves_the_blocks_alone(forward, x, kind):
     ],
 )
 def test_another_reader_of_the_input_or_the_kernel(forward):
-    with pytest.raises(NotEligibleError, match=REFUSED) as caught:
+    with raises_code(NotEligibleError, "other-reader", match=REFUSED) as caught:
         encrypted_on(Runs(forward), WAVE + 0.5)
     assert "\n" not in str(caught.value)
 
 
 def test_a_transposed_spectrogram():
     model = Runs(lambda m, x: m.first(x.transpose(1, 2).unsqueeze(1)), nn.Conv2d(1, 4, 4, 4))
-    with pytest.raises(NotEligibleError, match=REFUSED):
+    with raises_code(NotEligibleError, "other-reader", match=REFUSED):
         encrypt_model(model, generate_key("rom", 4, 2, seed=1), example=torch.randn(2, 8, 8))
 
 
@@ -246,14 +247,14 @@ def test_layers_that_compute_in_their_own_way():
             return super().forward(x * x)
 
     for layer in (Magnitudes(1, 4, 10, 10), Squaring(1, 4, 10, 10)):
-        with pytest.raises(NotEligibleError, match=REFUSED):
+        with raises_code(NotEligibleError, "other-reader", match=REFUSED):
             encrypted_on(nn.Sequential(layer), WAVE)
 
 
 def test_a_shared_weight():
     one, other = nn.Conv1d(1, 1, 10, 10), nn.Conv1d(1, 1, 10, 10)
     other.weight = one.weight
-    with pytest.raises(NotEligibleError, match=REFUSED):
+    with raises_code(NotEligibleError, "other-reader", match=REFUSED):
         encrypted_on(nn.Sequential(one, other), WAVE)
 
 
@@ -265,7 +266,7 @@ def small():
 def test_a_hook_that_changes_the_input(layer):
     model = small()
     layer(model).register_forward_pre_hook(lambda _, given: (given[0].abs(),))
-    with pytest.raises(NotEligibleError, match=REFUSED):
+    with raises_code(NotEligibleError, "other-reader", match=REFUSED):
         encrypted_on(model, WAVE)
 
 
@@ -299,7 +300,7 @@ def test_a_compiled_model():
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::torch.jit.TracerWarning")
 def test_scripted_models_are_refused():
-    with pytest.raises(NotEligibleError, match="encrypt the model it was scripted from"):
+    with raises_code(NotEligibleError, "scripted"):
         encrypted_on(torch.jit.trace(nn.Sequential(nn.Conv1d(1, 4, 10, 10)), WAVE), WAVE)
 
 
@@ -317,13 +318,13 @@ def test_the_layer_can_be_named():
     model = Late()
     assert find_first_convolution(model) == "second"
     assert find_first_convolution(model.first) == ""
-    with pytest.raises(NotEligibleError, match="layer="):
+    with raises_code(NotEligibleError, "other-reader", match="layer="):
         encrypted_on(model, WAVE)
     with torch.no_grad():
         private = encrypted_on(model, WAVE, layer="first")(encrypt(WAVE, generate_key("rom", 10, seed=1)))
         torch.testing.assert_close(private, model(WAVE), rtol=0, atol=1e-5)
     for name in ("third", "", "first.weight"):
-        with pytest.raises(NotEligibleError, match="name the layer that reads the input"):
+        with raises_code(NotEligibleError, "no-such-layer"):
             encrypted_on(model, WAVE, layer=name)
 
 
@@ -352,7 +353,7 @@ def test_a_model_that_is_another_one_in_evaluation(training):
                 x = (x - x.mean()) * torch.hann_window(x.shape[-1])
             return self.first(x)
 
-    with pytest.raises(NotEligibleError, match=REFUSED):
+    with raises_code(NotEligibleError, "other-reader", match=REFUSED):
         encrypted_on(Normalising(when=False).train(training), WAVE)
     model = Normalising(when=True).train(training)
     encrypted = encrypted_on(model, WAVE)
@@ -370,7 +371,7 @@ class Scores:
 
 @pytest.mark.parametrize("returned", [Scores, lambda y: [{"a": (Scores(y, 3),)}]])
 def test_answers_in_dataclasses_are_compared(returned):
-    with pytest.raises(NotEligibleError, match=REFUSED):
+    with raises_code(NotEligibleError, "other-reader", match=REFUSED):
         encrypted_on(Runs(lambda m, x: returned(second_reader(m, x))), WAVE)
     encrypted_on(Runs(lambda m, x: returned(one_reader(m, x))), WAVE)
 
@@ -389,7 +390,7 @@ def test_answers_in_dataclasses_are_compared(returned):
 )
 def test_answers_that_cannot_be_compared(returned):
     for forward in (second_reader, one_reader):
-        with pytest.raises(NotEligibleError, match="nothing that can be compared"):
+        with raises_code(NotEligibleError, "nothing-to-compare"):
             encrypted_on(Runs(lambda m, x, forward=forward: returned(forward(m, x))), WAVE)
 
 
@@ -398,7 +399,7 @@ def test_infinite_scores_are_left_out_of_the_comparison():
         return Runs(lambda m, x: F.pad(forward(m, x), (0, 1), value=-torch.inf))
 
     encrypted_on(masked(one_reader), WAVE)
-    with pytest.raises(NotEligibleError, match=REFUSED):
+    with raises_code(NotEligibleError, "other-reader", match=REFUSED):
         encrypted_on(masked(second_reader), WAVE)
 
 
@@ -412,7 +413,7 @@ def test_infinite_scores_are_left_out_of_the_comparison():
 def test_answers_of_other_shapes_and_failures(forward, reason):
     """The example is at most 1 and encrypted it is not; 0.9998 and 1.5, say, give other numbers of channels."""
     example = (1 + torch.arange(1000.0) + 1e-5 * torch.arange(1000.0) ** 2).sin().reshape(1, 1, 1000)
-    with pytest.raises(NotEligibleError, match=f"{reason}.*{REFUSED}") as caught:
+    with raises_code(NotEligibleError, "other-reader", match=f"{reason}.*{REFUSED}") as caught:
         encrypted_on(Runs(forward), example)
     assert "\n" not in str(caught.value)
 
@@ -439,7 +440,7 @@ def test_examples_that_show_nothing_or_do_not_fit(example, reason):
 
 def test_a_model_that_does_not_run_on_whole_blocks():
     """It takes 104 samples, of which the first convolution reads 100."""
-    with pytest.raises(NotEligibleError, match="lengths that are multiples of 10"):
+    with raises_code(NotEligibleError, "does-not-run", match="lengths that are multiples of 10"):
         encrypted_on(Runs(lambda m, x: one_reader(m, x) if x.shape[-1] % 10 else m.none), torch.randn(1, 1, 104))
 
 
@@ -448,12 +449,12 @@ def test_a_model_that_cannot_be_copied():
     """Weight norm of the old style keeps a weight that deepcopy refuses, until it is computed without gradients."""
     locked = small()
     locked.lock = threading.Lock()
-    with pytest.raises(NotEligibleError, match=r"cannot be copied \(TypeError: .*lock.*take out"):
+    with raises_code(NotEligibleError, "cannot-copy", match=r"cannot be copied \(TypeError: .*lock.*take out"):
         encrypted_on(locked, WAVE)
     model = small()
     model[2] = nn.utils.weight_norm(model[2])
     model(WAVE).sum().backward()
-    with pytest.raises(NotEligibleError, match="with weight norm in it, run it once under") as caught:
+    with raises_code(NotEligibleError, "cannot-copy") as caught:
         encrypted_on(model, WAVE)
     assert "\n" not in str(caught.value)
     with torch.no_grad():

@@ -11,6 +11,7 @@ from sotto.keyed import (
 )
 from sotto.models import ModelError, ModelRecord, load, save
 from sotto.models.networks.patch_cnn import WavePatchCNN
+from tests.error_codes import raises_code
 
 X = torch.linspace(-1, 1, 8000).sin().reshape(2, 4000)
 SMALL = {"classes": 3, "block_size": 10, "channels": 4, "width": 4}
@@ -53,18 +54,18 @@ def test_the_key_is_not_in_the_file(tmp_path, model, kind):
 
 def test_a_provider_is_not_given_a_plain_model(tmp_path, model):
     save(tmp_path / "m", model, record())
-    with pytest.raises(NotEligibleError, match="not encrypted"):
+    with raises_code(NotEligibleError, "not-encrypted"):
         load_encrypted_model(tmp_path / "m")
 
 
 def test_not_encrypted_twice(tmp_path, model):
-    with pytest.raises(NotEligibleError, match="encrypted already"):
+    with raises_code(NotEligibleError, "encrypted-already"):
         save_encrypted_model(tmp_path / "m", model, generate_key("rom", 10), record(encrypted_for="0" * 32), example=X)
     assert not (tmp_path / "m").exists()
 
 
 def test_refused_models_leave_no_file(tmp_path, model):
-    with pytest.raises(NotEligibleError, match="block size 10"):
+    with raises_code(NotEligibleError, "wrong-block-size", match="block size 10"):
         save_encrypted_model(tmp_path / "m", model, generate_key("rom", 8), record(), example=X)
     assert not (tmp_path / "m").exists()
 

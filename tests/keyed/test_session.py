@@ -387,7 +387,7 @@ def test_alice_takes_no_more_than_a_reply_can_hold(monkeypatch, reveal, examples
     def receive(link, name, *, limit, timeout=None):
         limits[name] = limit
         if name == REPLY:
-            raise LinkClosed("enough")
+            raise LinkClosed("peer-closed", "enough")
         return original(link, name, limit=limit, timeout=timeout)
 
     original = Link.receive

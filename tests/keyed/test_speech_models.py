@@ -6,6 +6,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from sotto.keyed import KEY_TYPES, NotEligibleError, encrypt, encrypt_model, generate_key
+from tests.error_codes import raises_code
 
 WAVE = torch.sin(torch.arange(2 * 4003, dtype=torch.float32).square() * 1e-4).reshape(2, 4003)
 PLANE = torch.sin(torch.arange(2 * 65 * 51, dtype=torch.float32).square() * 1e-4).reshape(2, 1, 65, 51)
@@ -137,14 +138,18 @@ def test_models_whose_first_convolution_reads_blocks(kind, model, x, key):
 
 def test_the_published_hubert_is_refused_with_the_way_out():
     """10 samples every 5: blocks overlap, so no key cancels; a first stride of 10 is what the paper trains."""
-    with pytest.raises(NotEligibleError, match=r"kernel \(10,\), stride \(5,\).*kernel = stride = 10") as caught:
+    with raises_code(
+        NotEligibleError, "wrong-geometry", match=r"kernel \(10,\), stride \(5,\).*kernel = stride = 10"
+    ) as caught:
         encrypt_model(WavFrontEnd(5), generate_key("rom", 10), example=WAVE)
     assert "conv_layers.0.conv" in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
 def test_a_classic_resnet_is_refused_with_the_way_out():
-    with pytest.raises(NotEligibleError, match=r"'stem' has kernel \(7, 7\), stride \(2, 2\).*kernel = stride = 4"):
+    with raises_code(
+        NotEligibleError, "wrong-geometry", match=r"'stem' has kernel \(7, 7\), stride \(2, 2\).*kernel = stride = 4"
+    ):
         encrypt_model(ResNet(nn.Conv2d(1, 6, 7, 2, padding=3)), generate_key("rom", 4, 2), example=PLANE)
 
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from sotto.link import FrameError, LinkClosed, LinkTimeout, PeerError, connect, listen, pair
 from sotto.link.frames import HEADER, MAGIC, VERSION
+from tests.error_codes import raises_code
 
 
 @settings(max_examples=50, deadline=None)
@@ -38,14 +39,14 @@ def test_bytes_counted_are_bytes_on_the_socket():
 def test_a_message_larger_than_the_limit_is_refused_before_it_is_read():
     left, right = pair(timeout=5)
     left._sock.send(HEADER.pack(MAGIC, VERSION, 5, 1 << 60, 0) + b"query")
-    with pytest.raises(FrameError, match="at most 10 are accepted"):
+    with raises_code(FrameError, "too-large", match="at most 10 are accepted"):
         right.receive("query", limit=10)
 
 
 def test_another_name_than_the_awaited_one_is_refused():
     left, right = pair(timeout=5)
     left.send("answer", b"")
-    with pytest.raises(FrameError, match="'answer' where 'query' was expected"):
+    with raises_code(FrameError, "wrong-message", match="'answer' where 'query' was expected"):
         right.receive("query", limit=10)
 
 
@@ -83,7 +84,7 @@ def _drain(link):
 def test_every_wait_ends_at_its_deadline():
     left, right = pair(timeout=5)
     started = time.monotonic()
-    with pytest.raises(LinkTimeout, match="'query'"):
+    with raises_code(LinkTimeout, "timed-out", match="'query'"):
         right.receive("query", limit=10, timeout=0.1)
     with pytest.raises(LinkTimeout):  # nobody reads: the socket fills up
         left.send("query", bytes(50_000_000), timeout=0.1)
@@ -97,9 +98,9 @@ def test_a_late_answer_is_never_taken_for_the_next_one():
         left.receive("answer", limit=10, timeout=0.05)
     right.receive("query", limit=10)
     right.send("answer", b"to 1")
-    with pytest.raises(LinkClosed, match="open a new one"):
+    with raises_code(LinkClosed, "link-over"):
         left.receive("answer", limit=10)
-    with pytest.raises(LinkClosed, match="open a new one"):
+    with raises_code(LinkClosed, "link-over"):
         left.send("query", b"2")
 
 
@@ -109,7 +110,7 @@ def test_after_an_error_the_peer_can_still_be_told_why():
     with pytest.raises(FrameError):
         right.receive("query", limit=10)
     right.fail("this is no query")
-    with pytest.raises(PeerError, match="this is no query"):
+    with raises_code(PeerError, "peer-gave-up", match="this is no query"):
         left.receive("answer", limit=10)
 
 
@@ -177,7 +178,7 @@ def test_a_sender_cut_off_learns_the_peers_reason():
     left, right = pair(timeout=5)
     right.fail("the model takes 40 coefficients")
     right.close()
-    with pytest.raises(PeerError, match="40 coefficients"):
+    with raises_code(PeerError, "peer-gave-up", match="40 coefficients"):
         left.send("query", bytes(10_000_000))
 
 
@@ -256,9 +257,9 @@ def test_waiting_takes_nothing_and_sees_a_message_or_the_end():
 def test_the_ends_of_a_pair_call_one_another_by_their_names():
     alice, bob = pair("alice", "bob", timeout=0.05)
     with alice, bob:
-        with pytest.raises(LinkTimeout, match="from bob"):
+        with raises_code(LinkTimeout, "timed-out", match="from bob"):
             alice.receive("answer", limit=1)
         bob.close()
-        with pytest.raises(LinkClosed, match=r"to bob|bob closed"):
+        with raises_code(LinkClosed, "link-over", match=r"to bob|bob closed"):
             alice.receive("answer", limit=1)
     assert not alice.sound

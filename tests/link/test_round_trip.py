@@ -21,6 +21,7 @@ from sotto.link import (
     encode,
     pair,
 )
+from tests.error_codes import raises_code
 
 
 class Hello(msgspec.Struct, frozen=True):
@@ -47,7 +48,7 @@ class Bob(RoundTripBob[Hello, Ready, Query, Reply]):
 
     def _greet(self, hello):
         if hello.name == "Eve":
-            raise FrameError("this model is for somebody else")
+            raise FrameError("wrong-model", "this model is for somebody else")
         return Ready(self.classes)
 
     def _reply(self, query, hello):
@@ -63,7 +64,7 @@ class Alice(RoundTripAlice[Hello, Ready, Query, Reply]):
 
     def _accept(self, ready):
         if ready.classes < 1:
-            raise FrameError("no classes")
+            raise FrameError("no-classes", "no classes")
 
     def ask(self, numbers, link):
         classes, query = self._greeted(link).classes, Query(numbers)
@@ -107,9 +108,9 @@ def test_alice_greets_once_a_link():
 def test_a_query_before_the_greeting_is_refused_and_she_is_told():
     alice, bob = pair(timeout=5)
     alice.send("query", encode(Query((1,))))
-    with pytest.raises(FrameError, match="'query' where 'hello' was expected"):
+    with raises_code(FrameError, "wrong-message", match="'query' where 'hello' was expected"):
         Bob().answer(bob)
-    with pytest.raises(PeerError, match="expected"):
+    with raises_code(PeerError, "peer-gave-up", match="expected"):
         alice.receive("reply", limit=16)
 
 
@@ -131,7 +132,7 @@ def test_a_message_over_its_own_limit_is_refused(name, size):
     if name == "query":
         alice.send("hello", encode(Hello("Alice")))
     alice.send(name, bytes(size))
-    with pytest.raises(FrameError, match="at most"):
+    with raises_code(FrameError, "too-large"):
         Bob().answer(bob)
 
 
@@ -141,11 +142,11 @@ def test_what_is_malformed_is_refused_and_she_is_told(name):
     if name == "query":
         alice.send("hello", encode(Hello("Alice")))
     alice.send(name, b"\xc1")
-    with pytest.raises(FrameError, match="malformed"):
+    with raises_code(FrameError, "malformed"):
         Bob().answer(bob)
     if name == "query":
         alice.receive("ready", limit=99)
-    with pytest.raises(PeerError, match="malformed"):
+    with raises_code(PeerError, "peer-gave-up", match="malformed"):
         alice.receive("reply", limit=99)
 
 
@@ -167,25 +168,25 @@ def test_closing_before_a_query_is_no_error():
 def test_a_greeting_that_alice_does_not_accept_is_none():
     alice, link = Alice(), hosted(Bob(classes=0))
     for _ in range(2):
-        with pytest.raises(FrameError, match="no classes"):
+        with raises_code(FrameError, "no-classes", match="no classes"):
             alice.ask((1,), link)
 
 
 @pytest.mark.parametrize(
     ("reveal", "scores", "numbers", "reason"),
     [
-        ("class", None, (3,), "classes that he did not announce"),
-        ("class", None, (-1,), "classes that he did not announce"),
-        ("class", np.zeros((1, 3), np.float32), (1,), "form that was agreed"),
-        ("logits", None, (1,), "form that was agreed"),
-        ("logits", np.zeros((1, 2), np.float32), (1,), "another shape"),
-        ("logits", np.zeros((1, 3), np.float64), (1,), "another type"),
-        ("logits", np.full((1, 3), np.inf, np.float32), (1,), "not finite"),
+        ("class", None, (3,), "unknown-class"),
+        ("class", None, (-1,), "unknown-class"),
+        ("class", np.zeros((1, 3), np.float32), (1,), "wrong-form"),
+        ("logits", None, (1,), "wrong-form"),
+        ("logits", np.zeros((1, 2), np.float32), (1,), "wrong-shape"),
+        ("logits", np.zeros((1, 3), np.float64), (1,), "wrong-dtype"),
+        ("logits", np.full((1, 3), np.inf, np.float32), (1,), "not-finite"),
     ],
 )
 def test_replies_that_do_not_fit_the_question(reveal, scores, numbers, reason):
     link = hosted(Bob(None if scores is None else Array.of(scores)))
-    with pytest.raises(FrameError, match=reason):
+    with raises_code(FrameError, reason):
         Alice(reveal).ask(numbers, link)
 
 

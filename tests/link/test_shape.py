@@ -9,6 +9,7 @@ import pytest
 
 from sotto.link import SHAPES, FrameError, LinkTimeout, Shape, pair
 from sotto.link.shape import Pacer
+from tests.error_codes import raises_code
 
 
 def _round_trip(shape: Shape, size: int) -> float:
@@ -52,5 +53,5 @@ def test_a_shaped_sender_and_a_plain_receiver_do_not_mix():
     left, right = pair(timeout=10)
     left._pacer = Pacer(SHAPES["wan"])
     left.send("out", b"")
-    with pytest.raises(FrameError, match="--net"):
+    with raises_code(FrameError, "net-differs"):
         right.receive("out", limit=0)

@@ -10,10 +10,12 @@ import time
 
 import pytest
 
+from sotto.link import Coded
 from sotto.link.storage import opened, partial_path, remove_stale_partials, replacing, write_new, write_whole
+from tests.error_codes import raises_code
 
 
-class Refused(Exception):
+class Refused(Coded):
     pass
 
 
@@ -29,7 +31,7 @@ def mode(path):
 def test_a_file_within_the_limit_is_read(tmp_path):
     (tmp_path / "f").write_bytes(b"0123456789")
     assert read(tmp_path / "f") == b"0123456789"
-    with pytest.raises(Refused, match="is no note"):
+    with raises_code(Refused, "wrong-file", match="is no note"):
         read(tmp_path / "f", most=9)
 
 
@@ -38,7 +40,7 @@ def test_what_is_no_file_is_refused_at_once(tmp_path):
     for path, reason in ((tmp_path, "is no note"), (tmp_path / "pipe", "is no note"), (tmp_path / "none", "cannot be")):
         with pytest.raises(Refused, match=reason):
             read(path)
-    with pytest.raises(Refused, match=r"No such file.*; make one"):
+    with raises_code(Refused, "cannot-read", match=r"No such file.*; make one"):
         read(tmp_path / "none", advice="; make one")
 
 
@@ -47,7 +49,7 @@ def test_a_secret_that_others_may_open_is_refused(tmp_path, bits):
     (tmp_path / "f").touch()
     (tmp_path / "f").chmod(bits)
     assert read(tmp_path / "f") == b""
-    with pytest.raises(Refused, match="chmod 600"):
+    with raises_code(Refused, "key-readable", match="chmod 600"):
         read(tmp_path / "f", private=True)
     (tmp_path / "f").chmod(0o600)
     assert read(tmp_path / "f", private=True) == b""
@@ -57,7 +59,7 @@ def test_links_are_followed_only_where_they_may_be(tmp_path):
     (tmp_path / "f").write_bytes(b"x")
     (tmp_path / "link").symlink_to(tmp_path / "f")
     assert read(tmp_path / "link") == b"x"
-    with pytest.raises(Refused, match="cannot be read"):
+    with raises_code(Refused, "cannot-read"):
         read(tmp_path / "link", follow=False)
 
 
@@ -75,11 +77,11 @@ def test_a_new_file_replaces_none_not_even_a_link(tmp_path):
     (tmp_path / "f").write_bytes(b"old")
     (tmp_path / "link").symlink_to(tmp_path / "nowhere")
     for name in ("f", "link"):
-        with pytest.raises(Refused, match="never overwritten"):
+        with raises_code(Refused, "exists", match="never overwritten"):
             write_new(tmp_path / name, b"new", Refused)
     assert (tmp_path / "f").read_bytes() == b"old"
     assert not (tmp_path / "nowhere").exists()
-    with pytest.raises(Refused, match="cannot be written"):
+    with raises_code(Refused, "cannot-write"):
         write_new(tmp_path / "none" / "f", b"", Refused)
 
 

@@ -12,6 +12,7 @@ import pytest
 
 from sotto import link as package
 from sotto.link import FrameError, LinkClosed, LinkError, PeerError, fault_of_peer, pair, transaction
+from tests.error_codes import raises_code
 
 ENDS = [KeyboardInterrupt, asyncio.CancelledError, GeneratorExit, SystemExit, MemoryError, ValueError]
 
@@ -44,9 +45,9 @@ def test_a_message_cut_short_by_anything_ends_the_link(kind, direction, call):
         calls[call]()
     left.observer = None
     for each in calls.values():
-        with pytest.raises(LinkClosed, match="open a new one"):
+        with raises_code(LinkClosed, "link-over"):
             each()
-    with pytest.raises(LinkClosed, match="open a new one"), transaction(left):
+    with raises_code(LinkClosed, "link-over"), transaction(left):
         pytest.fail("a transaction began")
 
 
@@ -57,12 +58,12 @@ def test_what_leaves_a_transaction_ends_all_its_links_on_both_sides(kind):
     with pytest.raises(kind), transaction(left, other, reason=lambda error: f"a {type(error).__name__}"):
         send_both(left)
     for link in (left, other):
-        with pytest.raises(LinkClosed, match="open a new one"):
+        with raises_code(LinkClosed, "link-over"):
             link.send("query", b"2")
     assert right.receive("query", limit=1) == b"1"
     assert right.receive("more", limit=1) == b"2"  # it was queued, and goes out before the reason
     for link in (right, far):
-        with pytest.raises(PeerError, match=f"gave up: a {kind.__name__}"):
+        with raises_code(PeerError, "peer-gave-up", match=f"gave up: a {kind.__name__}"):
             link.receive("query", limit=1)
 
 
@@ -71,9 +72,9 @@ def test_by_default_nothing_is_told():
     left.observer = interrupt("sent", 0)
     with pytest.raises(KeyboardInterrupt), transaction(left):
         send_both(left)
-    with pytest.raises(LinkClosed, match="open a new one"):
+    with raises_code(LinkClosed, "link-over"):
         left.send("query", b"2")
-    with pytest.raises(LinkClosed, match="closed the connection"):
+    with raises_code(LinkClosed, "peer-closed"):
         right.receive("query", limit=1)
 
 
@@ -91,7 +92,7 @@ def test_one_that_comes_to_its_end_leaves_the_link_as_it_was():
 
 
 def test_a_fault_of_the_peer_is_told_and_nothing_else():
-    assert fault_of_peer(FrameError("too many features")) == "too many features"
+    assert fault_of_peer(FrameError("too-many", "too many features")) == "too many features"
     assert "secret" not in fault_of_peer(ValueError("secret"))
 
 
@@ -99,7 +100,7 @@ def test_only_the_first_reason_is_told():
     left, right = pair(timeout=5)
     left.fail("the first")
     left.fail("the second")
-    with pytest.raises(PeerError, match="the first"):
+    with raises_code(PeerError, "peer-gave-up", match="the first"):
         right.receive("query", limit=1)
 
 
@@ -113,7 +114,7 @@ def test_a_frame_cut_in_the_middle_is_completed_before_the_reason():
     reader.start()
     left.fail("too slow")
     reader.join()
-    with pytest.raises(PeerError, match="too slow"):
+    with raises_code(PeerError, "peer-gave-up", match="too slow"):
         right.receive("query", limit=1)
 
 
@@ -133,7 +134,7 @@ def test_a_frame_of_which_an_unknown_part_went_out_closes_the_connection(monkeyp
     with pytest.raises(KeyboardInterrupt):
         left.send("query", bytes(100))
     left.fail("interrupted")
-    with pytest.raises(LinkClosed, match="closed the connection"):
+    with raises_code(LinkClosed, "peer-closed"):
         right.receive("query", limit=100)
 
 

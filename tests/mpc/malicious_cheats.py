@@ -12,7 +12,6 @@ from networks import tiny
 
 from sotto.link import LinkError
 from sotto.mpc.errors import MpcError
-from sotto.mpc.sharing.commitment import NONCE_BYTES
 
 PATIENCE = 10.0
 EXAMPLE = np.array([[1.0, 2.0, -1.0, 0.5]], np.float32)
@@ -21,6 +20,9 @@ EXAMPLE = np.array([[1.0, 2.0, -1.0, 0.5]], np.float32)
 def right_class(module, x):
     with torch.no_grad():
         return module(torch.tensor(x)).argmax(dim=1).numpy()
+
+
+COMMITMENT_BYTES = 32
 
 
 class Rushing(Altered):
@@ -43,7 +45,7 @@ class Consistent(Altered):
         received = self._link.exchange(name, sent, **options)
         if sent == bytes(payload):
             return received
-        if name.endswith(".sign") or name == "check.coins":
+        if name.endswith(".sign") or name == "check.commitment":
             return bytearray(a ^ b ^ c for a, b, c in zip(received, sent, payload, strict=True))
         own, lie, theirs = (np.frombuffer(each, np.uint64) for each in (payload, sent, received))
         return bytearray((theirs + (lie - own)).tobytes())
@@ -126,9 +128,14 @@ def first_sign(payload):
 
 
 def winner_bit(payload):
-    """Flip the first bit of those that are opened beside the coins."""
-    at = NONCE_BYTES + 32
+    """Flip the first bit of those that are opened behind a commitment."""
+    at = COMMITMENT_BYTES
     return payload[:at] + bytes([payload[at] ^ 0x80]) + payload[at + 1 :]
+
+
+def coin_bit(payload):
+    """Flip a bit of the half of the coins that is told behind the last opened words."""
+    return payload[:-1] + bytes([payload[-1] ^ 1])
 
 
 def require_caught(cheater, result, bob, sent):

@@ -6,6 +6,7 @@ import pytest
 
 from sotto.link import FrameError, pair
 from sotto.mpc.exact_messages import exchange_exactly, receive_exactly
+from tests.error_codes import raises_code
 
 
 @pytest.mark.parametrize("size", [0, 3, 5])
@@ -23,5 +24,5 @@ def test_the_right_size_passes_both_ways():
     theirs.send("m", b"abc")
     assert exchange_exactly(ours, "m", b"wxyz", 3) == b"abc"
     theirs.send("m", b"ab")
-    with pytest.raises(FrameError, match="another number of bytes of 'm'"):
+    with raises_code(FrameError, "wrong-length", match="another number of bytes of 'm'"):
         exchange_exactly(ours, "m", b"wxyz")

@@ -18,6 +18,7 @@ from networks import INPUT_SHAPES, tiny
 from sotto import mpc
 from sotto.link import LinkError, connect
 from sotto.mpc.protocols.malicious import MaliciousEvaluation
+from tests.error_codes import raises_code
 
 EXAMPLE = np.array([[1.0, 2.0, -1.0, 0.5]], np.float32)
 ENDS = (KeyboardInterrupt, asyncio.CancelledError, GeneratorExit, SystemExit, MemoryError)
@@ -111,20 +112,20 @@ def test_a_forked_process_does_not_use_its_parents_bundles(mode, monkeypatch):
         seen = malicious_parties.observed(links_of(trio)["alice", "bob"])
         pid = os.getpid()
         monkeypatch.setattr(os, "getpid", lambda: pid + 1)
-        with pytest.raises(mpc.ProtocolError, match="forked process"):
+        with raises_code(mpc.ProtocolError, "forked"):
             trio.ask(EXAMPLE)
         assert not [name for _, name, _ in seen if name.endswith("input")]
 
 
 def test_the_session_is_dead_before_tags_are_told_and_alive_after_the_check(monkeypatch):
     alive = []
-    check, reveal = MaliciousEvaluation._check_openings, MaliciousEvaluation._reveal
+    check, reveal = MaliciousEvaluation._check, MaliciousEvaluation._reveal
 
     def note(evaluation):
         party = (trio.alice, trio.bob)[evaluation._keys.party]
         alive.append((evaluation._keys.party, party._session is not None))
 
-    monkeypatch.setattr(MaliciousEvaluation, "_check_openings", lambda self, coins: (note(self), check(self, coins))[1])
+    monkeypatch.setattr(MaliciousEvaluation, "_check", lambda self, *last: (note(self), check(self, *last))[1])
     monkeypatch.setattr(MaliciousEvaluation, "_reveal", lambda self, masked: (note(self), reveal(self, masked))[1])
     with malicious_parties.Trio(tiny(), (4,)) as trio:
         trio.ask(EXAMPLE)
@@ -143,7 +144,7 @@ def test_an_error_told_to_nobody_leaves_the_session(monkeypatch):
         kind = type(trio.alice._session)
 
         def refuse(*_):
-            raise mpc.ProtocolError("no class")
+            raise mpc.ProtocolError("no-class", "no class")
 
         with monkeypatch.context() as patch:
             patch.setattr(kind, "read", refuse)
@@ -155,7 +156,7 @@ def test_an_error_told_to_nobody_leaves_the_session(monkeypatch):
 def test_the_dealer_interrupted_tells_both():
     with malicious_parties.Trio(tiny(), (4,), timeout=2) as trio:
         interrupt(trio.ends["dealer", "alice"], 3)
-        with pytest.raises(LinkError, match=r"the dealer gave up|bob gave up"):
+        with raises_code(LinkError, "peer-gave-up", match=r"the dealer gave up|bob gave up"):
             trio.ask(EXAMPLE)
         assert isinstance(trio.ending("dealer"), ENDS)
 

@@ -19,6 +19,7 @@ from sotto.serving.adapters import ClientCredentials, LoweringOptions, ModelSour
 from sotto.serving.errors import AdapterError
 from sotto.serving.folders import KEY_FILE, MODEL_FILE, SENSOR_FILE, calibration_beside, write_calibration
 from sotto.serving.terms import FrontEnd, read_terms, write_terms
+from tests.error_codes import raises_code
 from tests.serving.parties import client_config, dealing, host
 
 CLASSES = ("calm", "angry", "happy")
@@ -89,10 +90,10 @@ def test_mpc(folders, clip, mode):
 
 @pytest.mark.parametrize("name", ["he", "hashing", "keyed", "adversarial"])
 def test_others_reveal_no_values_and_lower_nothing(name, tmp_path):
-    with pytest.raises(AdapterError, match="reveals class or logits"):
+    with raises_code(AdapterError, "not-revealed", match="reveals class or logits"):
         registry.host(ModelSource(name, tmp_path, reveal="values"))
     registry.lower(name, tmp_path, LoweringOptions())
-    with pytest.raises(AdapterError, match="leave them out"):
+    with raises_code(AdapterError, "option-not-taken"):
         registry.lower(name, tmp_path, LoweringOptions(weights="public"))
 
 
@@ -122,12 +123,12 @@ def test_mpc_without_a_dealer(folders, clip, tmp_path):
 
 def test_a_dealer_is_asked_for_where_there_is_one_and_nowhere_else(folders):
     with (
-        pytest.raises(AdapterError, match="mpc two-party has no dealer"),
+        raises_code(AdapterError, "no-dealer", match="mpc two-party has no dealer"),
         client.session(client_config(("127.0.0.1", 1), paradigm="mpc", mode="two-party", dealer=("127.0.0.1", 1))),
     ):
         pass
     with (
-        pytest.raises(AdapterError, match="mpc malicious needs a dealer"),
+        raises_code(AdapterError, "dealer-needed", match="mpc malicious needs a dealer"),
         client.session(client_config(("127.0.0.1", 1), paradigm="mpc", mode="malicious")),
     ):
         pass
@@ -142,10 +143,10 @@ def test_keyed(folders, clip):
     write_terms(folders / "alice", load(ModelSource("keyed", folders / "bob")).terms, FrontEnd.of(record))
     with host(partial(load, ModelSource("keyed", folders / "bob"))) as (_, address):
         features, labels, _ = _ask(address, folders, clip, "keyed")
-        with pytest.raises(AdapterError, match="--own"):
+        with raises_code(AdapterError, "own-needed"):
             _ask(address, folders, clip, "keyed", own=False)
     assert labels == [int(predict(module, features).argmax())] * 2
-    with pytest.raises(keyed.NotEligibleError, match="not encrypted"):
+    with raises_code(keyed.NotEligibleError, "not-encrypted"):
         load(ModelSource("keyed", plain))
 
 
@@ -219,10 +220,10 @@ def test_calibration_of_any_shape_comes_back(tmp_path):
         write_calibration(tmp_path, features)
         assert np.array_equal(calibration_beside(tmp_path / MODEL_FILE), features)
     write_calibration(tmp_path, np.zeros(3, np.float32))
-    with pytest.raises(AdapterError, match="no calibration features"):
+    with raises_code(AdapterError, "no-calibration"):
         calibration_beside(tmp_path / MODEL_FILE)
 
 
 def test_a_paradigm_that_is_none_is_one_line():
-    with pytest.raises(AdapterError, match="choose one of mpc, he"):
+    with raises_code(AdapterError, "unknown-paradigm", match="choose one of mpc, he"):
         registry.paradigm("os")

@@ -16,6 +16,7 @@ from sotto.serving.handshake import HELLO, new_session
 from sotto.serving.key_files import AuthorityError
 from sotto.serving.keys import client_tls, server_tls
 from sotto.serving.service.reports import TurnedAway
+from tests.error_codes import raises_code
 from tests.serving.parties import Echo, EchoDealer, ask, dealing_pair, hello, host, report_of, session
 
 
@@ -39,7 +40,7 @@ def test_keys_are_for_their_owner_alone_and_never_overwritten(keys):
         assert path.stat().st_mode & 0o777 == (0o700 if path.is_dir() else 0o600)
     for again in (lambda: authority.create(keys), lambda: authority.issue(keys, "bob", "bob")):
         before = {path: path.read_bytes() for path in keys.rglob("*.*") if path.is_file()}
-        with pytest.raises(AuthorityError, match="never overwritten"):
+        with raises_code(AuthorityError, "exists"):
             again()
         assert {path: path.read_bytes() for path in before} == before
     assert [(each.name, each.role) for each in authority.show_all(keys)] == [
@@ -62,13 +63,13 @@ def test_a_certificate_of_another_authority_is_not_renewed(keys, tmp_path):
     authority.issue(tmp_path / "strangers", "mallory", "bob")
     path = tmp_path / "keys" / "alice" / "certificate.pem"
     path.write_bytes((tmp_path / "strangers" / "mallory" / "certificate.pem").read_bytes())
-    with pytest.raises(AuthorityError, match="not issued by this authority"):
+    with raises_code(AuthorityError, "not-issued-here"):
         authority.renew(tmp_path / "keys", "alice")
 
 
 def test_an_authority_is_made_whole_or_not_at_all(tmp_path):
     (tmp_path / "bob").mkdir()
-    with pytest.raises(AuthorityError, match=r"bob: is there already"):
+    with raises_code(AuthorityError, "exists", match=r"bob: is there already"):
         authority.create(tmp_path)
     assert not (tmp_path / "authority").exists()
 
@@ -103,7 +104,7 @@ def test_names_that_are_none_are_refused(keys, name):
 
 
 def test_a_damaged_authority_is_one_line(keys, tmp_path):
-    with pytest.raises(AuthorityError, match="sotto keys init"):
+    with raises_code(AuthorityError, "no-authority"):
         authority.issue(tmp_path, "bob", "bob")
     authority.create(tmp_path / "other")
     (tmp_path / "other" / "authority" / "authority.key").chmod(0o644)
@@ -134,9 +135,15 @@ def test_no_role_can_act_as_another_and_who_is_denied_is_not_served(keys, servic
 
 def test_alice_takes_no_dealer_for_bob_and_no_bob_of_another_name(keys, services):
     _, dealer_at, _, bob_at = services
-    with pytest.raises(LinkError, match="is no bob: the certificate is that of dealer"), _asked(dealer_at, keys):
+    with (
+        raises_code(LinkError, "wrong-role", match="is no bob: the certificate is that of dealer"),
+        _asked(dealer_at, keys),
+    ):
         pass
-    with pytest.raises(LinkError, match="is bob 'bob', not 'bob-2'"), _asked(bob_at, keys, bob_name="bob-2"):
+    with (
+        raises_code(LinkError, "wrong-address", match="is bob 'bob', not 'bob-2'"),
+        _asked(bob_at, keys, bob_name="bob-2"),
+    ):
         pass
 
 
@@ -159,7 +166,7 @@ def _asked(address, keys, **changes):
 
 def test_without_a_certificate_or_with_a_strangers_nobody_gets_in(keys, services, tmp_path):
     _, _, bob, bob_at = services
-    with pytest.raises(LinkClosed, match="asks for certificates"), session(bob_at):
+    with raises_code(LinkClosed, "peer-closed"), session(bob_at):
         pass
     report_of(bob, TurnedAway, lambda refused: "does not speak TLS" in refused.reason)
     bare = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -168,7 +175,7 @@ def test_without_a_certificate_or_with_a_strangers_nobody_gets_in(keys, services
         link.exchange(HELLO, hello(), limit=10)
     report_of(bob, TurnedAway, lambda refused: "has no certificate" in refused.reason)
     authority.create(tmp_path / "strangers")
-    with pytest.raises(LinkError, match="TLS with bob failed"), _asked(bob_at, tmp_path / "strangers"):
+    with raises_code(LinkError, "tls-failed", match="TLS with bob failed"), _asked(bob_at, tmp_path / "strangers"):
         pass
 
 
@@ -207,6 +214,6 @@ def test_a_party_says_itself_whom_it_expects_at_the_dealer(keys, services):
 def test_keys_others_can_read_are_not_used(keys, tmp_path):
     authority.create(tmp_path / "keys")
     (tmp_path / "keys" / "bob" / "key.pem").chmod(0o640)
-    with pytest.raises(LinkError, match="chmod 600"):
+    with raises_code(LinkError, "key-readable"):
         server_tls(tmp_path / "keys" / "bob")
     assert server_tls(None) is None

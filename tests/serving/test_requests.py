@@ -19,6 +19,7 @@ from sotto.link import LinkError
 from sotto.serving import authority, key_files, requests
 from sotto.serving.key_files import AuthorityError
 from sotto.serving.keys import client_tls, server_tls
+from tests.error_codes import raises_code
 from tests.serving.parties import ask, dealing_pair, session
 
 PEM = serialization.Encoding.PEM
@@ -71,7 +72,7 @@ def test_a_request_holds_what_was_asked_for_and_no_secret(tmp_path):
 
 def test_the_authority_grants_the_role_that_it_names_and_no_other(tmp_path, ca):
     asked = requests.make(tmp_path / "p", "mallory", "dealer")
-    with pytest.raises(AuthorityError, match="asks for the role dealer, not alice"):
+    with raises_code(AuthorityError, "wrong-role", match="asks for the role dealer, not alice"):
         authority.sign(ca, asked, "alice")
     assert not (ca / "mallory").exists()
 
@@ -80,10 +81,10 @@ def test_a_name_has_one_key_and_one_role(tmp_path, ca):
     party(tmp_path, ca, "bob", "bob")
     for folder, role in (("q", "bob"), ("r", "dealer")):
         asked = requests.make(tmp_path / folder, "bob", role)
-        with pytest.raises(AuthorityError, match="with another key or role"):
+        with raises_code(AuthorityError, "name-taken"):
             authority.sign(ca, asked, role)
     authority.issue(ca, "made-here", "alice")
-    with pytest.raises(AuthorityError, match="with another key or role"):
+    with raises_code(AuthorityError, "name-taken"):
         authority.sign(ca, requests.make(tmp_path / "s", "made-here", "alice"), "alice")
 
 
@@ -110,10 +111,10 @@ def test_names_that_are_none_are_not_signed(tmp_path, ca, name):
 def test_a_folder_belongs_to_one_party(tmp_path, ca):
     own = party(tmp_path, ca, "bob", "bob")
     for name, role in (("bob", "dealer"), ("bob-2", "bob")):
-        with pytest.raises(AuthorityError, match="belongs to bob 'bob'"):
+        with raises_code(AuthorityError, "wrong-folder", match="belongs to bob 'bob'"):
             requests.make(own, name, role)
     (own / "key.pem").unlink()
-    with pytest.raises(AuthorityError, match=r"key\.pem: is missing"):
+    with raises_code(AuthorityError, "key-missing", match=r"key\.pem: is missing"):
         requests.make(own, "bob", "bob")
 
 
@@ -154,7 +155,7 @@ def test_what_was_read_and_confirmed_is_installed_though_the_folder_changes(tmp_
         shutil.copy(tmp_path / "other" / "bob" / name, ca / "bob" / name)
     requests.install(given, tmp_path / "own")
     assert requests.trusted_in(tmp_path / "own") == given.fingerprint == authority.fingerprint(ca)
-    with pytest.raises(AuthorityError, match="another authority"):
+    with raises_code(AuthorityError, "other-authority"):
         requests.install(requests.given(ca / "bob"), tmp_path / "own")
 
 
@@ -164,13 +165,13 @@ def test_a_certificate_that_is_over_is_not_installed(tmp_path, ca, monkeypatch):
     with monkeypatch.context() as patched:
         patched.setattr(key_files, "now", lambda: long_ago)
         authority.sign(ca, asked, "bob", days=1)
-    with pytest.raises(AuthorityError, match="not now"):
+    with raises_code(AuthorityError, "not-valid-now"):
         requests.install(requests.given(ca / "bob"), tmp_path / "own")
 
 
 def test_nothing_is_installed_where_nothing_was_asked_for(tmp_path, ca):
     party(tmp_path, ca, "bob", "bob")
-    with pytest.raises(AuthorityError, match="nothing was asked for"):
+    with raises_code(AuthorityError, "no-request"):
         requests.install(requests.given(ca / "bob"), tmp_path / "empty")
 
 
@@ -181,7 +182,7 @@ def test_a_party_cannot_sign_for_others(tmp_path, ca):
     (rogue / "authority").mkdir(parents=True, mode=0o700)
     shutil.copy(own / "key.pem", rogue / "authority" / "authority.key")
     shutil.copy(own / "certificate.pem", rogue / "authority" / "authority.pem")
-    with pytest.raises(AuthorityError, match="do not belong together"):
+    with raises_code(AuthorityError, "key-mismatch"):
         authority.sign(rogue, requests.make(tmp_path / "p", "alice", "alice"), "alice")
 
 
@@ -223,7 +224,7 @@ def test_a_request_for_anything_but_one_name_and_one_role_is_refused(tmp_path, w
 def test_a_key_of_another_kind_is_refused(tmp_path, key):
     path = tmp_path / "request.pem"
     path.write_bytes(_csr(key).public_bytes(PEM))
-    with pytest.raises(AuthorityError, match="P-256"):
+    with raises_code(AuthorityError, "wrong-curve"):
         requests.read(path)
 
 
@@ -237,7 +238,7 @@ def test_a_request_for_somebody_elses_key_is_refused(tmp_path):
     forged = _csr(mallory).public_bytes(serialization.Encoding.DER).replace(*points)
     path = tmp_path / "request.pem"
     path.write_bytes(x509.load_der_x509_csr(forged).public_bytes(PEM))
-    with pytest.raises(AuthorityError, match="is not signed with the key it names"):
+    with raises_code(AuthorityError, "bad-signature"):
         requests.read(path)
 
 
@@ -245,7 +246,7 @@ def test_a_request_that_is_too_large_is_not_read(tmp_path):
     path = tmp_path / "request.pem"
     with path.open("wb") as file:
         file.truncate(1 << 30)
-    with pytest.raises(AuthorityError, match="is no file that 'sotto keys' made"):
+    with raises_code(AuthorityError, "wrong-file", match="is no file that 'sotto keys' made"):
         requests.read(path)
 
 

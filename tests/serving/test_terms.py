@@ -24,6 +24,7 @@ from sotto.serving.terms import (
     statistics_of,
     write_terms,
 )
+from tests.error_codes import raises_code
 
 TERMS = Terms(
     paradigm="mpc", mode="malicious", model="frames", input_shape=(40, 188), classes=("calm", "angry"),
@@ -63,7 +64,7 @@ def test_a_changed_hello_is_a_hello_or_one_line(data):
 )
 def test_impossible_terms_are_refused(changes):
     terms = msgspec.structs.replace(TERMS, **changes)
-    with pytest.raises(FrameError, match="bob: the service"):
+    with raises_code(FrameError, "bad-terms", match="bob: the service"):
         read_welcome(encode(Welcome(1, terms)), "bob")
 
 
@@ -86,9 +87,9 @@ def test_a_difference_is_named_and_changes_the_fingerprint(changes, said):
 def test_what_fits_fits():
     hello = Hello(role="alice", paradigm="mpc", mode=TERMS.mode, session=new_session(), terms=TERMS.fingerprint)
     require_fit(hello, TERMS)
-    with pytest.raises(Refused, match="alice wants mode ''"):
+    with raises_code(Refused, "other-mode", match="alice wants mode ''"):
         require_fit(msgspec.structs.replace(hello, mode=""), TERMS)
-    with pytest.raises(Refused, match="bob serves"):
+    with raises_code(Refused, "other-terms"):
         require_fit(msgspec.structs.replace(hello, terms="0" * 32), TERMS)
 
 
@@ -102,7 +103,7 @@ def test_terms_and_front_ends_survive_their_files(tmp_path):
     expected = Normalisation.standard(values, clip=3.0).transform(values)
     assert np.array_equal(normalisation_of(kept.statistics).transform(values), expected)
     (tmp_path / "terms.json").write_text("{}")
-    with pytest.raises(TermsError, match="prepare it again"):
+    with raises_code(TermsError, "wrong-release"):
         read_terms(tmp_path)
 
 
@@ -138,5 +139,5 @@ def test_front_ends_that_bob_makes_up_are_refused(record):
 def test_a_front_end_that_does_not_fit_its_feature_is_one_line(monkeypatch):
     monkeypatch.setattr(EGeMAPS, "compute", lambda self, samples: np.zeros(88, "float32"))
     bad = FrontEnd(EGeMAPS().to_record(), origin=Array.of(np.zeros(3)), matrix=Array.of(np.zeros((3, 2))))
-    with pytest.raises(TermsError, match="does not fit"):
+    with raises_code(TermsError, "front-end-misfit"):
         bad.compute(Clip(id="a", samples=np.ones(16000, "float32"), rate=16000))

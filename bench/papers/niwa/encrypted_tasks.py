@@ -78,9 +78,14 @@ def _recognisers(request: Request) -> Networks:
 def _scene_classifiers(request: Request) -> Networks:
     """One for each corpus; ``--corpus esc10`` or ``urbansound8k`` takes that one alone; no synthetic one has scenes."""
     if request.data is None:
-        raise CorpusError("scenes are recordings: name the folder that holds ESC-10 or UrbanSound8K with --data DIR")
+        raise CorpusError(
+            "no-folder-named",
+            "scenes are recordings: name the folder that holds ESC-10 or UrbanSound8K with --data DIR",
+        )
     if request.corpus not in (*CORPORA, "synthetic"):
-        raise CorpusError(f"{request.corpus} has no scenes: --corpus takes {' or '.join(CORPORA)}, or leave it out")
+        raise CorpusError(
+            "no-scenes", f"{request.corpus} has no scenes: --corpus takes {' or '.join(CORPORA)}, or leave it out"
+        )
     for name in CORPORA if request.corpus == "synthetic" else (request.corpus,):
         folds = scene_tasks(name, request.data, preset=request.preset, seed=request.seed, say=request.say)
         yield "convmixer", folds

@@ -7,12 +7,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from sotto.bench.row import JSONValue
+from sotto.link import Coded
 
 _RANGE = re.compile(r"(\d+)\.\.(\d+)")
 _MOST_VALUES = 1_000_000
 
 
-class SweepError(ValueError):
+class SweepError(Coded, ValueError):
     """A sweep cannot be run as asked; the message is one line that says what to do."""
 
 
@@ -37,12 +38,12 @@ class Axis:
             if (found := _RANGE.fullmatch(part)) and self.choices is None:
                 first, last = (int(end) for end in found.groups())
                 if not first <= last < first + _MOST_VALUES:
-                    raise SweepError(f"{name}={part} is not a range of 1 to {_MOST_VALUES:,} values")
+                    raise SweepError("bad-range", f"{name}={part} is not a range of 1 to {_MOST_VALUES:,} values")
                 values.update(dict.fromkeys(range(first, last + 1)))
             else:
                 values[self._value(part, name)] = None
         if not values:
-            raise SweepError(f"{name} has no value: write {name}=VALUE,VALUE or {name}=FIRST..LAST")
+            raise SweepError("no-value", f"{name} has no value: write {name}=VALUE,VALUE or {name}=FIRST..LAST")
         return tuple(values)
 
     def _value(self, text: str, name: str) -> JSONValue:
@@ -50,14 +51,14 @@ class Axis:
             if text == str(choice):
                 return choice
         if self.choices is not None:
-            raise SweepError(f"{name} is one of {', '.join(map(str, self.choices))}, not {text[:40]}")
+            raise SweepError("unknown-value", f"{name} is one of {', '.join(map(str, self.choices))}, not {text[:40]}")
         kind = type(self.default[0])
         try:
             value = float(text) if kind is float else int(text)
         except ValueError:
-            raise SweepError(f"{name} is a number, not {text[:40]}") from None
+            raise SweepError("not-a-number", f"{name} is a number, not {text[:40]}") from None
         if not 0 <= value <= 1e9:  # NaN fails it too
-            raise SweepError(f"{name} is a number from 0 to 1e9, not {text[:40]}")
+            raise SweepError("out-of-range", f"{name} is a number from 0 to 1e9, not {text[:40]}")
         return value
 
 
@@ -68,9 +69,11 @@ def read_grid(axes: Mapping[str, Axis], given: Sequence[str]) -> dict[str, tuple
     for argument in given:
         name, equals, text = argument.partition("=")
         if not equals or name not in axes:
-            raise SweepError(f"{argument[:40]} is not NAME=VALUES with a name of {', '.join(axes)}")
+            raise SweepError("bad-vary", f"{argument[:40]} is not NAME=VALUES with a name of {', '.join(axes)}")
         if name in named:
-            raise SweepError(f"{name} is given twice: write its values after one another, separated by commas")
+            raise SweepError(
+                "named-twice", f"{name} is given twice: write its values after one another, separated by commas"
+            )
         named.add(name)
         grid[name] = axes[name].read(text, name)
     return grid

@@ -68,9 +68,11 @@ def run(bench: Workbench, parameters: Mapping[str, JSONValue]) -> Row:
     found = _tasks(bench)
     number, fold_number = names[str(parameters["task"])], _whole(parameters, "fold")
     if number >= len(found):
-        raise SweepError(f"{bench.corpus.name} has no clips both neutral and angry: leave task=pair out")
+        raise SweepError("no-pairs", f"{bench.corpus.name} has no clips both neutral and angry: leave task=pair out")
     if fold_number >= len(found[number].folds):
-        raise SweepError(f"there are {len(found[number].folds)} folds: fold is 0 to {len(found[number].folds) - 1}")
+        raise SweepError(
+            "no-such-fold", f"there are {len(found[number].folds)} folds: fold is 0 to {len(found[number].folds) - 1}"
+        )
     task, scaling = found[number], cast(Scaling, parameters["features"])
     fold = _fold(task, fold_number, scaling)
     shape = (

@@ -52,7 +52,7 @@ def run(bench: Workbench, parameters: Mapping[str, JSONValue]) -> Row:
     """One key on one fold."""
     name, number = str(parameters["model"]), int(cast(int, parameters["fold"]))
     if number >= _FOLDS:
-        raise SweepError(f"there are {_FOLDS} folds: fold is 0 to {_FOLDS - 1}")
+        raise SweepError("no-such-fold", f"there are {_FOLDS} folds: fold is 0 to {_FOLDS - 1}")
     there = _at_fold(bench, number)
     model = _trained(there, name)
     recipe, dimension = _RECIPES[name]

@@ -16,6 +16,7 @@ from sotto.adversarial.sensor.sensor import Sensor
 from sotto.adversarial.sounds.divided_sounds import made_up_material
 from sotto.models import ModelError
 from sotto.models.learning.seeding import seeded
+from tests.error_codes import raises_code
 
 TINY = Recipe(
     "rdal-m-fixed-mask",
@@ -173,5 +174,5 @@ def test_the_recipes_differ_in_mask_and_adversary_only():
 
 
 def test_another_rate_is_refused_in_one_line(material):
-    with pytest.raises(ModelError, match="8000 Hz"):
+    with raises_code(ModelError, "wrong-rate", match="8000 Hz"):
         train(material, replace(TINY, rate=16_000), seed=0, progress=False)

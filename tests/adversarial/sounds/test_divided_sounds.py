@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from sotto.adversarial.sounds.divided_sounds import SHARES, divide, made_up_material, open_material
 from sotto.audio import CorpusError, SplitError
+from tests.error_codes import raises_code
 
 REAL = pytest.mark.skipif("SOTTO_DATA" not in os.environ, reason="needs recordings, named by SOTTO_DATA")
 
@@ -50,7 +51,7 @@ def test_one_recording_of_many_clips_does_not_empty_a_part():
 
 
 def test_too_few_recordings_are_refused_in_one_line():
-    with pytest.raises(SplitError, match="shot: 2 recording"):
+    with raises_code(SplitError, "too-few-recordings", match="shot: 2 recording"):
         divide([("shot", "a"), ("shot", "b")], 0)
 
 

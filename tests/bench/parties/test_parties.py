@@ -12,6 +12,7 @@ from sotto.bench.parties.parties import Parties, PartyError
 from sotto.bench.parties.party import PartySpec
 from sotto.link import Answer, LinkClosed, PeerError, connect, encode
 from sotto.serving.handshake import HELLO, WELCOME, WELCOME_BYTES, Hello, new_session
+from tests.error_codes import raises_code
 
 
 class SumAlice:
@@ -139,7 +140,7 @@ def test_a_transcript_holds_what_a_party_saw():
 )
 def test_a_failing_party_ends_the_run_with_its_reason(fault, reason):
     started = time.monotonic()
-    with pytest.raises(PartyError, match=reason):
+    with raises_code(PartyError, "party-failed", match=reason):
         _one_query(_parts(**{fault: True}), timeout=6.0)
     assert time.monotonic() - started < 45
 
@@ -150,7 +151,7 @@ def test_sessions_may_have_different_parts():
         parties.ask(np.ones((1, 2), "float32"))
         parties.end_session()
         parties.prepare()
-        with pytest.raises(PartyError, match="my job"):
+        with raises_code(PartyError, "party-failed", match="my job"):
             parties.ask(np.ones((1, 2), "float32"))
 
 

@@ -26,6 +26,7 @@ from sotto.bench.speech_tasks.verification import (
 from sotto.models.learning.speaker_training import SpeakerSchedule
 from sotto.models.learning.training import Schedule
 from sotto.models.networks.ctc import PatchCTC
+from tests.error_codes import raises_code
 
 
 def _silent(line):
@@ -125,7 +126,7 @@ def test_a_speaker_on_both_sides_is_refused(tmp_path):
     folder = tmp_path / "LibriSpeech" / "test-other" / "200" / "2"
     folder.mkdir(parents=True)
     soundfile.write(folder / "200-2-0000.flac", np.ones(8000) / 2, 16_000)
-    with pytest.raises(CorpusError, match="speaker 200 is both trained on and tested"):
+    with raises_code(CorpusError, "shared-speaker", match="speaker 200 is both trained on and tested"):
         verification_task(tmp_path, preset="quick", seed=0, say=_silent)
 
 

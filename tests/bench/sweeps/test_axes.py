@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sotto.bench.sweeps.studies.axes import Axis, SweepError, read_grid
+from tests.error_codes import raises_code
 
 AXES = {
     "k": Axis((2, 3), "whole numbers"),
@@ -44,5 +45,5 @@ def test_anything_else_is_one_clear_line(given):
 
 
 def test_an_axis_is_named_once():
-    with pytest.raises(SweepError, match="twice"):
+    with raises_code(SweepError, "named-twice"):
         read_grid(AXES, ["k=1", "k=2"])

@@ -8,6 +8,7 @@ import pytest
 
 from sotto.bench.sweeps.executors import Dask, Executor, Joblib, executor, require_known
 from sotto.bench.sweeps.studies.axes import SweepError
+from tests.error_codes import raises_code
 
 
 def process(task):
@@ -60,7 +61,7 @@ def test_dask_works_on_two_worker_processes(tmp_path):
 
 
 def test_a_scheduler_that_is_not_there_is_one_line():
-    with pytest.raises(SweepError, match="no Dask scheduler"):
+    with raises_code(SweepError, "no-scheduler"):
         Dask("tcp://127.0.0.1:9", 1, timeout=1)
 
 

@@ -43,7 +43,7 @@ Decoders = Mapping[str, Decoder]
 
 def one_of(data: bytes, kinds: Sequence[type[Any]]) -> Any:
     """The message in ``data``, of the first of ``kinds`` that takes it.  Raises the last one's FrameError."""
-    refused = FrameError("")
+    refused = FrameError("refused", "")
     for kind in kinds:
         try:
             return decode(data, kind)

@@ -93,7 +93,7 @@ def play(data: bytes, party: Party, peers: tuple[str, ...]) -> None:
     try:
         script = msgspec.msgpack.decode(data)
     except (msgspec.MsgspecError, UnicodeError, RecursionError):
-        raise FrameError("no script") from None
+        raise FrameError("no-script", "no script") from None
     script = script if isinstance(script, dict) else {}
     links, threads = {}, []
     for peer in peers:

@@ -12,6 +12,7 @@ from scipy.stats import kstest
 
 from sotto.hashing import HashKey, HashParameters, KeyFileError
 from sotto.hashing.tensor_file import _RECORD
+from tests.error_codes import raises_code
 
 PARAMETERS = HashParameters(6, k=3, delta=2.0, measurements_per_coefficient=4)
 
@@ -83,19 +84,19 @@ def test_copies_are_the_key_itself(made):
 def test_only_the_owner_can_open_the_file(saved):
     assert stat.S_IMODE(saved.stat().st_mode) == 0o600
     saved.chmod(0o640)
-    with pytest.raises(KeyFileError, match="chmod 600"):
+    with raises_code(KeyFileError, "key-readable", match="chmod 600"):
         HashKey.load(saved)
 
 
 def test_a_key_file_is_never_overwritten(saved):
     before = saved.read_bytes()
-    with pytest.raises(KeyFileError, match="never overwritten"):
+    with raises_code(KeyFileError, "exists", match="never overwritten"):
         HashKey.generate(PARAMETERS).save(saved)
     assert saved.read_bytes() == before
 
 
 def test_a_folder_that_is_not_there_is_one_line(made, tmp_path):
-    with pytest.raises(KeyFileError, match="cannot be written"):
+    with raises_code(KeyFileError, "cannot-write", match="cannot be written"):
         made.save(tmp_path / "nowhere" / "key")
 
 
@@ -115,22 +116,22 @@ def rewritten(path, change):
     [
         (lambda record, tensors: tensors["matrix"].__setitem__((0, 0), 1.0), "damaged"),
         (lambda record, tensors: tensors["dither"].__setitem__(0, 1.0), "damaged"),
-        (lambda record, tensors: tensors["dither"].__setitem__(0, 99.0), "out of range"),
-        (lambda record, tensors: tensors["matrix"].__setitem__((0, 0), np.nan), "out of range"),
-        (lambda record, tensors: tensors.update(matrix=tensors["matrix"][:-1]), "has to be 24 × 6"),
-        (lambda record, tensors: tensors.update(matrix=tensors["matrix"].astype(np.float32)), "float64"),
-        (lambda record, tensors: tensors.update(more=tensors["dither"]), "no HashKey file"),
-        (lambda record, tensors: tensors.pop("dither"), "no HashKey file"),
-        (lambda record, tensors: record.update(version=2), "no HashKey file"),
-        (lambda record, tensors: record.update(more=1), "no HashKey file"),
-        (lambda record, tensors: record["parameters"].update(k=99), "no HashKey file"),
+        (lambda record, tensors: tensors["dither"].__setitem__(0, 99.0), "bad-key"),
+        (lambda record, tensors: tensors["matrix"].__setitem__((0, 0), np.nan), "bad-key"),
+        (lambda record, tensors: tensors.update(matrix=tensors["matrix"][:-1]), "bad-key"),
+        (lambda record, tensors: tensors.update(matrix=tensors["matrix"].astype(np.float32)), "bad-key"),
+        (lambda record, tensors: tensors.update(more=tensors["dither"]), "wrong-file"),
+        (lambda record, tensors: tensors.pop("dither"), "wrong-file"),
+        (lambda record, tensors: record.update(version=2), "wrong-file"),
+        (lambda record, tensors: record.update(more=1), "wrong-file"),
+        (lambda record, tensors: record["parameters"].update(k=99), "wrong-file"),
         (lambda record, tensors: record["parameters"].update(delta=2.5), "damaged"),
         (lambda record, tensors: record.update(fingerprint="0" * 32), "damaged"),
     ],
 )
 def test_tampered_files_are_refused_in_one_line_that_names_them(saved, change, reason):
     rewritten(saved, change)
-    with pytest.raises(KeyFileError, match=reason) as caught:
+    with raises_code(KeyFileError, reason) as caught:
         HashKey.load(saved)
     assert str(saved) in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -141,7 +142,7 @@ def test_other_files_are_refused(tmp_path, content):
     path = tmp_path / "key"
     path.write_bytes(content)
     path.chmod(0o600)
-    with pytest.raises(KeyFileError, match="no HashKey file"):
+    with raises_code(KeyFileError, "wrong-file", match="no HashKey file"):
         HashKey.load(path)
 
 

@@ -13,6 +13,7 @@ from sklearn.preprocessing import MinMaxScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from sotto.hashing import HammingSVC, HashingError, HashKey, HashParameters, SecureModularHash, modular_hash
+from tests.error_codes import raises_code
 
 REASON = "a secret key is neither pickled nor the same at every fit"
 
@@ -106,14 +107,14 @@ def test_a_given_key_is_used_shown_by_fingerprint_and_survives_clone(material):
 
 @pytest.mark.parametrize("change", [{"k": 2}, {"delta": 3.0}, {"measurements_per_coefficient": 1}, {"dither": "paper"}])
 def test_a_key_for_other_parameters_is_refused(material, change):
-    with pytest.raises(HashingError, match=next(iter(change))):
+    with raises_code(HashingError, "other-parameters", match=next(iter(change))):
         SecureModularHash.from_key(material.key).set_params(**change).fit(material.features)
 
 
 def test_a_key_for_other_features_or_beside_a_seed_is_refused(material):
-    with pytest.raises(HashingError, match="inputs"):
+    with raises_code(HashingError, "other-parameters", match="inputs"):
         SecureModularHash.from_key(material.key).fit(material.features[:, :5])
-    with pytest.raises(HashingError, match="not both"):
+    with raises_code(HashingError, "key-and-seed"):
         SecureModularHash.from_key(material.key).set_params(seed=1).fit(material.features)
 
 

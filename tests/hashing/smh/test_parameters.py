@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from sotto.hashing import HashingError, HashParameters
+from tests.error_codes import raises_code
 
 
 def test_defaults_are_the_papers_compromise():
@@ -57,5 +58,5 @@ def test_out_of_range_is_refused_by_name(wrong):
 
 
 def test_a_key_that_would_fill_the_memory_is_refused():
-    with pytest.raises(HashingError, match="too large"):
+    with raises_code(HashingError, "key-too-large"):
         HashParameters(100_000, measurements_per_coefficient=8)

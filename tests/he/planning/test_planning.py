@@ -15,6 +15,7 @@ from sotto.he.planning.planning import MARGIN, MAX_LOGIT_ERROR, plan
 from sotto.he.planning.ranges import headroom_bits, worst_case
 from sotto.models.networks.mlp import Affine
 from sotto.models.networks.polynomial import relu_polynomial
+from tests.error_codes import raises_code
 
 
 def scaled_head(network: PolynomialNetwork, factor: float) -> PolynomialNetwork:
@@ -51,7 +52,7 @@ def test_a_model_whose_worst_case_fits_nowhere_needs_calibration():
     one = np.ones((1, 1))
     layers = (Affine(np.array([[30.0, -30.0]]), np.zeros(1)), Affine(one, np.zeros(1)), Affine(one, np.zeros(1)))
     network = PolynomialNetwork(layers, (relu_polynomial(6),) * 2)
-    with pytest.raises(ModelRefused, match="pass calibration features"):
+    with raises_code(ModelRefused, "no-parameters", match="pass calibration features"):
         plan(network)
     features = np.linspace(-0.9, 0.9, 40)[:, None] + np.array([[0.02, -0.01]])
     chosen = plan(network, features)
@@ -61,12 +62,12 @@ def test_a_model_whose_worst_case_fits_nowhere_needs_calibration():
 
 
 def test_a_model_whose_logits_fit_nowhere_is_refused_with_the_reason(network, make_features):
-    with pytest.raises(ModelRefused, match=r"worst-case logits up to \S+ do not fit ring degree 8192"):
+    with raises_code(ModelRefused, "no-parameters", match=r"worst-case logits up to \S+ do not fit ring degree 8192"):
         plan(scaled_head(network, 1e150), make_features(20, 6))
 
 
 def test_a_layer_too_wide_for_the_slots_is_refused(make_network):
-    with pytest.raises(ModelRefused, match=r"need \d+ slots, ring degree 8192 has 4096"):
+    with raises_code(ModelRefused, "no-parameters", match=r"need \d+ slots, ring degree 8192 has 4096"):
         plan(make_network(0, (4000, 4000, 1000, 2), 2))
 
 

@@ -21,6 +21,7 @@ from sotto.he.planning.planning import MAX_LOGIT_ERROR
 from sotto.he.planning.scheduling import MAX_HIDDEN_LAYERS, schedule_for
 from sotto.he.planning.slot_noise import SlotNoise
 from sotto.models.networks.mlp import Affine
+from tests.error_codes import raises_code
 
 
 def unit_schedule(network):
@@ -77,15 +78,19 @@ def test_a_model_whose_logits_overflow_is_refused_with_the_reason(make_network, 
     network = make_network(0, (6, 5, 4, 3), 2)
     head = network.layers[-1]
     huge = PolynomialNetwork((*network.layers[:-1], Affine(head.weight * 1e60, head.bias)), network.polynomials)
-    with pytest.raises(ModelRefused, match=r"logits up to \S+ overflow the scale.*smaller weights or a lower degree"):
+    with raises_code(
+        ModelRefused,
+        "no-parameters",
+        match=r"logits up to \S+ overflow the scale.*smaller weights or a lower degree",
+    ):
         schedule_for(huge, make_features(20, 6), packed=packed)
-    with pytest.raises(ModelRefused, match="pass calibration features"):
+    with raises_code(ModelRefused, "no-parameters", match="pass calibration features"):
         schedule_for(huge, packed=packed)
 
 
 def test_a_network_too_deep_is_refused(make_network):
     network = make_network(0, (3,) * (MAX_HIDDEN_LAYERS + 3), 2)
-    with pytest.raises(ModelRefused, match="hidden layers"):
+    with raises_code(ModelRefused, "too-deep"):
         schedule_for(network, packed=True)
 
 
@@ -106,15 +111,15 @@ def test_every_point_of_a_schedule_fits_its_modulus(make_network, make_features)
 @pytest.mark.parametrize(
     ("ring_degree", "chain", "reason"),
     [
-        (4096, (40, 40), "ring degree 4096"),
-        (8192, (60, 60, 60, 39), "less than 128-bit security"),
-        (8192, (60,), "2 to 32 primes"),
-        (8192, (61, 40), "20 to 60 bits"),
-        (8192, (40, 19), "20 to 60 bits"),
+        (4096, (40, 40), "bad-ring-degree"),
+        (8192, (60, 60, 60, 39), "insecure"),
+        (8192, (60,), "bad-level-count"),
+        (8192, (61, 40), "bad-prime-size"),
+        (8192, (40, 19), "bad-prime-size"),
     ],
 )
 def test_weak_and_malformed_chains_are_refused(ring_degree, chain, reason):
-    with pytest.raises(ParametersRefused, match=reason):
+    with raises_code(ParametersRefused, reason):
         Modulus(ring_degree, chain)
 
 

@@ -20,6 +20,7 @@ from sotto.he.tensors.tensor_network import fold
 from sotto.he.tensors.tensor_packing import pack_tensors
 from sotto.models.networks.emotion_cnn import Depinto, Frames
 from sotto.models.networks.polynomial import PolynomialReLU, swap_relu
+from tests.error_codes import raises_code
 
 
 def activated(activation, w):
@@ -191,9 +192,9 @@ def test_residual_sums_across_activations():
 
 def test_what_does_not_fit_is_refused_with_the_reason():
     wide = nn.Sequential(nn.Conv1d(1, 64, 3, padding=1), PolynomialReLU(2), nn.Flatten(), nn.Linear(64 * 64, 2))
-    with pytest.raises(ModelRefused, match="64x64 = 4096 values, a ciphertext holds 1024"):
+    with raises_code(ModelRefused, "too-wide", match="64x64 = 4096 values, a ciphertext holds 1024"):
         pack_tensors(fold(export(wide, (1, 64))), 1024)
-    with pytest.raises(ModelRefused, match="input of 5000 values does not fit ciphertexts of 2048 slots"):
+    with raises_code(ModelRefused, "too-wide", match="input of 5000 values does not fit ciphertexts of 2048 slots"):
         pack_tensors(fold(export(nn.Linear(5000, 2), (5000,))), 2048)
 
 

@@ -19,6 +19,7 @@ from sotto.models.learning.evaluation import accuracy, unweighted_average_recall
 from sotto.models.learning.fitting import fit
 from sotto.models.learning.recipes import RECIPES, Recipe
 from sotto.models.learning.training import Schedule, predict
+from tests.error_codes import raises_code
 
 RATE = 16000
 SPEC = MFCC(coefficients=13, frames=24, hop=200, n_fft=512, mels=20, padding="silence")
@@ -113,7 +114,7 @@ def test_interrupted_cross_validation_resumes(corpus):
 
 def test_refuses_a_split_that_shares_a_speaker(corpus):
     leaking = Split("leaking", train=tuple(range(10)), validation=(), test=tuple(range(10, 108)))
-    with pytest.raises(SplitError, match="share the speaker s0"):
+    with raises_code(SplitError, "shared-speaker", match="share the speaker s0"):
         fit(corpus, leaking, RECIPE, jobs=1, progress=False)
 
 

@@ -6,6 +6,7 @@ import torch.fx
 from torch import nn
 
 from sotto.models import Depinto, Frames, ModelError, build, names
+from tests.error_codes import raises_code
 
 SECURE = (nn.Conv1d, nn.BatchNorm1d, nn.ReLU, nn.AvgPool1d, nn.Flatten, nn.Dropout, nn.Linear)
 
@@ -43,7 +44,7 @@ def test_frames_head_covers_all_steps():
 def test_build_knows_only_the_table():
     assert isinstance(build("frames", {"classes": 4}), Frames)
     assert {"depinto", "frames", "mlp"} <= set(names())
-    with pytest.raises(ModelError, match="unknown architecture"):
+    with raises_code(ModelError, "unknown-architecture"):
         build("sotto.models.networks.emotion_cnn.Frames", {})
-    with pytest.raises(ModelError, match="cannot be built"):
+    with raises_code(ModelError, "cannot-build"):
         build("frames", {"frames": 0})

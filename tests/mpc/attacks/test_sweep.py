@@ -65,7 +65,9 @@ def test_the_check_that_catches_is_named():
 
 def test_messages_that_never_come_end_the_wait():
     def two(places):
-        return {party: [p for p in own if p.name in ("relu1.masked", "check.coins")] for party, own in places.items()}
+        return {
+            party: [p for p in own if p.name in ("relu1.masked", "check.commitment")] for party, own in places.items()
+        }
 
     _, outcomes = run("malicious", ("drop", "reorder", "short", "frame"), 0.5, two)
     assert {outcome.verdict for outcome in outcomes} <= {"caught", "refused"}, outcomes

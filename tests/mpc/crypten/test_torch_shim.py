@@ -9,6 +9,7 @@ import pytest
 
 from sotto.mpc.crypten import torch_shim
 from sotto.mpc.errors import CryptenMissing
+from tests.error_codes import raises_code
 
 ROOT = Path(__file__).parent.parent.parent.parent
 
@@ -84,5 +85,5 @@ def test_another_release_is_refused(monkeypatch):
         __version__ = "0.5.0"
 
     monkeypatch.setitem(sys.modules, "crypten", Other())
-    with pytest.raises(CryptenMissing, match=r"CrypTen 0\.5\.0 is installed, 0\.4\.1 is needed"):
+    with raises_code(CryptenMissing, "wrong-version", match=r"CrypTen 0\.5\.0 is installed, 0\.4\.1 is needed"):
         torch_shim.load_crypten()

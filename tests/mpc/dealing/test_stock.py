@@ -21,6 +21,7 @@ import torch
 from sotto import mpc
 from sotto.link import LinkError, listen, pair
 from sotto.mpc.graph.program import compile_program
+from tests.error_codes import raises_code
 
 HERE = Path(__file__).parent.parent
 MODE = "semi-honest"
@@ -170,7 +171,9 @@ def become_its_neighbour(path):
 def test_a_file_that_is_not_what_was_stored_is_refused_in_one_line(stock, terms, name, damage):
     stock.fill(terms, MODE, count=2)
     damage(folders(stock, "ready")[0] / name)
-    with pytest.raises(mpc.StockError, match=rf"^file '{name}' of the stock's dealing [0-9a-f]{{8}} is missing, dam"):
+    with raises_code(
+        mpc.StockError, "damaged", match=rf"^file '{name}' of the stock's dealing [0-9a-f]{{8}} is missing, dam"
+    ):
         stock.claim(terms, MODE).take(1)
     mpc.Stock(stock._path)
     assert stock.claim(terms, MODE) is None
@@ -184,7 +187,7 @@ def test_a_file_of_another_dealing_is_refused(stock, terms):
     first, second = folders(stock, "ready")
     (first / "0").rename(second / "0")
     first.rename(first.with_suffix(".used"))
-    with pytest.raises(mpc.StockError, match="foreign"):
+    with raises_code(mpc.StockError, "damaged"):
         stock.claim(terms, MODE).take(1)
 
 
@@ -196,7 +199,7 @@ def test_a_dealing_renamed_to_other_terms_is_refused(stock, terms):
         path.rename(path.with_name(foreign.name.split(".")[0] + "." + path.name.split(".")[1] + ".ready.new"))
     for path in list(stock._path.glob("*.new")):
         path.rename(path.with_suffix(""))
-    with pytest.raises(mpc.StockError, match="foreign"):
+    with raises_code(mpc.StockError, "damaged"):
         stock.claim(terms, MODE)
 
 
@@ -213,29 +216,29 @@ def test_the_key_is_the_dealers_alone(stock, terms):
     stock.fill(terms, MODE)
     key = stock._path / "key"
     key.chmod(0o640)
-    with pytest.raises(mpc.StockError, match="chmod 600"):
+    with raises_code(mpc.StockError, "key-readable", match="chmod 600"):
         mpc.Stock(stock._path)
     key.chmod(0o600)
     stock._path.chmod(0o755)
-    with pytest.raises(mpc.StockError, match="chmod 700"):
+    with raises_code(mpc.StockError, "open-folder"):
         mpc.Stock(stock._path)
     stock._path.chmod(0o700)
     content = key.read_bytes()
     key.write_bytes(content[:-1])
-    with pytest.raises(mpc.StockError, match="is no key"):
+    with raises_code(mpc.StockError, "wrong-file", match="is no key"):
         mpc.Stock(stock._path)
     key.unlink()
-    with pytest.raises(mpc.StockError, match="is missing"):
+    with raises_code(mpc.StockError, "file-missing"):
         mpc.Stock(stock._path)
     key.write_bytes(bytes(32))
     key.chmod(0o600)
-    with pytest.raises(mpc.StockError, match="damaged"):
+    with raises_code(mpc.StockError, "damaged"):
         mpc.Stock(stock._path).claim(terms, MODE)
 
 
 def test_a_place_that_cannot_hold_a_stock_is_refused(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(mpc.StockError, match="cannot hold a stock"):
+    with raises_code(mpc.StockError, "cannot-make"):
         mpc.Stock(tmp_path / "file")
 
 
@@ -248,19 +251,19 @@ def test_a_full_disk_leaves_no_dealing_and_sends_none(stock, terms, monkeypatch)
     dealing = stock.claim(terms, MODE)
     with monkeypatch.context() as patched:
         patched.setattr(os, "fsync", full)
-        with pytest.raises(mpc.StockError, match=r"cannot be filled \(No space left"):
+        with raises_code(mpc.StockError, "cannot-write", match=r"cannot be filled \(No space left"):
             stock.fill(terms, MODE)
         assert not folders(stock, "filling")
-        with pytest.raises(mpc.StockError, match="nothing of it was sent"):
+        with raises_code(mpc.StockError, "cannot-mark"):
             stock.claim(terms, MODE)
     assert len(everything(dealing)) == 2
 
 
 def test_more_than_a_dealing_can_hold_is_refused(stock, terms):
     for count in (0, -1, 1 << 17):
-        with pytest.raises(mpc.StockError, match="a dealing holds 1 to"):
+        with raises_code(mpc.StockError, "bad-count"):
             stock.fill(terms, MODE, count=count)
-    with pytest.raises(mpc.PlanError, match="examples"):
+    with raises_code(mpc.PlanError, "bad-plan", match="examples"):
         stock.fill(terms, MODE, examples=0)
 
 

@@ -49,6 +49,25 @@ def test_the_plainest_layers_have_a_bound_too(name):
     assert error <= bound < 1.0
 
 
+class Recurrent(nn.Module):
+    """The last of many states of a recurrent layer."""
+
+    def __init__(self, kind):
+        super().__init__()
+        torch.manual_seed(3)
+        self.layer = kind(4, 6, batch_first=True)
+
+    def forward(self, x):
+        return self.layer(x)[0][:, -1]
+
+
+@pytest.mark.parametrize(("kind", "most"), [(nn.LSTM, 2.5), (nn.GRU, 12 * 4 + 1)])
+def test_gates_do_not_multiply_errors_without_end(kind, most):
+    """An LSTM's states are within 1, whatever came before; a GRU's by what intervals show within one more each step."""
+    bound, error = measured(Recurrent(kind).eval(), (12, 4), LIMIT)
+    assert error <= bound < most
+
+
 class Affect(nn.Module):
     """Valence and arousal, each a head of its own."""
 

@@ -11,6 +11,7 @@ from torch import nn
 from sotto.mpc.errors import InputRefused, ModelRefused
 from sotto.mpc.graph import fixed_point
 from sotto.mpc.lowering.capture import trace
+from tests.error_codes import raises_code
 
 
 def bounds_of(module, shape, limit):
@@ -58,7 +59,7 @@ def test_a_network_that_could_overflow_is_refused():
     plan, weights = trace(steep, (4,), input_limit=1.0)
     fixed_point.require_range(plan, weights)
     plan, weights = trace(steep, (4,), input_limit=128.0)
-    with pytest.raises(ModelRefused, match=r"layer 1 \(Linear\) can reach"):
+    with raises_code(ModelRefused, "out-of-range", match=r"layer 1 \(Linear\) can reach"):
         fixed_point.require_range(plan, weights)
 
 
@@ -106,5 +107,5 @@ def test_features_at_the_limit_go_in_and_beyond_it_are_clipped_with_a_warning():
 )
 def test_what_crypten_has_not_is_refused_by_name(module, shape, named):
     plan, _ = trace(module, shape, input_limit=8.0)
-    with pytest.raises(ModelRefused, match=f"mode 'crypten' has no {named}"):
+    with raises_code(ModelRefused, "not-in-mode", match=f"mode 'crypten' has no {named}"):
         fixed_point.require_crypten_layers(plan)

@@ -26,6 +26,7 @@ from sotto.mpc.graph.plan import (
     ReLU,
     Reshape,
 )
+from tests.error_codes import raises_code
 
 small = st.integers(1, 4)
 
@@ -124,13 +125,13 @@ def test_a_plan_that_does_not_hold_is_refused(bad):
 
 def test_windows_that_spread_too_far_are_refused():
     wide = plan(MaxPool(0, (1 << 14,), (1,), (0,)), Reshape(1, (1 << 14,)), shape=(1, (1 << 15) - 1))
-    with pytest.raises(PlanError, match="windows"):
+    with raises_code(PlanError, "bad-layer", match="windows"):
         wide.shapes()
 
 
 def test_all_weights_together_are_limited():
     layers = [Reshape(0, (4096,))] + [Linear(n, 4096, 4096, False) for n in range(1, 2 + MAX_WEIGHTS // 4096**2)]
-    with pytest.raises(PlanError, match="weights"):
+    with raises_code(PlanError, "bad-layer", match="weights"):
         plan(*layers, shape=(4096,)).shapes()
 
 
@@ -139,7 +140,7 @@ def test_a_batch_is_limited_by_its_largest_layer():
     ours.require_batch(1)
     ours.require_batch(1024)
     for examples in (0, -1, 1025):
-        with pytest.raises(PlanError, match="1 to 1024 examples"):
+        with raises_code(PlanError, "bad-plan", match="1 to 1024 examples"):
             ours.require_batch(examples)
 
 

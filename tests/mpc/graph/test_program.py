@@ -16,6 +16,7 @@ from sotto.mpc.graph.program import MAX_WIDTH, Compare, Program, Truncate, adapt
 from sotto.mpc.graph.ranges import value_ranges
 from sotto.mpc.lowering.capture import trace
 from sotto.mpc.sharing import ring
+from tests.error_codes import raises_code
 
 NAMES = tuple(networks.NETWORKS)
 
@@ -150,9 +151,9 @@ def test_a_network_whose_values_fit_no_word_is_refused():
         for part in module:
             part.weight.fill_(2.0**16)
     plan, weights = trace(module, (2,), input_limit=8.0)
-    with pytest.raises(PlanError, match="lower input_limit or scale the weights down"):
+    with raises_code(PlanError, "out-of-range"):
         compile_program(plan, value_ranges(plan, weights), "class")
-    with pytest.raises(mpc.ModelRefused, match="lower input_limit or scale the weights down"):  # when he starts
+    with raises_code(mpc.ModelRefused, "out-of-range"):  # when he starts
         mpc.Bob(module, parties.pair()[0], input_shape=(2,), mode=parties.MODE, input_limit=0.05)
 
 
@@ -193,7 +194,7 @@ class _Sorted(nn.Module):
 def test_what_has_no_gate_is_refused_by_name_before_a_link_is_used(module, named):
     ours, theirs = parties.pair()
     seen = parties.observed(theirs)
-    with pytest.raises(mpc.ModelRefused, match=named):
+    with raises_code(mpc.ModelRefused, "not-supported", match=named):
         mpc.Bob(module, ours, input_shape=(4,), mode=parties.MODE)
     assert ours.traffic.messages_sent == 0
     assert seen == []
@@ -214,3 +215,24 @@ def test_features_that_do_not_fit_are_refused_before_anything_is_sent_and_values
             assert len(answer.warnings) == 1
             assert answer.labels.tolist() == trio.ask(taken).labels.tolist()
         trio.ask(x)  # and the session goes on
+
+
+@pytest.mark.parametrize(
+    ("name", "reveal", "masking"),
+    [
+        ("planar", "logits", ["conv1", "linear1"]),  # the logits are cut
+        ("two linears", "logits", ["linear2"]),  # the first one is read by a product
+        ("two linears", "class", []),
+        ("bare", "class", []),  # read by a sum
+        ("shared", "class", ["conv2"]),  # the first one is read by a gate, a product and a mean
+        ("mixed", "class", ["conv1"]),
+    ],
+)
+def test_a_product_masks_the_gate_that_alone_reads_it(name, reveal, masking):
+    module, shape = networks.build(name)
+    plan, weights = trace(module, shape, input_limit=8.0)
+    program = compile_program(plan, value_ranges(plan, weights), reveal)
+    assert [step.name for step in program.products if step.out in program.masking] == masking
+    readers = [step for step in program.steps if set(step.sources) & program.masking]
+    assert len(readers) == len(masking)
+    assert all(step.cut > 0 for step in readers)

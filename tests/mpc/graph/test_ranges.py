@@ -17,6 +17,7 @@ from sotto.mpc.graph.ranges import value_ranges
 from sotto.mpc.lowering.capture import trace
 from sotto.mpc.messages import RANGES_BYTES, RangesMessage
 from sotto.mpc.sharing import ring
+from tests.error_codes import raises_code
 
 
 @st.composite
@@ -110,8 +111,8 @@ def test_a_layer_that_leaves_the_fixed_point_is_named(number):
     with torch.no_grad():
         module[number].weight.fill_(2.0**45)
     plan, weights = trace(module, (2,), input_limit=8.0)
-    with pytest.raises(
-        mpc.ModelRefused, match=rf"^layer {number} \(Linear\) can reach 2\^\d+ .* lower input_limit"
+    with raises_code(
+        mpc.ModelRefused, "out-of-range", match=rf"^layer {number} \(Linear\) can reach 2\^\d+ .* lower input_limit"
     ) as said:
         value_ranges(plan, weights)
     assert "\n" not in str(said.value)
@@ -122,7 +123,7 @@ def test_a_bound_beyond_all_floating_point_is_refused_like_any_other():
     plan, weights = trace(module, (2,), input_limit=8.0)
     for tensors in weights.values():
         tensors["weight"][:] = np.float32(3e38)
-    with pytest.raises(mpc.ModelRefused, match=r"^layer 0 \(Linear\)"):
+    with raises_code(mpc.ModelRefused, "out-of-range", match=r"^layer 0 \(Linear\)"):
         value_ranges(plan, weights)
 
 

@@ -14,7 +14,7 @@ def blocks(count):
     return np.frombuffer(secrets.token_bytes(16 * count), np.uint64).reshape(count, 2)
 
 
-@pytest.mark.parametrize("count", [0, 16, 48, 512])
+@pytest.mark.parametrize("count", [0, 16, 48, 512, 4096, 4112, 3 * 4096])
 @pytest.mark.parametrize("first", [0, 5, 2**63])
 def test_both_implementations_agree(count, first):
     key, x = secrets.token_bytes(16), blocks(count)
@@ -46,3 +46,16 @@ def test_the_difference_of_correlated_blocks_does_not_show():
 def test_a_number_of_blocks_that_is_no_multiple_is_refused():
     with pytest.raises(ValueError, match="16 at a time"):
         hashing.hashed(blocks(17), 0, bytes(16))
+
+
+def test_every_so_many_blocks_go_through_aes_under_another_key():
+    key, per_key = secrets.token_bytes(16), hashing.PER_KEY
+    tweaks = np.arange(7, 7 + 3 * per_key, dtype=np.uint64)
+    own = hashing._keys(tweaks, key)
+    assert len({bytes(each) for each in own}) == 3
+    x = np.repeat(blocks(16), 3 * per_key // 16, axis=0)
+    found = hashing.hashed(x, 7, key)
+    for number, each in enumerate(own):
+        part = slice(number * per_key, (number + 1) * per_key)
+        inner = hashing._permuted(x[part], each.tobytes())
+        assert (found[part] == hashing._permuted(inner ^ tweaks[part, None], each.tobytes()) ^ inner).all()

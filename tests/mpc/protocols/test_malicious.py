@@ -18,6 +18,7 @@ from sotto import mpc
 from sotto.link import LinkError, connect
 from sotto.mpc.graph import plain
 from sotto.mpc.lowering.capture import trace
+from tests.error_codes import raises_code
 
 HERE = Path(__file__).parent.parent
 
@@ -134,7 +135,7 @@ def test_parties_in_processes_of_their_own():
             assert np.abs(alice.ask(x, link).scores - plain.evaluate(plan, weights, x)).max() < 0.02
             bob.kill()
             bob.wait()
-            with pytest.raises(LinkError, match="bob closed"):
+            with raises_code(LinkError, "peer-closed", match="bob closed"):
                 alice.ask(x, link)
     finally:
         for process in started:

@@ -9,6 +9,7 @@ from malicious_cheats import (
     Consistent,
     Once,
     attempt,
+    coin_bit,
     empty,
     first_sign,
     flip,
@@ -42,11 +43,11 @@ def messages(cheater):
 NAMES = {
     "bob": [
         "mpc.plan", "mpc.ranges", "mpc.weights", "mpc.ready", "coin.commitment", "mpc.stocked", "relu1.masked",
-        "relu1.sign", "linear2.input", "argmax.masked", "check.coins", "check.commitment", "check.tags", "output",
+        "relu1.sign", "linear2.input", "argmax.masked", "check.commitment", "check.tags", "output",
     ],
     "alice": [
         "mpc.hello", "mpc.provision", "coin.commitment", "mpc.query", "input", "relu1.masked", "relu1.sign",
-        "linear2.input", "argmax.masked", "check.coins", "check.commitment", "check.tags",
+        "linear2.input", "argmax.masked", "check.commitment", "check.tags",
     ],
 }  # fmt: skip
 PROTOCOL = {who: [name for name in names if not name.startswith("mpc.")] for who, names in NAMES.items()}
@@ -112,7 +113,7 @@ def test_an_amount_added_to_an_opening_is_caught(cheater, name, amount):
 @pytest.mark.parametrize("cheater", ["alice", "bob"])
 def test_a_bit_that_both_sides_take_wrongly_is_caught_by_its_tag_alone(cheater):
     """No opening is inconsistent then: only the key Delta that the cheater does not know is in the way."""
-    for name, change in (("relu1.sign", first_sign), ("check.coins", winner_bit)):
+    for name, change in (("relu1.sign", first_sign), ("check.commitment", winner_bit)):
         result, bob, sent = attempt(cheater, Once(name, change), altered=Consistent)
         require_caught(cheater, result, bob, sent)
         assert "a comparison's bit is wrong" in str(result if cheater == "bob" else bob)
@@ -167,11 +168,11 @@ def test_two_changes_that_cancel_modulo_the_word_are_caught():
         ("relu1.masked", flip(0.0), "an opened word is not the one held|a comparison's bit is wrong"),
         ("argmax.masked", flip(0.0), "an opened word is not the one held|a comparison's bit is wrong"),
         ("coin.commitment", flip(0.5), "the coins are not those committed to"),
-        ("check.coins", flip(0.1), "the coins are not those committed to"),
-        ("check.coins", winner_bit, "a comparison's bit is wrong"),
+        ("argmax.masked", coin_bit, "the coins are not those committed to"),
+        ("check.commitment", winner_bit, "a comparison's bit is wrong"),
         ("check.commitment", flip(0.3), "the tags are not those committed to"),
-        ("check.commitment", flip(1.0), "a comparison's bit is wrong"),
-        ("check.tags", flip(0.0), "the tags are not those committed to"),
+        ("check.tags", flip(0.0), "a comparison's bit is wrong"),
+        ("check.tags", flip(0.5), "the tags are not those committed to"),
         ("check.tags", flip(1.0), "the tags are not those committed to"),
         ("output", flip(0.0), "a label of the answer is not the dealer's"),
         ("output", flip(1.0), "a label of the answer is not the dealer's"),

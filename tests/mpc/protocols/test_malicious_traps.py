@@ -20,6 +20,8 @@ from sotto.mpc.protocols.semi_honest import weight_words
 from sotto.mpc.sharing.authenticated import opened_minus
 from sotto.mpc.sharing.commitment import NONCE_BYTES
 
+COIN_BYTES = NONCE_BYTES + 32  # behind the last opened words
+
 
 def halves_of_coins(runs):
     """Both parties' halves of the joint coins in several queries of one session, as they were opened."""
@@ -27,10 +29,8 @@ def halves_of_coins(runs):
         seen = observed(trio.ends["alice", "bob"])
         for _ in range(runs):
             trio.ask(EXAMPLE)
-    opened = [(way, payload) for way, name, payload in seen if name == "check.coins"]
-    return {
-        way: [payload[NONCE_BYTES : NONCE_BYTES + 32] for each, payload in opened if each == way] for way, _ in opened
-    }
+    opened = [(way, payload) for way, name, payload in seen if name == "argmax.masked"]
+    return {way: [payload[-32:] for each, payload in opened if each == way] for way, _ in opened}
 
 
 def test_coins_differ_in_every_run_and_between_the_parties():
@@ -40,15 +40,17 @@ def test_coins_differ_in_every_run_and_between_the_parties():
     assert abs(np.unpackbits(words).mean() - 0.5) < 6 * 0.5 / np.sqrt(8 * len(words))
 
 
-def test_coins_are_bound_before_the_query_and_opened_after_its_last_opening():
+def test_coins_are_bound_before_the_query_and_opened_beside_its_last_opening():
     with Trio(tiny(), (4,)) as trio:
         seen = observed(trio.ends["alice", "bob"])
         trio.ask(EXAMPLE)
     names = [name for _, name, _ in seen]
     assert names.index("coin.commitment") < names.index("mpc.query") < names.index("input")
     last = max(number for number, name in enumerate(names) if name.endswith((".masked", ".sign", ".input")))
-    assert last < names.index("check.coins") < names.index("check.commitment")
-    assert names.index("check.commitment") < names.index("check.tags") < names.index("output")
+    assert names[last] == "argmax.masked"
+    coins = [name for _, name, payload in seen if len(payload) >= COIN_BYTES and name in ("argmax.masked", "output")]
+    assert coins == ["argmax.masked"] * 2
+    assert last < names.index("check.commitment") < names.index("check.tags") < names.index("output")
     assert names[-1] == "output"
 
 
@@ -61,14 +63,14 @@ def test_a_seed_chosen_after_the_others_commitment_or_opening_is_no_use():
     """Whatever Bob does once he has seen Alice's half: he may only open what he committed to before."""
 
     def other_seed(name, payload, received):
-        return bytes(NONCE_BYTES + 32) + payload[NONCE_BYTES + 32 :] if name == "check.coins" else payload
+        return payload[:-COIN_BYTES] + bytes(COIN_BYTES) if name == "argmax.masked" else payload
 
     def hers(name, payload, received):
         return received if name == "coin.commitment" else payload
 
     def hers_and_her_opening(name, payload, received):
-        if name == "check.coins":
-            return received[: NONCE_BYTES + 32] + payload[NONCE_BYTES + 32 :]
+        if name == "argmax.masked":
+            return payload[:-COIN_BYTES] + received[-COIN_BYTES:]
         return hers(name, payload, received)
 
     for alter in (other_seed, hers, hers_and_her_opening):
@@ -82,10 +84,10 @@ def test_tags_and_proofs_sent_back_are_no_tags_and_no_proofs():
     def her_tags(name, payload, received):
         if name == "check.commitment":
             return received[:32] + payload[32:]
-        return received if name == "check.tags" else payload
+        return payload[:32] + received[32:] if name == "check.tags" else payload
 
     def her_proof(name, payload, received):
-        return payload[:32] + received[32:] if name == "check.commitment" else payload
+        return received[:32] + payload[32:] if name == "check.tags" else payload
 
     for alter, check in ((her_tags, "the tags"), (her_proof, "a comparison's bit")):
         result = rushing(alter)
@@ -98,10 +100,10 @@ def test_an_own_commitment_of_an_earlier_query_is_refused():
     earlier = {}
 
     def replay(name, payload):
-        if name not in ("coin.commitment", "check.coins"):
+        if name not in ("coin.commitment", "argmax.masked"):
             return payload
         if name in earlier:
-            return earlier[name][: NONCE_BYTES + 32] + payload[NONCE_BYTES + 32 :]
+            return payload[:-COIN_BYTES] + earlier[name][-COIN_BYTES:]
         earlier[name] = payload
         return payload
 
@@ -116,7 +118,6 @@ def test_openings_of_an_earlier_query_are_refused():
         "relu1.masked",
         "linear2.input",
         "argmax.masked",
-        "check.coins",
         "check.commitment",
         "check.tags",
         "output",
@@ -134,7 +135,7 @@ def test_openings_of_an_earlier_query_are_refused():
 
 
 def test_bob_sends_no_output_when_his_check_fails():
-    for name in ("relu1.masked", "relu1.sign", "argmax.masked", "check.coins", "check.commitment", "check.tags"):
+    for name in ("relu1.masked", "relu1.sign", "argmax.masked", "check.commitment", "check.tags"):
         result, bob, sent = attempt("alice", Once(name, flip(0.0)), module=tiny(8))
         assert isinstance(bob, CheatingDetected)
         assert isinstance(result, LinkError | CheatingDetected)

@@ -17,6 +17,7 @@ from sotto import mpc
 from sotto.link import LinkError, connect
 from sotto.mpc.protocols.semi_honest import weight_words
 from sotto.mpc.sharing import ring
+from tests.error_codes import raises_code
 
 HERE = Path(__file__).parent.parent
 DEADLINE = 20.0  # seconds within which everybody must have noticed that somebody is gone
@@ -163,7 +164,7 @@ def test_a_killed_bob_ends_alice_and_lets_the_dealer_go(reached, when):
         alice.provision(link, len(x))
     bob.kill()
     started = time.monotonic()
-    with pytest.raises(LinkError, match="bob closed the connection"):
+    with raises_code(LinkError, "peer-closed", match="bob closed the connection"):
         alice.ask(x, link)
     alice._dealer.close()
     code, said = dealer.ending()
@@ -178,7 +179,7 @@ def test_a_killed_dealer_ends_both_parties_with_a_reason(reached):
     dealer.kill()
     assert (alice.ask(x, link).labels == labels_of("two linears", x)).all()  # what was dealt ahead still serves
     started = time.monotonic()
-    with pytest.raises(LinkError, match="the dealer closed the connection"):
+    with raises_code(LinkError, "peer-closed", match="the dealer closed the connection"):
         alice.ask(x, link)
     code, said = bob.ending()
     assert code == 3

@@ -16,6 +16,7 @@ from sotto.mpc.lowering.capture import trace
 from sotto.mpc.messages import VERSION, Hello, Query, RangesMessage
 from sotto.mpc.protocols import semi_honest, semi_honest_session
 from sotto.mpc.protocols.semi_honest_session import SemiHonestDealing
+from tests.error_codes import raises_code
 
 NAME = "residual"  # gates over products alone, over the input and a product, an argmax
 WAIT = 0.5  # seconds a party waits for a message here
@@ -135,20 +136,20 @@ def bob_alone():
 @pytest.mark.parametrize(
     ("name", "payload", "said"),
     [
-        ("mpc.query", encode(Query(1)), "nothing was prepared for a query of 1 examples: provision first"),
-        ("mpc.query", encode(Query(0)), "holds 1 to"),
-        ("mpc.query", encode(Query(-1)), "holds 1 to"),
-        ("mpc.query", encode(Query(2**62)), "holds 1 to"),
-        ("mpc.provision", encode(Query(2**62)), "holds 1 to"),
+        ("mpc.query", encode(Query(1)), "not-prepared"),
+        ("mpc.query", encode(Query(0)), "bad-count"),
+        ("mpc.query", encode(Query(-1)), "bad-count"),
+        ("mpc.query", encode(Query(2**62)), "bad-count"),
+        ("mpc.provision", encode(Query(2**62)), "bad-count"),
         ("mpc.provision", b"\xc1", "malformed"),
-        ("linear1.input", bytes(8), "was expected"),
-        ("mpc.masked", bytes(8), "was expected"),
+        ("linear1.input", bytes(8), "wrong-message"),
+        ("mpc.masked", bytes(8), "wrong-message"),
     ],
 )
 def test_bob_takes_nothing_out_of_order(name, payload, said):
     bob, alice, to_alice, _dealer = bob_alone()
     alice.send(name, payload)
-    with pytest.raises(LinkError, match=said) as refused:
+    with raises_code(LinkError, said) as refused:
         bob.answer(to_alice)
     assert "\n" not in str(refused.value)
 
@@ -159,7 +160,7 @@ def test_what_may_wait_is_bounded_in_bytes():
         three.alice.provision(three.link, 1)
         session = three.alice._session
         session._room = session._bytes(1) + session._bytes(2) - 1
-        with pytest.raises(mpc.InputRefused, match="ask fewer at a time"):
+        with raises_code(mpc.InputRefused, "no-room"):
             three.alice.provision(three.link, 2)
         assert len(three.alice.ask(features(1), three.link).labels) == 1
         three.alice.provision(three.link, 2)  # there is room again
@@ -237,7 +238,7 @@ def test_a_query_that_fails_takes_its_bundle_with_it(ledger):
         meddle(three.link, "relu1.sign", DAMAGES["cut short"])
         with pytest.raises(LinkError):
             three.ask(x)
-        with pytest.raises(LinkError, match="open a new one"):
+        with raises_code(LinkError, "link-over"):
             three.ask(x)
         three.close()
     assert len(ledger) == 2

@@ -10,7 +10,7 @@ from malicious_parties import MODULUS, planes_of, shared, uniform
 
 from sotto.mpc.graph.plan import Convolution
 from sotto.mpc.protocols.malicious_preprocessing import SessionSecret
-from sotto.mpc.protocols.opening_check import OpeningLog, passes
+from sotto.mpc.protocols.opening_check import OpeningLog, passes, proof_of
 from sotto.mpc.protocols.semi_honest_preprocessing import Stream
 from sotto.mpc.sharing.authenticated import Authenticated, Product
 
@@ -216,3 +216,42 @@ def test_why_high_halves_are_opened_before_the_coins(bits):
     half, whole = 1 << bits - 1, 1 << bits
     repaired = sum(chi * half % whole == 0 for chi in range(whole))
     assert Fraction(repaired, whole) == Fraction(1, 2)
+
+
+# -- the last opening, which is checked word by word ------------------------------------------------------------------
+
+
+def proofs(change=0, place=0):
+    """Both parties' hashes of a last opening of three words, to one of which party 1 adds ``change``."""
+    secret = SessionSecret.of(secrets.token_bytes(32))
+    first, second = shared(secret, uniform(3))
+    sent = second.opening.copy()
+    value = int(sent[0, place]) | int(sent[1, place]) << 64
+    sent[:, place] = planes_of([(value + change) % MODULUS], 1)[:, 0]
+    words, own = proof_of(first, sent, secret.keys[0])
+    assert (words == first.opening[0] + sent[0]).all()
+    return own, proof_of(second, first.opening, secret.keys[1])[1]
+
+
+def test_both_parties_have_one_proof_of_an_honest_last_opening():
+    for _ in range(20):
+        own, theirs = proofs()
+        assert own == theirs
+        assert len(own) == 32
+
+
+@pytest.mark.parametrize("power", range(64))
+def test_a_change_of_a_last_word_gives_the_honest_party_another_proof(power):
+    """Also where the cheater goes on with the changed word: what it would have to hash holds the key it lacks."""
+    for place in range(3):
+        own, theirs = proofs(1 << power, place)
+        assert own != theirs
+
+
+@pytest.mark.parametrize("bits", [3, 4, 5])
+def test_what_a_cheater_has_to_guess_of_a_last_word_takes_every_value_once(bits):
+    """alpha -> alpha · e mod 2^(2s) is one to one on the keys for every e that changes the low half."""
+    modulus, keys = 1 << 2 * bits, range(1 << bits)
+    for e in range(modulus):
+        if e % (1 << bits):
+            assert len({alpha * e % modulus for alpha in keys}) == len(keys)

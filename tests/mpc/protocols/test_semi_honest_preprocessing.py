@@ -20,6 +20,7 @@ from sotto.mpc.protocols.semi_honest_preprocessing import (
     weight_masks,
 )
 from sotto.mpc.sharing import ring
+from tests.error_codes import raises_code
 
 NAMES = ("residual", "mixed", "two linears", "norm first", "one class")
 SECRET = bytes(range(32))
@@ -39,11 +40,16 @@ def test_both_parties_shares_fit_together(name, reveal):
     alice, bob = (read_bundle(program, 3, party, data) for party, data in enumerate(sent))
     assert (alice.number, bob.number) == (9, 9)
     assert alice.key == bob.key
+    mask_of = {}
     for step in program.steps:
         if isinstance(step, Product):
             hers, his = alice.products[step.out], bob.products[step.out]
             assert his.mask is None
-            assert (hers.output + his.output == ring.product(step.layer, masks[step.out], hers.mask)).all()
+            beside = hers.output + his.output - ring.product(step.layer, masks[step.out], hers.mask)
+            if step.out in program.masking:
+                mask_of[step.out] = beside.ravel()
+            else:
+                assert not beside.any()
         elif isinstance(step, Winner):
             hers, his = alice.gates[step.out], bob.gates[step.out]
             delta, r = hers.root ^ his.root, hers.r + his.r
@@ -58,10 +64,12 @@ def test_both_parties_shares_fit_together(name, reveal):
             below = point & np.uint64((1 << step.depth) - 1) < comparison.compared(step, r)
             assert (tags[0] ^ tags[1] == below[:, None] * delta).all()
         elif isinstance(step, Compare) and digits.suits(step):
-            require_digits(step, alice.gates[step.out], bob.gates[step.out], alice.key)
+            gates = alice.gates[step.out], bob.gates[step.out]
+            require_digits(step, *gates, mask_of.pop(step.sources[0], None), alice.key)
         elif isinstance(step, Truncate | Compare):
             hers, his = alice.gates[step.out], bob.gates[step.out]
-            r, words = hers.r + his.r, hers.words + his.words
+            r, words = mask_of.pop(step.sources[0], None), hers.words + his.words
+            r = hers.r + his.r if r is None else r
             e = hers.e ^ his.e if isinstance(step, Compare) else None
             assert (words == comparison.correlated(step, r, e)).all()
             if e is not None:
@@ -75,8 +83,9 @@ def test_both_parties_shares_fit_together(name, reveal):
                 assert ((bits[0] ^ bits[1]) == ((point & low) < comparison.compared(step, r))).all()
 
 
-def require_digits(step, hers, his, key):
-    r, e = hers.r + his.r, hers.e ^ his.e
+def require_digits(step, hers, his, mask, key):
+    assert (mask is None) == (hers.r is not None) == (his.r is not None)
+    r, e = hers.r + his.r if mask is None else mask, hers.e ^ his.e
     nothing = np.zeros_like(hers.words)
     words = digits.correlated(step, r, e, nothing)
     whole = 2 * (1 + len(digits.PRODUCTS)) + 1 if step.cut else len(words)
@@ -86,8 +95,12 @@ def require_digits(step, hers, his, key):
     both = hers.tables ^ his.tables
     assert (both == digits.tables(step, r, np.zeros_like(both))).all()
     alpha = comparison.compared(step, r)
-    counted = np.bitwise_count(both).reshape(len(r), 2, -1).sum(axis=2)
+    counted = np.bitwise_count(both[:, :16]).reshape(len(r), 2, -1).sum(axis=2)
     assert (counted == np.stack([alpha >> np.uint64(9) & np.uint64(511), alpha & np.uint64(511)], axis=1)).all()
+    if not digits.keyed(step):
+        assert (np.bitwise_count(both[:, 16:]).sum(axis=1) == alpha >> np.uint64(18)).all()
+        assert hers.root.size == hers.corrections.size == 0
+        return
     point = np.random.default_rng(1).integers(0, 1 << digits.high_bits(step), len(r), np.uint64)
     bits = [
         dcf.evaluate_bits(party, point, digits.high_bits(step), share.root, share.corrections, key, step.out)
@@ -97,10 +110,11 @@ def require_digits(step, hers, his, key):
 
 
 def test_a_bundle_of_digits_is_a_third_smaller():
-    """700 bytes a comparison of 27 bits, to both, with whole keys; in digits 440."""
+    """700 bytes a comparison of 27 bits, to both, with whole keys; in digits 400, of which no key."""
     program, _ = parties.compiled(*networks.build("residual"))
     step = next(step for step in program.compares if digits.suits(step))
-    shorter = 16 * 2 * dcf.bit_planes(digits.high_bits(step)) + 8 * (digits.rows(step) + digits.TABLE_WORDS)
+    key = 16 * 2 * dcf.bit_planes(digits.high_bits(step)) if digits.keyed(step) else 0
+    shorter = key + 8 * (digits.rows(step) + digits.table_words(step))
     longer = 16 * 2 * dcf.bit_planes(step.depth) + 8 * comparison.rows(step)
     assert shorter < 0.72 * longer
 
@@ -112,7 +126,10 @@ def test_alices_bundle_is_a_seed_and_public_corrections():
     assert len(bob) > 100 * 8
     program = program_of("residual")
     planes = {
-        step: dcf.bit_planes(digits.high_bits(step) if digits.suits(step) else step.depth) for step in program.compares
+        step: digits.keyed(step) * dcf.bit_planes(digits.high_bits(step))
+        if digits.suits(step)
+        else dcf.bit_planes(step.depth)
+        for step in program.compares
     }
     planes[program.winner] = dcf.tag_planes(program.winner.depth)
     public = sum(count * int(np.prod(step.shape)) * 16 for step, count in planes.items())
@@ -125,7 +142,7 @@ def test_no_two_bundles_share_a_secret_not_even_under_one_number():
     bundles = [read_bundle(program, 1, 0, make_bundle(program, 1, number, masks)[0]) for number in (0, 0, 1)]
     assert len({bundle.key for bundle in bundles}) == 3
     for register in bundles[0].gates:
-        assert len({bundle.gates[register].r.tobytes() for bundle in bundles}) == 3
+        assert len({bundle.gates[register].words.tobytes() for bundle in bundles}) == 3
     for register in bundles[0].products:
         assert len({bundle.products[register].mask.tobytes() for bundle in bundles}) == 3
 
@@ -159,7 +176,7 @@ def test_a_bundle_of_any_other_size_is_refused(change, party):
     program = program_of("residual")
     data = make_bundle(program, 1, 0, weight_masks(program, SECRET))[party]
     damaged = data[:change] if change < 0 else data + bytes(change)
-    with pytest.raises(FrameError, match="does not fit the network") as refused:
+    with raises_code(FrameError, "wrong-length", match="does not fit the network") as refused:
         read_bundle(program, 1, party, damaged)
     assert "\n" not in str(refused.value)
 

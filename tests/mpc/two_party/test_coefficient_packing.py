@@ -16,6 +16,7 @@ from sotto.mpc.graph.ranges import value_ranges
 from sotto.mpc.lowering.capture import trace
 from sotto.mpc.sharing import ring
 from sotto.mpc.two_party.coefficient_packing import Packing
+from tests.error_codes import raises_code
 
 
 def multiplied(left, right):
@@ -108,5 +109,5 @@ def test_small_examples_share_polynomials():
 
 def test_a_kernel_larger_than_a_polynomial_is_refused_by_name():
     layer = Convolution(0, 1, 1, (40, 40), (1, 1), (0, 0), (1, 1), 1, False)
-    with pytest.raises(PlanError, match="layer: the kernel covers more than 1024 places"):
+    with raises_code(PlanError, "kernel-too-large", match="layer: the kernel covers more than 1024 places"):
         Packing(product(layer, (1, 64, 64)), 1, 1024)

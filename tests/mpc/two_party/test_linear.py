@@ -15,6 +15,7 @@ from sotto.mpc.protocols.semi_honest import weight_words
 from sotto.mpc.sharing import ring
 from sotto.mpc.two_party.bfv import Scheme
 from sotto.mpc.two_party.linear import AliceLinear, BobLinear, choose_parameters
+from tests.error_codes import raises_code
 
 NETWORKS = {
     "conv1d": ((3, 30), nn.Conv1d(3, 5, 4, 2, 1), nn.Flatten(), nn.Linear(75, 3)),
@@ -72,7 +73,7 @@ def test_weights_too_large_to_be_hidden_take_the_large_chain_or_are_refused():
     assert not choose_parameters(program, 50, multipliers).large
     large = {out: words << np.uint64(20) for out, words in multipliers.items()}
     assert choose_parameters(program, 50, large).large
-    with pytest.raises(ModelRefused, match="linear1"):
+    with raises_code(ModelRefused, "weights-too-large", match="linear1"):
         choose_parameters(program, 59, {out: words << np.uint64(46) for out, words in multipliers.items()})
 
 
@@ -107,5 +108,5 @@ def test_a_mask_that_is_no_ciphertext_is_refused():
         AliceLinear(program, scheme, link)
         link.send("linear1.mask", b"\xff" * scheme.fresh_bytes)
 
-    with pytest.raises(FrameError, match="malformed"):
+    with raises_code(FrameError, "malformed-ciphertext"):
         run_both(alice, lambda link: BobLinear(program, Scheme(parameters), link, multipliers).prepare(1))

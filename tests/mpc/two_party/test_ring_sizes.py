@@ -16,6 +16,7 @@ from sotto.mpc.two_party import ring_sizes
 from sotto.mpc.two_party.bfv import MAX_PLAIN_BITS
 from sotto.mpc.two_party.gate_sizes import Gate
 from sotto.mpc.two_party.ring_sizes import RingSizes
+from tests.error_codes import raises_code
 
 
 @pytest.mark.parametrize("name", networks.INPUT_SHAPES)
@@ -53,19 +54,19 @@ def test_a_truncation_takes_one_transfer_an_element():
 def test_a_network_too_wide_loses_bits_before_its_products_or_is_refused():
     module, shape = networks.build("mixed"), networks.INPUT_SHAPES["mixed"]
     plan, weights = trace(module, shape, input_limit=8.0)
-    with pytest.raises(PlanError, match="words of 61 bits, mode 'two-party' has 59"):
+    with raises_code(PlanError, "words-too-wide", match="words of 61 bits, mode 'two-party' has 59"):
         RingSizes.of(compile_program(plan, value_ranges(plan, weights), "class"))
     _, sizes, _, _ = program_of(module, shape)
     assert sizes.ring <= MAX_PLAIN_BITS
     with torch.no_grad():
         module.head.weight *= 2.0**15
-    with pytest.raises(PlanError, match="lower input_limit"):
+    with raises_code(PlanError, "words-too-wide"):
         program_of(module, shape, "logits")
 
 
 def test_a_network_without_weights_and_one_too_large_for_memory_are_refused(monkeypatch):
-    with pytest.raises(PlanError, match="needs no second party"):
+    with raises_code(PlanError, "no-weights"):
         program_of(nn.Sequential(nn.ReLU()), (4,))
     monkeypatch.setattr(ring_sizes, "_MOST_CIPHERTEXTS", 3)
-    with pytest.raises(PlanError, match="conv1 takes more than 3 ciphertexts"):
+    with raises_code(PlanError, "too-many-ciphertexts", match="conv1 takes more than 3 ciphertexts"):
         program_of(networks.build("frames"), networks.INPUT_SHAPES["frames"])

@@ -20,6 +20,7 @@ from sotto.link import LinkError, connect
 from sotto.mpc.protocols.fixed_point_model import FixedPointModel
 from sotto.mpc.two_party import session
 from sotto.mpc.two_party.evaluation import AliceEvaluation, BobEvaluation
+from tests.error_codes import raises_code
 
 HERE = Path(__file__).parent
 LIMIT = 8.0
@@ -273,7 +274,7 @@ def test_a_network_whose_words_do_not_fit_is_refused_by_bob():
     module = networks.build("mixed")
     with torch.no_grad():
         module.head.weight *= 2.0**15
-    with pytest.raises(mpc.ModelRefused, match="words of 60 bits"):
+    with raises_code(mpc.ModelRefused, "words-too-wide", match="words of 60 bits"):
         mpc.Bob(module, None, input_shape=networks.INPUT_SHAPES["mixed"], mode="two-party", input_limit=LIMIT)
 
 

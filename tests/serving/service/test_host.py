@@ -187,7 +187,10 @@ def test_the_dealer_brings_the_two_parties_of_a_session_together():
         assert report_of(dealer, Opened).client == "loopback, loopback"
         with connect(*dealer_at, timeout=10) as alone:
             alone.send(HELLO, hello(mode="plain", role="alice"))
-            with pytest.raises(LinkError, match=r"gets no session.*alice did not come"), session(bob_at):
+            with (
+                pytest.raises(LinkError, match=r"gets no session.*alice did not come"),
+                session(bob_at),
+            ):
                 pass  # Alice forgot the dealer
             with pytest.raises(PeerError, match="bob did not come"):
                 alone.receive("session.welcome", limit=10)

@@ -7,6 +7,7 @@ import pytest
 
 import sotto
 from sotto.bench import results
+from tests.error_codes import raises_code
 from tests.sotto.api.models import blocks, polynomial
 
 
@@ -41,7 +42,7 @@ def test_what_can_run_runs_and_what_cannot_says_why(tmp_path):
 
 def test_when_none_can_run_it_every_reason_is_said():
     own = polynomial()
-    with pytest.raises(sotto.ModelRefused, match=r"keyed: .*Conv1d.*hashing: .*HammingSVC"):
+    with raises_code(sotto.ModelRefused, "nothing-runs", match=r"keyed: .*Conv1d.*hashing: .*HammingSVC"):
         sotto.compare(own.model, own.x, own.plain, paradigms=["keyed", "hashing"], out=None)
 
 
@@ -54,5 +55,5 @@ def test_examples_are_a_batch(x):
 @pytest.mark.parametrize("y", [[0, 1], [0.5] * 6, ["a"] * 6, [-1] * 6, np.zeros((6, 1), int)])
 def test_classes_are_whole_numbers_one_for_each_example(y):
     own = polynomial()
-    with pytest.raises(sotto.InputRefused, match="y is one class index"):
+    with raises_code(sotto.InputRefused, "bad-labels"):
         sotto.compare(own.model, own.x, y, out=None)

@@ -18,6 +18,7 @@ from sotto.audio.features import MeanMFCC
 from sotto.models import ModelRecord, save
 from sotto.models.architectures import build
 from sotto.serving.terms import Terms, write_terms
+from tests.error_codes import raises_code
 
 
 def free_port():
@@ -123,7 +124,7 @@ def test_a_folder_for_preparations_that_is_open_to_others_is_refused_in_one_line
     folder = tmp_path / "open"
     folder.mkdir(mode=0o777)
     folder.chmod(0o777)
-    with pytest.raises(sotto.SessionError, match="open"):
+    with raises_code(sotto.SessionError, "open-folder"):
         sotto.connect("mpc", bob, mode="two-party", store=folder)
 
 

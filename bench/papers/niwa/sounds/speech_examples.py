@@ -60,7 +60,7 @@ def speech_examples(request: Request, count: int, *, seconds: float = 3.0) -> li
         if len(examples) == count:
             break
     if not examples:
-        raise CorpusError(f"{corpus.name}: has no clip with sound in it; choose another corpus")
+        raise CorpusError("no-sound", f"{corpus.name}: has no clip with sound in it; choose another corpus")
     return examples
 
 
