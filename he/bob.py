@@ -6,7 +6,7 @@ his model (:mod:`sotto.he.attacks.extraction`), nor, unless he floods them, from
 
 from __future__ import annotations
 
-from typing import Protocol, cast, get_args
+from typing import Any, Protocol, cast, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -111,7 +111,6 @@ class Bob:
         timeout: float | None = None,
         threads: int | None = None,
         input_shape: Shape | None = None,
-        chosen: AnyPlan | None = None,
     ) -> None:
         r"""
 
@@ -141,8 +140,6 @@ class Bob:
             threads of TenSEAL, None for all cores; the other modes use one.
         input_shape
             shape of one example for a module that is no MLP; the calibration features' unless given.
-        chosen
-            :attr:`plan` of a Bob with the same network, mode and flooding: nothing is searched for again.
 
         Raises
         ------
@@ -165,31 +162,48 @@ class Bob:
             )
         self.timeout = timeout
         self._mode: Mode = mode
-        self._model: LoadedModel
+        self._flooded, self._threads = flooding_bits > 0, threads
+        self._load(self._planned(calibration, largest_ring, flooding_bits))
+
+    def _planned(self, calibration: npt.ArrayLike | None, largest_ring: int, flooding_bits: int) -> AnyPlan:
+        """The parameters for the network."""
         if isinstance(self.network, TensorNetwork):
-            if mode != "packed":
+            if self._mode != "packed":
                 raise ModelRefused(
                     "vectors-only",
-                    f"mode {mode} evaluates layers over vectors only: use mode='packed' for this network",
+                    f"mode {self._mode} evaluates layers over vectors only: use mode='packed' for this network",
                 )
-            tensors = cast("TensorPlan | None", chosen) or schedule_tensors(
-                self.network, calibration, largest_ring=largest_ring, flooding_bits=flooding_bits
-            )
-            self._model = PackedModel(tensors, self.network.inputs, self.network.classes, flooded=flooding_bits > 0)
-        elif mode == "tenseal":
-            slow = cast("Plan | None", chosen) or plan(self.network, calibration, largest_ring=largest_ring)
-            self._model = TensealModel(self.network, slow, threads)
+            return schedule_tensors(self.network, calibration, largest_ring=largest_ring, flooding_bits=flooding_bits)
+        if self._mode == "tenseal":
+            return plan(self.network, calibration, largest_ring=largest_ring)
+        return schedule_for(
+            self.network,
+            calibration,
+            packed=self._mode == "packed",
+            largest_ring=largest_ring,
+            flooding_bits=flooding_bits,
+        )
+
+    def _load(self, chosen: AnyPlan) -> None:
+        """Make the network ready under its parameters."""
+        self._model: LoadedModel
+        if isinstance(chosen, Plan):
+            self._model = TensealModel(cast("PolynomialNetwork", self.network), chosen, self._threads)
+        elif isinstance(chosen, ScaledPlan) and self._mode == "batched":
+            self._model = BatchedModel(chosen, self.network.inputs, self.network.classes, flooded=self._flooded)
         else:
-            scaled = cast("ScaledPlan | None", chosen) or schedule_for(
-                self.network,
-                calibration,
-                packed=mode == "packed",
-                largest_ring=largest_ring,
-                flooding_bits=flooding_bits,
-            )
-            kind = PackedModel if mode == "packed" else BatchedModel
-            self._model = kind(scaled, self.network.inputs, self.network.classes, flooded=flooding_bits > 0)
+            self._model = PackedModel(chosen, self.network.inputs, self.network.classes, flooded=self._flooded)
         self._session: tuple[Link, Evaluator] | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without a session, and without SEAL's objects, which are made again: for a process of this one's own."""
+        own = {name: value for name, value in self.__dict__.items() if name not in ("_model", "_session")}
+        return {**own, "chosen": self.plan}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        chosen = state.pop("chosen")
+        self.__dict__.update(state)
+        self._load(chosen)
 
     def __repr__(self) -> str:
         return f"Bob({self.network!r}, mode={self._mode!r})"

@@ -75,7 +75,7 @@ def build(cell: Configuration, bench: Workbench) -> Experiment:
         raise NotRunnable("model-refused", str(error)) from None
     parts = {
         "alice": PartySpec(parties.alice, {"reveal": "class"}),
-        "bob": PartySpec(parties.bob, parties.job_of(bob, cell.mode)),
+        "bob": PartySpec(parties.bob, {"bob": bob}),
     }
     return Experiment(
         cell=cell,

@@ -44,10 +44,9 @@ def own(model: Any, given: Given) -> OwnModel:
     except he.ModelRefused as error:
         hint = "" if calibration is not None else " (calibration=: features (n, *shape) like those to come)"
         raise NotRunnable("model-refused", f"{error}{hint}") from None
-    job = parties.job_of(bob, mode)
 
     def parts(reveal: Reveal) -> Mapping[str, PartySpec]:
-        return {"alice": PartySpec(parties.alice, {"reveal": reveal}), "bob": PartySpec(parties.bob, job)}
+        return {"alice": PartySpec(parties.alice, {"reveal": reveal}), "bob": PartySpec(parties.bob, {"bob": bob})}
 
     def plain(x: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
         scores = folded.logits(np.clip(x, -1, 1)).astype(np.float32)

@@ -23,6 +23,9 @@ from sotto.mpc.graph.plan import ModelPlan, Weights, strides_of
 from sotto.mpc.graph.ranges import Interval, interval
 
 _ULP = 2.0**-16
+_FLOAT = (
+    2.0**-24
+)  # relative, of a tensor worked out from others (a folded norm, a completed square) and kept as float32
 _RELATIVE = ("reciprocal", "rsqrt")  # curves whose error is relative to the function's value
 
 
@@ -138,13 +141,14 @@ def _passed(
     sizes = [low.abs().maximum(high.abs()) for low, high in inputs]
     match layer:
         case layers.Constant():
-            return torch.zeros((1, *layer.shape), dtype=torch.float64)
+            return own["value"].abs().reshape(1, *layer.shape) * _FLOAT
         case layers.Convolution() | layers.Linear() | layers.ChannelAffine() | layers.Scale():
             multiplier = "scale" if "scale" in own else "weight"
-            still = {name: torch.zeros_like(tensor) for name, tensor in own.items() if name != multiplier}
+            added = {name: tensor.abs() * _FLOAT for name, tensor in own.items() if name != multiplier}
+            still = {name: torch.zeros_like(tensor) for name, tensor in added.items()}
             size = own[multiplier].abs()
-            carried = layer_output(layer, {multiplier: size + _ULP, **still}, [off[0] + _ULP])
-            return carried + layer_output(layer, {multiplier: torch.full_like(size, _ULP), **still}, [sizes[0]])
+            carried = layer_output(layer, {multiplier: size + _ULP, **added}, [off[0] + _ULP])
+            return carried + layer_output(layer, {multiplier: _ULP + _FLOAT * size, **still}, [sizes[0]])
         case layers.Bend() if curve is not None:
             return _bent(curve, inputs[0], off[0], least)
         case layers.Multiply() | layers.MatMul():

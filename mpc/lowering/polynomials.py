@@ -2,10 +2,11 @@
 
 A Horner scheme, powers, squares, a residual sum around them: while a value is combined with itself and with numbers
 alone, it is known as a polynomial of its base, and laid out anew from that.  With s = \\|a_d\\|^(1/d) and u = s x a
-polynomial of degree d has the leading coefficient 1 or -1, which is all that is public of secret coefficients; s goes
-into the weights of the layer before.  Where coefficients are numbers of the module's code, s is a power of two.  A
-square is completed, u^2 + b u + c = (u + b/2)^2 + c - b^2/4, and what is even but for its linear term is a polynomial
-of half the degree in u^2, so degrees 2, 4 and 6 take one, two and three products.
+polynomial of degree d has the leading coefficient 1 or -1; of secret coefficients that sign is public, which of them
+are 0, and the bound of an argument that is held.  s goes into the weights of the layer before; where coefficients are
+numbers of the module's code, s is a power of two.  A square with small b and c is completed, u^2 + b u + c =
+(u + b/2)^2 + c - b^2/4, and what is even but for its linear term is a polynomial of half the degree in u^2, so degrees
+2, 4 and 6 take one, two and three products.
 
 A polynomial grows without bound where its argument does, and the bounds of a few layers multiply: what could come above
 2^25 would leave the words of the layers that follow.  Such an argument is held, by a comparison, within the largest
@@ -30,6 +31,7 @@ from sotto.mpc.lowering.graph_builder import Builder, Wire
 _LARGEST_DEGREE = 16
 _MOST, _HELD = 2.0**25, 2.0**17  # of a polynomial's value: beyond it is held, within what
 _LEAST_BOUND = 8.0  # of u, whatever the degree
+_COMPLETED = 16.0  # largest coefficient with which a square is completed: what cancels must not be large
 _ARITHMETIC = frozenset("add sub subtract rsub mul multiply div divide true_divide neg negative square pow".split())  # noqa: SIM905
 
 
@@ -126,7 +128,7 @@ def _monic(build: Builder, u: Wire, q: Polynomial, secret: bool) -> Wire:
     c = q.coef
     if len(c) == 2:
         return build.add(u, float(c[0]))
-    if len(c) == 3:
+    if len(c) == 3 and max(abs(c[1]), abs(c[0])) <= _COMPLETED:
         v = build.add(u, float(c[1]) / 2)
         return build.add(build.multiply(v, v), float(c[0] - c[1] ** 2 / 4))
     if len(c) % 2 and not c[3::2].any():

@@ -181,7 +181,7 @@ def read_session(
 ) -> tuple[Keys, Iterator[TensorShare]]:
     """A party's keys, and its shares tensor by tensor, out of what the dealer sent.
 
-    Raises :class:`FrameError` for another size, at the latest at the last tensor's end.
+    Raises :class:`sotto.link.FrameError` for another size, at the latest at the last tensor's end.
     """
     reader = pieces.Reader(data)
     seed = reader.take(SEED_BYTES // WORD_BYTES).tobytes()
@@ -364,7 +364,10 @@ def _mask_output(stream: DealerStream, examples: int, shape: tuple[int, ...]) ->
 
 
 def read_bundle(program: Program, examples: int, party: int, data: pieces.Buffer | Iterable[pieces.Buffer]) -> Bundle:
-    """A party's shares out of what the dealer sent, in one segment.  Raises :class:`FrameError` for another size."""
+    """A party's shares out of what the dealer sent, in one segment.
+
+    Raises :class:`sotto.link.FrameError` for another size.
+    """
     (bundle,) = read_segments(program, examples, party, [data])
     return bundle
 

@@ -415,6 +415,14 @@ def test_the_description_says_what_the_plan_says(honest_bob):
     assert description.proved
 
 
+def test_bob_in_a_process_of_his_owners_is_the_same_with_no_session(honest_bob):
+    other = Bob.__new__(Bob)
+    other.__setstate__(honest_bob.__getstate__())
+    assert other.description == honest_bob.description
+    assert other.plan is honest_bob.plan
+    assert other._session is None
+
+
 def test_large_logits_are_rounded_in_proportion():
     logits = np.array([[0.3, -63.9], [1e6, 3.2]])
     shown = rounded(logits)

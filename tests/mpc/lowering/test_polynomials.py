@@ -135,3 +135,19 @@ def test_what_is_held_is_the_same_in_both_modes(execute):
     expected = FixedPointModel(plan, weights, "logits").answer(x).scores
     scores = scores_of(program, execute(program, ring.encode(x), weights))
     assert np.allclose(scores, expected, rtol=1e-3, atol=1e-2)
+
+
+@settings(deadline=None, max_examples=25)
+@given(st.floats(1e-6, 2.0), st.floats(-50_000, 50_000), st.floats(-1000, 1000))
+def test_whatever_the_coefficients_the_plan_is_within_its_bound(a, b, c):
+    own = torch.tensor([c, b, a], dtype=torch.float32)
+    module = nn.Sequential(
+        nn.Linear(4, 4, bias=False),
+        Function(lambda self, x: (self.own[2] * x + self.own[1]) * x + self.own[0], own=own),
+    )
+    with torch.no_grad():
+        module[0].weight.copy_(torch.eye(4))
+    plan, weights = trace(module.eval(), (4,), input_limit=4.0)
+    x = np.random.default_rng(0).uniform(-4, 4, (50, 4)).astype(np.float32).astype(np.float64)
+    exact = (float(own[2]) * x + float(own[1])) * x + float(own[0])
+    assert np.abs(evaluate(plan, weights, x).astype(np.float64) - exact).max() <= proven_error(plan, weights)

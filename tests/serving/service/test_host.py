@@ -35,17 +35,17 @@ def test_several_clients_are_served_at_once_and_one_that_dies_harms_no_other(bob
         assert ask(one, b"still there") == b"still there"
 
 
-def test_every_query_is_counted_and_many_in_one_report(bob):
-    running, address = bob
+def test_every_query_is_counted_and_many_in_one_report():
     reports = []
-    with session(address) as links:
-        for _ in range(200):
-            ask(links, b"quick")
-        while sum(len(report.milliseconds) for report in reports) < 200:
-            reports.append(report_of(running, Progress))
-        for _ in range(3):
-            ask(links, b"and gone")
-    closed = report_of(running, Closed, lambda closed: closed.queries)
+    with host() as (running, address):
+        with session(address) as links:
+            for _ in range(200):
+                ask(links, b"quick")
+            while sum(len(report.milliseconds) for report in reports) < 200:
+                reports.append(report_of(running, Progress))
+            for _ in range(3):
+                ask(links, b"and gone")
+        closed = report_of(running, Closed)
     assert closed.queries == 203
     assert len(reports) < 100
     assert closed.sent > sum(report.sent for report in reports) > 0
