@@ -131,7 +131,8 @@ def page() -> str:
         when = (ast.get_docstring(node) or "") if node else "A file or a value is refused."
         when = re.sub(r":class:`([^`]*)`", r"`\1`", " ".join(when.split()))
         listed = ", ".join(f"`{code}`" for code in sorted(known))
-        rows.append(f"| {f'`{made}`' if node else made} | {when.replace('|', '/')} | {listed} |")
+        called = f"`{name}` of `{package}`" if node else made
+        rows.append(f"| {called} | {when.replace('|', '/')} | {listed} |")
     return _HEAD + "\n".join(rows) + "\n"
 
 

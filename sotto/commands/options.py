@@ -88,3 +88,16 @@ ParadigmNames = Annotated[
         show_default="all",
     ),
 ]
+ActivationError = Annotated[
+    float | None,
+    typer.Option("--activation-error", help="mpc: largest error of each approximated function.", show_default="0.001"),
+]
+Weights = Annotated[
+    str | None,
+    typer.Option(
+        "--weights",
+        help="mpc: secret; or public: Alice is told them, cheaper.",
+        callback=one_of(("secret", "public"), "weights"),
+        show_default="secret",
+    ),
+]

@@ -9,7 +9,17 @@ from typing import TYPE_CHECKING, Annotated, Literal, cast
 
 import typer
 
-from sotto.commands.options import CorpusName, Data, Json, PresetName, Seed, SkipBroken, one_of
+from sotto.commands.options import (
+    ActivationError,
+    CorpusName,
+    Data,
+    Json,
+    PresetName,
+    Seed,
+    SkipBroken,
+    Weights,
+    one_of,
+)
 from sotto.commands.party_options import Mode, Reveal
 from sotto.console import escape, out, say
 from sotto.serving import registry
@@ -25,23 +35,11 @@ def prepare(
     mode: Mode = "",
     model: Annotated[str, typer.Option("--model", help="Which model.", show_default="the paradigm's first")] = "",
     reveal: Reveal = "class",
-    activation_error: Annotated[
-        float | None,
-        typer.Option(
-            "--activation-error", help="mpc: largest error of each approximated function.", show_default="0.001"
-        ),
-    ] = None,
+    activation_error: ActivationError = None,
     output: Annotated[
         str | None, typer.Option("--output", help="mpc: which of several results, by name.", show_default=False)
     ] = None,
-    weights: Annotated[
-        str,
-        typer.Option(
-            "--weights",
-            help="mpc: secret; or public: Alice is told them, cheaper.",
-            callback=one_of(("secret", "public"), "weights"),
-        ),
-    ] = "secret",
+    weights: Weights = None,
     corpus: CorpusName = "synthetic",
     data: Data = None,
     preset: PresetName = "quick",
@@ -74,7 +72,7 @@ def prepare(
     folder = out_folder or Path(paradigm)
     require([paradigm])
     bench = open_workbench(corpus, data, preset=preset, seed=seed, say=say, skip_broken=skip_broken)
-    options = LoweringOptions(activation_error, output, cast(Literal["secret", "public"], weights))
+    options = LoweringOptions(activation_error, output, cast(Literal["secret", "public"], weights or "secret"))
     made = preparing.prepare(paradigm, mode, model, cast("RevealKind", reveal), bench, folder, options, keys)
     folders = {"bob": made.bob, "alice": made.alice} | ({"dealer": made.dealer} if made.dealer else {})
     if json:

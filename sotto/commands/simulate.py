@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from sotto.commands.options import CorpusName, Data, Json, Net, Seed, SkipBroken, one_of
+from sotto.commands.options import ActivationError, CorpusName, Data, Json, Net, Seed, SkipBroken, Weights, one_of
 from sotto.console import escape, out, say
 from sotto.serving import registry
 from sotto.serving.reveal import REVEALS
@@ -46,21 +46,8 @@ def simulate(
             show_default="class",
         ),
     ] = None,
-    activation_error: Annotated[
-        float | None,
-        typer.Option(
-            "--activation-error", help="mpc: largest error of each approximated function.", show_default="0.001"
-        ),
-    ] = None,
-    weights: Annotated[
-        str | None,
-        typer.Option(
-            "--weights",
-            help="mpc: secret; or public: Alice is told them, cheaper.",
-            callback=one_of(("secret", "public"), "weights"),
-            show_default="secret",
-        ),
-    ] = None,
+    activation_error: ActivationError = None,
+    weights: Weights = None,
     cheat: Annotated[
         str | None,
         typer.Option("--cheat", help="Let a party cheat: PARTY:MESSAGE[:KIND], as in bob:relu2; list names them."),

@@ -61,6 +61,7 @@ def test_a_polynomial_network_is_answered_as_it_is_in_the_clear(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)  # on a busy machine its processes take long to start
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("name", NETWORKS)
 def test_every_form_in_every_mode_with_a_dealer(name, mode, tmp_path):
@@ -68,9 +69,10 @@ def test_every_form_in_every_mode_with_a_dealer(name, mode, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("mode", ["two-party", "crypten"])
-def test_relu_networks_run_in_the_other_modes_too(mode, tmp_path):
-    agrees(answered("mlp", mode, tmp_path))
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize(("name", "mode"), [("mlp", "two-party"), ("mlp-poly4", "two-party"), ("mlp", "crypten")])
+def test_networks_run_in_the_other_modes_too(name, mode, tmp_path):
+    agrees(answered(name, mode, tmp_path))
 
 
 def test_stock_crypten_has_no_products_of_two_secrets_and_says_so(tmp_path):
