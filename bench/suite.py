@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from sotto.audio import BrokenClip, CorpusError, load_corpus
+from sotto.audio import LABELS, BrokenClip, CorpusError, load_corpus
 from sotto.audio.splits import default_split
 from sotto.bench.adapters import EXPERIMENTS
 from sotto.bench.baseline import baseline
@@ -36,9 +36,9 @@ def open_workbench(
     except BrokenClip as error:
         raise BrokenClip(error.code, f"{error} (--skip-broken leaves such clips out)") from None
     if not any(clip.label(label) for clip in loaded):
+        there = [name for name in LABELS if loaded.has(name)]
         raise CorpusError(
-            "no-label",
-            f"no clip of {loaded.name} has the label {label}: choose a corpus that has it, or add it to the manifest",
+            "no-label", f"no clip of {loaded.name} has the label {label}: its labels are {', '.join(there)}"
         )
     loaded.labels(label)  # names the first clip without one
     say(f"{loaded.name}: {len(loaded)} clips, {len(loaded.speakers)} speakers, {len(loaded.classes(label))} classes")

@@ -20,7 +20,6 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from sotto.serving.errors import AdapterError
 from sotto.serving.reveal import Reveal
 
 if TYPE_CHECKING:  # a command that only names paradigms does not wait for NumPy
@@ -92,6 +91,8 @@ class Paradigm:
 
     def require_reveal(self, reveal: str) -> None:
         """Raise :class:`AdapterError` for what this paradigm does not tell."""
+        from sotto.serving.errors import AdapterError  # and the links, for which no --help waits
+
         if reveal not in self.reveals:
             raise AdapterError("not-revealed", f"{self.name} reveals {' or '.join(self.reveals)}, not '{reveal[:40]}'")
 
@@ -111,9 +112,13 @@ def paradigm(name: str) -> Paradigm:
     """The declaration of a paradigm.  Raises :class:`AdapterError` for a name that is none."""
     modules = _modules()
     if name not in modules:
+        from sotto.serving.errors import AdapterError
+
         raise AdapterError("unknown-paradigm", f"'{name[:40]}' is no paradigm: choose one of {', '.join(modules)}")
     declared = importlib.import_module(modules[name]).PARADIGM
     if not isinstance(declared, Paradigm) or declared.name != name:
+        from sotto.serving.errors import AdapterError
+
         raise AdapterError("not-declared", f"{modules[name]}: declares no paradigm '{name}'")
     return declared
 
@@ -138,6 +143,7 @@ def lower(name: str, folder: Path, options: LoweringOptions) -> None:
     Raises :class:`AdapterError` and other one-line errors.
     """
     from sotto.serving.adapters import AS_DECLARED
+    from sotto.serving.errors import AdapterError
 
     if paradigm(name).lowers:
         cast("LoweringAdapter", service(name)).lower(folder, options)

@@ -9,6 +9,7 @@ import errno
 import gc
 import importlib
 import sys
+from difflib import get_close_matches
 from functools import cache
 from typing import Annotated, Any
 
@@ -50,6 +51,8 @@ class _OnDemand(TyperGroup):
         return list(_COMMANDS)
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        if cmd_name not in _COMMANDS and (near := get_close_matches(cmd_name, _COMMANDS, 1)):
+            ctx.fail(f"No such command '{cmd_name}': did you mean {near[0]}?")
         return _command(cmd_name) if cmd_name in _COMMANDS else None
 
     def invoke(self, ctx: Any) -> Any:

@@ -45,7 +45,7 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 8.0
 
 
 def alice(
-    clips: Annotated[list[Path], typer.Argument(help="Recordings, wav or flac.", metavar="CLIP...")],
+    clips: Annotated[list[Path], typer.Argument(help="Recordings: wav, flac, mp3 or ogg.", metavar="CLIP...")],
     connect: Annotated[str, typer.Option("--connect", help="Where Bob listens, HOST:PORT.")] = "127.0.0.1:7100",
     dealer: Dealer = None,
     store: Store = None,

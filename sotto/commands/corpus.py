@@ -14,7 +14,7 @@ import typer
 from rich.table import Table
 
 from sotto import audio
-from sotto.commands.options import Data, Json, SkipBroken, one_of
+from sotto.commands.options import Data, Json, SkipBroken, corpus_or_table, one_of
 from sotto.console import escape, out
 
 app = typer.Typer(help="List, make and check corpora.", no_args_is_help=True)
@@ -56,7 +56,12 @@ def make(name: Name = "synthetic") -> None:
 
 
 @app.command("check")
-def check(name: Name, data: Data = None, skip_broken: SkipBroken = False, json: Json = False) -> None:
+def check(
+    name: Annotated[str, typer.Argument(callback=corpus_or_table, help="Name of the corpus, or a table.")],
+    data: Data = None,
+    skip_broken: SkipBroken = False,
+    json: Json = False,
+) -> None:
     """Decode every clip of a corpus and say what is wrong with it.
 
     Example:  sotto corpus check ravdess --data ~/corpora/ravdess

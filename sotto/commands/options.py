@@ -49,7 +49,7 @@ def networks() -> Iterable[str]:
     return SHAPES
 
 
-def _corpus(value: str) -> str:
+def corpus_or_table(value: str) -> str:
     """The name of a corpus, or the path of a table of one's own."""
     if not value.lower().endswith((".csv", ".tsv")):
         one_of(_corpora, "a table that ends in .csv or .tsv, or a corpus: it")(value)
@@ -58,7 +58,7 @@ def _corpus(value: str) -> str:
 
 CorpusName = Annotated[
     str,
-    typer.Option("--corpus", help="A name (sotto corpus list) or a table, manifest.csv.", callback=_corpus),
+    typer.Option("--corpus", help="A name (sotto corpus list) or a table, manifest.csv.", callback=corpus_or_table),
 ]
 Data = Annotated[
     Path | None,

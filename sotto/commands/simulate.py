@@ -31,7 +31,9 @@ def simulate(
     paradigm: Annotated[str, typer.Argument(callback=one_of(registry.names(), "a paradigm"), help="Which paradigm.")],
     clip: Annotated[
         Path | None,
-        typer.Argument(help="A wav or flac file; without one, a test clip of the corpus.", show_default=False),
+        typer.Argument(
+            help="A recording: wav, flac, mp3 or ogg; without one, a test clip of the corpus.", show_default=False
+        ),
     ] = None,
     mode: Annotated[str | None, typer.Option("--mode", help="Mode of the paradigm.", show_default="its first")] = None,
     model: Annotated[str | None, typer.Option("--model", help="Model.", show_default="the mode's first")] = None,

@@ -92,7 +92,9 @@ def test_two_processes(tmp_path, kind, dimension):
     arrived = [(name, payload) for way, name, payload in received if way == "received"]
     assert [name for name, _ in arrived] == [HELLO, QUERY, HELLO, QUERY]
     speech = decode(arrived[1][1], Query).speech.numpy(dtype=np.float32, shape=(None,) * features.ndim)
-    assert (speech == encrypt(torch.from_numpy(features), key).numpy()).all()
+    # The sums of a matrix product depend on how many threads a busy machine gives them.
+    expected = encrypt(torch.from_numpy(features), key).numpy()
+    np.testing.assert_allclose(speech, expected, rtol=0, atol=1e-6 if kind == "rom" else 0)
     everything = b"".join(payload for _, payload in arrived)
     for clip in features.reshape(len(features), -1):
         # Flipping leaves half of the values as they are, and now and then several in a row.

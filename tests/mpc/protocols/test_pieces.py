@@ -75,7 +75,7 @@ def test_an_array_that_a_piece_cuts_is_refused():
 
 
 def test_the_dealer_holds_no_bundle_as_a_whole(smaller, monkeypatch):
-    program = masked_parties.compiled(*networks.build("residual"))[0]
+    program = masked_parties.compiled(*networks.build("mixed"))[0]
     masks = semi_honest_preprocessing.weight_masks(program, SECRET)
     held = []
     full = Boxes.full
@@ -104,7 +104,7 @@ def test_the_dealer_holds_no_bundle_as_a_whole(smaller, monkeypatch):
 
 @pytest.mark.parametrize("mode", ["semi-honest", "malicious"])
 def test_a_query_whose_bundle_comes_in_pieces_has_the_same_answer(smaller, mode):
-    module, shape = networks.build("residual")
+    module, shape = networks.build("mixed")
     x = np.random.default_rng(2).normal(size=(20, *shape)).astype(np.float32)
     with masked_parties.Trio(module, shape, mode=mode) as trio:
         seen = masked_parties.observed(trio.links["alice", "dealer"])
@@ -117,7 +117,7 @@ def test_a_query_whose_bundle_comes_in_pieces_has_the_same_answer(smaller, mode)
 @pytest.mark.parametrize("mode", ["semi-honest", "malicious"])
 def test_a_network_that_does_not_fit_is_refused_before_anything_is_dealt(monkeypatch, mode):
     monkeypatch.setattr(memory, "allowance", lambda: 1 << 12)
-    module, shape = networks.build("residual")
+    module, shape = networks.build("mixed")
     with masked_parties.Trio(module, shape, mode=mode) as trio:
         with pytest.raises((LinkError, mpc.PlanError), match="may be taken"):
             trio.alice.prepare(trio.link)
@@ -135,7 +135,7 @@ def test_the_allowance_ends_at_the_processs_own_limit(monkeypatch):
 
 
 def test_sessions_openings_are_as_long_as_before():
-    program = masked_parties.compiled(*networks.build("residual"))[0]
+    program = masked_parties.compiled(*networks.build("mixed"))[0]
     secret = malicious_preprocessing.SessionSecret.of(SECRET)
     masks = malicious_preprocessing.weight_masks(program, secret)
     sent = pieces.whole(malicious_preprocessing.session_pieces(program, secret))
