@@ -90,7 +90,7 @@ class Paradigm:
         return (mode or self.modes[0]) in self.dealt
 
     def require_reveal(self, reveal: str) -> None:
-        """Raise :class:`AdapterError` for what this paradigm does not tell."""
+        """Raise :class:`sotto.serving.errors.AdapterError` for what this paradigm does not tell."""
         from sotto.serving.errors import AdapterError  # and the links, for which no --help waits
 
         if reveal not in self.reveals:
@@ -109,7 +109,7 @@ def names() -> tuple[str, ...]:
 
 @cache
 def paradigm(name: str) -> Paradigm:
-    """The declaration of a paradigm.  Raises :class:`AdapterError` for a name that is none."""
+    """The declaration of a paradigm.  Raises :class:`sotto.serving.errors.AdapterError` for a name that is none."""
     modules = _modules()
     if name not in modules:
         from sotto.serving.errors import AdapterError
@@ -124,7 +124,7 @@ def paradigm(name: str) -> Paradigm:
 
 
 def service(name: str) -> ServiceAdapter:
-    """How a paradigm is served and asked.  Raises :class:`AdapterError` for a name that is none."""
+    """How a paradigm is served and asked.  Raises :class:`sotto.serving.errors.AdapterError` for a name that is none."""
     return cast("ServiceAdapter", importlib.import_module(paradigm(name).service))
 
 
@@ -140,7 +140,7 @@ def host(source: ModelSource) -> Hosted:
 def lower(name: str, folder: Path, options: LoweringOptions) -> None:
     """Make the network in Bob's folder ready, where the paradigm does that; otherwise there are no such options.
 
-    Raises :class:`AdapterError` and other one-line errors.
+    Raises :class:`sotto.serving.errors.AdapterError` and other one-line errors.
     """
     from sotto.serving.adapters import AS_DECLARED
     from sotto.serving.errors import AdapterError
