@@ -124,7 +124,10 @@ def paradigm(name: str) -> Paradigm:
 
 
 def service(name: str) -> ServiceAdapter:
-    """How a paradigm is served and asked.  Raises :class:`sotto.serving.errors.AdapterError` for a name that is none."""
+    """How a paradigm is served and asked.
+
+    Raises :class:`sotto.serving.errors.AdapterError` for a name that is none.
+    """
     return cast("ServiceAdapter", importlib.import_module(paradigm(name).service))
 
 
