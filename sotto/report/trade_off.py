@@ -41,6 +41,8 @@ def draw(rows: Sequence[Row], path: Path, *, dark: bool = False) -> Path:
         for row in shown:
             if hides_of(row) == hides:
                 _mark(axes, row, colours[row.paradigm])
+    lost = [0.0, *(points for row in shown if (points := _place(row)[1]) is not None)]
+    panels[0].set_ylim(min(lost) - 1, max(9.0, *lost) + 1)  # where nothing is lost, that is to be seen
     panels[0].set_ylabel("accuracy lost, points", color=ink)
     panels[1].set_xlabel("one query, offline and online, ms", color=ink)
     marks = [Line2D([], [], marker="o", ls="", color=colours[name], label=name) for name in paradigms]
