@@ -8,7 +8,7 @@ ARGS ?=
 
 .PHONY: bench test test-slow fuzz lint types format docs links setup constraints clean
 
-bench: $(READY)  ## the comparison on the built-in synthetic corpus, five to ten minutes the first time: results/
+bench: $(READY)  ## the comparison on the built-in synthetic corpus, about five minutes the first time: results/
 	$(BIN)/sotto bench --out results $(ARGS)
 
 # mypy takes one core for long, so the tests begin beside it.  What Python compiles is kept for the next process.
