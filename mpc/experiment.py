@@ -130,7 +130,7 @@ def build(cell: Configuration, bench: Workbench) -> Experiment:
             activation_error=cast(float, cell.parameters.get("activation_error", DEFAULT_ACTIVATION_ERROR)),
         )  # fmt: skip
         network = network.with_public_weights() if public else network
-        parts = _parts(network, mode, reveal)
+        parts = parts_of(network, mode, reveal)
     except (mpc.ModelRefused, ValueError) as error:
         raise NotRunnable("model-refused", str(error)) from None
     test = bench.part(emotion.queries, "test")
@@ -140,10 +140,7 @@ def build(cell: Configuration, bench: Workbench) -> Experiment:
     return Experiment(
         cell=cell,
         parts=parts,
-        score_parts={
-            **_parts(network, mode, "logits"),
-            **{role: part for role, part in parts.items() if role == "dealer"},
-        },
+        score_parts={**parts_of(network, mode, "logits"), **{role: parts[role] for role in parts if role == "dealer"}},
         queries=test,
         truth=bench.part(bench.targets, "test"),
         query=emotion.query,
@@ -163,13 +160,16 @@ def security_of(mode: mpc.Mode, reveal: Reveal, *, public: bool) -> Security:
     return msgspec.structs.replace(security, leaks=f"to Alice Bob's weights; {leaks}" if public else leaks)
 
 
-def _parts(network: mpc.LoweredModel, mode: mpc.Mode, reveal: Reveal) -> Mapping[str, PartySpec]:
-    bob = mpc.Bob(network, None, mode=mode, reveal=reveal)
+def parts_of(
+    network: mpc.LoweredModel, mode: mpc.Mode, reveal: Reveal, *, idle_timeout: float = 600.0
+) -> Mapping[str, PartySpec]:
+    """The parties of a network that has been traced; ``idle_timeout`` is Bob's and the dealer's."""
+    bob = mpc.Bob(network, None, mode=mode, reveal=reveal, idle_timeout=idle_timeout)
     parts = {
         "alice": PartySpec(parties.alice, {"mode": mode, "reveal": reveal}),
         "bob": PartySpec(parties.bob, {"bob": bob, "mode": mode}, parties.warm_up),
     }
-    dealer = {"dealer": PartySpec(parties.dealer, {"mode": mode}, parties.warm_up)}
+    dealer = {"dealer": PartySpec(parties.dealer, {"mode": mode, "idle_timeout": idle_timeout}, parties.warm_up)}
     return parts | (dealer if mpc_modes.needs_dealer(mode) else {})
 
 

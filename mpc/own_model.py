@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -12,14 +11,12 @@ from torch import nn
 
 from sotto import mpc
 from sotto.bench.own_model import Given, NotRunnable, OwnModel, Shape, chosen_mode, example_shape, network
-from sotto.bench.parties.party import PartySpec
 from sotto.models.learning.training import predict
-from sotto.mpc import modes, parties
-from sotto.mpc.experiment import SECURITY
+from sotto.mpc import modes
+from sotto.mpc.experiment import SECURITY, parts_of
 from sotto.mpc.graph.fixed_point import DEFAULT_INPUT_LIMIT, input_limit_of
 from sotto.mpc.lowering.capture import DEFAULT_ACTIVATION_ERROR
 from sotto.serving import registry
-from sotto.serving.reveal import Reveal
 from sotto.serving.terms import Terms
 
 Floats = npt.NDArray[np.float32]
@@ -43,7 +40,7 @@ def own(model: Any, given: Given) -> OwnModel:
     )  # fmt: skip
     if options.weights == "public":
         lowered = lowered.with_public_weights()
-    parts = functools.partial(_parts, lowered, mode, given.idle_seconds)
+    parts = functools.partial(parts_of, lowered, mode, idle_timeout=given.idle_seconds)
     parts("class")  # refuses what cannot be run
 
     return OwnModel(
@@ -61,16 +58,6 @@ def _plain(model: nn.Module | mpc.LoweredModel, x: Floats) -> tuple[npt.NDArray[
     """In the clear; of a network with several results what its plan says of the one that is meant."""
     scores = model.in_clear(x) if isinstance(model, mpc.LoweredModel) else predict(model, x)
     return scores.argmax(1), scores
-
-
-def _parts(lowered: mpc.LoweredModel, mode: mpc.Mode, idle: float, reveal: Reveal) -> Mapping[str, PartySpec]:
-    bob = mpc.Bob(lowered, None, mode=mode, reveal=reveal, idle_timeout=idle)
-    parts = {
-        "alice": PartySpec(parties.alice, {"mode": mode, "reveal": reveal}),
-        "bob": PartySpec(parties.bob, {"bob": bob, "mode": mode}, parties.warm_up),
-    }
-    dealer = {"dealer": PartySpec(parties.dealer, {"mode": mode, "idle_timeout": idle}, parties.warm_up)}
-    return parts | (dealer if modes.needs_dealer(mode) else {})
 
 
 def asked_shape(terms: Terms) -> Shape:
