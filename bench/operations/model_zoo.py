@@ -36,7 +36,7 @@ from sotto.bench.peers.comparison import PEERS, Peer
 from sotto.bench.peers.workloads import SECRET_SHARING
 from sotto.bench.request import Request
 from sotto.bench.row import JSONValue, Row, Security, Timing, Traffic
-from sotto.link import LOOPBACK
+from sotto.link import LOOPBACK, BadValue
 from sotto.link.storage import write_whole
 from sotto.mpc import parties
 from sotto.mpc.experiment import SECURITY
@@ -249,7 +249,7 @@ def _batches(features: Floats) -> list[Floats]:
 
 def _scores(asked: Asked) -> Floats:
     if asked.scores is None:
-        raise ValueError("a session that reveals scores gave none")
+        raise BadValue("no-scores", "a session that reveals scores gave none")
     return asked.scores
 
 

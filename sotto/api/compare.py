@@ -21,7 +21,7 @@ from sotto.bench.own_model import Given, as_shape
 from sotto.bench.row import Row
 from sotto.bench.suite import Failure, LeftOut
 from sotto.bench.table import footnotes, tables
-from sotto.link import SHAPES
+from sotto.link import SHAPES, BadValue
 from sotto.serving import registry
 
 _log = logging.getLogger("sotto")
@@ -126,7 +126,7 @@ def compare(
         a party failed while it ran; what was measured until then is written.
     """
     if net not in SHAPES:
-        raise ValueError(f"net is one of {', '.join(SHAPES)}, not '{str(net)[:40]}'")
+        raise BadValue("unknown-net", f"net is one of {', '.join(SHAPES)}, not '{str(net)[:40]}'")
     with of_model("compare"):
         shape = as_shape(input_shape)
     if shape is None:

@@ -70,15 +70,16 @@ def test_what_a_job_hears_out_of_turn_is_an_error():
     with child(echo, "hello") as running:
         running.receive(60)
         running.send(Word("no number"))
-        with pytest.raises(ChildError, match="Word came out of turn"):
+        with pytest.raises(ChildError) as caught:
             running.receive(60)
+    assert caught.value.kind == "WrongState"
 
 
 def test_what_a_process_said_before_it_died_is_heard_and_then_its_code():
     with child(die) as running:
         running.exit_code(60)
         assert running.receive(1) == Word("last")
-        with pytest.raises(ChildError, match="ended with code 9") as caught:
+        with pytest.raises(ChildError) as caught:
             running.receive(1)
     assert (caught.value.kind, caught.value.code) == ("died", 9)
 
