@@ -309,9 +309,9 @@ def test_alice_hears_of_a_bob_who_leaves():
 
 def test_each_side_refuses_the_file_of_the_other(tmp_path):
     files(tmp_path, *networks())
-    with raises_code(ModelError, "wrong-model"):
+    with raises_code(ModelError, "not-a-sensor"):
         Alice(tmp_path / "classifier")
-    with raises_code(ModelError, "wrong-model"):
+    with raises_code(ModelError, "not-a-classifier"):
         Bob(tmp_path / "sensor")
 
 

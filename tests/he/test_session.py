@@ -333,7 +333,7 @@ def lowered(context, parameters, values):
 
 #: What a malicious Bob makes of Alice's public context, and how she refuses it.
 DISHONEST = [
-    (lambda context, parameters: b"", "malformed-ciphertext"),
+    (lambda context, parameters: b"", "wrong-ciphertext"),
     (lambda context, parameters: bytes(1000), "malformed-ciphertext"),
     (lambda context, parameters: lowered(context, parameters, [0.1] * 4), "wrong-ciphertext"),
     (lambda context, parameters: lowered(context, parameters, [0.1] * 4000), "wrong-ciphertext"),
