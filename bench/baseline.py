@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from sotto.bench.experiment import Configuration, Experiment
 from sotto.bench.parties.party import PartySpec
-from sotto.bench.row import Security
+from sotto.bench.rows.row import Security
 from sotto.link import (
     MOST_CLASSES,
     Answer,

@@ -20,13 +20,13 @@ import numpy as np
 import numpy.typing as npt
 
 from sotto.audio import Clip
-from sotto.bench import costs
-from sotto.bench.energy import EnergyMeter
-from sotto.bench.machine import machine, software
 from sotto.bench.parties.control import Report
 from sotto.bench.parties.parties import Asked, Parties, Phase
 from sotto.bench.parties.party import PartySpec
-from sotto.bench.row import Interval, JSONValue, Row, Security
+from sotto.bench.rows import costs
+from sotto.bench.rows.energy import EnergyMeter
+from sotto.bench.rows.machine import machine, software
+from sotto.bench.rows.row import Interval, JSONValue, Row, Security
 from sotto.link import SHAPES, BadValue
 
 if TYPE_CHECKING:

@@ -25,8 +25,6 @@ import numpy.typing as npt
 import torch
 
 from sotto import mpc
-from sotto.bench import costs, results
-from sotto.bench.machine import machine, software
 from sotto.bench.model_zoo import KINDS, Kind
 from sotto.bench.operations import model_zoo_table
 from sotto.bench.parties.parties import Asked, Parties, PartyError
@@ -35,7 +33,9 @@ from sotto.bench.peers import job
 from sotto.bench.peers.comparison import PEERS, Peer
 from sotto.bench.peers.workloads import SECRET_SHARING
 from sotto.bench.request import Request
-from sotto.bench.row import JSONValue, Row, Security, Timing, Traffic
+from sotto.bench.rows import costs, results
+from sotto.bench.rows.machine import machine, software
+from sotto.bench.rows.row import JSONValue, Row, Security, Timing, Traffic
 from sotto.link import LOOPBACK, BadValue
 from sotto.link.storage import write_whole
 from sotto.mpc import parties

@@ -8,8 +8,8 @@ import torch
 
 from sotto.bench.baseline import Alice, Bob, baseline
 from sotto.bench.experiment import Configuration, Experiment, Plan, run
-from sotto.bench.matrix import grouped
-from sotto.bench.row import Security
+from sotto.bench.rows.matrix import grouped
+from sotto.bench.rows.row import Security
 from sotto.link import BadValue, FrameError, LinkError, pair
 from sotto.models import build
 from sotto.models.learning.training import predict

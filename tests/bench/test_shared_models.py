@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from sotto import mpc
-from sotto.bench.emotion_models import named
+from sotto.bench.emotion.emotion_models import named
 from sotto.bench.experiment import Configuration, run
 from sotto.bench.own_model import Given, adapter
 from sotto.models import ModelRecord, Normalisation, build, save

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from sotto.bench.papers.niwa.sounds.block_loop import encrypt_in_a_loop
 from sotto.bench.request import Request
-from sotto.bench.row import Row
+from sotto.bench.rows.row import Row
 from sotto.keyed import KEY_TYPES, decrypt, encrypt, generate_key
 from sotto.link import BadValue
 

@@ -23,11 +23,11 @@ from sotto.bench.papers.niwa.filterbank_key import key_from_filterbank
 from sotto.bench.papers.niwa.incorrect_keys import under_wrong_key
 from sotto.bench.papers.niwa.sounds.drawn_keys import drawn_keys
 from sotto.bench.papers.niwa.sounds.violins import Violin, draw
-from sotto.bench.results import to_json
+from sotto.bench.reproduction.targets import TARGETS, Request
+from sotto.bench.rows.results import to_json
 from sotto.bench.speech_tasks import SpeechTask
 from sotto.bench.speech_tasks.recognition import Recogniser
 from sotto.bench.speech_tasks.spoken_digits import DigitString
-from sotto.bench.targets import TARGETS, Request
 from sotto.models.learning.seeding import seeded
 from sotto.models.networks.convmixer import ConvMixer
 from sotto.models.networks.ctc import PatchCTC

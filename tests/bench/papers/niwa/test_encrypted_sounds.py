@@ -11,7 +11,7 @@ from sotto.bench.papers.niwa import encrypted_sounds, image_decryption, key_spac
 from sotto.bench.papers.niwa.sounds import image_attacks, likeness, speech_examples
 from sotto.bench.papers.niwa.sounds.sound_pictures import Panel, draw
 from sotto.bench.papers.niwa.sounds.speech_examples import RATE, Example
-from sotto.bench.targets import TARGETS, Request
+from sotto.bench.reproduction.targets import TARGETS, Request
 from sotto.keyed import generate_key
 from sotto.link import BadValue
 from tests.error_codes import raises_code

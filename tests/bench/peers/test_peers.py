@@ -19,10 +19,10 @@ import pytest
 import torch
 
 from sotto.bench.experiment import Configuration
+from sotto.bench.papers.bittner.table_networks import TableNetwork
 from sotto.bench.peers import comparison, diagonals, framing, job, workloads
 from sotto.bench.peers.socket_bytes import bytes_sent
 from sotto.bench.suite import cells
-from sotto.bench.table_networks import TableNetwork
 from sotto.he import PolynomialNetwork
 from sotto.link import LOOPBACK, SHAPES, BadValue
 from sotto.models.networks.emotion_cnn import Depinto

@@ -10,7 +10,7 @@ import msgspec
 import psutil
 import pytest
 
-from sotto.bench.child_process import ChildError, ChildProcess, expect, send
+from sotto.bench.parties.child_process import ChildError, ChildProcess, expect, send
 
 
 class Word(msgspec.Struct, tag=True):
@@ -46,7 +46,7 @@ def child(job, *arguments, **options):
     return ChildProcess(job, *arguments, says=Word | Number, name="worker", **options)
 
 
-@pytest.mark.parametrize("preload", [(), ("sotto.bench.child_process",)])
+@pytest.mark.parametrize("preload", [(), ("sotto.bench.parties.child_process",)])
 def test_a_job_gets_its_arguments_and_one_thread_and_answers(preload):
     with child(echo, "hello", preload=preload) as running:
         assert running.receive(60) == Word("hello 1")
