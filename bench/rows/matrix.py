@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sotto.bench.row import Row
+from sotto.bench.rows.row import Row
 from sotto.serving import registry
 
 PLAINTEXT = "plaintext"

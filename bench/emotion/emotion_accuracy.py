@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from sotto.audio.splits import speaker_folds
-from sotto.bench.egemaps_svm import egemaps_svm
-from sotto.bench.emotion_models import named
+from sotto.bench.emotion.egemaps_svm import egemaps_svm
+from sotto.bench.emotion.emotion_models import named
 from sotto.bench.request import Request
-from sotto.bench.row import Row
+from sotto.bench.rows.row import Row
 from sotto.bench.workbench import Workbench
 from sotto.models.learning.cross_validation import Fold, cross_validate
 from sotto.models.learning.recipes import Recipe

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from sotto.bench.row import Row
+from sotto.bench.rows.row import Row
 from sotto.serving import registry
 
 #: Beside what each paradigm declares: of peers, and of all.

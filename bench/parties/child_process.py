@@ -19,6 +19,7 @@ from typing import Any, Self, TypeVar
 
 import msgspec
 
+from sotto.link import WrongState
 from sotto.serving.service.hosting import one_thread_each, without_the_script
 
 T = TypeVar("T")
@@ -74,7 +75,7 @@ def expect(pipe: Connection, kinds: Any, kind: type[T]) -> T:
     """The next message, which must be of ``kind``."""
     message = receive(pipe, kinds)
     if not isinstance(message, kind):
-        raise RuntimeError(f"{type(message).__name__} came out of turn")
+        raise WrongState("out-of-turn", f"{type(message).__name__} came out of turn")
     return message
 
 

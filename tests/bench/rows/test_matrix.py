@@ -6,8 +6,8 @@ import pytest
 from scipy.stats import binomtest
 
 from sotto.bench.adapters import EXPERIMENTS
-from sotto.bench.matrix import grouped
-from sotto.bench.row import Interval, Row, Spent
+from sotto.bench.rows.matrix import grouped
+from sotto.bench.rows.row import Interval, Row, Spent
 from sotto.bench.suite import cells
 from sotto.serving import registry
 

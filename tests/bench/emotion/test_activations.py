@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from sotto.bench import activations
-from sotto.bench.row import Interval, Row, Spent, Timing
+from sotto.bench.emotion import activations
+from sotto.bench.rows.row import Interval, Row, Spent, Timing
 from sotto.models.learning.recipes import RECIPES
 from sotto.serving import registry
 

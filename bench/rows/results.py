@@ -14,7 +14,7 @@ from typing import Any
 import jsonschema
 import msgspec
 
-from sotto.bench.row import Row
+from sotto.bench.rows.row import Row
 from sotto.link import Coded
 from sotto.link.storage import write_whole
 
@@ -28,7 +28,7 @@ class ResultsError(Coded, ValueError):
 @cache
 def stored_schema() -> dict[str, Any]:
     """The JSON Schema that ships with the package."""
-    return json.loads((resources.files("sotto.bench") / SCHEMA_FILE).read_text())
+    return json.loads((resources.files("sotto.bench.rows") / SCHEMA_FILE).read_text())
 
 
 def to_json(rows: Sequence[Row]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol
 
-from sotto.bench import activations, raw_audio
+from sotto.bench.emotion import activations, emotion_accuracy, raw_audio
 from sotto.bench.listeners import frozen_embeddings, hashed_embeddings, keyed_speech, sound_sensor, voice_privacy
 from sotto.bench.operations import faults, model_zoo, mpc_scale, soak, sweep_scaling, throughput
 from sotto.bench.papers.bittner import agreement, cheating, growth, latency, transfers, two_party
@@ -33,8 +33,7 @@ from sotto.bench.papers.niwa import (
     transform_speed,
 )
 from sotto.bench.request import Request
-from sotto.bench.row import Row
-from sotto.bench.speech_tasks import emotion_accuracy
+from sotto.bench.rows.row import Row
 
 
 class Target(Protocol):

@@ -13,7 +13,7 @@ from typing import Annotated
 
 import msgspec
 
-from sotto.bench.row import Cost, Row, Spent
+from sotto.bench.rows.row import Cost, Row, Spent
 from sotto.link import Coded
 
 _QUERIES = 1e6
@@ -55,9 +55,9 @@ class Prices(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 def read(path: Path | None) -> Prices:
     """The prices in a TOML file, by default those that ship with the package.  Raises :class:`PricesError`."""
     try:
-        text = (path or resources.files("sotto.bench") / "prices.toml").read_text(encoding="utf-8")
+        text = (path or resources.files("sotto.bench.rows") / "prices.toml").read_text(encoding="utf-8")
         return msgspec.convert(tomllib.loads(text), Prices)
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
         raise PricesError(
-            "bad-prices", f"{path}: holds no prices ({error}): copy the fields of bench/prices.toml"
+            "bad-prices", f"{path}: holds no prices ({error}): copy the fields of bench/rows/prices.toml"
         ) from None

@@ -15,11 +15,11 @@ from sotto import mpc
 from sotto.audio import read
 from sotto.audio.features import MFCC, MFCCSamples
 from sotto.bench.baseline import baseline
-from sotto.bench.emotion_models import EmotionModel, emotion_model, named
+from sotto.bench.emotion.emotion_models import EmotionModel, emotion_model, named
 from sotto.bench.experiment import Configuration, Experiment, run_side_by_side
 from sotto.bench.parties.party import PartySpec
 from sotto.bench.request import Request
-from sotto.bench.row import Row
+from sotto.bench.rows.row import Row
 from sotto.bench.suite import build
 from sotto.bench.workbench import Workbench
 from sotto.models.learning.training import predict

@@ -9,10 +9,11 @@ from torch.nn.functional import conv1d
 
 from sotto.bench.peers import comparison, job, workloads
 from sotto.bench.peers.squares import Squares
-from sotto.link import LOOPBACK
+from sotto.link import LOOPBACK, BadValue
 from sotto.models.networks.emotion_cnn import Depinto, Frames
 from sotto.models.networks.mlp import MLP
 from sotto.models.networks.polynomial import PolynomialReLU
+from tests.error_codes import raises_code
 
 CHAINS = {
     (1, 40): lambda: Depinto(5, activation="poly2"),
@@ -51,17 +52,17 @@ class _Residual(torch.nn.Module):
 
 
 @pytest.mark.parametrize(
-    ("module", "reason"),
+    ("module", "code"),
     [
-        (Frames(), "has no polynomial"),
-        (Frames(activation="poly4"), "degree 2"),
-        (MLP(activation="poly2"), "something else than a convolution"),
-        (_Residual(), "no layer of a chain"),
-        (torch.nn.Sequential(torch.nn.Conv1d(2, 2, 3, dilation=2), PolynomialReLU(2)), "dilated"),
+        (Frames(), "no-polynomial"),
+        (Frames(activation="poly4"), "wrong-degree"),
+        (MLP(activation="poly2"), "no-convolution"),
+        (_Residual(), "not-a-chain"),
+        (torch.nn.Sequential(torch.nn.Conv1d(2, 2, 3, dilation=2), PolynomialReLU(2)), "wrong-convolution"),
     ],
 )
-def test_what_is_no_chain_of_convolutions_is_refused(module, reason):
-    with pytest.raises(ValueError, match=reason):
+def test_what_is_no_chain_of_convolutions_is_refused(module, code):
+    with raises_code(BadValue, code):
         Squares.of(module, 40)
 
 

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sotto.audio import CORPORA, CorpusError
-from sotto.bench import results
 from sotto.bench.claims.claim import Item, Judgement, open_for
 from sotto.bench.experiment import Say
-from sotto.bench.row import Row
-from sotto.bench.targets import TARGETS, Request
+from sotto.bench.reproduction.targets import TARGETS, Request
+from sotto.bench.rows import results
+from sotto.bench.rows.row import Row
 
 _ASKED = "asked.json"  # beside the results: what they are of
 

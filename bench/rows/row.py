@@ -3,7 +3,7 @@
 Every command that measures prints and writes lists of these rows; the JSON Schema beside this file is generated from
 the classes here, and every file is checked against it when it is written.  Code that makes a row names what applies:
 the rest is ``none`` where it is a name, and ``null`` where it is a figure, which means not applicable;
-:mod:`sotto.bench.missing_values` says why, cell by cell.  The paradigm is ``plaintext`` where nothing is private.
+:mod:`sotto.bench.rows.missing_values` says why, cell by cell.  The paradigm is ``plaintext`` where nothing is private.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from sotto.bench.machine import machine, software
+from sotto.bench.rows.machine import machine, software
 
 JSONValue = str | int | float | bool | None | list[Any]
 Metrics = Mapping[str, float | None]

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from rich.table import Table
 
-from sotto.bench.matrix import Price, grouped
-from sotto.bench.missing_values import missing_values
-from sotto.bench.row import Cost, Interval, Row
+from sotto.bench.rows.matrix import Price, grouped
+from sotto.bench.rows.missing_values import missing_values
+from sotto.bench.rows.row import Cost, Interval, Row
 
 NONE = "–"
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from sotto.bench.parties.parties import Asked, Phase
-from sotto.bench.row import Spent, Timing, Traffic
+from sotto.bench.rows.row import Spent, Timing, Traffic
 
 
 def timing(phases: Sequence[Phase]) -> Timing | None:

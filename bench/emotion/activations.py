@@ -12,12 +12,12 @@ from dataclasses import replace
 
 from sotto.bench.baseline import baseline
 from sotto.bench.experiment import Configuration
-from sotto.bench.matrix import Price, grouped
 from sotto.bench.own_model import NotRunnable
 from sotto.bench.request import Request
-from sotto.bench.row import Row
+from sotto.bench.rows.matrix import Price, grouped
+from sotto.bench.rows.row import Row
+from sotto.bench.rows.table import NONE, interval, megabytes, milliseconds, percent, times
 from sotto.bench.suite import Failure, build, measure
-from sotto.bench.table import NONE, interval, megabytes, milliseconds, percent, times
 from sotto.bench.workbench import Workbench
 from sotto.link.storage import write_whole
 from sotto.models.networks.polynomial import DEGREES

@@ -5,9 +5,9 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from sotto.bench import prices
-from sotto.bench.prices import Prices, PricesError
-from sotto.bench.row import Row, Spent
+from sotto.bench.rows import prices
+from sotto.bench.rows.prices import Prices, PricesError
+from sotto.bench.rows.row import Row, Spent
 from tests.error_codes import raises_code
 
 PRICES = Prices(name="ours", date="2026-01", usd_per_core_hour=3.6, usd_per_gb=0.1, queries_per_session=10)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sotto.bench.energy import EnergyMeter
+from sotto.bench.rows.energy import EnergyMeter
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import msgspec
 import psutil
 import pytest
 
-from sotto.bench.child_process import ChildError, ChildProcess, expect, send
+from sotto.bench.parties.child_process import ChildError, ChildProcess, expect, send
 
 
 class Word(msgspec.Struct, tag=True):
@@ -46,7 +46,7 @@ def child(job, *arguments, **options):
     return ChildProcess(job, *arguments, says=Word | Number, name="worker", **options)
 
 
-@pytest.mark.parametrize("preload", [(), ("sotto.bench.child_process",)])
+@pytest.mark.parametrize("preload", [(), ("sotto.bench.parties.child_process",)])
 def test_a_job_gets_its_arguments_and_one_thread_and_answers(preload):
     with child(echo, "hello", preload=preload) as running:
         assert running.receive(60) == Word("hello 1")
@@ -70,15 +70,16 @@ def test_what_a_job_hears_out_of_turn_is_an_error():
     with child(echo, "hello") as running:
         running.receive(60)
         running.send(Word("no number"))
-        with pytest.raises(ChildError, match="Word came out of turn"):
+        with pytest.raises(ChildError) as caught:
             running.receive(60)
+    assert caught.value.kind == "WrongState"
 
 
 def test_what_a_process_said_before_it_died_is_heard_and_then_its_code():
     with child(die) as running:
         running.exit_code(60)
         assert running.receive(1) == Word("last")
-        with pytest.raises(ChildError, match="ended with code 9") as caught:
+        with pytest.raises(ChildError) as caught:
             running.receive(1)
     assert (caught.value.kind, caught.value.code) == ("died", 9)
 

@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from sotto.bench import results
-from sotto.bench.missing_values import missing_values, null_fields, why
-from sotto.bench.row import Cost, Interval, Row, Security, Spent, Timing, Traffic, json_schema
-from sotto.bench.table import attacks, footnotes, setting, tables
+from sotto.bench.rows import results
+from sotto.bench.rows.missing_values import missing_values, null_fields, why
+from sotto.bench.rows.row import Cost, Interval, Row, Security, Spent, Timing, Traffic, json_schema
+from sotto.bench.rows.table import attacks, footnotes, setting, tables
 from sotto.serving import registry
 from tests.error_codes import raises_code
 
