@@ -12,6 +12,7 @@ import contextlib
 import os
 import signal
 import tempfile
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import Self
 
 import msgspec
+from tqdm import tqdm
 
 from sotto.audio import Corpus
 from sotto.audio.splits import Split
@@ -201,6 +203,7 @@ def _claim(folder: Path, number: int) -> bool:
 
 def _attack(pipe: Connection, orders: _Orders) -> None:
     """The job of the process, whose bars would run into those of the measurement."""
+    tqdm.set_lock(threading.RLock())  # the usual one is a semaphore, which stays behind when a process is killed
     with Path(os.devnull).open("w") as nowhere, contextlib.redirect_stderr(nowhere):
         _attack_all(pipe, orders)
 
