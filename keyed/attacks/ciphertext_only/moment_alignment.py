@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from sotto.keyed.attacks.moments import Moments
+from sotto.keyed.attacks.ciphertext_only.moments import Moments
 
 
 def lined_up(encrypted: Moments, public: Moments, floor: float, jitter: bool, generator: torch.Generator) -> Tensor:

@@ -7,10 +7,9 @@ between them.  Rotated blocks do not have this, and hardly any rotation but the 
    settled by the covariances between successive blocks; and from random rotations;
 2. refines each until the decrypted speech is as stationary as it gets, by alternating projections;
 3. keeps the one that comes nearest: how near tells the attacker, without plain speech, whether he has succeeded;
-4. in waveforms, makes the speech as likely as it gets (:mod:`sotto.keyed.attacks.likelihood`), faint frequencies
-included; 5. in several waveforms, does so with single ones and with all together, since the search sometimes goes
-astray; keeps
-   the result that is likeliest in all, and refines it on all, each by itself.
+4. in waveforms, makes the speech as likely as it gets (:mod:`sotto.keyed.attacks.ciphertext_only.likelihood`), faint
+frequencies included; 5. in several waveforms, does so with single ones and with all together, since the search
+sometimes goes astray; keeps the result that is likeliest in all, and refines it on all, each by itself.
 
 The sign of the whole stays open in waveforms, where it cannot be heard; in spectrograms their skewness shows it.
 """
@@ -20,11 +19,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from sotto.keyed.attacks.bands import bands_settled
-from sotto.keyed.attacks.likelihood import Spectra, likeliest, refined
-from sotto.keyed.attacks.moment_alignment import lined_up, orthogonal
-from sotto.keyed.attacks.moments import Moments
-from sotto.keyed.attacks.plausibility import Judge, decrypted
+from sotto.keyed.attacks.ciphertext_only.bands import bands_settled
+from sotto.keyed.attacks.ciphertext_only.likelihood import Spectra, likeliest, refined
+from sotto.keyed.attacks.ciphertext_only.moment_alignment import lined_up, orthogonal
+from sotto.keyed.attacks.ciphertext_only.moments import Moments
+from sotto.keyed.attacks.ciphertext_only.plausibility import Judge, decrypted
 from sotto.keyed.keys import ROM, SALT_BYTES
 from sotto.keyed.transform import blocks
 

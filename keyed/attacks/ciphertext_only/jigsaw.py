@@ -5,9 +5,9 @@ public speech.  Orders that explain the correlations within and between encrypte
 quadratic assignment (Vogelstein et al. 2015), and improved by exchanges.
 
 In a waveform, pairs are exchanged, the best pair at a time: first until the correlations are most like those of public
-speech, then until the decrypted speech is most plausible (:mod:`sotto.keyed.attacks.plausibility`).  In a spectrogram
-the pieces found first are whole bands and moments, in the wrong places: those are moved, then pairs exchanged, until
-the speech is least surprising (:mod:`sotto.keyed.attacks.public_model`).
+speech, then until the decrypted speech is most plausible (:mod:`sotto.keyed.attacks.ciphertext_only.plausibility`).  In
+a spectrogram the pieces found first are whole bands and moments, in the wrong places: those are moved, then pairs
+exchanged, until the speech is least surprising (:mod:`sotto.keyed.attacks.ciphertext_only.public_model`).
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ import torch
 from scipy.optimize import quadratic_assignment
 from torch import Tensor
 
-from sotto.keyed.attacks.moments import Moments
-from sotto.keyed.attacks.plausibility import Judge
-from sotto.keyed.attacks.public_model import PublicModel, Windows
+from sotto.keyed.attacks.ciphertext_only.moments import Moments
+from sotto.keyed.attacks.ciphertext_only.plausibility import Judge
+from sotto.keyed.attacks.ciphertext_only.public_model import PublicModel, Windows
 from sotto.keyed.errors import KeyedError
 from sotto.keyed.keys import SALT_BYTES, Shuffling
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from sotto.keyed.attacks.moments import Moments, Stationarity
+from sotto.keyed.attacks.ciphertext_only.moments import Moments, Stationarity
 
 _PUBLIC = 0.05
 

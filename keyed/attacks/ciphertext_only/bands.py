@@ -1,8 +1,8 @@
 """Settling the mel bands of a spectrogram that is decrypted up to a rotation among them.
 
 A spectrogram stays stationary in time when its bands are mixed the same way at every moment, so stationarity alone
-(:mod:`sotto.keyed.attacks.second_order`) leaves an M × M rotation open.  Bands differ in their means and covariances,
-which public speech shows; the rotation that brings those together is the one that is left.
+(:mod:`sotto.keyed.attacks.ciphertext_only.second_order`) leaves an M × M rotation open.  Bands differ in their means
+and covariances, which public speech shows; the rotation that brings those together is the one that is left.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from sotto.keyed.attacks.moment_alignment import lined_up, orthogonal
-from sotto.keyed.attacks.moments import Moments
+from sotto.keyed.attacks.ciphertext_only.moment_alignment import lined_up, orthogonal
+from sotto.keyed.attacks.ciphertext_only.moments import Moments
 
 _STARTS, _ROUNDS = 24, 100
 

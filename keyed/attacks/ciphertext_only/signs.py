@@ -12,9 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sotto.keyed.attacks.moment_alignment import solve_signs
-from sotto.keyed.attacks.moments import Moments
-from sotto.keyed.attacks.plausibility import Judge
+from sotto.keyed.attacks.ciphertext_only.moment_alignment import solve_signs
+from sotto.keyed.attacks.ciphertext_only.moments import Moments
+from sotto.keyed.attacks.ciphertext_only.plausibility import Judge
 from sotto.keyed.errors import KeyedError
 from sotto.keyed.keys import SALT_BYTES, Flipping
 
