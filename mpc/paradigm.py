@@ -14,8 +14,8 @@ PARADIGM = Paradigm(
     lowers=True,
     dealt=("malicious", "semi-honest", "crypten"),
     preload=(
-        "sotto.mpc.protocols.semi_honest_session",
-        "sotto.mpc.protocols.malicious_session",
+        "sotto.mpc.protocols.semi_honest.session",
+        "sotto.mpc.protocols.malicious.session",
         "sotto.mpc.two_party.session",
     ),
     networks=tuple(

@@ -14,7 +14,7 @@ from sotto import mpc
 from sotto.link import BadValue, FrameError
 from sotto.mpc.graph.error_bound import error_bound
 from sotto.mpc.lowering.capture import trace
-from sotto.mpc.protocols.fixed_point_model import FixedPointModel
+from sotto.mpc.protocols.semi_honest.fixed_point_model import FixedPointModel
 from tests.error_codes import raises_code
 
 #: Functions whose parts jump, or divide by what could be 0 for all that intervals tell.
