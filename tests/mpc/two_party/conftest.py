@@ -6,4 +6,4 @@ sys.path[:0] = [
     str(HERE),
     str(HERE / "gates"),
     str(HERE.parent / "ot"),
-]  # networks_of_two.py; test_correlations.py; parties.py
+]  # networks_of_two, test_correlations, parties
