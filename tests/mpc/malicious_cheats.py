@@ -40,6 +40,21 @@ class Rushing(Altered):
 class Consistent(Altered):
     """A party that goes on as if what it sent were so: both sides then compute with the same wrong word or bit."""
 
+    ahead = None  # how far from hers the first word is that Alice told before the query
+
+    def send(self, name, payload, **options):
+        sent = self._alter(name, bytes(payload))
+        if name == "mpc.masked" and sent != bytes(payload):
+            self.ahead = np.frombuffer(sent, np.uint64) - np.frombuffer(payload, np.uint64)
+        self._link.send(name, sent, **options)
+
+    def receive(self, name, **options):
+        received = self._link.receive(name, **options)
+        if self.ahead is None or name != "relu1.masked":
+            return received
+        shift, self.ahead = self.ahead[: len(received) // 8], None
+        return bytearray((np.frombuffer(received, np.uint64) + shift).tobytes())
+
     def exchange(self, name, payload, **options):
         sent = self._alter(name, bytes(payload))
         received = self._link.exchange(name, sent, **options)
