@@ -53,9 +53,10 @@ def run(request: Request) -> list[Row]:
 def _measured(
     deployment: Deployment, each: Prepared, asked: npt.NDArray[np.float32], count: int, request: Request
 ) -> Row:
-    clients = [LoadClient(deployment, asked, begin=True) for _ in range(count)]
+    clients: list[LoadClient] = []
     try:
-        for client in clients:
+        for _ in range(count):  # one after the other: each compiles first, and all at once would outwait one another
+            clients.append(client := LoadClient(deployment, asked, begin=True))
             if not client.await_opened(_OPENING):
                 raise ServiceError(
                     "no-session", f"{each.config}: a client got no session: {client.said or 'it took too long'}"
