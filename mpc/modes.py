@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol, get_args
 import numpy as np
 import numpy.typing as npt
 
-from sotto.link import Answer, Link
+from sotto.link import Answer, BadValue, Link
 from sotto.mpc import memory
 from sotto.mpc.crypten.torch_shim import load_crypten
 from sotto.mpc.fss import dcf
@@ -74,7 +74,7 @@ def require_mode(mode: str) -> Mode:
             elif mode == "two-party":
                 warm_up(known)
             return known
-    raise ValueError(f"unknown mpc mode '{mode}': choose one of {', '.join(get_args(Mode))}")
+    raise BadValue("unknown-mode", f"unknown mpc mode '{mode}': choose one of {', '.join(get_args(Mode))}")
 
 
 def warm_up(mode: Mode) -> None:
@@ -127,7 +127,7 @@ def open_session(
 
         return TwoPartySession(rank, peer, plan, weights, reveal, store, told)
     if dealer is None:
-        raise ValueError(f"mode '{mode}' needs a link to the dealer")
+        raise BadValue("dealer-needed", f"mode '{mode}' needs a link to the dealer")
     if mode == "crypten":
         from sotto.mpc.crypten.session import CryptenSession  # CrypTen may be missing: only who uses it needs it
 

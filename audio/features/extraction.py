@@ -16,6 +16,7 @@ from sotto.audio.errors import BrokenClip
 from sotto.audio.features.spec import FeatureSpec
 from sotto.audio.parallel import spread
 from sotto.audio.reading import content_digest, read
+from sotto.link import BadValue
 
 _log = logging.getLogger("sotto")
 
@@ -90,7 +91,7 @@ _NOTHING = np.empty(0, dtype=np.float32)
 
 def _outcomes(corpus: Corpus, spec: FeatureSpec, jobs: int | None, progress: bool) -> list[_Outcome]:
     if not len(corpus):
-        raise ValueError(f"{corpus.name}: has no clips to extract features from")
+        raise BadValue("no-clips", f"{corpus.name}: has no clips to extract features from")
     cache = ArrayCache("features")
     cache.sweep()
     look_up = partial(_look_up, spec=spec, about=key_of(spec.cache_record()), cache=cache)
@@ -138,7 +139,9 @@ def _compute(clip: Clip, spec: FeatureSpec) -> _Outcome:
     except BrokenClip as error:
         return _Outcome(_NOTHING, fault=error)
     if row.dtype != np.float32 or not _fits(row.shape, spec.shape):
-        raise ValueError(f"{spec.kind} computed {row.dtype} {row.shape}, it should be float32 {spec.shape}")
+        raise BadValue(
+            "wrong-shape", f"{spec.kind} computed {row.dtype} {row.shape}, it should be float32 {spec.shape}"
+        )
     if not np.isfinite(row).all():
         line = f"{clip.source}: its {spec.kind} features are not finite numbers; is it too short?"
         return _Outcome(_NOTHING, fault=BrokenClip("not-finite", line))
@@ -151,5 +154,7 @@ def _fits(shape: tuple[int, ...], wanted: tuple[int | None, ...]) -> bool:
 
 def _stack(corpus: Corpus, spec: FeatureSpec, rows: list[np.ndarray]) -> np.ndarray:
     if len({row.shape for row in rows}) != 1:
-        raise ValueError(f"{corpus.name}: {spec.kind} differs in length from clip to clip; set its frames")
+        raise BadValue(
+            "lengths-differ", f"{corpus.name}: {spec.kind} differs in length from clip to clip; set its frames"
+        )
     return np.stack(rows)

@@ -23,7 +23,7 @@ from sotto.bench.operations.load_client import LoadClient
 from sotto.bench.operations.services import Deployment, ServiceError, cpu_seconds, memory_mb
 from sotto.bench.operations.throughput_plot import draw
 from sotto.bench.request import Request
-from sotto.bench.row import Row, Timing
+from sotto.bench.rows.row import Row, Timing
 
 DESCRIPTION = "queries a second, p50, p95, p99 and processor time against 1 to 32 clients, for each paradigm"
 

@@ -62,6 +62,7 @@ from types import ModuleType
 import numpy as np
 import numpy.typing as npt
 
+from sotto.link import BadValue
 from sotto.mpc.fss import dcf_reference
 from sotto.mpc.fss.dcf_kernel import Kernel
 from sotto.mpc.fss.dcf_reference import LANES_PER_KEY, Words, bit_planes, tag_planes
@@ -111,7 +112,7 @@ def generate_tags(alpha: Words, width: int, deltas: Words, key: bytes, gate: int
     alpha = _lanes("alpha", alpha)
     deltas = _words("deltas", deltas, (2, 2))
     if not int(deltas[0, 0] ^ deltas[1, 0]) & 1:
-        raise ValueError("deltas: their sum must be odd")
+        raise BadValue("even-sum", "deltas: their sum must be odd")
     roots = np.stack([_tag_root(delta, alpha.size) for delta in deltas])
     return _backend().generate_tags(alpha, width, roots, key, gate)
 
@@ -139,21 +140,21 @@ def _backend() -> Kernel | ModuleType:
 
 def _check_party(party: int) -> None:
     if not isinstance(party, int) or party not in (0, 1):
-        raise ValueError("party is 0 or 1")
+        raise BadValue("out-of-range", "party is 0 or 1")
 
 
 def _check(width: int, key: bytes, gate: int) -> None:
     if not isinstance(width, int) or not 0 <= width <= MAX_WIDTH:
-        raise ValueError(f"width is a number of bits from 0 to {MAX_WIDTH}")
+        raise BadValue("out-of-range", f"width is a number of bits from 0 to {MAX_WIDTH}")
     if not isinstance(key, bytes) or len(key) != 16:
-        raise ValueError("key is the 16 bytes of an AES-128 key")
+        raise BadValue("wrong-length", "key is the 16 bytes of an AES-128 key")
     if not isinstance(gate, int) or not 0 <= gate < 1 << 64:
-        raise ValueError("gate is a number below 2^64")
+        raise BadValue("out-of-range", "gate is a number below 2^64")
 
 
 def _lanes(name: str, array: Words) -> Words:
     if not isinstance(array, np.ndarray) or array.ndim != 1:
-        raise ValueError(f"{name}: give a one-dimensional uint64 array")
+        raise BadValue("wrong-array", f"{name}: give a one-dimensional uint64 array")
     return _words(name, array, array.shape)
 
 
@@ -161,5 +162,5 @@ def _words(name: str, array: Words, shape: tuple[int, ...]) -> Words:
     """The array, contiguous; said in one line if it is another one than expected."""
     if not isinstance(array, np.ndarray) or array.dtype != np.uint64 or array.shape != shape:
         given = f"{array.dtype} {array.shape}" if isinstance(array, np.ndarray) else type(array).__name__
-        raise ValueError(f"{name}: give a uint64 array of shape {shape}, not {given}")
+        raise BadValue("wrong-array", f"{name}: give a uint64 array of shape {shape}, not {given}")
     return array if array.flags.c_contiguous else np.ascontiguousarray(array)

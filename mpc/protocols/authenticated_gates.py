@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numba import types
 
+from sotto.link import BadType
 from sotto.mpc.compiled import BITS_IN, COUNT, IN, OUT, WORD, compiled
 from sotto.mpc.fss.comparison import Bits
 from sotto.mpc.graph.program import MAX_WIDTH, Compare, Truncate
@@ -30,7 +31,7 @@ def selected(
     if step.cut:
         _select(opened, bits, words.planes, step.width, step.cut, ones, out)
     elif r is None:
-        raise TypeError("a gate that cuts nothing needs the share of its mask")
+        raise BadType("no-mask", "a gate that cuts nothing needs the share of its mask")
     else:
         _select_exact(opened, bits, r.planes, words.planes, step.width, ones, out)
     return Authenticated(out)

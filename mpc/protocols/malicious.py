@@ -52,7 +52,7 @@ import numpy as np
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.poly1305 import Poly1305
 
-from sotto.link import FrameError, Link
+from sotto.link import BadType, FrameError, Link, WrongState
 from sotto.mpc.errors import CheatingDetected
 from sotto.mpc.fss import comparison, dcf, spline
 from sotto.mpc.graph import linear_steps
@@ -133,7 +133,7 @@ class MaliciousEvaluation:
     def run(self, inputs: Words | None) -> Words | None:
         """The online phase.  Alice gives her words (n, *input_shape) and gets the output's, the index at the top."""
         if self._used:
-            raise RuntimeError("this bundle was used already: one bundle serves one query")
+            raise WrongState("used-already", "this bundle was used already: one bundle serves one query")
         self._used = True
         self._public[0] = self._masked_input(inputs)
         for place, steps in enumerate(self._segments):
@@ -148,7 +148,7 @@ class MaliciousEvaluation:
                     for held in (self._public, self._shares, self._products):
                         held.pop(register, None)
         if self._bundle.output is None:
-            raise TypeError("the bundle holds no masks for the output")
+            raise BadType("wrong-bundle", "the bundle holds no masks for the output")
         masked = self._open_last("output.masked", self._masked_output(self._bundle.output))
         self._check()
         return self._reveal(masked, self._bundle.output)
@@ -220,7 +220,7 @@ class MaliciousEvaluation:
         if inputs is None:
             return self._words(self._link.receive("input", limit=WORD_BYTES * self._bundle.input.words.size), shape)
         if self._bundle.input_clear is None:
-            raise TypeError("Bob has no inputs")
+            raise BadType("no-inputs", "Bob has no inputs")
         masked = inputs + self._bundle.input_clear
         self._link.send("input", masked.tobytes())
         return masked
@@ -312,7 +312,7 @@ class MaliciousEvaluation:
         """This party's shares (N, 2) of v · Delta."""
         gate = self._bundle.gates[step.out]
         if gate.e is None or gate.corrections is None:
-            raise TypeError("the bundle holds no key for this comparison")
+            raise BadType("wrong-bundle", "the bundle holds no key for this comparison")
         key, delta = self._bundle.key, self._keys.delta
         points = [comparison.compared(step, c, threshold) for threshold in step.thresholds]
         each = [dcf.evaluate_tags(at, step.depth, delta, gate.corrections, key, step.out) for at in points]
@@ -384,7 +384,7 @@ class MaliciousEvaluation:
         """Check everything, then tell Alice alone who won, (n, 1)."""
         dealt, r = self._bundle.winner, self._bundle.gates[step.out].r
         if dealt is None or r is None:
-            raise TypeError("the bundle holds no labels for the winner")
+            raise BadType("wrong-bundle", "the bundle holds no labels for the winner")
         c = self._open_last(f"{step.name}.masked", _row(self._share(step.sources[0])) + r)
         opened_bits = self._check(self._tags(step, c)) ^ comparison.sign_bits(step, c)
         if dealt.labels is not None:

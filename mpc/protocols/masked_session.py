@@ -26,7 +26,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from sotto.link import Answer, FrameError, Link, decode, encode, transaction
+from sotto.link import Answer, BadValue, FrameError, Link, decode, encode, transaction
 from sotto.mpc import memory
 from sotto.mpc.errors import InputRefused, PlanError, ProtocolError, reason
 from sotto.mpc.fss import dcf
@@ -88,7 +88,7 @@ class MaskedSession(ABC):
     @property
     def _dealer(self) -> Link:
         if self._dealer_link is None:
-            raise ValueError(f"mode '{self.mode}' needs a link to the dealer")
+            raise BadValue("dealer-needed", f"mode '{self.mode}' needs a link to the dealer")
         return self._dealer_link
 
     def _with_dealer(self) -> AbstractContextManager[None]:

@@ -26,7 +26,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from sotto.link import FrameError, Link
+from sotto.link import BadType, FrameError, Link, WrongState
 from sotto.mpc.fss import comparison, dcf, digits, spline
 from sotto.mpc.fss.comparison import Bits
 from sotto.mpc.graph import linear_steps
@@ -76,7 +76,7 @@ class Evaluation(ABC):
         of the winner as words."""
         shares = self._shares
         if 0 in shares:
-            raise RuntimeError("this bundle was used already: one bundle serves one query")
+            raise WrongState("used-already", "this bundle was used already: one bundle serves one query")
         shares[0] = inputs
         for step in self._program.steps:
             if isinstance(step, Product):
@@ -140,7 +140,7 @@ class Evaluation(ABC):
     def _targets(self, step: Winner) -> Words:
         share, bundle, opened = self._bundle.gates[step.out], self._bundle, self._open(step)
         if share.root is None or share.corrections is None:
-            raise TypeError("the bundle holds no key for this comparison")
+            raise BadType("wrong-bundle", "the bundle holds no key for this comparison")
         points = comparison.compared(step, opened)
         beats = dcf.evaluate_tags(points, step.depth, share.root, share.corrections, bundle.key, step.out) ^ share.words
         beats ^= comparison.sign_bits(step, opened).astype(np.uint64)[:, None] * share.root
@@ -155,7 +155,7 @@ class Evaluation(ABC):
         """The opened bits v of a comparison at the opened words, (N,) for each threshold in turn."""
         share = self._bundle.gates[step.out]
         if share.e is None or share.root is None or share.corrections is None:
-            raise TypeError("the bundle holds no key for this comparison")
+            raise BadType("wrong-bundle", "the bundle holds no key for this comparison")
         own = [
             dcf.evaluate_bits(
                 self.party, comparison.compared(step, opened, threshold), step.depth, share.root, share.corrections,
@@ -169,7 +169,7 @@ class Evaluation(ABC):
         """This party's shares of the five bits of each comparison."""
         share, high = self._bundle.gates[step.out], digits.high(step, opened)
         if share.e is None or share.root is None or share.corrections is None or share.tables is None:
-            raise TypeError("the bundle holds no key for this comparison")
+            raise BadType("wrong-bundle", "the bundle holds no key for this comparison")
         points = (high, high - np.uint64(1)) if digits.keyed(step) else ()
         key_bits = [
             dcf.evaluate_bits(
@@ -230,7 +230,7 @@ class AliceEvaluation(Evaluation):
             if isinstance(step, Product):
                 share = bundle.products[step.out]
                 if share.mask is None:
-                    raise TypeError("Alice's bundle holds no masks: is it Bob's?")
+                    raise BadType("wrong-bundle", "Alice's bundle holds no masks: is it Bob's?")
                 self._shares[step.out] = share.output - ring.product(step.layer, opened_weights[step.out], share.mask)
             elif isinstance(step, Known):
                 self._shares[step.out] = self._known(step)
@@ -245,7 +245,7 @@ class AliceEvaluation(Evaluation):
     def run(self, inputs: Words | None) -> Words:
         """The online phase: inputs (n, *input_shape) to the output register (n, *shape), opened to Alice."""
         if inputs is None:
-            raise TypeError("Alice asks with her inputs")
+            raise BadType("no-inputs", "Alice asks with her inputs")
         own = self._run(inputs)
         theirs, told = self._receive("output", own.size), self._program.winner
         if told:
@@ -319,7 +319,7 @@ class BobEvaluation(Evaluation):
     def _known(self, step: Known) -> Words:
         words = self._biases[step.out]
         if words is None:
-            raise TypeError("a tensor of Bob's own is missing")
+            raise BadType("no-tensor", "a tensor of Bob's own is missing")
         return np.ascontiguousarray(np.broadcast_to(words, (self._bundle.examples, *step.shape)))
 
     def _product(self, step: Product, share: Words) -> None:

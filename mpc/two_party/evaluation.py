@@ -15,7 +15,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from sotto.link import Link
+from sotto.link import BadType, Link, WrongState
 from sotto.link.secret_stream import SecretStream
 from sotto.mpc.exact_messages import exchange_exactly, receive_exactly
 from sotto.mpc.graph import linear_steps
@@ -59,7 +59,7 @@ class _Evaluation:
 
     def _begin(self, inputs: Words) -> None:
         if self._begun:
-            raise RuntimeError("this query was run already: what is prepared serves once")
+            raise WrongState("used-already", "this query was run already: what is prepared serves once")
         self._begun = True
         self._shares[0] = inputs
 
@@ -124,7 +124,7 @@ class AliceEvaluation(_Evaluation):
     def run(self, inputs: Words | None) -> Words:
         """The online phase: inputs (n, *input_shape) to the output register (n, *shape), opened to Alice."""
         if inputs is None:
-            raise TypeError("Alice asks with her inputs")
+            raise BadType("no-inputs", "Alice asks with her inputs")
         self._begin(inputs)
         for step in self._program.steps:
             if isinstance(step, Product):

@@ -23,7 +23,7 @@ import numpy as np
 import tenseal.sealapi as seal
 import zstandard
 
-from sotto.link import FrameError
+from sotto.link import BadValue, FrameError
 from sotto.mpc.sharing.ring import Words
 
 _HEADER = struct.Struct("<HBBBBHQ")  # magic, header size, version, compression, reserved, size of the whole
@@ -52,7 +52,7 @@ class Template:
         """The coefficients (words,) of an object of this kind."""
         _, content = _content(saveable)
         if len(content) < self._end:
-            raise ValueError("the object is of another kind than its template")
+            raise BadValue("other-kind", "the object is of another kind than its template")
         return np.frombuffer(content, np.uint64, self._words, self._start)
 
     def seed(self, saveable: Any) -> tuple[Words, bytes]:
@@ -69,7 +69,7 @@ class Template:
             a coefficient is not below its modulus; the words came from a peer.
         """
         if words.size != self._words or len(seed) != (SEED_BYTES if self._seeded else 0):
-            raise ValueError("another number of coefficients than the template's")
+            raise BadValue("other-number", "another number of coefficients than the template's")
         with _file() as path:
             tail = self._after + seed if self._seeded else b""
             path.write_bytes(self._header + self._before + words.tobytes() + tail)

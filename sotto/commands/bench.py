@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from sotto.audio.features import FeatureSpec
     from sotto.bench.experiment import Experiment
     from sotto.bench.own_network import Kind
-    from sotto.bench.row import Row
+    from sotto.bench.rows.row import Row
     from sotto.bench.suite import Failure, LeftOut
     from sotto.bench.workbench import Workbench
     from sotto.report.scene import Scene
@@ -59,7 +59,7 @@ PriceFile = Annotated[
     Path | None,
     typer.Option(
         "--prices",
-        help="Prices in a TOML file, for what a million queries cost: a copy of bench/prices.toml with your own.",
+        help="Prices in a TOML file, for what a million queries cost: a copy of bench/rows/prices.toml with your own.",
         show_default="those that ship with Sotto",
     ),
 ]
@@ -128,11 +128,11 @@ def bench(
     With --model it compares a network of your own instead, and says for each paradigm that cannot run it why not:
     sotto bench --model net.py:Net --weights net.safetensors --corpus my.csv --features mfcc
     """
-    from sotto.bench import prices, results
     from sotto.bench.own_model import NotRunnable
-    from sotto.bench.row import Row
+    from sotto.bench.rows import prices, results
+    from sotto.bench.rows.row import Row
+    from sotto.bench.rows.table import footnotes, tables
     from sotto.bench.suite import Failure, LeftOut, open_workbench, require
-    from sotto.bench.table import footnotes, tables
     from sotto.progress import Rows
     from sotto.serving.service.hosting import warm_up
 
@@ -299,7 +299,7 @@ class _Made:
         )
 
     def add(self, row: Row) -> None:
-        from sotto.bench import results
+        from sotto.bench.rows import results
 
         self.rows.append(row)
         results.write(self.rows, self.folder)
@@ -323,7 +323,7 @@ class _Made:
 
     def write_page(self) -> None:
         from sotto import report
-        from sotto.bench import results
+        from sotto.bench.rows import results
         from sotto.report import scene
         from sotto.report.papers import reproductions
 

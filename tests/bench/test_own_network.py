@@ -106,12 +106,12 @@ def test_weights_are_taken_only_where_every_tensor_fits(tmp_path):
     save_file(wanted, path)
     load_weights(network, path)
     assert torch.equal(network.weight, wanted["weight"])
-    for changed, line in (
-        ({"weight": torch.zeros(3, 2)}, r"weight is \(3, 2\), the network has \(2, 3\)"),
-        ({"more": torch.zeros(1)}, "more is none of the network"),
+    for changed, code in (
+        ({"weight": torch.zeros(3, 2)}, "tensor-shape"),
+        ({"more": torch.zeros(1)}, "tensor-name"),
     ):
         save_file({**wanted, **changed}, path)
-        with pytest.raises(NotRunnable, match=line):
+        with raises_code(NotRunnable, code):
             load_weights(network, path)
     save_file({"weight": wanted["weight"]}, path)
     with raises_code(NotRunnable, "tensor-name", match="bias is missing"):

@@ -18,13 +18,13 @@ import numpy.typing as npt
 
 from sotto import mpc
 from sotto.bench.adapters import EXPERIMENTS
-from sotto.bench.emotion_models import EmotionModel, emotion_model
+from sotto.bench.emotion.emotion_models import EmotionModel, emotion_model
 from sotto.bench.experiment import Configuration
 from sotto.bench.parties.parties import Parties
 from sotto.bench.parties.party import PartySpec
 from sotto.bench.request import Request
-from sotto.bench.results import write_csv
-from sotto.bench.row import Row
+from sotto.bench.rows.results import write_csv
+from sotto.bench.rows.row import Row
 from sotto.bench.workbench import Workbench
 from sotto.models.learning.recipes import DEPINTO, FRAMES_QUICK
 from sotto.mpc.experiment import SECURITY

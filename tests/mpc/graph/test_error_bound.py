@@ -11,10 +11,11 @@ from operator_networks import APPROXIMATE, EXACT, LIMIT, build, features
 from torch import nn
 
 from sotto import mpc
-from sotto.link import FrameError
+from sotto.link import BadValue, FrameError
 from sotto.mpc.graph.error_bound import error_bound
 from sotto.mpc.lowering.capture import trace
 from sotto.mpc.protocols.fixed_point_model import FixedPointModel
+from tests.error_codes import raises_code
 
 #: Functions whose parts jump, or divide by what could be 0 for all that intervals tell.
 WITHOUT = {
@@ -106,11 +107,11 @@ def test_a_bob_who_reveals_the_class_only_tells_no_values():
     module = Affect().eval()
     with (
         masked_parties.Trio(module, (4,), output="valence", reveal="values", bob_reveals="class") as trio,
-        pytest.raises((FrameError, mpc.alice.LinkError), match="reveals the class only"),
+        raises_code((FrameError, mpc.alice.LinkError), "peer-gave-up", match="reveals the class only"),
     ):
         trio.ask(np.zeros((1, 4), np.float32))
 
 
 def test_mode_crypten_tells_no_values():
-    with pytest.raises(ValueError, match="class or logits"):
+    with raises_code(BadValue, "not-revealed"):
         mpc.Alice(None, mode="crypten", reveal="values")

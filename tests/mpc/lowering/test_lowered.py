@@ -10,7 +10,9 @@ from safetensors import safe_open
 from safetensors.numpy import save_file
 from torch import nn
 
+from sotto.link import BadValue
 from sotto.mpc import Bob, LoweredModel, ModelRefused
+from tests.error_codes import raises_code
 
 
 @pytest.fixture(scope="module")
@@ -88,5 +90,5 @@ def test_what_is_no_such_file_is_refused(tmp_path):
 
 
 def test_a_module_needs_a_shape():
-    with pytest.raises(ValueError, match="input_shape"):
+    with raises_code(BadValue, "no-input-shape"):
         Bob(nn.Linear(2, 2), None, mode="semi-honest")

@@ -176,7 +176,7 @@ def test_bob_bounds_what_waits_whatever_alice_does():
         while three.bob._session is None and time.monotonic() < deadline:
             time.sleep(0.01)  # it lives again a moment after Alice has her answer
         three.bob._session._room = session._bytes(1)
-        with pytest.raises(LinkError, match="prepared ahead: ask fewer"):
+        with raises_code(LinkError, "peer-gave-up", match="prepared ahead: ask fewer"):
             three.alice.provision(three.link, 2)
 
 

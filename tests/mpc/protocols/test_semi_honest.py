@@ -8,7 +8,7 @@ from scipy import stats
 from torch import nn
 
 from sotto import mpc
-from sotto.link import FrameError, pair
+from sotto.link import BadType, FrameError, WrongState, pair
 from sotto.mpc.fss import digits
 from sotto.mpc.protocols import semi_honest, semi_honest_preprocessing
 from sotto.mpc.protocols.semi_honest import AliceEvaluation, BobEvaluation, weight_words
@@ -207,7 +207,7 @@ def test_a_bundle_is_not_run_twice():
     for party in (alice, bob):
         with pytest.raises(mpc.alice.LinkError):
             party.run(np.zeros((1, 4), np.uint64))
-        with pytest.raises(RuntimeError, match="one bundle serves one query"):
+        with raises_code(WrongState, "used-already"):
             party.run(np.zeros((1, 4), np.uint64))
     left.close()
 
@@ -227,7 +227,7 @@ def test_one_partys_bundle_is_no_use_to_the_other():
             read_bundle(program, 1, 1 - party, data)
     left, _right = pair()
     bob = read_bundle(program, 1, 1, make_bundle(program, 1, 0, masks)[1])
-    with pytest.raises(TypeError, match="is it Bob's"):
+    with raises_code(BadType, "wrong-bundle"):
         AliceEvaluation(program, bob, left, masks)
 
 
