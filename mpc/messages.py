@@ -25,7 +25,7 @@ from sotto.link import FrameError, decode
 from sotto.link.frames import printable
 from sotto.mpc.graph.plan import MAX_LAYERS, ModelPlan, Reveal
 
-VERSION = 5
+VERSION = 6
 
 Mode: TypeAlias = Literal["crypten", "two-party", "semi-honest", "malicious"]
 

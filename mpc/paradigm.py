@@ -12,6 +12,7 @@ PARADIGM = Paradigm(
     models=("frames", "depinto", "mlp", "mlp-poly2", "depinto-poly2"),
     reveals=("class", "logits", "values"),
     lowers=True,
+    on_links="malicious and semi-honest run one protocol on every link: two flights a layer are the least",
     dealt=("malicious", "semi-honest", "crypten"),
     preload=(
         "sotto.mpc.protocols.semi_honest.session",

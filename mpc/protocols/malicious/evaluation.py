@@ -1,20 +1,33 @@
 """One query in mode ``malicious``: the semi-honest gates on authenticated shares, checked before anything is revealed.
 
-Both parties do the same work.  A product of the public Delta_x = x + lambda and the shared W = Delta_W - [lambda_W] is
+A product of the public Delta_x = x + lambda and the shared W = Delta_W - [lambda_W] is
 
     [y] = [W] * Delta_x - Delta_W * [lambda] + [lambda_W * lambda] + [bias]
 
 of which all but the first term is done offline.  Where a gate alone reads y (:attr:`Program.masking`), a uniform [p] of
-128 bits stands for [lambda_W * lambda]: the gate opens y + p - lambda_W * lambda, masked by what p has more.  What
-crosses the link, each a share of a masked value or bit:
+128 bits stands for [lambda_W * lambda]: the gate opens y + p - lambda_W * lambda, masked by what p has more.
 
-    offline   both            coin.commitment   binds each to its half of the joint coins online    Alice -> Bob
-    input             x + lambda, the mask known to her alone both            <product>.input, <gate>.masked,
-    <gate>.sign, <times>.masked, output.masked beside the last of these, which is masked: the halves of the coins check
-    both            check.commitment  to sigma_i of :mod:`sotto.mpc.protocols.malicious.opening_check` and what proves
-    the last opening; the bits of the winner's comparisons both            check.tags        a digest of all bit tags,
-    and what was committed to output    Bob -> Alice    output            his half of the output's mask, with a one-time
-    authenticator; or the labels of :mod:`sotto.mpc.protocols.winner`
+Bob knows W and all of lambda_W, so his share of W is W and Alice's is zero (with shares of its tag that are uniform):
+her share of y does not depend on the query.  What she opens of such a *static* value
+(:attr:`sotto.mpc.graph.program.Program.static`) she tells ahead, and a layer takes two flights, one each way, where
+three openings one after the other take three: she sends her bits of one gate and her part of Delta_x for the next
+product, he answers with his part of Delta_x, the gate's word and his bits, which he has by then.  That is the least
+that any link can have, so there is no choice by link.  An opening is two shares and a check all the same, and which
+party speaks first never mattered: a cheater may wait for the other's share anyway.  What crosses the link, each a share
+of a masked value or bit:
+
+    offline   Alice -> Bob    mpc.masked        her shares of the gates' words that are static; of a long bundle,
+                                                segment by segment
+              both            coin.commitment   binds each to its half of the joint coins
+    online    Alice -> Bob    input             x + lambda, the mask known to her alone
+              Bob -> Alice    <gate>.masked     where she told hers
+              both            <product>.input, <gate>.masked, <gate>.sign, <times>.masked, output.masked
+                                                beside the last of these, which is masked: the halves of the coins
+    check     both            check.commitment  to sigma_i of :mod:`sotto.mpc.protocols.malicious.opening_check` and
+                                                what proves the last opening; the bits of the winner's comparisons
+              both            check.tags        a digest of all bit tags, and what was committed to
+    output    Bob -> Alice    output            his half of the output's mask, with a one-time authenticator; or the
+                                                labels of :mod:`sotto.mpc.protocols.winner`
 
 The opened output is masked for both, Bob's half is sent only when his check has passed, and Alice takes the answer
 only when hers has: a failed check raises :class:`sotto.mpc.CheatingDetected` and leaves the answer masked.
@@ -31,6 +44,7 @@ import hashlib
 import hmac
 import math
 import secrets
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -109,7 +123,8 @@ class MaliciousEvaluation:
         self._public: dict[int, Words] = {}
         self._shares: dict[int, Authenticated] = {}
         self._products: dict[int, authenticated.Product] = {}
-        self._offline = self._known_parts(self._segments[0])
+        self._told: deque[Planes] = deque()  # to Bob by Alice: her shares of gates' words, in order
+        self._begin(self._segments[0])
         self._coin = commit(secrets.token_bytes(_SEED_BYTES), keys.party, b"coin" + self._place)
         self._their_coin = self._swap("coin.commitment", self._coin.commitment)
 
@@ -125,7 +140,7 @@ class MaliciousEvaluation:
         for place, steps in enumerate(self._segments):
             if place:
                 self._bundle = next(self._later)
-                self._offline = self._known_parts(steps)
+                self._begin(steps)
             for step in steps:
                 if isinstance(step, Winner):
                     return self._tell(step)
@@ -160,8 +175,38 @@ class MaliciousEvaluation:
 
     # -- offline --------------------------------------------------------------------------------------------------
 
-    def _known_parts(self, steps: Sequence[Step]) -> dict[int, Authenticated]:
-        return {step.out: self._known_part(step) for step in steps if isinstance(step, Product)}
+    def _begin(self, steps: Sequence[Step]) -> None:
+        """Do what can be done before these steps are run."""
+        self._offline = {step.out: self._known_part(step) for step in steps if isinstance(step, Product)}
+        if self._keys.party == BOB:
+            counts = [2 * self._bundle.examples * math.prod(step.shape) for step in steps if self._is_told(step)]
+            words = self._words(self._link.receive("mpc.masked", limit=WORD_BYTES * sum(counts)), (sum(counts),))
+            self._told.extend(part.reshape(2, -1) for part in np.split(words, np.cumsum(counts)[:-1]) if counts)
+        else:
+            self._link.send("mpc.masked", b"".join(planes.tobytes() for planes in self._static(steps)))
+
+    def _is_told(self, step: Step) -> bool:
+        """Whether Alice tells her share of what a gate opens before the query."""
+        gate = isinstance(step, Compare | Truncate) and not isinstance(step, Winner)
+        return gate and step.sources[0] in self._program.static
+
+    def _static(self, steps: Sequence[Step]) -> Iterator[Planes]:
+        """Alice's shares (2, N) of what these steps' gates open, where they do not depend on the query."""
+        shares: dict[int, Authenticated] = {}  # without tags
+
+        def share(register: int) -> Authenticated:
+            return shares[register] if register in shares else Authenticated(self._share(register).opening)
+
+        for step in steps:
+            if isinstance(step, Product):
+                shares[step.out] = Authenticated(self._offline[step.out].opening)
+            elif isinstance(step, Known):
+                shares[step.out] = Authenticated(self._known(step).opening)
+            elif self._is_told(step):
+                row, r = _row(share(step.sources[0])), self._bundle.gates[step.out].r
+                yield (row if r is None else row + Authenticated(r.opening)).planes
+            elif step.out in self._program.static:
+                shares[step.out] = linear_steps.apply(step, [share(source) for source in step.sources])
 
     def _known_part(self, step: Product) -> Authenticated:
         """What a product's share holds besides [W] * Delta_x."""
@@ -193,7 +238,7 @@ class MaliciousEvaluation:
     def _local(self, step: Step) -> Authenticated:
         share: Authenticated = linear_steps.apply(step, [self._share(source) for source in step.sources])
         constant = linear_steps.constant(step)
-        return share if constant is None else share + self._keys.constant(constant, share.shape)
+        return share if constant is None else share + self._keys.constant(constant, share.shape, holder=BOB)
 
     def _product(self, step: Product) -> authenticated.Product:
         source = step.sources[0]
@@ -201,7 +246,8 @@ class MaliciousEvaluation:
             given = self._public[source]
         else:
             given = self._open(f"{step.name}.input", self._share(source) + self._bundle.products[step.out].mask)
-        return authenticated.Product(step.layer, self._network.weights[step.out], given, self._offline[step.out])
+        weights, still = self._network.weights[step.out], self._keys.party != BOB
+        return authenticated.Product(step.layer, weights, given, self._offline[step.out], still)
 
     def _secret_product(self, step: SecretProduct) -> Authenticated:
         dealt = self._bundle.pairs[step.out]
@@ -232,12 +278,22 @@ class MaliciousEvaluation:
         source, r = step.sources[0], self._bundle.gates[step.out].r
         if source not in self._products or source in self._shares:
             share = _row(self._share(source))
-            return self._open(f"{step.name}.masked", share if r is None else share + r)
+            return self._open_word(step, share if r is None else share + r)
         product = self._products[source]
         if r is not None:
             offset = Authenticated(r.planes.reshape(product.added.planes.shape))
             product = replace(product, added=product.added + offset)
-        return self._open(f"{step.name}.masked", product).ravel()
+        return self._open_word(step, product).ravel()
+
+    def _open_word(self, step: Compare | Truncate, held: Openable) -> Words:
+        """Open a gate's word, of which Alice may have told her share."""
+        name = f"{step.name}.masked"
+        if not self._is_told(step):
+            return self._open(name, held)
+        if self._keys.party == BOB:
+            self._link.send(name, held.opening.tobytes())
+            return self._log.add(held, self._told.popleft().reshape(held.opening.shape))
+        return self._log.add(held, self._words(self._link.receive(name, limit=held.opening.nbytes), held.opening.shape))
 
     def _compare(self, step: Compare) -> Authenticated:
         gate, c = self._bundle.gates[step.out], self._masked(step)
@@ -397,7 +453,7 @@ def _packed(tags: Words) -> bytes:
 
 
 def _row(share: Authenticated) -> Authenticated:
-    return Authenticated(share.planes.reshape(4, -1))
+    return Authenticated(share.planes.reshape(len(share.planes), -1))
 
 
 def _shaped(share: Authenticated, step: Step) -> Authenticated:

@@ -3,7 +3,8 @@
 As in :mod:`sotto.mpc.protocols.semi_honest.preprocessing` Alice's part is a seed and the keys' correction words (and
 the two masks she must know in clear); Bob's holds the corrections that make his shares fit to hers.  The dealer draws
 and the parties read in one order, which :class:`DealerStream` and :class:`PartyStream` share: a *random* value is the
-sum of both parties' streams, so that only its tag needs a correction; a *derived* one has its low half corrected too.
+sum of both parties' streams, so that only its tag needs a correction; a *derived* one has its low half corrected too;
+an *owned* one, of which there are the masks of the weights, is Bob's stream alone.
 
     input         lambda, in clear to Alice
     product       lambda of its input, unless that is the masked input itself;  lambda_W * lambda
@@ -66,6 +67,12 @@ class DealerStream:
         self._tag(value, first[2:])
         return value[0]
 
+    def owned(self, *shape: int) -> Words:
+        """A uniform value that is Bob's alone to know: his share is the value, Alice's is zero; its words."""
+        first, value = self.alice.words(2, *shape), self.bob.words(2, *shape)
+        self._tag(value, first)
+        return value[0]
+
     def derived(self, words: Words) -> None:
         """Shares of ``words``; what stands above them in the sum is random."""
         first, above = self.alice.words(4, *words.shape), self.bob.words(*words.shape)
@@ -91,6 +98,12 @@ class PartyStream:
         if self.party == 0:
             return Authenticated(self.keystream.words(4, *shape))
         return Authenticated(np.concatenate([self.keystream.words(2, *shape), self.corrections.take(2, *shape)]))
+
+    def owned(self, *shape: int) -> Authenticated:
+        own = self.keystream.words(2, *shape)
+        return Authenticated(
+            np.concatenate([np.zeros_like(own), own] if self.party == 0 else [own, self.corrections.take(2, *shape)])
+        )
 
     def derived(self, *shape: int) -> Authenticated:
         if self.party == 0:
@@ -136,7 +149,8 @@ class SessionSecret:
 
 @dataclass(frozen=True, repr=False)
 class TensorShare:
-    """A party's share of the mask of a tensor of Bob's, who also has it in ``clear``."""
+    """A party's share of the mask of a tensor of Bob's: zero at Alice; at Bob the mask itself, of which he needs the
+    words in ``clear``."""
 
     mask: Authenticated
     clear: Words | None
@@ -150,13 +164,13 @@ def tensor_shapes(program: Program) -> list[Shape]:
 def session_bytes(program: Program, party: int) -> int:
     """Size of what a party is sent once per session."""
     words = sum(map(math.prod, tensor_shapes(program)))
-    return SEED_BYTES + 3 * WORD_BYTES + (words * 3 * WORD_BYTES if party else 0)
+    return SEED_BYTES + 3 * WORD_BYTES + (words * 2 * WORD_BYTES if party else 0)
 
 
 def weight_masks(program: Program, secret: SessionSecret) -> dict[int, Words]:
     """The masks of the weights by register, drawn as :func:`session_pieces` draws them."""
-    alice, bob = (Stream(seed, "weights") for seed in secret.seeds)
-    drawn = [(alice.words(4, *shape)[:1] + bob.words(2, *shape)[:1])[0] for shape in tensor_shapes(program)]
+    bob = Stream(secret.seeds[BOB], "weights")
+    drawn = [bob.words(2, *shape)[0] for shape in tensor_shapes(program)]
     return {step.out: mask for step, mask in zip(program.owned, drawn[::2], strict=True)}
 
 
@@ -168,8 +182,7 @@ def session_pieces(program: Program, secret: SessionSecret) -> Iterator[Piece]:
         box.append(np.frombuffer(head, np.uint64))
     yield ALICE, stream.for_alice.taken()
     for shape in tensor_shapes(program):
-        mask = stream.random(*shape)
-        stream.for_bob.append(mask)
+        stream.owned(*shape)
         if stream.for_bob.size >= pieces.PIECE_BYTES:
             yield BOB, stream.for_bob.taken()
     if stream.for_bob.size:
@@ -191,8 +204,8 @@ def read_session(
     def tensors() -> Iterator[TensorShare]:
         stream = PartyStream(party, seed, "weights", reader)
         for shape in tensor_shapes(program):
-            mask = stream.random(*shape)
-            yield TensorShare(mask, reader.take(*shape) if party else None)
+            mask = stream.owned(*shape)
+            yield TensorShare(mask, mask.words if party else None)
         reader.end()
 
     return keys, tensors()

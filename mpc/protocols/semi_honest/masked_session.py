@@ -97,7 +97,7 @@ class MaskedSession(ABC):
 
     def _warm_up(self) -> None:
         """Compile what will run: no query waits for a compiler."""
-        dcf.warm_up()
+        dcf.warm_up(dealing=False)
 
     @abstractmethod
     def _set_up(self, weights: Weights | None) -> None:

@@ -57,6 +57,9 @@ def test_masks_of_weights_have_tags_and_bob_has_them_in_clear(dealt):
             assert (words == clear).all()
         assert (dealt.weights[1].clear[0][step.out] == dealt.masks[step.out]).all()
     assert dealt.weights[0].clear is None
+    hers = [*dealt.weights[0].weights.values(), *dealt.weights[0].biases.values()]
+    assert not any(share.opening.any() for share in hers)
+    assert all(share.planes[2:].all() for share in hers)  # of the tags she holds shares like any other
 
 
 def test_the_input_and_output_masks_have_tags_and_their_owner_has_them_in_clear(dealt):
@@ -206,7 +209,9 @@ def test_two_sessions_have_nothing_in_common():
     for party in (0, 1):
         assert one.keys[party].alpha != other.keys[party].alpha
         seen = [
-            np.concatenate([share.planes.ravel() for share in each.weights[party].weights.values()])
+            np.concatenate(
+                [share.planes[0 if party else 2 :].ravel() for share in each.weights[party].weights.values()]
+            )
             for each in (one, other)
         ]
         assert not set(seen[0].tolist()) & set(seen[1].tolist())

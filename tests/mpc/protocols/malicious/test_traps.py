@@ -136,7 +136,7 @@ def test_openings_of_an_earlier_query_are_refused():
 
 
 def test_bob_sends_no_output_when_his_check_fails():
-    for name in ("relu1.masked", "relu1.sign", "argmax.masked", "check.commitment", "check.tags"):
+    for name in ("mpc.masked", "relu1.sign", "argmax.masked", "check.commitment", "check.tags"):
         result, bob, sent = attempt("alice", Once(name, flip(0.0)), module=tiny(8))
         assert isinstance(bob, CheatingDetected)
         assert isinstance(result, LinkError | CheatingDetected)
