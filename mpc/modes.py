@@ -18,8 +18,9 @@ from sotto.link import Answer, BadValue, Link
 from sotto.mpc import memory
 from sotto.mpc.crypten.torch_shim import load_crypten
 from sotto.mpc.fss import dcf
+from sotto.mpc.graph.compiler import compile_program
 from sotto.mpc.graph.plan import ModelPlan, Ranges, Weights
-from sotto.mpc.graph.program import Program, compile_program
+from sotto.mpc.graph.program import Program
 from sotto.mpc.messages import Mode, RangesMessage, Reveal, Terms
 
 if TYPE_CHECKING:

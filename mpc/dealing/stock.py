@@ -50,7 +50,7 @@ from sotto.mpc.dealing.sealed_folder import (
     try_lock,
 )
 from sotto.mpc.errors import StockError
-from sotto.mpc.graph.program import compile_program
+from sotto.mpc.graph.compiler import compile_program
 from sotto.mpc.messages import VERSION, Mode, Terms
 from sotto.mpc.protocols.dealing import SECRET_BYTES
 from sotto.mpc.protocols.pieces import whole

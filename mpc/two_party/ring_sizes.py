@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 
 from sotto.mpc.errors import PlanError
 from sotto.mpc.graph import plan as layers
+from sotto.mpc.graph.compiler import compile_program
 from sotto.mpc.graph.plan import ModelPlan, Ranges
 from sotto.mpc.graph.program import (
     WORD_BITS,
@@ -25,7 +26,6 @@ from sotto.mpc.graph.program import (
     SecretProduct,
     Spline,
     Truncate,
-    compile_program,
 )
 from sotto.mpc.messages import Reveal
 from sotto.mpc.two_party.gates import multiplication

@@ -12,7 +12,7 @@ import numpy as np
 
 from sotto import mpc
 from sotto.link import pair
-from sotto.mpc.graph.program import compile_program
+from sotto.mpc.graph.compiler import compile_program
 from sotto.mpc.graph.ranges import value_ranges
 from sotto.mpc.lowering.capture import trace
 from sotto.mpc.protocols import pieces

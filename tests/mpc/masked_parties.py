@@ -18,9 +18,10 @@ from sotto.link import pair
 from sotto.mpc.fss import spline
 from sotto.mpc.graph import linear_steps
 from sotto.mpc.graph import plan as layers
+from sotto.mpc.graph.compiler import compile_program
 from sotto.mpc.graph.fixed_point import FRACTION_BITS
 from sotto.mpc.graph.plain import layer_output
-from sotto.mpc.graph.program import Compare, Known, Product, SecretProduct, Spline, Truncate, Winner, compile_program
+from sotto.mpc.graph.program import Compare, Known, Product, SecretProduct, Spline, Truncate, Winner
 from sotto.mpc.graph.ranges import value_ranges
 from sotto.mpc.lowering.capture import trace
 from sotto.mpc.modes import needs_dealer

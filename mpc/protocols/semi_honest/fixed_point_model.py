@@ -18,6 +18,7 @@ from torch import nn
 from sotto.link import Answer
 from sotto.mpc.fss import spline
 from sotto.mpc.graph import linear_steps
+from sotto.mpc.graph.compiler import compile_program
 from sotto.mpc.graph.fixed_point import DEFAULT_INPUT_LIMIT, checked_features
 from sotto.mpc.graph.plan import Constant, ModelPlan, Shape, Weights
 from sotto.mpc.graph.program import (
@@ -31,7 +32,6 @@ from sotto.mpc.graph.program import (
     Step,
     Truncate,
     Winner,
-    compile_program,
 )
 from sotto.mpc.graph.ranges import value_ranges
 from sotto.mpc.lowering.capture import DEFAULT_ACTIVATION_ERROR, Output

@@ -18,8 +18,9 @@ from sotto.link import FrameError, Link, LinkError, decode, encode, pair
 from sotto.mpc.dealing.stock import Stock
 from sotto.mpc.errors import MpcError, PlanError
 from sotto.mpc.fss.comparison import unpack
+from sotto.mpc.graph.compiler import compile_program
 from sotto.mpc.graph.plan import ModelPlan
-from sotto.mpc.graph.program import Program, compile_program
+from sotto.mpc.graph.program import Program
 from sotto.mpc.messages import VERSION, Hello, Join, Mode, Query, RangesMessage, Terms, require_party, require_same
 from sotto.mpc.ot.extension import receiver_of, sender_of
 from sotto.mpc.ot.ferret import SilentReceiver, SilentSender, Size

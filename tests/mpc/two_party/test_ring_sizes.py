@@ -9,7 +9,8 @@ from networks_of_two import program_of
 from torch import nn
 
 from sotto.mpc.errors import PlanError
-from sotto.mpc.graph.program import Compare, Truncate, compile_program
+from sotto.mpc.graph.compiler import compile_program
+from sotto.mpc.graph.program import Compare, Truncate
 from sotto.mpc.graph.ranges import value_ranges
 from sotto.mpc.lowering.capture import trace
 from sotto.mpc.two_party import ring_sizes

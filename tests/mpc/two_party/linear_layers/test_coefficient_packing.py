@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from torch import nn
 
 from sotto.mpc.errors import PlanError
+from sotto.mpc.graph.compiler import compile_program
 from sotto.mpc.graph.plan import Convolution, Linear
-from sotto.mpc.graph.program import Product, compile_program
+from sotto.mpc.graph.program import Product
 from sotto.mpc.graph.ranges import value_ranges
 from sotto.mpc.lowering.capture import trace
 from sotto.mpc.sharing import ring
