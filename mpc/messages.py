@@ -6,7 +6,7 @@ Bob → Alice     mpc.ready     empty       the weights are shared
 Alice → Bob     mpc.query     Query       how many examples follow; then the mode's own messages
 each → dealer   dealer.join   Join        who is here
 
-and in the modes on masked words (:mod:`sotto.mpc.protocols.masked_session`):
+and in the modes on masked words (:mod:`sotto.mpc.protocols.semi_honest.masked_session`):
 
 Bob → Alice     mpc.ranges    RangesMessage
 Alice → Bob     mpc.provision Query       prepare a query of so many examples

@@ -85,9 +85,9 @@ def warm_up(mode: Mode) -> None:
         TwoPartySession.warm_up()
     elif mode != "crypten":
         if mode == "malicious":
-            import sotto.mpc.protocols.malicious_session
+            import sotto.mpc.protocols.malicious.session
         else:
-            import sotto.mpc.protocols.semi_honest_session  # noqa: F401  the import is what is wanted
+            import sotto.mpc.protocols.semi_honest.session  # noqa: F401  the import is what is wanted
         dcf.warm_up()
 
 
@@ -133,9 +133,9 @@ def open_session(
 
         return CryptenSession(rank, peer, dealer, plan, weights, reveal)
     if mode == "malicious":
-        from sotto.mpc.protocols.malicious_session import MaliciousSession
+        from sotto.mpc.protocols.malicious.session import MaliciousSession
 
         return MaliciousSession(rank, peer, dealer, plan, weights, reveal, told)
-    from sotto.mpc.protocols.semi_honest_session import SemiHonestSession
+    from sotto.mpc.protocols.semi_honest.session import SemiHonestSession
 
     return SemiHonestSession(rank, peer, dealer, plan, weights, reveal, told)

@@ -15,8 +15,8 @@ PARADIGM = Paradigm(
     on_links="malicious and semi-honest run one protocol on every link: two flights a layer are the least",
     dealt=("malicious", "semi-honest", "crypten"),
     preload=(
-        "sotto.mpc.protocols.semi_honest_session",
-        "sotto.mpc.protocols.malicious_session",
+        "sotto.mpc.protocols.semi_honest.session",
+        "sotto.mpc.protocols.malicious.session",
         "sotto.mpc.two_party.session",
     ),
     networks=tuple(

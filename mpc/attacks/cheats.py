@@ -30,7 +30,7 @@ from unittest.mock import patch
 
 from sotto.link import Link
 from sotto.link.frames import HEADER
-from sotto.mpc.protocols.malicious import MaliciousEvaluation
+from sotto.mpc.protocols.malicious.evaluation import MaliciousEvaluation
 
 Party = Literal["alice", "bob"]
 Kind = Literal[

@@ -1,4 +1,4 @@
-"""The distributed comparison function: keys with which two parties hold shares of "x < alpha" for an x both know.
+"""The distributed comparison function: keys that a dealer makes and two parties evaluate into shares of "x < alpha".
 
 A dealer who knows alpha makes correction words, the same for both parties; each has a root beside them, secret to that
 party.  Each evaluates its key at a public point x, without a message, and the two outputs XOR to [x < alpha]

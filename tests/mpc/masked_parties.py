@@ -25,8 +25,8 @@ from sotto.mpc.graph.ranges import value_ranges
 from sotto.mpc.lowering.capture import trace
 from sotto.mpc.modes import needs_dealer
 from sotto.mpc.protocols import secret_product, winner
-from sotto.mpc.protocols.semi_honest import AliceEvaluation, BobEvaluation, weight_words
-from sotto.mpc.protocols.semi_honest_preprocessing import bundle_bytes, make_bundle, read_bundle, weight_masks
+from sotto.mpc.protocols.semi_honest.evaluation import AliceEvaluation, BobEvaluation, weight_words
+from sotto.mpc.protocols.semi_honest.preprocessing import bundle_bytes, make_bundle, read_bundle, weight_masks
 from sotto.mpc.sharing import ring
 
 ULP = 2.0**-FRACTION_BITS

@@ -13,7 +13,7 @@ from sotto.mpc.graph.program import compile_program
 from sotto.mpc.graph.ranges import value_ranges
 from sotto.mpc.lowering.capture import trace
 from sotto.mpc.messages import JOIN_BYTES, VERSION, Join, Query, Terms
-from sotto.mpc.protocols.semi_honest_preprocessing import SEED_BYTES, bundle_bytes
+from sotto.mpc.protocols.semi_honest.preprocessing import SEED_BYTES, bundle_bytes
 
 WAIT = 3.0
 

@@ -19,7 +19,7 @@ from sotto.mpc.graph import plan as layers
 from sotto.mpc.graph.error_bound import Unproven, error_bound, proven_error
 from sotto.mpc.graph.norm_bound import norms
 from sotto.mpc.lowering.capture import trace
-from sotto.mpc.protocols.fixed_point_model import FixedPointModel
+from sotto.mpc.protocols.semi_honest.fixed_point_model import FixedPointModel
 from tests.error_codes import raises_code
 
 #: Functions whose parts jump, or divide by what could be 0 for all that intervals tell.

@@ -11,7 +11,7 @@ from torch import nn
 
 from sotto import mpc
 from sotto.bench.model_zoo import KINDS
-from sotto.mpc.protocols.fixed_point_model import FixedPointModel
+from sotto.mpc.protocols.semi_honest.fixed_point_model import FixedPointModel
 from tests.error_codes import raises_code
 
 ULP = 2.0**-16
