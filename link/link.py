@@ -1,4 +1,4 @@
-"""A link: named, counted messages between two parties over one connected stream socket.
+"""A link: named, counted messages of at most the size asked for, between two parties over one connected stream socket.
 
 Trust: the peer is not trusted.  A frame is taken only under the name and up to the size its receiver asked for, checked
 before allocation; every wait ends at a deadline.  A link on which something went wrong is over: what arrives later

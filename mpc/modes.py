@@ -18,8 +18,9 @@ from sotto.link import Answer, BadValue, Link
 from sotto.mpc import memory
 from sotto.mpc.crypten.torch_shim import load_crypten
 from sotto.mpc.fss import dcf
+from sotto.mpc.graph.compiler import compile_program
 from sotto.mpc.graph.plan import ModelPlan, Ranges, Weights
-from sotto.mpc.graph.program import Program, compile_program
+from sotto.mpc.graph.program import Program
 from sotto.mpc.messages import Mode, RangesMessage, Reveal, Terms
 
 if TYPE_CHECKING:
@@ -85,9 +86,9 @@ def warm_up(mode: Mode) -> None:
         TwoPartySession.warm_up()
     elif mode != "crypten":
         if mode == "malicious":
-            import sotto.mpc.protocols.malicious_session
+            import sotto.mpc.protocols.malicious.session
         else:
-            import sotto.mpc.protocols.semi_honest_session  # noqa: F401  the import is what is wanted
+            import sotto.mpc.protocols.semi_honest.session  # noqa: F401  the import is what is wanted
         dcf.warm_up()
 
 
@@ -133,9 +134,9 @@ def open_session(
 
         return CryptenSession(rank, peer, dealer, plan, weights, reveal)
     if mode == "malicious":
-        from sotto.mpc.protocols.malicious_session import MaliciousSession
+        from sotto.mpc.protocols.malicious.session import MaliciousSession
 
         return MaliciousSession(rank, peer, dealer, plan, weights, reveal, told)
-    from sotto.mpc.protocols.semi_honest_session import SemiHonestSession
+    from sotto.mpc.protocols.semi_honest.session import SemiHonestSession
 
     return SemiHonestSession(rank, peer, dealer, plan, weights, reveal, told)

@@ -38,8 +38,8 @@ def extract(corpus: Corpus, spec: FeatureSpec, *, jobs: int | None = None, progr
     Raises
     ------
     BrokenClip
-        naming the first clip that cannot be decoded or measured. To leave such clips out, use
-        `extract_sound`, which also returns the corpus that the rows belong to.
+        naming the first clip that cannot be decoded or measured. To leave such clips out, load
+        the corpus with ``skip_broken=True``.
     ValueError
         clips have features of different shapes, or there is no clip.
     """
@@ -55,26 +55,6 @@ def extract_each(
         if outcome.fault is not None:
             raise outcome.fault
     return [outcome.row for outcome in outcomes]
-
-
-def extract_sound(
-    corpus: Corpus, spec: FeatureSpec, *, jobs: int | None = None, progress: bool = True
-) -> tuple[Corpus, np.ndarray]:
-    """As `extract`, leaving out clips that cannot be used, with one warning each: the corpus that is left, its rows.
-
-    Raises
-    ------
-    BrokenClip
-        no clip is left.
-    """
-    outcomes = _outcomes(corpus, spec, jobs, progress)
-    for outcome in outcomes:
-        if outcome.fault is not None:
-            _log.warning("skipped: %s", outcome.fault)
-    kept = [i for i, outcome in enumerate(outcomes) if outcome.fault is None]
-    if not kept:
-        raise BrokenClip("no-usable-clip", f"{corpus.name}: none of its {len(corpus)} clips can be used")
-    return corpus.subset(kept), _stack(corpus, spec, [outcomes[i].row for i in kept])
 
 
 @dataclass(frozen=True)

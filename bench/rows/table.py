@@ -9,6 +9,7 @@ from rich.table import Table
 from sotto.bench.rows.matrix import Price, grouped
 from sotto.bench.rows.missing_values import by_whom
 from sotto.bench.rows.row import Cost, Interval, Row
+from sotto.serving.registry import paradigm
 
 NONE = "–"
 _COLUMNS = (  # that a table here shows
@@ -84,12 +85,14 @@ def footnotes(rows: Sequence[Row], notice: str | None) -> list[str]:
         "slower, more bytes: one query, offline and online, of all parties, beside the row without privacy; what comes "
         "once a session is apart. points lost: against the plaintext model on the same clips. 95 %: Wilson's interval"
     )
+    slower = dict.fromkeys(row.paradigm for row in rows if row.parameters.get("net", "loopback") != "loopback")
+    lines += [f"{name}: {line}" for name in slower if (line := paradigm(name).on_links)]
     lines += [f"prices: {name}" for name in dict.fromkeys(row.cost.prices for row in rows if row.cost)]
     empty: dict[tuple[str, str], dict[str, None]] = {}
     for group in grouped(rows):
         for cell in group.empty:
             empty.setdefault(cell, {})[group.model] = None
-    lines += [f"{paradigm} without {', '.join(models)}: {reason}" for (paradigm, reason), models in empty.items()]
+    lines += [f"{name} without {', '.join(models)}: {reason}" for (name, reason), models in empty.items()]
     lines += [f"{NONE} {line}" for line in by_whom(rows, _COLUMNS)]
     return lines
 

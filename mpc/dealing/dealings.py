@@ -12,9 +12,9 @@ def dealing_of(mode: Mode) -> type[Dealing]:
     if mode in ("crypten", "two-party"):
         raise BadValue("no-bundles", f"mode '{mode}' has no bundles and no stock: choose another mode")
     if mode == "malicious":
-        from sotto.mpc.protocols.malicious_session import MaliciousDealing
+        from sotto.mpc.protocols.malicious.session import MaliciousDealing
 
         return MaliciousDealing
-    from sotto.mpc.protocols.semi_honest_session import SemiHonestDealing
+    from sotto.mpc.protocols.semi_honest.session import SemiHonestDealing
 
     return SemiHonestDealing

@@ -1,4 +1,4 @@
-"""The distributed comparison function: keys with which two parties hold shares of "x < alpha" for an x both know.
+"""The distributed comparison function: keys that a dealer makes and two parties evaluate into shares of "x < alpha".
 
 A dealer who knows alpha makes correction words, the same for both parties; each has a root beside them, secret to that
 party.  Each evaluates its key at a public point x, without a message, and the two outputs XOR to [x < alpha]
@@ -76,11 +76,14 @@ MAX_WIDTH = 63
 COMPUTATIONAL_BITS = 125 - (2 * LANES_PER_KEY * (MAX_WIDTH + 1) - 1).bit_length()
 
 
-def warm_up() -> None:
-    """Compile what will run, in some tenths of a second, so that no query waits for it; twice does no harm."""
+def warm_up(*, dealing: bool = True) -> None:
+    """Compile what will run, in some tenths of a second, so that no query waits for it; twice does no harm.
+
+    Without ``dealing`` what a party runs alone, which is half of it.
+    """
     backend = _backend()
     if isinstance(backend, Kernel):
-        backend.warm_up()
+        backend.warm_up(dealing=dealing)
 
 
 def generate_bits(alpha: Words, width: int, roots: Words, key: bytes, gate: int) -> Words:

@@ -3,7 +3,7 @@
 A register is held as two words that add up to it (:mod:`sotto.mpc.two_party.ring_sizes` says modulo what):
 
     Alice -> Bob    <product>.input      x_A - a
-                    <gate>.…             (:mod:`sotto.mpc.two_party.gates`)
+                    <gate>.…             (:mod:`sotto.mpc.two_party.gates.gates`)
     Bob -> Alice    output               his share of the answer, the index's bits only
 
 Alice's share of a product is known ahead of the query, so are those of registers made from products by local steps.
@@ -22,14 +22,14 @@ from sotto.mpc.graph import linear_steps
 from sotto.mpc.graph.program import WORD_BITS, Compare, Known, Product, SecretProduct, Step, Truncate
 from sotto.mpc.sharing import ring
 from sotto.mpc.sharing.ring import Words
-from sotto.mpc.two_party import millionaires
-from sotto.mpc.two_party.argmax import Chosen, Index, Signs, Wins, local, rows_of
-from sotto.mpc.two_party.bit_packing import pack, packed_bytes, unpack
-from sotto.mpc.two_party.correlations import packed, unpacked
-from sotto.mpc.two_party.gate_sizes import Gate
-from sotto.mpc.two_party.gates import AliceInput, AliceSide, BobSide, Selector, alice_choices, choices_bytes
-from sotto.mpc.two_party.knots import inputs_of, output_of
-from sotto.mpc.two_party.multiplication import factors, summed
+from sotto.mpc.two_party.gates import millionaires
+from sotto.mpc.two_party.gates.argmax import Chosen, Index, Signs, Wins, local, rows_of
+from sotto.mpc.two_party.gates.bit_packing import pack, packed_bytes, unpack
+from sotto.mpc.two_party.gates.correlations import packed, unpacked
+from sotto.mpc.two_party.gates.gate_sizes import Gate
+from sotto.mpc.two_party.gates.gates import AliceInput, AliceSide, BobSide, Selector, alice_choices, choices_bytes
+from sotto.mpc.two_party.gates.knots import inputs_of, output_of
+from sotto.mpc.two_party.gates.multiplication import factors, summed
 from sotto.mpc.two_party.preprocessing import AlicePrepared, BobPrepared, Query
 
 

@@ -431,16 +431,17 @@ def test_large_logits_are_rounded_in_proportion():
     np.testing.assert_array_equal(shown[1], [round(1e6 / step) * step, 0.0])
 
 
-def test_whoever_waits_gives_up_when_the_link_does(honest_bob):
+def test_whoever_waits_gives_up_when_the_link_does(module):
     """A service's --timeout is the link's: neither party waits longer of its own accord."""
+    bob = Bob(module, mode="tenseal", threads=1)
     left, right = pair(timeout=0.2)
     with pytest.raises(LinkTimeout):
         Alice(threads=1).prepare(left)
     with pytest.raises(PeerError):
-        honest_bob.answer(right)  # he has her greeting, and that she gave up
+        bob.answer(right)  # he has her greeting, and that she gave up
     left, right = pair(timeout=0.2)
     left.send("he.hello", encode(Hello(VERSION)))
     with pytest.raises(LinkTimeout):
-        honest_bob.answer(right)  # he has her greeting, and waits for keys
+        bob.answer(right)  # he has her greeting, and waits for keys
     left.close()
     right.close()

@@ -11,9 +11,9 @@ from test_operator_tampering import Gates
 
 from sotto import mpc
 from sotto.link import BadValue, LinkError
-from sotto.mpc.graph.program import compile_program
-from sotto.mpc.protocols.fixed_point_model import FixedPointModel
-from sotto.mpc.protocols.segments import bundle_bytes
+from sotto.mpc.graph.compiler import compile_program
+from sotto.mpc.protocols.malicious.segments import bundle_bytes
+from sotto.mpc.protocols.semi_honest.fixed_point_model import FixedPointModel
 from tests.error_codes import raises_code
 
 MODES = {"semi-honest": masked_parties.Trio, "malicious": malicious_parties.Trio}

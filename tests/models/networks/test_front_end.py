@@ -14,7 +14,7 @@ from sotto.audio.features import MFCC, MFCCSamples, from_record
 from sotto.link import BadValue
 from sotto.models import Normalisation
 from sotto.models.networks.front_end import CepstralFrontEnd
-from sotto.mpc.protocols.fixed_point_model import FixedPointModel
+from sotto.mpc.protocols.semi_honest.fixed_point_model import FixedPointModel
 from tests.error_codes import raises_code
 
 SPEC = MFCC(coefficients=5, frames=7, rate=8000, n_fft=128, hop=40, mels=12, fmin=100.0, padding="silence")

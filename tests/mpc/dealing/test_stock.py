@@ -20,7 +20,7 @@ import torch
 
 from sotto import mpc
 from sotto.link import BadValue, LinkError, listen, pair
-from sotto.mpc.graph.program import compile_program
+from sotto.mpc.graph.compiler import compile_program
 from tests.error_codes import raises_code
 
 HERE = Path(__file__).parent.parent

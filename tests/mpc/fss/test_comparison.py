@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from sotto.link import BadType
 from sotto.mpc.fss import comparison
+from sotto.mpc.graph.compiler import compile_program
 from sotto.mpc.graph.plan import MaxPool, ModelPlan, Reshape
-from sotto.mpc.graph.program import Compare, Truncate, compile_program
+from sotto.mpc.graph.program import Compare, Truncate
 from tests.error_codes import raises_code
 
 FAST = [(2, 0), (2, 1), (9, 0), (9, 8), (20, 16), (33, 1), (41, 16), (48, 32), (62, 0), (62, 16), (62, 60)]

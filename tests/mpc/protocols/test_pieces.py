@@ -11,9 +11,11 @@ import torch
 from sotto import mpc
 from sotto.link import FrameError, LinkError, pair
 from sotto.mpc import memory
-from sotto.mpc.protocols import malicious_preprocessing, pieces, semi_honest_preprocessing
+from sotto.mpc.protocols import pieces
+from sotto.mpc.protocols.malicious import preprocessing as malicious_preprocessing
+from sotto.mpc.protocols.malicious.segments import bundle_bytes
 from sotto.mpc.protocols.pieces import Boxes, Reader
-from sotto.mpc.protocols.segments import bundle_bytes
+from sotto.mpc.protocols.semi_honest import preprocessing as semi_honest_preprocessing
 from tests.error_codes import raises_code
 
 SECRET = bytes(range(32))

@@ -17,7 +17,7 @@ from parties import run_both
 
 from sotto import mpc
 from sotto.link import BadValue, LinkError, WrongState, connect
-from sotto.mpc.protocols.fixed_point_model import FixedPointModel
+from sotto.mpc.protocols.semi_honest.fixed_point_model import FixedPointModel
 from sotto.mpc.two_party import session
 from sotto.mpc.two_party.evaluation import AliceEvaluation, BobEvaluation
 from tests.error_codes import raises_code
