@@ -7,7 +7,7 @@ import pytest
 
 from sotto.bench.cheating import BEGINNINGS, CheatError, find, parsed
 from sotto.mpc.attacks import KINDS, MEANINGS, Place
-from sotto.mpc.graph import program
+from sotto.mpc.graph import compiler
 from tests.error_codes import raises_code
 
 KNOWN = {
@@ -51,9 +51,9 @@ def test_a_meaning_is_a_cheat(meaning):
 
 
 def test_the_beginnings_are_those_of_every_step_of_a_program():
-    named = set(re.findall(r'_name\("([a-z]+)"', inspect.getsource(program)))
+    named = set(re.findall(r'_name\("([a-z]+)"', inspect.getsource(compiler)))
     assert {"relu", "truncate"} < named
-    assert named | set(program._PRODUCTS.values()) <= set(BEGINNINGS)
+    assert named | set(compiler._PRODUCTS.values()) <= set(BEGINNINGS)
 
 
 @pytest.mark.parametrize(
