@@ -13,7 +13,7 @@ import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +29,8 @@ from sotto.he.planning.intervals import Intervals, everything
 from sotto.he.planning.noise import DEVIATIONS, LARGE_LOGIT
 from sotto.he.planning.planning import MARGIN, MAX_LOGIT_ERROR, calibration_features
 from sotto.he.planning.slot_noise import SlotNoise
+
+B = TypeVar("B", int, float)
 
 MAX_HIDDEN_LAYERS = 6
 _SIMULATED = 4  # calibration vectors whose noise is estimated, those with the largest logits
@@ -270,10 +272,10 @@ def _neighbours(schedule: Schedule, step: int) -> Iterator[Schedule]:
             yield replace(schedule, modulus=modulus)
     for moved in (*_moves(scales, step, paired=True), *_moves(scales, step, paired=False)):
         if min(moved) > 0:
-            yield replace(schedule, input_bits=moved[0], weight_bits=moved[1:])
+            yield replace(schedule, input_bits=int(moved[0]), weight_bits=moved[1:])
 
 
-def _moves(bits: tuple[int, ...], step: int, *, paired: bool) -> Iterator[tuple[int, ...]]:
+def _moves(bits: tuple[B, ...], step: int, *, paired: bool) -> Iterator[tuple[B, ...]]:
     """``bits`` with one entry raised and another lowered by ``step``, or not ``paired`` with one of the two."""
     for raised, lowered in itertools.permutations(range(len(bits)), 2) if paired else ():
         moved = list(bits)
