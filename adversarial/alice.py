@@ -18,7 +18,18 @@ from sotto.adversarial.messages import TRIP, VERSION, Hello, Query, Ready
 from sotto.adversarial.model_file import load_sensor
 from sotto.adversarial.sensor.fingerprint import fingerprint
 from sotto.adversarial.sensor.sensor import Sensor
-from sotto.link import MOST_CLASSES, Answer, Array, FrameError, Link, Reply, Reveal, RoundTripAlice, as_numbers
+from sotto.link import (
+    MOST_CLASSES,
+    Answer,
+    Array,
+    BadValue,
+    FrameError,
+    Link,
+    Reply,
+    Reveal,
+    RoundTripAlice,
+    as_numbers,
+)
 
 
 class Alice(RoundTripAlice[Hello, Ready, Query, Reply]):
@@ -37,7 +48,7 @@ class Alice(RoundTripAlice[Hello, Ready, Query, Reply]):
     def __init__(self, sensor: Sensor | str | Path, *, reveal: Reveal = "class", batch: int = 32) -> None:
         super().__init__(TRIP, reveal)
         if batch < 1:
-            raise ValueError("a batch holds at least one segment")
+            raise BadValue("empty-batch", "a batch holds at least one segment")
         self._sensor = (sensor if isinstance(sensor, Sensor) else load_sensor(sensor)[0]).eval()
         self._fingerprint = fingerprint(self._sensor)
         self._batch = batch

@@ -23,7 +23,7 @@ from sotto.adversarial.sounds.segments import Segments, most_energetic
 from sotto.audio import BrokenClip, Clip, Corpus, cache, read
 from sotto.bench.experiment import Attack, Configuration, Experiment, Plan, Say, Task
 from sotto.bench.parties.party import PartySpec
-from sotto.bench.row import Security
+from sotto.bench.rows.row import Security
 from sotto.bench.sound_events import sound_events
 from sotto.bench.workbench import Workbench
 from sotto.link import Link

@@ -15,7 +15,7 @@ from sotto import adversarial
 from sotto.adversarial.sensor.fingerprint import sensor_named_by
 from sotto.bench.own_model import Given, NotRunnable, OwnModel, Shape, chosen_mode
 from sotto.bench.parties.party import PartySpec
-from sotto.bench.row import Security
+from sotto.bench.rows.row import Security
 from sotto.link import Link
 from sotto.models.shipped import Shipped
 from sotto.serving import registry

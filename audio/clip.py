@@ -8,6 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
+from sotto.link import BadValue
+
 LABELS = ("speaker", "sex", "emotion", "intensity", "sentence", "transcript", "digit", "event", "fold")
 """The labels every clip has a field for; a corpus may carry others in `Clip.extra`."""
 
@@ -53,9 +55,9 @@ class Clip:
 
     def __post_init__(self) -> None:
         if (self.path is None) == (self.samples is None):
-            raise ValueError(f"clip {self.id}: give either path or samples")
+            raise BadValue("path-or-samples", f"clip {self.id}: give either path or samples")
         if self.samples is not None and (self.rate is None or self.rate <= 0):
-            raise ValueError(f"clip {self.id}: samples need a positive rate")
+            raise BadValue("wrong-rate", f"clip {self.id}: samples need a positive rate")
 
     @property
     def source(self) -> str:

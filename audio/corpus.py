@@ -9,6 +9,7 @@ import numpy as np
 
 from sotto.audio.clip import LABELS, Clip
 from sotto.audio.errors import CorpusError, MissingLabel
+from sotto.link import BadValue
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ class Corpus:
 
     def __post_init__(self) -> None:
         if self.synthetic and not self.notice:
-            raise ValueError(f"{self.name}: a synthetic corpus must carry a notice that says so")
+            raise BadValue("no-notice", f"{self.name}: a synthetic corpus must carry a notice that says so")
         seen: set[str] = set()
         for clip in self.clips:
             if clip.id in seen:

@@ -16,6 +16,8 @@ import joblib
 from threadpoolctl import ThreadpoolController, threadpool_limits
 from tqdm import tqdm
 
+from sotto.link import BadValue
+
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -57,7 +59,7 @@ def spread(
         jobs < 1. Whatever `work` raises.
     """
     if jobs is not None and jobs < 1:
-        raise ValueError(f"jobs must be at least 1, not {jobs}")
+        raise BadValue("out-of-range", f"jobs must be at least 1, not {jobs}")
     total = len(items) * seconds_each
     workers = min(jobs or joblib.cpu_count(), max(1, math.ceil(total / _WORTHWHILE_SECONDS)))
     terminal = sys.stderr.isatty()

@@ -15,8 +15,19 @@ import numpy.typing as npt
 
 from sotto.bench.experiment import Configuration, Experiment
 from sotto.bench.parties.party import PartySpec
-from sotto.bench.row import Security
-from sotto.link import MOST_CLASSES, Answer, Array, Link, Reply, RoundTrip, RoundTripAlice, RoundTripBob, as_numbers
+from sotto.bench.rows.row import Security
+from sotto.link import (
+    MOST_CLASSES,
+    Answer,
+    Array,
+    BadValue,
+    Link,
+    Reply,
+    RoundTrip,
+    RoundTripAlice,
+    RoundTripBob,
+    as_numbers,
+)
 
 if TYPE_CHECKING:
     from sotto.models.shipped import Shipped
@@ -86,7 +97,7 @@ class Bob(RoundTripBob[Greeting, Greeting, Query, Reply]):
 def baseline(experiment: Experiment) -> Experiment:
     """The same model on the same clips without privacy.  Raises ``ValueError`` for an experiment without a network."""
     if experiment.network is None:
-        raise ValueError(f"{experiment.cell}: its plaintext model does not stand alone")
+        raise BadValue("not-alone", f"{experiment.cell}: its plaintext model does not stand alone")
     from sotto.models.shipped import Shipped
 
     parts = {

@@ -20,14 +20,14 @@ import numpy as np
 import numpy.typing as npt
 
 from sotto.audio import Clip
-from sotto.bench import costs
-from sotto.bench.energy import EnergyMeter
-from sotto.bench.machine import machine, software
 from sotto.bench.parties.control import Report
 from sotto.bench.parties.parties import Asked, Parties, Phase
 from sotto.bench.parties.party import PartySpec
-from sotto.bench.row import Interval, JSONValue, Row, Security
-from sotto.link import SHAPES
+from sotto.bench.rows import costs
+from sotto.bench.rows.energy import EnergyMeter
+from sotto.bench.rows.machine import machine, software
+from sotto.bench.rows.row import Interval, JSONValue, Row, Security
+from sotto.link import SHAPES, BadValue
 
 if TYPE_CHECKING:
     from torch import nn
@@ -290,7 +290,7 @@ def _scores(parties: Parties, queries: npt.NDArray[np.float32], plan: Plan) -> n
         stop = min(start + step, n)
         asked = parties.ask(queries[start:stop])
         if asked.scores is None:
-            raise ValueError("the session that reveals scores revealed none")
+            raise BadValue("no-scores", "the session that reveals scores revealed none")
         parts.append(asked.scores)
     parties.end_session()
     return np.concatenate(parts)

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from sotto.bench.experiment import Configuration, Say, run
 from sotto.bench.own_model import Given, adapter
-from sotto.bench.row import JSONValue, Row
+from sotto.bench.rows.row import JSONValue, Row
 from sotto.bench.suite import Failure, LeftOut
 
 

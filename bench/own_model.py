@@ -20,7 +20,7 @@ from torch import nn
 
 from sotto.bench.experiment import Configuration, Experiment, Plain, Plan
 from sotto.bench.parties.party import PartySpec
-from sotto.bench.row import Security
+from sotto.bench.rows.row import Security
 from sotto.link import Coded
 from sotto.models import ModelRecord, load
 from sotto.serving import registry

@@ -14,7 +14,7 @@ from sotto.bench.adapters import EXPERIMENTS
 from sotto.bench.baseline import baseline
 from sotto.bench.experiment import Configuration, Experiment, Say, run
 from sotto.bench.own_model import NotRunnable
-from sotto.bench.row import Row
+from sotto.bench.rows.row import Row
 from sotto.bench.workbench import Workbench
 from sotto.link import Coded
 

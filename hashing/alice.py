@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sotto.hashing.errors import HashingError
-from sotto.hashing.protocol import MOST_CLASSES, MOST_HASHES, TRIP, Hello, Query, Ready, Reply, reply_limit
+from sotto.hashing.messages import MOST_CLASSES, MOST_HASHES, TRIP, Hello, Query, Ready, Reply, reply_limit
 from sotto.hashing.smh.key import HashKey
 from sotto.hashing.smh.modular_hash import modular_hash
 from sotto.hashing.smh.packing import pack

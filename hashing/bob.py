@@ -7,7 +7,7 @@ from pathlib import Path
 
 from sotto.hashing.classification.svc import HammingSVC
 from sotto.hashing.errors import HashingError
-from sotto.hashing.protocol import MOST_HASHES, TRIP, Hello, Query, Ready, Reply, query_limit
+from sotto.hashing.messages import MOST_HASHES, TRIP, Hello, Query, Ready, Reply, query_limit
 from sotto.hashing.smh.packing import PackedHashes
 from sotto.link import Array, FrameError, Reveal, RoundTripBob, require_revealed
 

@@ -12,10 +12,10 @@ import numpy.typing as npt
 
 from sotto import hashing
 from sotto.audio import Clip
-from sotto.bench.egemaps_svm import SPEC, egemaps_svm
+from sotto.bench.emotion.egemaps_svm import SPEC, egemaps_svm
 from sotto.bench.experiment import Configuration, Experiment, Plan
 from sotto.bench.parties.party import PartySpec
-from sotto.bench.row import Security
+from sotto.bench.rows.row import Security
 from sotto.bench.workbench import Workbench
 from sotto.hashing import parties
 from sotto.hashing.attacks import known_key_attack, known_pairs_attack, linkability

@@ -31,7 +31,7 @@ from sotto.he.wire import (
     receive_small,
     send_keys,
 )
-from sotto.link import Answer, FrameError, Link, as_numbers, encode, fault_of_peer, transaction
+from sotto.link import Answer, BadValue, FrameError, Link, as_numbers, encode, fault_of_peer, transaction
 
 log = logging.getLogger("sotto")
 
@@ -80,7 +80,7 @@ class Alice:
             how many logits it gives, as above.
         """
         if reveal not in ("class", "logits"):
-            raise ValueError(f"reveal is {reveal!r}; use 'class' or 'logits'")
+            raise BadValue("unknown-reveal", f"reveal is {reveal!r}; use 'class' or 'logits'")
         self.reveal = reveal
         self.timeout = timeout
         self.clipped = 0
@@ -179,7 +179,9 @@ class Alice:
         inputs = description.inputs
         shape = description.shape if isinstance(description, TensorDescription) else (inputs,)
         if not values.ndim or not len(values) or values.shape[1:] not in (shape, (inputs,)):
-            raise ValueError(f"features are (n, {', '.join(map(str, shape))}) with n > 0, got {values.shape}")
+            raise BadValue(
+                "wrong-shape", f"features are (n, {', '.join(map(str, shape))}) with n > 0, got {values.shape}"
+            )
         self.clipped = int(np.count_nonzero(np.abs(np.asarray(features, np.float32)) > 1))
         for warning in warnings:
             log.warning("%s", warning)

@@ -38,7 +38,7 @@ from sotto.he.wire import (
     query_limit,
     receive_keys,
 )
-from sotto.link import FrameError, Link, LinkClosed, decode, encode, fault_of_peer, transaction
+from sotto.link import BadValue, FrameError, Link, LinkClosed, decode, encode, fault_of_peer, transaction
 from sotto.models.networks.mlp import MLP
 
 AnyNetwork = PolynomialNetwork | TensorNetwork
@@ -147,9 +147,11 @@ class Bob:
             the model cannot be evaluated safely under encryption; the message says why.
         """
         if mode not in get_args(Mode):
-            raise ValueError(f"mode is {mode!r}; use one of {', '.join(get_args(Mode))}")
+            raise BadValue("unknown-mode", f"mode is {mode!r}; use one of {', '.join(get_args(Mode))}")
         if not 0 <= flooding_bits <= MAX_STATISTICAL_BITS or (flooding_bits and mode == "tenseal"):
-            raise ValueError(f"flooding takes 0 to {MAX_STATISTICAL_BITS} bits, in mode packed or batched")
+            raise BadValue(
+                "bad-flooding", f"flooding takes 0 to {MAX_STATISTICAL_BITS} bits, in mode packed or batched"
+            )
         self.network = network_of(module, calibration, input_shape)
         most = (MAX_INPUTS, MAX_CLASSES)
         if isinstance(self.network, TensorNetwork):

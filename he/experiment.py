@@ -9,11 +9,11 @@ from typing import Literal, cast
 import numpy as np
 
 from sotto import he
-from sotto.bench.emotion_models import EmotionModel, emotion_model, named
+from sotto.bench.emotion.emotion_models import EmotionModel, emotion_model, named
 from sotto.bench.experiment import Configuration, Experiment, Plan
 from sotto.bench.own_model import NotRunnable
 from sotto.bench.parties.party import PartySpec
-from sotto.bench.row import Security
+from sotto.bench.rows.row import Security
 from sotto.bench.workbench import Workbench
 from sotto.he import parties
 from sotto.he.attacks import extract_model, recover_key

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from sotto.keyed.messages import MOST_QUERY, TRIP, VERSION, Hello, Query, Ready
 from sotto.keyed.model_file import load_encrypted_model
-from sotto.link import MOST_CLASSES, FrameError, Reply, Reveal, RoundTripBob, require_revealed
+from sotto.link import MOST_CLASSES, BadValue, FrameError, Reply, Reveal, RoundTripBob, require_revealed
 
 
 class Bob(RoundTripBob[Hello, Ready, Query, Reply]):
@@ -45,7 +45,7 @@ class Bob(RoundTripBob[Hello, Ready, Query, Reply]):
     ) -> None:
         super().__init__(TRIP, reveal, MOST_QUERY)
         if batch < 1:
-            raise ValueError("a batch holds at least one example")
+            raise BadValue("empty-batch", "a batch holds at least one example")
         if not isinstance(model, nn.Module):
             model, record = load_encrypted_model(model)
             fingerprint = record.encrypted_for

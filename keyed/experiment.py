@@ -10,10 +10,10 @@ import numpy.typing as npt
 import torch
 
 from sotto import keyed
-from sotto.bench.emotion_models import EmotionModel, emotion_model
+from sotto.bench.emotion.emotion_models import EmotionModel, emotion_model
 from sotto.bench.experiment import Configuration, Experiment, Plan
 from sotto.bench.parties.party import PartySpec
-from sotto.bench.row import Security
+from sotto.bench.rows.row import Security
 from sotto.bench.workbench import Workbench
 from sotto.keyed import parties
 from sotto.keyed.attacks import (

@@ -29,6 +29,7 @@ import numpy.typing as npt
 
 from sotto.keyed.errors import WrongShapeError
 from sotto.keyed.keys import Flipping, Key, Shuffling
+from sotto.link import BadValue
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -83,7 +84,7 @@ def decrypt(x: Speech, key: Key, *, length: tuple[int, ...] | None = None) -> Sp
 def whole_blocks(x: Speech, block_size: int, dimension: int, *, tail: Tail = "crop") -> Speech:
     """``x`` cropped or padded, by the rule above, to multiples of ``block_size`` in its last ``dimension`` axes."""
     if tail not in ("crop", "pad"):
-        raise ValueError(f"tail is 'crop' or 'pad', not {tail!r}")
+        raise BadValue("unknown-tail", f"tail is 'crop' or 'pad', not {tail!r}")
     _require_content(x, dimension)
     given = tuple(x.shape)
     for axis in range(-dimension, 0):

@@ -13,6 +13,7 @@ sizes or timing, nor that one side gave up.
 from sotto.link.answer import MOST_CLASSES, Answer, Reply, Reveal, require_revealed
 from sotto.link.connection import Listener, connect, listen, pair
 from sotto.link.errors import (
+    BadType,
     BadValue,
     CertificateRefused,
     Coded,
@@ -21,6 +22,7 @@ from sotto.link.errors import (
     LinkError,
     LinkTimeout,
     PeerError,
+    WrongState,
 )
 from sotto.link.identity import ROLES, Identity, Role, require_role
 from sotto.link.link import DEFAULT_TIMEOUT, Link
@@ -40,6 +42,7 @@ __all__ = [
     "SHAPES",
     "Answer",
     "Array",
+    "BadType",
     "BadValue",
     "CertificateRefused",
     "Coded",
@@ -61,6 +64,7 @@ __all__ = [
     "RoundTripBob",
     "Shape",
     "Traffic",
+    "WrongState",
     "as_numbers",
     "client_context",
     "connect",

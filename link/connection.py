@@ -10,7 +10,7 @@ import time
 from types import TracebackType
 from typing import Self
 
-from sotto.link.errors import LinkClosed, LinkError, LinkTimeout
+from sotto.link.errors import BadValue, LinkClosed, LinkError, LinkTimeout
 from sotto.link.identity import Role, identity_of, require_role
 from sotto.link.link import DEFAULT_TIMEOUT, Link
 from sotto.link.shape import LOOPBACK, Shape
@@ -185,7 +185,7 @@ def address_of(text: str) -> tuple[str, int]:
     host, _, port = text.rpartition(":")
     host = host.removeprefix("[").removesuffix("]")
     if not host or not port.isascii() or not port.isdecimal() or len(port) > 5 or int(port) >= 1 << 16:
-        raise ValueError(f"'{text[:80]}' is no HOST:PORT, as in 127.0.0.1:7100")
+        raise BadValue("bad-address", f"'{text[:80]}' is no HOST:PORT, as in 127.0.0.1:7100")
     return host, int(port)
 
 

@@ -31,6 +31,14 @@ class BadValue(Coded, ValueError):
     """A value that the function does not take."""
 
 
+class BadType(Coded, TypeError):
+    """A value of a kind that the function does not take."""
+
+
+class WrongState(Coded, RuntimeError):
+    """An object that is not ready for the call, or was used up."""
+
+
 class LinkError(Coded):
     """Base of every error of a link; catching it catches them all."""
 

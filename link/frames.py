@@ -12,7 +12,7 @@ from __future__ import annotations
 import struct
 from typing import NamedTuple
 
-from sotto.link.errors import FrameError
+from sotto.link.errors import BadValue, FrameError
 
 MAGIC = b"So"
 VERSION = 1
@@ -35,7 +35,7 @@ def pack_prefix(name: str, payload_length: int, deliver_at: int = 0) -> bytes:
     """Header and name of a frame.  Raises ``ValueError`` for a name that is empty, too long or not plain ASCII."""
     encoded = name.encode("ascii", "replace")
     if not 0 < len(encoded) <= MAX_NAME or not name.isascii() or not name.isprintable():
-        raise ValueError(f"a message name is 1 to {MAX_NAME} printable ASCII characters")
+        raise BadValue("bad-name", f"a message name is 1 to {MAX_NAME} printable ASCII characters")
     return HEADER.pack(MAGIC, VERSION, len(encoded), payload_length, deliver_at) + encoded
 
 

@@ -1,4 +1,4 @@
-"""A link: named, counted messages between two parties over one connected stream socket.
+"""A link: named, counted messages of at most the size asked for, between two parties over one connected stream socket.
 
 Trust: the peer is not trusted.  A frame is taken only under the name and up to the size its receiver asked for, checked
 before allocation; every wait ends at a deadline.  A link on which something went wrong is over: what arrives later
@@ -19,7 +19,7 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import Self
 
-from sotto.link.errors import CertificateRefused, FrameError, LinkClosed, LinkError, LinkTimeout, PeerError
+from sotto.link.errors import BadValue, CertificateRefused, FrameError, LinkClosed, LinkError, LinkTimeout, PeerError
 from sotto.link.frames import ERROR_NAME, HEADER, MAX_ERROR, pack_prefix, parse_header, printable
 from sotto.link.identity import Identity
 from sotto.link.shape import LOOPBACK, Pacer, Shape
@@ -47,7 +47,7 @@ class Link:
         identity: Identity | None = None,
     ) -> None:
         if timeout <= 0:
-            raise ValueError("the timeout of a link is a positive number of seconds")
+            raise BadValue("bad-timeout", "the timeout of a link is a positive number of seconds")
         sock.setblocking(False)
         self._sock = sock
         self._poll = select.poll()

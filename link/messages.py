@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from sotto.link.errors import FrameError
+from sotto.link.errors import BadType, FrameError
 
 T = TypeVar("T")
 
@@ -53,7 +53,7 @@ class Array(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """Pack a NumPy array of one of the plain numeric dtypes."""
         values = np.ascontiguousarray(array)
         if values.dtype.name not in _DTYPES:
-            raise TypeError(f"arrays of {values.dtype.name} do not go over a link")
+            raise BadType("wrong-dtype", f"arrays of {values.dtype.name} do not go over a link")
         shape = np.shape(array)
         return cls(values.dtype.name, shape, values.astype(values.dtype.newbyteorder("<"), copy=False).tobytes())
 

@@ -16,6 +16,8 @@ from cryptography.hazmat.primitives.ciphers import Cipher, CipherContext, algori
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from sotto.link.errors import BadValue
+
 Seed = int | bytes | str
 
 
@@ -40,7 +42,7 @@ class SecretStream:
     def below(self, bound: int) -> int:
         """Uniform on 0 … ``bound`` - 1: values at or above ``bound`` are drawn again, never reduced."""
         if bound < 1:
-            raise ValueError("the bound of a random integer is at least 1")
+            raise BadValue("out-of-range", "the bound of a random integer is at least 1")
         bits = (bound - 1).bit_length()
         size = (bits + 7) // 8
         while True:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 from torch import nn
 
-from sotto.link import Coded
+from sotto.link import BadValue, Coded
 
 Argument = bool | int | float | str | tuple[int, ...] | None
 
@@ -47,7 +47,7 @@ def register(name: str, cls: type[nn.Module]) -> None:
     """
     entry = (cls.__module__, cls.__qualname__)
     if _ARCHITECTURES.setdefault(name, entry) != entry:
-        raise ValueError(f"architecture {name!r} is {'.'.join(_ARCHITECTURES[name])} already")
+        raise BadValue("named-already", f"architecture {name!r} is {'.'.join(_ARCHITECTURES[name])} already")
 
 
 def architecture(name: str) -> type[nn.Module]:

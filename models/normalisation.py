@@ -15,6 +15,8 @@ from typing import Literal, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from sotto.link import BadValue
+
 Kind = Literal["standard", "range"]
 
 
@@ -47,13 +49,13 @@ class Normalisation:
     def __post_init__(self) -> None:
         mean, scale = np.asarray(self.mean, np.float32), np.asarray(self.scale, np.float32)
         if self.kind not in ("standard", "range"):
-            raise ValueError(f'normalisation kind is {self.kind!r}; use "standard" or "range"')
+            raise BadValue("unknown-kind", f'normalisation kind is {self.kind!r}; use "standard" or "range"')
         if mean.shape != scale.shape:
-            raise ValueError(f"normalisation mean {mean.shape} and scale {scale.shape} differ in shape")
+            raise BadValue("shapes-differ", f"normalisation mean {mean.shape} and scale {scale.shape} differ in shape")
         if not (np.isfinite(mean).all() and np.isfinite(scale).all() and (scale > 0).all()):
-            raise ValueError("normalisation needs finite means and positive, finite scales")
+            raise BadValue("not-finite", "normalisation needs finite means and positive, finite scales")
         if self.clip is not None and not (np.isfinite(self.clip) and self.clip > 0):
-            raise ValueError(f"normalisation clip is {self.clip}; use a positive number or None")
+            raise BadValue("bad-clip", f"normalisation clip is {self.clip}; use a positive number or None")
         object.__setattr__(self, "mean", mean)
         object.__setattr__(self, "scale", scale)
 
@@ -97,19 +99,23 @@ class Normalisation:
         except ValueError:
             fits = False
         if values.ndim < 2 or not fits:
-            raise ValueError(f"features {values.shape} do not fit normalisation statistics {self.mean.shape}")
+            raise BadValue(
+                "shapes-differ", f"features {values.shape} do not fit normalisation statistics {self.mean.shape}"
+            )
         return ((values - self.mean) / self.scale).astype(np.float32)
 
 
 def _training(x: ArrayLike, axes: tuple[int, ...] | None) -> tuple[NDArray[np.float32], tuple[int, ...]]:
     values = np.asarray(x, np.float32)
     if values.ndim < 2 or not values.size:
-        raise ValueError(f"normalisation needs training features (n, ...), got shape {values.shape}")
+        raise BadValue("wrong-shape", f"normalisation needs training features (n, ...), got shape {values.shape}")
     if not np.isfinite(values).all():
-        raise ValueError("training features hold values that are not finite; check the clips they came from")
+        raise BadValue(
+            "not-finite", "training features hold values that are not finite; check the clips they came from"
+        )
     over = axes if axes is not None else ((0,) if values.ndim == 2 else (0, values.ndim - 1))
     if 0 not in over:
-        raise ValueError("normalisation statistics are over the examples: axis 0 must be among the axes")
+        raise BadValue("wrong-axes", "normalisation statistics are over the examples: axis 0 must be among the axes")
     return values, over
 
 

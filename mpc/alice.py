@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, get_args
 
 import numpy.typing as npt
 
-from sotto.link import Answer, Link, LinkError, decode, encode, transaction
+from sotto.link import Answer, BadValue, Link, LinkError, decode, encode, transaction
 from sotto.mpc.agreement import Agreement
 from sotto.mpc.errors import InputRefused, PlanError, reason
 from sotto.mpc.graph.fixed_point import checked_features
@@ -41,14 +41,17 @@ class Alice:
         store: PreprocessingStore | None = None,
     ) -> None:
         if reveal not in get_args(Reveal):
-            raise ValueError(f"reveal is one of {', '.join(get_args(Reveal))}, not '{reveal}'")
+            raise BadValue("unknown-reveal", f"reveal is one of {', '.join(get_args(Reveal))}, not '{reveal}'")
         self._mode = require_mode(mode)
         if self._mode == "crypten" and reveal == "values":
-            raise ValueError("mode 'crypten' reveals the class or logits")
+            raise BadValue("not-revealed", "mode 'crypten' reveals the class or logits")
         if dealer is None and needs_dealer(self._mode):
-            raise ValueError(f"mode '{mode}' needs a link to the dealer")
+            raise BadValue("dealer-needed", f"mode '{mode}' needs a link to the dealer")
         if store is not None and needs_dealer(self._mode):
-            raise ValueError(f"in mode '{mode}' the dealer prepares: only mode 'two-party' keeps what was prepared")
+            raise BadValue(
+                "dealer-prepares",
+                f"in mode '{mode}' the dealer prepares: only mode 'two-party' keeps what was prepared",
+            )
         self._store = store
         self._dealer = dealer
         self._reveal = reveal

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal, Self, get_args
 
 from torch import nn
 
-from sotto.link import FrameError, Link, LinkClosed, decode, encode, transaction
+from sotto.link import BadValue, FrameError, Link, LinkClosed, decode, encode, transaction
 from sotto.mpc.agreement import Agreement, digest_of
 from sotto.mpc.errors import ModelRefused, PlanError, reason
 from sotto.mpc.graph.fixed_point import DEFAULT_INPUT_LIMIT, require_crypten_layers
@@ -53,30 +53,35 @@ class Bob:
         store: PreprocessingStore | None = None,
     ) -> None:
         if reveal not in get_args(Reveal):
-            raise ValueError(f"reveal is one of {', '.join(get_args(Reveal))}, not '{reveal}'")
+            raise BadValue("unknown-reveal", f"reveal is one of {', '.join(get_args(Reveal))}, not '{reveal}'")
         self._mode = require_mode(mode)
         if isinstance(module, LoweredModel):
             self._lowered = module
         elif input_shape is None:
-            raise ValueError("say with input_shape= what one example of the module is")
+            raise BadValue("no-input-shape", "say with input_shape= what one example of the module is")
         else:
             self._lowered = LoweredModel.of(
                 module, input_shape, input_limit=input_limit, activation_error=activation_error, output=output
             )
         if self._lowered.plan.public or weights == "public":
             if self._mode == "crypten":
-                raise ValueError("mode 'crypten' keeps weights secret: leave weights='public' to the other modes")
+                raise BadValue(
+                    "secret-weights", "mode 'crypten' keeps weights secret: leave weights='public' to the other modes"
+                )
             self._lowered = self._lowered.with_public_weights()
         self._plan, self._weights = self._lowered.plan, self._lowered.weights
         if self._mode == "crypten":
             require_crypten_layers(self._plan)
         if self._mode == "crypten" and reveal == "values":
-            raise ValueError("mode 'crypten' reveals the class or logits")
+            raise BadValue("not-revealed", "mode 'crypten' reveals the class or logits")
         if self._mode != "crypten":
             _require_words(self._mode, self.terms("class"))
             _require_words(self._mode, self.terms("logits"))
         if store is not None and needs_dealer(self._mode):
-            raise ValueError(f"in mode '{mode}' the dealer prepares: only mode 'two-party' keeps what was prepared")
+            raise BadValue(
+                "dealer-prepares",
+                f"in mode '{mode}' the dealer prepares: only mode 'two-party' keeps what was prepared",
+            )
         self._store = store
         self._dealer = dealer
         self._reveal = reveal
@@ -102,7 +107,7 @@ class Bob:
         """What Alice is to be told ahead of a session, so that she can hold him to it: public, no weight in it."""
         ranges = () if self._mode == "crypten" else self.terms().ranges
         plan = self._plan
-        bits = self._lowered.error_bits if self._reveal == "values" else None
+        bits = self._lowered.error_bits_in(self._mode) if self._reveal == "values" else None
         bound = None if bits is None else 2.0**bits
         return Agreement(plan.input_shape, plan.input_limit, plan.classes, digest_of(plan, ranges), bound)
 
@@ -147,7 +152,7 @@ class Bob:
                 "this Bob reveals the class only: ask with reveal='class', or start him with 'logits'",
             )
         if self._dealer is None and needs_dealer(self._mode):
-            raise ValueError("this Bob has no link to the dealer: use with_dealer")
+            raise BadValue("dealer-needed", "this Bob has no link to the dealer: use with_dealer")
         self.close()
         link.send("mpc.plan", encode(self._plan))
         session = open_session(
@@ -162,7 +167,8 @@ class Bob:
         """What Alice is told of the values' ranges and, where she sees values, of their error."""
         if self._mode == "crypten":
             return None
-        return RangesMessage(self._lowered.ranges, self._lowered.error_bits if reveal == "values" else None)
+        bits = self._lowered.error_bits_in(self._mode) if reveal == "values" else None
+        return RangesMessage(self._lowered.ranges, bits)
 
     def _react(self, name: str, payload: bytearray, link: Link) -> None:
         """Set up, prepare or answer; the session is spent first and alive again only when that has come to its end."""

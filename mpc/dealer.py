@@ -3,7 +3,7 @@ neither."""
 
 from __future__ import annotations
 
-from sotto.link import Link
+from sotto.link import BadValue, Link
 from sotto.mpc import memory
 from sotto.mpc.dealing.dealings import dealing_of
 from sotto.mpc.dealing.stock import Stock
@@ -21,7 +21,7 @@ class Dealer:
     def __init__(self, *, mode: Mode = "malicious", stock: Stock | None = None, idle_timeout: float = 600.0) -> None:
         self._mode = require_mode(mode)
         if not needs_dealer(self._mode):
-            raise ValueError(f"mode '{mode}' has no dealer")
+            raise BadValue("no-dealer", f"mode '{mode}' has no dealer")
         if stock:
             dealing_of(self._mode)
         self._stock = stock

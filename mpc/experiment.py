@@ -13,11 +13,11 @@ import numpy as np
 import numpy.typing as npt
 
 from sotto import mpc
-from sotto.bench.emotion_models import emotion_model, named
+from sotto.bench.emotion.emotion_models import emotion_model, named
 from sotto.bench.experiment import Configuration, Experiment, Plan
 from sotto.bench.own_model import NotRunnable
 from sotto.bench.parties.party import PartySpec
-from sotto.bench.row import Security
+from sotto.bench.rows.row import Security
 from sotto.bench.workbench import Workbench
 from sotto.mpc import modes as mpc_modes
 from sotto.mpc import parties

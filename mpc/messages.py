@@ -6,7 +6,7 @@ Bob → Alice     mpc.ready     empty       the weights are shared
 Alice → Bob     mpc.query     Query       how many examples follow; then the mode's own messages
 each → dealer   dealer.join   Join        who is here
 
-and in the modes on masked words (:mod:`sotto.mpc.protocols.masked_session`):
+and in the modes on masked words (:mod:`sotto.mpc.protocols.semi_honest.masked_session`):
 
 Bob → Alice     mpc.ranges    RangesMessage
 Alice → Bob     mpc.provision Query       prepare a query of so many examples
@@ -25,7 +25,7 @@ from sotto.link import FrameError, decode
 from sotto.link.frames import printable
 from sotto.mpc.graph.plan import MAX_LAYERS, ModelPlan, Reveal
 
-VERSION = 5
+VERSION = 6
 
 Mode: TypeAlias = Literal["crypten", "two-party", "semi-honest", "malicious"]
 

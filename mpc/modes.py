@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any, Protocol, get_args
 import numpy as np
 import numpy.typing as npt
 
-from sotto.link import Answer, Link
+from sotto.link import Answer, BadValue, Link
 from sotto.mpc import memory
 from sotto.mpc.crypten.torch_shim import load_crypten
 from sotto.mpc.fss import dcf
+from sotto.mpc.graph.compiler import compile_program
 from sotto.mpc.graph.plan import ModelPlan, Ranges, Weights
-from sotto.mpc.graph.program import Program, compile_program
+from sotto.mpc.graph.program import Program
 from sotto.mpc.messages import Mode, RangesMessage, Reveal, Terms
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ def require_mode(mode: str) -> Mode:
             elif mode == "two-party":
                 warm_up(known)
             return known
-    raise ValueError(f"unknown mpc mode '{mode}': choose one of {', '.join(get_args(Mode))}")
+    raise BadValue("unknown-mode", f"unknown mpc mode '{mode}': choose one of {', '.join(get_args(Mode))}")
 
 
 def warm_up(mode: Mode) -> None:
@@ -85,9 +86,9 @@ def warm_up(mode: Mode) -> None:
         TwoPartySession.warm_up()
     elif mode != "crypten":
         if mode == "malicious":
-            import sotto.mpc.protocols.malicious_session
+            import sotto.mpc.protocols.malicious.session
         else:
-            import sotto.mpc.protocols.semi_honest_session  # noqa: F401  the import is what is wanted
+            import sotto.mpc.protocols.semi_honest.session  # noqa: F401  the import is what is wanted
         dcf.warm_up()
 
 
@@ -127,15 +128,15 @@ def open_session(
 
         return TwoPartySession(rank, peer, plan, weights, reveal, store, told)
     if dealer is None:
-        raise ValueError(f"mode '{mode}' needs a link to the dealer")
+        raise BadValue("dealer-needed", f"mode '{mode}' needs a link to the dealer")
     if mode == "crypten":
         from sotto.mpc.crypten.session import CryptenSession  # CrypTen may be missing: only who uses it needs it
 
         return CryptenSession(rank, peer, dealer, plan, weights, reveal)
     if mode == "malicious":
-        from sotto.mpc.protocols.malicious_session import MaliciousSession
+        from sotto.mpc.protocols.malicious.session import MaliciousSession
 
         return MaliciousSession(rank, peer, dealer, plan, weights, reveal, told)
-    from sotto.mpc.protocols.semi_honest_session import SemiHonestSession
+    from sotto.mpc.protocols.semi_honest.session import SemiHonestSession
 
     return SemiHonestSession(rank, peer, dealer, plan, weights, reveal, told)

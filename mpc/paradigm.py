@@ -12,10 +12,11 @@ PARADIGM = Paradigm(
     models=("frames", "depinto", "mlp", "mlp-poly2", "depinto-poly2"),
     reveals=("class", "logits", "values"),
     lowers=True,
+    on_links="malicious and semi-honest run one protocol on every link: two flights a layer are the least",
     dealt=("malicious", "semi-honest", "crypten"),
     preload=(
-        "sotto.mpc.protocols.semi_honest_session",
-        "sotto.mpc.protocols.malicious_session",
+        "sotto.mpc.protocols.semi_honest.session",
+        "sotto.mpc.protocols.malicious.session",
         "sotto.mpc.two_party.session",
     ),
     networks=tuple(

@@ -48,7 +48,9 @@ class _Hosted:
             "weights": "public" if lowered.plan.public else "secret",
         }
         if source.reveal == "values":
-            parameters["error bound"] = agreement.error_bound or f"none is proven: {lowered.unproven}"
+            parameters["error bound"] = (
+                agreement.error_bound or f"none is proven: {lowered.unproven or 'norms in this mode'}"
+            )
         modes.warm_up(mode)  # once for all sessions
         self.terms = Terms(
             paradigm="mpc",

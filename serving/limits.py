@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
+from sotto.link import BadValue
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -58,4 +60,4 @@ class Limits:
         for field in fields(self):
             value = getattr(self, field.name)
             if value < (0 if field.name == "queries" else 0.05) or value > 1 << 31:
-                raise ValueError(f"the limit {field.name} is {value}: use a positive number")
+                raise BadValue("bad-limit", f"the limit {field.name} is {value}: use a positive number")

@@ -69,6 +69,8 @@ class Paradigm:
         what Alice can be told.
     lowers
         whether the service is a :class:`sotto.serving.adapters.LoweringAdapter` too.
+    on_links
+        what a slower link changes of its protocols, in one line.
     """
 
     name: str
@@ -84,6 +86,7 @@ class Paradigm:
     preload: tuple[str, ...] = ()
     reveals: tuple[Reveal, ...] = ("class", "logits")
     lowers: bool = False
+    on_links: str = ""
 
     def needs_dealer(self, mode: str) -> bool:
         """Whether Alice and Bob both need a link to the dealer in a mode; empty: the default one."""

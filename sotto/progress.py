@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Self
 
 from tqdm import tqdm
 
-from sotto.bench.matrix import PLAINTEXT
-from sotto.bench.table import megabytes, milliseconds, percent
+from sotto.bench.rows.matrix import PLAINTEXT
+from sotto.bench.rows.table import megabytes, milliseconds, percent
 from sotto.console import err, say
 
 if TYPE_CHECKING:
-    from sotto.bench.row import Row
+    from sotto.bench.rows.row import Row
 
 
 class Rows:

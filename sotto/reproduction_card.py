@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from sotto.bench.claims.claim import Item
-from sotto.bench.review import Reviewed
-from sotto.bench.row import JSONValue, Row
-from sotto.bench.table import NONE
+from sotto.bench.reproduction.review import Reviewed
+from sotto.bench.rows.row import JSONValue, Row
+from sotto.bench.rows.table import NONE
 
 _MOST_FIGURES = 200  # of one card; all of them are in the reproduction's results.json
 

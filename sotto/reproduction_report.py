@@ -8,9 +8,9 @@ from pathlib import Path
 
 import jinja2
 
-from sotto.bench.paper_claims import ITEMS, PAPERS, Paper
-from sotto.bench.results import write_whole
-from sotto.bench.review import Reviewed
+from sotto.bench.reproduction.paper_claims import ITEMS, PAPERS, Paper
+from sotto.bench.reproduction.review import Reviewed
+from sotto.bench.rows.results import write_whole
 from sotto.report.page import asset, markup, policy
 from sotto.report.papers import report_of
 from sotto.reproduction_card import Card, card

@@ -11,9 +11,14 @@ from sotto.link import Coded
 
 
 @contextmanager
-def raises_code(kind: type[Coded], code: str, match: str | None = None) -> Iterator[pytest.ExceptionInfo[Coded]]:
-    """As :func:`pytest.raises`, for an error of that ``code``; ``match`` is for what its line tells of one case."""
+def raises_code(
+    kind: type[Coded], code: str | tuple[str, ...], match: str | None = None
+) -> Iterator[pytest.ExceptionInfo[Coded]]:
+    """As :func:`pytest.raises`, for an error of that ``code``, or of one of several.
+
+    ``match`` is for what its line tells of one case.
+    """
     __tracebackhide__ = True
     with pytest.raises(kind, match=match) as caught:
         yield caught
-    assert caught.value.code == code, f"{code} was expected: {caught.value!r}"
+    assert caught.value.code in ((code,) if isinstance(code, str) else code), f"{code} was expected: {caught.value!r}"

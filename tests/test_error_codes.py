@@ -27,8 +27,9 @@ link is the line alone; at the other end it arrives in a `PeerError` with the co
         if error.code == "wrong-shape":
             ...
 
-An error that is passed on under another class keeps its code.  `ValueError` and `TypeError` alone mean a mistake in the
-call itself and have none.  This page is written by `python -m tests.test_error_codes`.
+An error that is passed on under another class keeps its code.  `BadValue`, `BadType` and `WrongState` mean a mistake in
+the call itself; they are a `ValueError`, a `TypeError` and a `RuntimeError` too.  This page is
+written by `python -m tests.test_error_codes`.
 
 | Error | When | Codes |
 | --- | --- | --- |

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from sotto.link import BadValue
+
 MAX_CLASSES = 10_000
 
 
@@ -14,7 +16,7 @@ class Classifier(nn.Module):
         """Raises ValueError for sizes out of range."""
         super().__init__()
         if not 1 <= classes <= MAX_CLASSES or not 1 <= dimensions <= MAX_CLASSES:
-            raise ValueError(f"classes and dimensions must be from 1 to {MAX_CLASSES}")
+            raise BadValue("out-of-range", f"classes and dimensions must be from 1 to {MAX_CLASSES}")
         self.linear = nn.Linear(dimensions, classes)
 
     def forward(self, z: Tensor) -> Tensor:

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from sotto.link import BadValue
+
 MAX_FILTERS = 4096
 
 
@@ -19,7 +21,7 @@ class Extractor(nn.Module):
         """Args: filters: of each block.  Raises ValueError for none, too many, or sizes out of range."""
         super().__init__()
         if not 1 <= len(filters) <= 8 or not all(1 <= width <= MAX_FILTERS for width in (*filters, dimensions)):
-            raise ValueError(f"filters are 1 to 8 numbers, they and dimensions from 1 to {MAX_FILTERS}")
+            raise BadValue("out-of-range", f"filters are 1 to 8 numbers, they and dimensions from 1 to {MAX_FILTERS}")
         self.bands = nn.BatchNorm1d(mels)
         self.blocks = nn.ModuleList(
             nn.Sequential(nn.Conv2d(a, b, 3, padding=1), nn.ReLU(), nn.BatchNorm2d(b))

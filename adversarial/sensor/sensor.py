@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from sotto.adversarial.sensor.extractor import Extractor
 from sotto.adversarial.sensor.separation_network import SeparationNetwork
 from sotto.adversarial.sensor.spectrogram import LogMel, Spectrogram
+from sotto.link import BadValue
 
 Mask = Literal["none", "continuous", "binary"]
 BINARY_THRESHOLD = 0.4
@@ -58,7 +59,7 @@ class Sensor(nn.Module):
         """
         super().__init__()
         if mask not in get_args(Mask):
-            raise ValueError(f"mask must be one of {', '.join(get_args(Mask))}")
+            raise BadValue("unknown-mask", f"mask must be one of {', '.join(get_args(Mask))}")
         self.rate, self.mask, self.dimensions = rate, mask, dimensions
         self.spectrogram = Spectrogram(rate)
         self.separation = None if mask == "none" else SeparationNetwork(separation)

@@ -11,6 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from sotto.link import BadValue
+
 _SLOPE, _DROPOUT, _DROPPED = 0.2, 0.5, 3
 MAX_FILTERS = 4096
 
@@ -22,7 +24,7 @@ class SeparationNetwork(nn.Module):
         """Args: filters: of each encoder block.  Raises ValueError for none, too many, or sizes out of range."""
         super().__init__()
         if not 1 <= len(filters) <= 8 or not all(1 <= width <= MAX_FILTERS for width in filters):
-            raise ValueError(f"filters are 1 to 8 numbers from 1 to {MAX_FILTERS}")
+            raise BadValue("out-of-range", f"filters are 1 to 8 numbers from 1 to {MAX_FILTERS}")
         inputs = (1, *filters[:-1])
         self.encoder = nn.ModuleList(
             nn.Sequential(nn.Conv2d(a, b, 5, stride=2, padding=2), nn.BatchNorm2d(b), nn.LeakyReLU(_SLOPE))

@@ -11,6 +11,8 @@ import librosa
 import torch
 from torch import Tensor, nn
 
+from sotto.link import BadValue
+
 WINDOW_SECONDS, HOP_SECONDS = 0.032, 0.010
 RATES = (8_000, 96_000)
 MAX_FLOOR = 1e6
@@ -25,7 +27,7 @@ class Spectrogram(nn.Module):
         """Raises ValueError for a rate outside ``RATES``."""
         super().__init__()
         if not isinstance(rate, int) or not RATES[0] <= rate <= RATES[1]:
-            raise ValueError(f"the rate must be a whole number from {RATES[0]} to {RATES[1]} Hz")
+            raise BadValue("wrong-rate", f"the rate must be a whole number from {RATES[0]} to {RATES[1]} Hz")
         self.size = 2 * round(rate * WINDOW_SECONDS / 2)
         self.hop = round(rate * HOP_SECONDS)
         self.register_buffer("window", torch.hamming_window(self.size), persistent=False)
@@ -63,9 +65,9 @@ class LogMel(nn.Module):
         """Raises ValueError for mel bands that are not fewer than the bins, or a floor that is not positive."""
         super().__init__()
         if not 1 <= mels < bins:
-            raise ValueError(f"mels must be from 1 to {bins - 1}")
+            raise BadValue("out-of-range", f"mels must be from 1 to {bins - 1}")
         if not 0 < floor <= MAX_FLOOR:
-            raise ValueError(f"the floor must be more than 0 and at most {MAX_FLOOR:g}")
+            raise BadValue("out-of-range", f"the floor must be more than 0 and at most {MAX_FLOOR:g}")
         self.floor = floor
         bank = librosa.filters.mel(sr=rate, n_fft=2 * (bins - 1), n_mels=mels)
         self.register_buffer("filters", torch.from_numpy(bank), persistent=False)

@@ -1,5 +1,5 @@
 from .egemaps import EGeMAPS
-from .extraction import extract, extract_each, extract_sound
+from .extraction import extract, extract_each
 from .logmel import LogMel
 from .mfcc import MFCC, MeanMFCC, MFCCSamples
 from .spec import FeatureSpec, from_record, from_text
@@ -17,7 +17,6 @@ __all__ = [
     "Waveform",
     "extract",
     "extract_each",
-    "extract_sound",
     "from_record",
     "from_text",
 ]

@@ -16,6 +16,7 @@ from sotto.audio.errors import BrokenClip
 from sotto.audio.features.spec import FeatureSpec
 from sotto.audio.parallel import spread
 from sotto.audio.reading import content_digest, read
+from sotto.link import BadValue
 
 _log = logging.getLogger("sotto")
 
@@ -37,8 +38,8 @@ def extract(corpus: Corpus, spec: FeatureSpec, *, jobs: int | None = None, progr
     Raises
     ------
     BrokenClip
-        naming the first clip that cannot be decoded or measured. To leave such clips out, use
-        `extract_sound`, which also returns the corpus that the rows belong to.
+        naming the first clip that cannot be decoded or measured. To leave such clips out, load
+        the corpus with ``skip_broken=True``.
     ValueError
         clips have features of different shapes, or there is no clip.
     """
@@ -56,26 +57,6 @@ def extract_each(
     return [outcome.row for outcome in outcomes]
 
 
-def extract_sound(
-    corpus: Corpus, spec: FeatureSpec, *, jobs: int | None = None, progress: bool = True
-) -> tuple[Corpus, np.ndarray]:
-    """As `extract`, leaving out clips that cannot be used, with one warning each: the corpus that is left, its rows.
-
-    Raises
-    ------
-    BrokenClip
-        no clip is left.
-    """
-    outcomes = _outcomes(corpus, spec, jobs, progress)
-    for outcome in outcomes:
-        if outcome.fault is not None:
-            _log.warning("skipped: %s", outcome.fault)
-    kept = [i for i, outcome in enumerate(outcomes) if outcome.fault is None]
-    if not kept:
-        raise BrokenClip("no-usable-clip", f"{corpus.name}: none of its {len(corpus)} clips can be used")
-    return corpus.subset(kept), _stack(corpus, spec, [outcomes[i].row for i in kept])
-
-
 @dataclass(frozen=True)
 class _Outcome:
     """A clip's feature, or one line that says why there is none; and its cache key, where its content could be read."""
@@ -90,7 +71,7 @@ _NOTHING = np.empty(0, dtype=np.float32)
 
 def _outcomes(corpus: Corpus, spec: FeatureSpec, jobs: int | None, progress: bool) -> list[_Outcome]:
     if not len(corpus):
-        raise ValueError(f"{corpus.name}: has no clips to extract features from")
+        raise BadValue("no-clips", f"{corpus.name}: has no clips to extract features from")
     cache = ArrayCache("features")
     cache.sweep()
     look_up = partial(_look_up, spec=spec, about=key_of(spec.cache_record()), cache=cache)
@@ -138,7 +119,9 @@ def _compute(clip: Clip, spec: FeatureSpec) -> _Outcome:
     except BrokenClip as error:
         return _Outcome(_NOTHING, fault=error)
     if row.dtype != np.float32 or not _fits(row.shape, spec.shape):
-        raise ValueError(f"{spec.kind} computed {row.dtype} {row.shape}, it should be float32 {spec.shape}")
+        raise BadValue(
+            "wrong-shape", f"{spec.kind} computed {row.dtype} {row.shape}, it should be float32 {spec.shape}"
+        )
     if not np.isfinite(row).all():
         line = f"{clip.source}: its {spec.kind} features are not finite numbers; is it too short?"
         return _Outcome(_NOTHING, fault=BrokenClip("not-finite", line))
@@ -151,5 +134,7 @@ def _fits(shape: tuple[int, ...], wanted: tuple[int | None, ...]) -> bool:
 
 def _stack(corpus: Corpus, spec: FeatureSpec, rows: list[np.ndarray]) -> np.ndarray:
     if len({row.shape for row in rows}) != 1:
-        raise ValueError(f"{corpus.name}: {spec.kind} differs in length from clip to clip; set its frames")
+        raise BadValue(
+            "lengths-differ", f"{corpus.name}: {spec.kind} differs in length from clip to clip; set its frames"
+        )
     return np.stack(rows)

@@ -15,6 +15,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from sotto.link import BadValue
+
 _KINDS: dict[str, type[FeatureSpec]] = {}
 #: Where the kinds of this package are defined: a record brings in the libraries of its own kind alone.
 _MODULES = {
@@ -100,17 +102,22 @@ def from_record(record: dict[str, Any]) -> FeatureSpec:
     """
     kind = record.get("kind")
     if not isinstance(kind, str):
-        raise ValueError(f"unknown feature {kind!r}; known are {', '.join(sorted({*_MODULES, *_KINDS}))}")
+        raise BadValue(
+            "unknown-feature", f"unknown feature {kind!r}; known are {', '.join(sorted({*_MODULES, *_KINDS}))}"
+        )
     cls = _class_of(kind)
     if record.get("revision") != cls.revision:
-        raise ValueError(
-            f"feature {kind} has revision {record.get('revision')!r}, this program computes {cls.revision}"
+        raise BadValue(
+            "bad-parameter",
+            f"feature {kind} has revision {record.get('revision')!r}, this program computes {cls.revision}",
         )
     known = {field.name for field in fields(cls)}
     given = set(record) - {"kind", "revision"}
     if given != known:
         odd = ", ".join(sorted(given ^ known))
-        raise ValueError(f"feature {kind}: its parameters are {', '.join(sorted(known))}; missing or unknown: {odd}")
+        raise BadValue(
+            "bad-parameter", f"feature {kind}: its parameters are {', '.join(sorted(known))}; missing or unknown: {odd}"
+        )
     return cls(**{name: record[name] for name in known})
 
 
@@ -129,7 +136,7 @@ def from_text(text: str) -> FeatureSpec:
         name, equals, value = part.partition("=")
         known = [field.name for field in fields(cls)]
         if not equals or name not in known:
-            raise ValueError(f"feature {kind}: {part[:40]!r} is no NAME=VALUE of {', '.join(known)}")
+            raise BadValue("bad-parameter", f"feature {kind}: {part[:40]!r} is no NAME=VALUE of {', '.join(known)}")
         try:
             given[name] = json.loads(value)
         except ValueError:
@@ -137,27 +144,29 @@ def from_text(text: str) -> FeatureSpec:
     try:
         return cls(**given)
     except TypeError as error:
-        raise ValueError(f"feature {kind}: {error}") from None
+        raise BadValue("bad-parameter", f"feature {kind}: {error}") from None
 
 
 def _class_of(kind: str) -> type[FeatureSpec]:
     if kind in _MODULES:
         importlib.import_module(f"{__package__}.{_MODULES[kind]}")
     if kind not in _KINDS:
-        raise ValueError(f"unknown feature {kind[:40]!r}; known are {', '.join(sorted({*_MODULES, *_KINDS}))}")
+        raise BadValue(
+            "unknown-feature", f"unknown feature {kind[:40]!r}; known are {', '.join(sorted({*_MODULES, *_KINDS}))}"
+        )
     return _KINDS[kind]
 
 
 def require(condition: bool, message: str) -> None:
     """Raise ValueError(message) unless `condition` holds."""
     if not condition:
-        raise ValueError(message)
+        raise BadValue("bad-parameter", message)
 
 
 def whole(name: str, value: Any, least: int = 1, most: int = 1 << 20) -> None:
     """Raise ValueError unless `value` is an int in [least, most]."""
     if type(value) is not int or not least <= value <= most:
-        raise ValueError(f"{name} must be a whole number from {least} to {most}, not {value!r}")
+        raise BadValue("bad-parameter", f"{name} must be a whole number from {least} to {most}, not {value!r}")
 
 
 def fit_length(array: np.ndarray, length: int, axis: int = -1) -> np.ndarray:

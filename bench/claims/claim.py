@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
-from sotto.bench.row import Row
+from sotto.bench.rows.row import Row
 
 
 class Verdict(Enum):

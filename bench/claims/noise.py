@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sotto.bench.claims.claim import Judgement, Verdict
-from sotto.bench.row import Row
+from sotto.bench.rows.row import Row
 
 
 @dataclass(frozen=True)

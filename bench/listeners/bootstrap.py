@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from sotto.link import BadValue
+
 _DRAWS = 1000
 _TAIL = 2.5  # per cent on either side
 
@@ -44,7 +46,7 @@ def over_speakers(
     """
     names, member = np.unique(speakers, return_inverse=True)
     if len(names) < 2:
-        raise ValueError("an interval over speakers needs at least two of them")
+        raise BadValue("too-few-speakers", "an interval over speakers needs at least two of them")
     generator = np.random.default_rng(seed)
     found: list[float] = []
     while len(found) < draws:

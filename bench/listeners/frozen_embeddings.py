@@ -28,7 +28,7 @@ from sotto.bench.listeners.embedding_feature import SpeakerEmbeddingFeature
 from sotto.bench.own_comparison import Examples, compare_own
 from sotto.bench.own_model import Given
 from sotto.bench.request import Request
-from sotto.bench.row import Row
+from sotto.bench.rows.row import Row
 from sotto.bench.speech_tasks.verification import equal_error_rate
 from sotto.bench.workbench import Workbench
 from sotto.link import Coded

@@ -19,7 +19,7 @@ from sotto.bench.listeners.embedding_feature import SpeakerEmbeddingFeature
 from sotto.bench.papers.dias.hash_attacks import speaker_metrics
 from sotto.bench.papers.dias.hash_study import Fold, Task, hash_row, open_study, plaintext_answers
 from sotto.bench.request import Request
-from sotto.bench.row import Row
+from sotto.bench.rows.row import Row
 from sotto.bench.workbench import Workbench
 from sotto.hashing.smh.theory import resolution_threshold
 

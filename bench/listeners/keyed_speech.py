@@ -29,7 +29,6 @@ from torch import Tensor
 
 from sotto import keyed
 from sotto.audio import read
-from sotto.bench import results
 from sotto.bench.listeners.speaker_encoder import speaker_embeddings
 from sotto.bench.listeners.speech_detector import SPEECH, speech_probabilities
 from sotto.bench.listeners.speech_quality import quality
@@ -44,7 +43,8 @@ from sotto.bench.papers.niwa.attackers import (
 )
 from sotto.bench.papers.niwa.sounds.drawn_keys import drawn_keys
 from sotto.bench.request import Request
-from sotto.bench.row import Metrics, Row
+from sotto.bench.rows import results
+from sotto.bench.rows.row import Metrics, Row
 from sotto.bench.speech_tasks.spoken_digits import RATE as STRING_RATE
 from sotto.bench.speech_tasks.verification import (
     RATE,

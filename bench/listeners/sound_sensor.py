@@ -38,7 +38,7 @@ from sotto.bench.listeners.sound import RATE
 from sotto.bench.listeners.speaker_encoder import speaker_embeddings
 from sotto.bench.listeners.speech_detector import speech_probabilities
 from sotto.bench.request import Request
-from sotto.bench.row import Metrics, Row
+from sotto.bench.rows.row import Metrics, Row
 from sotto.bench.speech_tasks.verification import equal_error_rate, same_speaker, similarities
 
 DESCRIPTION = "published listeners behind a sound sensor: in z, the masked sound, and what z gives back (--data DIR)"

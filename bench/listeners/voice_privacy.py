@@ -29,14 +29,14 @@ import torch
 from sotto import hashing, keyed
 from sotto.audio import read
 from sotto.audio.features import EGeMAPS
-from sotto.bench import results
 from sotto.bench.listeners.bootstrap import SpeakerInterval, over_speakers
 from sotto.bench.listeners.speaker_encoder import speaker_embeddings
 from sotto.bench.listeners.word_recogniser import dictated, word_errors
 from sotto.bench.papers.dias.hash_study import Fold, hashed_answers, search_machine
 from sotto.bench.papers.niwa.sounds.drawn_keys import drawn_keys
 from sotto.bench.request import Request
-from sotto.bench.row import Metrics, Row
+from sotto.bench.rows import results
+from sotto.bench.rows.row import Metrics, Row
 from sotto.bench.speech_tasks.verification import equal_error_rate
 from sotto.bench.workbench import Workbench
 from sotto.keyed.attacks import guess_key

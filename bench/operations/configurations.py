@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from sotto.bench import preparing
 from sotto.bench.operations.services import Deployment
-from sotto.bench.row import JSONValue, Row
+from sotto.bench.rows.row import JSONValue, Row
 from sotto.serving import registry
 from sotto.serving.adapters import ClientCredentials
 from sotto.serving.terms import read_terms

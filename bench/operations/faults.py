@@ -20,7 +20,7 @@ from sotto.bench.operations.fault_proxy import Ledger
 from sotto.bench.operations.fault_trials import Trial, Trials, Victim, victims_of
 from sotto.bench.operations.services import ServiceError
 from sotto.bench.request import Request
-from sotto.bench.row import Row
+from sotto.bench.rows.row import Row
 from sotto.models import load
 from sotto.mpc.messages import Mode, Terms
 from sotto.serving import registry

@@ -14,8 +14,8 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from sotto.bench.child_process import ChildError, ChildProcess, send
 from sotto.bench.operations.services import Deployment
+from sotto.bench.parties.child_process import ChildError, ChildProcess, send
 from sotto.serving import client, registry
 from sotto.serving.adapters import ClientCredentials
 from sotto.serving.client import ClientConfig

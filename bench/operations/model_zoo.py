@@ -25,8 +25,6 @@ import numpy.typing as npt
 import torch
 
 from sotto import mpc
-from sotto.bench import costs, results
-from sotto.bench.machine import machine, software
 from sotto.bench.model_zoo import KINDS, Kind
 from sotto.bench.operations import model_zoo_table
 from sotto.bench.parties.parties import Asked, Parties, PartyError
@@ -35,8 +33,10 @@ from sotto.bench.peers import job
 from sotto.bench.peers.comparison import PEERS, Peer
 from sotto.bench.peers.workloads import SECRET_SHARING
 from sotto.bench.request import Request
-from sotto.bench.row import JSONValue, Row, Security, Timing, Traffic
-from sotto.link import LOOPBACK
+from sotto.bench.rows import costs, results
+from sotto.bench.rows.machine import machine, software
+from sotto.bench.rows.row import JSONValue, Row, Security, Timing, Traffic
+from sotto.link import LOOPBACK, BadValue
 from sotto.link.storage import write_whole
 from sotto.mpc import parties
 from sotto.mpc.experiment import SECURITY
@@ -249,7 +249,7 @@ def _batches(features: Floats) -> list[Floats]:
 
 def _scores(asked: Asked) -> Floats:
     if asked.scores is None:
-        raise ValueError("a session that reveals scores gave none")
+        raise BadValue("no-scores", "a session that reveals scores gave none")
     return asked.scores
 
 

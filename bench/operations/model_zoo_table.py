@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
-from sotto.bench.row import Row, Timing
+from sotto.bench.rows.row import Row, Timing
 
 _COLUMNS = (
     "network", "agreement", "largest error", "offline ms", "of processor", "online ms", "of processor", "offline MB",

@@ -18,12 +18,12 @@ import torch
 from torch import nn
 
 from sotto import mpc
-from sotto.bench import costs, results
 from sotto.bench.model_zoo.large import COEFFICIENTS, FRAMES, Encoder, WideCnn
 from sotto.bench.parties.parties import Parties, PartyError
 from sotto.bench.parties.party import PartySpec
 from sotto.bench.request import Request
-from sotto.bench.row import Row
+from sotto.bench.rows import costs, results
+from sotto.bench.rows.row import Row
 from sotto.models.learning.training import predict
 from sotto.mpc import parties
 from sotto.mpc.experiment import SECURITY

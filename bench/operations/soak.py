@@ -20,8 +20,8 @@ from sotto.bench.operations.configurations import CONFIGURATIONS, Prepared, Serv
 from sotto.bench.operations.load_client import LoadClient
 from sotto.bench.operations.services import Deployment, ServiceError, memory_mb, open_files
 from sotto.bench.request import Request
-from sotto.bench.results import write_whole
-from sotto.bench.row import Row
+from sotto.bench.rows.results import write_whole
+from sotto.bench.rows.row import Row
 
 DESCRIPTION = "10,000 queries on end: memory and file descriptors of every process, and their slopes"
 

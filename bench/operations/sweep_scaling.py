@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from sotto.bench.request import Request
-from sotto.bench.row import Row
+from sotto.bench.rows.row import Row
 
 if TYPE_CHECKING:
     from sotto.bench.sweeps.executors import Executor

@@ -8,7 +8,7 @@ from pathlib import Path
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from sotto.bench.row import Row
+from sotto.bench.rows.row import Row
 
 
 def draw(rows: Sequence[Row], path: Path) -> None:

@@ -1,13 +1,13 @@
 """What the experimenter and the party processes it started tell one another, beside the links under measurement.
 
-It goes over the pipes of :mod:`sotto.bench.child_process`, and none of it is counted.
+It goes over the pipes of :mod:`sotto.bench.parties.child_process`, and none of it is counted.
 """
 
 from __future__ import annotations
 
 import msgspec
 
-from sotto.bench.child_process import Failed
+from sotto.bench.parties.child_process import Failed
 from sotto.link import Array
 
 

@@ -21,8 +21,8 @@ from typing import Literal, Self, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from sotto.bench.child_process import ChildProcess, Failed, receive, send
 from sotto.bench.parties import control, party
+from sotto.bench.parties.child_process import ChildProcess, Failed, receive, send
 from sotto.bench.parties.party import HostedParty, Measured, PartyConfig, PartySpec
 from sotto.link import LOOPBACK, Array, Coded, Shape, listen
 from sotto.serving.limits import Limits

@@ -20,8 +20,8 @@ from typing import Any
 
 from tqdm import tqdm
 
-from sotto.bench.child_process import Failed, expect, one_thread, receive, send
 from sotto.bench.parties import control
+from sotto.bench.parties.child_process import Failed, expect, one_thread, receive, send
 from sotto.link import Array, Link, Shape
 from sotto.serving.client import ClientConfig, opened
 from sotto.serving.terms import Terms

@@ -16,12 +16,12 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from sotto.bench.emotion_models import EmotionModel, emotion_model, named
+from sotto.bench.emotion.emotion_models import EmotionModel, emotion_model, named
 from sotto.bench.experiment import Configuration
-from sotto.bench.machine import machine, software
 from sotto.bench.peers.job import PeerError, Request, Response, own_python, run, shapable
 from sotto.bench.peers.workloads import CONVOLUTIONS, ENCRYPTION, SECRET_SHARING, Workload
-from sotto.bench.row import Interval, JSONValue, Row, Security, Spent, Timing, Traffic
+from sotto.bench.rows.machine import machine, software
+from sotto.bench.rows.row import Interval, JSONValue, Row, Security, Spent, Timing, Traffic
 from sotto.bench.suite import Failure, cells
 from sotto.bench.workbench import Workbench
 from sotto.he import experiment as cryptonet

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, fx, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from sotto.link import BadValue
 from sotto.models.networks.polynomial import PolynomialReLU
 
 
@@ -52,7 +53,7 @@ class Squares:
         chain = _chain(module)
         polynomials = {n: step for n, step in enumerate(chain) if isinstance(step, PolynomialReLU)}
         if not polynomials:
-            raise ValueError(f"{type(module).__name__} has no polynomial")
+            raise BadValue("no-polynomial", f"{type(module).__name__} has no polynomial")
         convolutions = []
         values, factor, constant = torch.zeros(1, 0, steps, dtype=torch.float64), 1.0, 0.0
         with torch.no_grad():
@@ -86,7 +87,7 @@ def _chain(module: nn.Module) -> list[nn.Module]:
     for node in graph.nodes:
         called = node.op in ("call_function", "call_method") and node.target is not torch.reshape
         if called or len(node.users) > 1:
-            raise ValueError(f"{node.name} of {type(module).__name__} is no layer of a chain")
+            raise BadValue("not-a-chain", f"{node.name} of {type(module).__name__} is no layer of a chain")
     return [network.get_submodule(str(node.target)) for node in graph.nodes if node.op == "call_module"]
 
 
@@ -98,16 +99,19 @@ def _convolution(steps: Sequence[nn.Module]) -> nn.Conv1d:
         case [nn.Conv1d() as convolution, nn.BatchNorm1d() as norm]:
             folded = fuse_conv_bn_eval(convolution, norm)
         case _:
-            raise ValueError("before a polynomial stands something else than a convolution and a batch normalisation")
+            raise BadValue(
+                "no-convolution",
+                "only a convolution and a batch normalisation stand before a polynomial",
+            )
     if folded.groups != 1 or folded.dilation != (1,) or isinstance(folded.padding, str):
-        raise ValueError("a convolution is in groups, dilated, or padded by name")
+        raise BadValue("wrong-convolution", "a convolution is in groups, dilated, or padded by name")
     return folded
 
 
 def _degree_2(polynomial: PolynomialReLU) -> tuple[float, float, float]:
     coefficients = [float(c) for c in polynomial.coefficients]
     if len(coefficients) != 3 or coefficients[2] == 0:
-        raise ValueError(f"a polynomial of {len(coefficients)} coefficients: degree 2 is written for peers")
+        raise BadValue("wrong-degree", f"a polynomial of {len(coefficients)} coefficients: peers have degree 2")
     return coefficients[0], coefficients[1], coefficients[2]
 
 

@@ -16,6 +16,7 @@ from torch import nn
 from sotto import he
 from sotto.bench.experiment import Configuration
 from sotto.bench.peers.squares import Squared, Squares
+from sotto.link import BadValue
 from sotto.mpc.graph.fixed_point import DEFAULT_INPUT_LIMIT
 from sotto.mpc.lowering.capture import trace
 
@@ -65,7 +66,7 @@ def describe_polynomials(module: nn.Module, shape: Sequence[int]) -> Description
     """A polynomial MLP: ``widths``, ``polynomials`` (constant term first); batch normalisation is in the matrices."""
     network = he.PolynomialNetwork.of(module)
     if tuple(shape) != (network.inputs,):
-        raise ValueError(f"the network takes {network.inputs} features, the clips have {tuple(shape)}")
+        raise BadValue("wrong-shape", f"the network takes {network.inputs} features, the clips have {tuple(shape)}")
     arrays: dict[str, npt.NDArray[np.floating]] = {}
     for number, layer in enumerate(network.layers):
         arrays |= {f"{number}.weight": layer.weight, f"{number}.bias": layer.bias}

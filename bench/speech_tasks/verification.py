@@ -22,6 +22,7 @@ from sotto.audio import Clip, Corpus, CorpusError, load_corpus, read
 from sotto.bench.experiment import Say
 from sotto.bench.speech_tasks.digests import clips_digest
 from sotto.bench.speech_tasks.task import SpeechTask
+from sotto.link import BadValue
 from sotto.models.architectures import Argument
 from sotto.models.learning.cached_model import kept
 from sotto.models.learning.seeding import seeded
@@ -160,7 +161,7 @@ def equal_error_rate(
         there are no pairs of one of the kinds.
     """
     if same.all() or not same.any():
-        raise ValueError("an equal error rate needs pairs of the same speaker and pairs of different ones")
+        raise BadValue("one-sided", "an equal error rate needs pairs of the same speaker and pairs of different ones")
     alarms, accepted, _ = roc_curve(same, scores, sample_weight=weights, drop_intermediate=False)
     misses = 1 - accepted
     after = int(np.argmax(alarms >= misses))

@@ -13,7 +13,7 @@ import msgspec
 
 from sotto.audio import Corpus
 from sotto.audio.reading import content_digest
-from sotto.bench.row import JSONValue
+from sotto.bench.rows.row import JSONValue
 
 
 class Setting(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

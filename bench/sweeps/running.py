@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from sotto.bench.experiment import Say
-from sotto.bench.row import Row
+from sotto.bench.rows.row import Row
 from sotto.bench.sweeps.executors import Executor
 from sotto.bench.sweeps.plan import Plan, Task
 from sotto.bench.sweeps.store import Store

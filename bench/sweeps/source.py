@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
-from sotto.bench.machine import software
+from sotto.bench.rows.machine import software
 
 _UNDER_EVERY_STUDY = ("sotto.audio", "sotto.models")
 

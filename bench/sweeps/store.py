@@ -7,8 +7,8 @@ from pathlib import Path
 
 import msgspec
 
-from sotto.bench.results import write_whole
-from sotto.bench.row import Row
+from sotto.bench.rows.results import write_whole
+from sotto.bench.rows.row import Row
 
 _log = logging.getLogger("sotto")
 _LARGEST = 1 << 20  # bytes; a row has a few thousand

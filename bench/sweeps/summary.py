@@ -8,7 +8,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from sotto.bench.row import JSONValue, Row
+from sotto.bench.rows.row import JSONValue, Row
 from sotto.bench.sweeps.studies.axes import Axis
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 import threadpoolctl
 
-from sotto.bench.row import Row
+from sotto.bench.rows.row import Row
 from sotto.bench.suite import open_workbench
 from sotto.bench.sweeps.plan import Setting, Task, corpus_digest
 from sotto.bench.sweeps.source import source_digest

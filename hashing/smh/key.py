@@ -22,6 +22,7 @@ import numpy.typing as npt
 from sotto.hashing.errors import HashingError, KeyFileError
 from sotto.hashing.smh.parameters import HashParameters
 from sotto.hashing.tensor_file import read_file, write_file
+from sotto.link import BadType
 from sotto.link.secret_stream import SecretStream, Seed
 
 
@@ -151,7 +152,7 @@ class HashKey:
         return self  # immutable; this is also what lets scikit-learn clone an estimator that holds a key
 
     def __reduce_ex__(self, protocol: object) -> NoReturn:
-        raise TypeError("a hash key is never pickled: save it with key.save(path) and pass the path")
+        raise BadType("never-pickled", "a hash key is never pickled: save it with key.save(path) and pass the path")
 
 
 def _frozen(numbers: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

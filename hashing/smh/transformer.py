@@ -13,6 +13,7 @@ from sotto.hashing.errors import HashingError
 from sotto.hashing.smh.key import HashKey
 from sotto.hashing.smh.modular_hash import Symbols, modular_hash
 from sotto.hashing.smh.parameters import Dither, HashParameters
+from sotto.link import BadType
 
 
 class SecureModularHash(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
@@ -114,7 +115,10 @@ class SecureModularHash(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseE
         state = dict(super().__getstate__())
         fitted: HashKey | None = state.pop("key_", None)
         if self.key is not None or (fitted is not None and self.seed_ is None):
-            raise TypeError("a SecureModularHash with a secret key is never pickled: save its key with key_.save(path)")
+            raise BadType(
+                "never-pickled",
+                "a SecureModularHash with a secret key is never pickled: save its key with key_.save(path)",
+            )
         if fitted is not None:
             state["_parameters"] = fitted.parameters
         return state

@@ -27,6 +27,7 @@ import torch
 from torch import Tensor, nn
 
 from sotto.he.network.network import PolynomialNetwork
+from sotto.link import BadValue
 from sotto.models.networks.mlp import MLP
 
 Answers = Literal["logits", "class"]
@@ -89,7 +90,9 @@ def extract_model(
     """
     own, unseen = np.asarray(features, np.float64), np.asarray(held_out, np.float64)
     if not queries or min(queries) < 2 or max(queries) > _MOST_QUERIES or len(own) < 2 or not len(unseen):
-        raise ValueError(f"queries are 2 to {_MOST_QUERIES}, features at least two, held-out features at least one")
+        raise BadValue(
+            "out-of-range", f"queries are 2 to {_MOST_QUERIES}, features at least two, held-out features at least one"
+        )
     sent = np.concatenate([own, _made_up(own, max(0, max(queries) - len(own)), seed)])
     truth = network.logits(unseen).argmax(axis=1)
     chance = float(np.bincount(truth).max() / len(truth))

@@ -23,6 +23,7 @@ import tenseal.sealapi as seal
 
 from sotto.he.attacks.negacyclic import Residues, coefficients, slots
 from sotto.he.planning.noise import LOGIT_STEP
+from sotto.link import BadValue
 
 Published = Literal["raw", "rounded", "class"]
 
@@ -68,7 +69,9 @@ def recover_key(features: npt.ArrayLike, weights: npt.ArrayLike, published: Publ
     """
     batch, matrix = np.asarray(features, np.float64), np.asarray(weights, np.float64)
     if batch.shape != (RING_DEGREE // 2, len(matrix)) or matrix.shape[1:] != (2,) or len(matrix) < 2:
-        raise ValueError(f"the attack takes features ({RING_DEGREE // 2}, f) and weights (f, 2) with f > 1")
+        raise BadValue(
+            "wrong-shape", f"the attack takes features ({RING_DEGREE // 2}, f) and weights (f, 2) with f > 1"
+        )
     alice = ts.context(ts.SCHEME_TYPE.CKKS, RING_DEGREE, coeff_mod_bit_sizes=list(CHAIN), n_threads=1)
     alice.global_scale = SCALE
     queries = [ts.ckks_vector(alice, column.tolist()) for column in batch.T]

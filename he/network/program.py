@@ -21,6 +21,7 @@ from sotto.he.network.circuit import Activation, Circuit
 from sotto.he.network.network import Floats
 from sotto.he.network.packing import PackedLayer, Packing
 from sotto.he.network.schedule import Schedule
+from sotto.link import BadValue, WrongState
 
 P = TypeVar("P")
 
@@ -66,7 +67,7 @@ class Machine(ABC, Generic[P]):
     def add(self, x: Value[P], y: Value[P], *, related: bool = False) -> Value[P]:
         """The sum; ``related`` says that the noise of one comes from the other's."""
         if x.level != y.level or not math.isclose(x.scale, y.scale, rel_tol=1e-9):
-            raise RuntimeError("the program adds values of different scales")
+            raise WrongState("scales-differ", "the program adds values of different scales")
         return self._met(Value(self._add(x, y, related), x.scale, x.level))
 
     def combine(self, x: Value[P], layer: UnitLayer) -> Value[P]:
@@ -167,7 +168,7 @@ class SlotLayer:
                 product = machine.times(x, Constant((self.index, k), diagonal, self.scale))
                 total = product if total is None else machine.add(total, product)
         if total is None:
-            raise ValueError("a packed layer has a diagonal that is not zero")
+            raise BadValue("not-zero", "a packed layer has a diagonal that is not zero")
         for step in self.packed.sums:
             total = machine.add(total, machine.rotate(total, step))
         if self.packed.conjugate:

@@ -25,6 +25,7 @@ from sotto.he.network.parameters import (
     ParametersRefused,
     chain_primes,
 )
+from sotto.link import BadValue
 
 
 @dataclass(frozen=True)
@@ -116,11 +117,11 @@ class Schedule:
 
     def __post_init__(self) -> None:
         if any(len(counts) not in DEPTH.values() for counts in self.rescales):
-            raise ValueError("an activation rescales after each of its products")
+            raise BadValue("bad-schedule", "an activation rescales after each of its products")
         if self.before and len(self.before) != len(self.rescales):
-            raise ValueError("a schedule rescales before every activation or before none")
+            raise BadValue("bad-schedule", "a schedule rescales before every activation or before none")
         if len(self.weight_bits) != len(self.rescales) + 1 or self.answer_primes < 1:
-            raise ValueError("a schedule needs a weight scale for every layer and a prime that stays")
+            raise BadValue("bad-schedule", "a schedule needs a weight scale for every layer and a prime that stays")
 
     @property
     def answer_primes(self) -> int:

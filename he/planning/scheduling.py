@@ -33,6 +33,7 @@ from sotto.he.planning.slot_noise import SlotNoise
 B = TypeVar("B", int, float)
 
 MAX_HIDDEN_LAYERS = 6
+_AT_ONCE = 8  # calibration vectors whose slots stay in the processor's cache
 _SIMULATED = 4  # calibration vectors whose noise is estimated, those with the largest logits
 _MARGIN_OF_PRECISION = 1 / 25  # of the error accepted: below that no better scales are looked for
 _MOST_BITS_OF_SCALE = 48  # of the last layer's weights
@@ -150,11 +151,15 @@ def _best(
     if not shapes:
         reasons.append(f"its depth leaves no room in the chain of ring degree {ring_degree}")
     peaks = _peaks(circuit, packing, ring_degree, sample if features is not None else None)
-    for shape, (proved, found), late in itertools.product(shapes, peaks, (True, False)):
-        bound = found.logits
-        best, error = _search(
+    for (proved, found), (best, error) in _searched(
+        shapes,
+        peaks,
+        lambda shape, found, late: _search(
             circuit, packing, ring_degree, shape, late, found.magnitudes, sample[:_SIMULATED], precision
-        )
+        ),
+        precision,
+    ):
+        bound = found.logits
         if best is None:
             kind = "worst-case" if proved else "calibrated"
             reasons.append(
@@ -168,6 +173,27 @@ def _best(
             estimate = error if features is not None else None
             return ScaledPlan(circuit, packing, best, answer.scale, proved, bound, estimate)
     return None
+
+
+Found = tuple[Schedule | None, float]
+
+
+def _searched(
+    shapes: Sequence[_Shape],
+    peaks: Sequence[tuple[bool, Peaks]],
+    search: Callable[[_Shape, Peaks, bool], Found],
+    precision: float,
+) -> Iterator[tuple[tuple[bool, Peaks], Found]]:
+    """What ``search`` finds for each shape, the smaller magnitudes and the quieter order last.
+
+    Those are tried first, though: where they are not precise enough, nothing else is, and is not looked for.
+    """
+    for shape in shapes:
+        hopeful = search(shape, peaks[-1][1], False)
+        if hopeful[1] <= precision:
+            for each, late in list(itertools.product(peaks, (True, False)))[:-1]:
+                yield each, search(shape, each[1], late)
+        yield peaks[-1], hopeful
 
 
 @dataclass(frozen=True, repr=False)
@@ -190,10 +216,14 @@ def _peaks(
     largest = float(box.magnitude().max())
     found = [(True, Peaks(tuple(intervals.peaks), largest))]
     if features is not None:
-        machine = SlotNoise(schedule, by_unit=packing is None)
-        with np.errstate(over="ignore", invalid="ignore"):  # noise at scales of one is of no interest here
-            run(machine, layers, circuit.activations, machine.encrypted(_inputs(packing, features)))
-        magnitudes = tuple(peak * MARGIN for peak in machine.peaks)
+        met = []
+        for start in range(0, len(features), _AT_ONCE):
+            machine = SlotNoise(schedule, by_unit=packing is None)
+            part = _inputs(packing, features[start : start + _AT_ONCE])
+            with np.errstate(over="ignore", invalid="ignore"):  # noise at scales of one is of no interest here
+                run(machine, layers, circuit.activations, machine.encrypted(part))
+            met.append(machine.peaks)
+        magnitudes = tuple(peak * MARGIN for peak in np.max(met, axis=0).tolist())
         found.append((False, Peaks(magnitudes, MARGIN * float(np.abs(_logits(circuit, features)).max()))))
     return found
 
@@ -210,6 +240,7 @@ def _search(
 ) -> tuple[Schedule | None, float]:
     """The least noisy schedule of a shape that holds ``peaks``, and its error."""
     largest = float(_sizes(circuit, sample, precision).max())
+    memory: list[Any] = []
 
     def error(schedule: Schedule, least: float) -> float:
         scales = Scales(schedule)
@@ -218,7 +249,7 @@ def _search(
             return math.inf
         if _least_error(circuit, schedule, scales.points[-1]) > least * largest:
             return math.inf
-        return _error(circuit, packing, schedule, sample[:1], precision)
+        return _error(circuit, packing, schedule, sample[:1], precision, memory)
 
     best, least = None, _HOPELESS * precision
     for schedule in _candidates(circuit, ring_degree, shape, late, peaks[-1]):
@@ -292,9 +323,10 @@ def _error(
     schedule: Schedule,
     sample: npt.NDArray[np.float64],
     precision: float,
+    memory: list[Any] | None = None,
 ) -> float:
-    """The error of a logit to expect on ``sample``."""
-    machine = SlotNoise(schedule, by_unit=packing is None)
+    """The error of a logit to expect on ``sample``; ``memory`` as in :class:`SlotNoise`."""
+    machine = SlotNoise(schedule, by_unit=packing is None, memory=memory)
     encrypted = machine.encrypted(_inputs(packing, sample))
     with np.errstate(over="ignore", invalid="ignore"):  # a candidate may be hopeless
         noise = run(machine, _layers(circuit, packing, schedule), circuit.activations, encrypted).payload

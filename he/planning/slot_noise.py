@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +21,8 @@ from sotto.he.network.network import Floats
 from sotto.he.network.program import Constant, Machine, UnitLayer, Value
 from sotto.he.network.schedule import Schedule, phases
 from sotto.he.planning.noise import SIGMA
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -32,10 +35,16 @@ class NoisyUnits:
 
 
 class SlotNoise(Machine[NoisyUnits]):
-    """``peaks`` as in :class:`sotto.he.planning.intervals.Intervals`, for the vectors at hand."""
+    """``peaks`` as in :class:`sotto.he.planning.intervals.Intervals`, for the vectors at hand.
 
-    def __init__(self, schedule: Schedule, *, by_unit: bool) -> None:
+    ``memory``: what no schedule changes, the values above all, from other runs of the same program on the same vectors;
+    the first run fills it.
+    """
+
+    def __init__(self, schedule: Schedule, *, by_unit: bool, memory: list[Any] | None = None) -> None:
         super().__init__(schedule)
+        self._memory, self._place = memory, 0
+        self._switchings: dict[tuple[int, float], Floats] = {}
         n = schedule.modulus.ring_degree
         self.peaks: list[float] = []
         self._by_unit = by_unit
@@ -56,26 +65,38 @@ class SlotNoise(Machine[NoisyUnits]):
         return NoisyUnits(values, np.full(values.shape[1], fresh))
 
     def _met(self, x: Value[NoisyUnits]) -> Value[NoisyUnits]:
-        magnitude = np.abs(x.payload.values)
-        largest = magnitude.max() if self._by_unit else magnitude.mean(axis=1).max()
-        self.peaks.append(float(largest))
+        self.peaks.append(self._known(lambda: self._largest(np.abs(x.payload.values))))
         return x
+
+    def _largest(self, magnitude: Floats) -> float:
+        return float(magnitude.max() if self._by_unit else magnitude.mean(axis=1).max())
+
+    def _known(self, compute: Callable[[], T]) -> T:
+        """What ``compute`` gives, or gave at this place of the program."""
+        if self._memory is None:
+            return compute()
+        if self._place == len(self._memory):
+            self._memory.append(compute())
+        self._place += 1
+        found: T = self._memory[self._place - 1]
+        return found
 
     def _times(self, x: Value[NoisyUnits], constant: Constant) -> NoisyUnits:
         v, factor = x.payload, constant.value
         rounding = (1 / 12 if np.ndim(factor) == 0 else self._encoding) / constant.scale**2
-        variance = v.variance * np.abs(factor) ** 2 + np.abs(v.values) ** 2 * rounding
-        return NoisyUnits(v.values * factor, variance, v.parts)
+        gain, power, values = self._known(lambda: (np.abs(factor) ** 2, np.abs(v.values) ** 2, v.values * factor))
+        return NoisyUnits(values, v.variance * gain + power * rounding, v.parts)
 
     def _plus(self, x: Value[NoisyUnits], constant: Constant) -> NoisyUnits:
-        return NoisyUnits(x.payload.values + constant.value, x.payload.variance, x.payload.parts)
+        v = x.payload
+        return NoisyUnits(self._known(lambda: v.values + constant.value), v.variance, v.parts)
 
     def _add(self, x: Value[NoisyUnits], y: Value[NoisyUnits], related: bool) -> NoisyUnits:
         a, b = x.payload, y.payload
         variance = a.variance + b.variance
         if related:
             variance = variance + 2 * np.sqrt(a.variance * b.variance)
-        return NoisyUnits(a.values + b.values, variance, max(a.parts, b.parts))
+        return NoisyUnits(self._known(lambda: a.values + b.values), variance, max(a.parts, b.parts))
 
     def _combine(self, x: Value[NoisyUnits], layer: UnitLayer) -> NoisyUnits:
         v = x.payload
@@ -84,21 +105,22 @@ class SlotNoise(Machine[NoisyUnits]):
 
     def _square(self, x: Value[NoisyUnits]) -> NoisyUnits:
         v = x.payload
-        return NoisyUnits(v.values**2, 4 * np.abs(v.values) ** 2 * v.variance + 2 * v.variance**2, 3)
+        values, gain = self._known(lambda: (v.values**2, 4 * np.abs(v.values) ** 2))
+        return NoisyUnits(values, gain * v.variance + 2 * v.variance**2, 3)
 
     def _multiply(self, x: Value[NoisyUnits], y: Value[NoisyUnits]) -> NoisyUnits:
         a, b = x.payload, y.payload  # in an activation one comes from the other: their errors add up in full
-        deviation = np.abs(a.values) * np.sqrt(b.variance) + np.abs(b.values) * np.sqrt(a.variance)
-        return NoisyUnits(a.values * b.values, deviation**2, 3)
+        one, other, values = self._known(lambda: (np.abs(a.values), np.abs(b.values), a.values * b.values))
+        return NoisyUnits(values, (one * np.sqrt(b.variance) + other * np.sqrt(a.variance)) ** 2, 3)
 
     def _rotate(self, x: Value[NoisyUnits], step: int) -> NoisyUnits:
         v = x.payload
         turned = np.roll(v.variance, -step, axis=-1) + self._switched(x)
-        return NoisyUnits(np.roll(v.values, -step, axis=-1), turned)
+        return NoisyUnits(self._known(lambda: np.roll(v.values, -step, axis=-1)), turned)
 
     def _conjugate(self, x: Value[NoisyUnits]) -> NoisyUnits:
         v = x.payload
-        return NoisyUnits(np.conj(v.values), v.variance + self._switched(x))
+        return NoisyUnits(self._known(lambda: np.conj(v.values)), v.variance + self._switched(x))
 
     def _turn_phase(self, x: Value[NoisyUnits]) -> NoisyUnits:
         v = x.payload
@@ -117,10 +139,15 @@ class SlotNoise(Machine[NoisyUnits]):
 
     def _switched(self, x: Value[NoisyUnits]) -> Floats:
         """Variance that one key switching adds."""
+        if (x.level, x.scale) not in self._switchings:
+            self._switchings[x.level, x.scale] = self._switching(x.level, x.scale)
+        return self._switchings[x.level, x.scale]
+
+    def _switching(self, level: int, scale: float) -> Floats:
         n, special = self.schedule.modulus.ring_degree, self.primes[-1]
-        digits = sum((prime / special) ** 2 for prime in self.primes[: x.level])
+        digits = sum((prime / special) ** 2 for prime in self.primes[:level])
         unit = n / 2 * SIGMA**2 * digits
-        return np.asarray((unit * n / 12 + unit * self._by_slot + self._rounding) / x.scale**2)
+        return np.asarray((unit * n / 12 + unit * self._by_slot + self._rounding) / scale**2)
 
 
 @functools.cache

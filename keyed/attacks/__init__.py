@@ -6,10 +6,11 @@ The provider has the encrypted model, hence the block size and the key type, and
 * :mod:`~sotto.keyed.attacks.known_plaintext`: pairs of plain and encrypted blocks, or a public model's kernel;
 * :mod:`~sotto.keyed.attacks.chosen_plaintext`: Alice is made to encrypt a clip of the attacker's; the fewest blocks it
 takes;
-* from encrypted queries and public speech of other people alone: :mod:`~sotto.keyed.attacks.second_order` for ROM (in
-  waveforms ended by :mod:`~sotto.keyed.attacks.likelihood`), :mod:`~sotto.keyed.attacks.signs` for Flipping,
-  :mod:`~sotto.keyed.attacks.jigsaw` for Shuffling; or for any of them a network trained on speech under other keys,
-  :mod:`~sotto.keyed.attacks.inverter`.
+* from encrypted queries and public speech of other people alone:
+  :mod:`~sotto.keyed.attacks.ciphertext_only.second_order` for ROM (in waveforms ended by
+  :mod:`~sotto.keyed.attacks.ciphertext_only.likelihood`), :mod:`~sotto.keyed.attacks.ciphertext_only.signs` for
+  Flipping, :mod:`~sotto.keyed.attacks.ciphertext_only.jigsaw` for Shuffling; or for any of them a network trained on
+  speech under other keys, :mod:`~sotto.keyed.attacks.inverter`.
 
 :func:`guess_key` runs the ciphertext-only search for the type at hand; :func:`judge` says how well an attack went.
 """
@@ -17,14 +18,14 @@ takes;
 from torch import Tensor
 
 from sotto.keyed.attacks.chosen_plaintext import chosen_blocks, chosen_speech, keys_from_chosen
+from sotto.keyed.attacks.ciphertext_only.jigsaw import shuffling_from_statistics
+from sotto.keyed.attacks.ciphertext_only.moments import Moments
+from sotto.keyed.attacks.ciphertext_only.second_order import rom_from_statistics
+from sotto.keyed.attacks.ciphertext_only.signs import flipping_from_statistics
 from sotto.keyed.attacks.inverter import Inverter, train_inverter
-from sotto.keyed.attacks.jigsaw import shuffling_from_statistics
 from sotto.keyed.attacks.known_plaintext import blocks_until_exact, key_from_kernels, key_from_pairs
-from sotto.keyed.attacks.moments import Moments
 from sotto.keyed.attacks.outcome import Outcome, correlation, judge
 from sotto.keyed.attacks.passive_leakage import Visible, what_shows
-from sotto.keyed.attacks.second_order import rom_from_statistics
-from sotto.keyed.attacks.signs import flipping_from_statistics
 from sotto.keyed.keys import Key
 from sotto.keyed.transform import blocks, encrypt
 

@@ -18,7 +18,7 @@ import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor, nn
 
-from sotto.keyed.attacks.moment_alignment import orthogonal
+from sotto.keyed.attacks.ciphertext_only.moment_alignment import orthogonal
 from sotto.keyed.errors import KeyedError
 from sotto.keyed.keys import ROM, SALT_BYTES, Flipping, Key, KeyType, Shuffling
 from sotto.keyed.transform import blocks

@@ -19,6 +19,7 @@ from sotto.audio.corpus import Corpus
 from sotto.audio.features import MFCC, LogMel, extract
 from sotto.audio.features.mfcc import cepstrum
 from sotto.audio.reading import decode
+from sotto.link import BadValue
 from sotto.models.normalisation import Normalisation
 
 
@@ -53,10 +54,10 @@ class Augmentation:
 
     def __post_init__(self) -> None:
         if any(not 0.5 <= speed <= 2 for speed in self.speeds):
-            raise ValueError(f"augmentation speeds are {self.speeds}; each must be between 0.5 and 2")
+            raise BadValue("out-of-range", f"augmentation speeds are {self.speeds}; each must be between 0.5 and 2")
         amounts = (self.tempo, self.shift, self.bands, self.band_width, self.moments, self.moment_width)
         if min(amounts) < 0 or self.width < 1:
-            raise ValueError("augmentation amounts must not be negative, and width at least 1")
+            raise BadValue("out-of-range", "augmentation amounts must not be negative, and width at least 1")
 
 
 class Variations:
@@ -73,9 +74,14 @@ class Variations:
             ``spec`` normalises each clip or keeps every frame; neither can be done on variations.
         """
         if spec.normalisation != "none" or spec.frames is None:
-            raise ValueError("augmentation works on MFCC with a number of frames and without normalisation per clip")
+            raise BadValue(
+                "wrong-features",
+                "augmentation works on MFCC with a number of frames and without normalisation per clip",
+            )
         if augmentation.width < spec.frames:
-            raise ValueError(f"augmentation width {augmentation.width} is less than the {spec.frames} frames used")
+            raise BadValue(
+                "too-few-frames", f"augmentation width {augmentation.width} is less than the {spec.frames} frames used"
+            )
         self.spec, self.augmentation = spec, augmentation
         self.speeds = (1.0, *augmentation.speeds)
         wide = _log_mel(spec, augmentation.width)
@@ -92,7 +98,9 @@ class VariedCepstra:
     def __init__(self, plain: NDArray[np.float32], variations: Variations, normalisation: Normalisation) -> None:
         """``plain`` (n, coefficients, frames) is the unvaried, unnormalised feature of the same clips."""
         if len(plain) != variations.frames.shape[1]:
-            raise ValueError(f"{len(plain)} features and variations of {variations.frames.shape[1]} clips")
+            raise BadValue(
+                "shapes-differ", f"{len(plain)} features and variations of {variations.frames.shape[1]} clips"
+            )
         self._plain = torch.from_numpy(normalisation.transform(plain))
         self._variations = variations
         self._mean = torch.from_numpy(normalisation.mean)

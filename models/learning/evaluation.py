@@ -3,6 +3,8 @@
 import numpy as np
 from numpy.typing import ArrayLike
 
+from sotto.link import BadValue
+
 
 def accuracy(targets: ArrayLike, predicted: ArrayLike) -> float:
     """Share of class indices (n,) that are predicted right."""
@@ -19,5 +21,7 @@ def unweighted_average_recall(targets: ArrayLike, predicted: ArrayLike) -> float
 def _pair(targets: ArrayLike, predicted: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
     y, guess = np.asarray(targets), np.asarray(predicted)
     if y.ndim != 1 or y.shape != guess.shape or not len(y):
-        raise ValueError(f"targets {y.shape} and predictions {guess.shape} must be equally many class indices")
+        raise BadValue(
+            "shapes-differ", f"targets {y.shape} and predictions {guess.shape} must be equally many class indices"
+        )
     return y, guess

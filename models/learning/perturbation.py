@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from sotto.link import BadValue
 from sotto.models.learning.augmentation import mask, spread
 
 
@@ -38,7 +39,7 @@ class Perturbation:
 
     def __post_init__(self) -> None:
         if min(self.shift, self.gain, self.bands, self.band_width, self.moments, self.moment_width) < 0:
-            raise ValueError("amounts of perturbation must not be negative")
+            raise BadValue("out-of-range", "amounts of perturbation must not be negative")
 
 
 class Perturbed:

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from tqdm import tqdm
 
+from sotto.link import BadValue
 from sotto.models.learning.augmentation import mask
 from sotto.models.networks.speaker_embedding import FLOOR
 
@@ -70,7 +71,7 @@ def train_embeddings(
         fewer speakers than a batch needs, or a loss that is no number.
     """
     if len(voices) < schedule.batch:
-        raise ValueError(f"{len(voices)} voices are fewer than the {schedule.batch} of a batch")
+        raise BadValue("too-few-voices", f"{len(voices)} voices are fewer than the {schedule.batch} of a batch")
     generator = torch.Generator().manual_seed(seed)
     sharpness = nn.Parameter(torch.tensor(2.3))  # logarithm of the factor that turns cosines into scores
     optimiser = _optimiser(trunk, sharpness, schedule)
@@ -87,7 +88,7 @@ def train_embeddings(
         nn.utils.clip_grad_norm_(trunk.parameters(), 5.0)
         optimiser.step()
         if step % 100 == 0 and not math.isfinite(float(loss.detach())):
-            raise ValueError("the training loss is not a number: lower the learning rate")
+            raise BadValue("not-finite", "the training loss is not a number: lower the learning rate")
     trunk.eval()
 
 

@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from sotto.link import BadValue
 from sotto.models.architectures import ModelError
 from sotto.models.learning.progress import epoch_bar
 from sotto.models.learning.seeding import seeded
@@ -59,11 +60,11 @@ class Schedule:
 
     def __post_init__(self) -> None:
         if self.epochs < 1 or self.batch < 2 or self.rate <= 0 or self.weight_decay < 0:
-            raise ValueError("a schedule needs epochs >= 1, batch >= 2, rate > 0 and weight_decay >= 0")
+            raise BadValue("bad-schedule", "a schedule needs epochs >= 1, batch >= 2, rate > 0 and weight_decay >= 0")
         if not 0 <= self.smoothing < 1 or not 0 <= self.average < 1 or self.mixup < 0:
-            raise ValueError("a schedule needs smoothing and average in [0, 1) and mixup >= 0")
+            raise BadValue("bad-schedule", "a schedule needs smoothing and average in [0, 1) and mixup >= 0")
         if self.patience is not None and self.patience < 1:
-            raise ValueError("patience is a number of epochs, at least 1, or None for no early stopping")
+            raise BadValue("bad-schedule", "patience is a number of epochs, at least 1, or None for no early stopping")
 
 
 @runtime_checkable

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from sotto.link import BadValue
 from sotto.models.networks.polynomial import PolynomialReLU
 
 INTERVAL = 3.0  # standard deviations: batch normalisation comes before
@@ -39,7 +40,7 @@ class AnnealedReLU(nn.Module):
         """
         super().__init__()
         if steps < 0:
-            raise ValueError(f"an activation is annealed over 0 steps or more, not {steps}")
+            raise BadValue("out-of-range", f"an activation is annealed over 0 steps or more, not {steps}")
         self.polynomial = PolynomialReLU(degree)
         self.steps = steps
         self.register_buffer("seen", torch.zeros((), dtype=torch.int64))

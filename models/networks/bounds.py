@@ -6,6 +6,8 @@ or memory to lay out, a number of layers or a table that is computed, has to be 
 
 from __future__ import annotations
 
+from sotto.link import BadValue
+
 MAX_WIDTH = 1 << 14  # of any layer
 MAX_LAYERS = 64  # laying a layer out takes milliseconds
 MAX_BLOCK = 1 << 10  # samples, or bands and frames, that a first convolution reads at a time
@@ -15,4 +17,4 @@ def require_between(low: int, high: int, **arguments: object) -> None:
     """Raise ValueError, on one line, naming the first argument that is no whole number from ``low`` to ``high``."""
     for name, value in arguments.items():
         if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
-            raise ValueError(f"{name} is {str(value)[:40]}; use a whole number from {low} to {high}")
+            raise BadValue("out-of-range", f"{name} is {str(value)[:40]}; use a whole number from {low} to {high}")

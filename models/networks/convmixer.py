@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from sotto.link import BadValue
 from sotto.models.networks.bounds import MAX_BLOCK, MAX_LAYERS, MAX_WIDTH, require_between
 
 
@@ -28,7 +29,7 @@ class ConvMixer(nn.Module):
         require_between(1, MAX_BLOCK, block_size=block_size, kernel=kernel)
         require_between(0, MAX_LAYERS, depth=depth)
         if kernel % 2 == 0:
-            raise ValueError(f"the kernel of a mixing block is odd, not {kernel}")
+            raise BadValue("even-kernel", f"the kernel of a mixing block is odd, not {kernel}")
         self.patches = nn.Conv2d(1, width, block_size, stride=block_size)
         self.activation = nn.Sequential(nn.GELU(), nn.BatchNorm2d(width))
         self.blocks = nn.Sequential(*[_Mixing(width, kernel) for _ in range(depth)])

@@ -9,6 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from sotto.link import BadValue
 from sotto.models.networks.bounds import MAX_BLOCK, MAX_WIDTH, require_between
 
 BLANK = 0
@@ -31,7 +32,7 @@ class PatchCTC(nn.Module):
         require_between(1, MAX_BLOCK, block_size=block_size)
         rows = bands // block_size
         if rows < 4:
-            raise ValueError(f"{bands} bands are fewer than four blocks of {block_size}")
+            raise BadValue("too-few-bands", f"{bands} bands are fewer than four blocks of {block_size}")
         self.patches = nn.Conv2d(1, channels, block_size, stride=block_size)
         self.planes = nn.Sequential(
             nn.BatchNorm2d(channels),

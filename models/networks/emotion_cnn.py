@@ -15,6 +15,7 @@ from typing import get_args
 import torch
 from torch import Tensor, nn
 
+from sotto.link import BadValue
 from sotto.models.networks.annealed import AnnealedReLU
 from sotto.models.networks.mlp import Activation
 
@@ -79,7 +80,7 @@ class Frames(nn.Module):
         for _ in range(3):
             steps = (steps - 1) // 2 + 1
         if steps < 1:
-            raise ValueError(f"Frames needs at least one frame, got frames={frames}")
+            raise BadValue("out-of-range", f"Frames needs at least one frame, got frames={frames}")
         self.pool = nn.AvgPool1d(steps)
         self.flatten = nn.Flatten()
         self.dropout = nn.Dropout(dropout)
@@ -100,5 +101,5 @@ def _strided(inputs: int, outputs: int, activation: nn.Module) -> tuple[nn.Modul
 
 def _activation(name: Activation, anneal: int) -> nn.Module:
     if name not in get_args(Activation):
-        raise ValueError(f"activation is {name!r}; use one of {', '.join(get_args(Activation))}")
+        raise BadValue("unknown-activation", f"activation is {name!r}; use one of {', '.join(get_args(Activation))}")
     return nn.ReLU() if name == "relu" else AnnealedReLU(int(name.removeprefix("poly")), anneal)

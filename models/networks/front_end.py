@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from sotto.audio.features import MFCC
 from sotto.audio.features.mel import hann, mel_filters
+from sotto.link import BadValue
 from sotto.models.normalisation import Normalisation
 
 _AMPLITUDE, _FILTERS = 2.0**5, 2.0**4
@@ -44,9 +45,14 @@ class CepstralFrontEnd(nn.Module):
         """
         super().__init__()
         if spec.frames is None or spec.padding == "zero" or spec.normalisation != "none":
-            raise ValueError("a front end of layers needs frames, padding that sounds, and no normalisation by clip")
+            raise BadValue(
+                "wrong-features",
+                "a front end of layers needs frames, padding that sounds, and no normalisation by clip",
+            )
         if normalisation.mean.shape not in ((1,), (spec.coefficients, 1)):
-            raise ValueError(f"statistics by coefficient are needed, not {normalisation.mean.shape}")
+            raise BadValue(
+                "wrong-normalisation", f"statistics by coefficient are needed, not {normalisation.mean.shape}"
+            )
         filters = mel_filters(spec.rate, spec.n_fft, spec.mels, spec.fmin, spec.fmax)
         used = np.flatnonzero(filters.any(axis=0))
         self.transform = nn.Conv1d(1, 2 * len(used), spec.n_fft, stride=spec.hop, bias=False)

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from sotto.link import BadValue
 from sotto.models.networks.polynomial import PolynomialReLU, Source
 
 Activation = Literal["relu", "poly2", "poly4", "poly6"]
@@ -54,11 +55,13 @@ class MLP(nn.Module):
         super().__init__()
         hidden = tuple(hidden)
         if activation not in get_args(Activation):
-            raise ValueError(f"activation is {activation!r}; use one of {', '.join(get_args(Activation))}")
+            raise BadValue(
+                "unknown-activation", f"activation is {activation!r}; use one of {', '.join(get_args(Activation))}"
+            )
         if not all(1 <= width <= MAX_WIDTH for width in (inputs, *hidden, classes)):
-            raise ValueError(f"every width of an MLP is between 1 and {MAX_WIDTH}")
+            raise BadValue("out-of-range", f"every width of an MLP is between 1 and {MAX_WIDTH}")
         if len(hidden) > MAX_HIDDEN:
-            raise ValueError(f"an MLP has at most {MAX_HIDDEN} hidden layers, not {len(hidden)}")
+            raise BadValue("too-many-layers", f"an MLP has at most {MAX_HIDDEN} hidden layers, not {len(hidden)}")
         self.inputs, self.hidden, self.classes = inputs, hidden, classes
         layers: list[nn.Module] = []
         for before, after in zip((inputs, *hidden), hidden, strict=False):

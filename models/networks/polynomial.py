@@ -24,6 +24,8 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
+from sotto.link import BadValue
+
 Coefficients = tuple[float, ...]
 Source = Literal["fit", "table3"]
 
@@ -64,7 +66,9 @@ def fit_relu(degree: int, samples: ArrayLike | None = None) -> Coefficients:
         return tuple(float(c) if i < 2 or i % 2 == 0 else 0.0 for i, c in enumerate(fitted[::-1]))
     x = np.asarray(samples, np.float64).ravel()
     if not np.isfinite(x).all() or len(np.unique(x)) <= degree:
-        raise ValueError(f"a fit of degree {degree} needs more than {degree} different, finite pre-activations")
+        raise BadValue(
+            "too-few-values", f"a fit of degree {degree} needs more than {degree} different, finite pre-activations"
+        )
     return tuple(float(c) for c in np.polyfit(x, np.maximum(x, 0), degree)[::-1])
 
 
@@ -72,7 +76,7 @@ def relu_polynomial(degree: int, source: Source = "fit") -> Coefficients:
     """Coefficients for ReLU, constant term first: our own ``fit``, or ``table3`` as printed."""
     _require_degree(degree)
     if source not in ("fit", "table3"):
-        raise ValueError(f'polynomial source is {source!r}; use "fit" or "table3"')
+        raise BadValue("unknown-source", f'polynomial source is {source!r}; use "fit" or "table3"')
     return fit_relu(degree) if source == "fit" else TABLE_3[degree]
 
 
@@ -86,7 +90,9 @@ class PolynomialReLU(nn.Module):
         super().__init__()
         chosen = relu_polynomial(degree, source) if coefficients is None else tuple(map(float, coefficients))
         if len(chosen) < 2:
-            raise ValueError("a polynomial activation needs at least a constant and a linear coefficient")
+            raise BadValue(
+                "too-few-coefficients", "a polynomial activation needs at least a constant and a linear coefficient"
+            )
         self.register_buffer("coefficients", torch.tensor(chosen, dtype=torch.float64))
 
     @property
@@ -121,7 +127,7 @@ def swap_relu(module: nn.Module, degree: int, source: Source = "fit") -> nn.Modu
                 setattr(parent, name, PolynomialReLU(degree, source))
                 found = True
     if not found:
-        raise ValueError(f"{type(module).__name__} has no ReLU layer to swap for a polynomial")
+        raise BadValue("no-relu", f"{type(module).__name__} has no ReLU layer to swap for a polynomial")
     return swapped
 
 
@@ -158,4 +164,4 @@ def swap_relu_measured(module: nn.Module, degree: int, features: ArrayLike) -> n
 
 def _require_degree(degree: int) -> None:
     if degree not in DEGREES:
-        raise ValueError(f"polynomial degree is {degree}; use 2, 4 or 6")
+        raise BadValue("unknown-degree", f"polynomial degree is {degree}; use 2, 4 or 6")

@@ -15,6 +15,8 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
+from sotto.link import BadValue
+
 Floats = npt.NDArray[np.float64]
 
 
@@ -45,15 +47,16 @@ class OneVsOne:
     def __post_init__(self) -> None:
         classes = len(self.support)
         if classes < 2 or min(self.support) < 0:
-            raise ValueError("a support vector machine has at least two classes")
+            raise BadValue("too-few-classes", "a support vector machine has at least two classes")
         if self.dual.shape != (classes - 1, sum(self.support)) or self.intercept.shape != (pairs(classes),):
-            raise ValueError(
-                f"coefficients {self.dual.shape} do not fit {classes} classes and {sum(self.support)} vectors"
+            raise BadValue(
+                "wrong-shape",
+                f"coefficients {self.dual.shape} do not fit {classes} classes and {sum(self.support)} vectors",
             )
         if self.dual.dtype != np.float64 or self.intercept.dtype != np.float64:
-            raise ValueError("coefficients of a support vector machine are float64")
+            raise BadValue("wrong-dtype", "coefficients of a support vector machine are float64")
         if not (np.isfinite(self.dual).all() and np.isfinite(self.intercept).all()):
-            raise ValueError("coefficients of a support vector machine have to be finite")
+            raise BadValue("not-finite", "coefficients of a support vector machine have to be finite")
 
     @classmethod
     def of(cls, svc: Any) -> Self:

@@ -17,6 +17,8 @@ from sklearn.model_selection import GroupKFold
 from sklearn.svm import SVC
 from tqdm import tqdm
 
+from sotto.link import BadValue
+
 COSTS = (1.0, 3.0, 10.0, 30.0)
 SPREADS = (0.1, 0.2, 0.4, 0.8, 1.6)
 
@@ -77,12 +79,20 @@ def search_rbf(
     """
     squared, y, groups = np.asarray(squared_distances, np.float64), np.asarray(labels), np.asarray(speakers)
     if squared.shape != (len(y), len(y)) or groups.shape != y.shape:
-        raise ValueError(f"distances {squared.shape}, labels {y.shape} and speakers {groups.shape} do not fit together")
+        raise BadValue(
+            "shapes-differ",
+            f"distances {squared.shape}, labels {y.shape} and speakers {groups.shape} do not fit together",
+        )
     if not costs or not spreads or len(np.unique(y)) < 2:
-        raise ValueError("a search needs values of C and γ to try, and examples of at least two classes")
+        raise BadValue(
+            "nothing-to-try", "a search needs values of C and γ to try, and examples of at least two classes"
+        )
     count = min(folds, len(np.unique(groups)))
     if count < 2:
-        raise ValueError("C and γ are searched on held-out speakers: at least two speakers and two folds are needed")
+        raise BadValue(
+            "too-few-speakers",
+            "C and γ are searched on held-out speakers: at least two speakers and two folds are needed",
+        )
     mean = float(squared.mean()) or 1.0
     gammas = [spread / mean for spread in spreads]
     right = np.zeros((len(costs), len(gammas)))

@@ -16,6 +16,7 @@ from scipy.spatial.distance import cdist
 from sklearn.svm import SVC
 from torch import nn
 
+from sotto.link import BadValue
 from sotto.models.svm.one_vs_one import OneVsOne, pairs
 from sotto.models.svm.rbf_search import COSTS, SPREADS, RBFSearch, search_rbf
 
@@ -51,9 +52,9 @@ class SVM(nn.Module):
         self.inputs, self.support, self.gamma = int(inputs), tuple(int(count) for count in support), float(gamma)
         classes = len(self.support)
         if inputs < 1 or classes < 2 or min(self.support) < 0 or not sum(self.support):
-            raise ValueError("an SVM needs inputs, at least two classes and a support vector")
+            raise BadValue("empty", "an SVM needs inputs, at least two classes and a support vector")
         if not (np.isfinite(self.gamma) and self.gamma > 0):
-            raise ValueError(f"gamma is {gamma}; use a positive number")
+            raise BadValue("bad-gamma", f"gamma is {gamma}; use a positive number")
         self.register_buffer("vectors", torch.zeros(sum(self.support), inputs))
         self.register_buffer("dual", torch.zeros(classes - 1, sum(self.support), dtype=torch.float64))
         self.register_buffer("intercept", torch.zeros(pairs(classes), dtype=torch.float64))
@@ -80,7 +81,7 @@ class SVM(nn.Module):
         """Values of the pairwise machines, (n, pairs), from features (n, inputs)."""
         x = np.asarray(features, np.float64)
         if x.ndim != 2 or x.shape[1] != self.inputs:
-            raise ValueError(f"features of shape {x.shape} do not fit an SVM made for (n, {self.inputs})")
+            raise BadValue("wrong-shape", f"features of shape {x.shape} do not fit an SVM made for (n, {self.inputs})")
         kernel = np.exp(-self.gamma * cdist(x, self.vectors.numpy().astype(np.float64), "sqeuclidean"))
         return self._machines().decisions(kernel)
 
@@ -127,10 +128,12 @@ def train_svm(
     """
     x, y = np.asarray(features, np.float32), np.asarray(labels)
     if x.ndim != 2 or y.shape != (len(x),):
-        raise ValueError(f"features {x.shape} and labels {y.shape} do not fit together")
+        raise BadValue("shapes-differ", f"features {x.shape} and labels {y.shape} do not fit together")
     present = np.unique(y)
     if len(present) < 2 or not np.array_equal(present, np.arange(len(present))):
-        raise ValueError("labels are class indices 0 to C - 1 with C at least 2, and every class needs an example")
+        raise BadValue(
+            "bad-labels", "labels are class indices 0 to C - 1 with C at least 2, and every class needs an example"
+        )
     squared = cdist(x.astype(np.float64), x.astype(np.float64), "sqeuclidean")
     search = search_rbf(squared, y, speakers, costs=costs, spreads=spreads, folds=folds, progress=progress)
     return SVM.of(SVC(C=search.cost, gamma=search.gamma).fit(x.astype(np.float64), y)), search

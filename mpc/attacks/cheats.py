@@ -12,7 +12,8 @@
     reorder       sends it after the next one           delay         sends it late
     reflect       sends the peer's own words back       frame         damages the frame around it
 
-``consistent`` is the strongest against authentication: both sides then compute with the same wrong word.  The kind
+``consistent`` is the strongest against authentication: both sides then compute with the same wrong word (but for
+``mpc.masked``, told before the other's share is heard, which is only added to).  The kind
 ``meaning`` alters no message: its place is one of :data:`sotto.mpc.attacks.meanings.MEANINGS`.
 """
 
@@ -29,7 +30,7 @@ from unittest.mock import patch
 
 from sotto.link import Link
 from sotto.link.frames import HEADER
-from sotto.mpc.protocols.malicious import MaliciousEvaluation
+from sotto.mpc.protocols.malicious.evaluation import MaliciousEvaluation
 
 Party = Literal["alice", "bob"]
 Kind = Literal[

@@ -21,7 +21,6 @@ from __future__ import annotations
 
 import random
 import time
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
@@ -82,13 +81,6 @@ class Sweep:
 
     def count(self, verdict: Verdict) -> int:
         return sum(outcome.verdict == verdict for outcome in self.outcomes)
-
-    def by_place(self) -> dict[str, Counter[str]]:
-        """Verdicts by "party:place", in the order in which places come up."""
-        table: dict[str, Counter[str]] = {}
-        for outcome in self.outcomes:
-            table.setdefault(f"{outcome.cheat.party}:{outcome.cheat.place}", Counter())[outcome.verdict] += 1
-        return table
 
 
 @dataclass(frozen=True)

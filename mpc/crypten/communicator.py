@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch.distributed import ReduceOp
 
-from sotto.link import FrameError, Link, decode, encode
+from sotto.link import BadType, BadValue, FrameError, Link, decode, encode
 from sotto.mpc.crypten.torch_shim import load_crypten
 from sotto.mpc.graph.plan import MAX_DIMENSIONS
 
@@ -37,7 +37,7 @@ class LinkCommunicator(Communicator):
 
     def __init__(self, rank: int, link: Link) -> None:
         if rank not in (0, 1):
-            raise ValueError(f"a party of two has rank 0 or 1, not {rank}")
+            raise BadValue("wrong-rank", f"a party of two has rank 0 or 1, not {rank}")
         self.rank = rank
         self.link = link
         self._name = f"rank{rank}"
@@ -198,7 +198,7 @@ class LinkCommunicator(Communicator):
 
     def _require_other(self, rank: int) -> None:
         if rank != 1 - self.rank:
-            raise ValueError(f"party {self.rank} of two cannot talk to party {rank}")
+            raise BadValue("wrong-rank", f"party {self.rank} of two cannot talk to party {rank}")
 
 
 class _Done:
@@ -242,7 +242,7 @@ def tensor_of(payload: bytearray, shape: Sequence[int]) -> torch.Tensor:
 def _words(tensors: list[torch.Tensor]) -> memoryview:
     for tensor in tensors:
         if tensor.dtype != torch.long:
-            raise TypeError(f"only shares of 64-bit words go over this link, not {tensor.dtype}")
+            raise BadType("wrong-dtype", f"only shares of 64-bit words go over this link, not {tensor.dtype}")
     flat = [tensor.detach().contiguous().view(-1).numpy() for tensor in tensors]
     words = np.concatenate(flat or [np.empty(0, np.int64)]) if len(flat) != 1 else flat[0]
     return memoryview(words.astype("<i8", copy=False).view(np.uint8).data)
@@ -260,7 +260,7 @@ def _tensors(payload: bytearray, shapes: list[torch.Size]) -> list[torch.Tensor]
 
 def _as_list(input: Tensors, batched: bool) -> list[torch.Tensor]:
     if batched != isinstance(input, list):
-        raise TypeError("a batched collective takes a list of tensors, another one a tensor")
+        raise BadType("not-a-list", "a batched collective takes a list of tensors, another one a tensor")
     return input if isinstance(input, list) else [input]
 
 
@@ -269,10 +269,10 @@ def _combine(a: torch.Tensor, b: torch.Tensor, op: Any) -> torch.Tensor:
         return a + b
     if op == ReduceOp.BXOR:
         return a ^ b
-    raise ValueError(f"two parties add shares or exclusive-or them; {op} is neither")
+    raise BadValue("unknown-operation", f"two parties add shares or exclusive-or them; {op} is neither")
 
 
 def _shape(obj: Sequence[int] | None) -> tuple[int, ...]:
     if not isinstance(obj, (tuple, list)) or not all(isinstance(length, int) for length in obj):
-        raise TypeError("only shapes of tensors are sent as objects; nothing is pickled here")
+        raise BadType("never-pickled", "only shapes of tensors are sent as objects; nothing is pickled here")
     return tuple(int(length) for length in obj)

@@ -21,7 +21,7 @@ import msgspec
 import numpy as np
 import torch
 
-from sotto.link import FrameError, Link, decode, encode, transaction
+from sotto.link import FrameError, Link, WrongState, decode, encode, transaction
 from sotto.mpc.crypten.communicator import WORD_BYTES, tensor_of, words_of
 from sotto.mpc.crypten.torch_shim import load_crypten
 from sotto.mpc.errors import reason
@@ -67,7 +67,7 @@ class TripleClient:
     @classmethod
     def get(cls) -> TripleClient:
         if cls.instance is None:
-            raise RuntimeError("no dealer is connected: open a session first")
+            raise WrongState("no-dealer", "no dealer is connected: open a session first")
         return cls.instance
 
     def get_generator(self, device: Any = None) -> torch.Generator:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sotto.link import BadValue
 from sotto.mpc.messages import Mode
 from sotto.mpc.protocols.dealing import Dealing
 
@@ -9,11 +10,11 @@ from sotto.mpc.protocols.dealing import Dealing
 def dealing_of(mode: Mode) -> type[Dealing]:
     """What the dealer makes in ``mode``.  Raises ``ValueError`` where a mode has no bundles."""
     if mode in ("crypten", "two-party"):
-        raise ValueError(f"mode '{mode}' has no bundles and no stock: choose another mode")
+        raise BadValue("no-bundles", f"mode '{mode}' has no bundles and no stock: choose another mode")
     if mode == "malicious":
-        from sotto.mpc.protocols.malicious_session import MaliciousDealing
+        from sotto.mpc.protocols.malicious.session import MaliciousDealing
 
         return MaliciousDealing
-    from sotto.mpc.protocols.semi_honest_session import SemiHonestDealing
+    from sotto.mpc.protocols.semi_honest.session import SemiHonestDealing
 
     return SemiHonestDealing

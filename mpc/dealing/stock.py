@@ -1,4 +1,4 @@
-"""The dealer's stock: dealings made ahead of time, encrypted on disk; each serves one session, each bundle one query.
+"""The dealer's stock: dealings made ahead, encrypted on disk, each marked used for one session, a bundle for one query.
 
 A *dealing* is a session's secret and numbered pairs of bundles that belong to it, for one :class:`Terms` and mode; the
 weight masks come from the secret, so what a session leaves over fits no other one and is destroyed.  A folder each:
@@ -50,7 +50,7 @@ from sotto.mpc.dealing.sealed_folder import (
     try_lock,
 )
 from sotto.mpc.errors import StockError
-from sotto.mpc.graph.program import compile_program
+from sotto.mpc.graph.compiler import compile_program
 from sotto.mpc.messages import VERSION, Mode, Terms
 from sotto.mpc.protocols.dealing import SECRET_BYTES
 from sotto.mpc.protocols.pieces import whole

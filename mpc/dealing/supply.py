@@ -14,7 +14,8 @@ from sotto.link import FrameError, Link, LinkClosed, decode
 from sotto.mpc import memory
 from sotto.mpc.dealing.stock import Stock, StockedDealing
 from sotto.mpc.errors import PlanError, reason
-from sotto.mpc.graph.program import Program, compile_program
+from sotto.mpc.graph.compiler import compile_program
+from sotto.mpc.graph.program import Program
 from sotto.mpc.messages import JOIN_BYTES, QUERY_BYTES, TERMS_BYTES, Mode, Query, Terms, require_party
 from sotto.mpc.protocols.dealing import SECRET_BYTES, Dealing
 

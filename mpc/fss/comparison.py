@@ -30,7 +30,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sotto.link import FrameError
+from sotto.link import BadType, FrameError
 from sotto.mpc.compiled import BITS_IN, COUNT, FLAG, IN, OUT, compiled
 from sotto.mpc.graph.program import MAX_WIDTH, Compare, Spline, Truncate, Winner
 from sotto.mpc.sharing.ring import Words
@@ -87,7 +87,7 @@ def correlated(step: Compare | Truncate, r: Words, e: Bits | None = None) -> Wor
     if isinstance(step, Truncate):
         return np.stack([r >> cut, r >> np.uint64(63)])
     if e is None:
-        raise TypeError("a comparison's words need its bits e")
+        raise BadType("no-bits", "a comparison's words need its bits e")
     if isinstance(step, Spline):
         rho, mu = r >> cut, r >> np.uint64(63)
         signs = sign_bits(step, r) ^ np.uint8(1)
@@ -117,7 +117,7 @@ def selected(step: Compare, party: int, opened: Words, bits: Bits, r: Words | No
     if step.cut:
         _select(opened, bits, shares, step.width, step.cut, party == 0, out)
     elif r is None:
-        raise TypeError("a gate that cuts nothing needs the share of its mask")
+        raise BadType("no-mask", "a gate that cuts nothing needs the share of its mask")
     else:
         _select_exact(opened, bits, r, shares, step.width, party == 0, out)
     return out

@@ -1,4 +1,4 @@
-"""The distributed comparison function: keys with which two parties hold shares of "x < alpha" for an x both know.
+"""The distributed comparison function: keys that a dealer makes and two parties evaluate into shares of "x < alpha".
 
 A dealer who knows alpha makes correction words, the same for both parties; each has a root beside them, secret to that
 party.  Each evaluates its key at a public point x, without a message, and the two outputs XOR to [x < alpha]
@@ -62,6 +62,7 @@ from types import ModuleType
 import numpy as np
 import numpy.typing as npt
 
+from sotto.link import BadValue
 from sotto.mpc.fss import dcf_reference
 from sotto.mpc.fss.dcf_kernel import Kernel
 from sotto.mpc.fss.dcf_reference import LANES_PER_KEY, Words, bit_planes, tag_planes
@@ -75,11 +76,14 @@ MAX_WIDTH = 63
 COMPUTATIONAL_BITS = 125 - (2 * LANES_PER_KEY * (MAX_WIDTH + 1) - 1).bit_length()
 
 
-def warm_up() -> None:
-    """Compile what will run, in some tenths of a second, so that no query waits for it; twice does no harm."""
+def warm_up(*, dealing: bool = True) -> None:
+    """Compile what will run, in some tenths of a second, so that no query waits for it; twice does no harm.
+
+    Without ``dealing`` what a party runs alone, which is half of it.
+    """
     backend = _backend()
     if isinstance(backend, Kernel):
-        backend.warm_up()
+        backend.warm_up(dealing=dealing)
 
 
 def generate_bits(alpha: Words, width: int, roots: Words, key: bytes, gate: int) -> Words:
@@ -108,7 +112,7 @@ def generate_tags(alpha: Words, width: int, deltas: Words, key: bytes, gate: int
     alpha = _lanes("alpha", alpha)
     deltas = _words("deltas", deltas, (2, 2))
     if not int(deltas[0, 0] ^ deltas[1, 0]) & 1:
-        raise ValueError("deltas: their sum must be odd")
+        raise BadValue("even-sum", "deltas: their sum must be odd")
     roots = np.stack([_tag_root(delta, alpha.size) for delta in deltas])
     return _backend().generate_tags(alpha, width, roots, key, gate)
 
@@ -136,21 +140,21 @@ def _backend() -> Kernel | ModuleType:
 
 def _check_party(party: int) -> None:
     if not isinstance(party, int) or party not in (0, 1):
-        raise ValueError("party is 0 or 1")
+        raise BadValue("out-of-range", "party is 0 or 1")
 
 
 def _check(width: int, key: bytes, gate: int) -> None:
     if not isinstance(width, int) or not 0 <= width <= MAX_WIDTH:
-        raise ValueError(f"width is a number of bits from 0 to {MAX_WIDTH}")
+        raise BadValue("out-of-range", f"width is a number of bits from 0 to {MAX_WIDTH}")
     if not isinstance(key, bytes) or len(key) != 16:
-        raise ValueError("key is the 16 bytes of an AES-128 key")
+        raise BadValue("wrong-length", "key is the 16 bytes of an AES-128 key")
     if not isinstance(gate, int) or not 0 <= gate < 1 << 64:
-        raise ValueError("gate is a number below 2^64")
+        raise BadValue("out-of-range", "gate is a number below 2^64")
 
 
 def _lanes(name: str, array: Words) -> Words:
     if not isinstance(array, np.ndarray) or array.ndim != 1:
-        raise ValueError(f"{name}: give a one-dimensional uint64 array")
+        raise BadValue("wrong-array", f"{name}: give a one-dimensional uint64 array")
     return _words(name, array, array.shape)
 
 
@@ -158,5 +162,5 @@ def _words(name: str, array: Words, shape: tuple[int, ...]) -> Words:
     """The array, contiguous; said in one line if it is another one than expected."""
     if not isinstance(array, np.ndarray) or array.dtype != np.uint64 or array.shape != shape:
         given = f"{array.dtype} {array.shape}" if isinstance(array, np.ndarray) else type(array).__name__
-        raise ValueError(f"{name}: give a uint64 array of shape {shape}, not {given}")
+        raise BadValue("wrong-array", f"{name}: give a uint64 array of shape {shape}, not {given}")
     return array if array.flags.c_contiguous else np.ascontiguousarray(array)

@@ -32,9 +32,10 @@ class Kernel:
         self._generate_bits = _Function(GenerateBits(), blocks)
         self._generate_tags = _Function(GenerateTags(), blocks)
 
-    def warm_up(self) -> None:
-        """Compile everything now."""
-        for function in (self._evaluate_bits, self._evaluate_tags, self._generate_bits, self._generate_tags):
+    def warm_up(self, *, dealing: bool) -> None:
+        """Compile now what parties run, and with ``dealing`` what their dealer runs."""
+        evaluating, generating = (self._evaluate_bits, self._evaluate_tags), (self._generate_bits, self._generate_tags)
+        for function in (*evaluating, *generating) if dealing else evaluating:
             _ = function.variants
 
     def generate_bits(self, alpha: Words, width: int, roots: Words, key: bytes, gate: int) -> Words:

@@ -30,6 +30,7 @@ from typing import Any
 
 import numpy as np
 
+from sotto.link import BadType
 from sotto.mpc.compiled import COUNT, FLAG, IN, OUT, compiled
 from sotto.mpc.fss.comparison import Bits, compared
 from sotto.mpc.graph.program import MAX_WIDTH, Compare
@@ -109,7 +110,7 @@ def selected(step: Compare, party: int, opened: Words, bits: Bits, r: Words | No
     nothing is cut, r (N,)."""
     rho = shares[2 * _TERMS] if step.cut else r
     if rho is None:
-        raise TypeError("a gate that cuts nothing needs the share of its mask")
+        raise BadType("no-mask", "a gate that cuts nothing needs the share of its mask")
     out = np.empty(len(opened), np.uint64)
     _select(opened, bits.reshape(OPENED, -1).astype(np.uint64), rho, shares, step.width, step.cut, party == 0, out)
     return out

@@ -13,7 +13,7 @@ What is opened: c, uniform because r is; K bits, uniform and independent because
 one key have in common.  In mode ``malicious`` c is opened with tags like every masked word, each of the K bits is a
 share of bit · Delta whose proof goes into the digest that both sides compare, and the rest is a public linear map of
 authenticated words with the same factors on both sides: no message of the gate is outside the two checks of
-:mod:`sotto.mpc.protocols.malicious`.
+:mod:`sotto.mpc.protocols.malicious.evaluation`.
 
 Bounds: |y - t_k| must stay below 2^(width - 1) as there; :mod:`sotto.mpc.graph.program` leaves out knots that no y
 reaches.  A comparison may be off within one unit of its knot, which a continuous function does not notice.

@@ -3,11 +3,12 @@
 Every layer passes on what its inputs may be off by, and adds its own: rounding, the curve's stated error, and the cut
 of a gate.  All with intervals, for every input within the limit, so the bound is far above what is ever met.  Nor can a
 value be off by more than from one end of what it can be privately to the other end of what it can be exactly: where
-gates multiply errors step by step, as in LSTM and GRU, that is all that is proven, but it does not grow.  A network
-that scales a value by a power of two found in steps (a norm, a reciprocal of a wide range) has no bound here: next to a
-step each factor jumps, and only their product does not.  For a norm there is none worth telling: where the variance of
-its input can be next to 0, any error of it is magnified without limit but for the norm's epsilon.  What intervals do
-not show of a softmax, its plan does: the sum of the exponentials of x - max x is at least that of 0.
+gates multiply errors step by step, as in LSTM and GRU, that is all that is proven, but it does not grow.  A value that
+is scaled by a power of two found in steps (a reciprocal or root of a wide range) has no bound here: next to a step each
+factor jumps, and only their product does not.  The layers of a norm are taken together
+(:mod:`sotto.mpc.graph.norm_bound`); where the variance of its input can be next to 0, an error is magnified by as much
+as the root of the norm's epsilon lets it.  What intervals do not show of a softmax, its plan does: the sum of the
+exponentials of x - max x is at least that of 0.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import torch
 
 from sotto.mpc.graph import plan as layers
 from sotto.mpc.graph.curves import HELD
+from sotto.mpc.graph.norm_bound import norms
 from sotto.mpc.graph.plain import layer_output
 from sotto.mpc.graph.plan import ModelPlan, Weights, strides_of
 from sotto.mpc.graph.ranges import Interval, interval
@@ -47,12 +49,18 @@ def proven_error(plan: ModelPlan, weights: Weights) -> float:
     values: list[Interval] = [(-limit, limit)]
     exact: list[Interval] = [(-limit, limit)]  # of the float network
     errors = [torch.full_like(limit, _ULP / 2)]
+    together = norms(plan)
+    inner = frozenset().union(*(norm.inner for norm in together.values()))
     with torch.no_grad():
         for number, layer in enumerate(plan.layers):
             own = {name: torch.tensor(tensor).double() for name, tensor in weights.get(number, {}).items()}
             curve = plan.curves[layer.curve] if isinstance(layer, layers.Bend) else None
-            if curve and curve.steps:
-                raise Unproven(f"layer {number} ({curve.name}) scales by a power of two that it finds in steps")
+            norm = together.get(number)
+            stray = not norm and number + 1 not in inner and inner.intersection(layer.sources)
+            if stray or (curve and curve.steps and number + 1 not in inner):
+                raise Unproven(
+                    f"layer {number} ({_kind(layer, curve)}) scales by a power of two that it finds in steps"
+                )
             if curve and curve.name == HELD:
                 raise Unproven(f"layer {number} holds the argument of a polynomial within bounds that it could leave")
             inputs = [values[source] for source in layer.sources]
@@ -60,12 +68,22 @@ def proven_error(plan: ModelPlan, weights: Weights) -> float:
             least = _least(plan, layer, float(inputs[0][0].min()) if inputs else 0.0)
             values.append(interval(layer, own, inputs, curve))
             exact.append(_exact(layer, own, [exact[source] for source in layer.sources], curve, least))
-            passed = _passed(layer, own, inputs, off, curve, least) + 4 * _ULP
+            if number + 1 in inner:
+                errors.append(torch.full_like(values[-1][0], math.inf))
+                continue
+            if norm:
+                largest = float(inputs[0][0].abs().maximum(inputs[0][1].abs()).max())
+                passed = torch.full_like(values[-1][0], norm.error(float(off[0].max()), largest))
+            else:
+                passed = _passed(layer, own, inputs, off, curve, least) + 4 * _ULP
             errors.append(passed.nan_to_num(math.inf).minimum(_apart(values[-1], exact[-1])))
             if not math.isfinite(float(errors[-1].max())):
-                kind = curve.name if curve else type(layer).__name__
-                raise Unproven(f"layer {number} ({kind}) may be given what is next to 0")
+                raise Unproven(f"layer {number} ({_kind(layer, curve)}) may be given what is next to 0")
     return float(errors[-1].max())
+
+
+def _kind(layer: layers.Layer, curve: layers.Curve | None) -> str:
+    return curve.name if curve else type(layer).__name__
 
 
 def _exact(

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from sotto.link import BadType
 from sotto.mpc.graph import plan as layers
 from sotto.mpc.graph.program import (
     WORD_BITS,
@@ -51,7 +52,7 @@ def apply(step: Step, sources: Sequence[Any]) -> Any:
             return first * (1 << step.bits)
         case Local():
             return _layer(step, sources)
-    raise TypeError(f"{type(step).__name__} is no local step")
+    raise BadType("not-local", f"{type(step).__name__} is no local step")
 
 
 def constant(step: Step) -> npt.NDArray[np.uint64] | None:
@@ -99,7 +100,7 @@ def _layer(step: Local, sources: Sequence[Any]) -> Any:
             axis = layer.axis + 1
             parts = [_window_sum(first, axis, a, b) * (whole // divisor) for a, b, divisor in layer.windows]
             return rearranged(lambda *xs: np.concatenate(xs, axis=axis), *parts)
-    raise TypeError(f"{type(layer).__name__} is no local layer")
+    raise BadType("not-local", f"{type(layer).__name__} is no local layer")
 
 
 def _taken(x: npt.NDArray[np.uint64], layer: layers.Take) -> npt.NDArray[np.uint64]:

@@ -447,7 +447,7 @@ class Builder:
             return self.bend(wire, curves.positive("log", low, high, self.tolerance, _fraction(low)), torch.log)
         scaled, steps = self._scaled(wire, low, high, 1, 0.0)
         log = self.bend(scaled, curves.positive("log", 0.98, 2.04, self.tolerance), torch.log)
-        return self.add(log, self.bend(wire, steps(lambda j: j * math.log(2.0), 24, "logs")))
+        return self.add(log, steps(lambda j: j * math.log(2.0), 24, "logs"))
 
     def _floored(self, wire: Wire) -> tuple[Wire, float] | None:
         """What ``wire`` is but for a clamp from below by a positive number, and that number; None for anything else."""
@@ -468,7 +468,7 @@ class Builder:
             return self.bend(wire, curve, torch.reciprocal)
         scaled, steps = self._scaled(wire, low, high, 1, 0.0)
         inverse = self.bend(scaled, curves.positive("reciprocal", 0.98, 2.04, self.tolerance), torch.reciprocal)
-        return self.multiply(inverse, self.bend(wire, steps(lambda j: 2.0**-j, 0, "powers")), 1.02 / low)
+        return self.multiply(inverse, steps(lambda j: 2.0**-j, 0, "powers"), 1.02 / low)
 
     def sqrt(self, wire: Wire) -> Wire:
         low, high = self.reach(wire)
@@ -481,7 +481,7 @@ class Builder:
         scaled, steps = self._scaled(wire, max(low, 2.0**-12), high, 2, 0.0)
         curve = curves.positive("sqrt", least, 4.1, self.tolerance, _fraction(least))
         root = self.bend(scaled, curve, lambda x: x.clamp(min=0).sqrt())
-        return self.multiply(root, self.bend(wire, steps(lambda j: 2.0**j, 16, "roots")), 1.05 * math.sqrt(high) + 0.1)
+        return self.multiply(root, steps(lambda j: 2.0**j, 16, "roots"), 1.05 * math.sqrt(high) + 0.1)
 
     def rsqrt(self, wire: Wire, epsilon: float = 0.0) -> Wire:
         """1 / sqrt(x + epsilon)."""
@@ -491,7 +491,7 @@ class Builder:
             raise ModelRefused("zero-reciprocal", "a reciprocal square root of what can be 0: add a small constant")
         scaled, steps = self._scaled(wire, low, high, 2, epsilon)
         root = self.bend(scaled, curves.positive("rsqrt", 0.98, 4.1, self.tolerance / 2), torch.rsqrt)
-        return self.multiply(root, self.bend(wire, steps(lambda j: 2.0**-j, 0, "roots")), 1.02 / math.sqrt(low))
+        return self.multiply(root, steps(lambda j: 2.0**-j, 0, "roots"), 1.02 / math.sqrt(low))
 
     def _positive(self, wire: Wire, what: str) -> tuple[float, float]:
         low, high = self.reach(wire)
@@ -503,31 +503,33 @@ class Builder:
 
     def _scaled(
         self, wire: Wire, low: float, high: float, octaves: int, epsilon: float
-    ) -> tuple[Wire, Callable[[Callable[[int], float], int, str], Curve]]:
-        """(x + epsilon) / 2^(octaves · j) with the j that brings it into [1, 2^octaves), and curves of that j.
+    ) -> tuple[Wire, Callable[[Callable[[int], float], int, str], Wire]]:
+        """(x + epsilon) / 2^(octaves · j) with the j that brings it into [1, 2^octaves), and what depends on that j.
 
-        The second result makes the curve of values f(j): from the function, its fraction bits at least, its name.
+        The second result makes f(j): from the function, its fraction bits at least, its name.  All ask for j at one
+        word, rounded as finely as the knots lie: a gate that had to round would do so at a threshold of its own, and
+        next to a knot two gates would take different j.
         """
         base = 2.0**octaves
         first = math.floor(math.log(low, base))
         last = max(first, math.ceil(math.log(high, base)) - 1)
-        fraction = min(40, max(16, 6 - octaves * first))
-
-        def steps(value: Callable[[int], float], bits: int, name: str) -> Curve:
-            places = [(base**j - epsilon, value(j)) for j in range(first + 1, last + 1)]
-            least = min(abs(value(j)) or 1.0 for j in range(first, last + 1))
-            return curves.stairs(name, places, value(first), fraction, max(bits, -math.floor(math.log2(least)), 0))
-
-        factors = steps(lambda j: base**-j, 0, "powers")
-        spare = 58 - octaves - (factors.fraction + factors.slope_fraction)
-        wanted = max(16, _PRECISION - octaves * first)
+        spare, wanted = 58 - octaves - max(0, octaves * last), max(16, _PRECISION - octaves * first)
         if spare < _PRECISION // 2 - octaves * first:
             raise ModelRefused(
                 "range-too-wide",
                 f"a value can lie anywhere from {low:.3g} to {high:.3g}, too far apart: lower input_limit",
             )
-        factor = self.bend(wire, factors)
-        scaled = self.multiply(self.round(wire, min(spare, wanted)), factor, base * 1.02)
+        fraction = min(spare, wanted, 40)
+        rounded = self.round(wire, fraction)
+
+        def steps(value: Callable[[int], float], bits: int, name: str) -> Wire:
+            places = [(base**j - epsilon, value(j)) for j in range(first + 1, last + 1)]
+            least = min(abs(value(j)) or 1.0 for j in range(first, last + 1))
+            bits = max(bits, -math.floor(math.log2(least)), 0)
+            return self.bend(rounded, curves.stairs(name, places, value(first), fraction, bits))
+
+        factor = steps(lambda j: base**-j, 0, "powers")
+        scaled = self.multiply(rounded, factor, base * 1.02)
         if epsilon:
             scaled = self.add(scaled, self.times(factor, epsilon))
         return scaled, steps

@@ -28,6 +28,7 @@ import numpy.typing as npt
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from llvmlite import ir  # type: ignore[import-untyped]
 
+from sotto.link import BadValue
 from sotto.mpc.compiled import COUNT, IN, OUT, compiled
 from sotto.mpc.fss.block_vectors import key_schedule
 from sotto.mpc.fss.lane_groups import Group
@@ -96,7 +97,7 @@ def _expand(nodes: Words, keys: Words, level: Callable[[slice, int], None]) -> N
     """Expand level after level in place; ``level`` sees each as soon as it is there."""
     trees, depth, _ = keys.shape
     if depth < LEAST_DEPTH:
-        raise ValueError(f"a tree has {LEAST_DEPTH} levels or more")
+        raise BadValue("too-few-levels", f"a tree has {LEAST_DEPTH} levels or more")
     for start in range(0, trees, _TOGETHER):
         part = slice(start, min(start + _TOGETHER, trees))
         for number in range(1, depth):

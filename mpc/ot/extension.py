@@ -31,7 +31,7 @@ import numpy as np
 import numpy.typing as npt
 from cryptography.hazmat.primitives.ciphers import Cipher, CipherContext, algorithms, modes
 
-from sotto.link import FrameError
+from sotto.link import BadValue, FrameError
 from sotto.mpc.errors import ProtocolError
 from sotto.mpc.ot.base_ot import Keys
 from sotto.mpc.ot.bit_matrix import blocks_of, folded
@@ -53,7 +53,7 @@ class _Streams:
         trees, leaves, _ = seeds.shape
         self.depth = leaves.bit_length() - 1
         if trees * self.depth != SECURITY_BITS or 1 << self.depth != leaves:
-            raise ValueError(f"the trees of an extension have {SECURITY_BITS} levels together")
+            raise BadValue("wrong-levels", f"the trees of an extension have {SECURITY_BITS} levels together")
         self._process = os.getpid()
         self._ciphers = [[_stream(seed.tobytes()) for seed in tree] for tree in seeds]
         self.used = 0

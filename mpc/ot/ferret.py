@@ -26,7 +26,7 @@ import numpy.typing as npt
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.hashes import SHA256, Hash
 
-from sotto.link import FrameError
+from sotto.link import BadValue, FrameError
 from sotto.link.secret_stream import SecretStream
 from sotto.mpc.errors import ProtocolError
 from sotto.mpc.ot.correlated_tree import complete, grow
@@ -66,7 +66,7 @@ class _Round:
 
     def __init__(self, base: Blocks, key: bytes, size: Size) -> None:
         if len(base) != size.base:
-            raise ValueError(f"a round starts from {size.base} transfers, not {len(base)}")
+            raise BadValue("wrong-number", f"a round starts from {size.base} transfers, not {len(base)}")
         self.size = size
         self._base = base
         self._key, self._tree_key = key, _derived(key, b"trees")

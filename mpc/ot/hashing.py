@@ -25,6 +25,7 @@ import numpy.typing as npt
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from llvmlite import ir  # type: ignore[import-untyped]
 
+from sotto.link import BadValue
 from sotto.mpc.fss.block_vectors import key_schedule
 from sotto.mpc.fss.lane_groups import Group
 from sotto.mpc.fss.machine_code import MachineCode, aes_blocks, counted_loop
@@ -46,7 +47,7 @@ def warm_up() -> None:
 def hashed(blocks: Blocks, first: int, key: bytes) -> Blocks:
     """H of each block, (n, 2), under the tweaks ``first``, ``first`` + 1, …; n is a multiple of :data:`GROUP`."""
     if len(blocks) % GROUP:
-        raise ValueError(f"blocks are hashed {GROUP} at a time, not {len(blocks)}")
+        raise BadValue("wrong-number", f"blocks are hashed {GROUP} at a time, not {len(blocks)}")
     tweaks = np.arange(first, first + len(blocks), dtype=np.uint64)
     if not aes_blocks():
         return hashed_by_openssl(blocks, tweaks, key)

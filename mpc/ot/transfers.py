@@ -25,7 +25,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sotto.link import FrameError, Link
+from sotto.link import BadValue, FrameError, Link
 from sotto.mpc.exact_messages import receive_exactly
 from sotto.mpc.ot import base_ot
 from sotto.mpc.ot.extension import FIELD_BITS, SECURITY_BITS, Bits, Receiver, Sender, receiver_of, sender_of
@@ -230,7 +230,7 @@ def establish(link: Link, rank: int, *, field_bits: int = FIELD_BITS, silent_fro
     how many transfers a direction goes over to silent extension.  Raises :class:`sotto.link.LinkError`.
     """
     if field_bits not in (1, 2, 4, 8):
-        raise ValueError("field_bits is 1, 2, 4 or 8")
+        raise BadValue("unknown-width", "field_bits is 1, 2, 4 or 8")
     trees = SECURITY_BITS // field_bits
     if rank == ALICE:
         key = secrets.token_bytes(base_ot.KEY_BYTES)  # public: a fresh one, so that work on one session is for it alone

@@ -5,7 +5,7 @@ comes with a share of a tag: sum of tags = alpha · (sum of shares) mod 2^128, u
 alpha_i in Z_2^64, that neither party knows.  Whoever changes what he opens of x by e != 0 mod 2^64 must
 change the tag by alpha · e, and guesses that with probability 2^-64.  Low halves of shares are CrypTen's shares.
 
-Linear maps act on share and tag alike; a public constant c is added to party 0's share and alpha_i · c to each tag.
+Linear maps act on share and tag alike; a public constant c is added to one party's share and alpha_i · c to each tag.
 Source: Cramer, Damgård, Escudero, Scholl and Xing 2018, "SPDZ2k: Efficient MPC mod 2^k for dishonest majority", k =
 s = 64.
 """
@@ -81,21 +81,28 @@ class Product:
 
     What is opened is computed element by element.  The check needs the tags in one random combination only, and that is
     the weights' tags times what the coefficients make of ``given``: half the work of the tags themselves.
+
+    ``still``: this party's shares of the weights are zero, so its share of the product is ``added``'s whatever is
+    given.
     """
 
     layer: Layer
     weights: Authenticated
     given: Words
     added: Authenticated
+    still: bool = False
 
     @cached_property
     def opening(self) -> Planes:
+        if self.still:
+            return self.added.opening
         product = uint128.product(self.layer, self.weights.opening, self.given)
         return uint128.add(product, self.added.opening)
 
     def full(self) -> Authenticated:
         """The share itself, for steps that need more of it than its opening."""
-        return Authenticated(uint128.product(self.layer, self.weights.planes, self.given)) + self.added
+        tags = uint128.product(self.layer, self.weights.planes[2:], self.given)
+        return Authenticated(np.concatenate([self.opening, uint128.add(tags, self.added.planes[2:])]))
 
     def tags(self, coefficients: Words) -> int:
         sums = uint128.weight_sums(self.layer, coefficients.reshape(self.added.shape), self.given)
@@ -111,14 +118,15 @@ class Keys:
     alpha: int
     delta: Words
 
-    def constant(self, words: Words, shape: tuple[int, ...] | None = None) -> Authenticated:
-        """This party's share of public ``words``, broadcast to ``shape``."""
+    def constant(self, words: Words, shape: tuple[int, ...] | None = None, *, holder: int = 0) -> Authenticated:
+        """This party's share of public ``words``, broadcast to ``shape``; ``holder`` has the value."""
         values = np.broadcast_to(words, words.shape if shape is None else shape)
-        value = uint128.of_words(values if self.party == 0 else np.zeros_like(values))
+        value = uint128.of_words(values if self.party == holder else np.zeros_like(values))
         tag = uint128.scale(uint128.of_integer(self.alpha, values.shape), values)
         return Authenticated(np.concatenate([value, tag]))
 
 
 def opened_minus(keys: Keys, opened: Words, mask: Authenticated) -> Authenticated:
-    """The share of x from the public x + lambda and the share of lambda."""
-    return keys.constant(opened) - mask
+    """The share of party 1's own x, from the public x + lambda and the share of the lambda that it alone knows: x
+    itself, and zero for party 0."""
+    return keys.constant(opened, holder=1) - mask

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from sotto.link import BadType
 from sotto.mpc.compiled import IN, OUT, compiled
 from sotto.mpc.graph import plan as layers
 from sotto.mpc.graph.fixed_point import FRACTION_BITS
@@ -47,7 +48,7 @@ def product(layer: layers.Layer, weight: Words, x: Words) -> Words:
         case layers.Scale():
             return x * weight
         case _:
-            raise TypeError(f"{type(layer).__name__} is no product")
+            raise BadType("not-a-product", f"{type(layer).__name__} is no product")
 
 
 def bias_of(layer: layers.Layer, own: dict[str, npt.NDArray[np.float32]], fraction: int, axes: int) -> Words | None:

@@ -17,6 +17,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from sotto.link import BadType
 from sotto.mpc.compiled import IN, OUT, WORD, compiled
 from sotto.mpc.graph import plan as layers
 from sotto.mpc.sharing import ring
@@ -65,7 +66,7 @@ def product(layer: layers.Layer, weight: Planes, x: Words) -> Planes:
         case layers.Scale():
             return scale(np.broadcast_to(weight[:, None], (len(weight), *x.shape)), x)
         case _:
-            raise TypeError(f"{type(layer).__name__} is no product")
+            raise BadType("not-a-product", f"{type(layer).__name__} is no product")
 
 
 def public_product(layer: layers.Layer, weight: Words, x: Planes) -> Planes:
@@ -86,7 +87,7 @@ def public_product(layer: layers.Layer, weight: Words, x: Planes) -> Planes:
         case layers.Scale():
             return scale(x, np.broadcast_to(weight, x.shape[1:]))
         case _:
-            raise TypeError(f"{type(layer).__name__} is no product")
+            raise BadType("not-a-product", f"{type(layer).__name__} is no product")
 
 
 def weight_sums(layer: layers.Layer, coefficients: Words, x: Words) -> Planes:
@@ -114,7 +115,7 @@ def weight_sums(layer: layers.Layer, coefficients: Words, x: Words) -> Planes:
                 sums = total(sums, axis + 1) if length == 1 and sums.shape[axis + 1] > 1 else sums
             return sums[:, 0]
         case _:
-            raise TypeError(f"{type(layer).__name__} is no product")
+            raise BadType("not-a-product", f"{type(layer).__name__} is no product")
 
 
 def inner(left: Planes, right: Planes) -> tuple[int, ...]:

@@ -5,18 +5,19 @@ What is done when, and by which part:
 * :mod:`sotto.mpc.two_party.session`: once a session, a key of Alice's and base transfers;
 * :mod:`sotto.mpc.two_party.preprocessing`: once a query, what is prepared ahead of the features, kept on disk by
   :mod:`sotto.mpc.two_party.preprocessing_store`; :mod:`sotto.mpc.two_party.evaluation`: what follows them;
-* :mod:`sotto.mpc.two_party.linear`: ahead, products of Bob's weights and Alice's random masks, encrypted;
-* :mod:`sotto.mpc.two_party.bfv`: the encryption, its parameters, and why an answer hides the weights;
-* :mod:`sotto.mpc.two_party.correlations`: ahead, random transfers (:mod:`sotto.mpc.ot`) become triples and selections;
-* :mod:`sotto.mpc.two_party.gates`: online, ReLU, truncation and rounds of max pooling, with the comparison inside in
-  :mod:`sotto.mpc.two_party.millionaires`; :mod:`sotto.mpc.two_party.knots`: curves by those gates;
-* :mod:`sotto.mpc.two_party.argmax`: all pairs of classes at once;
-* :mod:`sotto.mpc.two_party.multiplication`: triples for products of two secrets;
-* :mod:`sotto.mpc.two_party.ring_sizes`: how many bits words have where; :mod:`sotto.mpc.two_party.gate_sizes`: what
-  each step takes of the correlated randomness;
-* :mod:`sotto.mpc.two_party.coefficient_packing`, :mod:`sotto.mpc.two_party.residues`,
-  :mod:`sotto.mpc.two_party.bit_packing`, :mod:`sotto.mpc.two_party.seal_objects`: layouts of polynomials, of numbers
-  modulo q, on the wire, and in SEAL's objects.
+* :mod:`sotto.mpc.two_party.linear_layers.linear`: ahead, products of Bob's weights and Alice's random masks, encrypted;
+* :mod:`sotto.mpc.two_party.linear_layers.bfv`: the encryption, its parameters, and why an answer hides the weights;
+* :mod:`sotto.mpc.two_party.gates.correlations`: ahead, random transfers (:mod:`sotto.mpc.ot`) become triples and
+  selections;
+* :mod:`sotto.mpc.two_party.gates.gates`: online, ReLU, truncation and rounds of max pooling, with the comparison inside
+  in :mod:`sotto.mpc.two_party.gates.millionaires`; :mod:`sotto.mpc.two_party.gates.knots`: curves by those gates;
+* :mod:`sotto.mpc.two_party.gates.argmax`: all pairs of classes at once;
+* :mod:`sotto.mpc.two_party.gates.multiplication`: triples for products of two secrets;
+* :mod:`sotto.mpc.two_party.ring_sizes`: how many bits words have where; :mod:`sotto.mpc.two_party.gates.gate_sizes`:
+  what each step takes of the correlated randomness;
+* :mod:`sotto.mpc.two_party.linear_layers.coefficient_packing`, :mod:`sotto.mpc.two_party.linear_layers.residues`,
+  :mod:`sotto.mpc.two_party.gates.bit_packing`, :mod:`sotto.mpc.two_party.linear_layers.seal_objects`: layouts of
+  polynomials, of numbers modulo q, on the wire, and in SEAL's objects.
 
 Threat model
 ------------
@@ -31,8 +32,8 @@ What it rests on, with the source of each level:
   2018, table 1: degree 8192, at most 218 bits of modulus for a ternary secret; SEAL enforces it).
 * Bob's weights, against Alice: the same assumption for the half of an answer that she did not make, and a uniform mask
   for the other; what noise says nevertheless is below 2^-40 a result (statistical; derived in
-  :mod:`sotto.mpc.two_party.bfv`; networks of the size of ours have 2^-46 or less).  Distances add up over results and
-  queries: 2^20 queries of 2^14 results leave 2^-12 at 46 bits.
+  :mod:`sotto.mpc.two_party.linear_layers.bfv`; networks of the size of ours have 2^-46 or less).  Distances add up over
+  results and queries: 2^20 queries of 2^14 results leave 2^-12 at 46 bits.
 * Comparisons and products of two secrets, for both: oblivious transfer, 114 bits however many transfers a session
   makes; where it is silent, learning parity with regular noise (:mod:`sotto.mpc.ot`).
 

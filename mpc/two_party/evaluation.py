@@ -3,7 +3,7 @@
 A register is held as two words that add up to it (:mod:`sotto.mpc.two_party.ring_sizes` says modulo what):
 
     Alice -> Bob    <product>.input      x_A - a
-                    <gate>.…             (:mod:`sotto.mpc.two_party.gates`)
+                    <gate>.…             (:mod:`sotto.mpc.two_party.gates.gates`)
     Bob -> Alice    output               his share of the answer, the index's bits only
 
 Alice's share of a product is known ahead of the query, so are those of registers made from products by local steps.
@@ -15,21 +15,21 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from sotto.link import Link
+from sotto.link import BadType, Link, WrongState
 from sotto.link.secret_stream import SecretStream
 from sotto.mpc.exact_messages import exchange_exactly, receive_exactly
 from sotto.mpc.graph import linear_steps
 from sotto.mpc.graph.program import WORD_BITS, Compare, Known, Product, SecretProduct, Step, Truncate
 from sotto.mpc.sharing import ring
 from sotto.mpc.sharing.ring import Words
-from sotto.mpc.two_party import millionaires
-from sotto.mpc.two_party.argmax import Chosen, Index, Signs, Wins, local, rows_of
-from sotto.mpc.two_party.bit_packing import pack, packed_bytes, unpack
-from sotto.mpc.two_party.correlations import packed, unpacked
-from sotto.mpc.two_party.gate_sizes import Gate
-from sotto.mpc.two_party.gates import AliceInput, AliceSide, BobSide, Selector, alice_choices, choices_bytes
-from sotto.mpc.two_party.knots import inputs_of, output_of
-from sotto.mpc.two_party.multiplication import factors, summed
+from sotto.mpc.two_party.gates import millionaires
+from sotto.mpc.two_party.gates.argmax import Chosen, Index, Signs, Wins, local, rows_of
+from sotto.mpc.two_party.gates.bit_packing import pack, packed_bytes, unpack
+from sotto.mpc.two_party.gates.correlations import packed, unpacked
+from sotto.mpc.two_party.gates.gate_sizes import Gate
+from sotto.mpc.two_party.gates.gates import AliceInput, AliceSide, BobSide, Selector, alice_choices, choices_bytes
+from sotto.mpc.two_party.gates.knots import inputs_of, output_of
+from sotto.mpc.two_party.gates.multiplication import factors, summed
 from sotto.mpc.two_party.preprocessing import AlicePrepared, BobPrepared, Query
 
 
@@ -59,7 +59,7 @@ class _Evaluation:
 
     def _begin(self, inputs: Words) -> None:
         if self._begun:
-            raise RuntimeError("this query was run already: what is prepared serves once")
+            raise WrongState("used-already", "this query was run already: what is prepared serves once")
         self._begun = True
         self._shares[0] = inputs
 
@@ -124,7 +124,7 @@ class AliceEvaluation(_Evaluation):
     def run(self, inputs: Words | None) -> Words:
         """The online phase: inputs (n, *input_shape) to the output register (n, *shape), opened to Alice."""
         if inputs is None:
-            raise TypeError("Alice asks with her inputs")
+            raise BadType("no-inputs", "Alice asks with her inputs")
         self._begin(inputs)
         for step in self._program.steps:
             if isinstance(step, Product):

@@ -1,10 +1,10 @@
 """What both parties make ahead of one query, without Alice's features: data alone, to be run once or kept for later.
 
-Alice -> Bob    <product>.mask       her random masks a, encrypted        (:mod:`sotto.mpc.two_party.linear`)
-Bob -> Alice    <product>.masked     W · a, under his mask
-both            ot.extend, ot.trees  random transfers                      (:mod:`sotto.mpc.ot`)
-both            mpc.corrections      Alice's choices in the gates whose inputs she knows her shares of already, Bob's
-                                     words for selections, and both parties' for triples of words
+Alice -> Bob    <product>.mask       her random masks a, encrypted
+(:mod:`sotto.mpc.two_party.linear_layers.linear`) Bob -> Alice    <product>.masked     W · a, under his mask both
+ot.extend, ot.trees  random transfers                      (:mod:`sotto.mpc.ot`) both            mpc.corrections
+Alice's choices in the gates whose inputs she knows her shares of already, Bob's words for selections, and both parties'
+for triples of words
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from sotto.mpc.exact_messages import exchange_exactly
 from sotto.mpc.graph.program import Known, Product, Program
 from sotto.mpc.ot import Transfers
 from sotto.mpc.sharing.ring import Words
-from sotto.mpc.two_party.argmax import local
-from sotto.mpc.two_party.bit_packing import pack, packed_bytes, unpack
-from sotto.mpc.two_party.correlations import AliceGate, BobGate, Reader, alice_gate, bob_gate
-from sotto.mpc.two_party.gate_sizes import Gate, Multiplication, Size
-from sotto.mpc.two_party.gates import alice_choices, choices_bytes
-from sotto.mpc.two_party.knots import inputs_of
-from sotto.mpc.two_party.linear import AliceLinear, BobLinear
-from sotto.mpc.two_party.multiplication import TripleMaker, WordTriples, message_bytes
+from sotto.mpc.two_party.gates.argmax import local
+from sotto.mpc.two_party.gates.bit_packing import pack, packed_bytes, unpack
+from sotto.mpc.two_party.gates.correlations import AliceGate, BobGate, Reader, alice_gate, bob_gate
+from sotto.mpc.two_party.gates.gate_sizes import Gate, Multiplication, Size
+from sotto.mpc.two_party.gates.gates import alice_choices, choices_bytes
+from sotto.mpc.two_party.gates.knots import inputs_of
+from sotto.mpc.two_party.gates.multiplication import TripleMaker, WordTriples, message_bytes
+from sotto.mpc.two_party.linear_layers.linear import AliceLinear, BobLinear
 from sotto.mpc.two_party.ring_sizes import Gated, RingSizes, elements, gated
 
 

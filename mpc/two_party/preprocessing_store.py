@@ -28,8 +28,8 @@ from sotto.mpc.dealing.stock import Stock
 from sotto.mpc.errors import StockError
 from sotto.mpc.messages import VERSION, Terms
 from sotto.mpc.sharing.ring import Words
-from sotto.mpc.two_party.correlations import AliceGate, BobGate, Selection, Triples
-from sotto.mpc.two_party.multiplication import WordTriples
+from sotto.mpc.two_party.gates.correlations import AliceGate, BobGate, Selection, Triples
+from sotto.mpc.two_party.gates.multiplication import WordTriples
 from sotto.mpc.two_party.preprocessing import AlicePrepared, BobPrepared
 
 NUMBER_BYTES = 16

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 
 from sotto.mpc.errors import PlanError
 from sotto.mpc.graph import plan as layers
+from sotto.mpc.graph.compiler import compile_program
 from sotto.mpc.graph.plan import ModelPlan, Ranges
 from sotto.mpc.graph.program import (
     WORD_BITS,
@@ -25,14 +26,13 @@ from sotto.mpc.graph.program import (
     SecretProduct,
     Spline,
     Truncate,
-    compile_program,
 )
 from sotto.mpc.messages import Reveal
-from sotto.mpc.two_party import multiplication
-from sotto.mpc.two_party.argmax import Chosen, Index, Signs, Wins, with_pairs
-from sotto.mpc.two_party.bfv import DEGREE, MAX_PLAIN_BITS
-from sotto.mpc.two_party.coefficient_packing import Packing
-from sotto.mpc.two_party.gate_sizes import Choice, Conjunction, Gate, Multiplication, Size
+from sotto.mpc.two_party.gates import multiplication
+from sotto.mpc.two_party.gates.argmax import Chosen, Index, Signs, Wins, with_pairs
+from sotto.mpc.two_party.gates.gate_sizes import Choice, Conjunction, Gate, Multiplication, Size
+from sotto.mpc.two_party.linear_layers.bfv import DEGREE, MAX_PLAIN_BITS
+from sotto.mpc.two_party.linear_layers.coefficient_packing import Packing
 
 _MOST_BITS = MAX_PLAIN_BITS - 3  # of a word; to cut one takes three more
 _MOST_CIPHERTEXTS = 1 << 12  # of a product in one message: half a gigabyte

@@ -2,7 +2,7 @@
 
     Alice -> Bob      mpc.set-up        whether what follows comes now, or when it is needed
     Bob -> Alice      he.parameters     which of two sets of encryption parameters hides his weights
-    Alice -> Bob      he.zero           (:mod:`sotto.mpc.two_party.linear`)
+    Alice -> Bob      he.zero           (:mod:`sotto.mpc.two_party.linear_layers.linear`)
     both              ot.…              (:mod:`sotto.mpc.ot.transfers`)
 
 and for each part of a query, ahead of it
@@ -29,12 +29,12 @@ from sotto.mpc.graph.plan import ModelPlan, Ranges, Weights
 from sotto.mpc.graph.program import Program
 from sotto.mpc.messages import Mode, RangesMessage, Reveal, Terms
 from sotto.mpc.ot import Transfers, establish, warm_up
-from sotto.mpc.protocols.masked_session import ALICE, Evaluation, MaskedSession
-from sotto.mpc.protocols.semi_honest import weight_words
+from sotto.mpc.protocols.semi_honest.evaluation import weight_words
+from sotto.mpc.protocols.semi_honest.masked_session import ALICE, Evaluation, MaskedSession
 from sotto.mpc.sharing.ring import WORD_BYTES, Words
-from sotto.mpc.two_party.bfv import Parameters, Scheme
 from sotto.mpc.two_party.evaluation import AliceEvaluation, BobEvaluation
-from sotto.mpc.two_party.linear import AliceLinear, BobLinear, choose_parameters
+from sotto.mpc.two_party.linear_layers.bfv import Parameters, Scheme
+from sotto.mpc.two_party.linear_layers.linear import AliceLinear, BobLinear, choose_parameters
 from sotto.mpc.two_party.preprocessing import Query, prepare_alice, prepare_bob
 from sotto.mpc.two_party.preprocessing_store import NUMBER_BYTES, PreprocessingStore, alice_of, bob_of, digest_of
 from sotto.mpc.two_party.ring_sizes import elements, gated, two_party_program

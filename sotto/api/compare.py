@@ -15,13 +15,13 @@ from rich.console import Console
 
 from sotto.api.errors import InputRefused, ModelRefused, SessionError, of_model
 from sotto.api.session import as_batch
-from sotto.bench import results
 from sotto.bench.own_comparison import Examples, compare_own
 from sotto.bench.own_model import Given, as_shape
-from sotto.bench.row import Row
+from sotto.bench.rows import results
+from sotto.bench.rows.row import Row
+from sotto.bench.rows.table import footnotes, tables
 from sotto.bench.suite import Failure, LeftOut
-from sotto.bench.table import footnotes, tables
-from sotto.link import SHAPES
+from sotto.link import SHAPES, BadValue
 from sotto.serving import registry
 
 _log = logging.getLogger("sotto")
@@ -34,7 +34,7 @@ class Comparison(Sequence[Row]):
     Attributes
     ----------
     rows
-        one :class:`sotto.bench.row.Row` for each paradigm that ran.
+        one :class:`sotto.bench.rows.row.Row` for each paradigm that ran.
     left_out
         why each of the others did not, by its name.
     written
@@ -126,7 +126,7 @@ def compare(
         a party failed while it ran; what was measured until then is written.
     """
     if net not in SHAPES:
-        raise ValueError(f"net is one of {', '.join(SHAPES)}, not '{str(net)[:40]}'")
+        raise BadValue("unknown-net", f"net is one of {', '.join(SHAPES)}, not '{str(net)[:40]}'")
     with of_model("compare"):
         shape = as_shape(input_shape)
     if shape is None:

@@ -15,7 +15,7 @@ from sotto.api.costs import Costs, Step
 from sotto.api.errors import SessionError
 from sotto.api.session import Session
 from sotto.bench.own_model import adapter
-from sotto.link import Answer, LinkError
+from sotto.link import Answer, BadValue, LinkError
 from sotto.link.connection import address_of
 from sotto.mpc import MpcError
 from sotto.serving import client, registry
@@ -88,7 +88,7 @@ def connect(
     where = Path(terms) if terms is not None else folder
     wanted = read_terms(where) if where is not None else None
     if terms is not None and wanted is None:
-        raise ValueError(f"{terms}: holds no terms; get the folder from whoever prepared the model")
+        raise BadValue("no-terms", f"{terms}: holds no terms; get the folder from whoever prepared the model")
     config = client.ClientConfig(
         bob=address(bob, "bob"),
         paradigm=paradigm,
@@ -104,10 +104,12 @@ def connect(
         token=token,
     )
     if store is not None and (paradigm, config.mode) != ("mpc", "two-party"):
-        raise ValueError("only mode 'two-party' of mpc keeps what was prepared: leave store out")
+        raise BadValue("no-store", "only mode 'two-party' of mpc keeps what was prepared: leave store out")
     needed = registry.paradigm(paradigm).needs_dealer(config.mode)
-    if needed != (dealer is not None):
-        raise ValueError(f"{paradigm} needs a dealer: dealer='HOST:PORT'" if needed else f"{paradigm} has no dealer")
+    if needed and dealer is None:
+        raise BadValue("dealer-needed", f"{paradigm} needs a dealer: dealer='HOST:PORT'")
+    if dealer is not None and not needed:
+        raise BadValue("no-dealer", f"{paradigm} has no dealer")
     with contextlib.ExitStack() as stack:
         try:
             own_things = ClientCredentials(folder, reveal, Path(store) if store is not None else None)
@@ -181,7 +183,7 @@ def address(text: str, name: str) -> Address:
     try:
         host, port = address_of(str(text))
     except ValueError as error:
-        raise ValueError(f"{name}: {error}") from None
+        raise BadValue("bad-address", f"{name}: {error}") from None
     if not port:
-        raise ValueError(f"{name}: nobody listens at port 0")
+        raise BadValue("bad-address", f"{name}: nobody listens at port 0")
     return host, port

@@ -17,7 +17,7 @@ from sotto.api.errors import ModelRefused, in_session, of_model
 from sotto.api.session import Session
 from sotto.bench.own_model import Given, OwnModel, adapter, as_shape
 from sotto.bench.parties.parties import Parties, Phase
-from sotto.link import SHAPES, Answer
+from sotto.link import SHAPES, Answer, BadValue
 from sotto.serving import registry
 from sotto.serving.adapters import AS_DECLARED, LoweringOptions
 from sotto.serving.errors import AdapterError
@@ -97,11 +97,11 @@ def local(
         a party did not start.
     """
     if net not in SHAPES:
-        raise ValueError(f"net is one of {', '.join(SHAPES)}, not '{str(net)[:40]}'")
+        raise BadValue("unknown-net", f"net is one of {', '.join(SHAPES)}, not '{str(net)[:40]}'")
     if reveal not in REVEALS:
-        raise ValueError(f"reveal is one of {', '.join(REVEALS)}, not '{str(reveal)[:40]}'")
+        raise BadValue("unknown-reveal", f"reveal is one of {', '.join(REVEALS)}, not '{str(reveal)[:40]}'")
     if weights not in ("secret", "public"):
-        raise ValueError(f"weights are 'secret' or 'public', not '{str(weights)[:40]}'")
+        raise BadValue("unknown-weights", f"weights are 'secret' or 'public', not '{str(weights)[:40]}'")
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="sotto-")))
         with of_model(paradigm):

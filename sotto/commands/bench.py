@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 
 from sotto.commands.options import (
+    ActivationError,
     CorpusName,
     Data,
     Json,
     Out,
+    Output,
     ParadigmNames,
     PresetName,
     Seed,
@@ -30,10 +32,11 @@ if TYPE_CHECKING:
     from sotto.audio.features import FeatureSpec
     from sotto.bench.experiment import Experiment
     from sotto.bench.own_network import Kind
-    from sotto.bench.row import Row
+    from sotto.bench.rows.row import Row
     from sotto.bench.suite import Failure, LeftOut
     from sotto.bench.workbench import Workbench
     from sotto.report.scene import Scene
+    from sotto.serving.adapters import LoweringOptions
 
 Nets = Annotated[
     list[str] | None,
@@ -56,7 +59,7 @@ PriceFile = Annotated[
     Path | None,
     typer.Option(
         "--prices",
-        help="Prices in a TOML file, for what a million queries cost: a copy of bench/prices.toml with your own.",
+        help="Prices in a TOML file, for what a million queries cost: a copy of bench/rows/prices.toml with your own.",
         show_default="those that ship with Sotto",
     ),
 ]
@@ -106,6 +109,8 @@ def bench(
     weights: Weights = None,
     features: Features = None,
     normalisation: Normalised = "standard",
+    activation_error: ActivationError = None,
+    output: Output = None,
     label: Annotated[str, typer.Option("--label", help="What to classify.")] = "emotion",
     scene: ShowScene = True,
     seed: Seed = 0,
@@ -123,11 +128,11 @@ def bench(
     With --model it compares a network of your own instead, and says for each paradigm that cannot run it why not:
     sotto bench --model net.py:Net --weights net.safetensors --corpus my.csv --features mfcc
     """
-    from sotto.bench import prices, results
     from sotto.bench.own_model import NotRunnable
-    from sotto.bench.row import Row
+    from sotto.bench.rows import prices, results
+    from sotto.bench.rows.row import Row
+    from sotto.bench.rows.table import footnotes, tables
     from sotto.bench.suite import Failure, LeftOut, open_workbench, require
-    from sotto.bench.table import footnotes, tables
     from sotto.progress import Rows
     from sotto.serving.service.hosting import warm_up
 
@@ -139,11 +144,12 @@ def bench(
         require(paradigm)
     nets = list(dict.fromkeys(net or ["loopback"]))
     spec = _feature(model, features, weights)
+    options = _lowering(model, weights, activation_error, output)
     bench = open_workbench(corpus, data, preset=preset, seed=seed, say=say, skip_broken=skip_broken, label=label)
     made = _Made(out_folder, bench, with_scene=scene and not model)
     failures: list[Failure] = []
     outcomes = (
-        _own(model, bench, spec, weights, cast("Kind", normalisation), paradigm, nets)
+        _own(model, bench, spec, weights, cast("Kind", normalisation), paradigm, nets, options)
         if model and spec
         else _outcomes(bench, paradigm, nets, made, with_peers=peers)
     )
@@ -203,6 +209,23 @@ def _feature(model: str | None, features: str | None, weights: Path | None) -> F
         raise typer.BadParameter(str(error), param_hint="--features") from None
 
 
+def _lowering(
+    model: str | None, weights: Path | None, activation_error: float | None, output: str | None
+) -> LoweringOptions:
+    """How `mpc` makes one's own network ready.  Raises ``typer.BadParameter`` where there is none to make ready."""
+    from sotto.serving.adapters import LoweringOptions
+
+    if model is None and (activation_error is not None or output is not None):
+        raise typer.BadParameter(
+            "belongs to a network of one's own: give --model", param_hint="--activation-error, --output"
+        )
+    if output is not None and weights is None:
+        raise typer.BadParameter(
+            "a network of several results is not trained here: give its --weights", param_hint="--output"
+        )
+    return LoweringOptions(activation_error, output)
+
+
 def _own(
     model: str,
     bench: Workbench,
@@ -211,6 +234,7 @@ def _own(
     normalisation: Kind,
     paradigm: list[str] | None,
     nets: list[str],
+    options: LoweringOptions,
 ) -> Iterator[Row | Failure | LeftOut]:
     from sotto.bench.own_comparison import compare_own
     from sotto.bench.own_model import Given, adapter
@@ -226,7 +250,7 @@ def _own(
         own.name,
         own.examples,
         chosen,
-        lambda folder, mode: Given(folder, mode, own.shape, calibration=own.calibration),
+        lambda folder, mode: Given(folder, mode, own.shape, calibration=own.calibration, lowering=options),
         nets=nets,
         singles=20 if bench.quick else 50,
         most=96 if bench.quick else 10**6,
@@ -275,7 +299,7 @@ class _Made:
         )
 
     def add(self, row: Row) -> None:
-        from sotto.bench import results
+        from sotto.bench.rows import results
 
         self.rows.append(row)
         results.write(self.rows, self.folder)
@@ -299,7 +323,7 @@ class _Made:
 
     def write_page(self) -> None:
         from sotto import report
-        from sotto.bench import results
+        from sotto.bench.rows import results
         from sotto.report import scene
         from sotto.report.papers import reproductions
 

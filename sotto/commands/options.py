@@ -92,6 +92,9 @@ ActivationError = Annotated[
     float | None,
     typer.Option("--activation-error", help="mpc: largest error of each approximated function.", show_default="0.001"),
 ]
+Output = Annotated[
+    str | None, typer.Option("--output", help="mpc: which of several results, by name.", show_default=False)
+]
 Weights = Annotated[
     str | None,
     typer.Option(

@@ -14,6 +14,7 @@ from sotto.commands.options import (
     CorpusName,
     Data,
     Json,
+    Output,
     PresetName,
     Seed,
     SkipBroken,
@@ -36,9 +37,7 @@ def prepare(
     model: Annotated[str, typer.Option("--model", help="Which model.", show_default="the paradigm's first")] = "",
     reveal: Reveal = "class",
     activation_error: ActivationError = None,
-    output: Annotated[
-        str | None, typer.Option("--output", help="mpc: which of several results, by name.", show_default=False)
-    ] = None,
+    output: Output = None,
     weights: Weights = None,
     corpus: CorpusName = "synthetic",
     data: Data = None,

@@ -10,7 +10,7 @@ import typer
 from sotto.console import err
 
 if TYPE_CHECKING:
-    from sotto.bench.row import Row
+    from sotto.bench.rows.row import Row
 
 
 def report(
@@ -37,7 +37,7 @@ def report(
     What each party sees comes from scene.json beside the first results that have one.
     """
     from sotto import report as page
-    from sotto.bench.results import ResultsError, read, write_whole
+    from sotto.bench.rows.results import ResultsError, read, write_whole
     from sotto.report import scene as scenes
     from sotto.report import trade_off
     from sotto.report.figures import identity, notice_of

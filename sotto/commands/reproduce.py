@@ -13,7 +13,7 @@ from sotto.commands.options import CorpusName, Data, Json, Out, PresetName, Seed
 from sotto.console import escape, out, say
 
 if TYPE_CHECKING:
-    from sotto.bench.row import Row
+    from sotto.bench.rows.row import Row
 
 Runs = Annotated[
     int | None,
@@ -43,8 +43,8 @@ def reproduce(
     "all" measures every table and figure of the papers, each on the nearest corpus that --data holds, and writes
     reproduction.html: ours beside the published value, what differs, and whether the claim holds.
     """
-    from sotto.bench import results
-    from sotto.bench.targets import TARGETS, Request
+    from sotto.bench.reproduction.targets import TARGETS, Request
+    from sotto.bench.rows import results
 
     if list_targets:
         listing = Table("target", "what it is")
@@ -76,7 +76,7 @@ def reproduce(
 def _print(rows: list[Row], title: str) -> None:
     """Ours beside the published value, one line for each figure."""
     from sotto.audio.synthetic import NOTICE
-    from sotto.bench.table import NONE, setting
+    from sotto.bench.rows.table import NONE, setting
 
     listing = Table(title=title, title_justify="left")
     for heading in ("row", "figure", "ours", "published"):

@@ -9,9 +9,9 @@ from pathlib import Path
 from rich.table import Table
 
 from sotto import reproduction_report
-from sotto.bench import results
-from sotto.bench.paper_claims import ITEMS, PAPERS
-from sotto.bench.review import Reviewed, review
+from sotto.bench.reproduction.paper_claims import ITEMS, PAPERS
+from sotto.bench.reproduction.review import Reviewed, review
+from sotto.bench.rows import results
 from sotto.console import err, escape, out, say
 
 

@@ -20,7 +20,7 @@ from sotto.serving.reveal import REVEALS
 if TYPE_CHECKING:
     from sotto.audio import Clip
     from sotto.bench.experiment import Configuration, Experiment
-    from sotto.bench.row import JSONValue
+    from sotto.bench.rows.row import JSONValue
     from sotto.bench.simulation import Simulation
     from sotto.bench.workbench import Workbench
 
@@ -182,8 +182,8 @@ class _Shown:
 
     def print(self, *, messages: bool) -> None:
         """The answer and its cost first; what was said, of which there may be a lot, where it is wanted."""
-        from sotto.bench.table import megabytes
-        from sotto.bench.table import milliseconds as ms
+        from sotto.bench.rows.table import megabytes
+        from sotto.bench.rows.table import milliseconds as ms
 
         simulation = self.simulation
         truth = f", truth {self._truth}" if self._truth else ""

@@ -53,7 +53,7 @@ def sweep(
     Writes results.json (a row for each task), results.csv and summary.csv into the output folder.
     """
     from sotto.audio import cache
-    from sotto.bench import results
+    from sotto.bench.rows import results
     from sotto.bench.sweeps import executors
     from sotto.bench.sweeps.planning import open_plan
     from sotto.bench.sweeps.running import look_up, run_sweep
@@ -87,7 +87,7 @@ def sweep(
 
 def _finish(outcome: Outcome, axes: Mapping[str, Axis], folder: Path, json: bool) -> None:
     """Write and print the table; a sweep with failed tasks ends as a failed command, with everything else kept."""
-    from sotto.bench import results
+    from sotto.bench.rows import results
     from sotto.bench.sweeps import summary
 
     results.write(outcome.rows, folder)

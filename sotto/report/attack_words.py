@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from sotto.bench.row import Row
+from sotto.bench.rows.row import Row
 
 _PREFIX = "attack_"
 _Metrics = Mapping[str, float | None]

@@ -10,10 +10,10 @@ from typing import Any
 import msgspec
 
 from sotto.audio.synthetic import NOTICE
-from sotto.bench.matrix import PLAINTEXT, Group, Price, grouped
-from sotto.bench.missing_values import null_fields, why
-from sotto.bench.row import Row
-from sotto.bench.table import NONE, attacks, interval, milliseconds, percent, points, times, usd
+from sotto.bench.rows.matrix import PLAINTEXT, Group, Price, grouped
+from sotto.bench.rows.missing_values import null_fields, why
+from sotto.bench.rows.row import Row
+from sotto.bench.rows.table import NONE, attacks, interval, milliseconds, percent, points, times, usd
 from sotto.report.attack_words import best, sentences
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sotto.bench.matrix import grouped
-from sotto.bench.row import Row
-from sotto.bench.table import NONE, interval, megabytes, milliseconds, percent, points
+from sotto.bench.rows.matrix import grouped
+from sotto.bench.rows.row import Row
+from sotto.bench.rows.table import NONE, interval, megabytes, milliseconds, percent, points
 from sotto.report.attack_words import best
 from sotto.report.summary import hides_of
 

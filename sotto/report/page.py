@@ -17,11 +17,11 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from sotto.bench.matrix import PLAINTEXT, grouped
-from sotto.bench.missing_values import missing_values
-from sotto.bench.results import write_whole
-from sotto.bench.row import Row
-from sotto.bench.table import NONE
+from sotto.bench.rows.matrix import PLAINTEXT, grouped
+from sotto.bench.rows.missing_values import missing_values
+from sotto.bench.rows.results import write_whole
+from sotto.bench.rows.row import Row
+from sotto.bench.rows.table import NONE
 from sotto.report import charting
 from sotto.report.figures import COLUMNS, FEW, VIEWS, priced, records
 from sotto.report.papers import Reproduction, verdicts

@@ -48,7 +48,7 @@ class Reproduction:
 
 def reproductions(folder: Path) -> list[Reproduction]:
     """Every target of ``sotto reproduce``, with links, relative to ``folder``, to what it left there."""
-    from sotto.bench.targets import TARGETS
+    from sotto.bench.reproduction.targets import TARGETS
 
     found = []
     for target, known in TARGETS.items():

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import get_args
 
-from sotto.bench.matrix import PLAINTEXT
-from sotto.bench.row import Hides, Row
+from sotto.bench.rows.matrix import PLAINTEXT
+from sotto.bench.rows.row import Hides, Row
 from sotto.report.figures import byte_words, hidden_words, net_of, peer_of, time_words
 
 TITLES = {"yes": "Speech hidden from Bob", "partly": "Partly hidden", "no": "Not hidden"}

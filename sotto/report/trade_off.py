@@ -15,7 +15,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter
 
 from sotto.bench.papers.drawing import save
-from sotto.bench.row import Hides, Row
+from sotto.bench.rows.row import Hides, Row
 from sotto.report.figures import net_of, peer_of
 from sotto.report.summary import TITLES, hides_of
 

@@ -7,6 +7,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from sotto.adversarial import Classifier, Sensor, load_classifier, load_sensor, save_classifier, save_sensor
+from sotto.link import BadValue
 from sotto.models import ModelError, ModelRecord
 from sotto.models.architectures import register
 from sotto.models.weights import METADATA_KEY
@@ -108,7 +109,7 @@ def test_weights_that_are_not_numbers_are_refused(sensor_file):
 
 def test_a_name_in_the_table_of_architectures_is_not_taken_over():
     register("sensor", Sensor)
-    with pytest.raises(ValueError, match="already"):
+    with raises_code(BadValue, "named-already"):
         register("sensor", Classifier)
-    with pytest.raises(ValueError, match="already"):
+    with raises_code(BadValue, "named-already"):
         register("mlp", Sensor)

@@ -16,8 +16,9 @@ from sotto.adversarial.model_file import save_classifier, save_sensor
 from sotto.adversarial.sensor.classifier import Classifier
 from sotto.adversarial.sensor.fingerprint import features_of, fingerprint
 from sotto.adversarial.sensor.sensor import Sensor
-from sotto.link import Array, FrameError, LinkClosed, PeerError, connect, decode, encode, listen, pair
+from sotto.link import Array, BadValue, FrameError, LinkClosed, PeerError, connect, decode, encode, listen, pair
 from sotto.models import ModelRecord
+from sotto.models.architectures import ModelError
 from tests.error_codes import raises_code
 
 SIZES = {"rate": 8000, "separation": (4, 8), "extractor": (8, 16), "dimensions": 12}
@@ -308,9 +309,9 @@ def test_alice_hears_of_a_bob_who_leaves():
 
 def test_each_side_refuses_the_file_of_the_other(tmp_path):
     files(tmp_path, *networks())
-    with pytest.raises(ValueError, match="Alice needs a sensor"):
+    with raises_code(ModelError, "not-a-sensor"):
         Alice(tmp_path / "classifier")
-    with pytest.raises(ValueError, match="Bob needs an event-classifier"):
+    with raises_code(ModelError, "not-a-classifier"):
         Bob(tmp_path / "sensor")
 
 
@@ -322,9 +323,9 @@ def test_nothing_printed_holds_more_than_a_public_name():
 
 def test_misuse_of_the_doors():
     sensor, classifier = networks()
-    with pytest.raises(ValueError, match="reveal"):
+    with raises_code(BadValue, "unknown-reveal"):
         Alice(sensor, reveal="everything")
-    with pytest.raises(ValueError, match="at least one"):
+    with raises_code(BadValue, "empty-batch"):
         Alice(sensor, batch=0)
-    with pytest.raises(ValueError, match="reveal"):
+    with raises_code(BadValue, "unknown-reveal"):
         Bob(classifier, reveal="everything")

@@ -1,17 +1,18 @@
 from pathlib import Path
 
 import numpy as np
-import pytest
 
 from sotto.audio import Clip
+from sotto.link import BadValue
+from tests.error_codes import raises_code
 
 
 def test_a_clip_is_a_file_or_samples_but_not_both_or_neither():
-    with pytest.raises(ValueError, match="either path or samples"):
+    with raises_code(BadValue, "path-or-samples"):
         Clip(id="a")
-    with pytest.raises(ValueError, match="either path or samples"):
+    with raises_code(BadValue, "path-or-samples"):
         Clip(id="a", path=Path("a.wav"), samples=np.zeros(3), rate=8000)
-    with pytest.raises(ValueError, match="positive rate"):
+    with raises_code(BadValue, "wrong-rate"):
         Clip(id="a", samples=np.zeros(3))
 
 

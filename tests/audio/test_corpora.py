@@ -255,7 +255,7 @@ def test_voxceleb1_prefers_the_cleaned_trials(voxceleb1):
 )
 def test_voxceleb1_bad_trials_are_named(voxceleb1, line, reason):
     lines(voxceleb1 / "veri_test.txt", line)
-    with pytest.raises(CorpusError, match=rf"veri_test\.txt: {reason}"):
+    with raises_code(CorpusError, ("bad-row", "no-usable-row")):
         load_corpus("voxceleb1", voxceleb1)
 
 

@@ -1,10 +1,10 @@
 from pathlib import Path
 
 import numpy as np
-import pytest
 
 from sotto.audio import Clip, Corpus, CorpusError, MissingLabel, Trial
 from sotto.audio.splits import speaker_split
+from sotto.link import BadValue
 from tests.error_codes import raises_code
 
 
@@ -50,7 +50,7 @@ def test_ids_are_unique():
 
 
 def test_a_synthetic_corpus_must_say_so():
-    with pytest.raises(ValueError, match="notice"):
+    with raises_code(BadValue, "no-notice"):
         Corpus("test", (), synthetic=True)
 
 

@@ -6,6 +6,8 @@ import psutil
 import pytest
 
 from sotto.audio.parallel import spread
+from sotto.link import BadValue
+from tests.error_codes import raises_code
 
 
 def double(x: int) -> int:
@@ -49,7 +51,7 @@ def test_what_the_work_raises_comes_out(jobs):
 
 def test_no_items_and_no_jobs():
     assert list(spread(double, [], seconds_each=1.0, label="test")) == []
-    with pytest.raises(ValueError, match="at least 1"):
+    with raises_code(BadValue, "out-of-range"):
         list(spread(double, [1], seconds_each=1.0, label="test", jobs=0))
 
 

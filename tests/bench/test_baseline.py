@@ -8,12 +8,13 @@ import torch
 
 from sotto.bench.baseline import Alice, Bob, baseline
 from sotto.bench.experiment import Configuration, Experiment, Plan, run
-from sotto.bench.matrix import grouped
-from sotto.bench.row import Security
-from sotto.link import FrameError, LinkError, pair
+from sotto.bench.rows.matrix import grouped
+from sotto.bench.rows.row import Security
+from sotto.link import BadValue, FrameError, LinkError, pair
 from sotto.models import build
 from sotto.models.learning.training import predict
 from sotto.models.shipped import Shipped
+from tests.error_codes import raises_code
 
 
 @pytest.fixture
@@ -51,7 +52,7 @@ def test_it_answers_as_the_model_does_and_its_row_is_the_plain_one_of_its_group(
 
 
 def test_a_model_that_does_not_stand_alone_has_no_such_row(experiment):
-    with pytest.raises(ValueError, match="does not stand alone"):
+    with raises_code(BadValue, "not-alone"):
         baseline(Experiment(**{**experiment.__dict__, "network": None}))
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from sotto.bench.experiment import Configuration, Experiment, Plan, run, run_side_by_side
 from sotto.bench.parties.party import PartySpec
-from sotto.bench.row import Security
+from sotto.bench.rows.row import Security
 from sotto.link import Answer, LinkClosed
 
 HEADER = 20

@@ -10,10 +10,10 @@ from torch import nn
 
 from sotto.bench.model_zoo import KINDS, Kind
 from sotto.bench.operations import model_zoo, model_zoo_table
+from sotto.bench.reproduction.targets import TARGETS
 from sotto.bench.request import Request
-from sotto.bench.row import Row, Timing, Traffic
-from sotto.bench.targets import TARGETS
-from sotto.mpc.protocols.fixed_point_model import FixedPointModel
+from sotto.bench.rows.row import Row, Timing, Traffic
+from sotto.mpc.protocols.semi_honest.fixed_point_model import FixedPointModel
 
 QUICK = ["transformer", "panns-head", "cropped-input", "attentive-statistics"]
 

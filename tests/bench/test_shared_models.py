@@ -6,12 +6,14 @@ import numpy as np
 import pytest
 import torch
 
-from sotto.bench.emotion_models import named
+from sotto import mpc
+from sotto.bench.emotion.emotion_models import named
 from sotto.bench.experiment import Configuration, run
 from sotto.bench.own_model import Given, adapter
 from sotto.models import ModelRecord, Normalisation, build, save
 from sotto.models.learning.recipes import RECIPES
 from sotto.serving import registry
+from tests.error_codes import raises_code
 
 #: Architecture, its arguments, shape of one example.
 NETWORKS = {
@@ -77,7 +79,7 @@ def test_networks_run_in_the_other_modes_too(name, mode, tmp_path):
 
 def test_stock_crypten_has_no_products_of_two_secrets_and_says_so(tmp_path):
     path, _ = made("mlp-poly2", tmp_path)
-    with pytest.raises(ValueError, match="'crypten' has no"):
+    with raises_code(mpc.ModelRefused, "not-in-mode"):
         adapter("mpc").own(path, Given(tmp_path, "crypten", (12,)))
 
 

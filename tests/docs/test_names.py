@@ -287,7 +287,7 @@ def test_commands_exist():
 
 
 def test_targets_of_commands_exist():
-    from sotto.bench.targets import TARGETS
+    from sotto.bench.reproduction.targets import TARGETS
 
     missing = set()
     for where, text in texts():

@@ -34,7 +34,7 @@ def standing(tmp_path_factory):
         patched.setattr(
             load_client,
             "_PRELOAD",
-            ("sotto.bench.operations.load_client", "sotto.mpc.service", "sotto.mpc.protocols.malicious_session"),
+            ("sotto.bench.operations.load_client", "sotto.mpc.service", "sotto.mpc.protocols.malicious.session"),
         )
         features = np.random.default_rng(0).normal(size=(1, *FEATURES)).astype(np.float32)
         yield deployment, Trials(deployment, features, DEADLINE, seed=1), ledger, features

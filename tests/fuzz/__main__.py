@@ -16,7 +16,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from sotto.bench.results import write_whole
+from sotto.bench.rows.results import write_whole
 from tests.fuzz.campaign import Outcome, campaign
 from tests.fuzz.decoders import DECODERS
 from tests.fuzz.trial import ENGINES, available

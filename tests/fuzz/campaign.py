@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 
-from sotto.bench.child_process import ChildError, ChildProcess
+from sotto.bench.parties.child_process import ChildError, ChildProcess
 from tests.fuzz import trial
 from tests.fuzz.trial import CURRENT_BYTES, Report
 

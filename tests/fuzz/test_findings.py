@@ -91,13 +91,13 @@ def test_a_hash_keys_fingerprint_that_is_no_ascii_is_a_damaged_key(tmp_path):
     text = json.dumps(header, ensure_ascii=False).encode()
     text += b" " * (-len(text) % 8)
     (tmp_path / "key").write_bytes(struct.pack("<Q", len(text)) + text + content[8 + size :])
-    with pytest.raises(HashKeyFileError, match="damaged"):
+    with raises_code(HashKeyFileError, "damaged"):
         hashing.HashKey.load(tmp_path / "key")
 
 
 def test_a_model_file_cannot_ask_for_thousands_of_layers():
     """A record of a few kilobytes named 3600 hidden layers, which took half a minute to lay out."""
-    with pytest.raises(ModelError, match="at most 64 hidden layers"):
+    with raises_code(ModelError, "cannot-build"):
         build("mlp", {"inputs": 6, "hidden": (5,) * 3600, "classes": 4})
 
 
@@ -186,7 +186,7 @@ def test_a_model_file_cannot_ask_for_more_than_it_holds(name, arguments, tmp_pat
         "features": {}, "normalisation": None, "corpus": "", "split": "", "seed": 0, "scores": {}, "sotto": "",
     }  # fmt: skip
     save_file({"module.x": np.zeros(1, np.float32)}, tmp_path / "model", metadata={"sotto.model": json.dumps(record)})
-    with pytest.raises(ModelError, match="use a whole number from") as caught:
+    with raises_code(ModelError, "cannot-build") as caught:
         load(tmp_path / "model")
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < 300

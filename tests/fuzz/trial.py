@@ -31,7 +31,7 @@ import psutil
 from hypothesis import HealthCheck, given, settings
 from tqdm import tqdm
 
-from sotto.bench.child_process import send
+from sotto.bench.parties.child_process import send
 from sotto.bench.parties.party import peak_rss_mb
 from tests.fuzz.decoders.decoder import Target
 from tests.fuzz.inputs import inputs

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from sotto.hashing import Alice, Bob, HammingSVC, HashingError, HashKey, pack, training_hashes
-from sotto.hashing.protocol import ANSWER, HELLO, QUERY, READY, Hello, Query, Ready, Reply
+from sotto.hashing.messages import ANSWER, HELLO, QUERY, READY, Hello, Query, Ready, Reply
 from sotto.hashing.smh.modular_hash import modular_hash
 from sotto.hashing.smh.packing import bytes_per_hash
 from sotto.link import Array, FrameError, LinkError, PeerError, connect, encode, listen, pair

@@ -130,24 +130,24 @@ def test_on_a_hubert_shaped_front_end(kind, untraceable):
 @pytest.mark.parametrize(
     ("layer", "key_size", "dimension", "reason"),
     [
-        (nn.Conv1d(1, 4, 10, 5), 10, 1, "train the model with kernel = stride = 10"),
-        (nn.Conv1d(1, 4, 10, 10, padding=2), 10, 1, "padding 0"),
-        (nn.Conv1d(1, 4, 10, 10, dilation=2), 10, 1, "dilation 1"),
-        (nn.Conv1d(1, 4, 8, 8), 10, 1, "generate a key of block size 8"),
-        (nn.Conv1d(1, 4, 10, 10), 10, 2, "needs a key of dimension 1"),
-        (nn.Conv2d(1, 4, 4, 4), 4, 1, "needs a key of dimension 2"),
-        (nn.Conv2d(1, 4, (4, 8), (4, 8)), 4, 2, "kernel = stride = 4"),
-        (nn.Conv2d(1, 4, 4, (4, 2)), 4, 2, "kernel = stride = 4"),
-        (nn.LazyConv1d(4, 10, 10), 10, 1, "run the model once"),
-        (nn.Conv1d(1, 4, 10, 10, device="meta"), 10, 1, "load them"),
-        (nn.Conv1d(1, 4, 10, 10, dtype=torch.complex64), 10, 1, "floating-point weights"),
-        (nn.Linear(10, 4), 10, 1, "first layer is a convolution with kernel"),
-        (nn.Conv3d(1, 4, 10, 10), 10, 1, "no Conv1d or Conv2d"),
-        (nn.utils.parametrizations.weight_norm(nn.Conv1d(1, 4, 10, 10)), 10, 1, "remove its parametrization"),
+        (nn.Conv1d(1, 4, 10, 5), 10, 1, "wrong-geometry"),
+        (nn.Conv1d(1, 4, 10, 10, padding=2), 10, 1, "wrong-geometry"),
+        (nn.Conv1d(1, 4, 10, 10, dilation=2), 10, 1, "wrong-geometry"),
+        (nn.Conv1d(1, 4, 8, 8), 10, 1, "wrong-block-size"),
+        (nn.Conv1d(1, 4, 10, 10), 10, 2, "wrong-dimension"),
+        (nn.Conv2d(1, 4, 4, 4), 4, 1, "wrong-dimension"),
+        (nn.Conv2d(1, 4, (4, 8), (4, 8)), 4, 2, "wrong-geometry"),
+        (nn.Conv2d(1, 4, 4, (4, 2)), 4, 2, "wrong-geometry"),
+        (nn.LazyConv1d(4, 10, 10), 10, 1, "no-weights"),
+        (nn.Conv1d(1, 4, 10, 10, device="meta"), 10, 1, "no-weights"),
+        (nn.Conv1d(1, 4, 10, 10, dtype=torch.complex64), 10, 1, "no-weights"),
+        (nn.Linear(10, 4), 10, 1, "no-convolution"),
+        (nn.Conv3d(1, 4, 10, 10), 10, 1, "no-convolution"),
+        (nn.utils.parametrizations.weight_norm(nn.Conv1d(1, 4, 10, 10)), 10, 1, "parametrized"),
     ],
 )
 def test_layers_that_cannot_be_encrypted(layer, key_size, dimension, reason):
-    with pytest.raises(NotEligibleError, match=reason) as caught:
+    with raises_code(NotEligibleError, reason) as caught:
         encrypt_model(nn.Sequential(layer, nn.ReLU()), generate_key("flipping", key_size, dimension), example=WAVE)
     assert "\n" not in str(caught.value)
 
@@ -421,18 +421,18 @@ def test_answers_of_other_shapes_and_failures(forward, reason):
 @pytest.mark.parametrize(
     ("example", "reason"),
     [
-        *((torch.full((2, 1, 50), value), "finite values, not all equal") for value in (0, 1, torch.nan, torch.inf)),
-        (torch.randint(5, (2, 1, 50)), "floating-point tensor"),
-        (torch.empty(0, 1, 50), "floating-point tensor"),
-        (WAVE.numpy(), "floating-point tensor"),
-        (WAVE[..., :9], r"does not run on the example of shape \(2, 1, 9\)"),
-        (WAVE.expand(2, 3, 100), r"does not run on the example of shape \(2, 3, 100\)"),
-        (WAVE.double(), "pass a typical input with its batch axis"),
-        (torch.arange(10.0).repeat_interleave(10).reshape(1, 1, 100), "leaves the blocks of the example as they are"),
+        *((torch.full((2, 1, 50), value), "bad-example") for value in (0, 1, torch.nan, torch.inf)),
+        (torch.randint(5, (2, 1, 50)), "bad-example"),
+        (torch.empty(0, 1, 50), "bad-example"),
+        (WAVE.numpy(), "bad-example"),
+        (WAVE[..., :9], "does-not-run"),
+        (WAVE.expand(2, 3, 100), "does-not-run"),
+        (WAVE.double(), "does-not-run"),
+        (torch.arange(10.0).repeat_interleave(10).reshape(1, 1, 100), "changes-nothing"),
     ],
 )
 def test_examples_that_show_nothing_or_do_not_fit(example, reason):
-    with pytest.raises(NotEligibleError, match=reason) as caught:
+    with raises_code(NotEligibleError, reason) as caught:
         encrypt_model(small(), generate_key("shuffling", 10), example=example)
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < 400

@@ -8,11 +8,23 @@ import numpy as np
 import pytest
 import torch
 
-from sotto.keyed import KEY_TYPES, Alice, Bob, Key, encrypt, encrypt_model, generate_key, save_encrypted_model, save_key
+from sotto.keyed import (
+    KEY_TYPES,
+    Alice,
+    Bob,
+    Key,
+    WrongShapeError,
+    encrypt,
+    encrypt_model,
+    generate_key,
+    save_encrypted_model,
+    save_key,
+)
 from sotto.keyed.messages import HELLO, MOST_REPLY, QUERY, READY, REPLY, Hello, Query, Reply
 from sotto.link import (
     MOST_CLASSES,
     Array,
+    BadValue,
     FrameError,
     Link,
     LinkClosed,
@@ -26,6 +38,7 @@ from sotto.link import (
 from sotto.models import ModelRecord
 from sotto.models.learning.training import predict
 from sotto.models.networks.patch_cnn import SpectrogramPatchCNN, WavePatchCNN
+from tests.error_codes import raises_code
 
 SMALL = {"classes": 4, "channels": 4, "width": 6}
 
@@ -171,7 +184,7 @@ def test_one_round_trip_of_one_message_each_way(hosted):
 def test_another_key_is_noticed_before_speech_leaves(hosted):
     link, errors, _, features, _ = hosted
     alice = Alice(generate_key("rom", 10, seed=2))
-    with pytest.raises(PeerError, match="encrypted for another key"):
+    with raises_code(PeerError, "peer-gave-up", match="encrypted for another key"):
         alice.ask(features, link)
     assert link.traffic.messages_sent == 1
     assert link.traffic.bytes_sent < 300
@@ -210,7 +223,7 @@ def test_a_wrong_key_and_no_key_give_noise(kind):
 )
 def test_features_that_are_refused_before_anything_is_sent(features):
     mine, _ = pair()
-    with pytest.raises(ValueError, match=r"features|shorter"):
+    with raises_code(WrongShapeError, ("not-numbers", "too-short", "wrong-shape")):
         Alice(generate_key("rom", 10)).ask(features, mine)
     assert mine.traffic.bytes_sent == 0
 
@@ -218,7 +231,7 @@ def test_features_that_are_refused_before_anything_is_sent(features):
 def test_speech_without_a_greeting_is_not_taken(hosted):
     link, errors, _, features, _ = hosted
     link.send(QUERY, query(features))
-    with pytest.raises(PeerError, match=f"'{HELLO}' was expected"):
+    with raises_code(PeerError, "peer-gave-up", match=f"'{HELLO}' was expected"):
         link.receive(REPLY, limit=1 << 20)
     assert [type(error) for error in errors()] == [FrameError]
 
@@ -227,7 +240,7 @@ def test_scores_only_from_a_provider_who_reveals_them():
     model, features = network(1)
     mine, his = pair()
     thread, raised = in_thread(Bob(model, reveal="class"), his)
-    with pytest.raises(PeerError, match="reveals classes only"):
+    with raises_code(PeerError, "peer-gave-up", match="reveals classes only"):
         Alice(generate_key("rom", 10), reveal="logits").ask(features.astype(np.float32), mine)
     thread.join(timeout=10)
     assert [type(error) for error in raised] == [FrameError]
@@ -328,7 +341,7 @@ def test_alice_hears_of_a_bob_who_leaves():
 def test_a_model_that_is_no_classifier_is_reported():
     mine, his = pair()
     thread, raised = in_thread(Bob(torch.nn.Conv1d(1, 2, 10, 10)), his)
-    with pytest.raises(PeerError, match="no classifier"):
+    with raises_code(PeerError, "peer-gave-up", match="no classifier"):
         Alice(generate_key("rom", 10)).ask(np.ones((5, 1, 100), np.float32), mine)
     thread.join(timeout=10)
     assert len(raised) == 1
@@ -361,7 +374,7 @@ class Returning(torch.nn.Module):
 def test_answers_that_are_no_rows_of_logits_are_reported(returned):
     mine, his = pair()
     thread, raised = in_thread(Bob(Returning(returned), batch=2), his)
-    with pytest.raises(PeerError, match="no classifier"):
+    with raises_code(PeerError, "peer-gave-up", match="no classifier"):
         Alice(generate_key("rom", 10)).ask(np.ones((5, 1, 100), np.float32), mine)
     thread.join(timeout=10)
     assert [type(error) for error in raised] == [FrameError]
@@ -373,7 +386,7 @@ def test_any_failure_of_the_model_is_reported():
 
     mine, his = pair()
     thread, raised = in_thread(Bob(Returning(fails)), his)
-    with pytest.raises(PeerError, match="does not take speech of shape"):
+    with raises_code(PeerError, "peer-gave-up", match="does not take speech of shape"):
         Alice(generate_key("rom", 10)).ask(np.ones((5, 1, 100), np.float32), mine)
     thread.join(timeout=10)
     assert [type(error) for error in raised] == [FrameError]
@@ -408,7 +421,7 @@ def test_nothing_printed_holds_secrets():
 
 
 def test_misuse_of_the_doors():
-    with pytest.raises(ValueError, match="reveal"):
+    with raises_code(BadValue, "unknown-reveal"):
         Alice(generate_key("rom", 10), reveal="everything")
-    with pytest.raises(ValueError, match="at least one"):
+    with raises_code(BadValue, "empty-batch"):
         Bob(torch.nn.Conv1d(1, 2, 10, 10), batch=0)

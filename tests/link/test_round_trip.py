@@ -10,6 +10,7 @@ import pytest
 
 from sotto.link import (
     Array,
+    BadValue,
     FrameError,
     LinkClosed,
     PeerError,
@@ -155,7 +156,7 @@ def test_a_refused_greeting_reaches_her_in_his_words():
     alice.send("hello", encode(Hello("Eve")))
     with pytest.raises(FrameError):
         Bob().answer(bob)
-    with pytest.raises(PeerError, match="for somebody else"):
+    with raises_code(PeerError, "peer-gave-up", match="for somebody else"):
         alice.receive("ready", limit=99)
 
 
@@ -207,5 +208,5 @@ def test_an_error_between_question_and_answer_ends_the_link():
 
 def test_what_can_be_revealed():
     for call in (lambda: Alice("everything"), lambda: RoundTripBob.__init__(Bob(), TRIP, None, 9)):
-        with pytest.raises(ValueError, match='use "class" or "logits"'):
+        with raises_code(BadValue, "unknown-reveal"):
             call()

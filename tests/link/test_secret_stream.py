@@ -3,13 +3,14 @@ import hmac
 import os
 
 import numpy as np
-import pytest
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+from sotto.link import BadValue
 from sotto.link.secret_stream import SecretStream
+from tests.error_codes import raises_code
 
 
 def test_a_seed_repeats_and_its_type_and_label_count():
@@ -66,7 +67,7 @@ def test_uniform_numbers_are_uniform_and_never_at_the_ends():
 
 
 def test_nothing_below_zero():
-    with pytest.raises(ValueError, match="at least 1"):
+    with raises_code(BadValue, "out-of-range"):
         SecretStream("t").below(0)
 
 

@@ -6,7 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from sotto.link import BadValue
 from sotto.models import Normalisation
+from tests.error_codes import raises_code
 
 finite = st.floats(-1e3, 1e3, width=32)
 tables = hnp.arrays(np.float32, hnp.array_shapes(min_dims=2, max_dims=2, min_side=2, max_side=20), elements=finite)
@@ -62,5 +64,7 @@ def test_constant_coefficient_becomes_zero():
     ],
 )
 def test_refuses(make):
-    with pytest.raises(ValueError, match=r"normalisation|features"):
+    with raises_code(
+        BadValue, ("bad-clip", "not-finite", "shapes-differ", "unknown-kind", "wrong-axes", "wrong-shape")
+    ):
         make()

@@ -134,33 +134,33 @@ def set_tensor(name, tensor):
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        (set_record(architecture="os.system"), "unknown architecture"),
-        (set_record(arguments={"classes": 10**9}), "names 3 classes"),
-        (set_record(arguments={"coefficients": 10**12}), "is missing|the architecture has|cannot be built"),
-        (set_record(arguments={"classes": 3, "coefficients": 10**30}), "malformed|cannot be built"),
-        (set_record(arguments={"classes": "3"}), "names 3 classes"),
-        (set_record(arguments={"classes": 3, "dropout": 7.0}), "cannot be built"),
-        (set_record(format=2), "malformed"),
-        (set_record(more=1), "malformed"),
-        (set_record(normalisation=None), "do not match its record"),
-        (set_record(normalisation={"kind": "median", "clip": None}), "malformed"),
-        (set_record(normalisation={"kind": "standard", "clip": -1.0}), "clip"),
-        (lambda about, tensors: "[" * 5000, "malformed"),
-        (lambda about, tensors: "x" * 300_000, "more than"),
-        (set_tensor("module.linear.bias", torch.zeros(4)), "the architecture has"),
-        (set_tensor("module.linear.bias", torch.zeros(3, dtype=torch.float16)), "the architecture has"),
-        (set_tensor("module.linear.bias", torch.full((3,), torch.inf)), "not finite"),
-        (set_tensor("module.extra", torch.zeros(1)), "does not belong"),
-        (without("module.conv.weight"), "is missing"),
-        (without("normalisation.mean"), "do not match its record"),
-        (set_tensor("normalisation.mean", torch.zeros(40, dtype=torch.bfloat16)), "not float32"),
-        (set_tensor("normalisation.mean", torch.zeros(7)), "differ in shape"),
-        (set_tensor("normalisation.scale", torch.zeros(40)), "positive"),
+        (set_record(architecture="os.system"), "unknown-architecture"),
+        (set_record(arguments={"classes": 10**9}), "class-count"),
+        (set_record(arguments={"coefficients": 10**12}), "tensor-shape"),
+        (set_record(arguments={"classes": 3, "coefficients": 10**30}), "cannot-build"),
+        (set_record(arguments={"classes": "3"}), "class-count"),
+        (set_record(arguments={"classes": 3, "dropout": 7.0}), "cannot-build"),
+        (set_record(format=2), "malformed-record"),
+        (set_record(more=1), "malformed-record"),
+        (set_record(normalisation=None), "statistics-mismatch"),
+        (set_record(normalisation={"kind": "median", "clip": None}), "malformed-record"),
+        (set_record(normalisation={"kind": "standard", "clip": -1.0}), "bad-statistics"),
+        (lambda about, tensors: "[" * 5000, "malformed-record"),
+        (lambda about, tensors: "x" * 300_000, "record-too-large"),
+        (set_tensor("module.linear.bias", torch.zeros(4)), "tensor-shape"),
+        (set_tensor("module.linear.bias", torch.zeros(3, dtype=torch.float16)), "tensor-shape"),
+        (set_tensor("module.linear.bias", torch.full((3,), torch.inf)), "not-finite"),
+        (set_tensor("module.extra", torch.zeros(1)), "tensor-unknown"),
+        (without("module.conv.weight"), "tensor-missing"),
+        (without("normalisation.mean"), "statistics-mismatch"),
+        (set_tensor("normalisation.mean", torch.zeros(40, dtype=torch.bfloat16)), "statistics-dtype"),
+        (set_tensor("normalisation.mean", torch.zeros(7)), "bad-statistics"),
+        (set_tensor("normalisation.scale", torch.zeros(40)), "bad-statistics"),
     ],
 )
 def test_load_refuses(tmp_path, change, says):
     path = tampered(saved(tmp_path / "m.safetensors"), change)
-    with pytest.raises(ModelError, match=says) as raised:
+    with raises_code(ModelError, says) as raised:
         load(path)
     message = str(raised.value)
     assert str(path) in message

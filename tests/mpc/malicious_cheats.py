@@ -23,6 +23,10 @@ def right_class(module, x):
 
 
 COMMITMENT_BYTES = 32
+TOLD_FIRST = (
+    "relu1.masked",
+    "tanh1.masked",
+)  # of our networks the gates whose words Alice tells first, as `mpc.masked`
 
 
 class Rushing(Altered):
@@ -39,6 +43,22 @@ class Rushing(Altered):
 
 class Consistent(Altered):
     """A party that goes on as if what it sent were so: both sides then compute with the same wrong word or bit."""
+
+    ahead = None  # how far from hers the words are that Alice told before the query
+
+    def send(self, name, payload, **options):
+        sent = self._alter(name, bytes(payload))
+        if name == "mpc.masked" and sent != bytes(payload):
+            self.ahead = np.frombuffer(sent, np.uint64) - np.frombuffer(payload, np.uint64)
+        self._link.send(name, sent, **options)
+
+    def receive(self, name, **options):
+        received = self._link.receive(name, **options)
+        if name == "mpc.masked" and self._alter.name in TOLD_FIRST:  # Bob will lie about it
+            return bytearray(self._alter.change(bytes(received)))
+        if self.ahead is None or name not in TOLD_FIRST:
+            return received
+        return bytearray((np.frombuffer(received, np.uint64) + self.ahead[: len(received) // 8]).tobytes())
 
     def exchange(self, name, payload, **options):
         sent = self._alter(name, bytes(payload))

@@ -12,12 +12,12 @@ import numpy as np
 
 from sotto import mpc
 from sotto.link import pair
-from sotto.mpc.graph.program import compile_program
+from sotto.mpc.graph.compiler import compile_program
 from sotto.mpc.graph.ranges import value_ranges
 from sotto.mpc.lowering.capture import trace
 from sotto.mpc.protocols import pieces
-from sotto.mpc.protocols.malicious import MaliciousEvaluation, Network
-from sotto.mpc.protocols.malicious_preprocessing import (
+from sotto.mpc.protocols.malicious.evaluation import MaliciousEvaluation, Network
+from sotto.mpc.protocols.malicious.preprocessing import (
     SessionSecret,
     make_bundle,
     read_bundle,
@@ -26,8 +26,8 @@ from sotto.mpc.protocols.malicious_preprocessing import (
     session_pieces,
     weight_masks,
 )
-from sotto.mpc.protocols.malicious_session import tensors_of
-from sotto.mpc.protocols.segments import bundle_bytes
+from sotto.mpc.protocols.malicious.segments import bundle_bytes
+from sotto.mpc.protocols.malicious.session import tensors_of
 from sotto.mpc.sharing.authenticated import Authenticated, opened_minus
 
 MODE = "malicious"

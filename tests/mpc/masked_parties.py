@@ -18,15 +18,16 @@ from sotto.link import pair
 from sotto.mpc.fss import spline
 from sotto.mpc.graph import linear_steps
 from sotto.mpc.graph import plan as layers
+from sotto.mpc.graph.compiler import compile_program
 from sotto.mpc.graph.fixed_point import FRACTION_BITS
 from sotto.mpc.graph.plain import layer_output
-from sotto.mpc.graph.program import Compare, Known, Product, SecretProduct, Spline, Truncate, Winner, compile_program
+from sotto.mpc.graph.program import Compare, Known, Product, SecretProduct, Spline, Truncate, Winner
 from sotto.mpc.graph.ranges import value_ranges
 from sotto.mpc.lowering.capture import trace
 from sotto.mpc.modes import needs_dealer
 from sotto.mpc.protocols import secret_product, winner
-from sotto.mpc.protocols.semi_honest import AliceEvaluation, BobEvaluation, weight_words
-from sotto.mpc.protocols.semi_honest_preprocessing import bundle_bytes, make_bundle, read_bundle, weight_masks
+from sotto.mpc.protocols.semi_honest.evaluation import AliceEvaluation, BobEvaluation, weight_words
+from sotto.mpc.protocols.semi_honest.preprocessing import bundle_bytes, make_bundle, read_bundle, weight_masks
 from sotto.mpc.sharing import ring
 
 ULP = 2.0**-FRACTION_BITS

@@ -17,7 +17,7 @@ from networks import INPUT_SHAPES, tiny
 
 from sotto import mpc
 from sotto.link import LinkError, connect
-from sotto.mpc.protocols.malicious import MaliciousEvaluation
+from sotto.mpc.protocols.malicious.evaluation import MaliciousEvaluation
 from tests.error_codes import raises_code
 
 EXAMPLE = np.array([[1.0, 2.0, -1.0, 0.5]], np.float32)
@@ -180,7 +180,8 @@ def test_crypten_too(child, at):
 
 
 FILES = tuple(
-    f"{mpc.__path__[0]}/{name}.py" for name in ("alice", "modes", "protocols/masked_session", "protocols/malicious")
+    f"{mpc.__path__[0]}/{name}.py"
+    for name in ("alice", "modes", "protocols/semi_honest/masked_session", "protocols/malicious/evaluation")
 )
 
 

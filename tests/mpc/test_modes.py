@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from sotto import mpc
-from sotto.link import LinkClosed, LinkError, PeerError, connect, decode, encode, listen, pair
+from sotto.link import BadValue, LinkClosed, LinkError, PeerError, connect, decode, encode, listen, pair
 from sotto.mpc.crypten.session import CryptenSession
 from sotto.mpc.graph.plan import ModelPlan
 from sotto.mpc.lowering.capture import trace
@@ -235,9 +235,9 @@ def test_bobs_plan_holds_no_weight(bob):
 
 def test_unknown_modes_and_answers_are_refused():
     ours, _theirs = pair()
-    with pytest.raises(ValueError, match="unknown mpc mode 'fast'"):
+    with raises_code(BadValue, "unknown-mode"):
         mpc.Dealer(mode="fast")
-    with pytest.raises(ValueError, match="reveal is one of"):
+    with raises_code(BadValue, "unknown-reveal"):
         mpc.Alice(ours, reveal="weights", mode="crypten")
 
 
@@ -253,7 +253,7 @@ def test_links_given_to_the_dealer_the_wrong_way_round_are_noticed():
 
     serving = threading.Thread(target=serve)
     serving.start()
-    with pytest.raises(PeerError, match="swap them"):
+    with raises_code(PeerError, "peer-gave-up", match="swap them"):
         CryptenSession(1, peer, bob, plan, weights, "class")
     serving.join()
 

@@ -11,8 +11,8 @@ from operator_networks import APPROXIMATE, EXACT, LIMIT, build, features
 from word_ranges import require_words_inside
 
 from sotto.mpc.lowering.capture import trace
-from sotto.mpc.protocols.fixed_point_model import FixedPointModel
 from sotto.mpc.protocols.scores import scores_of
+from sotto.mpc.protocols.semi_honest.fixed_point_model import FixedPointModel
 from sotto.mpc.sharing import ring
 
 ULP = 2.0**-16

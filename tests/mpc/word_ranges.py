@@ -4,7 +4,8 @@ import masked_parties as parties
 import numpy as np
 
 from sotto import mpc
-from sotto.mpc.graph.program import Compare, Truncate, compile_program
+from sotto.mpc.graph.compiler import compile_program
+from sotto.mpc.graph.program import Compare, Truncate
 from sotto.mpc.graph.ranges import value_ranges
 from sotto.mpc.lowering.capture import trace
 from sotto.mpc.sharing import ring

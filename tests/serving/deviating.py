@@ -23,7 +23,7 @@ from sotto.mpc.agreement import digest_of
 from sotto.mpc.fss import dcf
 from sotto.mpc.graph.plan import ModelPlan
 from sotto.mpc.messages import RangesMessage
-from sotto.mpc.protocols import masked_session
+from sotto.mpc.protocols.semi_honest import masked_session
 from sotto.serving.service.sessions import reason_of
 from sotto.serving.terms import FrontEnd, Terms
 

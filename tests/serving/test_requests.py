@@ -103,7 +103,7 @@ def test_renewal_keeps_the_key_and_goes_the_same_way(tmp_path, ca):
 
 @pytest.mark.parametrize("name", ["", "authority", "../bob", "Bob", "a" * 64, "bob\n"])
 def test_names_that_are_none_are_not_signed(tmp_path, ca, name):
-    with pytest.raises(AuthorityError, match="no name"):
+    with raises_code(AuthorityError, ("bad-name", "reserved-name")):
         authority.sign(ca, requests.make(tmp_path / "p", name, "alice"), "alice")
     assert [path.name for path in ca.iterdir()] == ["authority"]
 
@@ -139,7 +139,7 @@ def test_what_does_not_fit_is_not_installed(tmp_path, ca, there):
         else:  # the party trusts this one, and the certificate is another's
             shutil.copy(other / "bob" / "certificate.pem", ca / "bob" / "certificate.pem")
     before = {path.name: path.read_bytes() for path in own.iterdir()}
-    with pytest.raises(AuthorityError, match=r"another key|was asked for|another authority|was not issued"):
+    with raises_code(AuthorityError, ("not-issued-here", "other-authority", "other-key", "wrong-request")):
         requests.install(requests.given(ca / "bob"), own)
     assert {path.name: path.read_bytes() for path in own.iterdir()} == before
 
@@ -214,7 +214,7 @@ ASKED_TOO_MUCH = {
 def test_a_request_for_anything_but_one_name_and_one_role_is_refused(tmp_path, what):
     path = tmp_path / "request.pem"
     path.write_bytes(_csr(ec.generate_private_key(CURVE), **ASKED_TOO_MUCH[what]).public_bytes(PEM))
-    with pytest.raises(AuthorityError, match=r"request\.pem: is no request"):
+    with raises_code(AuthorityError, ("bad-names", "not-a-request")):
         requests.read(path)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 from typer.testing import CliRunner
 
-from sotto.bench import results
+from sotto.bench.rows import results
 from sotto.cli import app
 from sotto.report.markdown import table
 from tests.sotto.test_report import ROW

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sotto.bench.row import Row, Timing, Traffic
+from sotto.bench.rows.row import Row, Timing, Traffic
 from sotto.progress import Rows
 
 

@@ -16,8 +16,8 @@ import pytest
 from typer.testing import CliRunner
 
 from sotto import report
-from sotto.bench import results
-from sotto.bench.row import Cost, Row, Security, Spent, Timing, Traffic
+from sotto.bench.rows import results
+from sotto.bench.rows.row import Cost, Row, Security, Spent, Timing, Traffic
 from sotto.report import charting, scene
 from sotto.report.attack_words import best, sentences
 from sotto.report.figures import COLUMNS, FEW, byte_words, identity, records, time_words

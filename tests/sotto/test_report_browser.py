@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from sotto import report
-from sotto.bench.row import Spent, Timing
+from sotto.bench.rows.row import Spent, Timing
 from tests.sotto.test_report import ROW, hostile_row, scene_of
 
 WIDTHS = {"desktop": (1360, 900), "phone": (390, 844)}

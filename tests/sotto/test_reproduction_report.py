@@ -8,9 +8,9 @@ import pytest
 
 from sotto import reproduction_report
 from sotto.bench.claims.claim import Item, Judgement, Verdict
-from sotto.bench.paper_claims import ITEMS, PAPERS
-from sotto.bench.review import Reviewed
-from sotto.bench.row import Row
+from sotto.bench.reproduction.paper_claims import ITEMS, PAPERS
+from sotto.bench.reproduction.review import Reviewed
+from sotto.bench.rows.row import Row
 from sotto.reproduction_card import card
 
 HOSTILE = "<script>alert(1)</script>\"' onload=x"

@@ -37,7 +37,7 @@ PUBLIC = {
     "sotto.adversarial.sounds.segments.Events": "the trainer's corpus",
     "sotto.adversarial.sounds.segments.Segments": "the trainer's corpus",
     "sotto.adversarial.sounds.segments.Speech": "the trainer's corpus",
-    "sotto.hashing.protocol.Reply": "Arrays",
+    "sotto.hashing.messages.Reply": "Arrays",
     "sotto.he.evaluation.evaluation_keys.PublicMaterial": "public keys",
     "sotto.he.wire.Query": "ciphertexts",
     "sotto.he.wire.Reply": "a ciphertext",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from sotto.bench.row import Spent
+from sotto.bench.rows.row import Spent
 from sotto.report import trade_off
 from tests.sotto.test_report import ROW
 

@@ -1,7 +1,7 @@
 """Do private answers come out as they should?  Every clip asked in class and in logits, against two plaintext models.
 
-*Fixed point*: the same network in whole numbers (:mod:`sotto.mpc.protocols.fixed_point_model`), from which the
-protocols may differ by one unit in the last place at each gate.  *Float*: the network as it was trained, from which
+*Fixed point*: the same network in whole numbers (:mod:`sotto.mpc.protocols.semi_honest.fixed_point_model`), from which
+the protocols may differ by one unit in the last place at each gate.  *Float*: the network as it was trained, from which
 they differ by rounding too.  A class that differs is put down to rounding only where the plaintext model's margin
 between the two classes is smaller than what its logits were measured to move for this very clip; ``disagreements.csv``
 lists each one.
@@ -18,18 +18,18 @@ import numpy.typing as npt
 
 from sotto import mpc
 from sotto.bench.adapters import EXPERIMENTS
-from sotto.bench.emotion_models import EmotionModel, emotion_model
+from sotto.bench.emotion.emotion_models import EmotionModel, emotion_model
 from sotto.bench.experiment import Configuration
 from sotto.bench.parties.parties import Parties
 from sotto.bench.parties.party import PartySpec
 from sotto.bench.request import Request
-from sotto.bench.results import write_csv
-from sotto.bench.row import Row
+from sotto.bench.rows.results import write_csv
+from sotto.bench.rows.row import Row
 from sotto.bench.workbench import Workbench
 from sotto.models.learning.recipes import DEPINTO, FRAMES_QUICK
 from sotto.mpc.experiment import SECURITY
 from sotto.mpc.graph.fixed_point import FRACTION_BITS
-from sotto.mpc.protocols.fixed_point_model import FixedPointModel
+from sotto.mpc.protocols.semi_honest.fixed_point_model import FixedPointModel
 
 DESCRIPTION = "private classes against the plaintext models', clip by clip (quick: 96 clips, full: all)"
 

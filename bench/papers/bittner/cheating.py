@@ -19,10 +19,10 @@ import torch
 
 from sotto import mpc
 from sotto.bench.experiment import Say
+from sotto.bench.papers.bittner.table_networks import TableNetwork
 from sotto.bench.request import Request
-from sotto.bench.results import write_csv
-from sotto.bench.row import Row
-from sotto.bench.table_networks import TableNetwork
+from sotto.bench.rows.results import write_csv
+from sotto.bench.rows.row import Row
 from sotto.mpc.attacks import KINDS, Kind, Outcome, Verdict, cheating_parties, every_cheat, every_meaning
 from sotto.mpc.experiment import SECURITY
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sotto.bench.claims.claim import Item, Judgement, Paper, Verdict, open_for
-from sotto.bench.row import Row
+from sotto.bench.rows.row import Row
 
 PAPER = Paper(
     "bittner",

@@ -16,13 +16,13 @@ import torch
 from torch import nn
 
 from sotto import mpc
-from sotto.bench import costs
 from sotto.bench.papers.bittner.agreement import MODES
 from sotto.bench.papers.bittner.growth_plot import draw
+from sotto.bench.papers.bittner.table_networks import TableNetwork, relu_count
 from sotto.bench.parties.parties import Asked, Parties, Phase
 from sotto.bench.request import Request
-from sotto.bench.row import Row
-from sotto.bench.table_networks import TableNetwork, relu_count
+from sotto.bench.rows import costs
+from sotto.bench.rows.row import Row
 from sotto.models.learning.training import predict
 from sotto.mpc.experiment import SECURITY
 

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
 from sotto.bench.papers.drawing import save
-from sotto.bench.row import Row
+from sotto.bench.rows.row import Row
 
 _ALONG = {
     "batch": ("examples in a query", lambda row: float(str(row.parameters["batch"]))),

@@ -19,12 +19,12 @@ import numpy.typing as npt
 from sotto import mpc
 from sotto.audio import read
 from sotto.bench.adapters import EXPERIMENTS
-from sotto.bench.emotion_models import emotion_model
+from sotto.bench.emotion.emotion_models import emotion_model
 from sotto.bench.experiment import Configuration, Experiment, Plan, run_side_by_side
+from sotto.bench.papers.bittner.table_networks import TableNetwork, relu_count
 from sotto.bench.request import Request
-from sotto.bench.row import JSONValue, Row
+from sotto.bench.rows.row import JSONValue, Row
 from sotto.bench.suite import require
-from sotto.bench.table_networks import TableNetwork, relu_count
 from sotto.bench.workbench import Workbench
 from sotto.models import Normalisation
 from sotto.models.learning.recipes import DEPINTO, FRAMES_QUICK, Recipe

@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from sotto.bench.papers.bittner.table_networks import TableNetwork
 from sotto.bench.parties.parties import Parties, Phase
 from sotto.bench.parties.party import PartySpec
 from sotto.bench.request import Request
-from sotto.bench.row import Row
-from sotto.bench.table_networks import TableNetwork
+from sotto.bench.rows.row import Row
 from sotto.link import SHAPES, Answer, Link, LinkClosed
 from sotto.mpc.experiment import SECURITY
 from sotto.mpc.graph.fixed_point import DEFAULT_INPUT_LIMIT

@@ -15,8 +15,8 @@ from collections.abc import Iterator, Mapping
 import msgspec
 import numpy as np
 
-from sotto.bench.machine import machine, software
 from sotto.bench.papers.bittner.growth import Point, row_of
+from sotto.bench.papers.bittner.table_networks import TableNetwork
 from sotto.bench.parties.parties import Asked, Parties
 from sotto.bench.peers.comparison import PEERS
 from sotto.bench.peers.job import Request as PeerRequest
@@ -24,8 +24,8 @@ from sotto.bench.peers.job import run as run_peer
 from sotto.bench.peers.job import shapable
 from sotto.bench.peers.workloads import describe_layers
 from sotto.bench.request import Request
-from sotto.bench.row import Row, Timing, Traffic
-from sotto.bench.table_networks import TableNetwork
+from sotto.bench.rows.machine import machine, software
+from sotto.bench.rows.row import Row, Timing, Traffic
 from sotto.link import SHAPES
 from sotto.models.learning.training import predict
 from sotto.mpc.experiment import SECURITY

@@ -15,10 +15,10 @@ import numpy as np
 import numpy.typing as npt
 
 from sotto import he
-from sotto.bench.emotion_models import EmotionModel, emotion_model
+from sotto.bench.emotion.emotion_models import EmotionModel, emotion_model
 from sotto.bench.papers.dias.cryptonet_study import Session, Vectors, open_pair
 from sotto.bench.request import Request
-from sotto.bench.row import Row, Timing, Traffic
+from sotto.bench.rows.row import Row, Timing, Traffic
 from sotto.bench.workbench import Workbench
 from sotto.he.experiment import security
 from sotto.he.wire import Mode

@@ -17,7 +17,7 @@ from sotto import hashing
 from sotto.bench.papers.dias.hash_study import PAPER_KS, Floats
 from sotto.bench.papers.drawing import save
 from sotto.bench.request import Request
-from sotto.bench.row import Row
+from sotto.bench.rows.row import Row
 from sotto.hashing.smh.theory import (
     euclidean_distance,
     expected_distance,

@@ -19,7 +19,7 @@ from sotto import hashing
 from sotto.audio.features import EGeMAPS
 from sotto.audio.splits import speaker_folds
 from sotto.bench.request import Request
-from sotto.bench.row import JSONValue, Metrics, Row, Security
+from sotto.bench.rows.row import JSONValue, Metrics, Row, Security
 from sotto.bench.workbench import Workbench
 from sotto.models import Normalisation
 from sotto.models.svm.svm import train_svm

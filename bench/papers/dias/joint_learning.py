@@ -19,7 +19,7 @@ from sotto import hashing
 from sotto.bench.papers.dias.hash_attacks import known_key_metrics, known_pairs_metrics, some
 from sotto.bench.papers.dias.hash_study import MPC, Floats, Labels, Scaling, Task, hash_row, open_study, split_name
 from sotto.bench.request import Request
-from sotto.bench.row import Row
+from sotto.bench.rows.row import Row
 from sotto.bench.workbench import Workbench
 from sotto.models.svm.svm import train_svm
 

@@ -22,7 +22,7 @@ from sotto.bench.papers.dias.hash_study import (
     search_machine,
 )
 from sotto.bench.request import Request
-from sotto.bench.row import Row
+from sotto.bench.rows.row import Row
 
 DESCRIPTION = "stolen key, known pairs and naming speakers over k, delta and measurements, beside the accuracy"
 

@@ -21,7 +21,7 @@ from threadpoolctl import threadpool_limits
 
 from sotto import hashing
 from sotto.bench.request import Request
-from sotto.bench.row import Row
+from sotto.bench.rows.row import Row
 
 DESCRIPTION = "comparing hashes: bit planes against SciPy and a one-hot BLAS product, memory and bandwidth"
 

@@ -15,7 +15,7 @@ from sotto import hashing
 from sotto.bench.papers.dias.hash_attacks import some
 from sotto.bench.papers.dias.hash_study import MPC, PAPER_DELTAS, PAPER_KS, Floats, hash_row, open_study
 from sotto.bench.request import Request
-from sotto.bench.row import Row
+from sotto.bench.rows.row import Row
 from sotto.hashing.smh.leakage import expected_leakage
 from sotto.hashing.smh.theory import resolution_threshold
 from sotto.models import Normalisation

@@ -34,7 +34,7 @@ from sotto.bench.papers.dias.hash_study import (
     split_name,
 )
 from sotto.bench.request import Request
-from sotto.bench.row import Row
+from sotto.bench.rows.row import Row
 from sotto.bench.workbench import Workbench
 from sotto.hashing.smh.parameters import Dither
 from sotto.hashing.smh.theory import resolution_threshold

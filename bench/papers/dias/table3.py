@@ -15,10 +15,10 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from sotto.bench.emotion_models import emotion_model
+from sotto.bench.emotion.emotion_models import emotion_model
 from sotto.bench.papers.dias.cryptonet_study import open_pair
 from sotto.bench.request import Request
-from sotto.bench.row import Row
+from sotto.bench.rows.row import Row
 from sotto.bench.workbench import Workbench
 from sotto.models.learning.recipes import mlp
 from sotto.models.networks.mlp import MLP

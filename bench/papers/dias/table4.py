@@ -22,10 +22,10 @@ from torch import nn
 
 from sotto import he
 from sotto.audio.splits import speaker_folds
-from sotto.bench.emotion_models import emotion_model
+from sotto.bench.emotion.emotion_models import emotion_model
 from sotto.bench.papers.dias.cryptonet_study import Session, Vectors, open_pair
 from sotto.bench.request import Request
-from sotto.bench.row import Row
+from sotto.bench.rows.row import Row
 from sotto.bench.workbench import Workbench
 from sotto.he.experiment import security
 from sotto.models.architectures import ModelError

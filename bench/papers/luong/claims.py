@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from sotto.bench.claims.claim import Item, Judge, Judgement, Paper, Verdict, open_for
 from sotto.bench.claims.noise import Figure, by_difference, figure
-from sotto.bench.row import Row
+from sotto.bench.rows.row import Row
 
 PAPER = Paper(
     "luong",

@@ -22,8 +22,8 @@ from sotto.adversarial.sounds.divided_sounds import SOURCES, Material, open_mate
 from sotto.bench.papers.drawing import save
 from sotto.bench.papers.luong.measurement import Measurement, measured
 from sotto.bench.request import Request
-from sotto.bench.results import write_csv
-from sotto.bench.row import Row, Security
+from sotto.bench.rows.results import write_csv
+from sotto.bench.rows.row import Row, Security
 
 DESCRIPTION = "RDAL-M: event accuracy against speech detection by trained attackers (Luong et al., Table 2, Figure 2)"
 

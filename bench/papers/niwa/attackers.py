@@ -39,7 +39,7 @@ from sotto import keyed
 from sotto.bench.papers.niwa.sounds.drawn_keys import drawn_keys
 from sotto.bench.papers.niwa.sounds.likeness import intelligibility, log_spectral_distance, mean_of
 from sotto.bench.request import Request
-from sotto.bench.row import Metrics, Row
+from sotto.bench.rows.row import Metrics, Row
 from sotto.bench.speech_tasks import SpeechTask
 from sotto.bench.speech_tasks.recognition import Recogniser, log_mel, recognisers
 from sotto.bench.speech_tasks.spoken_digits import RATE as STRING_RATE

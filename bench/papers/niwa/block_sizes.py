@@ -16,7 +16,7 @@ import torch
 from sotto import keyed
 from sotto.bench.papers.niwa.sounds.drawn_keys import drawn_keys
 from sotto.bench.request import Request
-from sotto.bench.row import Row
+from sotto.bench.rows.row import Row
 from sotto.bench.speech_tasks import SpeechTask
 from sotto.bench.speech_tasks.recognition import Recogniser, recognisers
 from sotto.bench.speech_tasks.verification import verification_task

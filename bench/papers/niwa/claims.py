@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from sotto.bench.claims.claim import Item, Judge, Judgement, Paper, Verdict, by_share, known, number, open_for, shown
-from sotto.bench.row import Row
+from sotto.bench.rows.row import Row
 
 PAPER = Paper(
     "niwa",

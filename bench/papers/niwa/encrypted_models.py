@@ -20,7 +20,7 @@ from torch import Tensor
 from sotto import keyed
 from sotto.bench.papers.niwa.sounds.drawn_keys import drawn_keys
 from sotto.bench.request import Request
-from sotto.bench.row import Row
+from sotto.bench.rows.row import Row
 from sotto.bench.speech_tasks import SpeechTask
 
 KEYS = 5  # as in the papers

@@ -30,7 +30,7 @@ from sotto.bench.papers.niwa.sounds.phase_gradient import GaussianSTFT
 from sotto.bench.papers.niwa.sounds.sound_pictures import Panel, draw, write_sound
 from sotto.bench.papers.niwa.sounds.speech_examples import RATE, Example, encrypted, speech_examples
 from sotto.bench.request import Request
-from sotto.bench.row import Metrics, Row
+from sotto.bench.rows.row import Metrics, Row
 from sotto.keyed import KEY_TYPES, Key, decrypt, generate_key
 
 DESCRIPTION = "waveforms and spectrograms before and after each key type (PNG, SVG and WAV in --out), with distances"

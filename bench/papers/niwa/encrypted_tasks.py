@@ -18,11 +18,11 @@ import msgspec
 import torch
 
 from sotto.audio import CorpusError
-from sotto.bench.emotion_models import emotion_model
+from sotto.bench.emotion.emotion_models import emotion_model
 from sotto.bench.papers.niwa.encrypted_models import Published, rows
 from sotto.bench.papers.niwa.filterbank_key import key_error
 from sotto.bench.request import Request
-from sotto.bench.row import Row
+from sotto.bench.rows.row import Row
 from sotto.bench.speech_tasks import SpeechTask
 from sotto.bench.speech_tasks.recognition import recognisers
 from sotto.bench.speech_tasks.scenes import CORPORA, accuracy, scene_tasks

@@ -24,7 +24,7 @@ from sotto.bench.papers.niwa.sounds.phase_gradient import GaussianSTFT
 from sotto.bench.papers.niwa.sounds.sound_pictures import Panel, draw
 from sotto.bench.papers.niwa.sounds.speech_examples import RATE, Example, encrypted, speech_examples
 from sotto.bench.request import Request
-from sotto.bench.row import Metrics, Row
+from sotto.bench.rows.row import Metrics, Row
 from sotto.keyed import KEY_TYPES, Key, generate_key
 
 DESCRIPTION = "Chang and Case's attacks on encrypted spectrograms as 8-bit images (PNG and SVG in --out)"

@@ -28,8 +28,8 @@ from sotto.bench.papers.niwa.block_sizes import word_error_rate
 from sotto.bench.papers.niwa.sounds.drawn_keys import drawn_keys
 from sotto.bench.papers.niwa.sounds.violins import Violin, draw
 from sotto.bench.request import Request
-from sotto.bench.results import write_csv
-from sotto.bench.row import Row
+from sotto.bench.rows.results import write_csv
+from sotto.bench.rows.row import Row
 from sotto.bench.speech_tasks.recognition import Recogniser, recognisers
 from sotto.bench.speech_tasks.verification import verification_task
 from sotto.keyed.transform import blocks

@@ -23,7 +23,7 @@ from torch import Tensor
 from sotto.audio.features import LogMel
 from sotto.bench.papers.niwa.sounds.speech_examples import RATE, Example, speech_examples
 from sotto.bench.request import Request
-from sotto.bench.row import Row
+from sotto.bench.rows.row import Row
 from sotto.keyed import KEY_TYPES, Key, encrypt, generate_key
 from sotto.keyed.attacks import blocks_until_exact, chosen_blocks, chosen_speech, guess_key, judge, keys_from_chosen
 from sotto.keyed.transform import blocks

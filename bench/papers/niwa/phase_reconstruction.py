@@ -23,7 +23,7 @@ from sotto.bench.papers.niwa.sounds.phase_gradient import GaussianSTFT, reconstr
 from sotto.bench.papers.niwa.sounds.sound_pictures import Panel, draw, write_sound
 from sotto.bench.papers.niwa.sounds.speech_examples import RATE, Example, encrypted, speech_examples
 from sotto.bench.request import Request
-from sotto.bench.row import Metrics, Row
+from sotto.bench.rows.row import Metrics, Row
 from sotto.keyed import KEY_TYPES, Key, generate_key
 
 DESCRIPTION = "sound from encrypted spectrograms by phase gradient heap integration, against plain ones (WAV in --out)"

@@ -19,8 +19,9 @@ from torch import Tensor
 
 from sotto.bench.papers.niwa.sounds.block_loop import encrypt_in_a_loop
 from sotto.bench.request import Request
-from sotto.bench.row import Row
+from sotto.bench.rows.row import Row
 from sotto.keyed import KEY_TYPES, decrypt, encrypt, generate_key
+from sotto.link import BadValue
 
 DESCRIPTION = "keyed transforms: batched against the papers' block loop and a plain copy, in one run"
 
@@ -71,7 +72,7 @@ def _row(kind: str, size: int, dimension: int, request: Request) -> Row:
     encrypted = encrypt(x, key)
     difference = float(np.abs(encrypted[:looped].numpy().reshape(slow.shape) - slow).max())
     if difference > (1e-5 if kind == "rom" else 0):
-        raise ValueError("the batched transform and the papers' loop disagree: report this with key type and size")
+        raise BadValue("disagree", "batched transform and papers' loop disagree: report this with key type and size")
     transform, copy, back, one, looping = np.inf, np.inf, np.inf, np.inf, np.inf
     for _ in range(_TURNS[request.preset]):
         copy = min(copy, _timed(x.clone)[1])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol
 
-from sotto.bench.row import JSONValue, Row
+from sotto.bench.rows.row import JSONValue, Row
 from sotto.bench.sweeps.studies import comparison, hash_keys, transform_keys
 from sotto.bench.sweeps.studies.axes import Axis
 from sotto.bench.workbench import Workbench

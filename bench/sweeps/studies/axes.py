@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from sotto.bench.row import JSONValue
+from sotto.bench.rows.row import JSONValue
 from sotto.link import Coded
 
 _RANGE = re.compile(r"(\d+)\.\.(\d+)")

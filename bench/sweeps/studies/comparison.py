@@ -12,7 +12,7 @@ import msgspec
 
 from sotto.bench.adapters import EXPERIMENTS
 from sotto.bench.experiment import run as run_experiment
-from sotto.bench.row import JSONValue, Row
+from sotto.bench.rows.row import JSONValue, Row
 from sotto.bench.suite import build, cells
 from sotto.bench.sweeps.studies.axes import Axis
 from sotto.bench.workbench import Workbench

@@ -24,7 +24,7 @@ from sotto.bench.papers.dias.hash_study import (
     split_name,
     tasks,
 )
-from sotto.bench.row import JSONValue, Row
+from sotto.bench.rows.row import JSONValue, Row
 from sotto.bench.sweeps.studies.axes import Axis, SweepError
 from sotto.bench.workbench import Workbench
 from sotto.hashing.smh.parameters import DITHERS, Dither

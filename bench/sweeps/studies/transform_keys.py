@@ -12,8 +12,8 @@ import torch
 
 from sotto import keyed
 from sotto.audio.splits import speaker_folds
-from sotto.bench.emotion_models import EmotionModel, emotion_model
-from sotto.bench.row import JSONValue, Row
+from sotto.bench.emotion.emotion_models import EmotionModel, emotion_model
+from sotto.bench.rows.row import JSONValue, Row
 from sotto.bench.sweeps.studies.axes import Axis, SweepError
 from sotto.bench.workbench import Workbench
 from sotto.keyed.attacks import blocks_until_exact, decrypt_without_key
@@ -21,7 +21,7 @@ from sotto.models.learning.recipes import SPECTROGRAM_PATCH, WAVE_PATCH, Recipe
 from sotto.models.learning.training import predict
 
 DESCRIPTION = "secret-key transforms: accuracy with the right and with a wrong key, and attacks, over keys and folds"
-MODULES: tuple[str, ...] = ("sotto.keyed", "sotto.bench.emotion_models", __name__)
+MODULES: tuple[str, ...] = ("sotto.keyed", "sotto.bench.emotion.emotion_models", __name__)
 
 _RECIPES: Mapping[str, tuple[Recipe, int]] = {
     "wave-patch": (WAVE_PATCH, 1),

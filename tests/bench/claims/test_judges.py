@@ -6,9 +6,9 @@ import msgspec
 import pytest
 
 from sotto.bench.claims.claim import known
-from sotto.bench.paper_claims import ITEMS, PAPERS, Verdict
-from sotto.bench.row import Row, Timing
-from sotto.bench.targets import TARGETS
+from sotto.bench.reproduction.paper_claims import ITEMS, PAPERS, Verdict
+from sotto.bench.reproduction.targets import TARGETS
+from sotto.bench.rows.row import Row, Timing
 
 
 def row(mode="paper", metrics=None, published=None, parameters=None, **fields):

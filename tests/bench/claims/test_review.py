@@ -3,10 +3,10 @@ from __future__ import annotations
 import pytest
 
 from sotto.audio import CorpusError
-from sotto.bench import review as reviewing
 from sotto.bench.claims.claim import Item, Judgement, Verdict
-from sotto.bench.review import corpus_for, review
-from sotto.bench.row import Row
+from sotto.bench.reproduction import review as reviewing
+from sotto.bench.reproduction.review import corpus_for, review
+from sotto.bench.rows.row import Row
 
 
 class Target:

@@ -7,6 +7,8 @@ import pytest
 
 from sotto.bench.listeners.bootstrap import over_speakers
 from sotto.bench.speech_tasks.verification import equal_error_rate
+from sotto.link import BadValue
+from tests.error_codes import raises_code
 
 
 def _mean(values):
@@ -30,7 +32,7 @@ def test_the_interval_covers_the_truth_about_as_often_as_it_says():
 
 
 def test_one_speaker_has_no_interval():
-    with pytest.raises(ValueError, match="two"):
+    with raises_code(BadValue, "too-few-speakers"):
         over_speakers(_mean(np.ones(3)), np.array(["a", "a", "a"]))
 
 

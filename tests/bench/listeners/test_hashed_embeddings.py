@@ -7,7 +7,7 @@ import pytest
 
 from sotto.bench.listeners import hashed_embeddings
 from sotto.bench.papers.dias.hash_study import Task
-from sotto.bench.results import to_json
+from sotto.bench.rows.results import to_json
 
 
 class _Bench:

@@ -15,7 +15,7 @@ from sotto.adversarial.sounds.divided_sounds import made_up_material
 from sotto.audio import CorpusError
 from sotto.bench.listeners import sound_sensor
 from sotto.bench.request import Request
-from sotto.bench.results import to_json
+from sotto.bench.rows.results import to_json
 
 _SMALL = {
     "rate": 8_000,

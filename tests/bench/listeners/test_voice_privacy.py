@@ -13,7 +13,7 @@ from sotto.audio.splits import Split
 from sotto.bench.listeners import voice_privacy
 from sotto.bench.listeners.bootstrap import over_speakers
 from sotto.bench.request import Request
-from sotto.bench.results import to_json
+from sotto.bench.rows.results import to_json
 from sotto.bench.workbench import Workbench
 
 _SPEAKERS, _CLIPS, _SAMPLES = 8, 12, 8000

@@ -191,7 +191,7 @@ def test_a_stranger_who_comes_first_gets_no_session():
         with connect("127.0.0.1", port, timeout=10) as stranger:
             wish = Hello(role="alice", paradigm="experiment", mode="", session=new_session(), token=b"x" * 16)
             stranger.send(HELLO, encode(wish))
-            with pytest.raises(PeerError, match="another one"):
+            with raises_code(PeerError, "peer-gave-up", match="another one"):
                 stranger.receive(WELCOME, limit=WELCOME_BYTES)
         parties.prepare()
         assert parties.ask(np.ones((1, 2), "float32")).labels.tolist() == [1]

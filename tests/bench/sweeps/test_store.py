@@ -3,7 +3,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from sotto.bench.row import Row
+from sotto.bench.rows.row import Row
 from sotto.bench.sweeps.store import Store
 
 ADDRESS, OTHER = "ab" * 16, "abcd" * 8

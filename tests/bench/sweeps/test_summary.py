@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sotto.bench.row import Row
+from sotto.bench.rows.row import Row
 from sotto.bench.sweeps.studies.axes import Axis
 from sotto.bench.sweeps.summary import Spread, groups, to_csv
 

@@ -10,7 +10,7 @@ import numpy as np
 from sotto import hashing
 from sotto.hashing.classification.hash_set import HashSet
 from sotto.hashing.errors import HashingError
-from sotto.hashing.protocol import Hello, Query, Ready, Reply
+from sotto.hashing.messages import Hello, Query, Ready, Reply
 from sotto.hashing.smh.packing import PackedHashes
 from sotto.link import Array, Link, LinkError, encode
 from tests.fuzz.decoders.decoder import Decoder, Decoders, Target, file_target, one_of

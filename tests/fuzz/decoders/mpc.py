@@ -18,15 +18,18 @@ from sotto.link import FrameError, Link, LinkError, decode, encode, pair
 from sotto.mpc.dealing.stock import Stock
 from sotto.mpc.errors import MpcError, PlanError
 from sotto.mpc.fss.comparison import unpack
+from sotto.mpc.graph.compiler import compile_program
 from sotto.mpc.graph.plan import ModelPlan
-from sotto.mpc.graph.program import Program, compile_program
+from sotto.mpc.graph.program import Program
 from sotto.mpc.messages import VERSION, Hello, Join, Mode, Query, RangesMessage, Terms, require_party, require_same
 from sotto.mpc.ot.extension import receiver_of, sender_of
 from sotto.mpc.ot.ferret import SilentReceiver, SilentSender, Size
 from sotto.mpc.ot.sparse_code import Noise
-from sotto.mpc.protocols import malicious_preprocessing, pieces, semi_honest_preprocessing
-from sotto.mpc.two_party import bit_packing
-from sotto.mpc.two_party.bfv import DEGREE, AliceKey, BobEvaluator, Parameters, Scheme
+from sotto.mpc.protocols import pieces
+from sotto.mpc.protocols.malicious import preprocessing as malicious_preprocessing
+from sotto.mpc.protocols.semi_honest import preprocessing as semi_honest_preprocessing
+from sotto.mpc.two_party.gates import bit_packing
+from sotto.mpc.two_party.linear_layers.bfv import DEGREE, AliceKey, BobEvaluator, Parameters, Scheme
 from tests.fuzz.decoders.decoder import Decoder, Decoders, Target
 from tests.fuzz.decoders.scripts import Party, honest, target_of
 

@@ -20,6 +20,7 @@ from sotto.he.planning.overflow import packed_logits
 from sotto.he.planning.planning import MAX_LOGIT_ERROR
 from sotto.he.planning.scheduling import MAX_HIDDEN_LAYERS, schedule_for
 from sotto.he.planning.slot_noise import SlotNoise
+from sotto.link import BadValue, WrongState
 from sotto.models.networks.mlp import Affine
 from tests.error_codes import raises_code
 
@@ -134,7 +135,7 @@ def test_seal_takes_the_chain_as_128_bits_secure():
 def test_sums_of_different_scales_are_a_mistake_of_the_program():
     machine = Scales(Schedule(Modulus(8192, (60, 60)), (), 20, (20,), False))
     value = machine.fresh(None)
-    with pytest.raises(RuntimeError, match="different scales"):
+    with raises_code(WrongState, "scales-differ"):
         machine.add(value, machine.square(value))
     assert issubclass(Scales, Machine)
 
@@ -143,5 +144,5 @@ def test_sums_of_different_scales_are_a_mistake_of_the_program():
     ("rescales", "weight_bits"), [(((1, 1, 1, 1),), (20, 20)), (((1,),), (20,)), (((2,),), (9, 9))]
 )
 def test_a_schedule_that_does_not_add_up_is_refused(rescales, weight_bits):
-    with pytest.raises(ValueError, match=r"schedule|rescales"):
+    with raises_code(BadValue, "bad-schedule"):
         Schedule(Modulus(8192, (60, 60, 60)), rescales, 20, weight_bits, False)

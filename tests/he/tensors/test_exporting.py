@@ -150,23 +150,23 @@ class Inputs(nn.Module):
 @pytest.mark.parametrize(
     ("module", "shape", "match"),
     [
-        (nn.Sequential(nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 2)), (4,), r"'_1' \(ReLU\) is neither affine nor"),
-        (nn.Sequential(nn.Linear(4, 4), nn.Softmax(1)), (4,), r"\(Softmax\)"),
-        (Two(), (2, 9), r"adaptive_max_pool1d"),
-        (Product(), (4,), r"\(mul\) is neither affine"),
-        (Centred(), (4,), "does not compute what its steps say"),
-        (Clamped(), (4,), r"\(clamp\)"),
-        (Degree3(), (4,), "polynomial of degree 3"),
-        (Degree8(), (4,), "polynomial of degree 8"),
-        (Inputs(), (4,), "more than one input"),
-        (nn.Linear(4, 2), (5,), "does not run on examples"),
-        (nn.Linear(4, 2), (), "tuple of positive integers"),
-        (nn.Sequential(nn.Conv1d(1, 4, 3), nn.Conv1d(4, 2, 3)), (1, 9), "logits are of one axis"),
-        (nn.Sequential(nn.Linear(4, 3, bias=False), PolynomialReLU(2), nn.Linear(3, 2)), (40_000,), "largest"),
+        (nn.Sequential(nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 2)), (4,), "not-polynomial"),
+        (nn.Sequential(nn.Linear(4, 4), nn.Softmax(1)), (4,), "not-polynomial"),
+        (Two(), (2, 9), "not-polynomial"),
+        (Product(), (4,), "not-polynomial"),
+        (Centred(), (4,), "other-function"),
+        (Clamped(), (4,), "not-polynomial"),
+        (Degree3(), (4,), "bad-degree"),
+        (Degree8(), (4,), "bad-degree"),
+        (Inputs(), (4,), "many-inputs"),
+        (nn.Linear(4, 2), (5,), "does-not-run"),
+        (nn.Linear(4, 2), (), "bad-shape"),
+        (nn.Sequential(nn.Conv1d(1, 4, 3), nn.Conv1d(4, 2, 3)), (1, 9), "wrong-axes"),
+        (nn.Sequential(nn.Linear(4, 3, bias=False), PolynomialReLU(2), nn.Linear(3, 2)), (40_000,), "too-many-values"),
     ],
 )
 def test_what_cannot_be_evaluated_is_refused_by_name(module, shape, match):
-    with pytest.raises(ModelRefused, match=match):
+    with raises_code(ModelRefused, match):
         export(module, shape)
 
 

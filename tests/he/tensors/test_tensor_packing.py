@@ -100,7 +100,7 @@ def test_any_convolution_over_time(seed, channels, outputs, length, kernel, stri
     check(nn.Sequential(*layers, nn.Linear(size, classes)), (channels, length), 512, seed)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(
     seed=st.integers(0, 10_000),
     channels=st.integers(1, 3),

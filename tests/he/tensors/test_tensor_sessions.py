@@ -28,7 +28,7 @@ from sotto.he.tensors.exporting import export
 from sotto.he.tensors.tensor_program import run_tensors, tensor_layers
 from sotto.he.tensors.tensor_scheduling import schedule_tensors
 from sotto.he.wire import MAX_TENSOR_CLASSES, VERSION, Published, Reply
-from sotto.link import FrameError, connect, decode, encode, listen, pair
+from sotto.link import BadValue, FrameError, connect, decode, encode, listen, pair
 from sotto.models.learning.fitting import fit
 from sotto.models.learning.recipes import RECIPES
 from sotto.models.networks.mlp import MLP
@@ -109,7 +109,7 @@ def test_two_processes_agree_with_the_module():
         alice = Alice(reveal="logits", timeout=60)
         answer = alice.ask(x, link)
         flat = alice.ask(x.reshape(4, -1)[:1], link)
-        with pytest.raises(ValueError, match=r"features are \(n, 3, 20\)"):
+        with raises_code(BadValue, "wrong-shape"):
             alice.ask(x[:, :2], link)
         link.close()
         assert ours.poll(60)
@@ -251,60 +251,60 @@ def test_the_monomial_is_exact_on_ciphertexts():
 @pytest.mark.parametrize(
     ("make", "options", "match"),
     [
-        (lambda: nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 2)), {"input_shape": (4,)}, "ReLU"),
-        (build, {}, "give input_shape="),
-        (build, {"input_shape": SHAPE, "mode": "batched"}, "use mode='packed'"),
-        (lambda: build(classes=MAX_TENSOR_CLASSES + 1), {"input_shape": SHAPE}, "at most 32768 and 64"),
-        (lambda: nn.Sequential(build(), *[PolynomialReLU(2)] * 9), {"calibration": features(4)}, "11 activations"),
+        (lambda: nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 2)), {"input_shape": (4,)}, "not-polynomial"),
+        (build, {}, "shape-needed"),
+        (build, {"input_shape": SHAPE, "mode": "batched"}, "vectors-only"),
+        (lambda: build(classes=MAX_TENSOR_CLASSES + 1), {"input_shape": SHAPE}, "too-large"),
+        (lambda: nn.Sequential(build(), *[PolynomialReLU(2)] * 9), {"calibration": features(4)}, "too-deep"),
         (
             lambda: nn.Sequential(
                 nn.Conv1d(1, 40, 3, padding=1), PolynomialReLU(2), nn.Flatten(), nn.Linear(40 * 300, 2)
             ),
             {"input_shape": (1, 300)},
-            "40x300 = 12000 values, a ciphertext holds 8192.*largest_ring=32768",
+            "no-parameters",
         ),
     ],
 )
 def test_models_that_do_not_fit_are_refused_with_the_reason(make, options, match):
-    with pytest.raises(ModelRefused, match=match):
+    with raises_code(ModelRefused, match):
         Bob(make(), **options)
 
 
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ({"shape": ()}, "impossible shape"),
-        ({"shape": (3,) * 6, "strides": (1,) * 6}, "impossible shape"),
-        ({"shape": (3, 0)}, "impossible shape"),
-        ({"shape": (3, 1 << 40)}, "impossible shape"),
-        ({"shape": (1 << 15, 1 << 15)}, "impossible size"),
-        ({"strides": (1,)}, "impossible shape"),
-        ({"split": 2}, "impossible shape"),
-        ({"split": -2}, "impossible shape"),
-        ({"strides": (1 << 20, 1)}, "does not fit a ciphertext"),
-        ({"strides": (-1, 1)}, "does not fit a ciphertext"),
-        ({"overlap": 1 << 20}, "does not fit a ciphertext"),
-        ({"overlap": -1}, "does not fit a ciphertext"),
-        ({"repeat": 48}, "does not fit a ciphertext"),
-        ({"repeat": 1}, "does not hold"),
-        ({"period": 4}, "does not hold"),
-        ({"period": 1 << 20}, "does not fit a ciphertext"),
-        ({"classes": 65}, "impossible size"),
-        ({"classes": 0}, "impossible size"),
-        ({"steps": (1 << 20,)}, "no program needs"),
-        ({"steps": tuple(range(65))}, "no program needs"),
-        ({"chain": (60, 60, 60, 60)}, "128-bit"),
-        ({"ring_degree": 4096}, "ring degree"),
-        ({"input_bits": 3}, "scale"),
-        ({"answer_scale": 8.0}, "answers"),
-        ({"logit_bound": float("nan")}, "no finite bound"),
+        ({"shape": ()}, "bad-shape"),
+        ({"shape": (3,) * 6, "strides": (1,) * 6}, "bad-shape"),
+        ({"shape": (3, 0)}, "bad-shape"),
+        ({"shape": (3, 1 << 40)}, "bad-shape"),
+        ({"shape": (1 << 15, 1 << 15)}, "bad-model"),
+        ({"strides": (1,)}, "bad-shape"),
+        ({"split": 2}, "bad-shape"),
+        ({"split": -2}, "bad-shape"),
+        ({"strides": (1 << 20, 1)}, "bad-layout"),
+        ({"strides": (-1, 1)}, "bad-layout"),
+        ({"overlap": 1 << 20}, "bad-layout"),
+        ({"overlap": -1}, "bad-layout"),
+        ({"repeat": 48}, "bad-layout"),
+        ({"repeat": 1}, "bad-layout"),
+        ({"period": 4}, "bad-layout"),
+        ({"period": 1 << 20}, "bad-layout"),
+        ({"classes": 65}, "bad-model"),
+        ({"classes": 0}, "bad-model"),
+        ({"steps": (1 << 20,)}, "bad-rotations"),
+        ({"steps": tuple(range(65))}, "bad-rotations"),
+        ({"chain": (60, 60, 60, 60)}, "insecure"),
+        ({"ring_degree": 4096}, "bad-ring-degree"),
+        ({"input_bits": 3}, "bad-scale"),
+        ({"answer_scale": 8.0}, "bad-answers"),
+        ({"logit_bound": float("nan")}, "no-bound"),
     ],
 )
 def test_descriptions_that_alice_must_not_follow_are_refused(carried, change, reason):
     told = msgspec.structs.replace(carried.bob.description, ring_degree=8192, chain=(60, 60, 60), answer_primes=1)
     told = msgspec.structs.replace(told, steps=(1,), repeat=4096, strides=(32, 1))
     told.modulus()
-    with pytest.raises(FrameError, match=reason):
+    with raises_code(FrameError, reason):
         make_secrets(msgspec.structs.replace(told, **change), 1)
 
 

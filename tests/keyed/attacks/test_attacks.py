@@ -21,9 +21,9 @@ from sotto.keyed.attacks import (
     key_from_pairs,
     what_shows,
 )
-from sotto.keyed.attacks.moment_alignment import solve_signs
-from sotto.keyed.attacks.moments import LAGS, Stationarity
-from sotto.keyed.attacks.second_order import right_way_up
+from sotto.keyed.attacks.ciphertext_only.moment_alignment import solve_signs
+from sotto.keyed.attacks.ciphertext_only.moments import LAGS, Stationarity
+from sotto.keyed.attacks.ciphertext_only.second_order import right_way_up
 from sotto.keyed.transform import blocks
 
 SPEECH = Path(os.environ.get("SOTTO_DATA", "")) / "librispeech"

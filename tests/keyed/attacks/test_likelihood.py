@@ -6,9 +6,9 @@ import torch
 from scipy.signal import lfilter
 
 from sotto.keyed import ROM, WrongShapeError, encrypt, generate_key
-from sotto.keyed.attacks.jigsaw import _gains
-from sotto.keyed.attacks.likelihood import Spectra, _changes, _Likelihood, likeliest, refined
-from sotto.keyed.attacks.public_model import PublicModel, Windows
+from sotto.keyed.attacks.ciphertext_only.jigsaw import _gains
+from sotto.keyed.attacks.ciphertext_only.likelihood import Spectra, _changes, _Likelihood, likeliest, refined
+from sotto.keyed.attacks.ciphertext_only.public_model import PublicModel, Windows
 from tests.error_codes import raises_code
 
 

@@ -8,8 +8,10 @@ from sotto.audio import read
 from sotto.audio.clip import Clip
 from sotto.audio.corpus import Corpus
 from sotto.audio.features import MFCC, extract
+from sotto.link import BadValue
 from sotto.models import Normalisation
 from sotto.models.learning.augmentation import Augmentation, Variations, VariedCepstra, at_speed
+from tests.error_codes import raises_code
 
 RATE = 16000
 STILL = Augmentation(speeds=(), tempo=0, shift=0, bands=0, moments=0, width=64)
@@ -91,12 +93,12 @@ def test_speed_raises_pitch_and_shortens(corpus):
     "wrong", [{"speeds": (3.0,)}, {"tempo": -0.1}, {"width": 0}, {"bands": -1}, {"moment_width": -1.0}]
 )
 def test_augmentation_refuses(wrong):
-    with pytest.raises(ValueError, match="augmentation"):
+    with raises_code(BadValue, "out-of-range"):
         Augmentation(**wrong)
 
 
 def test_variations_refuse_features_they_cannot_vary(corpus):
-    with pytest.raises(ValueError, match="without normalisation"):
+    with raises_code(BadValue, "wrong-features"):
         Variations(corpus, MFCC(normalisation="mean"), Augmentation())
-    with pytest.raises(ValueError, match="less than the 188"):
+    with raises_code(BadValue, "too-few-frames"):
         Variations(corpus, MFCC(), Augmentation(width=100))

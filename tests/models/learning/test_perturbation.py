@@ -2,8 +2,10 @@ import numpy as np
 import pytest
 import torch
 
+from sotto.link import BadValue
 from sotto.models.learning.perturbation import Perturbation, Perturbed
 from sotto.models.learning.training import Examples
+from tests.error_codes import raises_code
 
 
 def rows(*shape, seed=0):
@@ -65,5 +67,5 @@ def test_nothing_is_changed_unless_asked():
 
 
 def test_negative_amounts():
-    with pytest.raises(ValueError, match="not be negative"):
+    with raises_code(BadValue, "out-of-range"):
         Perturbation(shift=-0.1)

@@ -5,6 +5,7 @@ import pytest
 import torch
 from torch import nn
 
+from sotto.link import BadValue
 from sotto.models import ModelError
 from sotto.models.learning.training import Schedule, predict, require_disjoint, train
 from tests.error_codes import raises_code
@@ -134,5 +135,5 @@ def test_says_when_the_loss_explodes(spoken):
 
 @pytest.mark.parametrize("wrong", [{"epochs": 0}, {"rate": 0.0}, {"average": 1.0}, {"patience": 0}, {"mixup": -1.0}])
 def test_schedule_refuses(wrong):
-    with pytest.raises(ValueError, match=r"schedule|patience"):
+    with raises_code(BadValue, "bad-schedule"):
         Schedule(**wrong)

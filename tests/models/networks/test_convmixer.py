@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import pytest
 import torch
 
+from sotto.link import BadValue
 from sotto.models.networks.convmixer import ConvMixer
+from tests.error_codes import raises_code
 
 
 def test_logits_and_what_fills_no_block():
@@ -18,5 +19,5 @@ def test_logits_and_what_fills_no_block():
 
 
 def test_an_even_kernel_is_refused():
-    with pytest.raises(ValueError, match="odd"):
+    with raises_code(BadValue, "even-kernel"):
         ConvMixer(4, kernel=4)

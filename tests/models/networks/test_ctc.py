@@ -6,7 +6,9 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from sotto.link import BadValue
 from sotto.models.networks.ctc import PatchCTC, best_path
+from tests.error_codes import raises_code
 
 
 def _scores(path, symbols=4):
@@ -43,5 +45,5 @@ def test_what_fills_no_block_is_not_read():
 
 
 def test_too_few_bands_are_refused():
-    with pytest.raises(ValueError, match="fewer than four blocks"):
+    with raises_code(BadValue, "too-few-bands"):
         PatchCTC(10, bands=9)

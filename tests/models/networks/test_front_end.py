@@ -11,9 +11,11 @@ from torch import nn
 
 from sotto import mpc
 from sotto.audio.features import MFCC, MFCCSamples, from_record
+from sotto.link import BadValue
 from sotto.models import Normalisation
 from sotto.models.networks.front_end import CepstralFrontEnd
-from sotto.mpc.protocols.fixed_point_model import FixedPointModel
+from sotto.mpc.protocols.semi_honest.fixed_point_model import FixedPointModel
+from tests.error_codes import raises_code
 
 SPEC = MFCC(coefficients=5, frames=7, rate=8000, n_fft=128, hop=40, mels=12, fmin=100.0, padding="silence")
 UNIT = Normalisation(np.zeros(1, np.float32), np.ones(1, np.float32))
@@ -68,7 +70,7 @@ def test_the_networks_statistics_are_the_last_layers():
 
 @pytest.mark.parametrize("change", [{"frames": None}, {"padding": "zero"}, {"normalisation": "mean"}])
 def test_what_no_fixed_layers_do_is_refused(change):
-    with pytest.raises(ValueError, match="front end of layers"):
+    with raises_code(BadValue, "wrong-features"):
         CepstralFrontEnd(replace(SPEC, **change), UNIT)
 
 
@@ -76,7 +78,7 @@ def test_samples_are_a_feature_with_a_record():
     samples = MFCCSamples(**asdict(SPEC))
     assert from_record(samples.to_record()) == samples
     assert samples.compute(sound(900)).shape == samples.shape == (6 * 40 + 128,)
-    with pytest.raises(ValueError, match="one length"):
+    with raises_code(BadValue, "bad-parameter"):
         MFCCSamples(frames=None)
 
 

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from sotto.link import BadValue
 from sotto.models.networks.polynomial import (
     DEGREES,
     TABLE_3,
@@ -20,6 +21,7 @@ from sotto.models.networks.polynomial import (
     swap_relu,
     swap_relu_measured,
 )
+from tests.error_codes import raises_code
 
 ROOT = 1 / math.sqrt(2 * math.pi)
 #: The least-squares polynomials of ReLU under the standard normal density in closed form (Hermite expansion).
@@ -75,14 +77,14 @@ def test_a_fit_over_a_measured_range_is_better_there():
 
 @pytest.mark.parametrize("samples", [[], [1.0] * 100, [0.0, np.nan, 1.0, 2.0]])
 def test_samples_that_fix_no_polynomial_are_refused(samples):
-    with pytest.raises(ValueError, match="needs more than 2 different, finite"):
+    with raises_code(BadValue, "too-few-values"):
         fit_relu(2, samples)
 
 
 def test_other_degrees_and_sources_are_refused():
-    with pytest.raises(ValueError, match="use 2, 4 or 6"):
+    with raises_code(BadValue, "unknown-degree"):
         fit_relu(3)
-    with pytest.raises(ValueError, match='use "fit" or "table3"'):
+    with raises_code(BadValue, "unknown-source"):
         relu_polynomial(2, "table4")  # type: ignore[arg-type]
 
 
@@ -110,7 +112,7 @@ def test_swapping_replaces_every_relu_and_leaves_the_original():
 
 
 def test_swapping_without_relu_is_an_error():
-    with pytest.raises(ValueError, match="no ReLU layer"):
+    with raises_code(BadValue, "no-relu"):
         swap_relu(nn.Linear(2, 2), 2)
 
 
@@ -135,5 +137,5 @@ def test_a_layer_whose_inputs_say_nothing_is_refused():
     network = nn.Sequential(nn.Linear(2, 3), nn.ReLU()).eval()
     nn.init.zeros_(network[0].weight)
     nn.init.zeros_(network[0].bias)
-    with pytest.raises(ValueError, match="different, finite pre-activations"):
+    with raises_code(BadValue, "too-few-values"):
         swap_relu_measured(network, 4, np.zeros((10, 2), np.float32))

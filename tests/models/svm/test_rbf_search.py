@@ -2,7 +2,9 @@ import numpy as np
 import pytest
 from scipy.spatial.distance import cdist
 
+from sotto.link import BadValue
 from sotto.models.svm.rbf_search import search_rbf
+from tests.error_codes import raises_code
 
 
 @pytest.fixture(scope="module")
@@ -61,5 +63,5 @@ def test_a_fold_whose_training_part_has_one_class_is_survived():
 )
 def test_what_cannot_be_searched_is_refused(change):
     good = {"squared_distances": np.ones((6, 6)), "labels": [0, 1] * 3, "speakers": [0, 0, 1, 1, 2, 2]}
-    with pytest.raises(ValueError, match=r"search|fit"):
+    with raises_code(BadValue, ("nothing-to-try", "shapes-differ", "too-few-speakers")):
         search_rbf(**{**good, **change})

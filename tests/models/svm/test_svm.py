@@ -7,8 +7,10 @@ import torch
 from sklearn.base import clone
 from sklearn.svm import SVC
 
+from sotto.link import BadValue
 from sotto.models import ModelError, ModelRecord, Normalisation, load, save
 from sotto.models.svm.svm import SVM, train_svm
+from tests.error_codes import raises_code
 
 DATA = os.environ.get("SOTTO_DATA")
 
@@ -61,12 +63,12 @@ def test_a_record_that_does_not_fit_is_refused(fitted, tmp_path):
     "arguments", [(0, (1, 1), 1.0), (3, (1,), 1.0), (3, (0, 0), 1.0), (3, (2, -1), 1.0), (3, (1, 1), 0.0)]
 )
 def test_impossible_machines_are_refused(arguments):
-    with pytest.raises(ValueError, match=r"SVM|gamma"):
+    with raises_code(BadValue, ("bad-gamma", "empty")):
         SVM(*arguments)
 
 
 def test_features_of_another_size_are_refused(fitted):
-    with pytest.raises(ValueError, match="do not fit"):
+    with raises_code(BadValue, "wrong-shape"):
         fitted[1].predict(np.zeros((3, 8)))
 
 
@@ -85,7 +87,7 @@ def test_training_learns_and_is_reproducible():
 
 @pytest.mark.parametrize("labels", [[0, 2, 0, 2], [0, 0, 0, 0], [1, 2, 1, 2], [0, 1, 0]])
 def test_labels_have_to_be_positions_of_present_classes(labels):
-    with pytest.raises(ValueError, match="labels"):
+    with raises_code(BadValue, ("bad-labels", "shapes-differ")):
         train_svm(np.zeros((4, 2)), labels, [0, 0, 1, 1])
 
 

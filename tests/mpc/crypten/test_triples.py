@@ -8,11 +8,12 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sotto.link import FrameError, encode, pair
+from sotto.link import FrameError, WrongState, encode, pair
 from sotto.mpc.crypten.communicator import tensor_of
 from sotto.mpc.crypten.torch_shim import load_crypten
 from sotto.mpc.crypten.triples import REQUEST_BYTES, Request, TripleClient, TripleServer
 from sotto.mpc.graph.plan import MAX_ELEMENTS
+from tests.error_codes import raises_code
 
 rng = load_crypten().common.rng
 
@@ -163,7 +164,7 @@ def test_a_correction_of_another_size_is_refused():
 
 
 def test_without_a_dealer_there_is_no_client():
-    with pytest.raises(RuntimeError, match="no dealer"):
+    with raises_code(WrongState, "no-dealer"):
         TripleClient.get()
 
 

@@ -235,7 +235,7 @@ def test_what_is_not_supported_is_refused_by_its_name(name, rank):
     with Party(rank, link, link):
         x = crypten.cryptensor(torch.ones(2, 2, 8), src=ALICE)
         weight = crypten.cryptensor(torch.ones(3, 2, 4), src=BOB)
-        with pytest.raises(mpc.ModelRefused, match=rf"^'{name}' ") as refusal:
+        with raises_code(mpc.ModelRefused, ("does-not-fit", "mixes-batch", "no-such-operation")) as refusal:
             REFUSED[name](x, weight)
     assert "\n" not in str(refusal.value)
     assert link.traffic.snapshot() == before

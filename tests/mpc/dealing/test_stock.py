@@ -19,8 +19,8 @@ import pytest
 import torch
 
 from sotto import mpc
-from sotto.link import LinkError, listen, pair
-from sotto.mpc.graph.program import compile_program
+from sotto.link import BadValue, LinkError, listen, pair
+from sotto.mpc.graph.compiler import compile_program
 from tests.error_codes import raises_code
 
 HERE = Path(__file__).parent.parent
@@ -268,9 +268,9 @@ def test_more_than_a_dealing_can_hold_is_refused(stock, terms):
 
 
 def test_a_mode_without_bundles_has_no_stock(stock, terms):
-    with pytest.raises(ValueError, match="no bundles"):
+    with raises_code(BadValue, "no-bundles"):
         mpc.Dealer(mode="crypten", stock=stock)
-    with pytest.raises(ValueError, match="no bundles"):
+    with raises_code(BadValue, "no-bundles"):
         stock.fill(terms, "crypten")
 
 

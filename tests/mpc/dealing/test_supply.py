@@ -8,12 +8,12 @@ import pytest
 
 from sotto import mpc
 from sotto.link import LinkError, PeerError, encode, pair
+from sotto.mpc.graph.compiler import compile_program
 from sotto.mpc.graph.plan import Linear, ModelPlan
-from sotto.mpc.graph.program import compile_program
 from sotto.mpc.graph.ranges import value_ranges
 from sotto.mpc.lowering.capture import trace
 from sotto.mpc.messages import JOIN_BYTES, VERSION, Join, Query, Terms
-from sotto.mpc.protocols.semi_honest_preprocessing import SEED_BYTES, bundle_bytes
+from sotto.mpc.protocols.semi_honest.preprocessing import SEED_BYTES, bundle_bytes
 
 WAIT = 3.0
 

@@ -7,9 +7,12 @@ from gate_values import SAMPLES, edges, one_gate, range_of, require_relu, requir
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sotto.link import BadType
 from sotto.mpc.fss import comparison
+from sotto.mpc.graph.compiler import compile_program
 from sotto.mpc.graph.plan import MaxPool, ModelPlan, Reshape
-from sotto.mpc.graph.program import Compare, Truncate, compile_program
+from sotto.mpc.graph.program import Compare, Truncate
+from tests.error_codes import raises_code
 
 FAST = [(2, 0), (2, 1), (9, 0), (9, 8), (20, 16), (33, 1), (41, 16), (48, 32), (62, 0), (62, 16), (62, 60)]
 
@@ -120,7 +123,7 @@ def test_max_pooling_over_two_axes_is_exact():
 
 def test_the_dealers_words_need_the_bits_of_a_comparison():
     step = Compare("relu", (0,), 1, (4,), 20, 8)
-    with pytest.raises(TypeError, match="bits e"):
+    with raises_code(BadType, "no-bits"):
         comparison.correlated(step, np.zeros(4, np.uint64))
 
 

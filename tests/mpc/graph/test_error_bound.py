@@ -1,7 +1,10 @@
 """Values instead of classes: what comes out is within the bound that comes with it."""
 
+import math
+
 import malicious_parties
 import masked_parties
+import msgspec
 import numpy as np
 import pytest
 import torch
@@ -11,15 +14,18 @@ from operator_networks import APPROXIMATE, EXACT, LIMIT, build, features
 from torch import nn
 
 from sotto import mpc
-from sotto.link import FrameError
-from sotto.mpc.graph.error_bound import error_bound
+from sotto.link import BadValue, FrameError
+from sotto.mpc.graph import plan as layers
+from sotto.mpc.graph.error_bound import Unproven, error_bound, proven_error
+from sotto.mpc.graph.norm_bound import norms
 from sotto.mpc.lowering.capture import trace
-from sotto.mpc.protocols.fixed_point_model import FixedPointModel
+from sotto.mpc.protocols.semi_honest.fixed_point_model import FixedPointModel
+from tests.error_codes import raises_code
 
 #: Functions whose parts jump, or divide by what could be 0 for all that intervals tell.
 WITHOUT = {
     "log of a wide range", "reciprocal of a wide range", "sqrt", "norm", "deviation", "steps", "choice by sign",
-    "layer norm", "layer norm of all", "instance norm", "group norm", "rms norm", "rsqrt",
+    "rsqrt",
 }  # fmt: skip
 MODES = {"semi-honest": masked_parties.Trio, "malicious": malicious_parties.Trio}
 
@@ -41,6 +47,68 @@ def test_no_value_is_further_off_than_the_bound(name):
     assert (bound is None) == (name in WITHOUT)
     if bound is not None:
         assert error <= bound
+
+
+#: By name the norm, its input's shape, and a bound that is worth telling.
+NORMS = {
+    "layer norm": (lambda: nn.LayerNorm(16, eps=1e-5), (16,), 1.0),
+    "large epsilon": (lambda: nn.LayerNorm(16, eps=0.1), (16,), 0.02),
+    "rms norm": (lambda: nn.RMSNorm(16, eps=1e-3), (16,), 0.1),
+    "group norm": (lambda: nn.Sequential(nn.GroupNorm(2, 4), nn.Flatten()), (4, 8), 1.0),
+    "instance norm": (lambda: nn.Sequential(nn.InstanceNorm1d(3, affine=True), nn.Flatten()), (3, 12), 1.0),
+}
+
+
+def hard_to_norm(shape, limit, epsilon=1e-5):
+    """Inputs of next to no variance, of one outlier, at the limit, and next to where the power of two changes."""
+    rng, unit = np.random.default_rng(4), 2.0**-16
+    level = rng.uniform(-limit / 2, limit / 2, (400, *(1 for _ in shape)))
+    flat = np.broadcast_to(level, (400, *shape))
+    outlier = np.zeros((60, *shape))
+    outlier.reshape(60, -1)[np.arange(60), rng.integers(0, math.prod(shape), 60)] = limit
+    signs = rng.choice([-1.0, 1.0], (400, *shape))
+    spreads = np.repeat([math.sqrt(max(4.0**power - epsilon, 0)) for power in range(-8, 2)], 40)
+    given = [
+        flat,
+        flat + unit * rng.integers(-3, 4, (400, *shape)),
+        flat + rng.normal(size=(400, *shape)) * 10.0 ** rng.uniform(-5, 0, level.shape),
+        outlier,
+        limit * signs,
+        signs * spreads.reshape(-1, *(1 for _ in shape)),
+    ]
+    return np.concatenate(given).clip(-limit, limit).astype(np.float32)
+
+
+@pytest.mark.parametrize("name", NORMS)
+def test_no_norm_is_further_off_than_its_bound_whatever_it_is_given(name):
+    make, shape, most = NORMS[name]
+    torch.manual_seed(1)
+    module = make().eval()
+    plan, weights = trace(module, shape, input_limit=LIMIT)
+    bound, x = error_bound(plan, weights), hard_to_norm(shape, LIMIT)
+    with torch.no_grad():
+        expected = module.double()(torch.from_numpy(x).double()).numpy()
+    error = np.abs(FixedPointModel(plan, weights, "values").answer(x).scores - expected).max()
+    assert error <= bound < most
+    with masked_parties.Trio(module.float(), shape, reveal="values", limit=LIMIT) as trio:
+        assert np.abs(trio.ask(x).scores - expected).max() <= bound <= trio.alice.error_bound
+
+
+def test_a_norms_layers_are_bounded_together_or_not_at_all():
+    """What is found on the way has no meaning of its own."""
+    plan, weights = trace(nn.LayerNorm(8).eval(), (8,), input_limit=LIMIT)
+    (norm,) = norms(plan).values()
+    assert norm.error(0.0, LIMIT) < norm.error(1e-3, LIMIT) < math.inf
+    inside = max(number for number in norm.inner if isinstance(plan.layers[number - 1], layers.Multiply))
+    stray = layers.Reshape(inside, (1,))
+    with pytest.raises(Unproven, match="a power of two"):
+        proven_error(msgspec.structs.replace(plan, layers=(*plan.layers, stray)), weights)
+
+
+def test_a_norm_has_no_bound_where_factors_are_cut():
+    lowered = mpc.LoweredModel.of(nn.LayerNorm(8).eval(), (8,), input_limit=LIMIT)
+    assert lowered.error_bits_in("malicious") == lowered.error_bits
+    assert lowered.error_bits_in("two-party") is None
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -106,11 +174,11 @@ def test_a_bob_who_reveals_the_class_only_tells_no_values():
     module = Affect().eval()
     with (
         masked_parties.Trio(module, (4,), output="valence", reveal="values", bob_reveals="class") as trio,
-        pytest.raises((FrameError, mpc.alice.LinkError), match="reveals the class only"),
+        raises_code((FrameError, mpc.alice.LinkError), "peer-gave-up", match="reveals the class only"),
     ):
         trio.ask(np.zeros((1, 4), np.float32))
 
 
 def test_mode_crypten_tells_no_values():
-    with pytest.raises(ValueError, match="class or logits"):
+    with raises_code(BadValue, "not-revealed"):
         mpc.Alice(None, mode="crypten", reveal="values")

@@ -11,13 +11,13 @@ from torch import nn
 
 from sotto.link import encode
 from sotto.models.networks.polynomial import PolynomialReLU
+from sotto.mpc.graph.compiler import compile_program
 from sotto.mpc.graph.error_bound import Unproven, proven_error
 from sotto.mpc.graph.plain import evaluate
-from sotto.mpc.graph.program import compile_program
 from sotto.mpc.graph.ranges import value_ranges
 from sotto.mpc.lowering.capture import trace
-from sotto.mpc.protocols.fixed_point_model import FixedPointModel
 from sotto.mpc.protocols.scores import scores_of
+from sotto.mpc.protocols.semi_honest.fixed_point_model import FixedPointModel
 from sotto.mpc.sharing import ring
 
 

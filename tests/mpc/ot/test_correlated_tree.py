@@ -7,8 +7,10 @@ import secrets
 import numpy as np
 import pytest
 
+from sotto.link import BadValue
 from sotto.mpc.ot import correlated_tree
 from sotto.mpc.ot.correlated_tree import complete, expanded, expanded_by_openssl, grow
+from tests.error_codes import raises_code
 
 TREES, DEPTH = 40, 6
 
@@ -82,5 +84,5 @@ def test_trees_under_other_keys_or_roots_differ():
 
 
 def test_a_tree_of_too_few_levels_is_refused():
-    with pytest.raises(ValueError, match="5 levels"):
+    with raises_code(BadValue, "too-few-levels"):
         both(depth=4)

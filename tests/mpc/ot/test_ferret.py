@@ -7,9 +7,8 @@ import os
 import secrets
 
 import numpy as np
-import pytest
 
-from sotto.link import FrameError
+from sotto.link import BadValue, FrameError
 from sotto.mpc.errors import ProtocolError
 from sotto.mpc.ot import sparse_code
 from sotto.mpc.ot.ferret import SilentReceiver, SilentSender, Size, choices_of
@@ -137,7 +136,7 @@ def test_another_number_of_transfers_is_refused_before_anything_is_used():
         with raises_code(FrameError, "wrong-count"):
             receiver.extend(wrong)
     assert receiver.rounds == 0
-    with pytest.raises(ValueError, match="starts from"):
+    with raises_code(BadValue, "wrong-number"):
         SilentReceiver.of(np.zeros(5, np.uint8), words(5, 2), b"key", SMALL)
 
 

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from parties import run_both
 
-from sotto.link import LinkError
+from sotto.link import BadValue, LinkError
 from sotto.mpc.ot import establish
 from sotto.mpc.ot.transfers import ALICE, BOB
+from tests.error_codes import raises_code
 
 
 def fits(choosing, offering):
@@ -88,5 +89,5 @@ def test_sides_that_differ_in_counts_or_parameters_fail_in_one_line():
 
 
 def test_an_unknown_field_is_refused():
-    with pytest.raises(ValueError, match="1, 2, 4 or 8"):
+    with raises_code(BadValue, "unknown-width"):
         establish(None, ALICE, field_bits=3)

@@ -10,7 +10,7 @@ from malicious_parties import MASK, MODULUS, integers_of, planes_of, shared, uni
 from word_layers import affines, convolutions, linears, words
 from word_layers import product as product_of
 
-from sotto.mpc.protocols.malicious_preprocessing import SessionSecret
+from sotto.mpc.protocols.malicious.preprocessing import SessionSecret
 from sotto.mpc.sharing import uint128
 from sotto.mpc.sharing.authenticated import Authenticated, Product, opened_minus
 

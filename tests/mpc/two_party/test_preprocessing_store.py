@@ -12,7 +12,7 @@ import torch
 from parties import run_both
 
 from sotto import mpc
-from sotto.link import LinkError
+from sotto.link import BadValue, LinkError
 from sotto.mpc.errors import StockError
 from sotto.mpc.two_party import preprocessing_store
 from sotto.mpc.two_party.preprocessing import AlicePrepared
@@ -274,5 +274,5 @@ def test_a_forked_process_keeps_nothing_of_its_parents(pair, monkeypatch):
 
 
 def test_modes_with_a_dealer_keep_nothing(tmp_path):
-    with pytest.raises(ValueError, match="the dealer prepares"):
+    with raises_code(BadValue, "dealer-prepares"):
         mpc.Bob(networks.tiny(), None, input_shape=(4,), store=PreprocessingStore(tmp_path / "p"))

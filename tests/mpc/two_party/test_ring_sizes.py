@@ -9,12 +9,13 @@ from networks_of_two import program_of
 from torch import nn
 
 from sotto.mpc.errors import PlanError
-from sotto.mpc.graph.program import Compare, Truncate, compile_program
+from sotto.mpc.graph.compiler import compile_program
+from sotto.mpc.graph.program import Compare, Truncate
 from sotto.mpc.graph.ranges import value_ranges
 from sotto.mpc.lowering.capture import trace
 from sotto.mpc.two_party import ring_sizes
-from sotto.mpc.two_party.bfv import MAX_PLAIN_BITS
-from sotto.mpc.two_party.gate_sizes import Gate
+from sotto.mpc.two_party.gates.gate_sizes import Gate
+from sotto.mpc.two_party.linear_layers.bfv import MAX_PLAIN_BITS
 from sotto.mpc.two_party.ring_sizes import RingSizes
 from tests.error_codes import raises_code
 

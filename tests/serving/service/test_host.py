@@ -13,6 +13,7 @@ import pytest
 from sotto.link import LinkClosed, LinkError, PeerError, connect
 from sotto.serving.handshake import HELLO
 from sotto.serving.service.reports import Closed, Opened, Progress, Queue, TurnedAway
+from tests.error_codes import raises_code
 from tests.serving.parties import TERMS, NoRoom, ask, begin, dealing_pair, hello, host, report_of, session
 
 
@@ -63,7 +64,7 @@ def test_who_finds_no_place_waits_and_who_finds_no_seat_is_sent_away(bob):
         waiting = threading.Thread(target=wait)
         waiting.start()
         report_of(bob[0], Queue, lambda queue: queue.waiting == 1)
-        with pytest.raises(PeerError, match="all places"), session(address):
+        with raises_code(PeerError, "peer-gave-up", match="all places"), session(address):
             pass
         second.bob.close()
         waiting.join(20)
@@ -85,7 +86,7 @@ def test_an_unknown_error_is_named_to_nobody(bob):
     running, address = bob
     with session(address) as links:
         links.bob.send("ask", b"fail")
-        with pytest.raises(PeerError, match="bob stopped"):
+        with raises_code(PeerError, "peer-gave-up", match="bob stopped"):
             links.bob.receive("answer", limit=100)
     report_of(running, Closed, lambda closed: closed.reason == "internal error (ValueError)")
 
@@ -101,7 +102,7 @@ def test_an_unknown_error_is_named_to_nobody(bob):
 )
 def test_a_mismatch_is_one_clear_line_on_both_sides(bob, changes, line):
     running, address = bob
-    with pytest.raises(PeerError, match=line) as told, session(address, **changes):
+    with raises_code(PeerError, "peer-gave-up", match=line) as told, session(address, **changes):
         pass
     report_of(running, TurnedAway, lambda refused: line in refused.reason and refused.reason in str(told.value))
     assert "\n" not in str(told.value)
@@ -112,7 +113,7 @@ def test_terms_that_alice_holds_must_be_bobs(bob):
     with session(address, terms=TERMS) as links:
         assert links.terms == TERMS
     others = msgspec.structs.replace(TERMS, classes=("a", "b"))
-    with pytest.raises(PeerError, match="alice holds the terms"), session(address, terms=others):
+    with raises_code(PeerError, "peer-gave-up", match="alice holds the terms"), session(address, terms=others):
         pass
 
 
@@ -140,7 +141,7 @@ def test_a_client_of_another_release_is_told_so(bob):
     _, address = bob
     with connect(*address, timeout=10) as link:
         link.send(HELLO, hello(version=2))
-        with pytest.raises(PeerError, match="version 2"):
+        with raises_code(PeerError, "peer-gave-up", match="version 2"):
             link.receive("session.welcome", limit=10)
 
 
@@ -158,10 +159,10 @@ def test_a_drain_lets_a_query_finish_and_turns_the_idle_away():
     with host() as (running, address), session(address) as busy, session(address) as idle:
         begin(busy, b"sleep1.0")
         running.drain(10.0)
-        with pytest.raises(PeerError, match="shutting down"):
+        with raises_code(PeerError, "peer-gave-up", match="shutting down"):
             idle.bob.receive("answer", limit=10)
         assert bytes(busy.bob.receive("answer", limit=100)) == b"sleep1.0"
-        with pytest.raises(PeerError, match="shutting down"):
+        with raises_code(PeerError, "peer-gave-up", match="shutting down"):
             busy.bob.receive("answer", limit=10)
         with pytest.raises(LinkError):
             connect(*address, timeout=0.3)
@@ -188,11 +189,11 @@ def test_the_dealer_brings_the_two_parties_of_a_session_together():
         with connect(*dealer_at, timeout=10) as alone:
             alone.send(HELLO, hello(mode="plain", role="alice"))
             with (
-                pytest.raises(LinkError, match=r"gets no session.*alice did not come"),
+                raises_code(LinkError, "peer-gave-up", match=r"gets no session.*alice did not come"),
                 session(bob_at),
             ):
                 pass  # Alice forgot the dealer
-            with pytest.raises(PeerError, match="bob did not come"):
+            with raises_code(PeerError, "peer-gave-up", match="bob did not come"):
                 alone.receive("session.welcome", limit=10)
 
 
@@ -201,7 +202,7 @@ def test_a_system_without_room_for_a_process_refuses_the_client_and_the_service_
     full.touch()
     with host(partial(NoRoom, full)) as (_, address):
         for _ in range(2):
-            with pytest.raises(PeerError, match="cannot start a session"), session(address):
+            with raises_code(PeerError, "peer-gave-up", match="cannot start a session"), session(address):
                 pass
         full.unlink()
         with session(address) as links:
@@ -213,7 +214,7 @@ def test_a_rate_is_kept():
         for _ in range(2):
             with session(address):
                 pass
-        with pytest.raises(PeerError, match="2 sessions a minute"), session(address):
+        with raises_code(PeerError, "peer-gave-up", match="2 sessions a minute"), session(address):
             pass
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import sotto
-from sotto.bench import results
+from sotto.bench.rows import results
 from tests.error_codes import raises_code
 from tests.sotto.api.models import blocks, polynomial
 

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from pystoi import stoi
 
-from sotto.bench.row import Metrics
+from sotto.bench.rows.row import Metrics
 
 Floats = npt.NDArray[np.float64]
 

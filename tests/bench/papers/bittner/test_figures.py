@@ -10,13 +10,13 @@ import pytest
 import torch
 
 from sotto import mpc
-from sotto.bench import costs
 from sotto.bench.papers.bittner import growth_plot, latency, transfers
 from sotto.bench.papers.bittner.agreement import Disagreement
+from sotto.bench.papers.bittner.table_networks import TableNetwork, relu_count
 from sotto.bench.parties.control import Count
 from sotto.bench.parties.parties import Asked, Parties, Phase
-from sotto.bench.row import Row, Timing, Traffic
-from sotto.bench.table_networks import TableNetwork, relu_count
+from sotto.bench.rows import costs
+from sotto.bench.rows.row import Row, Timing, Traffic
 from sotto.models.learning.training import predict
 from sotto.mpc import experiment as paradigm
 

@@ -12,11 +12,11 @@ import torch
 from sotto import he
 from sotto.audio import CorpusError
 from sotto.audio.splits import Split
-from sotto.bench.emotion_models import EmotionModel
+from sotto.bench.emotion.emotion_models import EmotionModel
 from sotto.bench.papers.dias import cryptonet_latency, table3, table4
 from sotto.bench.papers.dias.cryptonet_study import Session, open_pair
-from sotto.bench.results import read, to_json, write
-from sotto.bench.targets import TARGETS, Request
+from sotto.bench.reproduction.targets import TARGETS, Request
+from sotto.bench.rows.results import read, to_json, write
 from sotto.he.planning.overflow import SPARE_SLOTS
 from sotto.models.networks.mlp import MLP
 from sotto.models.networks.polynomial import DEGREES, fit_relu

@@ -17,7 +17,7 @@ from sotto.bench.papers.dias import (
     table2,
 )
 from sotto.bench.papers.dias.hash_study import SCALINGS, Task
-from sotto.bench.targets import TARGETS, Request
+from sotto.bench.reproduction.targets import TARGETS, Request
 from sotto.hashing import HashKey, HashParameters
 
 

@@ -10,9 +10,9 @@ from sotto.adversarial.sounds.divided_sounds import made_up_material
 from sotto.adversarial.sounds.segments import mix_pairs
 from sotto.audio import CorpusError
 from sotto.bench.papers.luong import measurement, table2
+from sotto.bench.reproduction.targets import TARGETS
 from sotto.bench.request import Request
-from sotto.bench.results import to_json
-from sotto.bench.targets import TARGETS
+from sotto.bench.rows.results import to_json
 from tests.error_codes import raises_code
 
 SMALL = {

@@ -10,11 +10,11 @@ from scipy.signal import lfilter
 from sotto import keyed
 from sotto.bench.papers.niwa import attackers
 from sotto.bench.papers.niwa.attackers import Speech, Stage
-from sotto.bench.results import to_json
+from sotto.bench.reproduction.targets import Request
+from sotto.bench.rows.results import to_json
 from sotto.bench.speech_tasks import SpeechTask
 from sotto.bench.speech_tasks.recognition import Recogniser
 from sotto.bench.speech_tasks.spoken_digits import DigitString
-from sotto.bench.targets import Request
 from sotto.models.learning.seeding import seeded
 from sotto.models.networks.ctc import PatchCTC
 from sotto.models.networks.speaker_embedding import SpeakerEmbedding

@@ -1,0 +1,1 @@
+"""Attacks of who has encrypted speech and any plain speech, and nothing else: moments, signs, order, rotation."""

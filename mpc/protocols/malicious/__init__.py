@@ -1,0 +1,1 @@
+"""Mode ``malicious``: the same queries on authenticated shares, checked before anything is revealed."""

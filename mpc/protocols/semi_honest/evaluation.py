@@ -1,0 +1,367 @@
+"""One query in mode ``semi-honest``: a program run on masked words, by Alice and by Bob.
+
+A register is held as two words that add up to it modulo 2^64, one with Alice, one with Bob.  A product W x needs no
+triple, because Bob knows W: Alice sends x_0 + lambda, her own mask; Bob multiplies Delta = x + lambda by W; and of
+W lambda both hold shares since the offline phase (Delta_W = W + lambda_W is opened to Alice once per session, so
+W lambda = Delta_W lambda - lambda_W lambda is hers to compute, up to shares of the last term, the dealer's).  Alice's
+share of a product therefore does not depend on the query.  What follows from such *static* shares she tells Bob
+offline, and a gate that reads a product costs one message from Bob, one exchange of bits, and her next masked word.
+
+What crosses the link during a query, every word uniform and used once:
+
+    Alice -> Bob    <product>.input      x_0 + lambda
+    Bob -> Alice    <gate>.masked        c = y + r              (both ways, a share each, where y is not static)
+    both            <gate>.sign          shares of one bit per comparison
+    both            <times>.masked       x + lambda_x and y + lambda_y of a product of two secrets, a share each
+    Bob -> Alice    output               his share of the logits, or of the index's bits only; of up to 16 classes
+                                         the targets of :mod:`sotto.mpc.protocols.winner`, right behind its c
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping
+from typing import TypeAlias
+
+import numpy as np
+
+from sotto.link import BadType, FrameError, Link, WrongState
+from sotto.mpc.fss import comparison, dcf, digits, spline
+from sotto.mpc.fss.comparison import Bits
+from sotto.mpc.graph import linear_steps
+from sotto.mpc.graph.plan import Constant, Linear, Weights
+from sotto.mpc.graph.program import (
+    WORD_BITS,
+    Compare,
+    Known,
+    Product,
+    Program,
+    PublicProduct,
+    SecretProduct,
+    Spline,
+    Step,
+    Truncate,
+    Winner,
+)
+from sotto.mpc.protocols import secret_product, winner
+from sotto.mpc.protocols.semi_honest.preprocessing import Bundle
+from sotto.mpc.sharing import ring
+from sotto.mpc.sharing.ring import WORD_BYTES, Words
+
+_NUMBER_BYTES = 8
+
+
+#: Multiplier and addend by the register of a step whose tensors everybody knows.
+PublicTensors: TypeAlias = Mapping[int, tuple[Words, Words | None]]
+
+
+class Evaluation(ABC):
+    """One party's side of one query: made offline from a bundle, run once."""
+
+    party: int
+
+    def __init__(self, program: Program, bundle: Bundle, link: Link, tensors: PublicTensors) -> None:
+        self._program = program
+        self._tensors = tensors
+        self._bundle = bundle
+        self._link = link
+        self._shares: dict[int, Words] = {}
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {self._bundle.examples} examples>"
+
+    def _run(self, inputs: Words) -> Words:
+        """All steps; this party's share of the output register (n, *shape), the index's bits at the top, or its targets
+        of the winner as words."""
+        shares = self._shares
+        if 0 in shares:
+            raise WrongState("used-already", "this bundle was used already: one bundle serves one query")
+        shares[0] = inputs
+        for step in self._program.steps:
+            if isinstance(step, Product):
+                self._product(step, shares[step.sources[0]])
+            elif isinstance(step, Winner):
+                shares[step.out] = self._targets(step)
+            elif isinstance(step, Compare):
+                shares[step.out] = self._compare(step).reshape(-1, *step.shape)
+            elif isinstance(step, Truncate):
+                shares[step.out] = self._truncate(step).reshape(-1, *step.shape)
+            elif isinstance(step, SecretProduct):
+                shares[step.out] = self._secret_product(step)
+            elif isinstance(step, PublicProduct):
+                shares[step.out] = self._public_product(step)
+            elif isinstance(step, Known):
+                shares[step.out] = self._known(step)
+            elif step.out not in shares:
+                shares[step.out] = self._local(step)
+        output = shares[self._program.output]
+        bits = self._program.index_bits
+        return output if bits is None else output << np.uint64(WORD_BITS - bits)
+
+    def _local(self, step: Step) -> Words:
+        return linear_steps.apply(step, [self._shares[source] for source in step.sources])
+
+    def _secret_product(self, step: SecretProduct) -> Words:
+        share = self._bundle.pairs[step.out]
+        own = [self._shares[source] + mask for source, mask in zip(step.sources, share.masks, strict=True)]
+        own = own[: len(step.opened)]
+        received = self._exchange(f"{step.name}.masked", b"".join(words.tobytes() for words in own))
+        theirs = np.split(np.frombuffer(received, np.uint64), np.cumsum([words.size for words in own])[:-1])
+        opened = [words + other.reshape(words.shape) for words, other in zip(own, theirs, strict=True)]
+        factors = (opened[0], opened[-1])
+        return secret_product.combined(step, self.party, factors, share.masks, share.product)
+
+    def _public_product(self, step: PublicProduct) -> Words:
+        """The layer applied to the own share; what it adds is added by Bob."""
+        multiplier, added = self._tensors[step.out]
+        shape = (self._bundle.examples, *step.shape)
+        if isinstance(step.layer, Constant):
+            share = np.zeros(shape, np.uint64)
+        else:
+            share = ring.product(step.layer, multiplier, self._shares[step.sources[0]])
+        return share if added is None or self.party == 0 else share + added
+
+    def _compare(self, step: Compare) -> Words:
+        share = self._bundle.gates[step.out]
+        opened = self._open(step)
+        if isinstance(step, Spline):
+            return spline.evaluated(step, self.party, opened, self._signs(step, opened), share.words)
+        if digits.suits(step):
+            bits = self._opened_bits(step, self._digit_bits(step, opened))
+            return digits.selected(step, self.party, opened, bits, share.r, share.words)
+        return comparison.selected(step, self.party, opened, self._signs(step, opened), share.r, share.words)
+
+    def _masked(self, step: Compare | Truncate, share: Words) -> Words:
+        """A gate's input (N,) with the own share of its mask."""
+        r = self._bundle.gates[step.out].r
+        return share if r is None else share + r
+
+    def _targets(self, step: Winner) -> Words:
+        share, bundle, opened = self._bundle.gates[step.out], self._bundle, self._open(step)
+        if share.root is None or share.corrections is None:
+            raise BadType("wrong-bundle", "the bundle holds no key for this comparison")
+        points = comparison.compared(step, opened)
+        beats = dcf.evaluate_tags(points, step.depth, share.root, share.corrections, bundle.key, step.out) ^ share.words
+        beats ^= comparison.sign_bits(step, opened).astype(np.uint64)[:, None] * share.root
+        place = bundle.number.to_bytes(_NUMBER_BYTES, "little") + bundle.key
+        hashes = winner.targets(step.classes, place, beats.reshape(bundle.examples, -1, 2), share.root)
+        return np.frombuffer(hashes, np.uint64)
+
+    def _truncate(self, step: Truncate) -> Words:
+        return comparison.truncated(step, self.party, self._open(step), self._bundle.gates[step.out].words)
+
+    def _signs(self, step: Compare, opened: Words) -> Bits:
+        """The opened bits v of a comparison at the opened words, (N,) for each threshold in turn."""
+        share = self._bundle.gates[step.out]
+        if share.e is None or share.root is None or share.corrections is None:
+            raise BadType("wrong-bundle", "the bundle holds no key for this comparison")
+        own = [
+            dcf.evaluate_bits(
+                self.party, comparison.compared(step, opened, threshold), step.depth, share.root, share.corrections,
+                self._bundle.key, step.out,
+            )
+            for threshold in step.thresholds
+        ]  # fmt: skip
+        return self._opened_bits(step, (own[0] if len(own) == 1 else np.concatenate([share.e[:0], *own])) ^ share.e)
+
+    def _digit_bits(self, step: Compare, opened: Words) -> Bits:
+        """This party's shares of the five bits of each comparison."""
+        share, high = self._bundle.gates[step.out], digits.high(step, opened)
+        if share.e is None or share.root is None or share.corrections is None or share.tables is None:
+            raise BadType("wrong-bundle", "the bundle holds no key for this comparison")
+        points = (high, high - np.uint64(1)) if digits.keyed(step) else ()
+        key_bits = [
+            dcf.evaluate_bits(
+                self.party, at, digits.high_bits(step), share.root, share.corrections, self._bundle.key, step.out
+            )
+            for at in points
+        ]
+        return digits.shares_of_bits(step, self.party, opened, key_bits, share.tables, share.e)
+
+    def _opened_bits(self, step: Compare, bits: Bits) -> Bits:
+        return bits ^ comparison.unpack(self._exchange(f"{step.name}.sign", comparison.pack(bits)), len(bits))
+
+    def _exchange(self, name: str, payload: bytes) -> bytearray:
+        received = self._link.exchange(name, payload, limit=len(payload))
+        if len(received) != len(payload):
+            raise FrameError(
+                "wrong-length", f"{self._link.peer} sent another number of bytes of '{name}' than the network has"
+            )
+        return received
+
+    def _receive(self, name: str, count: int) -> Words:
+        received = self._link.receive(name, limit=count * WORD_BYTES)
+        if len(received) != count * WORD_BYTES:
+            raise FrameError(
+                "wrong-length", f"{self._link.peer} sent another number of words of '{name}' than the network has"
+            )
+        return np.frombuffer(received, np.uint64)
+
+    @abstractmethod
+    def _product(self, step: Product, share: Words) -> None:
+        """Open the input of ``step`` to Bob; its output's share."""
+
+    @abstractmethod
+    def _known(self, step: Known) -> Words:
+        """The share (n, *shape) of a tensor of Bob's."""
+
+    @abstractmethod
+    def _open(self, step: Compare | Truncate) -> Words:
+        """c = y + r (N,) of a gate."""
+
+
+class AliceEvaluation(Evaluation):
+    """Alice's side.  ``opened_weights``: Delta_W of each product by register."""
+
+    party = 0
+
+    def __init__(
+        self,
+        program: Program,
+        bundle: Bundle,
+        link: Link,
+        opened_weights: Mapping[int, Words],
+        tensors: PublicTensors | None = None,
+    ) -> None:
+        super().__init__(program, bundle, link, tensors or {})
+        masked = []
+        for step in program.steps:
+            if isinstance(step, Product):
+                share = bundle.products[step.out]
+                if share.mask is None:
+                    raise BadType("wrong-bundle", "Alice's bundle holds no masks: is it Bob's?")
+                self._shares[step.out] = share.output - ring.product(step.layer, opened_weights[step.out], share.mask)
+            elif isinstance(step, Known):
+                self._shares[step.out] = self._known(step)
+            elif isinstance(step, Compare | Truncate):
+                if step.sources[0] in program.static:
+                    masked.append(self._masked(step, self._shares[step.sources[0]].ravel()))
+            elif step.out in program.static:
+                self._shares[step.out] = self._local(step)
+        words = np.concatenate(masked) if masked else np.empty(0, np.uint64)
+        link.send("mpc.masked", bundle.number.to_bytes(_NUMBER_BYTES, "little") + words.tobytes())
+
+    def run(self, inputs: Words | None) -> Words:
+        """The online phase: inputs (n, *input_shape) to the output register (n, *shape), opened to Alice."""
+        if inputs is None:
+            raise BadType("no-inputs", "Alice asks with her inputs")
+        own = self._run(inputs)
+        theirs, told = self._receive("output", own.size), self._program.winner
+        if told:
+            return winner.found(told.classes, own.tobytes(), theirs.tobytes())
+        return own + theirs.reshape(own.shape)
+
+    def _known(self, step: Known) -> Words:
+        return np.zeros((self._bundle.examples, *step.shape), np.uint64)
+
+    def _product(self, step: Product, share: Words) -> None:
+        mask = self._bundle.products[step.out].mask
+        self._link.send(f"{step.name}.input", (share + mask).data)  # type: ignore[operator]
+
+    def _open(self, step: Compare | Truncate) -> Words:
+        name, source = f"{step.name}.masked", step.sources[0]
+        if source in self._program.static:
+            return self._receive(name, self._shares[source].size)
+        own = self._masked(step, self._shares[source].ravel())
+        return own + np.frombuffer(self._exchange(name, own.tobytes()), np.uint64)
+
+
+class BobEvaluation(Evaluation):
+    """Bob's side.  ``weights`` are his products' words by register, ``biases`` what they add."""
+
+    party = 1
+
+    def __init__(
+        self,
+        program: Program,
+        bundle: Bundle,
+        link: Link,
+        weights: Mapping[int, Words],
+        biases: Mapping[int, Words | None],
+    ) -> None:
+        super().__init__(
+            program, bundle, link, {step.out: (weights[step.out], biases[step.out]) for step in program.known}
+        )
+        self._weights = weights
+        self._added: dict[int, Words] = {}  # what is added to a product, or to a gate's input, known offline
+        self._biases = biases
+        for step in program.products:
+            bias, share = biases[step.out], bundle.products[step.out].output
+            self._added[step.out] = share if bias is None else share + bias
+        self._receive_masked()
+
+    def _receive_masked(self) -> None:
+        """Alice's shares of the gates' openings that do not depend on the query."""
+        program, bundle = self._program, self._bundle
+        gates = [step for step in _gates(program) if step.sources[0] in program.static]
+        counts = [bundle.examples * math.prod(step.shape) for step in gates]
+        size = _NUMBER_BYTES + WORD_BYTES * sum(counts)
+        payload = self._link.receive("mpc.masked", limit=size)
+        if len(payload) != size or int.from_bytes(payload[:_NUMBER_BYTES], "little") != bundle.number:
+            raise FrameError(
+                "other-bundle", "alice prepared another bundle than the dealer sent: open new links and prepare again"
+            )
+        words = np.frombuffer(memoryview(payload)[_NUMBER_BYTES:], np.uint64)
+        for step, count, end in zip(gates, counts, np.cumsum(counts), strict=True):
+            self._added[step.out] = self._masked(step, words[end - count : end])
+
+    def run(self, inputs: Words | None = None) -> None:
+        """The online phase; Bob has no inputs, and what he receives is masked."""
+        inputs = np.zeros((self._bundle.examples, *self._program.plan.input_shape), np.uint64)
+        self._link.send("output", self._run(inputs).tobytes())
+
+    def _local(self, step: Step) -> Words:
+        share = super()._local(step)
+        constant = linear_steps.constant(step)
+        return share if constant is None else share + constant
+
+    def _known(self, step: Known) -> Words:
+        words = self._biases[step.out]
+        if words is None:
+            raise BadType("no-tensor", "a tensor of Bob's own is missing")
+        return np.ascontiguousarray(np.broadcast_to(words, (self._bundle.examples, *step.shape)))
+
+    def _product(self, step: Product, share: Words) -> None:
+        opened = share + self._receive(f"{step.name}.input", share.size).reshape(share.shape)
+        self._shares[step.out] = ring.product(step.layer, self._weights[step.out], opened) + self._added[step.out]
+
+    def _open(self, step: Compare | Truncate) -> Words:
+        name, share = f"{step.name}.masked", self._shares[step.sources[0]].ravel()
+        if step.sources[0] in self._program.static:
+            opened = share + self._added[step.out]
+            self._link.send(name, opened.data)
+            return opened
+        own = self._masked(step, share)
+        return own + np.frombuffer(self._exchange(name, own.tobytes()), np.uint64)
+
+
+def weight_words(program: Program, weights: Weights) -> tuple[dict[int, Words], dict[int, Words | None]]:
+    """Bob's weights and biases as words, by the register of their product."""
+    multipliers: dict[int, Words] = {}
+    biases: dict[int, Words | None] = {}
+    for step in (*program.owned, *program.known):
+        multipliers[step.out], biases[step.out] = words_of(program, step, weights)
+    return multipliers, biases
+
+
+def words_of(program: Program, step: Product | Known | PublicProduct, weights: Weights) -> tuple[Words, Words | None]:
+    """Multiplier and bias of one step as words; a tensor that stands alone is a bias."""
+    own, fraction = weights[step.number], program.formats[step.out].fraction
+    if isinstance(step.layer, Constant):
+        return np.empty(0, np.uint64), ring.encode(own["value"], fraction)[None]
+    multiplier = ring.weight_of(own, step.fraction, step.divisor)
+    return multiplier, ring.bias_of(step.layer, own, fraction, len(step.shape) + 1)
+
+
+def per_channel(step: PublicProduct, added: Words) -> Words:
+    """What a step adds, from the shape of its tensor to one that broadcasts over (n, *out)."""
+    if isinstance(step.layer, Constant):
+        return added[None]
+    if added.ndim == 0 or isinstance(step.layer, Linear):
+        return added
+    return added.reshape(1, -1, *(1,) * (len(step.shape) - 1))
+
+
+def _gates(program: Program) -> Iterable[Compare | Truncate]:
+    return (step for step in program.steps if isinstance(step, Compare | Truncate))
