@@ -33,12 +33,12 @@ from sotto.serving.folders import MODEL_FILE, SENSOR_FILE
 ATTACKS = {
     "adversarial-speech-detection": "Bob trains a dozen classifiers to tell from z whether somebody spoke",
     "adversarial-gender": "Bob tells from z of a clip with speech whether a woman or a man spoke",
-    "adversarial-speaker": "Bob names the speaker of z, and links clips of one person he never heard before",
+    "adversarial-speaker": "Bob names the speaker of z, and links clips of one person who is new to it",
     "adversarial-content": "Bob tells from z what the workbench's corpus says of the speech, such as its emotion",
     "adversarial-reconstruction": "Bob recovers the spectrogram, and the speech, from z with a trained inverter",
 }
 
-_ADVERSARY = "semi-honest Bob, who has recordings of his own and the sensor, and trains attackers"
+_ADVERSARY = "semi-honest Bob, who has other recordings and the sensor, and trains attackers"
 _TRUSTED = "whoever trained the sensor, and Alice's device"
 _KEPT = "to Bob the event, and whatever z still tells: no guarantee, only what these attackers reached"
 _COLUMNS: Mapping[str, tuple[Column, str, str]] = {  # mode: the recipe, the model, what leaks

@@ -25,7 +25,7 @@ from sotto.serving.terms import Terms
 MODES = registry.paradigm("adversarial").modes
 
 _SECURITY = Security(
-    adversary="semi-honest Bob, who has recordings of his own and the sensor, and trains attackers",
+    adversary="semi-honest Bob, who has other recordings and the sensor, and trains attackers",
     trusted="whoever trained the sensor, and Alice's device",
     computational_bits=None,
     statistical_bits=None,

@@ -24,6 +24,13 @@ class CheatError(Coded, ValueError):
     """A cheat that cannot be tried; the message says what can."""
 
 
+#: How names of messages begin, numbers left out, in any mode and network.
+BEGINNINGS = (
+    "affine", "argmax", "check", "coin", "constant", "conv", "crypten", "dealer", "he", "input", "linear", "matmul",
+    "max", "maxpool", "mpc", "ot", "output", "relu", "scale", "square", "times", "truncate",
+)  # fmt: skip
+
+
 @dataclass(frozen=True)
 class Cheated:
     """The honest session's class, and what came of the cheat."""
@@ -57,6 +64,12 @@ def parsed(wanted: str) -> tuple[Party, str, Kind | None]:
     kind = next((each for each in KINDS if each == how), None)
     if how and kind is None:
         raise CheatError("unknown-kind", f"'{how}' is no kind of cheat: choose one of {', '.join(KINDS)}")
+    beginning = name.partition(".")[0].rstrip("0123456789")
+    if beginning not in BEGINNINGS and f"{who}:{name}" not in MEANINGS:
+        raise CheatError(
+            "no-such-message",
+            f"no message of mpc begins with '{beginning[:40]}': they are {', '.join(BEGINNINGS)}; --cheat list has all",
+        )
     return party, name, kind
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 Say = Callable[[str], None]
+Quiet = Callable[[], AbstractContextManager[object]]
 Attack = Callable[[], Mapping[str, float | None]]
 Reconstruct = Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32] | None]
 Plain = Callable[[npt.NDArray[np.float32]], tuple[npt.NDArray[np.int64], npt.NDArray[np.float32] | None]]
@@ -148,18 +149,21 @@ class _Run:
         """What was prepared for each query of one clip."""
         return [asked.offline for asked in self.singles if asked.offline]
 
-    def begin(self, stack: contextlib.ExitStack, net: str, say: Say) -> None:
-        """Start the processes, prepare the first session, warm it up; ``stack`` stops them."""
+    def start(self, stack: contextlib.ExitStack, net: str, say: Say) -> None:
+        """Start the processes; ``stack`` stops them."""
         experiment, plan = self.experiment, self.experiment.plan
         say(f"{experiment.cell}: starting {len(experiment.parts)} processes")
         sessions = [experiment.parts] * plan.sessions
         if experiment.score_parts:
             sessions.append(experiment.score_parts)
         self._parties = stack.enter_context(Parties(sessions, SHAPES[net], plan.timeout))
+        say(f"{experiment.cell}: asking {self.clips} clips, {self.singles_wanted} of them one by one")
+
+    def begin(self) -> None:
+        """Prepare the first session and warm it up."""
         self.prepared.append(self._parties.prepare())
         self.provisions = self._parties.provisions
-        say(f"{experiment.cell}: asking {self.clips} clips, {self.singles_wanted} of them one by one")
-        for number in range(min(plan.warm_up, self.clips)):
+        for number in range(min(self.experiment.plan.warm_up, self.clips)):
             self._parties.ask(self.queries[number : number + 1])  # asked again below
 
     def ask_single(self, number: int) -> None:
@@ -168,8 +172,8 @@ class _Run:
             with self.energy:
                 self.singles.append(self._parties.ask(self.queries[number : number + 1]))
 
-    def end(self) -> None:
-        """The batches, the further sessions, the scores; the processes end of themselves."""
+    def go_on(self) -> None:
+        """The batches and the further sessions."""
         parties, plan = self._parties, self.experiment.plan
         step = plan.batch or 1
         for start in range(self.singles_wanted, self.clips, step):
@@ -178,21 +182,34 @@ class _Run:
         for _ in range(plan.sessions - 1):
             self.prepared.append(parties.prepare())
             parties.end_session()
+
+    def end(self) -> None:
+        """The scores, which nobody times; the processes end of themselves."""
         if self.experiment.score_parts:
-            self.scores = _scores(parties, self.queries, plan)
-        self.reports = parties.finish()
+            self.scores = _scores(self._parties, self.queries, self.experiment.plan)
+        self.reports = self._parties.finish()
 
 
-def run(experiment: Experiment, *, corpus: str, split: str, seed: int, net: str, say: Say) -> Row:
+def run(
+    experiment: Experiment, *, corpus: str, split: str, seed: int, net: str, say: Say, quiet: Quiet = nullcontext
+) -> Row:
     """Run the parties and the attackers of one experiment and return its row.
 
-    Raises :class:`sotto.bench.parties.parties.PartyError` when a party fails.
+    ``quiet`` is entered while anything is timed.  Raises :class:`sotto.bench.parties.parties.PartyError` when a party
+    fails.
     """
-    return run_side_by_side([experiment], corpus=corpus, split=split, seed=seed, net=net, say=say)[0]
+    return run_side_by_side([experiment], corpus=corpus, split=split, seed=seed, net=net, say=say, quiet=quiet)[0]
 
 
 def run_side_by_side(
-    experiments: Sequence[Experiment], *, corpus: str, split: str, seed: int, net: str, say: Say
+    experiments: Sequence[Experiment],
+    *,
+    corpus: str,
+    split: str,
+    seed: int,
+    net: str,
+    say: Say,
+    quiet: Quiet = nullcontext,
 ) -> list[Row]:
     """The rows of experiments whose timed queries take turns, so that a moody machine is moody to all of them alike.
 
@@ -201,10 +218,15 @@ def run_side_by_side(
     runs = [_Run(experiment, _order(experiment, seed)) for experiment in experiments]
     with contextlib.ExitStack() as stack:
         for each in runs:
-            each.begin(stack, net, say)
-        for number in range(max(each.singles_wanted for each in runs)):
+            each.start(stack, net, say)
+        with quiet():
             for each in runs:
-                each.ask_single(number)
+                each.begin()
+            for number in range(max(each.singles_wanted for each in runs)):
+                for each in runs:
+                    each.ask_single(number)
+            for each in runs:
+                each.go_on()
         for each in runs:
             each.end()
     return [_row(each, corpus=corpus, split=split, seed=seed, net=net, say=say) for each in runs]
@@ -233,12 +255,7 @@ def _row(timed: _Run, *, corpus: str, split: str, seed: int, net: str, say: Say)
     if offline_batched is not None:
         metrics["offline_ms_batched"] = offline_batched
     metrics |= {f"{role}_rss_mb": round(report.peak_rss_mb, 1) for role, report in timed.reports.items()}
-    for name, attack in experiment.attacks.items():
-        say(f"{experiment.cell}: attack {name}")
-        try:
-            metrics |= {key: None if value is None else float(value) for key, value in attack().items()}
-        except Exception as error:  # whatever it is, its figures stay blank and the row is not lost for it
-            say(f"{experiment.cell}: attack {name} could not be run: {type(error).__name__}: {error}")
+    metrics |= reached(experiment, say)
     sent = experiment.key_bytes
     if experiment.keys_are_sent:
         sent = timed.prepared[0].counts["alice"].sent
@@ -278,6 +295,18 @@ def _row(timed: _Run, *, corpus: str, split: str, seed: int, net: str, say: Say)
         software=software(),
         machine=machine(),
     )
+
+
+def reached(experiment: Experiment, say: Say) -> dict[str, float | None]:
+    """What the attackers of an experiment reach, by the names of the metrics."""
+    metrics: dict[str, float | None] = {}
+    for name, attack in experiment.attacks.items():
+        say(f"{experiment.cell}: attack {name}")
+        try:
+            metrics |= {key: None if value is None else float(value) for key, value in attack().items()}
+        except Exception as error:  # whatever it is, its figures stay blank and the row is not lost for it
+            say(f"{experiment.cell}: attack {name} could not be run: {type(error).__name__}: {error}")
+    return metrics
 
 
 def _scores(parties: Parties, queries: npt.NDArray[np.float32], plan: Plan) -> npt.NDArray[np.float32]:

@@ -11,6 +11,7 @@ import msgspec
 from sotto.audio import LABELS, BrokenClip, CorpusError, load_corpus
 from sotto.audio.splits import default_split
 from sotto.bench.adapters import EXPERIMENTS
+from sotto.bench.attackers import Attacked, Attackers
 from sotto.bench.baseline import baseline
 from sotto.bench.experiment import Configuration, Experiment, Say, run
 from sotto.bench.own_model import NotRunnable
@@ -124,28 +125,45 @@ def compare(
     *,
     further: Sequence[Configuration] = (),
     show: Callable[[Experiment], None] | None = None,
-) -> Iterator[Row | LeftOut | Failure]:
-    """Run all cells of ``paradigms``, and ``further`` ones, on each of ``nets``, one after the other (two parties
-    already use two cores).
+) -> Iterator[Row | Attacked | LeftOut | Failure]:
+    """Time all cells of ``paradigms``, and ``further`` ones, on each of ``nets``, one after the other (two parties
+    already use two cores), while what is not timed goes on beside it (:mod:`sotto.bench.attackers`).
 
-    Before the first row of a model comes the one without privacy.  A cell that fails is told and yielded as a
-    :class:`Failure`; the others still run.  ``show`` is called with each experiment once its rows are there.
+    Before the first row of a model comes the one without privacy.  What attackers reach comes as :class:`Attacked` when
+    it is known.  A cell that fails is told and yielded as a :class:`Failure`; the others still run.  ``show`` is called
+    with each experiment once its rows are there.
     """
     seen: set[str] = set()
-    for cell in (*cells(paradigms, bench.preset), *further):
-        try:
-            experiment = build(cell, bench)
-        except NotRunnable as error:
-            bench.say(f"{cell} is left out: {error}")
-            yield LeftOut(str(cell), str(error))
-            continue
-        except Exception as error:
-            yield _failed(cell, error, bench.say)
-            continue
-        if experiment.network is not None and cell.model not in seen:
-            seen.add(cell.model)
-            yield from measure(baseline(experiment), bench, nets)
-        yield from measure(experiment, bench, nets, show=show)
+    every = (*cells(paradigms, bench.preset), *further)
+    given = {number: cell for number, cell in enumerate(every) if not _parties_attack(cell.paradigm)}
+    with Attackers(bench, given, build) as attackers:
+        bench.quiet = attackers.stopped
+        for number, cell in enumerate(every):
+            attackers.await_training(cell)
+            try:
+                experiment = build(cell, bench)
+            except NotRunnable as error:
+                bench.say(f"{cell} is left out: {error}")
+                yield LeftOut(str(cell), str(error))
+                continue
+            except Exception as error:
+                yield _failed(cell, error, bench.say)
+                continue
+            if experiment.network is not None and cell.model not in seen:
+                seen.add(cell.model)
+                yield from measure(baseline(experiment), bench, nets)
+            rows = []
+            for outcome in measure(attackers.given(number, experiment), bench, nets, show=show):
+                rows += [outcome] if isinstance(outcome, Row) else []
+                yield outcome
+            attackers.add(number, experiment, rows)
+            yield from attackers.arrived()
+        yield from attackers.rest()
+
+
+def _parties_attack(paradigm: str) -> bool:
+    """Whether its attackers are parties (:mod:`sotto.bench.attackers`)."""
+    return getattr(EXPERIMENTS[paradigm], "PARTIES_ATTACK", False)
 
 
 def measure(
@@ -165,6 +183,7 @@ def measure(
                 seed=bench.seed,
                 net=net,
                 say=bench.say,
+                quiet=bench.quiet,
             )
             reached |= {name: value for name, value in row.metrics.items() if name.startswith("attack_")}
             yield msgspec.structs.replace(row, metrics={**row.metrics, **reached})

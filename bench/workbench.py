@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -20,7 +21,7 @@ import numpy.typing as npt
 from sotto.audio import Corpus, extract
 from sotto.audio.features import FeatureSpec
 from sotto.audio.splits import Split
-from sotto.bench.experiment import Say
+from sotto.bench.experiment import Quiet, Say
 
 T = TypeVar("T")
 _QUICK_CLIPS = 64
@@ -30,7 +31,8 @@ _QUICK_CLIPS = 64
 class Workbench:
     """A corpus with a label to predict and a speaker-disjoint split, at one preset and seed.
 
-    ``data``: the folder the corpus was looked for in, which may hold others.
+    ``data``: the folder the corpus was looked for in, which may hold others.  ``quiet``: to be entered by whoever times
+    something; it stops what goes on beside it.
     """
 
     corpus: Corpus
@@ -41,6 +43,7 @@ class Workbench:
     say: Say
     jobs: int | None = None
     data: Path | None = None
+    quiet: Quiet = nullcontext
     _features: dict[str, npt.NDArray[np.float32]] = field(default_factory=dict)
     _once: dict[str, Any] = field(default_factory=dict)
     _temporary: tempfile.TemporaryDirectory[str] = field(

@@ -110,7 +110,7 @@ class Alice:
             description = receive_small(link, "he.model", Published, self.timeout).model
             if self._inputs not in (None, description.inputs) or self._classes not in (None, description.classes):
                 raise FrameError(
-                    "other-model", "bob describes a model of another size than he named before: do not use this service"
+                    "other-model", "bob describes a model of another size than it named before: do not use this service"
                 )
             secrets = make_secrets(description, self._threads, self._key_limit)
             send_keys(link, secrets.public_material())
@@ -202,8 +202,8 @@ def _beyond_bound(logits: npt.NDArray[np.float64], bound: float) -> tuple[str, .
     if not logits.size or np.abs(logits).max() <= bound * 1.01 + LOGIT_STEP:
         return ()
     return (
-        "a decrypted logit exceeds the bound Bob declared: the query is unlike what his model was"
-        " calibrated on, or his answer is wrong",
+        "a decrypted logit exceeds the bound Bob declared: the query is unlike what Bob's model was"
+        " calibrated on, or the answer is wrong",
     )
 
 

@@ -283,7 +283,7 @@ class Bob:
     def _evaluate(self, link: Link, payload: bytes | bytearray) -> bool:
         """Answer one message of a query; true when it was the query's last."""
         if self._session is None or self._session[0] is not link:
-            raise FrameError("no-keys", "Alice asked before she sent her keys")
+            raise FrameError("no-keys", "Alice asked before it sent its keys")
         query, evaluator = open_query(payload, self._model.query_bytes), self._session[1]
         for ciphertext in query.ciphertexts:
             for answer in evaluator.take(ciphertext):

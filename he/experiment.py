@@ -23,8 +23,8 @@ from sotto.serving.folders import MODEL_FILE, write_calibration
 from sotto.serving.terms import FrontEnd
 
 ATTACKS = {
-    "he-extraction": "a curious Alice trains a copy of Bob's model on the logits she was given",
-    "he-raw-decryption": "Alice publishes a raw decryption instead of a class, and Bob computes her secret key",
+    "he-extraction": "a curious Alice trains a copy of Bob's model on the logits it was given",
+    "he-raw-decryption": "Alice publishes a raw decryption instead of a class, and Bob computes Alice's secret key",
 }
 
 
@@ -32,10 +32,10 @@ def security(flooding_bits: int = 0) -> Security:
     """What a session protects, with answers flooded to so many statistical bits or not."""
     return Security(
         adversary="semi-honest Bob",
-        trusted="nobody else; Bob evaluates the model he described",
+        trusted="nobody else; Bob evaluates the model it described",
         computational_bits=128,
         statistical_bits=flooding_bits or None,
-        leaks="to Alice the class, and what her decryptions say of the model"
+        leaks="to Alice the class, and what its decryptions say of the model"
         + ("" if flooding_bits else "; the noise of an answer is not flooded"),
         hides="yes",
     )
@@ -110,7 +110,8 @@ def _plan(cell: Configuration, bench: Workbench) -> Plan:
     if cell.mode == "packed":
         return Plan(singles=20 if bench.quick else 200, clips=clips, table=clips, scored=16)
     singles = 3 if bench.quick else 20
-    return Plan(singles=singles, clips=singles, table=clips, scored=1 if bench.quick else 8)
+    # Nothing there gets faster by being warm, and a query takes seconds.
+    return Plan(singles=singles, clips=singles, table=clips, scored=1 if bench.quick else 8, warm_up=0)
 
 
 def _extract(emotion: EmotionModel, bench: Workbench) -> dict[str, float]:

@@ -57,7 +57,7 @@ def make_secrets(description: AnyDescription, threads: int | None, key_limit: in
         raise FrameError(
             "keys-too-large",
             f"Bob asks for up to {description.key_bytes / 1e6:.0f} MB of keys, the limit is {key_limit / 1e6:.0f} MB:"
-            " raise Alice's key_limit if you trust him with your machine's memory",
+            " raise Alice's key_limit if you trust Bob with your machine's memory",
         )
     if isinstance(description, PackedDescription | TensorDescription):
         return PackedSecrets(description)

@@ -257,7 +257,7 @@ def _check_model(
     if not (1 <= inputs <= most_inputs and 1 <= classes <= most_classes):
         raise FrameError("bad-model", "Bob describes a model of impossible size: both sides need the same release")
     if not 0 < logit_bound < float("inf"):
-        raise FrameError("no-bound", "Bob declares no finite bound on his logits: do not use this model")
+        raise FrameError("no-bound", "Bob declares no finite bound on its logits: do not use this model")
 
 
 def _modulus(
@@ -320,7 +320,7 @@ def receive_keys(link: Link, limit: int, timeout: float | None = None) -> bytes:
     while len(pieces) < size:
         piece = link.receive("he.key", limit=min(PIECE, size - len(pieces)), timeout=timeout)
         if not piece:
-            raise FrameError("empty-piece", "Alice sent an empty piece of her keys")
+            raise FrameError("empty-piece", "Alice sent an empty piece of its keys")
         pieces += piece
     return bytes(pieces)
 

@@ -36,7 +36,8 @@ ATTACKS = {
     "keyed-jigsaw": "Shuffling: Bob puts encrypted queries back in the order in which neighbours are alike",
     "keyed-signs": "Flipping: Bob finds the signs with which neighbours go together as in public speech",
     "keyed-known-plaintext": "somebody who knows a clip in the clear computes the key from it and its encryption",
-    "keyed-chosen-plaintext": "somebody reads the key off the encryption of the shortest clip that he has made for it",
+    "keyed-chosen-plaintext": "somebody reads the key off the encryption of the shortest clip that was made for it",
+    "keyed-wrong-key": "somebody without the key asks under other keys; how often the answer is right",
     "keyed-neural-inverter": "Bob guesses the key with a network that was trained on public speech under other keys",
 }
 _CIPHERTEXT_ONLY = {"rom": "keyed-second-order", "shuffling": "keyed-jigsaw", "flipping": "keyed-signs"}
@@ -99,9 +100,9 @@ def build(cell: Configuration, bench: Workbench) -> Experiment:
             _CIPHERTEXT_ONLY[key.kind]: lambda: _guess(key, emotion, bench),
             "keyed-known-plaintext": lambda: _know_a_clip(key, emotion, bench),
             "keyed-chosen-plaintext": lambda: _choose_a_clip(key),
+            "keyed-wrong-key": lambda: {"accuracy_wrong_key": _with_wrong_keys(key, emotion, bench)},
         },
         slow_attacks={"keyed-neural-inverter": lambda: _learn_from_other_keys(key, emotion, bench)},
-        extra={"accuracy_wrong_key": _with_wrong_keys(key, emotion, bench)},
         reconstruct=lambda received: _reconstruct(received, key, emotion, bench),
     )
 

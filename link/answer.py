@@ -66,7 +66,7 @@ def require_revealed(asked: Reveal, most: Reveal) -> None:
     if asked == "logits" and most == "class":
         raise FrameError(
             "reveal-classes-only",
-            'Bob reveals classes only: ask with reveal="class", or let him start with reveal="logits"',
+            'Bob reveals classes only: ask with reveal="class", or start Bob with reveal="logits"',
         )
 
 
@@ -89,5 +89,5 @@ def read_reply(reply: AnyReply, count: int, classes: int | None, reveal: Reveal)
     if scores is not None:
         classes = scores.shape[1]
     if count and not (labels.min() >= 0 and labels.max() < (MOST_CLASSES if classes is None else classes)):
-        raise FrameError("unknown-class", "Bob answered with classes that he did not announce")
+        raise FrameError("unknown-class", "Bob answered with classes that it did not announce")
     return Answer(labels, scores)

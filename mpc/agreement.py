@@ -33,23 +33,23 @@ class Agreement:
         """Raise :class:`sotto.mpc.PlanError` unless ``plan`` and ``ranges`` are those agreed on."""
         if plan.input_shape != self.input_shape:
             raise PlanError(
-                "other-shape", "bob's plan takes features of another shape than his terms: do not use this service"
+                "other-shape", "bob's plan takes features of another shape than its terms: do not use this service"
             )
         if plan.input_limit != self.input_limit:
-            raise PlanError("other-limit", "bob's plan has another input limit than his terms: do not use this service")
+            raise PlanError("other-limit", "bob's plan has another input limit than its terms: do not use this service")
         if self.classes is not None and plan.classes != self.classes:
             raise PlanError(
                 "class-count",
-                f"bob's plan gives {plan.classes} logits, his terms name {self.classes} classes: "
+                f"bob's plan gives {plan.classes} logits, its terms name {self.classes} classes: "
                 "do not use this service",
             )
         if digest_of(plan, ranges) != self.digest:
-            raise PlanError("other-layers", "bob's layers or ranges are not those of his terms: get his terms again")
+            raise PlanError("other-layers", "bob's layers or ranges are not those of its terms: get the terms again")
 
     def require_error(self, bound: float | None) -> None:
         """Raise :class:`sotto.mpc.PlanError` unless the values' error is bounded as agreed on."""
         if bound != self.error_bound:
-            raise PlanError("other-bound", "bob's bound of the error is not that of his terms: get his terms again")
+            raise PlanError("other-bound", "bob's bound of the error is not that of its terms: get the terms again")
 
 
 def digest_of(plan: ModelPlan, ranges: Ranges) -> str:

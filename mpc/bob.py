@@ -149,7 +149,7 @@ class Bob:
         if hello.reveal != "class" and self._reveal == "class":
             raise FrameError(
                 "reveal-classes-only",
-                "this Bob reveals the class only: ask with reveal='class', or start him with 'logits'",
+                "this Bob reveals the class only: ask with reveal='class', or start it with 'logits'",
             )
         if self._dealer is None and needs_dealer(self._mode):
             raise BadValue("dealer-needed", "this Bob has no link to the dealer: use with_dealer")

@@ -39,6 +39,9 @@ ATTACKS = {
     "mpc-seed-search": "a curious Bob searches the seed of torch's generator and reads Alice's features",
 }
 
+#: They wait for one another, so they cannot stand still in the middle (:mod:`sotto.bench.attackers`).
+PARTIES_ATTACK = True
+
 _DEALER = "a dealer who sees no data and sides with nobody"
 _OURS = "to Alice the class; to all three the shapes of the layers and, as powers of two, how large values can become"
 
@@ -136,7 +139,7 @@ def build(cell: Configuration, bench: Workbench) -> Experiment:
     test = bench.part(emotion.queries, "test")
     attacks = {"mpc-tamper": lambda: _tamper(network, test[:1], mode, bench.quick)} if cell.model in _ATTACKED else {}
     if mode == "crypten" and cell.model == _SEED_SEARCH[bench.preset]:
-        attacks["mpc-seed-search"] = lambda: _search_seed(network, test[:1], bench.quick)
+        attacks["mpc-seed-search"] = lambda: _search_seed(network, test[:1], bench)
     return Experiment(
         cell=cell,
         parts=parts,
@@ -193,7 +196,7 @@ def _tamper(network: mpc.LoweredModel, query: npt.NDArray[np.float32], mode: mpc
     }
 
 
-def _search_seed(network: mpc.LoweredModel, query: npt.NDArray[np.float32], quick: bool) -> dict[str, float]:
+def _search_seed(network: mpc.LoweredModel, query: npt.NDArray[np.float32], bench: Workbench) -> dict[str, float]:
     """Bob's search of one query; quick: only in the sixty-fourth part of the seeds that holds the right one.
 
     The experimenter knows which part that is, and tells from the speed of the search how long all seeds take.
@@ -203,13 +206,14 @@ def _search_seed(network: mpc.LoweredModel, query: npt.NDArray[np.float32], quic
 
     run = run_parties(network, query.shape[1:], [query])
     seeds = range(1 << SEED_BITS)
-    if quick:
+    if bench.quick:
         dealt = run.transcripts["alice"]["dealer"]
         right = next(seed for way, name, seed in dealt if (way, name) == ("received", "dealer.seed"))
         part = len(seeds) >> 6
         start = (int.from_bytes(right, "little") % len(seeds)) // part * part
         seeds = seeds[start : start + part]
-    recovered = recover_features(run, query.shape, seeds=seeds)
+    with bench.quiet():
+        recovered = recover_features(run, query.shape, seeds=seeds)
     if recovered is None:
         return {"attack_features_read": 0.0}
     rate = recovered.seeds_tried / recovered.seconds

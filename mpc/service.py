@@ -128,7 +128,7 @@ def alice(own: ClientCredentials, terms: Terms, links: Mapping[str, Link]) -> mp
     told = terms.parameters
     limit, digest = told.get("input limit"), told.get("plan")
     if not isinstance(limit, float) or not isinstance(digest, str):
-        raise AdapterError("no-plan", "bob's terms do not say which plan he will use: both sides need the same release")
+        raise AdapterError("no-plan", "bob's terms do not say which plan it will use: both sides need the same release")
     if (told.get("word bits"), told.get("fraction bits")) != (WORD_BITS, FRACTION_BITS):
         raise AdapterError(
             "other-fixed-point",

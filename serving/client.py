@@ -108,7 +108,7 @@ def _await_welcome(config: ClientConfig, link: Link) -> bytearray:
             raise
         raise LinkClosed(
             "peer-closed",
-            f"{link.peer} hung up without a word: he has stopped, or asks for certificates (then give --keys)",
+            f"{link.peer} hung up without a word: it has stopped, or asks for certificates (then give --keys)",
         ) from None
 
 
@@ -230,7 +230,7 @@ def session(config: ClientConfig, own: ClientCredentials | None = None) -> Itera
     needs_dealer = registry.paradigm(config.paradigm).needs_dealer(config.mode)
     what = f"{config.paradigm} {config.mode}".strip()
     if needs_dealer and config.dealer is None:
-        raise AdapterError("dealer-needed", f"{what} needs a dealer: say where he is with --dealer HOST:PORT")
+        raise AdapterError("dealer-needed", f"{what} needs a dealer: say where with --dealer HOST:PORT")
     if not needs_dealer and config.dealer is not None:
         raise AdapterError("no-dealer", f"{what} has no dealer: leave --dealer out")
     front = front_before(config, own)  # what is missing is missed before anybody is told

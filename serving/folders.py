@@ -70,7 +70,10 @@ def write_calibration(folder: Path, features: npt.NDArray[np.float32]) -> None:
 def own_file(folder: Path | None, name: str, what: str) -> Path:
     """A file of Alice's own folder.  Raises :class:`AdapterError` when it is not there."""
     if folder is None:
-        raise AdapterError("own-needed", f"alice needs {what}: give the folder that holds it with --own")
+        raise AdapterError(
+            "own-needed",
+            f"alice needs {what}, which 'sotto prepare' wrote into the folder alice: give that folder with --own",
+        )
     path = folder / name
     if not path.is_file():
         raise AdapterError(
@@ -81,7 +84,7 @@ def own_file(folder: Path | None, name: str, what: str) -> Path:
 
 def own_front(folder: Path | None) -> FrontEnd:
     """Alice's own front end.  Raises :class:`AdapterError` when it is not there."""
-    found = read_front(own_file(folder, FRONT_FILE, "her front end").parent)
+    found = read_front(own_file(folder, FRONT_FILE, "the front end").parent)
     if found is None:
         raise AdapterError("no-front-end", f"{folder}: the front end is gone")
     return found

@@ -106,13 +106,13 @@ def require_fit(hello: Hello, terms: Terms) -> None:
         most = "the class only" if terms.reveal == "class" else terms.reveal
         raise Refused(
             "reveals-less",
-            f"bob reveals {most}: ask with --reveal {terms.reveal}, or start him with --reveal {hello.reveal}",
+            f"bob reveals {most}: ask with --reveal {terms.reveal}, or start it with --reveal {hello.reveal}",
         )
     if hello.terms and not hmac.compare_digest(hello.terms.encode(), terms.fingerprint.encode()):
         raise Refused(
             "other-terms",
             f"alice holds the terms {printable(hello.terms, 40)}, bob serves {terms.fingerprint}: "
-            "give her the folder that was prepared with his model",
+            "give alice the folder that was prepared with this model",
         )
 
 

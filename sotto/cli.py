@@ -8,9 +8,11 @@ from __future__ import annotations
 import errno
 import gc
 import importlib
+import signal
 import sys
 from difflib import get_close_matches
 from functools import cache
+from types import FrameType
 from typing import Annotated, Any
 
 import typer
@@ -108,6 +110,7 @@ def main() -> None:
     sys.argv = [argument for argument in sys.argv if argument != "--debug"]
     gc.set_threshold(100_000)  # a third of the time that PyTorch takes to import is collecting nothing
     listen_to_packages()
+    signal.signal(signal.SIGTERM, _terminated)
     try:
         app(prog_name="sotto")
     except Exception as error:
@@ -117,6 +120,11 @@ def main() -> None:
         sys.exit(1)
     finally:
         gc.freeze()  # the system frees what is left; to walk PyTorch's objects once more takes half a second
+
+
+def _terminated(number: int, frame: FrameType | None) -> None:
+    """Leave as an error does: processes are ended, and what they shared is given back."""
+    raise SystemExit(128 + number)
 
 
 def one_line(error: Exception) -> str:

@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Self
 from tqdm import tqdm
 
 from sotto.bench.rows.matrix import PLAINTEXT
-from sotto.bench.rows.table import megabytes, milliseconds, percent
+from sotto.bench.rows.table import attacks, megabytes, milliseconds, percent
 from sotto.console import err, say
 
 if TYPE_CHECKING:
     from sotto.bench.rows.row import Row
+
+_SHOWN = 3
 
 
 class Rows:
@@ -47,3 +49,8 @@ class Rows:
                 f"{self._done} of {self._total}, about {max(0.0, left):.0f} s left"
             )
         self._bar.update(counted)
+
+    def attacked(self, row: Row) -> None:
+        """What attackers reached is known, of a row that was counted."""
+        found = ", ".join(attacks(row)[:_SHOWN])
+        say(f"{row.paradigm}/{row.mode} {row.model}: attackers reached {found or 'nothing'}")

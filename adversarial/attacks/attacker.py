@@ -156,7 +156,7 @@ class Attacker:
         try:
             one, other = halves(self._material["test"], self._seed)
         except AttackError as error:
-            log.info("%s: no attacker with recordings of his own: %s", self._material.name, error)
+            log.info("%s: no attacker with recordings of its own: %s", self._material.name, error)
             return SpeechLeak(known, ())
         for number, (mine, theirs) in enumerate(((one, other), (other, one))):
             a = self._seen([mine], self._seed + 3 + number, self._draws)

@@ -210,7 +210,7 @@ def _unclear(client: LoadClient) -> str:
     if client.ended == "":
         return ""
     if client.ended == "died":
-        return "her process died"
+        return "alice's process died"
     if not client.said or "\n" in client.said or len(client.said) > 600 or "internal error" in client.said:
         return f"{client.ended}: {client.said[:200]!r}"
     known = ("Link", "Peer", "Frame", "Refused", "Protocol", "Cheating", "Plan", "Handshake", "Terms", "Door")

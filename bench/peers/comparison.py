@@ -87,7 +87,7 @@ PEERS = (
             trusted="Alice (rank 0), who makes the correlated randomness and could open Bob's model",
             computational_bits=32,
             statistical_bits=None,
-            leaks="to Alice the class and, if she looks, everything; masks of 32-bit strength; cheating goes unnoticed",
+            leaks="to Alice the class and, if it looks, everything; masks of 32-bit strength; cheating goes unnoticed",
             broken="the masks are found in minutes",
         ),
         lambda: own_python("sotto.bench.peers.crypten_program"),

@@ -98,7 +98,7 @@ class _Alice(_Party):
         self._make_keys()
         key_bytes = self._send_keys()
         if self.link.receive(len(_READY)) != _READY:
-            raise ValueError("Bob said something else than that he is ready")
+            raise ValueError("Bob said something else than that it is ready")
         setup = milliseconds_since(started)
         self.logits: dict[int, npt.NDArray[np.float64]] = {}
         answers, sent = take_queries(self.request, self._ask, bytes_sent)

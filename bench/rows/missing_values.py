@@ -5,7 +5,7 @@ The terminal table and the report print these lines under the table, so that a b
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 
 import msgspec
 
@@ -49,6 +49,19 @@ def _reason(row: Row, name: str) -> tuple[str, str | None]:
         if reason := declared.get((mode, name)) or _REASONS.get((whom, name)):
             return whom, reason
     return ("", _REASONS[("", name)]) if ("", name) in _REASONS else (f"{row.paradigm}/{row.mode}", None)
+
+
+def by_whom(rows: Sequence[Row], columns: Container[str]) -> list[str]:
+    """One line for each mode or paradigm with nulls in ``columns``: which, and why."""
+    found: dict[str, dict[str, None]] = {}
+    for row in rows:
+        nulls = null_fields(row)
+        for name in nulls:
+            if name not in columns or (name in _OF_ACCURACY[1:] and _OF_ACCURACY[0] in nulls):
+                continue
+            whom, reason = _reason(row, name)
+            found.setdefault(whom, {})[f"{name} ({reason or 'not measured in this run'})"] = None
+    return [f"{whom or 'everywhere'}: {', '.join(reasons)}" for whom, reasons in found.items()]
 
 
 def missing_values(rows: Sequence[Row]) -> list[str]:

@@ -73,9 +73,23 @@ def read(path: Path) -> list[Row]:
 
 def to_csv(rows: Sequence[Row]) -> str:
     """One line a row, nested fields as ``outer.inner`` columns, missing values empty."""
-    flat = [_flatten(msgspec.to_builtins(row)) for row in rows]
+    flat = [_with_clips(_flatten(msgspec.to_builtins(row))) for row in rows]
     columns = list(dict.fromkeys(column for line in flat for column in line))
     return csv_text(columns, ([line.get(column) for column in columns] for line in flat))
+
+
+def _with_clips(line: dict[str, Any]) -> dict[str, Any]:
+    """The accuracies side by side under names that say of which clips they are."""
+    named: dict[str, Any] = {}
+    for column, value in line.items():
+        if column == "accuracy_plain":
+            named["accuracy_plain.all_test_clips"] = value
+            named["accuracy_plain.asked_clips"] = line.get("metrics.accuracy_plain_on_asked")
+        elif column == "accuracy_private":
+            named["accuracy_private.asked_clips"] = value
+        elif column != "metrics.accuracy_plain_on_asked":
+            named[column] = value
+    return named
 
 
 def csv_text(columns: Sequence[str], lines: Iterable[Sequence[object]]) -> str:

@@ -7,11 +7,15 @@ from collections.abc import Sequence
 from rich.table import Table
 
 from sotto.bench.rows.matrix import Price, grouped
-from sotto.bench.rows.missing_values import missing_values
+from sotto.bench.rows.missing_values import by_whom
 from sotto.bench.rows.row import Cost, Interval, Row
 from sotto.serving.registry import paradigm
 
 NONE = "–"
+_COLUMNS = (  # that a table here shows
+    "accuracy_private", "agreement", "bytes", "bytes.dealer", "cost", "key_bytes", "max_abs_error", "offline_ms",
+    "online_ms", "per_query_ms_batched", "rounds", "total",
+)  # fmt: skip
 
 
 def tables(rows: Sequence[Row], title: str) -> list[Table]:
@@ -89,7 +93,7 @@ def footnotes(rows: Sequence[Row], notice: str | None) -> list[str]:
         for cell in group.empty:
             empty.setdefault(cell, {})[group.model] = None
     lines += [f"{name} without {', '.join(models)}: {reason}" for (name, reason), models in empty.items()]
-    lines += [f"{NONE} {line}" for line in missing_values(rows)]
+    lines += [f"{NONE} {line}" for line in by_whom(rows, _COLUMNS)]
     return lines
 
 

@@ -69,5 +69,5 @@ def _agree(difference: Slots, logits: Floats) -> None:
         raise Overflowed(
             "overflowed",
             "a decrypted answer contradicts itself, a value overflowed on the way: the query is unlike what Bob's model"
-            " was calibrated on, or his answer is wrong",
+            " was calibrated on, or Bob's answer is wrong",
         )

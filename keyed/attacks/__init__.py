@@ -38,7 +38,8 @@ def guess_key(encrypted: Tensor, public: Tensor, like: Key, *, starts: int = 512
     encrypted, public
         queries under the key and any plain speech, (clips, ...) in the same form.
     starts
-        how often the attack on ROM may begin anew; it takes them in batches of 32, and time in proportion.
+        how often the attack on ROM may begin anew; it takes them in batches of 32, and time in proportion. With one
+        batch it does not attack single queries besides all together.
     """
     sizes = like.block_size, like.dimension
     if like.kind == "shuffling":

@@ -34,7 +34,7 @@ MEANINGS = {
     "bob:limit": "half the input limit that was agreed on",
     "bob:ranges": "every range a sixteenth of the one that was agreed on",
     "bob:layers": "a layer more than was agreed on",
-    "bob:weights": "the negatives of his weights, under the ranges that were agreed on",
+    "bob:weights": "the negatives of its weights, under the ranges that were agreed on",
     "alice:out-of-range": "features at four times the limit",
 }
 CHOICES_OF_INPUT = frozenset({"bob:weights", "alice:out-of-range"})

@@ -138,7 +138,7 @@ class Party:
                 "weights-changed", "the weights are others than those shared at the first query: start new parties"
             )
         if not bob.answer(self._peer):
-            raise LinkClosed("peer-closed", "alice closed the connection before her query")
+            raise LinkClosed("peer-closed", "alice closed the connection before its query")
 
 
 def current(mode: Mode) -> Party:

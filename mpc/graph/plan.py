@@ -492,7 +492,7 @@ class ModelPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=Tr
     def no_class(self, labels: npt.NDArray[np.int64]) -> tuple[str, ...]:
         """For Alice alone, a warning about labels that are no class: acting on them would tell Bob of them."""
         count = int(np.count_nonzero((labels < 0) | (labels >= self.classes)))
-        return (f"{count} of {len(labels)} labels are no class: bob's network is not what he says",) if count else ()
+        return (f"{count} of {len(labels)} labels are no class: bob's network is not what it says",) if count else ()
 
     def require_batch(self, examples: int) -> None:
         """Raise :class:`PlanError` unless a batch of ``examples`` fits into memory, whatever the layer."""

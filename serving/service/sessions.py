@@ -250,7 +250,7 @@ class _Session:
         """Bob's link to the dealer, once the dealer has brought him and this Alice together."""
         config = self._orders
         if config.dealer is None:
-            raise Refused("no-dealer", "bob has no dealer for this paradigm: start him with --dealer")
+            raise Refused("no-dealer", "bob has no dealer for this paradigm: start it with --dealer")
         name = alice.identity.name if alice.identity else ""
         try:
             link = _join_dealer(config.dealer, mode, self._hello, name, config)

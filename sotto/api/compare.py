@@ -79,6 +79,7 @@ def compare(
     calibration: npt.ArrayLike | None = None,
     net: str = "loopback",
     singles: int = 20,
+    name: str | None = None,
 ) -> Comparison:
     """Run a model in several paradigms on the same examples: answers, agreement, time, bytes, memory, side by side.
 
@@ -111,6 +112,8 @@ def compare(
         as for :func:`sotto.local`.
     singles
         how many queries are timed one by one.
+    name
+        what the rows call the model; by default the name of its class or file.
 
     Returns
     -------
@@ -142,7 +145,7 @@ def compare(
     failures: list[Failure] = []
     for outcome in compare_own(
         model,
-        _name(model),
+        name or _name(model),
         examples,
         wanted,
         lambda private, mode: Given(private, mode, shape, key, sensor, calibration),

@@ -30,6 +30,7 @@ from sotto.serving import registry
 
 if TYPE_CHECKING:
     from sotto.audio.features import FeatureSpec
+    from sotto.bench.attackers import Attacked
     from sotto.bench.experiment import Experiment
     from sotto.bench.own_network import Kind
     from sotto.bench.rows.row import Row
@@ -128,6 +129,7 @@ def bench(
     With --model it compares a network of your own instead, and says for each paradigm that cannot run it why not:
     sotto bench --model net.py:Net --weights net.safetensors --corpus my.csv --features mfcc
     """
+    from sotto.bench.attackers import Attacked
     from sotto.bench.own_model import NotRunnable
     from sotto.bench.rows import prices, results
     from sotto.bench.rows.row import Row
@@ -160,6 +162,10 @@ def bench(
                     failures.append(outcome)
                 elif isinstance(outcome, LeftOut):
                     made.left_out.append(outcome)
+                elif isinstance(outcome, Attacked):
+                    made.attacked([price_list.applied(row) for row in outcome.rows])
+                    progress.attacked(outcome.rows[0])
+                    continue
                 else:
                     made.add(price_list.applied(outcome))
                 progress.add(outcome if isinstance(outcome, Row) else None)
@@ -235,7 +241,7 @@ def _own(
     paradigm: list[str] | None,
     nets: list[str],
     options: LoweringOptions,
-) -> Iterator[Row | Failure | LeftOut]:
+) -> Iterator[Row | Attacked | Failure | LeftOut]:
     from sotto.bench.own_comparison import compare_own
     from sotto.bench.own_model import Given, adapter
     from sotto.bench.own_network import own_network
@@ -263,7 +269,7 @@ def _own(
 
 def _outcomes(
     bench: Workbench, paradigm: list[str] | None, nets: list[str], made: _Made, *, with_peers: bool
-) -> Iterator[Row | LeftOut | Failure]:
+) -> Iterator[Row | Attacked | LeftOut | Failure]:
     from sotto.bench.suite import compare, usable
 
     chosen = paradigm or usable(registry.names(), say)
@@ -275,6 +281,11 @@ def _outcomes(
 
     yield from compare(bench, chosen, nets, further=own_cells(chosen, bench.preset), show=show)
     yield from compare_peers(bench, chosen, nets)
+
+
+def _name(row: Row) -> tuple[str, ...]:
+    """What no other row of a run has."""
+    return row.paradigm, row.mode, row.model, str(row.parameters)
 
 
 @dataclass
@@ -302,6 +313,14 @@ class _Made:
         from sotto.bench.rows import results
 
         self.rows.append(row)
+        results.write(self.rows, self.folder)
+
+    def attacked(self, rows: list[Row]) -> None:
+        """Rows again that were added before, now with what attackers reached."""
+        from sotto.bench.rows import results
+
+        again = {_name(row): row for row in rows}
+        self.rows = [again.get(_name(row), row) for row in self.rows]
         results.write(self.rows, self.folder)
 
     def show(self, experiment: Experiment) -> None:

@@ -32,7 +32,10 @@ def one_of(names: Iterable[str] | Callable[[], Iterable[str]], what: str) -> Cal
 
 def did_you_mean(given: str, known: Iterable[str]) -> str:
     """The end of a message about a name that is not ``known``; empty where none is like it."""
-    near = get_close_matches(given.lower(), known, n=1)
+    names = list(known)
+    beginnings = {name.partition("-")[0]: name for name in reversed(names)}
+    near = get_close_matches(given.lower(), names, n=1)
+    near = near or [beginnings[found] for found in get_close_matches(given.lower(), beginnings, n=1)]
     return f"; did you mean {near[0]}?" if near else ""
 
 

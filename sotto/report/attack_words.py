@@ -74,7 +74,7 @@ def _inverter(value: float, metrics: _Metrics) -> str:
 def _chosen(value: float, metrics: _Metrics) -> str:
     count = metrics.get("attack_chosen_blocks")
     if not value or count is None:
-        return "blocks that the attacker had encrypted did not give him the key"
+        return "blocks that the attacker had encrypted did not give the key away"
     return f"the key from {_blocks(count)} that the attacker had encrypted"
 
 
@@ -100,8 +100,8 @@ _KNOWN: Mapping[str, _Attack] = {
     ),
     "attack_inverter_correlation": _Attack(_inverter),
     "attack_key_from_class": _Attack(
-        lambda v, _: "Alice's secret key from the classes that she tells" if v
-        else "the classes that Alice tells do not give her secret key away"
+        lambda v, _: "Alice's secret key from the classes that Alice tells" if v
+        else "the classes that Alice tells do not give the secret key away"
     ),
     "attack_copy_agrees_from_10000_logits": _copy(10_000, "scores"),
     "attack_copy_agrees_from_10000_class": _copy(10_000, "classes"),
@@ -127,7 +127,7 @@ _KNOWN: Mapping[str, _Attack] = {
         lambda v, _: f"the key from {_blocks(v)} known in the clear", needs=_MORE, reach=_found
     ),
     "attack_key_from_raw_decryption": _Attack(
-        lambda v, _: "Alice's secret key, were she to give out raw decryptions" if v
+        lambda v, _: "Alice's secret key, if it gave out raw decryptions" if v
         else "raw decryptions did not give Alice's secret key away",
         needs=_MORE,
     ),

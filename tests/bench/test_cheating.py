@@ -1,9 +1,13 @@
 """What a user's wish for a cheat means."""
 
+import inspect
+import re
+
 import pytest
 
-from sotto.bench.cheating import CheatError, find, parsed
-from sotto.mpc.attacks import KINDS, Place
+from sotto.bench.cheating import BEGINNINGS, CheatError, find, parsed
+from sotto.mpc.attacks import KINDS, MEANINGS, Place
+from sotto.mpc.graph import program
 from tests.error_codes import raises_code
 
 KNOWN = {
@@ -34,6 +38,22 @@ def test_a_message_may_be_named_by_its_beginning(wish, place, kind):
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_can_be_wished_for(kind):
     assert parsed(f"bob:output:{kind}") == ("bob", "output", kind)
+
+
+def test_what_no_message_is_called_is_refused_before_there_is_a_session():
+    with raises_code(CheatError, "no-such-message", match="'nonsense'"):
+        parsed("bob:nonsense3.masked")
+
+
+@pytest.mark.parametrize("meaning", MEANINGS)
+def test_a_meaning_is_a_cheat(meaning):
+    assert find(meaning, KNOWN).kind == "meaning"
+
+
+def test_the_beginnings_are_those_of_every_step_of_a_program():
+    named = set(re.findall(r'_name\("([a-z]+)"', inspect.getsource(program)))
+    assert {"relu", "truncate"} < named
+    assert named | set(program._PRODUCTS.values()) <= set(BEGINNINGS)
 
 
 @pytest.mark.parametrize(

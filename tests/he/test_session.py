@@ -264,7 +264,7 @@ def test_a_query_without_keys_is_refused(honest_bob):
     left, right = pair(timeout=5)
     bob = Threaded(honest_bob.answer, right)
     left.send("he.query", encode(Query(VERSION, True, (b"x",))))
-    with raises_code(PeerError, "peer-gave-up", match="before she sent her keys"):
+    with raises_code(PeerError, "peer-gave-up", match="before it sent its keys"):
         left.receive("he.answer", limit=1000)
     assert isinstance(bob.ended(), FrameError)
 
@@ -274,7 +274,7 @@ def test_keys_of_another_session_do_not_count(opened, honest_bob):
     left, right = pair(timeout=5)
     bob = Threaded(honest_bob.answer, right)
     left.send("he.query", encode(Query(VERSION, True, (b"x",))))
-    with raises_code(PeerError, "peer-gave-up", match="before she sent her keys"):
+    with raises_code(PeerError, "peer-gave-up", match="before it sent its keys"):
         left.receive("he.answer", limit=1000)
     bob.ended()
 

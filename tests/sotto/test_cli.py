@@ -116,6 +116,8 @@ def test_reproduce_and_attack_list_what_they_know(typed):
     ("arguments", "said"),
     [
         (["bench", "--paradigm", "keyd"], "did you mean keyed?"),
+        (["attack", "keyd"], "did you mean keyed-second-order?"),
+        (["simulate", "mpc", "--cheat", "bob:nonsense"], "begins with 'nonsense'"),
         (["bench", "--corpus", "RAVDES"], "did you mean ravdess?"),
         (["simulate", "hashing", "--mode", "smx"], "did you mean smh?"),
         (["simulate", "mpc", "--model", "frame"], "did you mean frames?"),

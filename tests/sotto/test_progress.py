@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from sotto.bench.rows.row import Row, Timing, Traffic
@@ -24,6 +25,16 @@ def test_every_row_is_a_line_and_those_without_privacy_are_not_counted(capsys):
     assert len(lines) == 2
     assert "0 of 2" in lines[0]
     assert "mpc/m x lan: 50.0 % of 8 clips, online 2.00 ms, 1.5 MB; 1 of 2" in lines[1]
+
+
+def test_what_attackers_reached_is_a_line_that_counts_no_row(capsys):
+    with Rows(2) as rows:
+        rows.add(_row("keyed"))
+        rows.attacked(msgspec.structs.replace(_row("keyed"), metrics={"attack_key_exact": 1.0}))
+        rows.add(_row("mpc"))
+    lines = capsys.readouterr().err.splitlines()
+    assert "attackers reached key exact 1" in lines[1]
+    assert "2 of 2" in lines[2]
 
 
 @pytest.mark.parametrize("row", [Row(paradigm="he", mode="m", seed=0, n_queries=0)])

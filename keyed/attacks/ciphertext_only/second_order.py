@@ -43,14 +43,16 @@ def rom_from_statistics(
 ) -> ROM:
     """The key as the attacker guesses it from ``encrypted`` and any plain speech in the same form.
 
-    He tries until one start is clearly better than the rest, at most ``starts`` times.
+    He tries until one start is clearly better than the rest, at most ``starts`` times.  Single queries are attacked
+    too where that is more than one batch of 32.
     """
     known = Moments.of(public, block_size, dimension)
     queries = _spread(encrypted, _REFINED_ON)
     spectra = Spectra.of_each(queries, block_size) if dimension == 1 and block_size <= _MOST_SETTLED else None
     guess = _found(encrypted, known, block_size, dimension, starts, seed)
     if spectra is not None and len(encrypted) > 1:
-        apart = [_found(clip[None], known, block_size, 1, starts, seed) for clip in _spread(encrypted, _ALONE)]
+        alone = _spread(encrypted, _ALONE if starts > _BATCH else 0)
+        apart = [_found(clip[None], known, block_size, 1, starts, seed) for clip in alone]
         guess = refined([guess, *apart], spectra)
     if dimension == 2:
         guess = right_way_up(guess, encrypted, public, block_size)

@@ -119,7 +119,7 @@ class MaskedSession(ABC):
         if weights is None:
             told = decode(self.peer.receive("mpc.ranges", limit=RANGES_BYTES), RangesMessage)
         elif told is None:
-            raise TypeError("bob tells the ranges of his values")
+            raise TypeError("bob tells the ranges of its values")
         else:
             self.peer.send("mpc.ranges", encode(told))
         ranges = told.bits

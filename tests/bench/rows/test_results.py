@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from sotto.bench.rows import results
-from sotto.bench.rows.missing_values import missing_values, null_fields, why
+from sotto.bench.rows.missing_values import by_whom, missing_values, null_fields, why
 from sotto.bench.rows.row import Cost, Interval, Row, Security, Spent, Timing, Traffic, json_schema
 from sotto.bench.rows.table import attacks, footnotes, setting, tables
 from sotto.serving import registry
@@ -103,6 +103,28 @@ def test_the_csv_has_one_line_a_row_and_nested_columns():
     assert lines[0]["bytes.alice"] == "1000"
     assert lines[0]["bytes.dealer"] == ""
     assert lines[0]["online_ms.median"] == "30.0"
+
+
+def test_the_csv_says_of_which_clips_an_accuracy_is():
+    row = msgspec.structs.replace(
+        ROW, accuracy_plain=0.5, accuracy_private=0.25, metrics={"accuracy_plain_on_asked": 0.75}
+    )
+    (line,) = csv.DictReader(io.StringIO(results.to_csv([row])))
+    assert {name: value for name, value in line.items() if name.startswith("accuracy_p")} == {
+        "accuracy_plain.all_test_clips": "0.5",
+        "accuracy_plain.asked_clips": "0.75",
+        "accuracy_private.asked_clips": "0.25",
+    }
+    assert "metrics.accuracy_plain_on_asked" not in line
+
+
+def test_the_blanks_of_a_table_take_one_line_for_each_mode():
+    bare = msgspec.structs.replace(ROW, key_bytes=None, rounds=None)
+    assert by_whom([bare, bare], ["key_bytes"]) == by_whom([bare], ["key_bytes"])
+    assert not by_whom([bare], [])
+    lines = by_whom([bare], ["key_bytes", "rounds"])
+    assert sum("rounds (" in line for line in lines) == 1
+    assert len(lines) == len({line.partition(":")[0] for line in lines})
 
 
 def test_a_table_of_any_columns_is_written_whole(tmp_path):
