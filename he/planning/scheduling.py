@@ -13,7 +13,7 @@ import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -29,8 +29,6 @@ from sotto.he.planning.intervals import Intervals, everything
 from sotto.he.planning.noise import DEVIATIONS, LARGE_LOGIT
 from sotto.he.planning.planning import MARGIN, MAX_LOGIT_ERROR, calibration_features
 from sotto.he.planning.slot_noise import SlotNoise
-
-B = TypeVar("B", int, float)
 
 MAX_HIDDEN_LAYERS = 6
 _AT_ONCE = 8  # calibration vectors whose slots stay in the processor's cache
@@ -298,7 +296,7 @@ def _neighbours(schedule: Schedule, step: int) -> Iterator[Schedule]:
     chain, scales = schedule.modulus.chain, (schedule.input_bits, *schedule.weight_bits)
     for moved in _moves(chain, step, paired=True):
         with contextlib.suppress(ParametersRefused):
-            modulus = Modulus(schedule.modulus.ring_degree, moved)
+            modulus = Modulus(schedule.modulus.ring_degree, tuple(map(int, moved)))
             _ = modulus.primes
             yield replace(schedule, modulus=modulus)
     for moved in (*_moves(scales, step, paired=True), *_moves(scales, step, paired=False)):
@@ -306,7 +304,7 @@ def _neighbours(schedule: Schedule, step: int) -> Iterator[Schedule]:
             yield replace(schedule, input_bits=int(moved[0]), weight_bits=moved[1:])
 
 
-def _moves(bits: tuple[B, ...], step: int, *, paired: bool) -> Iterator[tuple[B, ...]]:
+def _moves(bits: tuple[float, ...], step: int, *, paired: bool) -> Iterator[tuple[float, ...]]:
     """``bits`` with one entry raised and another lowered by ``step``, or not ``paired`` with one of the two."""
     for raised, lowered in itertools.permutations(range(len(bits)), 2) if paired else ():
         moved = list(bits)
