@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from sotto.serving.registry import Paradigm
 
-_MODELS = ("mlp-poly2", "mlp-poly4", "mlp-poly6", "depinto-poly2", "depinto-poly4", "depinto-poly6", "frames-poly2")
+_MODELS = (
+    "mlp-poly2", "mlp-poly4", "mlp-poly6", "depinto-poly2", "depinto-poly4", "depinto-poly6", "frames-poly2",
+    "frames-poly4",
+)  # fmt: skip
 
 PARADIGM = Paradigm(
     name="he",

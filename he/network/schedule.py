@@ -103,24 +103,30 @@ class Schedule:
         for each layer, weights are encoded at scale ``2 ** weight_bits``.
     late
         relinearise after rescaling, over fewer primes: faster, six bits noisier.
+    before
+        for each activation, how many primes go before its first product; empty for none.  A small scale is squared
+        into a small one, so that a deep activation takes fewer bits of the chain, over more primes.
     """
 
     modulus: Modulus
     rescales: tuple[tuple[int, ...], ...]
     input_bits: int
-    weight_bits: tuple[int, ...]
+    weight_bits: tuple[float, ...]
     late: bool
+    before: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         if any(len(counts) not in DEPTH.values() for counts in self.rescales):
             raise BadValue("bad-schedule", "an activation rescales after each of its products")
+        if self.before and len(self.before) != len(self.rescales):
+            raise BadValue("bad-schedule", "a schedule rescales before every activation or before none")
         if len(self.weight_bits) != len(self.rescales) + 1 or self.answer_primes < 1:
             raise BadValue("bad-schedule", "a schedule needs a weight scale for every layer and a prime that stays")
 
     @property
     def answer_primes(self) -> int:
         """Primes left in an answer."""
-        return self.modulus.top - sum(map(sum, self.rescales))
+        return self.modulus.top - sum(map(sum, self.rescales)) - sum(self.before)
 
 
 def phases(slots: int) -> npt.NDArray[np.complex128]:

@@ -80,7 +80,8 @@ class Intervals(Machine[Box]):
         imaginary = box.imaginary
         if imaginary is not None:
             imaginary = imaginary[0] + other.imag, imaginary[1] + other.imag
-        return Box(box.low + other.real, box.high + other.real, imaginary=imaginary)
+        low, high = box.bounds()
+        return Box(low + other.real, high + other.real, imaginary=imaginary)
 
     def _add(self, x: Value[Box], y: Value[Box], related: bool) -> Box:
         a, b = x.payload, y.payload

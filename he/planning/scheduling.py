@@ -296,15 +296,15 @@ def _neighbours(schedule: Schedule, step: int) -> Iterator[Schedule]:
     chain, scales = schedule.modulus.chain, (schedule.input_bits, *schedule.weight_bits)
     for moved in _moves(chain, step, paired=True):
         with contextlib.suppress(ParametersRefused):
-            modulus = Modulus(schedule.modulus.ring_degree, moved)
+            modulus = Modulus(schedule.modulus.ring_degree, tuple(map(int, moved)))
             _ = modulus.primes
             yield replace(schedule, modulus=modulus)
     for moved in (*_moves(scales, step, paired=True), *_moves(scales, step, paired=False)):
         if min(moved) > 0:
-            yield replace(schedule, input_bits=moved[0], weight_bits=moved[1:])
+            yield replace(schedule, input_bits=int(moved[0]), weight_bits=moved[1:])
 
 
-def _moves(bits: tuple[int, ...], step: int, *, paired: bool) -> Iterator[tuple[int, ...]]:
+def _moves(bits: tuple[float, ...], step: int, *, paired: bool) -> Iterator[tuple[float, ...]]:
     """``bits`` with one entry raised and another lowered by ``step``, or not ``paired`` with one of the two."""
     for raised, lowered in itertools.permutations(range(len(bits)), 2) if paired else ():
         moved = list(bits)

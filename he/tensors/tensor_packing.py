@@ -33,12 +33,16 @@ _PRODUCT = (
 
 @dataclass(frozen=True, eq=False, repr=False)
 class PackedStage:
-    """One affine map over slots: a product for each value it takes, then ``sums``, the conjugate, the bias (S,)."""
+    """One affine map over slots: a product for each value it takes, then ``sums``, the conjugate, the bias (S,).
+
+    ``centre`` (S,) is subtracted from the result of the activation that follows (:mod:`sotto.he.tensors.centring`).
+    """
 
     products: Mapping[int, SlotProduct]
     sums: tuple[int, ...]
     conjugate: bool
     bias: Plain
+    centre: Floats | None = None
 
     @property
     def rotations(self) -> tuple[int, ...]:

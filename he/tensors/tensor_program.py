@@ -68,9 +68,22 @@ def tensor_layers(packing: TensorPacking, schedule: Schedule) -> tuple[TensorLay
 def run_tensors(
     machine: Machine[P], layers: Sequence[TensorLayer], activations: Sequence[Activation], payload: P
 ) -> Value[P]:
-    """The value of the last layer for Alice's input ``payload``.  Values that are used later wait at their level."""
-    values = [machine.fresh(payload)]
-    for index, activation in enumerate(activations):
-        x = layers[index].apply(machine, values, values[-1].level)
-        values.append(activate(machine, x, activation, machine.schedule.rescales[index], index))
+    """The value of the last layer for Alice's input ``payload``."""
+    values = hidden_values(machine, layers, activations, payload)
     return layers[-1].apply(machine, values, values[-1].level)
+
+
+def hidden_values(
+    machine: Machine[P], layers: Sequence[TensorLayer], activations: Sequence[Activation], payload: P
+) -> list[Value[P]]:
+    """The input and the results of all activations.  Those that are used later wait at their level."""
+    values = [machine.fresh(payload)]
+    before = machine.schedule.before or (0,) * len(activations)
+    for index, activation in enumerate(activations):
+        x = machine.rescale(layers[index].apply(machine, values, values[-1].level), before[index])
+        value = activate(machine, x, activation, machine.schedule.rescales[index], index)
+        centre = layers[index].packed.centre
+        if centre is not None:
+            value = machine.plus(value, Constant((index, "centre"), -centre, value.scale))
+        values.append(value)
+    return values

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -28,6 +28,7 @@ from sotto.he.planning.noise import DEVIATIONS, LARGE_LOGIT
 from sotto.he.planning.planning import MARGIN, MAX_LOGIT_ERROR, calibration_features
 from sotto.he.planning.scheduling import MAX_HIDDEN_LAYERS, SIGN_AND_NOISE, Peaks, holds, refined
 from sotto.he.planning.slot_noise import SlotNoise
+from sotto.he.tensors.centring import centred
 from sotto.he.tensors.tensor_network import TensorCircuit, TensorNetwork, fold
 from sotto.he.tensors.tensor_packing import TensorPacking, pack_tensors
 from sotto.he.tensors.tensor_program import run_tensors, tensor_layers
@@ -36,10 +37,13 @@ _CALIBRATION = 16  # vectors with the largest logits, and as many with the large
 _SIMULATED = 2  # of them in the search; a schedule is accepted on all
 _KEYS = 2.0  # times the noise with the keys' own errors may be the noise without, until that is worked out
 _TRIED = 3  # schedules of one shape whose noise is estimated
-_HOPELESS = 64.0  # times the error accepted: beyond that relinearising early is no help
+_WORTH_CHECKING = 1.4  # times the error accepted: the keys' own errors may be smaller than taken for granted
 _WORTH_REFINING = 8.0  # times the error accepted
-_STAYING_BITS = (60, 56, 52, 48, 44, 40)
+_STAYING_BITS = (60, 56, 52, 48, 44, 40, 36)
 _GOING_BITS = range(60, 27, -2)
+_MORE_BITS = (0, 8, 16, 24)  # what goes after an earlier product counts twice in the result's scale: it may be larger
+_SMALL_BITS = range(34, 23, -2)  # of the primes of an activation that rescales before its first product
+_BEFORE_BITS = (20, 23)
 _LEAST_SPECIAL_BITS = 28
 _SPECIAL_ABOVE = 4  # bits above the others: what a key's own error adds in every switching, always alike, shrinks so
 _MOST_BITS_OF_WEIGHTS = 44
@@ -68,14 +72,44 @@ class TensorPlan:
 
 @dataclass(frozen=True)
 class _Shape:
-    """How many primes go after each product of each activation, and how many stay."""
+    """How many primes go before each activation and after each of its products, and how many stay."""
 
+    before: tuple[int, ...]
     rescales: tuple[tuple[int, ...], ...]
     staying: int
 
     @property
     def top(self) -> int:
-        return sum(map(sum, self.rescales)) + self.staying
+        return sum(self.before) + sum(map(sum, self.rescales)) + self.staying
+
+    @property
+    def least_bits(self) -> int:
+        """Of its chain."""
+        if not any(self.before):
+            return 28 * self.top + _LEAST_SPECIAL_BITS
+        return (
+            _SMALL_BITS[-1] * (self.top - sum(self.before)) + _BEFORE_BITS[0] * sum(self.before) + _LEAST_SPECIAL_BITS
+        )
+
+
+@dataclass(frozen=True)
+class _Sizes:
+    """Bits of primes: those that stay, those that go after the last product of an activation, how many more those after
+    earlier ones have; and of activations that rescale before their first product all primes, and that one."""
+
+    staying: int
+    last: int
+    more: int
+    small: int
+    before: int
+
+    def chain(self, shape: _Shape) -> tuple[int, ...]:
+        """All primes but the special one, those that stay first."""
+        going: list[int] = []
+        for counts, before in zip(reversed(shape.rescales), reversed(shape.before), strict=True):
+            last, earlier = (self.small, self.small) if before else (self.last, self.last + self.more)
+            going += [last] * counts[-1] + [earlier] * sum(counts[:-1]) + [self.before] * before
+        return (*(self.staying,) * shape.staying, *going)
 
 
 @dataclass(frozen=True)
@@ -147,6 +181,8 @@ class _Search:
         self._vectors = laid_out = np.stack([packing.grid.lay_out(vector, packing.slots) for vector in vectors])
         self._sample = np.arange(min(_SIMULATED, len(vectors)))  # of the vectors
         self._keys = _KEYS
+        if features is not None:
+            self._packing = centred(packing, self._neutral(), circuit.activations, laid_out)
         self._peaks = [(True, self._proved())]
         if features is not None:
             self._peaks.append((False, self._calibrated(laid_out, float(np.abs(network.logits(features)).max()))))
@@ -161,11 +197,11 @@ class _Search:
                 tried = self._search(shape, late, peaks, precision)
                 if tried is not None:
                     found.append(_Found(*tried, proved, peaks))
-                    if found[-1].error <= precision:
+                    if found[-1].error <= _WORTH_CHECKING * precision:
                         found[-1] = self._checked(found[-1])
                     if found[-1].error <= precision:
                         return self._plan(found[-1])
-                if tried is None or found[-1].error > _HOPELESS * precision:
+                if tried is None:
                     break
         least = min(found, key=lambda each: each.error, default=None)
         if least is not None and least.error <= _WORTH_REFINING * precision:
@@ -237,7 +273,7 @@ class _Search:
 
     def _search(self, shape: _Shape, late: bool, peaks: Peaks, precision: float) -> tuple[Schedule, float] | None:
         """The most precise of a few schedules that hold ``peaks``, and its error."""
-        candidates = sorted(self._candidates(shape, late, peaks), key=_weakest, reverse=True)
+        candidates = self._candidates(shape, late, peaks)
         best: tuple[Schedule, float] | None = None
         for schedule in itertools.islice((c for c in candidates if self._fits(c, peaks)), _TRIED):
             error = self._error(schedule)
@@ -251,7 +287,9 @@ class _Search:
         scales = Scales(schedule)
         self._run(scales, schedule, None)
         *chain, special = schedule.modulus.chain
-        return max(chain) + _SPECIAL_ABOVE <= special and holds(scales.points, peaks.magnitudes, schedule)
+        if max(chain) + _SPECIAL_ABOVE > special or min(point.scale for point in scales.points) < 2**_LEAST_SCALE_BITS:
+            return False
+        return holds(scales.points, peaks.magnitudes, schedule)
 
     def _error(self, schedule: Schedule) -> float:
         """The error of a logit to expect on the sample."""
@@ -270,57 +308,84 @@ class _Search:
 
     def _shapes(self) -> list[_Shape]:
         """Every shape tried, by the time its key switchings take."""
-        depths = [DEPTH[activation.degree] for activation in self._circuit.activations]
         shapes = [
-            _Shape(tuple((count,) * depth for count, depth in zip(counts, depths, strict=True)), staying)
-            for counts in itertools.product((1, 2), repeat=len(depths))
+            _Shape(tuple(before for before, _ in chosen), tuple(counts for _, counts in chosen), staying)
+            for chosen in itertools.product(*(_ways(activation.degree) for activation in self._circuit.activations))
             for staying in (1, 2)
         ]
-        fitting = [s for s in shapes if 28 * s.top + _LEAST_SPECIAL_BITS <= MAX_CHAIN_BITS[self._ring_degree]]
+        fitting = [shape for shape in shapes if shape.least_bits <= MAX_CHAIN_BITS[self._ring_degree]]
         return sorted(fitting, key=self._time)
 
     def _time(self, shape: _Shape) -> float:
         primes, time = shape.top, 0
-        for stage, counts in zip(self._packing.stages, (*shape.rescales, ()), strict=True):
+        gone = [before + sum(counts) for before, counts in zip(shape.before, shape.rescales, strict=True)]
+        for stage, going in zip(self._packing.stages, (*gone, 0), strict=True):
             time += len(stage.rotations) * primes * (primes + 1)
-            primes -= sum(counts)
+            primes -= going
         return time
 
-    def _candidates(self, shape: _Shape, late: bool, peaks: Peaks) -> Iterator[Schedule]:
-        most, going = MAX_CHAIN_BITS[self._ring_degree], shape.top - shape.staying
-        for last, prime, leaning in itertools.product(_STAYING_BITS, _GOING_BITS, _LEANINGS):
-            special = min(MAX_PRIME_BITS, most - shape.staying * last - going * prime)
-            if special < max(_LEAST_SPECIAL_BITS, prime + _SPECIAL_ABOVE, last + _SPECIAL_ABOVE):
-                continue
-            bits = self._scales(shape, last, prime, leaning, peaks.logits)
-            if bits is None:
+    def _candidates(self, shape: _Shape, late: bool, peaks: Peaks) -> list[Schedule]:
+        """Those that make any sense, the most promising first; fewer bits of chain break ties."""
+        found: list[tuple[float, Schedule]] = []
+        for sizes, leaning in itertools.product(_sizes(shape), _LEANINGS):
+            chain = sizes.chain(shape)
+            special = min(MAX_PRIME_BITS, MAX_CHAIN_BITS[self._ring_degree] - sum(chain))
+            if special < max(_LEAST_SPECIAL_BITS, max(chain) + _SPECIAL_ABOVE):
                 continue
             try:
-                modulus = Modulus(self._ring_degree, (*(last,) * shape.staying, *(prime,) * going, special))
-                _ = modulus.primes
+                modulus = Modulus(self._ring_degree, (*chain, special))
+                bits = [math.log2(prime) for prime in modulus.primes[:-1]]
             except ParametersRefused:
                 continue
-            yield Schedule(modulus, shape.rescales, bits[0], bits[1:], late)
+            features, weights, quality = self._scales(shape, bits, leaning, peaks.logits)
+            if quality < _LEAST_BITS_OF_WEIGHTS or features < _LEAST_SCALE_BITS:
+                continue
+            schedule = Schedule(modulus, shape.rescales, features, weights, late, shape.before)
+            found.append((quality - sum(chain) / 1e4, schedule))
+        return [schedule for _, schedule in sorted(found, key=lambda each: each[0], reverse=True)]
 
-    def _scales(self, shape: _Shape, last: int, prime: int, leaning: int, largest: float) -> tuple[int, ...] | None:
-        """Bits of the input's scale and of each stage's weights, from the answer backwards; None for useless ones."""
-        room = shape.staying * last - SIGN_AND_NOISE - 0.5 - math.log2(max(largest, 1.0))
-        total, weights = int(room), []
-        for activation, counts in zip(reversed(self._circuit.activations), reversed(shape.rescales), strict=True):
-            weight = min((total - leaning) // 2, _MOST_BITS_OF_WEIGHTS)
-            weights.append(weight)
-            taken = prime * (sum(2 * count for count in counts[:-1]) + counts[-1])
-            total = (total - weight + taken) // activation.degree
-        weights.append(min((total - leaning) // 2, _MOST_BITS_OF_WEIGHTS))
-        features = min(total - weights[-1], 50)
-        if min(weights) < _LEAST_BITS_OF_WEIGHTS or features < _LEAST_SCALE_BITS:
-            return None
-        return (features, *reversed(weights))
+    def _scales(
+        self, shape: _Shape, bits: Sequence[float], leaning: int, largest: float
+    ) -> tuple[int, tuple[float, ...], float]:
+        """Bits of the input's scale, of each stage's weights, from the answer backwards, and the least of all scales',
+        those of values less what they should have above weights'.  ``bits`` of the primes, to a fraction: the power of
+        every activation would make much of what is off."""
+        going = iter(bits[shape.staying :])
+        total = sum(bits[: shape.staying]) - SIGN_AND_NOISE - 0.5 - math.log2(max(largest, 1.0))
+        weights: list[float] = []
+        quality = math.inf
+        for counts, before in zip(reversed(shape.rescales), reversed(shape.before), strict=True):
+            weights.append(min((total - leaning) / 2, _MOST_BITS_OF_WEIGHTS))
+            taken = [sum(itertools.islice(going, count)) for count in reversed(counts)]
+            own, inner = _within(total - weights[-1], taken[::-1])
+            quality = min(quality, weights[-1], own - leaning, inner - leaning)
+            total = own + sum(itertools.islice(going, before))
+        weight = min((total - leaning) / 2, _MOST_BITS_OF_WEIGHTS)
+        features = int(min(total - weight, 50))
+        return features, (total - features, *reversed(weights)), min(quality, weight)
 
 
-def _weakest(schedule: Schedule) -> float:
-    """The smallest weight scale, in bits: where a schedule will be noisiest.  Fewer bits of chain break ties."""
-    return min(schedule.weight_bits) - sum(schedule.modulus.chain) / 1e4
+def _ways(degree: int) -> tuple[tuple[int, tuple[int, ...]], ...]:
+    """Ways through an activation: how many primes go before, and after each product."""
+    if degree == 2:
+        return (0, (1,)), (0, (2,))
+    each = (1,) * DEPTH[degree]
+    return (0, each), (1, each)
+
+
+def _within(after: float, going: Sequence[float]) -> tuple[float, float]:
+    """Bits of the scales of an activation's argument and of what is squared last, from those of its result."""
+    inner = (after + going[-1]) / 2
+    return {1: inner, 2: (inner + going[0]) / 2, 3: (inner + sum(going[:2])) / 3}[len(going)], inner
+
+
+def _sizes(shape: _Shape) -> Iterator[_Sizes]:
+    """Sizes of primes to try; what a shape has no use for is not varied."""
+    plain = [counts for counts, before in zip(shape.rescales, shape.before, strict=True) if not before]
+    last = _GOING_BITS if plain else (0,)
+    more = _MORE_BITS if any(len(counts) > 1 for counts in plain) else (0,)
+    small, before = (_SMALL_BITS, _BEFORE_BITS) if any(shape.before) else ((0,), (0,))
+    yield from itertools.starmap(_Sizes, itertools.product(_STAYING_BITS, last, more, small, before))
 
 
 @dataclass(frozen=True, repr=False)

@@ -22,8 +22,10 @@ from sotto.he.network.program import Value
 from sotto.he.network.schedule import Modulus, Schedule, phases
 from sotto.he.planning.flooding import FLOOD
 from sotto.he.planning.planning import MAX_LOGIT_ERROR
+from sotto.he.planning.slot_noise import SlotNoise
 from sotto.he.session_secrets import make_secrets
 from sotto.he.tensors.exporting import export
+from sotto.he.tensors.tensor_program import run_tensors, tensor_layers
 from sotto.he.tensors.tensor_scheduling import schedule_tensors
 from sotto.he.wire import MAX_TENSOR_CLASSES, VERSION, Published, Reply
 from sotto.link import BadValue, FrameError, connect, decode, encode, listen, pair
@@ -147,6 +149,21 @@ def test_weights_that_are_alike_stay_within_the_estimate():
         session = Carried(module, calibration=features(40))
         errors.append(np.abs(session.ask(x) - expected(module, x)).max())
     assert max(errors) <= session.bob.plan.logit_error <= MAX_LOGIT_ERROR
+
+
+def test_hidden_values_around_zero_and_a_prime_before_an_activation_change_no_logit():
+    module = build(4)
+    x = features(4, seed=7)
+    plan = schedule_tensors(export(module, SHAPE), features(40))
+    assert any(stage.centre is not None for stage in plan.packing.stages)
+    modulus = Modulus(8192, (40, 30, 30, 30, 24, 44))
+    schedule = Schedule(modulus, ((1, 1), (1,)), 30, (24, 20, 20), False, (1, 0))
+    clear = SlotNoise(schedule, by_unit=False)
+    rows = np.stack([plan.packing.grid.lay_out(v.ravel().astype(float), plan.packing.slots) for v in x])
+    layers = tensor_layers(plan.packing, schedule)
+    values = run_tensors(clear, layers, plan.circuit.activations, clear.encrypted(rows)).payload.values
+    logits = np.stack([values.real, values.imag], axis=-1).reshape(len(x), -1)[:, :5]
+    np.testing.assert_allclose(logits, expected(module, x), atol=1e-9)
 
 
 @pytest.mark.slow
