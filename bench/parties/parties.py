@@ -124,6 +124,8 @@ class Parties:
 
     def prepare(self) -> Phase:
         """Open a session and do all that comes before its first query."""
+        for service in self._services.values():
+            service.host.discard_reports()
         self._serve(self.sessions[self._opened])
         self._opened += 1
         self._order(control.Connect({role: service.port for role, service in self._services.items()}), control.Ready)

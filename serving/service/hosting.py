@@ -75,6 +75,12 @@ class HostProcess:
         except OSError:
             raise EOFError from None
 
+    def discard_reports(self) -> None:
+        """Read what it has said, and forget it: a host whose pipe is full serves nobody."""
+        with contextlib.suppress(EOFError):
+            while self.reports.poll():
+                self.receive()
+
     def retire(self) -> None:
         """Take nobody new; sessions go on."""
         self._order(Retire())

@@ -155,6 +155,13 @@ def test_sessions_may_have_different_parts():
             parties.ask(np.ones((1, 2), "float32"))
 
 
+def test_one_dealer_serves_more_sessions_than_its_pipe_holds_reports_of():
+    with Parties([_parts(dealer=True)] * 120, timeout=20) as parties:
+        for _ in range(120):
+            parties.prepare()
+            parties.end_session()
+
+
 def test_each_process_gets_its_own_job_only():
     parts = {"alice": PartySpec(SumAlice, {"secret": "key"}), "bob": PartySpec(SumBob, {"show": True})}
     with pytest.raises(PartyError) as caught:
