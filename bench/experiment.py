@@ -305,6 +305,7 @@ def reached(experiment: Experiment, say: Say) -> dict[str, float | None]:
         try:
             metrics |= {key: None if value is None else float(value) for key, value in attack().items()}
         except Exception as error:  # whatever it is, its figures stay blank and the row is not lost for it
+            metrics["attacks_that_failed"] = (metrics.get("attacks_that_failed") or 0.0) + 1.0
             say(f"{experiment.cell}: attack {name} could not be run: {type(error).__name__}: {error}")
     return metrics
 

@@ -19,6 +19,7 @@ from sotto.he.planning.overflow import Overflowed
 from sotto.he.session_secrets import Secrets, make_secrets
 from sotto.he.wire import (
     KEY_LIMIT,
+    MAX_ANSWERS,
     MAX_PART,
     VERSION,
     AnyDescription,
@@ -128,7 +129,7 @@ class Alice:
         Raises
         ------
         ValueError
-            wrong shape, or no numbers; nothing of the query has been sent then.
+            wrong shape, no numbers, or too many at once; nothing of the query has been sent then.
         FrameError
             Bob's answer is malformed.
         LinkError
@@ -138,6 +139,7 @@ class Alice:
         if self.description is None or self._secrets is None:
             raise RuntimeError("Alice has no session: prepare() did not finish")
         vectors, warnings = self._within_range(features, self.description)
+        _require_one_query(len(vectors), self._secrets)
         with transaction(link):
             logits, odd, refused = self._logits(vectors, link, self.description, self._secrets)
         if refused:
@@ -186,6 +188,14 @@ class Alice:
         for warning in warnings:
             log.warning("%s", warning)
         return values.reshape(len(values), inputs).astype(np.float64), warnings
+
+
+def _require_one_query(count: int, secrets: Secrets) -> None:
+    """Raise ``ValueError`` for more vectors than Bob answers at once."""
+    batches, rest = divmod(count, secrets.rows)
+    if batches * secrets.replies(secrets.rows) + (secrets.replies(rest) if rest else 0) > MAX_ANSWERS:
+        most = MAX_ANSWERS // secrets.replies(secrets.rows) * secrets.rows
+        raise BadValue("too-many-examples", f"a query holds at most {most} examples, not {count}: ask in parts")
 
 
 def _messages(ciphertexts: Iterator[bytes], last: bool) -> Iterator[Query]:

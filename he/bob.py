@@ -23,15 +23,18 @@ from sotto.he.tensors.exporting import export
 from sotto.he.tensors.tensor_network import Shape, TensorNetwork
 from sotto.he.tensors.tensor_scheduling import TensorPlan, schedule_tensors
 from sotto.he.wire import (
+    MAX_ANSWERS,
     MAX_CLASSES,
     MAX_INPUTS,
     MAX_TENSOR_CLASSES,
     MAX_TENSOR_INPUTS,
+    SMALL,
     VERSION,
     AnyDescription,
     Hello,
     Mode,
     Published,
+    Query,
     Ready,
     Reply,
     open_query,
@@ -112,15 +115,14 @@ class Bob:
         threads: int | None = None,
         input_shape: Shape | None = None,
     ) -> None:
-        r"""
+        r"""Choose parameters for a network and encode its weights under them.
 
         Parameters
         ----------
         module
             a trained network with polynomial activations: a :class:`sotto.models.networks.mlp.MLP`, or in mode
-            ``"packed"``
-            any module that :mod:`sotto.he.tensors.exporting` can export, with convolutions, means, batch norms,
-            residual sums, or a network folded already.
+            ``"packed"`` any module that :mod:`sotto.he.tensors.exporting` can export, with convolutions, means, batch
+            norms, residual sums, or a network folded already.
         calibration
             features (n, inputs), or (n, \*shape), in [-1, 1] like those to come, usually the training
             set; with them the precision of the logits is estimated, and models without a provable bound can be
@@ -254,24 +256,33 @@ class Bob:
 
     def _answer(self, link: Link) -> bool:
         limit = query_limit(self._model.query_bytes)
-        begun = False
+        opened, begun, answers = False, False, 0
         while True:
             try:
-                name, payload = link.receive_any({"he.hello": 4096, "he.query": limit})
+                name, payload = link.receive_any({"he.hello": SMALL, "he.query": limit})
             except LinkClosed:
                 if begun:
                     raise
                 return False
             with transaction(link, reason=fault_of_peer):
                 if name == "he.hello":
-                    if begun:
-                        raise FrameError("session-in-query", "Alice opened a session in the middle of a query")
+                    if begun or opened:
+                        raise FrameError("session-in-query", "Alice opened a session twice, or inside a query")
                     decode(payload, Hello)
                     self._open(link)
-                else:
-                    begun = True
-                    if self._evaluate(link, payload):
-                        return True
+                    opened = True
+                    continue
+                begun = True
+                query, evaluator = self._received(link, payload)
+                for answer in (each for ciphertext in query.ciphertexts for each in evaluator.take(ciphertext)):
+                    answers += 1
+                    if answers > MAX_ANSWERS:
+                        raise FrameError("query-too-long", f"Alice asked for more than {MAX_ANSWERS} answers at once")
+                    link.send("he.answer", encode(Reply(VERSION, answer)))
+                if query.last and evaluator.pending:
+                    raise FrameError("query-in-batch", "Alice ended a query in the middle of a batch")
+                if query.last:
+                    return True
 
     def _open(self, link: Link) -> None:
         self._session = None
@@ -280,14 +291,8 @@ class Bob:
         self._session = link, self.open(material)
         link.send("he.ready", encode(Ready(VERSION)))
 
-    def _evaluate(self, link: Link, payload: bytes | bytearray) -> bool:
-        """Answer one message of a query; true when it was the query's last."""
+    def _received(self, link: Link, payload: bytes | bytearray) -> tuple[Query, Evaluator]:
+        """One message of a query, and who answers it."""
         if self._session is None or self._session[0] is not link:
             raise FrameError("no-keys", "Alice asked before it sent its keys")
-        query, evaluator = open_query(payload, self._model.query_bytes), self._session[1]
-        for ciphertext in query.ciphertexts:
-            for answer in evaluator.take(ciphertext):
-                link.send("he.answer", encode(Reply(VERSION, answer)))
-        if query.last and evaluator.pending:
-            raise FrameError("query-in-batch", "Alice ended a query in the middle of a batch")
-        return query.last
+        return open_query(payload, self._model.query_bytes), self._session[1]

@@ -33,6 +33,7 @@ from sotto.link import FrameError, Link, decode, encode
 
 VERSION: Final[Literal[1]] = 1
 MAX_PART = 16  # ciphertexts of one query message
+MAX_ANSWERS = 4096  # ciphertexts that answer one query
 PIECE = 1 << 24  # bytes of one piece of the keys
 MAX_INPUTS = 1024
 MAX_CLASSES = 16  # what Alice decrypts of an answer: a few numbers, not the whole ciphertext
@@ -40,7 +41,7 @@ MAX_TENSOR_INPUTS = 1 << 15  # two to each slot of the largest ring
 MAX_TENSOR_CLASSES = 64  # words, not emotions: still few of the thousands of numbers in an answer
 KEY_LIMIT = 1 << 31  # bytes of key material that Alice makes unless told otherwise
 
-_SMALL = 4096  # bytes: limit of the messages that hold no ciphertext
+SMALL = 4096  # bytes: limit of the messages that hold no ciphertext
 
 _MAX_STEPS = 64
 _MAX_AXES = 5
@@ -313,7 +314,7 @@ def send_keys(link: Link, material: bytes) -> None:
 
 def receive_keys(link: Link, limit: int, timeout: float | None = None) -> bytes:
     """Public key material of at most ``limit`` bytes, each piece within ``timeout`` seconds."""
-    size = decode(link.receive("he.keys", limit=_SMALL, timeout=timeout), Keys).size
+    size = decode(link.receive("he.keys", limit=SMALL, timeout=timeout), Keys).size
     if not 0 < size <= limit:
         raise FrameError("keys-too-large", f"Alice announced {size} bytes of keys, at most {limit} fit the parameters")
     pieces = bytearray()
@@ -327,7 +328,7 @@ def receive_keys(link: Link, limit: int, timeout: float | None = None) -> bytes:
 
 def query_limit(query_bytes: int) -> int:
     """Most bytes of a ``he.query`` payload whose ciphertexts have at most ``query_bytes``."""
-    return MAX_PART * (query_bytes + 16) + _SMALL
+    return MAX_PART * (query_bytes + 16) + SMALL
 
 
 def open_query(data: bytes | bytearray, query_bytes: int) -> Query:
@@ -342,7 +343,7 @@ def open_query(data: bytes | bytearray, query_bytes: int) -> Query:
 
 def receive_reply(link: Link, limit: int, timeout: float | None = None) -> bytes:
     """The next encrypted answer, of at most ``limit`` bytes."""
-    reply = decode(link.receive("he.answer", limit=limit + _SMALL, timeout=timeout), Reply)
+    reply = decode(link.receive("he.answer", limit=limit + SMALL, timeout=timeout), Reply)
     if len(reply.ciphertext) > limit:
         raise FrameError("ciphertext-too-large", "Bob sent a ciphertext larger than the parameters allow")
     return reply.ciphertext
@@ -350,4 +351,4 @@ def receive_reply(link: Link, limit: int, timeout: float | None = None) -> bytes
 
 def receive_small(link: Link, name: str, kind: type[Message], timeout: float | None = None) -> Message:
     """A message that holds no ciphertext."""
-    return decode(link.receive(name, limit=_SMALL, timeout=timeout), kind)
+    return decode(link.receive(name, limit=SMALL, timeout=timeout), kind)

@@ -32,9 +32,8 @@ class Bob:
     (tanh, sigmoid, GELU, exp, …); what was reached stands in the plan's curves.  ``input_shape`` is the shape of one
     example.  ``input_limit`` is public: the largest absolute feature Alice may use; the fixed point is proven not to
     overflow within it.  ``reveal`` is the most that Alice may learn: with ``"logits"`` or ``"values"`` she may ask for
-    any kind of answer.  ``weights="public"``: he tells Alice his weights, and products with them cost neither a message
-    nor the dealer anything.  ``store`` as in
-    :class:`sotto.mpc.Alice`.
+    any kind of answer.  ``weights="public"``: Alice is told the weights, and products with them cost neither a message
+    nor the dealer anything.  ``store`` as in :class:`sotto.mpc.Alice`.
     """
 
     def __init__(

@@ -5,8 +5,7 @@
 
 **Whoever holds authority.key can pose as anybody, the dealer included**, and so read what Alice asks.  A party that
 makes its own key (:mod:`sotto.serving.requests`) lets nobody else have that; a party whose key was made here
-(:func:`create`,
-:func:`issue`) shares it with this machine, which is meant for parties on one machine.
+(:func:`create`, :func:`issue`) shares it with this machine, which is meant for parties on one machine.
 
 Folders have mode 0700, keys 0600; no key is ever overwritten.  A certificate holds ``sotto:role/bob`` among its subject
 alternative names (:mod:`sotto.link.identity`) and the use that the role has: Alice connects, the dealer listens, Bob

@@ -103,8 +103,9 @@ class Row(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     beforehand (hashing, keyed), or sent by the dealer for each query of one clip (mpc).  ``peak_rss_mb``: of the
     largest party process.
     ``total`` is one query, offline and online; ``session`` what comes once before any of them.  ``energy_joules`` is
-    what the processors' packages took during a query, whatever else ran on them.  ``cost`` is of a million queries.
-    Metrics named ``attack_…`` are what the paradigm's attackers reached; ``timed_queries`` and ``timed_sessions`` say
+    what the processors' packages took during a query and what was prepared for it, whatever else ran on them.
+    ``cost`` is of a million queries.  Metrics named ``attack_…`` are what the paradigm's attackers reached,
+    ``attacks_that_failed`` how many could not be run; ``timed_queries`` and ``timed_sessions`` say
     how many runs the timings rest on; ``accuracy_plain_on_asked`` is the plaintext model on the clips that were asked.
     """
 

@@ -4,12 +4,12 @@ A logit that outgrows the modulus wraps around without an error, so a plan needs
 circuit.  It is one of two, and the plan says which:
 
 * ``proved``: holds for the exact values of every input in [-1, 1] (:mod:`sotto.he.planning.ranges`); noise is
-estimated, not bounded.
+  estimated, not bounded.
 * ``calibrated``: 256 times the largest value met on the 32 calibration features (of the training set) whose logits are
   largest.  Others may be larger on the way, and an input in [-1, 1] unlike them can wrap.
 
 :func:`plan` takes a proof where one fits the ring; :mod:`sotto.he.planning.scheduling` prefers fewer primes to a proof.
- In the latter modes Alice also checks the answers for signs of overflow (:mod:`sotto.he.planning.overflow`).
+In modes ``packed`` and ``batched`` Alice also checks answers for signs of overflow (:mod:`sotto.he.planning.overflow`).
 
 A model for which neither fits is refused, with the reason.
 """

@@ -127,6 +127,7 @@ def test_an_attack_that_fails_leaves_its_figures_blank_and_the_row_whole():
     assert row.metrics["attack_found"] == 1.0
     assert row.metrics["attack_unknown"] is None
     assert "attack_share" not in row.metrics
+    assert row.metrics["attacks_that_failed"] == 1.0
     assert any("bad" in line and "ZeroDivisionError" in line for line in said)
 
 

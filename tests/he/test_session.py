@@ -323,6 +323,37 @@ def test_alice_leaving_in_the_middle_of_a_query_is_not_the_end_of_a_session(open
     assert isinstance(thread.ended(), LinkClosed)
 
 
+def test_a_query_that_asks_for_answers_without_end_is_refused(opened, alice_context, monkeypatch):
+    """Or the limit on queries of a session would be none on answers, from which Bob's model can be copied."""
+    monkeypatch.setattr("sotto.he.bob.MAX_ANSWERS", 3)
+    link, thread = opened
+    ciphertext = ts.ckks_vector(alice_context, [0.1] * 6).serialize()
+    for _ in range(2):
+        link.send("he.query", encode(Query(VERSION, False, (ciphertext, ciphertext))))
+    for _ in range(3):
+        link.receive("he.answer", limit=1_000_000)
+    with raises_code(PeerError, "peer-gave-up", match="more than 3 answers"):
+        link.receive("he.answer", limit=1_000_000)
+    assert thread.ended().code == "query-too-long"
+
+
+def test_keys_are_taken_once_for_a_query(opened):
+    link, thread = opened
+    link.send("he.hello", encode(Hello(VERSION)))
+    with raises_code(PeerError, "peer-gave-up", match="opened a session twice"):
+        link.receive("he.model", limit=4096)
+    assert thread.ended().code == "session-in-query"
+
+
+def test_alice_sends_nothing_of_a_query_that_is_too_long(session, make_features, monkeypatch):
+    monkeypatch.setattr("sotto.he.alice.MAX_ANSWERS", 2)
+    alice, link = session
+    before = link.traffic.snapshot()
+    with raises_code(ValueError, "too-many-examples"):
+        alice.ask(make_features(3, 6), link)
+    assert link.traffic == before
+
+
 def lowered(context, parameters, values):
     """An encryption of ``values`` at the level of an answer."""
     vector = ts.ckks_vector(context, values)

@@ -67,6 +67,7 @@ class Evaluation(ABC):
         self._bundle = bundle
         self._link = link
         self._shares: dict[int, Words] = {}
+        self._used = False
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {self._bundle.examples} examples>"
@@ -74,9 +75,10 @@ class Evaluation(ABC):
     def _run(self, inputs: Words) -> Words:
         """All steps; this party's share of the output register (n, *shape), the index's bits at the top, or its targets
         of the winner as words."""
-        shares = self._shares
-        if 0 in shares:
+        if self._used:
             raise WrongState("used-already", "this bundle was used already: one bundle serves one query")
+        self._used = True
+        shares = self._shares
         shares[0] = inputs
         for step in self._program.steps:
             if isinstance(step, Product):
@@ -95,6 +97,8 @@ class Evaluation(ABC):
                 shares[step.out] = self._known(step)
             elif step.out not in shares:
                 shares[step.out] = self._local(step)
+            for register in self._program.spent.get(step.out, ()):
+                shares.pop(register, None)
         output = shares[self._program.output]
         bits = self._program.index_bits
         return output if bits is None else output << np.uint64(WORD_BITS - bits)

@@ -255,7 +255,7 @@ def test_an_answer_that_is_no_class_is_shown_with_a_warning_and_the_session_goes
         )
         answer = three.ask(x)
         assert answer.labels.tolist() == [-1]
-        assert answer.warnings == ("1 of 1 labels are no class: bob's network is not what he says",)
+        assert answer.warnings == ("1 of 1 labels are no class: bob's network is not what it says",)
         monkeypatch.undo()
         assert three.ask(x).labels.tolist() == [0]
 
