@@ -15,7 +15,6 @@ from sotto.mpc.graph.program import (
     Compare,
     Differences,
     Format,
-    Known,
     Local,
     Pairs,
     Product,
@@ -23,6 +22,7 @@ from sotto.mpc.graph.program import (
     PublicProduct,
     Ranked,
     SecretProduct,
+    SecretTensor,
     Spline,
     Step,
     Truncate,
@@ -106,7 +106,7 @@ class _Compiler:
             name, out, after = self._name("constant"), len(self._formats), _format(FRACTION_BITS, 1, value_bits)
             if self._plan.public:
                 return self._add(PublicProduct(name, (), out, shape, layer, number, FRACTION_BITS, 1), after)
-            return self._linear(Known(name, (), out, shape, layer, number), after)
+            return self._linear(SecretTensor(name, (), out, shape, layer, number), after)
         source = sources[0]
         match layer:
             case layers.Convolution() | layers.Linear() | layers.ChannelAffine() | layers.Scale():

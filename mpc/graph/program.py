@@ -119,7 +119,7 @@ class SecretProduct(Step):
 
 
 @dataclass(frozen=True)
-class Known(Step):
+class SecretTensor(Step):
     """A tensor of Bob's own, layer ``number`` of the plan, the same for every example."""
 
     layer: layers.Constant
@@ -212,12 +212,12 @@ class Program:
         return tuple(step for step in self.steps if isinstance(step, Product))
 
     @cached_property
-    def owned(self) -> tuple[Product | Known, ...]:
+    def owned(self) -> tuple[Product | SecretTensor, ...]:
         """The steps that hold secret tensors of Bob's."""
-        return tuple(step for step in self.steps if isinstance(step, Product | Known))
+        return tuple(step for step in self.steps if isinstance(step, Product | SecretTensor))
 
     @cached_property
-    def known(self) -> tuple[PublicProduct, ...]:
+    def public(self) -> tuple[PublicProduct, ...]:
         """The steps whose tensors everybody knows."""
         return tuple(step for step in self.steps if isinstance(step, PublicProduct))
 
@@ -255,7 +255,7 @@ class Program:
     @property
     def weights(self) -> int:
         """How many numbers Bob's tensors have."""
-        tensors = (shape for step in (*self.owned, *self.known) for shape in step.layer.parameters.values())
+        tensors = (shape for step in (*self.owned, *self.public) for shape in step.layer.parameters.values())
         return sum(map(math.prod, tensors))
 
     @property

@@ -19,7 +19,7 @@ from sotto.link import BadType, Link, WrongState
 from sotto.link.secret_stream import SecretStream
 from sotto.mpc.exact_messages import exchange_exactly, receive_exactly
 from sotto.mpc.graph import linear_steps
-from sotto.mpc.graph.program import WORD_BITS, Compare, Known, Product, SecretProduct, Step, Truncate
+from sotto.mpc.graph.program import WORD_BITS, Compare, Product, SecretProduct, SecretTensor, Step, Truncate
 from sotto.mpc.sharing import ring
 from sotto.mpc.sharing.ring import Words
 from sotto.mpc.two_party.gates import millionaires
@@ -196,7 +196,7 @@ class BobEvaluation(_Evaluation):
                 self._shares[step.out] = self._product(step, self._shares[step.sources[0]])
             elif isinstance(step, Compare | Truncate | Signs):
                 self._shares[step.out] = self._gate(step, self._shares[step.sources[0]]).reshape(-1, *step.shape)
-            elif isinstance(step, Known):
+            elif isinstance(step, SecretTensor):
                 shape = (self._query.examples, *step.shape)
                 self._shares[step.out] = np.broadcast_to(np.asarray(self._biases[step.out]), shape)
             else:

@@ -17,7 +17,7 @@ import numpy as np
 from sotto.link import Link
 from sotto.link.secret_stream import SecretStream
 from sotto.mpc.exact_messages import exchange_exactly
-from sotto.mpc.graph.program import Known, Product, Program
+from sotto.mpc.graph.program import Product, Program, SecretTensor
 from sotto.mpc.ot import Transfers
 from sotto.mpc.sharing.ring import Words
 from sotto.mpc.two_party.gates.argmax import local
@@ -70,7 +70,7 @@ class Query:
         """Alice's shares of all static registers, from those of the products."""
         shares = dict(products)
         for step in self.program.steps:
-            if isinstance(step, Known):
+            if isinstance(step, SecretTensor):
                 shares[step.out] = np.zeros((self.examples, *step.shape), np.uint64)
             elif step.out in self.program.static and not isinstance(step, Product):
                 shares[step.out] = local(step, [shares[source] for source in step.sources])

@@ -21,7 +21,7 @@ from sotto.mpc.graph import plan as layers
 from sotto.mpc.graph.compiler import compile_program
 from sotto.mpc.graph.fixed_point import FRACTION_BITS
 from sotto.mpc.graph.plain import layer_output
-from sotto.mpc.graph.program import Compare, Known, Product, SecretProduct, Spline, Truncate, Winner
+from sotto.mpc.graph.program import Compare, Product, SecretProduct, SecretTensor, Spline, Truncate, Winner
 from sotto.mpc.graph.ranges import value_ranges
 from sotto.mpc.lowering.capture import trace
 from sotto.mpc.modes import needs_dealer
@@ -144,7 +144,7 @@ def in_clear(program, words, weights):
     registers = {0: words}
     for step in program.steps:
         sources = [registers[source] for source in step.sources]
-        if isinstance(step, Known):
+        if isinstance(step, SecretTensor):
             registers[step.out] = np.broadcast_to(biases[step.out], (len(words), *step.shape))
         elif isinstance(step, SecretProduct):
             registers[step.out] = secret_product.product(step.layer, *sources)

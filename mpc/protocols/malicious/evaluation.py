@@ -60,11 +60,11 @@ from sotto.mpc.graph.plan import Constant, Linear
 from sotto.mpc.graph.program import (
     WORD_BITS,
     Compare,
-    Known,
     Product,
     Program,
     PublicProduct,
     SecretProduct,
+    SecretTensor,
     Spline,
     Step,
     Truncate,
@@ -164,8 +164,8 @@ class MaliciousEvaluation:
             self._shares[step.out] = _shaped(self._truncate(step), step)
         elif isinstance(step, SecretProduct):
             self._shares[step.out] = self._secret_product(step)
-        elif isinstance(step, Known):
-            self._shares[step.out] = self._known(step)
+        elif isinstance(step, SecretTensor):
+            self._shares[step.out] = self._secret_tensor(step)
         elif isinstance(step, PublicProduct):
             self._shares[step.out] = self._public_product(step)
         elif step.out in self._program.masked:
@@ -200,8 +200,8 @@ class MaliciousEvaluation:
         for step in steps:
             if isinstance(step, Product):
                 shares[step.out] = Authenticated(self._offline[step.out].opening)
-            elif isinstance(step, Known):
-                shares[step.out] = Authenticated(self._known(step).opening)
+            elif isinstance(step, SecretTensor):
+                shares[step.out] = Authenticated(self._secret_tensor(step).opening)
             elif self._is_told(step):
                 row, r = _row(share(step.sources[0])), self._bundle.gates[step.out].r
                 yield (row if r is None else row + Authenticated(r.opening)).planes
@@ -269,7 +269,7 @@ class MaliciousEvaluation:
         planes = self._share(step.sources[0]).planes
         return Authenticated(uint128.public_product(step.layer, multiplier, planes)) + constant
 
-    def _known(self, step: Known) -> Authenticated:
+    def _secret_tensor(self, step: SecretTensor) -> Authenticated:
         planes = self._network.biases[step.out].planes[:, None]
         return Authenticated(np.broadcast_to(planes, (len(planes), self._bundle.examples, *step.shape)))
 

@@ -34,11 +34,11 @@ from sotto.mpc.graph.plan import Constant, Linear, Weights
 from sotto.mpc.graph.program import (
     WORD_BITS,
     Compare,
-    Known,
     Product,
     Program,
     PublicProduct,
     SecretProduct,
+    SecretTensor,
     Spline,
     Step,
     Truncate,
@@ -93,8 +93,8 @@ class Evaluation(ABC):
                 shares[step.out] = self._secret_product(step)
             elif isinstance(step, PublicProduct):
                 shares[step.out] = self._public_product(step)
-            elif isinstance(step, Known):
-                shares[step.out] = self._known(step)
+            elif isinstance(step, SecretTensor):
+                shares[step.out] = self._secret_tensor(step)
             elif step.out not in shares:
                 shares[step.out] = self._local(step)
             for register in self._program.spent.get(step.out, ()):
@@ -207,7 +207,7 @@ class Evaluation(ABC):
         """Open the input of ``step`` to Bob; its output's share."""
 
     @abstractmethod
-    def _known(self, step: Known) -> Words:
+    def _secret_tensor(self, step: SecretTensor) -> Words:
         """The share (n, *shape) of a tensor of Bob's."""
 
     @abstractmethod
@@ -236,8 +236,8 @@ class AliceEvaluation(Evaluation):
                 if share.mask is None:
                     raise BadType("wrong-bundle", "Alice's bundle holds no masks: is it Bob's?")
                 self._shares[step.out] = share.output - ring.product(step.layer, opened_weights[step.out], share.mask)
-            elif isinstance(step, Known):
-                self._shares[step.out] = self._known(step)
+            elif isinstance(step, SecretTensor):
+                self._shares[step.out] = self._secret_tensor(step)
             elif isinstance(step, Compare | Truncate):
                 if step.sources[0] in program.static:
                     masked.append(self._masked(step, self._shares[step.sources[0]].ravel()))
@@ -256,7 +256,7 @@ class AliceEvaluation(Evaluation):
             return winner.found(told.classes, own.tobytes(), theirs.tobytes())
         return own + theirs.reshape(own.shape)
 
-    def _known(self, step: Known) -> Words:
+    def _secret_tensor(self, step: SecretTensor) -> Words:
         return np.zeros((self._bundle.examples, *step.shape), np.uint64)
 
     def _product(self, step: Product, share: Words) -> None:
@@ -285,7 +285,7 @@ class BobEvaluation(Evaluation):
         biases: Mapping[int, Words | None],
     ) -> None:
         super().__init__(
-            program, bundle, link, {step.out: (weights[step.out], biases[step.out]) for step in program.known}
+            program, bundle, link, {step.out: (weights[step.out], biases[step.out]) for step in program.public}
         )
         self._weights = weights
         self._added: dict[int, Words] = {}  # what is added to a product, or to a gate's input, known offline
@@ -320,7 +320,7 @@ class BobEvaluation(Evaluation):
         constant = linear_steps.constant(step)
         return share if constant is None else share + constant
 
-    def _known(self, step: Known) -> Words:
+    def _secret_tensor(self, step: SecretTensor) -> Words:
         words = self._biases[step.out]
         if words is None:
             raise BadType("no-tensor", "a tensor of Bob's own is missing")
@@ -344,12 +344,14 @@ def weight_words(program: Program, weights: Weights) -> tuple[dict[int, Words], 
     """Bob's weights and biases as words, by the register of their product."""
     multipliers: dict[int, Words] = {}
     biases: dict[int, Words | None] = {}
-    for step in (*program.owned, *program.known):
+    for step in (*program.owned, *program.public):
         multipliers[step.out], biases[step.out] = words_of(program, step, weights)
     return multipliers, biases
 
 
-def words_of(program: Program, step: Product | Known | PublicProduct, weights: Weights) -> tuple[Words, Words | None]:
+def words_of(
+    program: Program, step: Product | SecretTensor | PublicProduct, weights: Weights
+) -> tuple[Words, Words | None]:
     """Multiplier and bias of one step as words; a tensor that stands alone is a bias."""
     own, fraction = weights[step.number], program.formats[step.out].fraction
     if isinstance(step.layer, Constant):

@@ -23,11 +23,11 @@ from sotto.mpc.graph.fixed_point import DEFAULT_INPUT_LIMIT, checked_features
 from sotto.mpc.graph.plan import Constant, ModelPlan, Shape, Weights
 from sotto.mpc.graph.program import (
     Compare,
-    Known,
     Product,
     Program,
     PublicProduct,
     SecretProduct,
+    SecretTensor,
     Spline,
     Step,
     Truncate,
@@ -105,7 +105,7 @@ class FixedPointModel:
         return values[self._program.output]
 
     def _step(self, step: Step, sources: list[Words], examples: int) -> Words:
-        if isinstance(step, Known | PublicProduct) and isinstance(step.layer, Constant):
+        if isinstance(step, SecretTensor | PublicProduct) and isinstance(step.layer, Constant):
             own: Words = np.broadcast_to(np.asarray(self._biases[step.out]), (examples, *step.shape))
             return own
         first = sources[0]

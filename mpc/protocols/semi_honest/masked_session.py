@@ -149,7 +149,7 @@ class MaskedSession(ABC):
 
     def _public_tensors(self, weights: Weights | None) -> dict[int, tuple[Words, Words | None]]:
         """Multiplier and addend of every step whose tensors are public, which Bob tells Alice."""
-        steps = self._program.known
+        steps = self._program.public
         if not steps:
             return {}
         shapes = [shape for step in steps for shape in (weight_shape(step), bias_shape(step))]

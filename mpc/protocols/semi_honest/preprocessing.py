@@ -29,11 +29,11 @@ from sotto.mpc.fss.comparison import Bits
 from sotto.mpc.graph.plan import Constant, Shape
 from sotto.mpc.graph.program import (
     Compare,
-    Known,
     Product,
     Program,
     PublicProduct,
     SecretProduct,
+    SecretTensor,
     Step,
     Truncate,
     Winner,
@@ -266,7 +266,7 @@ def _count(step: Step, examples: int) -> int:
     return examples * math.prod(step.shape)
 
 
-def weight_shape(step: Product | Known | PublicProduct) -> Shape:
+def weight_shape(step: Product | SecretTensor | PublicProduct) -> Shape:
     """Shape of a step's multiplier; a tensor that stands alone multiplies nothing."""
     if isinstance(step.layer, Constant):
         return (0,)
@@ -274,7 +274,7 @@ def weight_shape(step: Product | Known | PublicProduct) -> Shape:
     return parameters["weight"] if "weight" in parameters else parameters["scale"]
 
 
-def bias_shape(step: Product | Known | PublicProduct) -> Shape:
+def bias_shape(step: Product | SecretTensor | PublicProduct) -> Shape:
     """Shape of what a step adds; a tensor that stands alone is added to nothing."""
     parameters = step.layer.parameters
     return parameters.get("value", parameters.get("bias", parameters.get("shift", ())))
