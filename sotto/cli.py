@@ -10,6 +10,7 @@ import gc
 import importlib
 import signal
 import sys
+import warnings
 from difflib import get_close_matches
 from functools import cache
 from types import FrameType
@@ -61,6 +62,7 @@ class _OnDemand(TyperGroup):
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:  # which Typer would end on without a word
+            warnings.simplefilter("ignore")  # a pool says on its way out that it lets tasks go
             err.print("interrupted: what was finished is kept and will be reused")
             raise typer.Exit(1) from None
 

@@ -182,7 +182,7 @@ def test_the_best_attack_needs_no_more_than_the_adversary_has_and_reaches_furthe
     assert sentences(known)[-1] == "the key from 1 block known in the clear"
     copied = attacked(copy_agrees_from_10000_logits=0.8, copy_agrees_from_10000_class=0.9, key_from_raw_decryption=1.0)
     assert best(copied) == "A copy of Bob's model from 10,000 classes agrees on 90 %"
-    assert sentences(copied)[-1] == "Alice's secret key, were she to give out raw decryptions"
+    assert sentences(copied)[-1] == "Alice's secret key, if it gave out raw decryptions"
 
 
 def test_cheating_counts_for_more_where_the_row_protects_against_it():
@@ -204,7 +204,7 @@ def test_an_attack_that_failed_does_not_sound_like_one_that_worked():
         key_from_raw_decryption=0.0, known_pairs_recovered=0.0, known_key_recovered=0.0, key_from_class=0.0
     )
     assert sentences(failed) == [
-        "the classes that Alice tells do not give her secret key away",
+        "the classes that Alice tells do not give the secret key away",
         "raw decryptions did not give Alice's secret key away",
         "known pairs of features and hashes open no clip",
         "a stolen key opens no clip",
@@ -219,7 +219,7 @@ def test_attacks_are_told_with_what_belongs_to_them_and_unknown_ones_as_they_are
         best(attacked(chosen_key_exact=1.0, chosen_blocks=1.0))
         == "The key from 1 block that the attacker had encrypted"
     )
-    assert best(attacked(chosen_key_exact=0.0)) == "Blocks that the attacker had encrypted did not give him the key"
+    assert best(attacked(chosen_key_exact=0.0)) == "Blocks that the attacker had encrypted did not give the key away"
     assert sentences(attacked(inverter_correlation=0.846, inverter_key_exact=0.0)) == [
         "speech guessed by a network that never saw the key, correlation 0.85, the exact key not found"
     ]

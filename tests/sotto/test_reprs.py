@@ -39,6 +39,7 @@ PUBLIC = {
     "sotto.adversarial.sounds.segments.Speech": "the trainer's corpus",
     "sotto.hashing.messages.Reply": "Arrays",
     "sotto.he.evaluation.evaluation_keys.PublicMaterial": "public keys",
+    "sotto.he.network.schedule.Schedule": "sizes of primes",
     "sotto.he.wire.Query": "ciphertexts",
     "sotto.he.wire.Reply": "a ciphertext",
     "sotto.keyed.messages.Query": "an Array",
