@@ -3,7 +3,8 @@
 In a quick comparison what attackers and their training take is longer than all that is timed, and there is a second
 core.  They begin with the last row while rows are timed from the first; when all are timed, this process attacks too,
 from the first on, so that nobody waits for long.  Only attackers who compute are given away.  Parties who attack wait
-for one another until a deadline, and a deadline does not stand still with a process.
+for one another until a deadline, and a deadline does not stand still with a process.  The process is this one's own
+child, from no fork server, so that the system ends it with this one, even while it stands still.
 """
 
 from __future__ import annotations
@@ -25,13 +26,18 @@ from tqdm import tqdm
 from sotto.audio import Corpus
 from sotto.audio.splits import Split
 from sotto.bench.experiment import Configuration, Experiment, reached
-from sotto.bench.parties.child_process import ChildError, ChildProcess, send
+from sotto.bench.parties.child_process import ChildError, ChildProcess, die_with_parent, send
 from sotto.bench.rows.row import Row
 from sotto.bench.workbench import Workbench
 
 Build = Callable[[Configuration, Workbench], Experiment]
 
 _PATIENCE = 7 * 24 * 3600.0  # seconds: attackers of a full comparison may take hours
+_START_SECONDS = 60.0
+
+
+class Started(msgspec.Struct, tag=True):
+    """From here on the process ends with its parent, even while it stands still."""
 
 
 class Building(msgspec.Struct, tag=True):
@@ -85,6 +91,7 @@ class Attackers:
         self._waiting: dict[int, tuple[Experiment, Sequence[Row]]] = {}
         self._reached: dict[int, Reached] = {}
         self._building: str | None = None
+        self._started = False
         self._process: ChildProcess | None = None
         self._stack = contextlib.ExitStack()
 
@@ -98,7 +105,7 @@ class Attackers:
                 tuple(self._cells.items()), self._claims,
             )  # fmt: skip
             self._process = self._stack.enter_context(
-                ChildProcess(_attack, orders, says=Building | Built | Reached, name="attackers", preload=("torch",))
+                ChildProcess(_attack, orders, says=Started | Building | Built | Reached, name="attackers")
             )
         return self
 
@@ -110,6 +117,8 @@ class Attackers:
     @contextlib.contextmanager
     def stopped(self) -> Iterator[None]:
         """Nobody attacks there inside of this: for what is timed."""
+        while not self._started and self._hear(_START_SECONDS):
+            pass
         self._signal("SIGSTOP")
         try:
             yield
@@ -180,7 +189,9 @@ class Attackers:
                 if error.code != 0:
                     self._bench.say(f"{error}: what is left is done here")
             return False
-        if isinstance(message, Reached):
+        if isinstance(message, Started):
+            self._started = True
+        elif isinstance(message, Reached):
             self._reached[message.number] = message
         else:
             self._building = self._cells[message.number].paradigm if isinstance(message, Building) else None
@@ -203,8 +214,10 @@ def _claim(folder: Path, number: int) -> bool:
 
 def _attack(pipe: Connection, orders: _Orders) -> None:
     """The job of the process, whose bars would run into those of the measurement."""
+    die_with_parent()  # who may be killed while this stands still
     tqdm.set_lock(threading.RLock())  # the usual one is a semaphore, which stays behind when a process is killed
     with Path(os.devnull).open("w") as nowhere, contextlib.redirect_stderr(nowhere):
+        send(pipe, Started())
         _attack_all(pipe, orders)
 
 

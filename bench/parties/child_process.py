@@ -8,7 +8,10 @@ thread, and says why when it fails.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import multiprocessing
+import os
+import signal
 import sys
 import threading
 import traceback
@@ -20,7 +23,7 @@ from typing import Any, Self, TypeVar
 import msgspec
 
 from sotto.link import WrongState
-from sotto.serving.service.hosting import one_thread_each, without_the_script
+from sotto.serving.service.hosting import deaf_to_the_terminal, one_thread_each, without_the_script
 
 T = TypeVar("T")
 
@@ -101,7 +104,7 @@ class ChildProcess:
         self._process = context.Process(
             target=_run, args=(job, theirs, arguments), name=f"sotto-{name}", daemon=True
         )  # fmt: skip
-        with one_thread_each(), without_the_script():
+        with one_thread_each(), without_the_script(), deaf_to_the_terminal():
             self._process.start()
         theirs.close()
 
@@ -150,6 +153,23 @@ class ChildProcess:
     def kill(self) -> None:
         """Kill it at once; what it said before can still be received."""
         self._process.kill()
+
+
+def die_with_parent() -> None:
+    """Have the system kill this process when the thread that started it is gone, even while it is stopped; on Linux.
+
+    A stopped process notices neither a closed pipe nor SIGTERM.  For a process that was not forked from a server, which
+    would be its parent.  Source: PR_SET_PDEATHSIG in prctl(2).
+    """
+    if sys.platform != "linux":
+        return
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    parent = multiprocessing.parent_process()
+    if parent is not None and os.getppid() != parent.pid:  # it went in between
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+_PR_SET_PDEATHSIG = 1
 
 
 def _context(preload: tuple[str, ...]) -> Any:

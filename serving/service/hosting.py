@@ -31,7 +31,7 @@ def warm_up(modules: Sequence[str]) -> None:
     """
     if "forkserver" in multiprocessing.get_all_start_methods():
         multiprocessing.set_forkserver_preload(list(modules))
-        with one_thread_each(), without_the_script(), _deaf_to_the_terminal():
+        with one_thread_each(), without_the_script(), deaf_to_the_terminal():
             forkserver.ensure_running()
         _warm.append(True)
 
@@ -54,7 +54,7 @@ class HostProcess:
         self._process: Any = context.Process(
             target=run_host, args=(config, listener, theirs), name=f"sotto-{config.role}", daemon=True
         )
-        with one_thread_each(), without_the_script(), _deaf_to_the_terminal():
+        with one_thread_each(), without_the_script(), deaf_to_the_terminal():
             self._process.start()
         theirs.close()
 
@@ -117,7 +117,7 @@ class HostProcess:
 
 
 @contextlib.contextmanager
-def _deaf_to_the_terminal() -> Iterator[None]:
+def deaf_to_the_terminal() -> Iterator[None]:
     """Processes started inside never see Ctrl-C, not even while they load: who started them tells them to end."""
     resource_tracker.ensure_running()  # which would let the signals in again
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGHUP})

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import time
 
 import numpy as np
@@ -50,6 +52,10 @@ def slow(cell, bench):
 
 @pytest.fixture
 def bench():
+    return workbench()
+
+
+def workbench():
     clips = tuple(Clip(id=str(i), samples=np.zeros(10, np.float32), rate=16000) for i in range(3))
     return Workbench(Corpus(f"here {os.getpid()}", clips), Split("s", (0,), (1,), (2,)), "emotion", "quick", 0, print)
 
@@ -100,6 +106,27 @@ def _await(condition):
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.01)
+
+
+_KILLED = """
+import sys, time
+from tests.bench import test_attackers as these
+bench = these.workbench()
+with these.Attackers(bench, these.CELLS, these.slow) as attackers, attackers.stopped():
+    print(attackers._process.pid, flush=True)
+    time.sleep(600)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the system ends no child with its parent")
+def test_attackers_who_stand_still_end_with_a_bench_that_is_killed():
+    with subprocess.Popen([sys.executable, "-c", _KILLED], stdout=subprocess.PIPE, text=True) as killed:
+        try:
+            worker = psutil.Process(int(killed.stdout.readline()))
+            _await(lambda: worker.status() == psutil.STATUS_STOPPED)
+        finally:
+            killed.kill()
+    _await(lambda: not worker.is_running() or worker.status() == psutil.STATUS_ZOMBIE)
 
 
 def test_what_the_others_have_not_begun_is_attacked_here(bench):
