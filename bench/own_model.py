@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import importlib
 import math
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -187,6 +188,21 @@ def network(model: Any, wanted: str = "a torch.nn.Module or a model file") -> tu
     if not isinstance(model, nn.Module):
         raise NotRunnable("wrong-model", f"the model is {wanted}, not a {type(model).__name__}")
     return copy.deepcopy(model).eval(), None
+
+
+def default_name(model: Any) -> str:
+    """What rows call a model that nobody has named: its file or class.
+
+    A container of torch's says nothing by its name, so its layers and their numbers do: "2 Conv1d, Linear; 1,234
+    parameters".
+    """
+    if isinstance(model, str | Path):
+        return Path(model).stem
+    if not isinstance(model, nn.Module) or not type(model).__module__.startswith("torch."):
+        return type(model).__name__
+    layers = Counter(type(each).__name__ for each in model.modules() if each._parameters)
+    named = ", ".join(f"{count} {kind}" if count > 1 else kind for kind, count in layers.items())
+    return f"{named or type(model).__name__}; {sum(each.numel() for each in model.parameters()):,} parameters"
 
 
 def example_shape(given: Given, record: ModelRecord | None) -> tuple[int, ...]:

@@ -93,7 +93,7 @@ def own_network(
         parameters,
     )
     shape = tuple(int(length or 0) for length in spec.shape)
-    return OwnNetwork(name, shape, module.eval(), examples, x[learnt])
+    return OwnNetwork(f"{Path(source.rpartition(':')[0]).name}:{name}", shape, module.eval(), examples, x[learnt])
 
 
 def builder(source: str, classes: int) -> Callable[[], nn.Module]:

@@ -16,7 +16,7 @@ from rich.console import Console
 from sotto.api.errors import InputRefused, ModelRefused, SessionError, of_model
 from sotto.api.session import as_batch
 from sotto.bench.own_comparison import Examples, compare_own
-from sotto.bench.own_model import Given, as_shape
+from sotto.bench.own_model import Given, as_shape, default_name
 from sotto.bench.rows import results
 from sotto.bench.rows.row import Row
 from sotto.bench.rows.table import footnotes, tables
@@ -113,7 +113,7 @@ def compare(
     singles
         how many queries are timed one by one.
     name
-        what the rows call the model; by default the name of its class or file.
+        what the rows call the model; by default its file or class, or the layers of an ``nn.Sequential``.
 
     Returns
     -------
@@ -145,7 +145,7 @@ def compare(
     failures: list[Failure] = []
     for outcome in compare_own(
         model,
-        name or _name(model),
+        name or default_name(model),
         examples,
         wanted,
         lambda private, mode: Given(private, mode, shape, key, sensor, calibration),
@@ -194,7 +194,3 @@ def _classes(y: npt.ArrayLike, n: int) -> npt.NDArray[np.int64]:
             "bad-labels", f"y is one class index, a whole number from 0, for each of the {n} examples: ({n},)"
         )
     return given.astype(np.int64)
-
-
-def _name(model: Any) -> str:
-    return Path(model).stem if isinstance(model, str | Path) else type(model).__name__

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from sotto.commands.options import Json
+from sotto.commands.options import Json, require_clip
 from sotto.commands.party_options import (
     Dealer,
     DealerName,
@@ -81,15 +81,12 @@ def alice(
 
     Example:  sotto alice clip.wav --connect bob.example:7100 --dealer dealer.example:7200 --keys keys/alice
     """
-    from sotto.recordings import require_speech
     from sotto.serving.adapters import ClientCredentials
     from sotto.serving.client import ClientConfig
     from sotto.serving.terms import read_terms
 
     for clip in clips:
-        if not clip.is_file():
-            raise typer.BadParameter(f"{clip} is not a file", param_hint="CLIP")
-        require_speech(clip, say)
+        require_clip(clip)
     where, dealer_at = address(connect, "--connect"), address(dealer, "--dealer") if dealer else None
     require_keys(where[0], keys, "--connect")
     if dealer_at:

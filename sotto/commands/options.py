@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from sotto.console import say
 from sotto.serving import registry
 
 PRESETS = ("quick", "full")
@@ -43,6 +44,21 @@ def _corpora() -> Iterable[str]:
     from sotto.audio import CORPORA
 
     return CORPORA
+
+
+def require_clip(path: Path) -> None:
+    """Refuse what is no recording of speech, before anything is loaded for it.  Raises ``typer.BadParameter``."""
+    if path.is_dir():
+        raise typer.BadParameter(f"{path} is a folder, not a recording", param_hint="CLIP")
+    if not path.is_file():
+        raise typer.BadParameter(f"there is no file {path}", param_hint="CLIP")
+    from sotto.audio import BrokenClip
+    from sotto.recordings import require_speech
+
+    try:
+        require_speech(path, say)
+    except BrokenClip as error:
+        raise typer.BadParameter(str(error), param_hint="CLIP") from None
 
 
 def networks() -> Iterable[str]:

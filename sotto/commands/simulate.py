@@ -12,7 +12,18 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from sotto.commands.options import ActivationError, CorpusName, Data, Json, Net, Seed, SkipBroken, Weights, one_of
+from sotto.commands.options import (
+    ActivationError,
+    CorpusName,
+    Data,
+    Json,
+    Net,
+    Seed,
+    SkipBroken,
+    Weights,
+    one_of,
+    require_clip,
+)
 from sotto.console import escape, out, say
 from sotto.serving import registry
 from sotto.serving.reveal import REVEALS
@@ -70,8 +81,8 @@ def simulate(
 
     Of mpc a party can be made to cheat:  sotto simulate mpc --mode malicious --cheat bob:relu2
     """
-    if clip is not None and not clip.is_file():
-        raise typer.BadParameter(f"{clip} is not a file", param_hint="CLIP")
+    if clip is not None:
+        require_clip(clip)
     if cheat is not None and net != "loopback":
         raise typer.BadParameter("a cheat is tried on loopback: leave --net out", param_hint="--cheat")
     from sotto.serving.service.hosting import warm_up
@@ -81,10 +92,6 @@ def simulate(
     cell = _cell(paradigm, mode, model, {name: value for name, value in asked_for.items() if value is not None})
     if cheat is not None:
         _require_cheat(cell, cheat)
-    if clip is not None:
-        from sotto.recordings import require_speech
-
-        require_speech(clip, say)
     from sotto.audio import Clip
     from sotto.bench.simulation import simulate as run_simulation
     from sotto.bench.suite import build, open_workbench, require

@@ -102,7 +102,7 @@ def test_a_slip_in_a_file_is_told(started, tmp_path, content, line):
         ),
         (["dealer", "--listen", "192.0.2.1:7200"], "sotto keys init"),
         (["dealer", "--mode", "honest"], "a mode is one of"),
-        (["alice", "/no/such.wav"], "is not a file"),
+        (["alice", "/no/such.wav"], "there is no file"),
         (["keys", "issue", "x", "--role", "carol"], "a role is one of"),
         (["prepare", "runes"], "a paradigm is one of"),
     ],

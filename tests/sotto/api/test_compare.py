@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from torch import nn
 
 import sotto
+from sotto.bench.own_model import default_name
 from sotto.bench.rows import results
 from tests.error_codes import raises_code
 from tests.sotto.api.models import blocks, polynomial
@@ -44,6 +46,20 @@ def test_when_none_can_run_it_every_reason_is_said():
     own = polynomial()
     with raises_code(sotto.ModelRefused, "nothing-runs", match=r"keyed: .*Conv1d.*hashing: .*HammingSVC"):
         sotto.compare(own.model, own.x, own.plain, paradigms=["keyed", "hashing"], out=None)
+
+
+@pytest.mark.parametrize(
+    ("model", "name"),
+    [
+        ("models/emotions.safetensors", "emotions"),
+        (polynomial().model, type(polynomial().model).__name__),
+        (nn.Sequential(nn.Conv1d(1, 2, 3), nn.ReLU(), nn.Conv1d(2, 2, 3), nn.Flatten(), nn.Linear(4, 3)),
+         "2 Conv1d, Linear; 37 parameters"),
+        (nn.Sequential(nn.ReLU()), "Sequential; 0 parameters"),
+    ],
+)  # fmt: skip
+def test_a_model_that_nobody_named_is_known_by_its_file_class_or_layers(model, name):
+    assert default_name(model) == name
 
 
 @pytest.mark.parametrize("x", [[1.0, 2.0], [[1.0], [1.0, 2.0]], 3])
