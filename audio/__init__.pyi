@@ -1,6 +1,6 @@
 from .checking import Check, check
 from .clip import LABELS, Clip
-from .corpora import CORPORA, load_corpus
+from .corpora import CORPORA, find_corpus, load_corpus
 from .corpus import Corpus, Trial
 from .errors import BrokenClip, CorpusError, MissingLabel, SplitError, WrongFolder
 from .features import extract
@@ -20,6 +20,7 @@ __all__ = [
     "WrongFolder",
     "check",
     "extract",
+    "find_corpus",
     "load_corpus",
     "read",
 ]

@@ -1,4 +1,4 @@
-"""The corpora this package can load, by name, and `load_corpus`, which finds one on disk."""
+"""The corpora this package can load, by name; `find_corpus` finds one on disk, and `load_corpus` loads it."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 from sotto.audio import synthetic
 from sotto.audio.checking import check
@@ -161,6 +162,29 @@ CORPORA: dict[str, Source] = {
 }
 
 
+def find_corpus(name: str, root: Path | str | None = None) -> tuple[Source, Path | None]:
+    """What is known about a corpus, and its folder or table, None for one that is built in; nothing is read.
+
+    Takes and raises what :func:`load_corpus` does.
+    """
+    if root is None and Path(name).suffix.lower() in manifest.SUFFIXES:
+        name, root = "manifest", Path(name)
+        if not root.is_file():
+            raise CorpusError(
+                "no-table", f"{root}: no such table; it has one row a clip, the column path and columns of labels"
+            )
+    source = CORPORA.get(name.lower())
+    if source is None:
+        raise CorpusError("unknown-corpus", f"no corpus is called {name}; known are {', '.join(CORPORA)}")
+    if root is None and source.built_in is not None:
+        return source, None
+    root = None if root is None else Path(root)
+    if root is not None and source.load is manifest.load and root.is_file():
+        return source, root
+    others = tuple(folder for known in CORPORA.values() for folder in known.folders if folder not in source.folders)
+    return source, resolve(root, source.title, source.folders, others)
+
+
 def load_corpus(name: str, root: Path | str | None = None, *, skip_broken: bool = False) -> Corpus:
     """Load a corpus without decoding its audio.
 
@@ -180,21 +204,9 @@ def load_corpus(name: str, root: Path | str | None = None, *, skip_broken: bool 
     CorpusError
         unknown name, wrong folder, or a file that cannot be used; one line that names it.
     """
-    if root is None and Path(name).suffix.lower() in manifest.SUFFIXES:
-        name, root = "manifest", Path(name)
-        if not root.is_file():
-            raise CorpusError(
-                "no-table", f"{root}: no such table; it has one row a clip, the column path and columns of labels"
-            )
-    source = CORPORA.get(name.lower())
-    if source is None:
-        raise CorpusError("unknown-corpus", f"no corpus is called {name}; known are {', '.join(CORPORA)}")
-    if root is None and source.built_in is not None:
-        return source.built_in()
-    root = None if root is None else Path(root)
-    is_table = root is not None and source.load is manifest.load and root.is_file()
-    others = tuple(folder for known in CORPORA.values() for folder in known.folders if folder not in source.folders)
-    folder = root if root is not None and is_table else resolve(root, source.title, source.folders, others)
+    source, folder = find_corpus(name, root)
+    if folder is None:
+        return cast("Callable[[], Corpus]", source.built_in)()
     corpus = source.load(folder, Faults(skip_broken))
     for remark in corpus.remarks:
         _log.info("%s: %s", name, remark)

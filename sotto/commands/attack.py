@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from sotto.commands.options import CorpusName, Data, Json, PresetName, Seed, SkipBroken, did_you_mean
+from sotto.commands.options import CorpusName, Data, Json, PresetName, Seed, SkipBroken, did_you_mean, require_corpus
 from sotto.console import escape, out, say
 
 
@@ -38,6 +38,7 @@ def attack(
         return
     if target not in known:
         raise typer.BadParameter(f"one of {', '.join(known)}{did_you_mean(target or '', known)}", param_hint="TARGET")
+    require_corpus(corpus, data)
     require([known[target].paradigm])
     bench = open_workbench(corpus, data, preset=preset, seed=seed, say=say, skip_broken=skip_broken)
     reached = []

@@ -24,6 +24,7 @@ from sotto.commands.options import (
     SkipBroken,
     networks,
     one_of,
+    require_corpus,
 )
 from sotto.console import err, escape, out, say
 from sotto.serving import registry
@@ -129,6 +130,8 @@ def bench(
     With --model it compares a network of your own instead, and says for each paradigm that cannot run it why not:
     sotto bench --model net.py:Net --weights net.safetensors --corpus my.csv --features mfcc
     """
+    require_corpus(corpus, data, label)
+    _require_files(model, weights)
     from sotto.bench.attackers import Attacked
     from sotto.bench.own_model import NotRunnable
     from sotto.bench.rows import prices, results
@@ -195,6 +198,15 @@ def _total(bench: Workbench, model: str | None, paradigm: list[str] | None, nets
 
     chosen = paradigm or registry.names()
     return len(nets) * (len(chosen) if model else len(cells(chosen, bench.preset)))
+
+
+def _require_files(model: str | None, weights: Path | None) -> None:
+    """Refuse a network or weights that are not there, before anything is loaded."""
+    path, _, name = (model or "").rpartition(":")
+    if model is not None and (not name.isidentifier() or not path.endswith(".py") or not Path(path).is_file()):
+        raise typer.BadParameter(f"{model} is no FILE.py:NAME of a file that exists", param_hint="--model")
+    if weights is not None and not weights.is_file():
+        raise typer.BadParameter(f"there is no file {weights}", param_hint="--weights")
 
 
 def _feature(model: str | None, features: str | None, weights: Path | None) -> FeatureSpec | None:

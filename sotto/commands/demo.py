@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from sotto.commands.options import CorpusName, Data, Seed, SkipBroken
+from sotto.commands.options import CorpusName, Data, Seed, SkipBroken, require_corpus
 from sotto.console import err, say
 
 
@@ -30,6 +30,7 @@ def demo(
     The models are trained on the corpus' training speakers, or taken from the cache.  Only this machine can open the
     page, and only with the token in its address.  Ctrl-C ends it; uploaded clips are deleted after their run.
     """
+    require_corpus(corpus, data)
     from sotto.bench.suite import open_workbench
     from sotto.demo.engine import Engine
     from sotto.demo.runs import Runs

@@ -61,6 +61,24 @@ def require_clip(path: Path) -> None:
         raise typer.BadParameter(str(error), param_hint="CLIP") from None
 
 
+def require_corpus(name: str, data: Path | None, label: str = "") -> None:
+    """Refuse a corpus that is not there, or a label that it has not, before anything is loaded for it.
+
+    The labels of a table are known when it is read.  Raises ``typer.BadParameter``.
+    """
+    from sotto.audio import CORPORA, CorpusError, find_corpus
+
+    try:
+        source, _ = find_corpus(name, data)
+    except CorpusError as error:
+        raise typer.BadParameter(str(error), param_hint="--corpus, --data") from None
+    if label and source is not CORPORA["manifest"] and label not in source.labels:
+        known = ", ".join(source.labels)
+        raise typer.BadParameter(
+            f"{source.title} has the labels {known}{did_you_mean(label, source.labels)}", param_hint="--label"
+        )
+
+
 def networks() -> Iterable[str]:
     """Names of networks between the parties."""
     from sotto.link import SHAPES

@@ -20,6 +20,7 @@ from sotto.commands.options import (
     SkipBroken,
     Weights,
     one_of,
+    require_corpus,
 )
 from sotto.commands.party_options import Mode, Reveal
 from sotto.console import escape, out, say
@@ -57,10 +58,6 @@ def prepare(
 
     Example:  sotto prepare mpc --out demo && sotto dealer & sotto bob --config demo/bob/bob.toml &
     """
-    from sotto.bench import preparing
-    from sotto.bench.suite import open_workbench, require
-    from sotto.serving.adapters import LoweringOptions
-
     declared = registry.paradigm(paradigm)
     if mode:
         one_of(declared.prepared_as or declared.modes, f"a mode of {paradigm}")(mode)
@@ -68,6 +65,11 @@ def prepare(
         one_of(declared.models, f"a model of {paradigm}")(model)
     if keys and not (keys / "bob").is_dir():
         raise typer.BadParameter(f"{keys} holds no keys: run 'sotto keys init {keys}' first", param_hint="--keys")
+    require_corpus(corpus, data)
+    from sotto.bench import preparing
+    from sotto.bench.suite import open_workbench, require
+    from sotto.serving.adapters import LoweringOptions
+
     folder = out_folder or Path(paradigm)
     require([paradigm])
     bench = open_workbench(corpus, data, preset=preset, seed=seed, say=say, skip_broken=skip_broken)

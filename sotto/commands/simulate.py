@@ -23,6 +23,7 @@ from sotto.commands.options import (
     Weights,
     one_of,
     require_clip,
+    require_corpus,
 )
 from sotto.console import escape, out, say
 from sotto.serving import registry
@@ -83,6 +84,7 @@ def simulate(
     """
     if clip is not None:
         require_clip(clip)
+    require_corpus(corpus, data)
     if cheat is not None and net != "loopback":
         raise typer.BadParameter("a cheat is tried on loopback: leave --net out", param_hint="--cheat")
     from sotto.serving.service.hosting import warm_up

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from sotto.commands.options import CorpusName, Data, Json, Seed, SkipBroken, one_of
+from sotto.commands.options import CorpusName, Data, Json, Seed, SkipBroken, one_of, require_corpus
 from sotto.console import escape, out, say
 
 
@@ -38,6 +38,7 @@ def train(
 
     Example:  sotto train frames --corpus ravdess --data ~/corpora/ravdess
     """
+    require_corpus(corpus, data, label)
     from sotto.bench.suite import open_workbench
     from sotto.models import save
     from sotto.models.learning.fitting import fit

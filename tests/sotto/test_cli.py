@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 import typer.rich_utils
@@ -83,7 +84,7 @@ def test_a_process_ends_with_2_after_wrong_usage():
 
 
 def test_a_wrong_folder_is_one_line_and_exit_code_1(tmp_path):
-    done = sotto("bench", "--corpus", "ravdess", "--data", str(tmp_path / "nowhere"))
+    done = sotto("corpus", "check", "ravdess", "--data", str(tmp_path / "nowhere"))
     assert done.returncode == 1
     errors = [line for line in done.stderr.splitlines() if line.startswith("error:")]
     assert len(errors) == 1
@@ -92,7 +93,7 @@ def test_a_wrong_folder_is_one_line_and_exit_code_1(tmp_path):
 
 
 def test_a_traceback_only_with_debug(tmp_path):
-    done = sotto("bench", "--corpus", "ravdess", "--data", str(tmp_path / "nowhere"), "--debug")
+    done = sotto("corpus", "check", "ravdess", "--data", str(tmp_path / "nowhere"), "--debug")
     assert done.returncode == 1
     assert "Traceback" in done.stderr
 
@@ -119,6 +120,14 @@ def test_reproduce_and_attack_list_what_they_know(typed):
         (["attack", "keyd"], "did you mean keyed-second-order?"),
         (["simulate", "mpc", "--cheat", "bob:nonsense"], "begins with 'nonsense'"),
         (["bench", "--corpus", "RAVDES"], "did you mean ravdess?"),
+        (["bench", "--corpus", "ravdess"], "with --data DIR"),
+        (["bench", "--corpus", "no-such-table.csv"], "no such table"),
+        (["bench", "--label", "emotoin"], "did you mean emotion?"),
+        (["bench", "--model", "no_such_file.py:Net", "--features", "mfcc"], "no FILE.py:NAME"),
+        (["prepare", "he", "--corpus", "emodb", "--data", "/no/such/folder"], "no such folder"),
+        (["simulate", "hashing", "/no/such/clip.wav"], "there is no file"),
+        (["simulate", "hashing", __file__], "cannot be decoded as audio"),
+        (["simulate", "hashing", str(Path(__file__).parent)], "is a folder, not a recording"),
         (["simulate", "hashing", "--mode", "smx"], "did you mean smh?"),
         (["simulate", "mpc", "--model", "frame"], "did you mean frames?"),
         (["simulate", "mpc", "--cheat", "carol:relu2"], "PARTY:MESSAGE"),
