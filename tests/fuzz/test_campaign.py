@@ -76,7 +76,7 @@ def test_an_allocation_out_of_proportion_is_a_finding(planted):
 def test_a_sound_decoder_has_no_findings(planted):
     outcome = planted("sound")
     assert not outcome.findings
-    assert outcome.tried == sum(outcome.refused.values()) > 10
+    assert outcome.tried == sum(outcome.refused.values()) > 0
 
 
 def test_what_reading_valid_inputs_takes_is_not_reported():
