@@ -63,6 +63,8 @@ def read(path: Path) -> list[Row]:
     """The rows of a results file.  Raises :class:`ResultsError` for anything else."""
     try:
         plain = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ResultsError("no-file", f"there is no {path}: name results.json, or the folder that holds it") from None
     except (OSError, ValueError, RecursionError) as error:
         raise ResultsError(
             "not-results", f"{path} is not a results file ({type(error).__name__}): run sotto bench again"

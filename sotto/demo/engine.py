@@ -108,6 +108,8 @@ class Engine:
             return self._cheated(experiment, clip, request)
         tell(f"starting {len(experiment.parts)} processes: {', '.join(experiment.parts)}")
         simulation = simulate(experiment, clip, request.net)
+        if experiment.reconstruct:
+            tell("an attacker tries to recover the speech from what Bob received")
         return self._answered(experiment, simulation, clip)
 
     def warm_up(self) -> None:
@@ -137,7 +139,7 @@ class Engine:
 
     def _answered(self, experiment: Experiment, simulation: Simulation, clip: Clip) -> dict[str, Any]:
         task = experiment.task
-        shown = panel(experiment, simulation, self.bench, clip)
+        shown = panel(experiment, simulation, self.bench, clip, attacked=True)
         online, offline = simulation.online, simulation.offline
         return {
             "kind": "answer",

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sotto.audio import Clip
+from sotto.audio import BrokenClip, Clip
 from sotto.demo.engine import DemoRequest, Engine
 from sotto.link import Coded
 
@@ -60,7 +60,8 @@ class Runs:
         self._lock = threading.Condition()
         self._current: Run | None = None
         self._stopping = False
-        threading.Thread(target=self._work, name="runs", daemon=True).start()
+        self._thread = threading.Thread(target=self._work, name="runs", daemon=True)
+        self._thread.start()
 
     def add(self, request: DemoRequest, store: Callable[[], Path | None]) -> Run:
         """Queue a request; ``store`` keeps its upload once there is room.  Raises :class:`Busy`.
@@ -88,8 +89,8 @@ class Runs:
             return self._kept.get(name)
 
     def say(self, line: str) -> None:
-        """Tell the current run's visitor what the engine reports."""
-        if current := self._current:
+        """Tell the current run's visitor what the engine reports of it; what is made ready beside it is not told."""
+        if (current := self._current) and threading.current_thread() is self._thread:
             current.tell({"kind": "state", "text": line})
 
     def close(self) -> None:
@@ -119,7 +120,8 @@ class Runs:
         try:
             result = self._engine.answer(run.request, clip, self.say)
         except Exception as error:  # the visitor is told; the next run is none the worse
-            run.tell({"kind": "error", "text": _one_line(error, run.upload)}, done=True)
+            refused = isinstance(error, BrokenClip)
+            run.tell({"kind": "error", "text": _one_line(error, run.upload), "clip": refused}, done=True)
         else:
             run.tell(result, done=True)
 

@@ -176,7 +176,7 @@ async function start(cheat, number) {
     if (number !== latest) return;
     for (const event of events) {
       if (event.kind === "state") $("states").append(make("li", {}, event.text));
-      else if (event.kind === "error") throw new Error(event.text);
+      else if (event.kind === "error") throw Object.assign(new Error(event.text), { clip: event.clip });
       else return event;
     }
     if (done) throw new Error("The run ended without a word.");
@@ -193,7 +193,8 @@ async function run(cheat) {
   $("elapsed").textContent = "";
   try { result = await start(cheat, number); }
   catch (error) {
-    if (number === latest) problem(error.name === "TimeoutError" ? "The server gives no answer: is sotto demo still running?" : error.message);
+    if (number === latest && error.clip) reject(error.message);
+    else if (number === latest) problem(error.name === "TimeoutError" ? "The server gives no answer: is sotto demo still running?" : error.message);
   }
   clearInterval(clock);
   if (number !== latest) return undefined;

@@ -80,6 +80,7 @@ const figureWords = row => `accuracy ${row.cells.private[1]}, points lost ${row.
 
 // Panels by what is hidden, so that no front crowns what attacks break.
 const PANELS = { yes: "speech hidden from Bob", partly: "partly hidden", no: "not hidden" };
+const NARROW_PANELS = { yes: "hidden", partly: "partly", no: "not hidden" };
 const scale = { nice: true, grid: true, tickSize: 0 };
 const spaced = width => ({ tickSpacing: Math.max(80, width / 6) });
 const grouped = d3.format(",");
@@ -123,7 +124,7 @@ function drawScatter(id, shown, x, y) {
   draw(id, `${AXES[y].label} against ${AXES[x].label}: ${points.length} marks`,
     points.length ? "" : "No row that is left has both figures.", width => ({
       height: Math.min(360, Math.max(290, width * 0.4)), marginTop: 44, marginBottom: 40, marginLeft: 56, inset: 14, symbol,
-      fx: { domain: panels, label: null, tickFormat: name => PANELS[name], padding: 0.05 },
+      fx: { domain: panels, label: null, tickFormat: name => (width < 520 ? NARROW_PANELS : PANELS)[name], padding: 0.05 },
       x: { ...AXES[x], ...spaced(width / panels.length), domain: span(points, x) }, y: { ...AXES[y], tickSpacing: 50, domain: span(points, y) },
       marks: [
         // Along the front, and out to the edges of the chart, behind which nothing better was measured.

@@ -200,6 +200,7 @@ def test_a_clip_that_cannot_be_used_is_one_line_that_names_no_file(demo, sound, 
     while not run.done:
         run.since(len(run.events), 5)
     assert run.events[-1]["kind"] == "error"
+    assert run.events[-1]["clip"]
     assert reason in run.events[-1]["text"]
     assert "upload-" not in run.events[-1]["text"]
 
@@ -208,6 +209,8 @@ def test_one_run_at_a_time_a_few_wait_and_the_rest_are_turned_away(demo):
     first = demo.runs.add(DemoRequest(**WISH, sample="one"), lambda: None)
     while len(first.events) < 2:
         first.since(len(first.events), 5)
+    demo.runs.say("what is made ready beside it")
+    assert len(first.events) == 2
     waiting = [demo.runs.add(DemoRequest(**WISH, sample="one"), lambda: None) for _ in range(MOST_WAITING)]
     assert waiting[1].events[0]["text"] == "2 before it"
     with raises_code(Busy, "too-many-waiting"):

@@ -11,6 +11,7 @@ import threading
 from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
 
+import numpy as np
 import pytest
 import soundfile
 
@@ -135,6 +136,12 @@ def test_a_file_that_is_no_sound_is_told_and_the_page_goes_on(page, tmp_path):
     page.set_input_files("#file", tmp_path / "notes.txt")
     page.wait_for_selector("text=cannot decode")
     assert page.is_disabled("#go")
+    soundfile.write(tmp_path / "silent.wav", np.zeros(16000), 16000)
+    page.set_input_files("#file", tmp_path / "silent.wav")
+    page.click("#go:enabled")
+    page.wait_for_selector("#problem:not([hidden])")
+    assert "silent" in page.text_content("#problem")
+    assert page.is_disabled("#go")  # until another clip is there
 
 
 def test_without_the_token_the_page_says_what_to_open(chromium, address):
