@@ -76,20 +76,19 @@ def table_rows(
 ) -> Iterator[tuple[int, dict[str, str]]]:
     """Rows of a table with a header line, as (line number, column to text); short rows give empty text.
 
-    The columns ``needed`` and ``also`` are found in any letter case, and a table with semicolons, as spreadsheets write
-    where the comma is in the numbers, is read like one with commas.
+    The columns ``needed`` and ``also`` are found in any letter case.  What stands between columns, commas, semicolons
+    or tabs, is what the header has most of, ``delimiter`` where that does not tell.
 
     Raises
     ------
     CorpusError
-        the file cannot be read, is not UTF-8 text, or lacks one of the columns `needed`.
+        the file cannot be read, is not UTF-8 text, lacks one of the columns `needed`, or has a column twice.
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             header = file.readline()
             file.seek(0)
-            if delimiter == "," and header.count(";") > header.count(","):
-                delimiter = ";"
+            delimiter = max((delimiter, ",", ";", "\t"), key=header.count)
             reader = csv.DictReader(file, delimiter=delimiter, restval="")
             names = _as_known([name.strip() for name in reader.fieldnames or ()], (*needed, *also))
             reader.fieldnames = names
@@ -99,6 +98,8 @@ def table_rows(
                     "no-column",
                     f"{path}: has no column {missing[0]} (needs {', '.join(needed)}; it has {', '.join(names)[:200]})",
                 )
+            if twice := [name for name in names if name and names.count(name) > 1]:
+                raise CorpusError("column-twice", f"{path}: has two columns {twice[0]}: rename one")
             for row in reader:
                 yield reader.line_num, {name: (value or "").strip() for name, value in row.items() if name}
     except OSError as error:

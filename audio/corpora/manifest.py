@@ -5,7 +5,7 @@
 
 Columns named like a clip's labels (speaker, sex, emotion, intensity, sentence, transcript, digit, event, fold), in any
 letter case, become those labels, `id` the clip's id, every other column a label of that name. An empty cell is a label
-the clip does not have. Commas or semicolons stand between columns. Paths are relative to the table. The Let's Go
+the clip does not have. Commas, semicolons or tabs stand between columns. Paths are relative to the table. The Let's Go
 corpus, which is given out on request only, is used this way.
 """
 

@@ -458,8 +458,9 @@ def test_a_manifest_describes_any_corpus(tmp_path, record):
 
 def test_a_manifest_may_be_tab_separated_and_start_with_a_byte_order_mark(tmp_path, record):
     record(tmp_path / "a.wav")
-    (tmp_path / "m.tsv").write_bytes("\ufeffpath\tspeaker\na.wav\tx, y\n".encode())
-    assert load_corpus("manifest", tmp_path / "m.tsv")[0].speaker == "x, y"
+    for name in ("m.tsv", "m.csv"):
+        (tmp_path / name).write_bytes("\ufeffpath\tspeaker\na.wav\tx, y\n".encode())
+        assert load_corpus("manifest", tmp_path / name)[0].speaker == "x, y"
 
 
 def test_a_manifest_from_a_spreadsheet(tmp_path, record):
@@ -474,6 +475,8 @@ def test_a_manifest_from_a_spreadsheet(tmp_path, record):
     ("rows", "reason"),
     [
         (["file,speaker", "a.wav,x"], "no-column"),
+        ([], "no-column"),
+        (["path,Speaker,speaker", "a.wav,x,y"], "column-twice"),
         (["path,speaker", ",x"], "no-path"),
         (["path,fold", "a.wav,first"], "bad-row"),
         (["path"], "no-usable-row"),
