@@ -16,6 +16,7 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from safetensors import SafetensorError, safe_open
 from torch import nn
 
@@ -60,6 +61,7 @@ def own_network(
             f"{spec.kind} features are as long as the clip here, and a network wants one size: set frames",
         )
     build = builder(source, len(bench.classes))
+    _require_fit(build(), source, spec)
     learnt = [*bench.split.train, *bench.split.validation]
     features = bench.features(spec)
     x = _statistics(normalisation, spec, features[learnt]).transform(features) if normalisation != "none" else features
@@ -136,6 +138,21 @@ def builder(source: str, classes: int) -> Callable[[], nn.Module]:
 
     build()
     return build
+
+
+def _require_fit(module: nn.Module, source: str, spec: FeatureSpec) -> None:
+    """Raise :class:`NotRunnable` for a network that does not take the features, before they are computed."""
+    shape = tuple(int(length or 0) for length in spec.shape)
+    try:
+        with torch.inference_mode():
+            module.eval()(torch.zeros(2, *shape))
+    except Exception as error:  # whatever the user's own code raises
+        taken = " × ".join(map(str, shape))
+        raise NotRunnable(
+            "does-not-fit",
+            f"{source.rpartition(':')[2]} does not take {spec.kind} features of {taken}, which --features sets as in "
+            f"mfcc:coefficients=20,frames=32: {' '.join(str(error).split())[:200]}",
+        ) from error
 
 
 def load_weights(module: nn.Module, path: Path) -> None:

@@ -135,12 +135,19 @@ def test_ones_own_network_is_compared_from_the_shell(source, corpus, tmp_path):
     )
     assert done.exit_code == 0, done.output
     rows = json.loads((tmp_path / "out" / "results.json").read_text())
-    assert [(row["paradigm"], row["mode"], row["model"]) for row in rows] == [("he", "packed", "Ours")]
+    assert [(row["paradigm"], row["mode"], row["model"]) for row in rows] == [("he", "packed", f"{source.name}:Ours")]
     assert rows[0]["agreement"] == 1.0
     assert rows[0]["accuracy_private"] > 0.5
     assert rows[0]["parameters"]["weights"] == "trained"
     page = (tmp_path / "out" / "report.html").read_text()
     assert "left out: hashing" in page
+
+
+def test_a_network_that_does_not_take_the_features_is_told(source, corpus):
+    done = invoke("bench", "--model", f"{source}:Ours", "--corpus", corpus, "--label", "pitch", "--features", "egemaps")
+    assert done.exit_code == 1
+    assert done.exception.code == "does-not-fit"
+    assert "Ours does not take egemaps features of 88" in str(done.exception)
 
 
 def test_one_result_of_several_is_compared(source, corpus, tmp_path):
@@ -156,7 +163,7 @@ def test_one_result_of_several_is_compared(source, corpus, tmp_path):
     )
     assert done.exit_code == 0, done.output
     (row,) = json.loads((tmp_path / "out" / "results.json").read_text())
-    assert (row["paradigm"], row["model"], row["agreement"]) == ("mpc", "Heads", 1.0)
+    assert (row["paradigm"], row["model"], row["agreement"]) == ("mpc", f"{source.name}:Heads", 1.0)
 
 
 @pytest.mark.parametrize(
@@ -164,11 +171,11 @@ def test_one_result_of_several_is_compared(source, corpus, tmp_path):
     [
         (["--output", "pitch"], "give --model"),
         (["--activation-error", "0.01"], "give --model"),
-        (["--model", "net.py:Net", "--features", "mfcc", "--output", "pitch"], "give its --weights"),
-        (["--model", "net.py:Net"], "say what the network takes"),
+        (["--model", f"{__file__}:Net", "--features", "mfcc", "--output", "pitch"], "give its --weights"),
+        (["--model", f"{__file__}:Net"], "say what the network takes"),
         (["--features", "mfcc"], "give --model"),
-        (["--model", "net.py:Net", "--features", "tea"], "unknown feature"),
-        (["--model", "net.py:Net", "--features", "mfcc:tea=1"], "no NAME=VALUE"),
+        (["--model", f"{__file__}:Net", "--features", "tea"], "unknown feature"),
+        (["--model", f"{__file__}:Net", "--features", "mfcc:tea=1"], "no NAME=VALUE"),
     ],
 )
 def test_options_that_do_not_go_together_are_told(arguments, line):
