@@ -71,10 +71,13 @@ def make(folder: Path, seed: int = 0, *, jobs: int | None = None, progress: bool
         raise CorpusError("cannot-speak", f"the synthetic corpus cannot be spoken: {error}") from None
     except soundfile.SoundFileError as error:
         raise CorpusError(
-            "cannot-write", f"{folder}: cannot be written ({error}): is there room on the disk?"
+            "cannot-write", f"{folder}: cannot be written ({error}): make room, or name another cache with SOTTO_CACHE"
         ) from None
     except OSError as error:
-        raise CorpusError("cannot-write", f"{folder}: cannot be written ({error.strerror or error})") from None
+        raise CorpusError(
+            "cannot-write",
+            f"{folder}: cannot be written ({error.strerror or error}): name another cache with SOTTO_CACHE",
+        ) from None
     finally:
         shutil.rmtree(partial_folder, ignore_errors=True)
 

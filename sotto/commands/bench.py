@@ -132,9 +132,11 @@ def bench(
     """
     require_corpus(corpus, data, label)
     _require_files(model, weights)
+    from sotto.bench.rows import prices, results
+
+    results.require_writable(out_folder)
     from sotto.bench.attackers import Attacked
     from sotto.bench.own_model import NotRunnable
-    from sotto.bench.rows import prices, results
     from sotto.bench.rows.row import Row
     from sotto.bench.rows.table import footnotes, tables
     from sotto.bench.suite import Failure, LeftOut, open_workbench, require
@@ -144,7 +146,6 @@ def bench(
     started = time.monotonic()
     price_list = prices.read(price_file)
     warm_up(["torch"])  # what every Bob but one needs, while this process imports it for itself
-    results.require_writable(out_folder)
     if paradigm:
         require(paradigm)
     nets = list(dict.fromkeys(net or ["loopback"]))

@@ -66,11 +66,14 @@ def prepare(
     if keys and not (keys / "bob").is_dir():
         raise typer.BadParameter(f"{keys} holds no keys: run 'sotto keys init {keys}' first", param_hint="--keys")
     require_corpus(corpus, data)
+    from sotto.bench.rows.results import require_writable
+
+    folder = out_folder or Path(paradigm)
+    require_writable(folder)
     from sotto.bench import preparing
     from sotto.bench.suite import open_workbench, require
     from sotto.serving.adapters import LoweringOptions
 
-    folder = out_folder or Path(paradigm)
     require([paradigm])
     bench = open_workbench(corpus, data, preset=preset, seed=seed, say=say, skip_broken=skip_broken)
     options = LoweringOptions(activation_error, output, cast(Literal["secret", "public"], weights or "secret"))
