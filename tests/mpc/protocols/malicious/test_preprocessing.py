@@ -144,6 +144,13 @@ def test_the_winners_labels_are_bobs_and_alice_has_their_hashes(dealt):
     own = winner.label_guesses(step.classes, alice.place, given)
     expected = winner.index(step.classes, beats.astype(bool))
     assert (winner.found(step.classes, own, alice.winner.targets) == expected).all()
+    bits, flat = (d ^ beats).ravel(), given.reshape(-1, 2)
+    assert winner.are_labels(alice.place, flat, bits, alice.winner.label_hashes)
+    for place, other in enumerate(labels.reshape(-1, 2, 2)[np.arange(len(bits)), bits ^ 1]):
+        for wrong in (other, flat[place] ^ np.uint64(1), flat[place - 1]):
+            changed = flat.copy()
+            changed[place] = wrong
+            assert not winner.are_labels(alice.place, changed, bits, alice.winner.label_hashes)
 
 
 def test_the_high_half_of_what_masks_an_opening_is_uniform(dealt):
