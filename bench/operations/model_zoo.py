@@ -153,7 +153,7 @@ def _asked_in(mode: mpc.Mode, questions: Mapping[str, _Question], request: Reque
             bobs[name] = question.bob(mode)
         except mpc.MpcError as error:
             yield _refused(mode, SECURITY[mode], name, str(error), request)
-    dealer = PartySpec(parties.dealer, {"mode": mode}, parties.warm_up)
+    dealer = PartySpec(parties.dealer, {"mode": mode}, parties.warm_up_dealer)
     waiting = list(bobs)
     while waiting:
         sessions = [each for name in waiting for each in _sessions(bobs[name], mode, dealer)]
