@@ -57,9 +57,9 @@ probability below 2^-57.9 a session (:mod:`sotto.mpc.protocols.malicious.opening
 Delta (:mod:`sotto.mpc.fss.dcf`), besides what tells streams from uniform words, finds collisions of SHA-256 or opens
 its commitments otherwise.  What follows the check is refused or taken by what the cheater knows: labels, of which Alice
 has the hashes, or a mask of L bytes under Poly1305, forged with probability at most 8 ceil(L / 16) 2^-106 (Bernstein
-2005), 2^-88 for half a megabyte.  The simulator never uses the honest input, so **whether a session ends, at which message and
-by which check does not depend on it**.  Source: SPDZ2k's online phase (Cramer et al. 2018, section 3), on the masked
-wires of Boyle et al. 2021 (ePrint 2020/1392).
+2005), 2^-88 for half a megabyte.  The simulator never uses the honest input, so **whether a session ends, at which
+message and by which check does not depend on it**.  Source: SPDZ2k's online phase (Cramer et al. 2018, section 3), on
+the masked wires of Boyle et al. 2021 (ePrint 2020/1392).
 """
 
 from __future__ import annotations
