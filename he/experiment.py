@@ -109,7 +109,9 @@ def build(cell: Configuration, bench: Workbench) -> Experiment:
 def _plan(cell: Configuration, bench: Workbench) -> Plan:
     """A batch costs the same however few it holds, so it answers all clips at once after one query of one."""
     clips = bench.clips
-    if cell.model.startswith(("frames", "filterbank")):
+    if cell.model.startswith("filterbank"):
+        return Plan(singles=4 if bench.quick else 30, clips=clips, table=clips, scored=4)
+    if cell.model.startswith("frames"):
         return Plan(singles=4 if bench.quick else 30, clips=4 if bench.quick else clips, table=clips, scored=2)
     if cell.mode == "batched":
         return Plan(singles=1, batch=max(2, clips - 1), clips=clips, table=clips, scored=clips)

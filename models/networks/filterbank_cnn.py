@@ -24,7 +24,7 @@ _LOWEST, _HIGHEST = 80.0, 0.475  # centres of bands: from so many Hz to such a s
 
 
 class FilterbankCNN(nn.Module):
-    """Samples in blocks -> filters, squares, sums of two -> Conv1d 64@5 and 128@5, stride 2 -> mean -> linear.
+    """Samples in blocks -> filters, squares, sums -> Conv1d 64@5 and 128@5, stride 2 -> mean -> linear.
 
     Input float32 (n, block, blocks) in [-1, 1]; output float32 (n, classes) logits.  Batch norms are affine and fold
     into what is beside them; polynomials in place of ReLU take ``anneal`` training steps to become so.
@@ -45,7 +45,7 @@ class FilterbankCNN(nn.Module):
     ) -> None:
         """``window``: blocks that a filter spans, an odd number."""
         super().__init__()
-        if min(block, blocks, bands) < 1 or window < 1 or window % 2 == 0 or rate < 1000:
+        if min(block, blocks // 2, bands) < 1 or window < 1 or window % 2 == 0 or rate < 1000:
             raise BadValue("out-of-range", "a filterbank needs blocks, bands, an odd window and a rate of 1000 or more")
         self.bands = bands
         self.filters = nn.Conv1d(block, 2 * bands, window, padding=window // 2, bias=False)
@@ -53,19 +53,20 @@ class FilterbankCNN(nn.Module):
             kernels = _GAIN * filterbank(bands, window * block, rate)
             self.filters.weight.copy_(torch.from_numpy(kernels.reshape(-1, window, block).transpose(0, 2, 1)))
         self.filters.requires_grad_(False)
+        self.smooth = nn.AvgPool1d(2)
         self.scale = nn.BatchNorm1d(bands)
         self.trunk = nn.Sequential(
             *strided(bands, 64, activation_of(activation, anneal)),
             *strided(64, 128, activation_of(activation, anneal)),
         )
-        self.pool = nn.AvgPool1d((blocks + 3) // 4)
+        self.pool = nn.AvgPool1d((blocks // 2 + 3) // 4)
         self.head = nn.Sequential(nn.Flatten(), nn.Dropout(dropout), nn.Linear(128, classes))
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits (n, classes)."""
         filtered = self.filters(x)
         power = (filtered * filtered).unflatten(1, (2, self.bands)).sum(1)
-        return self.head(self.pool(self.trunk(self.scale(power))))
+        return self.head(self.pool(self.trunk(self.scale(self.smooth(power)))))
 
 
 def filterbank(bands: int, length: int, rate: int) -> npt.NDArray[np.float64]:
