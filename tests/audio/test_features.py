@@ -7,12 +7,32 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sotto.audio.features import MFCC, STFT, EGeMAPS, LogMel, MeanMFCC, SampleBlocks, Waveform, from_record, from_text, mel
+from sotto.audio.features import (
+    MFCC,
+    STFT,
+    EGeMAPS,
+    LogMel,
+    MeanMFCC,
+    SampleBlocks,
+    Waveform,
+    from_record,
+    from_text,
+    mel,
+)
 from sotto.audio.features.spec import fit_length
 from sotto.link import BadValue
 from tests.error_codes import raises_code
 
-ALL = [MFCC(), MFCC(20, frames=None, normalisation="mean"), MeanMFCC(), LogMel(), STFT(), EGeMAPS(), Waveform(1.0), SampleBlocks()]
+ALL = [
+    MFCC(),
+    MFCC(20, frames=None, normalisation="mean"),
+    MeanMFCC(),
+    LogMel(),
+    STFT(),
+    EGeMAPS(),
+    Waveform(1.0),
+    SampleBlocks(),
+]
 
 
 def voice(seconds: float = 1.0, rate: int = 16000, seed: int = 0) -> np.ndarray:
