@@ -196,7 +196,7 @@ def parts_of(
         "alice": PartySpec(parties.alice, {"mode": mode, "reveal": reveal}),
         "bob": PartySpec(parties.bob, {"bob": bob, "mode": mode}, parties.warm_up),
     }
-    dealer = {"dealer": PartySpec(parties.dealer, {"mode": mode, "idle_timeout": idle_timeout}, parties.warm_up)}
+    dealer = {"dealer": PartySpec(parties.dealer, {"mode": mode, "idle_timeout": idle_timeout}, parties.warm_up_dealer)}
     return parts | (dealer if mpc_modes.needs_dealer(mode) else {})
 
 

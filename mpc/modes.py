@@ -78,8 +78,11 @@ def require_mode(mode: str) -> Mode:
     raise BadValue("unknown-mode", f"unknown mpc mode '{mode}': choose one of {', '.join(get_args(Mode))}")
 
 
-def warm_up(mode: Mode) -> None:
-    """Import and compile what a session of ``mode`` runs, once for all sessions that start from this process."""
+def warm_up(mode: Mode, *, dealing: bool = False) -> None:
+    """Import and compile what a session of ``mode`` runs, once for all sessions that start from this process.
+
+    ``dealing``: what its dealer runs too.
+    """
     if mode == "two-party":
         from sotto.mpc.two_party.session import TwoPartySession
 
@@ -89,7 +92,7 @@ def warm_up(mode: Mode) -> None:
             import sotto.mpc.protocols.malicious.session
         else:
             import sotto.mpc.protocols.semi_honest.session  # noqa: F401  the import is what is wanted
-        dcf.warm_up()
+        dcf.warm_up(dealing=dealing)
 
 
 def needs_dealer(mode: Mode) -> bool:

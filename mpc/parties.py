@@ -15,6 +15,11 @@ def warm_up(job: Mapping[str, Any]) -> None:
     modes.warm_up(modes.require_mode(job["mode"]))
 
 
+def warm_up_dealer(job: Mapping[str, Any]) -> None:
+    """The same for a dealer's."""
+    modes.warm_up(modes.require_mode(job["mode"]), dealing=True)
+
+
 def alice(job: Mapping[str, Any], links: Mapping[str, Link]) -> mpc.Alice:
     """Alice, whose job is her options; what her session imports is imported now, so that no query is charged for it."""
     warm_up(job)

@@ -18,7 +18,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
 
 import numpy as np
 import numpy.typing as npt
@@ -38,7 +37,6 @@ from sotto.bench.papers.niwa.attackers import (
     attacked,
     decrypted_with,
     key_exact,
-    over_keys,
     trained_inverters,
 )
 from sotto.bench.papers.niwa.sounds.drawn_keys import drawn_keys
@@ -57,7 +55,6 @@ from sotto.bench.speech_tasks.verification import (
 DESCRIPTION = "what published listeners hear of keyed speech, attacked and not, beside ours (--data DIR)"
 
 SIZES = {"quick": (10,), "full": (3, 5, 10, 15, 20, 128)}
-KEYS = {"quick": 1, "full": 2}
 _UTTERANCES = 3  # of each test speaker, for who speaks and whether somebody does
 _STRINGS = 20
 _JUDGED = 3  # utterances whose quality is judged
@@ -173,28 +170,22 @@ def run(request: Request) -> list[Row]:
     request.say(f"plain: {_short(material.plain)}")
     for size in SIZES[request.preset]:
         for kind in keyed.KEY_TYPES:
-            each: dict[str, list[Metrics]] = {}
-            for attacker, metrics in _over_keys(kind, size, material, request):
-                each.setdefault(attacker, []).append(metrics)
+            for attacker, metrics in _attacked(kind, size, material, request):
                 request.say(f"{kind} {size}, {attacker}: {_short(metrics)}")
-            rows += [
-                _row(kind, size, attacker, over_keys(found), material, request, keys=len(found))
-                for attacker, found in each.items()
-            ]
-            results.write(rows, request.out)  # an interrupted run leaves what it has
+                rows.append(_row(kind, size, attacker, metrics, material, request, keys=1))
+                results.write(rows, request.out)  # an interrupted run leaves what it has
     return rows
 
 
-def _over_keys(kind: keyed.KeyType, size: int, material: Material, request: Request) -> Iterator[tuple[str, Metrics]]:
-    """Attacker and figures, key after key; the keys are those of the attackers' own evaluation."""
+def _attacked(kind: keyed.KeyType, size: int, material: Material, request: Request) -> Iterator[tuple[str, Metrics]]:
+    """Attacker and figures; the key is the first of the attackers' own evaluation."""
     speeches = [material.stage.utterances, material.stage.strings]
     inverters = trained_inverters(kind, size, speeches) if request.preset == "full" else []
     others = drawn_keys(kind, size, seed=request.seed, purpose="wrong keys")
-    keys = islice(drawn_keys(kind, size, seed=request.seed, purpose="attacks"), KEYS[request.preset])
-    for key in keys:
-        wrong = next(other for other in others if other != key)
-        yield "wrong-key", material.heard(key, [wrong, wrong])
-        yield from attacked(key, speeches, inverters, material.heard)
+    key = next(drawn_keys(kind, size, seed=request.seed, purpose="attacks"))
+    wrong = next(other for other in others if other != key)
+    yield "wrong-key", material.heard(key, [wrong, wrong])
+    yield from attacked(key, speeches, inverters, material.heard)
 
 
 def _row(

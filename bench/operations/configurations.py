@@ -8,7 +8,7 @@ split among processes.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -85,19 +85,24 @@ class Prepared:
         return Deployment(self.config.paradigm, self.config.mode, self.bob, self.alice, **options)
 
 
-def chosen() -> tuple[ServedConfiguration, ...]:
-    """All, or those that ``SOTTO_CELLS`` names.
+def confined(names: Sequence[str]) -> list[str]:
+    """Those of ``names`` that ``SOTTO_CELLS`` has, in its order, or all.
 
     Raises :class:`sotto.bench.preparing.PreparationError` for a name that is none.
     """
-    names = [name.strip() for name in os.environ.get("SOTTO_CELLS", "").split(",") if name.strip()]
-    known = {str(config): config for config in CONFIGURATIONS}
-    for name in names:
-        if name not in known:
+    wanted = [name.strip() for name in os.environ.get("SOTTO_CELLS", "").split(",") if name.strip()]
+    for name in wanted:
+        if name not in names:
             raise preparing.PreparationError(
-                "unknown-cell", f"SOTTO_CELLS: '{name[:40]}' is none of {', '.join(known)}"
+                "unknown-cell", f"SOTTO_CELLS: '{name[:40]}' is none of {', '.join(names)}"
             )
-    return tuple(known[name] for name in names) or CONFIGURATIONS
+    return wanted or list(names)
+
+
+def chosen() -> tuple[ServedConfiguration, ...]:
+    """All, or those that ``SOTTO_CELLS`` names."""
+    known = {str(config): config for config in CONFIGURATIONS}
+    return tuple(known[name] for name in confined(list(known)))
 
 
 def prepared(request: Request) -> Iterator[Prepared]:

@@ -5,7 +5,8 @@ Every kind is asked about random features in class and in scores, by parties in 
 with PyTorch: classes that agree, the largest error of a score, time, bytes, rounds.  A class that differs is listed in
 ``disagreements.csv`` with the margin between the two classes and how far the scores moved: a near tie is one where the
 scores moved as far as the margin.  Peers tell the class alone, so no score of theirs moved that we know of.  A kind
-that is refused gets a row too, with ``accepted`` 0 and the reason.  ``model-zoo.md`` holds all rows as tables.
+that is refused gets a row too, with ``accepted`` 0 and the reason.  ``model-zoo.md`` holds all rows as tables.  With
+``SOTTO_CELLS`` (such as ``mpc/malicious,mpc/peer-spu``) the zoo is asked in these modes and by these peers alone.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ import torch
 
 from sotto import mpc
 from sotto.bench.model_zoo import KINDS, Kind
-from sotto.bench.operations import model_zoo_table
+from sotto.bench.operations import configurations, model_zoo_table
 from sotto.bench.parties.parties import Asked, Parties, PartyError
 from sotto.bench.parties.party import PartySpec
 from sotto.bench.peers import job
@@ -78,16 +79,11 @@ def run(request: Request) -> list[Row]:
     """A row for each kind and mode, then for each kind and peer."""
     rows: list[Row] = []
     found: list[Disagreement] = []
-    peers = []
-    for peer in PEERS:
-        if peer.workload is SECRET_SHARING and (missing := peer.missing()):
-            request.say(f"{peer.name} is left out: {missing}")
-        elif peer.workload is SECRET_SHARING:
-            peers.append(peer)
+    modes, peers = _asked_ones(request)
     request.out.mkdir(parents=True, exist_ok=True)
     questions = {name: _Question.of(kind, request) for name, kind in KINDS.items()}
     measured = itertools.chain(
-        *(_asked_in(mode, questions, request) for mode in MODES),
+        *(_asked_in(mode, questions, request) for mode in modes),
         (_asked_of_peer(peer, name, question, request) for peer in peers for name, question in questions.items()),
     )
     for row, differing in measured:
@@ -97,6 +93,20 @@ def run(request: Request) -> list[Row]:
         write_whole(request.out / "model-zoo.md", model_zoo_table.markdown(rows))
     write_whole(request.out / "disagreements.csv", _table(found))
     return rows
+
+
+def _asked_ones(request: Request) -> tuple[list[mpc.Mode], list[Peer]]:
+    """Modes and peers to ask: all, or those that ``SOTTO_CELLS`` names; a peer that is not installed is left out."""
+    modes = {f"mpc/{mode}": mode for mode in MODES}
+    peers = {f"mpc/{peer.mode}": peer for peer in PEERS if peer.workload is SECRET_SHARING}
+    names = configurations.confined([*modes, *peers])
+    present = []
+    for peer in (peers[name] for name in names if name in peers):
+        if missing := peer.missing():
+            request.say(f"{peer.name} is left out: {missing}")
+        else:
+            present.append(peer)
+    return [modes[name] for name in names if name in modes], present
 
 
 _Measured = tuple[Row, list[Disagreement]]
@@ -143,7 +153,7 @@ def _asked_in(mode: mpc.Mode, questions: Mapping[str, _Question], request: Reque
             bobs[name] = question.bob(mode)
         except mpc.MpcError as error:
             yield _refused(mode, SECURITY[mode], name, str(error), request)
-    dealer = PartySpec(parties.dealer, {"mode": mode}, parties.warm_up)
+    dealer = PartySpec(parties.dealer, {"mode": mode}, parties.warm_up_dealer)
     waiting = list(bobs)
     while waiting:
         sessions = [each for name in waiting for each in _sessions(bobs[name], mode, dealer)]

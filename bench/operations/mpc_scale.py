@@ -138,5 +138,5 @@ def _parts(bob: mpc.Bob, mode: mpc.Mode) -> Mapping[str, PartySpec]:
     return {
         "alice": PartySpec(parties.alice, {"mode": mode, "reveal": "logits"}),
         "bob": PartySpec(parties.bob, {"bob": bob, "mode": mode}, parties.warm_up),
-        "dealer": PartySpec(parties.dealer, {"mode": mode}, parties.warm_up),
+        "dealer": PartySpec(parties.dealer, {"mode": mode}, parties.warm_up_dealer),
     }

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import multiprocessing
+import os
 import sys
 import threading
 import traceback
@@ -18,9 +19,10 @@ from multiprocessing.connection import Connection, wait
 from typing import Any, Self, TypeVar
 
 import msgspec
+from threadpoolctl import threadpool_limits
 
 from sotto.link import WrongState
-from sotto.serving.service.hosting import one_thread_each, without_the_script
+from sotto.serving.service.hosting import THREAD_VARIABLES, one_thread_each, without_the_script
 
 T = TypeVar("T")
 
@@ -172,6 +174,8 @@ def _run(job: Callable[..., None], pipe: Connection, arguments: tuple[Any, ...])
 
 
 def one_thread() -> None:
-    """Figures are for one thread a party; libraries loaded later are held by the environment the parent set."""
+    """Figures are for one thread a party: what a server of somebody else's has loaded, and what is loaded later."""
+    os.environ.update(dict.fromkeys(THREAD_VARIABLES, "1"))
+    threadpool_limits(1)
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(1)

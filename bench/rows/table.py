@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from rich.table import Table
 
-from sotto.bench.rows.matrix import Price, grouped
+from sotto.bench.rows.matrix import PLAINTEXT, Price, grouped
 from sotto.bench.rows.missing_values import by_whom
 from sotto.bench.rows.row import Cost, Interval, Row
 from sotto.serving.registry import paradigm
@@ -86,7 +86,7 @@ def footnotes(rows: Sequence[Row], notice: str | None) -> list[str]:
         "once a session is apart. points lost: against the plaintext model on the same clips. 95 %: Wilson's interval"
     )
     slower = dict.fromkeys(row.paradigm for row in rows if row.parameters.get("net", "loopback") != "loopback")
-    lines += [f"{name}: {line}" for name in slower if (line := paradigm(name).on_links)]
+    lines += [f"{name}: {line}" for name in slower if name != PLAINTEXT and (line := paradigm(name).on_links)]
     lines += [f"prices: {name}" for name in dict.fromkeys(row.cost.prices for row in rows if row.cost)]
     empty: dict[tuple[str, str], dict[str, None]] = {}
     for group in grouped(rows):

@@ -218,7 +218,7 @@ def tamper(
 
 def _run_dealer(parent: Connection, setting: _Setting) -> None:
     if needs_dealer(setting.mode):
-        warm_up(setting.mode)
+        warm_up(setting.mode, dealing=True)
     with listen() as for_alice, listen() as for_bob:
         parent.send((None, (for_alice.address[1], for_bob.address[1])))
         while True:

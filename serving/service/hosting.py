@@ -19,7 +19,7 @@ from sotto.serving.service.host import run_host
 from sotto.serving.service.reports import Drain, HostReport, Retire, receive_from_host, send_report
 from sotto.serving.service.sessions import ServiceConfig
 
-_THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 
 
 def warm_up(modules: Sequence[str]) -> None:
@@ -145,8 +145,8 @@ def without_the_script() -> Iterator[None]:
 @contextlib.contextmanager
 def one_thread_each() -> Iterator[None]:
     """Processes started inside use one thread each: sessions are what runs side by side, and a fork needs it."""
-    before = {name: os.environ.get(name) for name in _THREAD_VARIABLES}
-    os.environ.update(dict.fromkeys(_THREAD_VARIABLES, "1"))
+    before = {name: os.environ.get(name) for name in THREAD_VARIABLES}
+    os.environ.update(dict.fromkeys(THREAD_VARIABLES, "1"))
     try:
         yield
     finally:

@@ -10,6 +10,7 @@ from torch import nn
 
 from sotto.bench.model_zoo import KINDS, Kind
 from sotto.bench.operations import model_zoo, model_zoo_table
+from sotto.bench.preparing import PreparationError
 from sotto.bench.reproduction.targets import TARGETS
 from sotto.bench.request import Request
 from sotto.bench.rows.row import Row, Timing, Traffic
@@ -38,6 +39,18 @@ def test_a_kind_is_computed_as_pytorch_computes_it(name):
     differing = answer.labels != expected.argmax(axis=1)
     ordered = np.sort(expected, axis=1)
     assert (ordered[:, -1] - ordered[:, -2] <= 2 * error)[differing].all()
+
+
+def test_cells_confine_it_to_modes_and_peers_in_their_order(monkeypatch, tmp_path):
+    request = Request("synthetic", None, "quick", 0, tmp_path, print)
+    monkeypatch.setenv("SOTTO_CELLS", "mpc/two-party, mpc/malicious,mpc/peer-crypten")
+    modes, peers = model_zoo._asked_ones(request)
+    assert modes == ["two-party", "malicious"]
+    assert [peer.mode for peer in peers] == ["peer-crypten"]
+    monkeypatch.setenv("SOTTO_CELLS", "mpc/zoo")
+    with pytest.raises(PreparationError) as caught:
+        model_zoo._asked_ones(request)
+    assert caught.value.code == "unknown-cell"
 
 
 class Sorting(nn.Module):

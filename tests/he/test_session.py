@@ -22,6 +22,8 @@ from sotto.link import BadValue, FrameError, LinkClosed, LinkTimeout, PeerError,
 from sotto.models.networks.mlp import MLP
 from tests.error_codes import raises_code
 
+PATIENCE = 300.0  # s: where other programs have the processors, keys and a query take a minute
+
 
 def build(seed: int = 0, widths: tuple[int, ...] = (6, 5, 4, 3)) -> MLP:
     torch.manual_seed(seed)
@@ -34,10 +36,10 @@ def build(seed: int = 0, widths: tuple[int, ...] = (6, 5, 4, 3)) -> MLP:
 
 def bob_process(pipe, widths, misbehaviour) -> None:
     """Bob in a process of his own; reports what he holds, or how he was told to fail."""
-    bob = Bob(build(widths=widths), mode="tenseal", threads=1, timeout=60)
+    bob = Bob(build(widths=widths), mode="tenseal", threads=1, timeout=PATIENCE)
     with listen() as listener:
         pipe.send(listener.address)
-        link = listener.accept(timeout=60)
+        link = listener.accept(timeout=PATIENCE)
     if misbehaviour == "die":
         link.observer = lambda direction, name, payload: os._exit(3) if name == "he.query" else None
     seen = []
@@ -66,8 +68,8 @@ def start_bob():
         process = context.Process(target=bob_process, args=(theirs, widths, misbehaviour), daemon=True)
         process.start()
         started.append(process)
-        assert ours.poll(60)
-        return connect(*ours.recv(), timeout=60), ours, process
+        assert ours.poll(PATIENCE)
+        return connect(*ours.recv(), timeout=PATIENCE), ours, process
 
     yield start
     for process in started:
@@ -80,7 +82,7 @@ def test_two_processes_agree_with_the_plaintext_network(start_bob, make_features
     link, pipe, process = start_bob(widths)
     features = make_features(MAX_PART + 1, 7)
     network = PolynomialNetwork.of(build(widths=widths))
-    alice = Alice(reveal="logits", threads=1, timeout=60)
+    alice = Alice(reveal="logits", threads=1, timeout=PATIENCE)
     alice.prepare(link)
     keys = link.traffic.snapshot()
     alice.prepare(link)
@@ -102,7 +104,7 @@ def test_two_processes_agree_with_the_plaintext_network(start_bob, make_features
     assert query.bytes_sent > len(features) * 100_000
     assert query.bytes_received < query.bytes_sent
 
-    assert pipe.poll(30)
+    assert pipe.poll(PATIENCE)
     has_secret, public, decrypts, seen = pipe.recv()
     assert not has_secret
     assert public
@@ -119,12 +121,12 @@ def test_two_processes_agree_with_the_plaintext_network(start_bob, make_features
 
 def test_alice_notices_when_bob_dies_in_the_middle(start_bob, make_features):
     link, _, _ = start_bob(misbehaviour="die")
-    alice = Alice(threads=1, timeout=60)
+    alice = Alice(threads=1, timeout=PATIENCE)
     alice.prepare(link)
     start = time.monotonic()
     with pytest.raises(LinkClosed):
         alice.ask(make_features(1, 6), link)
-    assert time.monotonic() - start < 10
+    assert time.monotonic() - start < PATIENCE / 2
 
 
 class Threaded:
@@ -202,7 +204,7 @@ def test_alice_does_not_wait_for_a_silent_bob(honest_bob, make_features):
     start = time.monotonic()
     with pytest.raises(LinkTimeout):
         alice.ask(make_features(1, 6), left)
-    assert time.monotonic() - start < 10
+    assert time.monotonic() - start < 50
     assert bob.ended() is None
 
 

@@ -109,8 +109,8 @@ def test_the_measurement_sees_the_delay_and_the_bandwidth(name):
     shape = SHAPES[name]
     small, large = _script(shape=name)
     transfer = LARGE * 8e-3 / shape.mbit_per_s
-    assert shape.rtt_ms <= small < 1.5 * shape.rtt_ms + 1
-    assert shape.rtt_ms + transfer <= large < 1.5 * (shape.rtt_ms + transfer) + 5
+    assert shape.rtt_ms <= small
+    assert shape.rtt_ms + transfer <= large
 
 
 if __name__ == "__main__":

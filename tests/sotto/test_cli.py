@@ -8,7 +8,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 
 import pytest
 import typer.rich_utils
@@ -154,8 +153,10 @@ def test_no_help_waits_for_a_library(command):
 
 
 INTERRUPTIBLE = """
-import signal
+import signal, sys
 signal.signal(signal.SIGINT, signal.default_int_handler)  # whatever the tests run under
+told = lambda event, what: event == "import" and what[0] == "sotto.cli" and print(flush=True, file=sys.stderr)
+sys.addaudithook(told)
 from sotto.__main__ import main
 main()
 """
@@ -170,10 +171,7 @@ def test_an_interrupt_ends_with_one_line_at_most(early, tmp_path):
         stderr=subprocess.PIPE,
         env={**os.environ, "SOTTO_CACHE": str(tmp_path)},
     )
-    if early:
-        time.sleep(0.15)
-    else:
-        process.stderr.read(1)  # the corpus is being made
+    process.stderr.read(1 if early else 2)  # the second is of the corpus that is being made
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=60)
     assert process.returncode in ((1, 130, -signal.SIGINT) if early else (1,))

@@ -21,7 +21,7 @@ from sotto.bench.papers.bittner.growth_plot import draw
 from sotto.bench.papers.bittner.table_networks import TableNetwork, relu_count
 from sotto.bench.parties.parties import Asked, Parties, Phase
 from sotto.bench.request import Request
-from sotto.bench.rows import costs
+from sotto.bench.rows import costs, results
 from sotto.bench.rows.row import Row
 from sotto.models.learning.training import predict
 from sotto.mpc.experiment import SECURITY
@@ -55,6 +55,7 @@ class Point:
 def run(request: Request) -> list[Row]:
     """One row for each mode and point; the plot goes to ``mpc-growth.svg``."""
     rows: list[Row] = []
+    results.require_writable(request.out)
     for mode in MODES:
         for name, batches in _BATCHES[request.preset].items():
             along = {
@@ -63,6 +64,7 @@ def run(request: Request) -> list[Row]:
             }
             for axis, points in along.items():
                 rows += _measured(mode, points, request)
+                results.write(rows, request.out)  # who stops half-way keeps what was measured
                 request.say(f"{mode} {name}: {axis} done")
     draw(rows, request.out / "mpc-growth.svg")
     return rows

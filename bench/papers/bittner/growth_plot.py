@@ -32,7 +32,7 @@ _PANELS: dict[str, dict[str, Figures]] = {
     },
     "peak memory, MB": {
         "-": lambda row: max(row.metrics["alice_rss_mb"] or 0, row.metrics["bob_rss_mb"] or 0),
-        "--": lambda row: row.metrics["dealer_rss_mb"],
+        "--": lambda row: row.metrics.get("dealer_rss_mb"),  # not every mode has a dealer
     },
 }
 

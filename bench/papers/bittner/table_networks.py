@@ -69,7 +69,7 @@ class TableNetwork:
             "alice": PartySpec(parties.alice, job),
             "bob": PartySpec(_bob, {**job, "network": self, "weights": weights}),
             **(
-                {"dealer": PartySpec(parties.dealer, {"mode": mode}, parties.warm_up)}
+                {"dealer": PartySpec(parties.dealer, {"mode": mode}, parties.warm_up_dealer)}
                 if needs_dealer(require_mode(mode))
                 else {}
             ),

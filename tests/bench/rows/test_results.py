@@ -158,7 +158,8 @@ def test_a_corpus_notice_stands_first_under_the_table():
 def test_what_a_slower_link_changes_is_told_of_rows_that_have_one():
     line = f"mpc: {registry.paradigm('mpc').on_links}"
     assert line not in footnotes([ROW], None)
-    assert line in footnotes([msgspec.structs.replace(ROW, parameters={"net": "wan"})], None)
+    plain = msgspec.structs.replace(ROW, paradigm="plaintext")  # which is no paradigm of the registry
+    assert line in footnotes([msgspec.structs.replace(row, parameters={"net": "wan"}) for row in (plain, ROW)], None)
 
 
 def test_a_folder_that_cannot_be_written_is_refused_at_once(tmp_path):
