@@ -103,7 +103,7 @@ def test_two_processes_agree_with_the_module():
     process = context.Process(target=bob_process, args=(theirs,), daemon=True)
     process.start()
     try:
-        assert ours.poll(60)
+        assert ours.poll(300)
         link = connect(*ours.recv(), timeout=60)
         x = features(4, seed=1)
         alice = Alice(reveal="logits", timeout=60)
@@ -112,7 +112,7 @@ def test_two_processes_agree_with_the_module():
         with raises_code(BadValue, "wrong-shape"):
             alice.ask(x[:, :2], link)
         link.close()
-        assert ours.poll(60)
+        assert ours.poll(300)
         seen = ours.recv()
     finally:
         process.kill()
