@@ -76,6 +76,10 @@ class _Service:
     port: int
     pipe: Connection
 
+    def end(self) -> None:
+        self.host.stop()
+        self.pipe.close()
+
 
 @dataclass
 class Parties:
@@ -95,6 +99,7 @@ class Parties:
     _token: bytes = field(default_factory=lambda: secrets.token_bytes(16), repr=False)
     _alice: ChildProcess | None = None
     _services: dict[str, _Service] = field(default_factory=dict)
+    _ahead: _Service | None = None  # the other Bob, where sessions have two, loaded before anything is timed
     _reports: dict[str, control.Report] = field(default_factory=dict)
     _opened: int = 0
     _provisions: bool = False
@@ -102,7 +107,9 @@ class Parties:
     def __enter__(self) -> Self:
         try:
             self._alice = self._start_alice()
-            self._serve(self.sessions[0])
+            self._start(self.sessions[0])
+            self._start_ahead()
+            self._await_services()
         except BaseException:
             self._stop()
             raise
@@ -171,14 +178,31 @@ class Parties:
 
     def _serve(self, parts: Mapping[str, PartySpec]) -> None:
         """Have everybody but Alice host its part of a session; who hosts that already goes on."""
+        self._start(parts)
+        self._await_services()
+
+    def _start(self, parts: Mapping[str, PartySpec]) -> None:
         changed = [role for role, service in self._services.items() if service.part is not parts[role]]
         for role in list(self._services) if "dealer" in changed else changed:  # Bob has to know where the dealer is
             self._end_service(role)
         kinds: tuple[Literal["dealer", "bob"], ...] = ("dealer", "bob")
         for kind in kinds:
             if kind in parts and kind not in self._services:
-                self._services[kind] = self._start_service(kind, parts[kind])
-        for role, service in self._services.items():
+                if self._ahead and self._ahead.part is parts[kind]:
+                    self._services[kind], self._ahead = self._ahead, None
+                else:
+                    self._services[kind] = self._start_service(kind, parts[kind])
+
+    def _start_ahead(self) -> None:
+        """Two Bobs with one dealer: the second loads beside the first."""
+        bobs = list({id(parts["bob"]): parts["bob"] for parts in self.sessions if "bob" in parts}.values())
+        dealers = {id(parts.get("dealer")) for parts in self.sessions}
+        if len(bobs) == 2 and len(dealers) == 1:
+            self._ahead = self._start_service("bob", bobs[1])
+
+    def _await_services(self) -> None:
+        ahead = [("bob", self._ahead)] if self._ahead else []
+        for role, service in (*self._services.items(), *ahead):
             if not service.host.loaded:
                 self._await_loaded(role, service)
 
@@ -226,9 +250,7 @@ class Parties:
             service.host.loaded = isinstance(report, Loaded)
 
     def _end_service(self, role: str) -> None:
-        service = self._services.pop(role)
-        service.host.stop()
-        service.pipe.close()
+        self._services.pop(role).end()
 
     def _start_alice(self) -> ChildProcess:
         orders = PartyConfig(
@@ -318,3 +340,5 @@ class Parties:
             self._alice.end()
         for role in list(self._services):
             self._end_service(role)
+        if self._ahead:
+            self._ahead.end()

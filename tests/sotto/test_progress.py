@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from sotto import progress
 from sotto.bench.rows.row import Row, Timing, Traffic
 from sotto.progress import Rows
 
@@ -42,3 +43,14 @@ def test_a_row_without_figures_is_a_line_too(row, capsys):
     with Rows(1) as rows:
         rows.add(row)
     assert "not timed" in capsys.readouterr().err
+
+
+def test_the_time_left_is_told_from_rows_that_wait_for_no_training(capsys, monkeypatch):
+    clock = iter([0.0, 30.0, 40.0, 50.0])
+    monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))
+    with Rows(10) as rows:
+        for _ in range(3):
+            rows.add(_row("mpc"))
+    lines = capsys.readouterr().err.splitlines()
+    assert "left" not in lines[1]
+    assert "3 of 10, about 70 s left" in lines[2]
