@@ -166,7 +166,8 @@ _ALL = (
         for recipe, anneal in ((FRAMES, 400), (FRAMES_QUICK, 100), (DEPINTO, 600), (FILTERBANK, 300))
         for degree in DEGREES
     ),
-    *map(mlp, get_args(Activation)),
+    *(mlp(activation) for activation in get_args(Activation) if activation != "poly6"),
+    replace(mlp("poly6"), arguments={"activation": "poly6", "anneal": 300}),  # logits run away otherwise
     WAVE_PATCH,
     SPECTROGRAM_PATCH,
 )
