@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Sequence
 from sotto.bench.rows.row import Row, Timing
 
 _COLUMNS = (
-    "network", "agreement", "largest error", "offline ms", "of processor", "online ms", "of processor", "offline MB",
-    "online MB", "rounds",
+    "network", "agreement", "largest error", "offline ms", "online ms", "total ms", "of processor", "offline MB",
+    "online MB", "MB in all", "rounds",
 )  # fmt: skip
 
 
@@ -39,27 +39,33 @@ def _row(row: Row) -> str:
     agreement = f"{row.agreement or 0:.0%} of {row.n_queries}"
     if differing:
         agreement += f" ({(metrics.get('disagreements_not_near_ties') or 0):.0f} no near tie)"
-    online = (
-        None if row.bytes is None else sum(part or 0 for part in (row.bytes.alice, row.bytes.bob, row.bytes.dealer))
-    )
+    offline_ms, online_ms = _median(row.offline_ms), _median(row.online_ms)
+    busy = [_total(row, prefix) for prefix in ("offline_busy_ms_", "online_busy_ms_")]
+    dealt = _total(row, "offline_bytes_")
+    sent = None if row.bytes is None else float(sum(filter(None, (row.bytes.alice, row.bytes.bob, row.bytes.dealer))))
     return _line(
         (
             f"`{row.model}`", agreement, _shown(row.max_abs_error, lambda error: f"{error:.1e}"),
-            _median(row.offline_ms), _shown(_total(row, "offline_busy_ms_"), _three),
-            _median(row.online_ms), _shown(_total(row, "online_busy_ms_"), _three),
-            _shown(_total(row, "offline_bytes_"), _megabytes), _shown(online, _megabytes), _shown(row.rounds, str),
+            _shown(offline_ms, _three), _shown(online_ms, _three), _shown(_sum(offline_ms, online_ms), _three),
+            _shown(_sum(*busy), _three), _shown(dealt, _megabytes), _shown(sent, _megabytes),
+            _shown(_sum(dealt, sent), _megabytes), _shown(row.rounds, str),
         )
     )  # fmt: skip
 
 
-def _total(row: Row, prefix: str) -> float | None:
-    """Of all parties."""
-    known = [value for name, value in row.metrics.items() if name.startswith(prefix) and value is not None]
+def _sum(*parts: float | None) -> float | None:
+    """Of the parts that there are."""
+    known = [part for part in parts if part is not None]
     return sum(known) if known else None
 
 
-def _median(timing: Timing | None) -> str:
-    return "" if timing is None else _three(timing.median)
+def _total(row: Row, prefix: str) -> float | None:
+    """Of all parties."""
+    return _sum(*(value for name, value in row.metrics.items() if name.startswith(prefix)))
+
+
+def _median(timing: Timing | None) -> float | None:
+    return None if timing is None else timing.median
 
 
 def _shown(value: float | None, shape: Callable[[float], str]) -> str:

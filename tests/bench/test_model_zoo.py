@@ -74,7 +74,7 @@ def test_the_table_tells_what_the_rows_do():
     )
     assert isinstance(told, Row)
     table = model_zoo_table.markdown([told, refused])
-    assert f"| `{network}` | 96% of 50 (1 no near tie) | 1.2e-03 |  |  | 1,234 |  | 2.5 | 0.3 | 7 |" in table
+    assert f"| `{network}` | 96% of 50 (1 no near tie) | 1.2e-03 |  | 1,234 | 1,234 |  | 2.5 | 0.3 | 2.8 | 7 |" in table
     assert f"- `{network}`: sorts" in table
     assert "1 of 2 kinds taken, 0 with" in table
 
