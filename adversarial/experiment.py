@@ -93,6 +93,7 @@ def build(cell: Configuration, bench: Workbench) -> Experiment:
             hides="partly",
         ),
         plan=Plan(singles=40, batch=16, clips=10**6, sessions=3),
+        features_at="alice",
         attacks=_attacks(made, column),
         extra={
             "accuracy_most_frequent": float(np.bincount(met.segments.event).max() / len(met.segments)),

@@ -42,7 +42,7 @@ def own(model: Any, given: Given) -> OwnModel:
         raise NotRunnable(
             "wrong-model",
             "Bob answers from what a trained sensor makes of sound, with a sotto.adversarial.Classifier or its file: "
-            f"a {type(model).__name__} would need the sound itself",
+            f"{type(model).__name__} would need the sound itself",
         )
     if given.sensor is None:
         raise NotRunnable(

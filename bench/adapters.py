@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 
 
 class ExperimentAdapter(Protocol):
-    """What ``experiment.py`` of a paradigm offers."""
+    """What ``experiment.py`` of a paradigm offers.
+
+    ``sample_cells(preset)``, which not every paradigm has, are its rows where Alice gives samples and no features.
+    """
 
     @property
     def ATTACKS(self) -> Mapping[str, str]:  # noqa: N802  a module's constant

@@ -115,6 +115,7 @@ def baseline(experiment: Experiment) -> Experiment:
         security=_SECURITY,
         plan=replace(plan, singles=30, clips=plan.table or plan.clips, batch=32, sessions=1),
         task=experiment.task,
+        features_at="bob" if experiment.features_at == "circuit" else experiment.features_at,
     )
 
 

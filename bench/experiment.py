@@ -26,7 +26,7 @@ from sotto.bench.parties.party import PartySpec
 from sotto.bench.rows import costs
 from sotto.bench.rows.energy import EnergyMeter
 from sotto.bench.rows.machine import machine, software
-from sotto.bench.rows.row import Interval, JSONValue, Row, Security
+from sotto.bench.rows.row import FeaturesAt, Interval, JSONValue, Row, Security
 from sotto.link import SHAPES, BadValue
 
 if TYPE_CHECKING:
@@ -101,6 +101,7 @@ class Experiment:
     ``reconstruct`` is an attacker at Bob's place: numbers he received of one query, (1, …), to speech in the form of
     ``queries``, or None where he gives up; it is for showing and may take a minute.
     ``network`` is the plaintext model where it stands alone, for a row without privacy (:mod:`sotto.bench.baseline`).
+    ``features_at`` as in :class:`sotto.bench.rows.row.Row`.
     """
 
     cell: Configuration
@@ -122,6 +123,7 @@ class Experiment:
     task: Task | None = None
     reconstruct: Reconstruct | None = None
     network: nn.Module | None = None
+    features_at: FeaturesAt = "none"
 
 
 @dataclass
@@ -273,6 +275,7 @@ def _row(timed: _Run, *, corpus: str, split: str, seed: int, net: str, say: Say)
         seed=seed,
         n_queries=n,
         parameters={**experiment.cell.parameters, "net": net},
+        features_at=experiment.features_at,
         accuracy_plain=_share(plain_labels == truth),
         accuracy_private=_share(right) if comparable else None,
         accuracy_interval=Interval.of(int(right.sum()), n) if comparable else None,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +12,18 @@ import numpy as np
 import numpy.typing as npt
 
 from sotto.bench.experiment import Configuration, Say, run
-from sotto.bench.own_model import Given, adapter
-from sotto.bench.rows.row import JSONValue, Row
+from sotto.bench.own_model import Given, NotRunnable, adapter
+from sotto.bench.rows.row import FeaturesAt, JSONValue, Row
 from sotto.bench.suite import Failure, LeftOut
+from sotto.serving import registry
 
 
 @dataclass(frozen=True)
 class Examples:
     """What is asked: ``queries`` (n, …) float32 as the model takes them, and their classes ``truth`` (n,) int64.
 
-    ``corpus`` and ``split`` say in the rows where they are from, ``parameters`` what else belongs there.
+    ``corpus`` and ``split`` say in the rows where they are from, ``parameters`` what else belongs there,
+    ``features_at`` as in :class:`sotto.bench.rows.row.Row`.
     """
 
     queries: npt.NDArray[np.float32] = field(repr=False)
@@ -30,6 +32,7 @@ class Examples:
     split: str = "as given"
     seed: int = 0
     parameters: Mapping[str, JSONValue] = field(default_factory=dict)
+    features_at: FeaturesAt = "none"
 
 
 def compare_own(
@@ -56,12 +59,17 @@ def compare_own(
         paradigm, _, mode = wanted.partition("/")
         with tempfile.TemporaryDirectory(prefix="sotto-") as folder:
             try:
-                own = adapter(paradigm).own(model, given(Path(folder), mode))
+                wish = given(Path(folder), mode)
+                declared = registry.paradigm(paradigm)
+                if wish.lowering.features_at == "circuit" and not declared.lowers:
+                    raise NotRunnable("option-not-taken", declared.why_no_circuit)
+                own = adapter(paradigm).own(model, wish)
             except ValueError as error:
                 yield LeftOut(wanted, " ".join(str(error).split()))
                 continue
             cell = Configuration(paradigm, own.mode, name, examples.parameters)
             experiment = own.experiment(cell, examples.queries, examples.truth, singles, most)
+            experiment = replace(experiment, features_at=examples.features_at)
             try:
                 for net in nets:
                     yield run(

@@ -22,7 +22,7 @@ from torch import nn
 from sotto.bench.experiment import Configuration, Experiment, Plain, Plan
 from sotto.bench.parties.party import PartySpec
 from sotto.bench.rows.row import Security
-from sotto.link import Coded
+from sotto.link import BadValue, Coded
 from sotto.models import ModelRecord, load
 from sotto.serving import registry
 from sotto.serving.adapters import AS_DECLARED, LoweringOptions
@@ -54,6 +54,8 @@ class Given:
         how long the parties wait for a next query.
     lowering
         how the network is made ready, where the paradigm does that.
+    input_limit
+        largest magnitude of an example's values, None for the paradigm's own; only mpc asks.
     """
 
     folder: Path
@@ -64,6 +66,7 @@ class Given:
     calibration: npt.ArrayLike | None = field(default=None, repr=False)
     idle_seconds: float = 600.0
     lowering: LoweringOptions = AS_DECLARED
+    input_limit: float | None = None
 
 
 @dataclass(frozen=True)
@@ -223,6 +226,12 @@ def require_shape(given: Given, shape: Shape) -> None:
         return
     if len(wanted) != len(shape) or any(b not in (None, a) for a, b in zip(wanted, shape, strict=True)):
         raise NotRunnable("wrong-shape", f"input_shape is {wanted}, and this model takes {shape}: leave it out")
+
+
+def require_place(features_at: str) -> None:
+    """Raise ``ValueError`` for what is no place where features are computed."""
+    if features_at not in ("alice", "circuit"):
+        raise BadValue("unknown-place", f"features_at is 'alice' or 'circuit', not '{str(features_at)[:40]}'")
 
 
 def as_shape(value: Any) -> tuple[int, ...] | None:

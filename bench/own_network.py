@@ -20,12 +20,14 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import nn
 
-from sotto.audio.features import FeatureSpec, Waveform
+from sotto.audio.features import FeatureSpec, SampleBlocks, Waveform
+from sotto.bench.emotion.emotion_models import IDENTITY, normalised
 from sotto.bench.own_comparison import Examples
 from sotto.bench.own_model import NotRunnable
 from sotto.bench.workbench import Workbench
-from sotto.models import Normalisation
+from sotto.models import ModelRecord, Normalisation
 from sotto.models.learning.training import Schedule, train
+from sotto.models.sample_input import from_samples, sample_spec
 
 Kind = Literal["standard", "range", "none"]
 _MOST_BYTES = 512 << 20
@@ -43,12 +45,19 @@ class OwnNetwork:
 
 
 def own_network(
-    source: str, bench: Workbench, spec: FeatureSpec, *, weights: Path | None, normalisation: Kind
+    source: str,
+    bench: Workbench,
+    spec: FeatureSpec,
+    *,
+    weights: Path | None,
+    normalisation: Kind,
+    at_circuit: bool = False,
 ) -> OwnNetwork:
     """Load ``FILE.py:NAME``, and train it on the training speakers unless it has ``weights``.
 
     The statistics of ``normalisation`` are those of the training speakers' features: ``standard`` for zero mean and
-    unit variance of every coefficient, ``range`` for [-1, 1].
+    unit variance of every coefficient, ``range`` for [-1, 1].  ``at_circuit``: the network is trained on features and
+    then asked about samples, behind its front end (:mod:`sotto.models.sample_input`).
 
     Raises
     ------
@@ -64,7 +73,10 @@ def own_network(
     _require_fit(build(), source, spec)
     learnt = [*bench.split.train, *bench.split.validation]
     features = bench.features(spec)
-    x = _statistics(normalisation, spec, features[learnt]).transform(features) if normalisation != "none" else features
+    statistics = IDENTITY if normalisation == "none" else _statistics(normalisation, spec, features[learnt])
+    x = statistics.transform(features)
+    if at_circuit:
+        sample_spec(spec)  # refused before anything is trained
     name = source.rpartition(":")[2]
     if weights is not None:
         module = build()
@@ -86,6 +98,13 @@ def own_network(
         "normalisation": normalisation,
         "weights": "given" if weights else "trained",
     }
+    if at_circuit:
+        record = ModelRecord(
+            architecture="", arguments={}, classes=(), features=spec.to_record(), normalisation=statistics
+        )
+        module, record = from_samples(module.eval(), record)
+        spec = sample_spec(spec)
+        x = normalised(record, bench.features(spec))
     examples = Examples(
         bench.part(x, "test"),
         bench.part(bench.targets, "test"),
@@ -93,6 +112,7 @@ def own_network(
         bench.split.name,
         bench.seed,
         parameters,
+        "circuit" if at_circuit else "none" if isinstance(spec, Waveform | SampleBlocks) else "alice",
     )
     shape = tuple(int(length or 0) for length in spec.shape)
     return OwnNetwork(f"{Path(source.rpartition(':')[0]).name}:{name}", shape, module.eval(), examples, x[learnt])
@@ -189,6 +209,8 @@ def _schedule(clips: int, *, early: bool) -> Schedule:
 
 
 def _statistics(kind: Kind, spec: FeatureSpec, training: npt.NDArray[np.float32]) -> Normalisation:
+    if isinstance(spec, SampleBlocks):
+        return Normalisation.within(1.0)
     axes = (0, 1) if isinstance(spec, Waveform) else None  # one mean and scale for all samples of a waveform
     if kind == "range":
         return Normalisation.range(training, axes=axes, clip=1.0)

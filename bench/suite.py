@@ -18,6 +18,7 @@ from sotto.bench.own_model import NotRunnable
 from sotto.bench.rows.row import Row
 from sotto.bench.workbench import Workbench
 from sotto.link import Coded
+from sotto.serving import registry
 
 
 def open_workbench(
@@ -65,9 +66,16 @@ class Failure:
     error: Exception
 
 
-def cells(paradigms: Sequence[str], preset: str) -> list[Configuration]:
-    """The rows a run of these paradigms will give."""
+def cells(paradigms: Sequence[str], preset: str, features_at: str = "alice") -> list[Configuration]:
+    """The rows a run of these paradigms will give; ``features_at`` ``circuit``: those that are asked about samples."""
+    if features_at == "circuit":
+        return [cell for name in paradigms for cell in _sample_cells(name, preset)]
     return [cell for name in paradigms for cell in EXPERIMENTS[name].cells(preset)]
+
+
+def _sample_cells(paradigm: str, preset: str) -> list[Configuration]:
+    found: Callable[[str], list[Configuration]] | None = getattr(EXPERIMENTS[paradigm], "sample_cells", None)
+    return found(preset) if found else []
 
 
 def build(cell: Configuration, bench: Workbench) -> Experiment:
@@ -123,6 +131,7 @@ def compare(
     paradigms: Sequence[str],
     nets: Sequence[str],
     *,
+    features_at: str = "alice",
     further: Sequence[Configuration] = (),
     show: Callable[[Experiment], None] | None = None,
 ) -> Iterator[Row | Attacked | LeftOut | Failure]:
@@ -130,11 +139,17 @@ def compare(
     already use two cores), while what is not timed goes on beside it (:mod:`sotto.bench.attackers`).
 
     Before the first row of a model comes the one without privacy.  What attackers reach comes as :class:`Attacked` when
-    it is known.  A cell that fails is told and yielded as a :class:`Failure`; the others still run.  ``show`` is called
+    it is known.  Paradigms that answer no query of samples are left out where ``features_at`` is ``circuit``.  A cell
+    that fails is told and yielded as a :class:`Failure`; the others still run.  ``show`` is called
     with each experiment once its rows are there.
     """
+    for name in paradigms if features_at == "circuit" else ():
+        if not _sample_cells(name, bench.preset):
+            reason = registry.paradigm(name).no_samples
+            bench.say(f"{name} is left out: {reason}")
+            yield LeftOut(name, reason)
     seen: set[str] = set()
-    every = (*cells(paradigms, bench.preset), *further)
+    every = (*cells(paradigms, bench.preset, features_at), *further)
     given = {number: cell for number, cell in enumerate(every) if not _parties_attack(cell.paradigm)}
     with Attackers(bench, given, build) as attackers:
         bench.quiet = attackers.stopped

@@ -89,6 +89,7 @@ def build(cell: Configuration, bench: Workbench) -> Experiment:
         security=SECURITY,
         plan=Plan(singles=30, clips=bench.clips, table=bench.clips, batch=32, sessions=5),
         network=made.svm,
+        features_at="alice",
         key_bytes=key_file.stat().st_size,
         attacks={
             "hashing-linkability": lambda: _link_speakers(made, bench),

@@ -29,7 +29,7 @@ def own(model: Any, given: Given) -> OwnModel:
         raise NotRunnable(
             "wrong-model",
             "Bob answers from hashes, with a fitted sotto.hashing.HammingSVC or its file: "
-            f"a {type(model).__name__} cannot read them",
+            f"{type(model).__name__} cannot read them",
         )
     if given.key is None:
         raise NotRunnable(

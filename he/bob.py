@@ -17,6 +17,7 @@ from sotto.he.evaluation.packed_evaluator import PackedModel
 from sotto.he.evaluation.tenseal_evaluator import TensealModel
 from sotto.he.network.network import ModelRefused, PolynomialNetwork
 from sotto.he.planning.flooding import MAX_STATISTICAL_BITS
+from sotto.he.planning.memory import MEMORY_LIMIT
 from sotto.he.planning.planning import Plan, plan
 from sotto.he.planning.scheduling import ScaledPlan, schedule_for
 from sotto.he.tensors.exporting import export
@@ -111,6 +112,7 @@ class Bob:
         mode: Mode = "packed",
         largest_ring: int = 16384,
         flooding_bits: int = 0,
+        memory_limit: int = MEMORY_LIMIT,
         timeout: float | None = None,
         threads: int | None = None,
         input_shape: Shape | None = None,
@@ -135,6 +137,9 @@ class Bob:
         flooding_bits
             flood answers with noise that hides their own to so many statistical bits
             (:mod:`sotto.he.planning.flooding`); 0 for none. Needs larger parameters, and not mode ``"tenseal"``.
+        memory_limit
+            bytes that the model and one session may take, as reckoned (:mod:`sotto.he.planning.memory`); mode
+            ``"tenseal"`` does not reckon.
         timeout
             seconds Alice may take to make her keys, and to send each piece of them; None for what the link
             gives any message.
@@ -166,7 +171,7 @@ class Bob:
             )
         self.timeout = timeout
         self._mode: Mode = mode
-        self._flooded, self._threads = flooding_bits > 0, threads
+        self._flooded, self._threads, self._memory_limit = flooding_bits > 0, threads, memory_limit
         self._load(self._planned(calibration, largest_ring, flooding_bits))
 
     def _planned(self, calibration: npt.ArrayLike | None, largest_ring: int, flooding_bits: int) -> AnyPlan:
@@ -191,12 +196,13 @@ class Bob:
     def _load(self, chosen: AnyPlan) -> None:
         """Make the network ready under its parameters."""
         self._model: LoadedModel
+        inputs, classes, limit = self.network.inputs, self.network.classes, self._memory_limit
         if isinstance(chosen, Plan):
             self._model = TensealModel(cast("PolynomialNetwork", self.network), chosen, self._threads)
         elif isinstance(chosen, ScaledPlan) and self._mode == "batched":
-            self._model = BatchedModel(chosen, self.network.inputs, self.network.classes, flooded=self._flooded)
+            self._model = BatchedModel(chosen, inputs, classes, flooded=self._flooded, memory_limit=limit)
         else:
-            self._model = PackedModel(chosen, self.network.inputs, self.network.classes, flooded=self._flooded)
+            self._model = PackedModel(chosen, inputs, classes, flooded=self._flooded, memory_limit=limit)
         self._session: tuple[Link, Evaluator] | None = None
 
     def __getstate__(self) -> dict[str, Any]:

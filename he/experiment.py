@@ -64,6 +64,11 @@ def cells(preset: str) -> list[Configuration]:
     return [Configuration("he", mode, model, {}) for mode, models in _SETTINGS[preset].items() for model in models]
 
 
+def sample_cells(preset: str) -> list[Configuration]:
+    """The network of filters and squares, which takes samples."""
+    return [Configuration("he", "packed", "filterbank-poly2", {})]
+
+
 def build(cell: Configuration, bench: Workbench) -> Experiment:
     """Train the network and set up Alice, who makes the keys, and Bob."""
     emotion = emotion_model(named(cell.model, bench), bench)
@@ -97,12 +102,15 @@ def build(cell: Configuration, bench: Workbench) -> Experiment:
         if cell.model.startswith("mlp")
         else {},
         network=emotion.module,
+        features_at="circuit" if emotion.spec.kind == "sample-blocks" else "alice",
     )
 
 
 def _plan(cell: Configuration, bench: Workbench) -> Plan:
     """A batch costs the same however few it holds, so it answers all clips at once after one query of one."""
     clips = bench.clips
+    if cell.model.startswith("filterbank"):
+        return Plan(singles=4 if bench.quick else 30, clips=clips, table=clips, scored=4)
     if cell.model.startswith("frames"):
         return Plan(singles=4 if bench.quick else 30, clips=4 if bench.quick else clips, table=clips, scored=2)
     if cell.mode == "batched":

@@ -75,6 +75,11 @@ def cells(preset: str) -> list[Configuration]:
     ]
 
 
+def sample_cells(preset: str) -> list[Configuration]:
+    """Those whose network reads the samples themselves."""
+    return [cell for cell in cells(preset) if cell.model == "wave-patch"]
+
+
 def build(cell: Configuration, bench: Workbench) -> Experiment:
     """Train the network, encrypt it as its owner would, and set up Alice, who has the key, and Bob, who has not."""
     recipe, dimension = _RECIPES[cell.model]
@@ -95,6 +100,7 @@ def build(cell: Configuration, bench: Workbench) -> Experiment:
         security=SECURITY,
         plan=Plan(singles=30, clips=bench.clips, table=bench.clips, batch=32, sessions=3),
         network=emotion.module,
+        features_at="none" if cell.model == "wave-patch" else "alice",
         key_bytes=key_file.stat().st_size,
         attacks={
             _CIPHERTEXT_ONLY[key.kind]: lambda: _guess(key, emotion, bench),

@@ -13,6 +13,8 @@ PARADIGM = Paradigm(
     prepared_as=("shuffling", "flipping", "rom"),
     networks=("wave-patch", "spectrogram-patch"),
     no_others="the key goes into a first convolution that reads the input in blocks, each value once",
+    no_samples="",
+    on_samples="wave-patch reads the samples themselves",
     missing_values={
         ("", "security.computational_bits"): "a linear transform of the data: a key space is not a security level",
         ("", "security.statistical_bits"): "deterministic: equal blocks stay equal",

@@ -1,6 +1,7 @@
 from .architectures import ModelError, build, names
 from .networks.emotion_cnn import Depinto, Frames
 from .normalisation import Normalisation
+from .sample_input import from_samples
 from .weights import ModelRecord, load, save
 
 __all__ = [
@@ -10,6 +11,7 @@ __all__ = [
     "ModelRecord",
     "Normalisation",
     "build",
+    "from_samples",
     "load",
     "names",
     "save",

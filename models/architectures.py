@@ -16,6 +16,7 @@ Argument = bool | int | float | str | tuple[int, ...] | None
 _ARCHITECTURES: dict[str, tuple[str, str]] = {
     "depinto": ("sotto.models.networks.emotion_cnn", "Depinto"),
     "frames": ("sotto.models.networks.emotion_cnn", "Frames"),
+    "filterbank": ("sotto.models.networks.filterbank_cnn", "FilterbankCNN"),
     "mlp": ("sotto.models.networks.mlp", "MLP"),
     "wave-patch-cnn": ("sotto.models.networks.patch_cnn", "WavePatchCNN"),
     "spectrogram-patch-cnn": ("sotto.models.networks.patch_cnn", "SpectrogramPatchCNN"),

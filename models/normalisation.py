@@ -79,6 +79,11 @@ class Normalisation:
         high = values.max(axis=over, keepdims=True)[0].astype(np.float64)
         return cls(((low + high) / 2).astype(np.float32), _positive((high - low) / 2), "range", clip)
 
+    @classmethod
+    def within(cls, limit: float) -> Self:
+        """Values as they are, held within ``limit`` of zero: of samples, whose range is known."""
+        return cls(np.zeros(1, np.float32), np.ones(1, np.float32), "range", limit)
+
     def __repr__(self) -> str:
         return f"Normalisation(kind={self.kind!r}, shape={self.mean.shape}, clip={self.clip})"
 

@@ -51,10 +51,12 @@ Mode ``malicious``
 
 Adversary: one of Alice and Bob, actively corrupted: it deviates arbitrarily from the protocol, choice of its input and
 stopping excepted.  Dealer honest and not colluding; between machines, so is whoever certifies who the dealer is.
-64-bit ring, s = 64: a wrong opening is accepted with probability below 2^-57 per check; 110-bit
-computational security (seeds of comparison keys, against any number of them: :mod:`sotto.mpc.fss.dcf` derives it), 112
-bits for the tags of comparison bits.  A failed check raises :class:`CheatingDetected`, which names the check, ends the
-session and leaves the answer masked.  :mod:`sotto.mpc.attacks.sweep` cheats at every message of a query.
+64-bit ring, s = 64: a session accepts a wrong opening with probability below 2^-57, however many queries it has
+(:mod:`sotto.mpc.protocols.malicious.opening_check`; what a simulator does stands in
+:mod:`sotto.mpc.protocols.malicious.evaluation`); 110-bit computational security (seeds of comparison keys, against any
+number of them: :mod:`sotto.mpc.fss.dcf` derives it), 112 bits for the tags of comparison bits.  A failed check raises
+:class:`CheatingDetected`, which names the check, ends the session and leaves the answer masked.
+:mod:`sotto.mpc.attacks.sweep` cheats at every message of a query.
 
 Who cheated can compute the other's key from what it is told in the check, so keys whose check did not pass are never
 used again: whatever ends a query early, an interrupt at any instruction too, ends the session on both sides.  A session
@@ -65,8 +67,9 @@ values beyond the limit are clipped, a label that is no class is a number with a
 are not those agreed on (:class:`Agreement`) is refused before the query.
 
 A cheating party can still choose its input (Alice features, in or out of the declared range; Bob weights, of another
-model than he describes, also ones whose values leave the ranges he declared, which makes the answer wrong) and refuse
-to continue.  Each part of a long query is checked before *its* answers are opened; a later part may still fail.
+model than he describes, also ones whose values leave the ranges he declared, which makes the answer wrong; they are one
+and the same for all queries of a session, and may be others in the next) and refuse to continue.  Each part of a long
+query is checked before *its* answers are opened; a later part may still fail.
 
 **The range of the inputs is not proven.**  An Alice who leaves it is told a class that another function of Bob's
 weights gives: values wrap modulo 2^64, and a feature can be chosen so that the class is one exact bit of a weight, the

@@ -13,12 +13,13 @@ import numpy as np
 import numpy.typing as npt
 
 from sotto import mpc
-from sotto.bench.emotion.emotion_models import emotion_model, named
+from sotto.bench.emotion.emotion_models import emotion_model, from_samples, named
 from sotto.bench.experiment import Configuration, Experiment, Plan
 from sotto.bench.own_model import NotRunnable
 from sotto.bench.parties.party import PartySpec
 from sotto.bench.rows.row import Security
 from sotto.bench.workbench import Workbench
+from sotto.models.sample_input import LOGARITHM_ERROR
 from sotto.mpc import modes as mpc_modes
 from sotto.mpc import parties
 from sotto.mpc.crypten.torch_shim import require_installed
@@ -112,6 +113,16 @@ def cells(preset: str) -> list[Configuration]:
     ]
 
 
+def sample_cells(preset: str) -> list[Configuration]:
+    """The analysis before `frames` in the circuit, and the network of filters and squares; not by stock CrypTen."""
+    return [
+        Configuration("mpc", mode, model, parameters)
+        for mode in reversed(get_args(mpc.Mode))
+        if mode != "crypten"
+        for model, parameters in (("frames", {"features_at": "circuit"}), ("filterbank-poly2", {}))
+    ]
+
+
 def _crypten_installed() -> bool:
     try:
         require_installed()
@@ -124,21 +135,26 @@ def _crypten_installed() -> bool:
 def build(cell: Configuration, bench: Workbench) -> Experiment:
     """Train the network and set up Alice, Bob and, where there is one, the dealer."""
     emotion = emotion_model(named(cell.model, bench), bench)
+    at_circuit = cell.parameters.get("features_at") == "circuit"
+    emotion = from_samples(emotion, bench) if at_circuit else emotion
+    tolerance = cell.parameters.get("activation_error", LOGARITHM_ERROR if at_circuit else DEFAULT_ACTIVATION_ERROR)
     mode = mpc_modes.require_mode(cell.mode)
     reveal = cast(Reveal, cell.parameters.get("reveal", "class"))
     public = cell.parameters.get("weights") == "public"
     try:  # traced and checked once, here: Bob's processes are given what came out
         network = mpc.LoweredModel.of(
             emotion.module, emotion.queries.shape[1:], input_limit=input_limit_of(emotion.record),
-            activation_error=cast(float, cell.parameters.get("activation_error", DEFAULT_ACTIVATION_ERROR)),
+            activation_error=cast(float, tolerance),
         )  # fmt: skip
         network = network.with_public_weights() if public else network
         parts = parts_of(network, mode, reveal)
     except (mpc.ModelRefused, ValueError) as error:
         raise NotRunnable("model-refused", str(error)) from None
     test = bench.part(emotion.queries, "test")
-    attacks = {"mpc-tamper": lambda: _tamper(network, test[:1], mode, bench.quick)} if cell.model in _ATTACKED else {}
-    if mode == "crypten" and cell.model == _SEED_SEARCH[bench.preset]:
+    attacks = {}
+    if cell.model in _ATTACKED and not at_circuit:
+        attacks["mpc-tamper"] = lambda: _tamper(network, test[:1], mode, bench.quick)
+    if not at_circuit and mode == "crypten" and cell.model == _SEED_SEARCH[bench.preset]:
         attacks["mpc-seed-search"] = lambda: _search_seed(network, test[:1], bench)
     return Experiment(
         cell=cell,
@@ -151,9 +167,17 @@ def build(cell: Configuration, bench: Workbench) -> Experiment:
         security=security_of(mode, reveal, public=public),
         attacks=attacks,
         adversary=lambda query: _adversary(network, query, mode),
-        plan=Plan(singles=16 if bench.quick else 50, clips=bench.clips, table=bench.clips, batch=16),
+        plan=_plan(bench, at_circuit),
         network=emotion.module,
+        features_at="circuit" if emotion.spec.kind in ("mfcc-samples", "sample-blocks") else "alice",
     )
+
+
+def _plan(bench: Workbench, at_circuit: bool) -> Plan:
+    """A query of samples is a hundred megabytes of randomness: one at a time, and fewer of them timed."""
+    if at_circuit:
+        return Plan(singles=4 if bench.quick else 16, clips=bench.clips, table=bench.clips, batch=1, scored=2)
+    return Plan(singles=16 if bench.quick else 50, clips=bench.clips, table=bench.clips, batch=16)
 
 
 def security_of(mode: mpc.Mode, reveal: Reveal, *, public: bool) -> Security:

@@ -9,20 +9,24 @@ PARADIGM = Paradigm(
     modes=("malicious", "semi-honest", "two-party", "crypten"),
     service="sotto.mpc.service",
     experiment="sotto.mpc.experiment",
-    models=("frames", "depinto", "mlp", "mlp-poly2", "depinto-poly2"),
+    models=("frames", "depinto", "mlp", "mlp-poly2", "depinto-poly2", "filterbank-poly2"),
     reveals=("class", "logits", "values"),
     lowers=True,
     on_links="malicious and semi-honest run one protocol on every link: two flights a layer are the least",
+    no_samples="",
     dealt=("malicious", "semi-honest", "crypten"),
     preload=(
         "sotto.mpc.protocols.semi_honest.session",
         "sotto.mpc.protocols.malicious.session",
         "sotto.mpc.two_party.session",
     ),
-    networks=tuple(
-        f"{base}{activation}"
-        for base in ("frames", "depinto", "mlp")
-        for activation in ("", "-poly2", "-poly4", "-poly6")
+    networks=(
+        *(
+            f"{base}{activation}"
+            for base in ("frames", "depinto", "mlp")
+            for activation in ("", "-poly2", "-poly4", "-poly6")
+        ),
+        "filterbank-poly2",
     ),
     no_others="it is asked about networks that another paradigm runs too, and about those it was published with",
     missing_values={

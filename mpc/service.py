@@ -28,9 +28,10 @@ class _Hosted:
         mode = modes.require_mode(source.mode)
         self.needs_dealer = modes.needs_dealer(mode)
         module, record = models.load(model_file(source.model))
-        front = FrontEnd.of(record)
         lowered = _lowered_beside(model_file(source.model)) or _lowered(module, record, LoweringOptions())
         shape = lowered.plan.input_shape
+        if shape != FrontEnd.of(record).spec().shape:  # it was made ready behind its front end
+            record = models.from_samples(module, record)[1]
         self._bob = mpc.Bob(
             lowered,
             None,
@@ -59,7 +60,7 @@ class _Hosted:
             model=record.architecture,
             input_shape=shape,
             classes=record.classes,
-            front=front,
+            front=FrontEnd.of(record),
             parameters=parameters,
         )
 
@@ -82,10 +83,14 @@ def lower(folder: Path, options: LoweringOptions) -> None:
 def _lowered(
     module: nn.Module, record: models.ModelRecord, options: LoweringOptions, source: str = ""
 ) -> mpc.LoweredModel:
+    from sotto.models.sample_input import LOGARITHM_ERROR
     from sotto.mpc.lowering.capture import DEFAULT_ACTIVATION_ERROR
 
+    error = DEFAULT_ACTIVATION_ERROR
+    if options.features_at == "circuit":
+        (module, record), error = models.from_samples(module, record), LOGARITHM_ERROR
+    error = error if options.activation_error is None else options.activation_error
     shape = tuple(int(length or 0) for length in FrontEnd.of(record).spec().shape)
-    error = DEFAULT_ACTIVATION_ERROR if options.activation_error is None else options.activation_error
     lowered = mpc.LoweredModel.of(
         module,
         shape,

@@ -83,12 +83,14 @@ class LoweringOptions:
     """How a network is made ready for a protocol, where a paradigm does that ahead of serving.
 
     ``activation_error``: the largest error of each function that is approximated, None for the paradigm's own;
-    ``output``: which of a network's results is meant, by key or index; ``weights``: whether Alice may know them.
+    ``output``: which of a network's results is meant, by key or index; ``weights``: whether Alice may know them;
+    ``features_at``: whether Alice computes the features or the circuit does, from her samples.
     """
 
     activation_error: float | None = None
     output: str | int | tuple[str | int, ...] | None = None
     weights: Literal["secret", "public"] = "secret"
+    features_at: Literal["alice", "circuit"] = "alice"
 
 
 AS_DECLARED = LoweringOptions()

@@ -71,6 +71,10 @@ class Paradigm:
         whether the service is a :class:`sotto.serving.adapters.LoweringAdapter` too.
     on_links
         what a slower link changes of its protocols, in one line.
+    no_samples
+        why it answers no query of samples alone, in one line; empty where it does with some model.
+    on_samples
+        which model it answers such a query with, in one line, where that is no model of features behind its analysis.
     """
 
     name: str
@@ -87,6 +91,8 @@ class Paradigm:
     reveals: tuple[Reveal, ...] = ("class", "logits")
     lowers: bool = False
     on_links: str = ""
+    no_samples: str = "Alice computes its features"
+    on_samples: str = ""
 
     def needs_dealer(self, mode: str) -> bool:
         """Whether Alice and Bob both need a link to the dealer in a mode; empty: the default one."""
@@ -98,6 +104,11 @@ class Paradigm:
 
         if reveal not in self.reveals:
             raise AdapterError("not-revealed", f"{self.name} reveals {' or '.join(self.reveals)}, not '{reveal[:40]}'")
+
+    @property
+    def why_no_circuit(self) -> str:
+        """One line on why it does not put a network's analysis before the network."""
+        return f"{self.name} puts no analysis before a network: {self.no_samples or self.on_samples}"
 
     @property
     def modules(self) -> tuple[str, ...]:
@@ -153,6 +164,8 @@ def lower(name: str, folder: Path, options: LoweringOptions) -> None:
 
     if paradigm(name).lowers:
         cast("LoweringAdapter", service(name)).lower(folder, options)
+    elif options.features_at == "circuit":
+        raise AdapterError("option-not-taken", paradigm(name).why_no_circuit)
     elif options != AS_DECLARED:
         raise AdapterError(
             "option-not-taken", f"{name} takes no activation error, output or public weights: leave them out"

@@ -4,7 +4,7 @@ from .logmel import LogMel
 from .mfcc import MFCC, MeanMFCC, MFCCSamples
 from .spec import FeatureSpec, from_record, from_text
 from .stft import STFT
-from .waveform import Waveform
+from .waveform import SampleBlocks, Waveform
 
 __all__ = [
     "MFCC",
@@ -14,6 +14,7 @@ __all__ = [
     "LogMel",
     "MFCCSamples",
     "MeanMFCC",
+    "SampleBlocks",
     "Waveform",
     "extract",
     "extract_each",

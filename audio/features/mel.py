@@ -71,7 +71,7 @@ class FrontEnd(FeatureSpec):
     def prepare(self, samples: np.ndarray) -> np.ndarray:
         """Trim silence and emphasise high frequencies, as asked."""
         if self.trim_db is not None:
-            samples = _trimmed(samples, self.trim_db)
+            samples = trimmed(samples, self.trim_db)
         if self.pre_emphasis:
             import librosa  # which takes a while, and few ask for it
 
@@ -92,7 +92,7 @@ def _decibels(power: np.ndarray) -> np.ndarray:
     return 10 * np.log10(np.maximum(power, 1e-10))
 
 
-def _trimmed(samples: np.ndarray, below: float) -> np.ndarray:
+def trimmed(samples: np.ndarray, below: float) -> np.ndarray:
     """Without the frames at both ends that are ``below`` dB under the loudest; frames of 2048 samples, 512 apart."""
     frames = sliding_window_view(np.pad(samples, 1024), 2048)[::512]
     level = _decibels(np.mean(np.square(frames), axis=1))
@@ -128,6 +128,12 @@ def mel_filters(rate: int, n_fft: int, mels: int, fmin: float, fmax: float | Non
     widths = np.diff(corners)[:, None]
     triangles = np.maximum(0, np.minimum(-ramps[:-2] / widths[:-1], ramps[2:] / widths[1:]))
     return (triangles.astype(np.float32) * (2 / (corners[2:] - corners[:-2]))[:, None]).astype(np.float32)
+
+
+def mel_bands(low: float, high: float, bands: int) -> np.ndarray:
+    """Frequencies in Hz from ``low`` to ``high``, (bands,), equally spaced on Slaney's scale."""
+    ends = _mel(np.array([low, high]))
+    return _hertz(np.linspace(ends[0], ends[1], bands))
 
 
 def _mel(hertz: np.ndarray) -> np.ndarray:

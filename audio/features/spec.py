@@ -25,6 +25,7 @@ _MODULES = {
     "mean-mfcc": "mfcc",
     "mfcc": "mfcc",
     "mfcc-samples": "mfcc",
+    "sample-blocks": "waveform",
     "stft": "stft",
     "waveform": "waveform",
 }

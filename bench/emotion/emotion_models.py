@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from sotto.audio import Clip, read
 from sotto.audio.features import FeatureSpec
 from sotto.bench.workbench import Workbench
-from sotto.models import ModelRecord, Normalisation, save
+from sotto.models import ModelRecord, Normalisation, sample_input, save
 from sotto.models.learning.fitting import fit
 from sotto.models.learning.recipes import RECIPES, Recipe
 from sotto.models.learning.training import predict
@@ -67,6 +67,13 @@ def emotion_model(recipe: Recipe, bench: Workbench) -> EmotionModel:
     save(path, module, record)
     queries = normalised(record, bench.features(recipe.features))
     return EmotionModel(module, record, recipe.features, path, queries)
+
+
+def from_samples(emotion: EmotionModel, bench: Workbench) -> EmotionModel:
+    """The same network behind its front end, asked about samples; its file is still the network's alone."""
+    module, record = sample_input.from_samples(emotion.module, emotion.record)
+    spec = sample_input.sample_spec(emotion.spec)
+    return EmotionModel(module, record, spec, emotion.path, normalised(record, bench.features(spec)))
 
 
 def normalised(record: ModelRecord, features: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

@@ -27,7 +27,7 @@ class Price:
 class Group:
     """One model, on one corpus and network: the row without privacy (None where there is none), and the others.
 
-    ``empty``: for each paradigm without a row, why it has none.
+    ``empty``: for each paradigm without a row, why it has none; of a user's own model the notice says that.
     """
 
     model: str
@@ -56,7 +56,8 @@ def _group(model: str, corpus: str, net: str, rows: Sequence[Row]) -> Group:
     plain = next((row for row in rows if row.paradigm == PLAINTEXT), None)
     private = sorted((row for row in rows if row is not plain), key=lambda row: _place(row.paradigm))
     there = {row.paradigm for row in private}
-    empty = [(name, _why(name, model)) for name in registry.names() if name not in there]
+    known = any(model in registry.paradigm(name).networks for name in registry.names())  # not a user's own
+    empty = [(name, _why(name, model)) for name in registry.names() if known and name not in there]
     return Group(model, corpus, net, plain, tuple(_price(row, plain) for row in private), tuple(empty))
 
 

@@ -41,6 +41,10 @@ class Traffic(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 Hides = Literal["yes", "partly", "no"]
 
 
+#: Where features are computed.
+FeaturesAt = Literal["alice", "circuit", "bob", "none"]
+
+
 class Interval(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A 95 % interval by Wilson's method, as shares."""
 
@@ -102,6 +106,9 @@ class Row(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     ``rounds`` are those of one query online.  ``key_bytes`` is key material: sent each session (he), handed over
     beforehand (hashing, keyed), or sent by the dealer for each query of one clip (mpc).  ``peak_rss_mb``: of the
     largest party process.
+    ``features_at`` says where features were computed: ``alice``, on the device of whoever speaks; ``circuit``, of
+    Alice's samples in what Bob evaluates without seeing them; ``bob``, of samples that it was sent in the clear;
+    ``none`` where the model was given examples as they are, samples for instance.
     ``total`` is one query, offline and online; ``session`` what comes once before any of them.  ``energy_joules`` is
     what the processors' packages took during a query and what was prepared for it, whatever else ran on them.
     ``cost`` is of a million queries.  Metrics named ``attack_…`` are what the paradigm's attackers reached,
@@ -117,6 +124,7 @@ class Row(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     seed: int
     n_queries: int
     parameters: Mapping[str, JSONValue] = {}
+    features_at: FeaturesAt = "none"
     accuracy_plain: float | None = None
     accuracy_private: float | None = None
     accuracy_interval: Interval | None = None

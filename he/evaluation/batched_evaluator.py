@@ -14,6 +14,7 @@ from sotto.he.evaluation.ciphertexts import CiphertextMachine, Encoded
 from sotto.he.evaluation.evaluation_keys import load_keys
 from sotto.he.network.program import run
 from sotto.he.planning.flooding import Flood
+from sotto.he.planning.memory import MEMORY_LIMIT
 from sotto.he.planning.scheduling import ScaledPlan
 from sotto.he.sealing import dumped, load_ciphertext
 from sotto.he.wire import VERSION, BatchedDescription
@@ -23,12 +24,26 @@ from sotto.link import FrameError
 class BatchedModel:
     """A model loaded for the batched evaluator, without anybody's keys."""
 
-    def __init__(self, plan: ScaledPlan, inputs: int, classes: int, *, flooded: bool = False) -> None:
+    def __init__(
+        self,
+        plan: ScaledPlan,
+        inputs: int,
+        classes: int,
+        *,
+        flooded: bool = False,
+        memory_limit: int = MEMORY_LIMIT,
+    ) -> None:
         schedule = plan.schedule
         self.plan = plan
         self.inputs = inputs
         self.flooded = flooded
-        self.encoded = Encoded(schedule, lambda machine: run(machine, plan.layers, plan.circuit.activations, None))
+        self.encoded = Encoded(
+            schedule,
+            lambda machine: run(machine, plan.layers, plan.circuit.activations, None),
+            switching_keys=1,
+            ciphertexts=inputs + max(weight.shape[0] for weight in plan.circuit.weights),
+            memory_limit=memory_limit,
+        )
         self.query_bytes = schedule.modulus.ciphertext_bytes(schedule.modulus.top)
         self.key_bytes = schedule.modulus.key_bytes(1)
         self.description = BatchedDescription(

@@ -15,12 +15,10 @@ import tenseal.sealapi as seal
 from sotto.he.network.network import ModelRefused
 from sotto.he.network.program import Constant, Machine, Scales, UnitLayer, Value
 from sotto.he.network.schedule import Schedule, phases, seal_context
+from sotto.he.planning.memory import MEMORY_LIMIT, Needs, require_memory
 from sotto.he.sealing import galois_elements, parms_ids
 
 Ciphertexts = list[seal.Ciphertext]
-
-#: Most bytes of encoded constants that a model may take.
-MAX_CONSTANT_BYTES = 1_500_000_000
 
 
 @dataclass(frozen=True, repr=False)
@@ -58,19 +56,33 @@ class Encoder:
 
 
 class Encoded:
-    """All constants of a program, encoded: made once when a model is loaded.  ``bytes``: what they take in memory."""
+    """All constants of a program, encoded: made once when a model is loaded.
 
-    def __init__(self, schedule: Schedule, program: Callable[[Scales], object]) -> None:
-        """``program`` runs the program on the machine it is given.  Raises ModelRefused for what cannot be encoded."""
+    ``bytes``: what they take in memory; ``memory``: what all of a session does, as reckoned.
+    """
+
+    def __init__(
+        self,
+        schedule: Schedule,
+        program: Callable[[Scales], object],
+        *,
+        switching_keys: int = 0,
+        ciphertexts: int = 0,
+        memory_limit: int = MEMORY_LIMIT,
+    ) -> None:
+        """``program`` runs the program on the machine it is given; the others are as in
+        :class:`sotto.he.planning.memory.Needs`.
+
+        Raises
+        ------
+        ModelRefused
+            it cannot be encoded, or would take more memory than ``memory_limit`` bytes.
+        """
         scales = Scales(schedule)
         program(scales)
-        self.bytes = sum(8 * level * schedule.modulus.ring_degree for _, level in scales.constants.values())
-        if self.bytes > MAX_CONSTANT_BYTES:
-            raise ModelRefused(
-                "no-memory",
-                f"its {len(scales.constants)} encoded diagonals would take {self.bytes / 1e9:.1f} GB of memory, at most"
-                f" {MAX_CONSTANT_BYTES / 1e9:.1f} GB are loaded: use fewer channels, narrower layers or a pooled head",
-            )
+        needs = Needs([level for _, level in scales.constants.values()], switching_keys, ciphertexts)
+        require_memory(schedule, needs, memory_limit)
+        self.bytes, self.memory = needs.memory(schedule).constants, needs.memory(schedule).total
         encoder = Encoder(schedule)
         try:
             self.plaintexts: dict[Hashable, seal.Plaintext] = {

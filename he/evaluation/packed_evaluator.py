@@ -13,6 +13,7 @@ from typing import Any
 from sotto.he.evaluation.ciphertexts import CiphertextMachine, Encoded
 from sotto.he.evaluation.evaluation_keys import load_keys
 from sotto.he.planning.flooding import Flood
+from sotto.he.planning.memory import MEMORY_LIMIT
 from sotto.he.planning.scheduling import ScaledPlan
 from sotto.he.sealing import dumped, load_ciphertext
 from sotto.he.tensors.tensor_packing import TensorPacking
@@ -24,14 +25,27 @@ from sotto.link import FrameError
 class PackedModel:
     """A model loaded for the packed evaluator, without anybody's keys."""
 
-    def __init__(self, plan: ScaledPlan | TensorPlan, inputs: int, classes: int, *, flooded: bool = False) -> None:
+    def __init__(
+        self,
+        plan: ScaledPlan | TensorPlan,
+        inputs: int,
+        classes: int,
+        *,
+        flooded: bool = False,
+        memory_limit: int = MEMORY_LIMIT,
+    ) -> None:
         if plan.packing is None:
             raise ValueError("the packed evaluator needs a plan with a packing")
         modulus = plan.schedule.modulus
         self.plan = plan
         self.flooded = flooded
-        self.encoded = Encoded(plan.schedule, lambda machine: plan.run(machine, None))
         self.steps = plan.packing.steps
+        self.encoded = Encoded(
+            plan.schedule,
+            lambda machine: plan.run(machine, None),
+            switching_keys=len(self.steps) + 1,
+            memory_limit=memory_limit,
+        )
         self.query_bytes = modulus.ciphertext_bytes(modulus.top)
         self.key_bytes = modulus.key_bytes(len(self.steps) + 1)
         self.description = _described(plan, inputs, classes, flooded)

@@ -77,7 +77,8 @@ class PolynomialNetwork:
             if not isinstance(activation, PolynomialReLU):
                 raise ModelRefused(
                     "has-relu",
-                    "ciphertexts have no ReLU: train with activation='poly2', 'poly4' or 'poly6', or use swap_relu",
+                    "ciphertexts have no ReLU: train with activation='poly2', 'poly4' or 'poly6', or swap it for"
+                    " polynomials (models.networks.polynomial.swap_relu)",
                 )
             polynomials.append(tuple(float(c) for c in activation.coefficients))
         return cls(affine_layers(module), tuple(polynomials))

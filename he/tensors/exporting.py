@@ -28,6 +28,7 @@ from scipy.sparse import csc_array, csr_array, hstack
 from torch import Tensor, fx, nn
 
 from sotto.he.network.network import Floats, ModelRefused
+from sotto.he.tensors.substitutes import substitute
 from sotto.he.tensors.tensor_network import Shape, Stage, TensorNetwork
 from sotto.models.networks.polynomial import PolynomialReLU
 
@@ -133,7 +134,11 @@ class _Walk(fx.Interpreter):
         self._materialise(result)
         shape = self._shape_of(result)
         if len(shape) != 1:
-            raise ModelRefused("wrong-axes", f"the module returns {shape} for one example; logits are of one axis")
+            raise ModelRefused(
+                "wrong-axes",
+                f"the module returns {shape} for one example; logits are of one axis: average over time, or flatten, "
+                "before its last layer",
+            )
         self._stages.append(self._stage(result, shape, None))
         return TensorNetwork(self._shape, tuple(self._stages))
 
@@ -146,7 +151,8 @@ class _Walk(fx.Interpreter):
             if found.polynomial.degree() > _LARGEST_DEGREE:
                 raise ModelRefused(
                     "bad-degree",
-                    f"{self._name(node)} makes a polynomial of degree {found.polynomial.degree()}: use 2, 4, 6",
+                    f"{self._name(node)} makes a polynomial of degree {found.polynomial.degree()}: fit one of degree 2,"
+                    " 4 or 6 in its place (models.networks.polynomial.fit_relu shows how)",
                 )
             self._known[node] = found
             base = self.env[found.base].numpy()
@@ -213,10 +219,13 @@ class _Walk(fx.Interpreter):
 
     def _cut(self, node: fx.Node, shape: Shape) -> None:
         if math.prod(shape) > MAX_ELEMENTS:
+            advice = "use fewer channels or larger strides before it"
+            if node.op == "placeholder":
+                advice = "ask about fewer, features in place of samples, a lower rate or a shorter clip"
             raise ModelRefused(
                 "too-many-values",
-                f"{self._name(node)} has {'x'.join(map(str, shape))} = {math.prod(shape)} values, the largest"
-                f" ciphertext holds {MAX_ELEMENTS}: use fewer channels or larger strides before it",
+                f"{'an example' if node.op == 'placeholder' else self._name(node)} has {'x'.join(map(str, shape))} ="
+                f" {math.prod(shape)} values, the largest ciphertext holds {MAX_ELEMENTS}: {advice}",
             )
         self._cuts[node] = shape
         self._known[node] = _Elementwise(node, Polynomial([0.0, 1.0]))
@@ -239,8 +248,8 @@ class _Walk(fx.Interpreter):
             if not all(float(difference.abs().max()) <= _TOLERANCE * size for difference in sums):
                 raise ModelRefused(
                     "not-polynomial",
-                    f"{self._name(node)} is neither affine nor a polynomial, and ciphertexts can only be added and"
-                    " multiplied: train with polynomial activations (models.polynomial.swap_relu) and average pooling",
+                    f"{self._name(node)} is neither affine nor a polynomial of one value, and ciphertexts can only be"
+                    f" added and multiplied: put {substitute(self._kind(node))} in its place, or use mpc",
                 )
 
     def _stage(self, node: fx.Node, shape: Shape, polynomial: tuple[float, ...] | None) -> Stage:
@@ -304,9 +313,13 @@ class _Walk(fx.Interpreter):
             raise ModelRefused("many-tensors", f"{self._name(node)} gives more than one tensor where one is needed")
         return tuple(value.shape[1:])
 
+    def _kind(self, node: fx.Node) -> str:
+        return type(self.fetch_attr(str(node.target))).__name__ if node.op == "call_module" else _operation(node)
+
     def _name(self, node: fx.Node) -> str:
-        kind = type(self.fetch_attr(str(node.target))).__name__ if node.op == "call_module" else _operation(node)
-        return f"step '{node.name}' ({kind})"
+        if node.op == "call_module":
+            return f"layer '{node.target}' ({self._kind(node)})"
+        return f"step '{node.name}' ({self._kind(node)})"
 
 
 def _applied(name: str, x: list[Any]) -> Polynomial | None:

@@ -161,5 +161,6 @@ def _require_activation(coefficients: Sequence[float]) -> None:
     if degree not in (2, 4, 6) or not np.isfinite(coefficients).all() or coefficients[-1] == 0:
         raise ModelRefused(
             "bad-degree",
-            f"an activation is a polynomial of degree {degree}: ciphertexts take degrees 2, 4 and 6 that are really so",
+            f"an activation is a polynomial of degree {degree}: ciphertexts take 2, 4 and 6, whose highest coefficient"
+            " is not zero; fit one of those in its place",
         )

@@ -101,7 +101,9 @@ def pack_tensors(circuit: TensorCircuit, slots: int) -> TensorPacking:
     for shape in (stage.shape for stage in circuit.stages[:-1]):
         if size(shape) > slots:
             raise ModelRefused(
-                "too-wide", f"a hidden tensor of {_named(shape)} = {size(shape)} values, a ciphertext holds {slots}"
+                "too-wide",
+                f"a hidden tensor of {_named(shape)} = {size(shape)} values, a ciphertext holds {slots}"
+                f"{_nearest(shape, slots)}",
             )
     paired = 0 not in circuit.stages[-1].weights
     beam = [_State(grid, (grid.layout(),), (), 0.0) for grid in _grids(circuit.shape, circuit.stages[0].shape, slots)]
@@ -310,3 +312,9 @@ def _paired_bias(bias: Floats) -> npt.NDArray[np.complex128]:
 
 def _named(shape: Sequence[int]) -> str:
     return "x".join(map(str, shape))
+
+
+def _nearest(shape: Sequence[int], slots: int) -> str:
+    """How many channels of so many positions would fit."""
+    positions = math.prod(shape[1:])
+    return f": at most {slots // positions} channels of {_named(shape[1:])}" if 1 < positions <= slots else ""

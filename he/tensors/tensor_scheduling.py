@@ -133,7 +133,9 @@ def schedule_tensors(
     :func:`sotto.he.planning.scheduling.schedule_for`."""
     if len(network.stages) - 1 > MAX_HIDDEN_LAYERS:
         raise ModelRefused(
-            "too-deep", f"it has {len(network.stages) - 1} activations, at most {MAX_HIDDEN_LAYERS} are packed"
+            "too-deep",
+            f"it has {len(network.stages) - 1} activations, at most {MAX_HIDDEN_LAYERS} are packed: leave "
+            f"{len(network.stages) - 1 - MAX_HIDDEN_LAYERS} out",
         )
     features = None
     if calibration is not None:
@@ -141,19 +143,23 @@ def schedule_tensors(
         features = _calibration(network, given.reshape(len(given), -1) if given.ndim > 2 else given)
     circuit = fold(network)
     reasons: list[str] = []
+    too_wide = ""  # for the largest ring tried
     for ring_degree in (n for n in MAX_CHAIN_BITS if n <= largest_ring):
         try:
             search = _Search(network, circuit, pack_tensors(circuit, ring_degree // 2), ring_degree, features)
         except ModelRefused as error:
-            reasons.append(str(error))
+            too_wide = str(error)
             continue
+        too_wide = ""
         precision = required_precision(flooding_bits, ring_degree) if flooding_bits else MAX_LOGIT_ERROR
         found = search.best(precision, reasons)
         if found is not None:
             return found
     larger = [n for n in MAX_CHAIN_BITS if n > largest_ring]
     advice = ["train it with smaller weights, fewer activations or lower degrees"]
-    if features is None:
+    if too_wide:
+        reasons, advice = [too_wide], ["use fewer channels, or larger strides or pooling before it"]
+    elif features is None:
         advice.insert(0, "pass calibration features")
     if larger:
         advice.append(f"or allow largest_ring={larger[0]}")
@@ -214,8 +220,17 @@ class _Search:
         elif self._shapes():
             reasons.append(f"logits up to {self._peaks[-1][1].logits:.2g}, or values on the way, overflow {ring}")
         else:
-            reasons.append(f"its depth leaves no room in the chain of {ring}")
+            reasons.append(f"its depth leaves no room in the chain of {ring}{self._room()}")
         return None
+
+    def _room(self) -> str:
+        """Which degree all its activations could have; empty where none leaves room."""
+        count = len(self._circuit.activations)
+        for degree in (4, 2):
+            shapes = [_Shape((before,) * count, (counts,) * count, 1) for before, counts in _ways(degree)]
+            if min(shape.least_bits for shape in shapes) <= MAX_CHAIN_BITS[self._ring_degree]:
+                return f", which has some for {count} of degree {degree}"
+        return ""
 
     def _plan(self, found: _Found) -> TensorPlan:
         answer = self._run(Scales(found.schedule), found.schedule, None)

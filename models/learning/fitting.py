@@ -19,7 +19,7 @@ from torch import nn
 
 from sotto.audio import cache
 from sotto.audio.corpus import Corpus
-from sotto.audio.features import MFCC, Waveform, extract
+from sotto.audio.features import MFCC, SampleBlocks, Waveform, extract
 from sotto.audio.reading import content_digest
 from sotto.audio.splits import Split
 from sotto.models.architectures import Argument, ModelError, build
@@ -165,6 +165,8 @@ def varied(corpus: Corpus, recipe: Recipe, jobs: int | None = None, progress: bo
 
 
 def _statistics(recipe: Recipe, features: NDArray[np.float32]) -> Normalisation:
+    if isinstance(recipe.features, SampleBlocks):
+        return Normalisation.within(1.0)
     # One mean and scale for all samples of a waveform; per coefficient otherwise.
     axes = (0, 1) if isinstance(recipe.features, Waveform) else None
     if recipe.normalisation == "range":

@@ -6,7 +6,7 @@ A recipe is plain data, so that it can be recorded, and be part of the name unde
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, get_args
 
-from sotto.audio.features import MFCC, EGeMAPS, FeatureSpec, LogMel, MeanMFCC, Waveform
+from sotto.audio.features import MFCC, EGeMAPS, FeatureSpec, LogMel, MeanMFCC, SampleBlocks, Waveform
 from sotto.models.architectures import Argument
 from sotto.models.learning.augmentation import Augmentation
 from sotto.models.learning.perturbation import Perturbation
@@ -33,7 +33,7 @@ class Recipe:
     schedule
         without early stopping (``patience=None``) the validation speakers are trained on as well.
     augmentation
-        of MFCC frames by :class:`Augmentation`, of waveforms and log-mel frames by
+        of MFCC frames by :class:`Augmentation`, of samples and log-mel frames by
         :class:`Perturbation`; None trains on the plain features.
     normalisation
         kind of the public statistics.
@@ -51,8 +51,10 @@ class Recipe:
         kind = self.features.kind
         if isinstance(self.augmentation, Augmentation) and not isinstance(self.features, MFCC):
             raise ValueError(f"recipe {self.name}: this augmentation needs MFCC frames, not {kind}")
-        if isinstance(self.augmentation, Perturbation) and not isinstance(self.features, LogMel | Waveform):
-            raise ValueError(f"recipe {self.name}: this augmentation needs a waveform or log-mel frames, not {kind}")
+        if isinstance(self.augmentation, Perturbation) and not isinstance(
+            self.features, LogMel | SampleBlocks | Waveform
+        ):
+            raise ValueError(f"recipe {self.name}: this augmentation needs samples or log-mel frames, not {kind}")
 
     def to_record(self) -> dict[str, Any]:
         """Plain JSON from which nothing that decides the result is missing."""
@@ -145,16 +147,27 @@ SPECTROGRAM_PATCH = Recipe(
     augmentation=Perturbation(shift=0.05, bands=1, band_width=12, moments=1, moment_width=0.12),
 )
 
+FILTERBANK = Recipe(
+    name="filterbank",
+    architecture="filterbank",
+    features=SampleBlocks(),
+    schedule=Schedule(epochs=60, batch=64, rate=3e-3, weight_decay=0.1, average=0.99, patience=None),
+    augmentation=Perturbation(shift=0.1, gain=0.1),
+    normalisation="range",
+)
+
 _ALL = (
     FRAMES,
     FRAMES_QUICK,
     DEPINTO,
+    FILTERBANK,
     *(
         with_polynomial(recipe, degree, anneal)
-        for recipe, anneal in ((FRAMES, 400), (FRAMES_QUICK, 100), (DEPINTO, 600))
+        for recipe, anneal in ((FRAMES, 400), (FRAMES_QUICK, 100), (DEPINTO, 600), (FILTERBANK, 300))
         for degree in DEGREES
     ),
-    *map(mlp, get_args(Activation)),
+    *(mlp(activation) for activation in get_args(Activation) if activation != "poly6"),
+    replace(mlp("poly6"), arguments={"activation": "poly6", "anneal": 300}),  # logits run away otherwise
     WAVE_PATCH,
     SPECTROGRAM_PATCH,
 )

@@ -39,7 +39,7 @@ class Depinto(nn.Module):
         super().__init__()
         self.coefficients = coefficients
         self.conv = nn.Conv1d(1, 64, kernel_size=5, padding=2)
-        self.relu = _activation(activation, anneal)
+        self.relu = activation_of(activation, anneal)
         if activation != "relu":
             self.relu = nn.Sequential(nn.BatchNorm1d(64), self.relu)
         self.dropout = nn.Dropout(dropout)
@@ -72,9 +72,9 @@ class Frames(nn.Module):
     ) -> None:
         super().__init__()
         self.trunk = nn.Sequential(
-            *_strided(coefficients, 64, _activation(activation, anneal)),
-            *_strided(64, 64, _activation(activation, anneal)),
-            *_strided(64, 128, _activation(activation, anneal)),
+            *strided(coefficients, 64, activation_of(activation, anneal)),
+            *strided(64, 64, activation_of(activation, anneal)),
+            *strided(64, 128, activation_of(activation, anneal)),
         )
         steps = frames
         for _ in range(3):
@@ -91,7 +91,8 @@ class Frames(nn.Module):
         return self.linear(self.dropout(self.flatten(self.pool(self.trunk(x)))))
 
 
-def _strided(inputs: int, outputs: int, activation: nn.Module) -> tuple[nn.Module, nn.Module, nn.Module]:
+def strided(inputs: int, outputs: int, activation: nn.Module) -> tuple[nn.Module, nn.Module, nn.Module]:
+    """A convolution of five with stride 2, batch norm, and the activation."""
     return (
         nn.Conv1d(inputs, outputs, kernel_size=5, stride=2, padding=2),
         nn.BatchNorm1d(outputs),
@@ -99,7 +100,8 @@ def _strided(inputs: int, outputs: int, activation: nn.Module) -> tuple[nn.Modul
     )
 
 
-def _activation(name: Activation, anneal: int) -> nn.Module:
+def activation_of(name: Activation, anneal: int) -> nn.Module:
+    """ReLU, or what becomes a polynomial within ``anneal`` training steps.  Raises ``ValueError`` for another name."""
     if name not in get_args(Activation):
         raise BadValue("unknown-activation", f"activation is {name!r}; use one of {', '.join(get_args(Activation))}")
     return nn.ReLU() if name == "relu" else AnnealedReLU(int(name.removeprefix("poly")), anneal)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from sotto.link import BadValue
+from sotto.models.networks.annealed import AnnealedReLU
 from sotto.models.networks.polynomial import PolynomialReLU, Source
 
 Activation = Literal["relu", "poly2", "poly4", "poly6"]
@@ -44,8 +45,10 @@ class MLP(nn.Module):
         batch_norm: bool = True,
         *,
         coefficients: Source = "fit",
+        anneal: int | None = None,
     ) -> None:
         """``coefficients`` says where a polynomial activation comes from: our ``fit``, or ``table3`` as printed.
+        ``anneal``: training steps until ReLU has become one of our fit, None for polynomials from the start.
 
         Raises
         ------
@@ -68,7 +71,7 @@ class MLP(nn.Module):
             layers.append(nn.Linear(before, after))
             if batch_norm:
                 layers.append(nn.BatchNorm1d(after))
-            layers.append(_activation(activation, coefficients))
+            layers.append(_activation(activation, coefficients, anneal))
         self.trunk = nn.Sequential(*layers)
         self.head = nn.Linear((inputs, *hidden)[-1], classes)
 
@@ -94,7 +97,8 @@ def affine_layers(mlp: MLP) -> tuple[Affine, ...]:
 
 def activations(mlp: MLP) -> tuple[nn.Module, ...]:
     """The activation after each affine layer but the last: ``nn.ReLU`` or :class:`PolynomialReLU`."""
-    return tuple(layer for layer in mlp.trunk if isinstance(layer, nn.ReLU | PolynomialReLU))
+    layers = (layer.polynomial if isinstance(layer, AnnealedReLU) else layer for layer in mlp.trunk)
+    return tuple(layer for layer in layers if isinstance(layer, nn.ReLU | PolynomialReLU))
 
 
 def _fold(layer: Affine, norm: nn.BatchNorm1d) -> Affine:
@@ -105,8 +109,11 @@ def _fold(layer: Affine, norm: nn.BatchNorm1d) -> Affine:
     return Affine(layer.weight * gain[:, None], bias)
 
 
-def _activation(name: Activation, source: Source) -> nn.Module:
-    return nn.ReLU() if name == "relu" else PolynomialReLU(int(name.removeprefix("poly")), source)
+def _activation(name: Activation, source: Source, anneal: int | None) -> nn.Module:
+    if name == "relu":
+        return nn.ReLU()
+    degree = int(name.removeprefix("poly"))
+    return PolynomialReLU(degree, source) if anneal is None else AnnealedReLU(degree, anneal)
 
 
 def _double(tensor: Tensor) -> NDArray[np.float64]:

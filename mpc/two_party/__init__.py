@@ -24,7 +24,9 @@ Threat model
 
 Adversary: one of Alice and Bob, who follows the protocol and studies what it sees.  Trusted: nobody else; the link must
 be private (TLS between machines).  Alice learns the class index (``reveal="logits"``: the logits), Bob learns nothing;
-public is what is public in the other modes (:mod:`sotto.mpc`).
+public is what is public in the other modes (:mod:`sotto.mpc`).  Two things of Bob's weights show besides: which of two
+sets of parameters hides them (``he.parameters``), so whether a layer's norm is above a bound, and by the time he takes
+how many of his weight polynomials are zero throughout, as some of a pruned network are: he leaves them out.
 
 What it rests on, with the source of each level:
 

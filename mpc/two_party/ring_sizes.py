@@ -88,8 +88,11 @@ def two_party_program(plan: ModelPlan, ranges: Ranges, reveal: Reveal) -> tuple[
         try:
             sizes = RingSizes.of(program)
             break
-        except PlanError:
-            program = _lowered(compile_program(plan, ranges, reveal, dealt=False, narrow=True, most=most))
+        except PlanError as error:
+            try:
+                program = _lowered(compile_program(plan, ranges, reveal, dealt=False, narrow=True, most=most))
+            except PlanError:  # no truncation helps: how wide words would be says more
+                raise error from None
     else:
         sizes = RingSizes.of(program)
     if not program.owned:

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -16,13 +16,14 @@ from rich.console import Console
 from sotto.api.errors import InputRefused, ModelRefused, SessionError, of_model
 from sotto.api.session import as_batch
 from sotto.bench.own_comparison import Examples, compare_own
-from sotto.bench.own_model import Given, as_shape, default_name
+from sotto.bench.own_model import Given, as_shape, default_name, require_place
 from sotto.bench.rows import results
 from sotto.bench.rows.row import Row
 from sotto.bench.rows.table import footnotes, tables
 from sotto.bench.suite import Failure, LeftOut
 from sotto.link import SHAPES, BadValue
 from sotto.serving import registry
+from sotto.serving.adapters import LoweringOptions
 
 _log = logging.getLogger("sotto")
 
@@ -77,6 +78,7 @@ def compare(
     key: Any = None,
     sensor: Any = None,
     calibration: npt.ArrayLike | None = None,
+    features_at: Literal["alice", "circuit"] = "alice",
     net: str = "loopback",
     singles: int = 20,
     name: str | None = None,
@@ -108,6 +110,8 @@ def compare(
         as for :func:`sotto.local`.
     calibration
         as for :func:`sotto.local`; ``x`` itself is never taken for it.
+    features_at
+        as for :func:`sotto.local`; ``"circuit"``: ``x`` are samples.
     net
         as for :func:`sotto.local`.
     singles
@@ -130,12 +134,16 @@ def compare(
     """
     if net not in SHAPES:
         raise BadValue("unknown-net", f"net is one of {', '.join(SHAPES)}, not '{str(net)[:40]}'")
+    require_place(features_at)
     with of_model("compare"):
         shape = as_shape(input_shape)
     if shape is None:
         shape = _shape(x)
     queries = as_batch(x, shape)
-    examples = Examples(queries, _classes(y, len(queries)))
+    examples = Examples(
+        queries, _classes(y, len(queries)), features_at="circuit" if features_at == "circuit" else "none"
+    )
+    lowering = LoweringOptions(features_at=features_at)
     wanted = list(dict.fromkeys(paradigms if paradigms is not None else registry.names()))
     folder = Path(out) if out is not None else None
     if folder:
@@ -148,7 +156,7 @@ def compare(
         name or default_name(model),
         examples,
         wanted,
-        lambda private, mode: Given(private, mode, shape, key, sensor, calibration),
+        lambda private, mode: Given(private, mode, shape, key, sensor, calibration, lowering=lowering),
         nets=[net],
         singles=singles,
         say=_log.info,

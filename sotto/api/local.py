@@ -15,7 +15,7 @@ import numpy.typing as npt
 from sotto.api.costs import Costs, Step
 from sotto.api.errors import ModelRefused, in_session, of_model
 from sotto.api.session import Session
-from sotto.bench.own_model import Given, OwnModel, adapter, as_shape
+from sotto.bench.own_model import Given, OwnModel, adapter, as_shape, require_place
 from sotto.bench.parties.parties import Parties, Phase
 from sotto.link import SHAPES, Answer, BadValue
 from sotto.serving import registry
@@ -40,6 +40,7 @@ def local(
     activation_error: float | None = None,
     output: str | int | tuple[str | int, ...] | None = None,
     weights: Literal["secret", "public"] = "secret",
+    features_at: Literal["alice", "circuit"] = "alice",
     net: str = "loopback",
     timeout: float = 60.0,
 ) -> Session:
@@ -80,6 +81,9 @@ def local(
     activation_error, output, weights
         ``mpc``: the largest error of each function that is approximated (1e-3); which of a network's results is
         meant, by key or index, or a tuple of several; ``"public"`` tells Alice the weights, which is cheaper.
+    features_at
+        ``mpc``: ``"circuit"`` puts its analysis before the network of a model file, so that examples are samples
+        (:func:`sotto.models.from_samples`, :class:`sotto.audio.features.MFCCSamples`).
     net
         ``"loopback"``, or ``"lan"`` (1 ms, 1 Gbit/s) or ``"wan"`` (40 ms, 100 Mbit/s) laid over the links.
     timeout
@@ -102,12 +106,15 @@ def local(
         raise BadValue("unknown-reveal", f"reveal is one of {', '.join(REVEALS)}, not '{str(reveal)[:40]}'")
     if weights not in ("secret", "public"):
         raise BadValue("unknown-weights", f"weights are 'secret' or 'public', not '{str(weights)[:40]}'")
+    require_place(features_at)
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="sotto-")))
         with of_model(paradigm):
-            lowering = LoweringOptions(activation_error, output, weights)
+            lowering = LoweringOptions(activation_error, output, weights, features_at)
             given = Given(folder, mode, as_shape(input_shape), key, sensor, calibration, _IDLE_SECONDS, lowering)
             registry.paradigm(paradigm).require_reveal(reveal)
+            if features_at == "circuit" and not registry.paradigm(paradigm).lowers:
+                raise AdapterError("option-not-taken", registry.paradigm(paradigm).why_no_circuit)
             if lowering != AS_DECLARED and not registry.paradigm(paradigm).lowers:
                 raise AdapterError(
                     "option-not-taken", f"{paradigm} takes no activation_error, output or weights: leave them out"

@@ -5,9 +5,9 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import TYPE_CHECKING, Annotated, Literal, cast
 
 import typer
 
@@ -15,6 +15,7 @@ from sotto.commands.options import (
     ActivationError,
     CorpusName,
     Data,
+    FeaturesAt,
     Json,
     Out,
     Output,
@@ -110,6 +111,7 @@ def bench(
     model: OwnModel = None,
     weights: Weights = None,
     features: Features = None,
+    features_at: FeaturesAt = "alice",
     normalisation: Normalised = "standard",
     activation_error: ActivationError = None,
     output: Output = None,
@@ -129,6 +131,8 @@ def bench(
 
     With --model it compares a network of your own instead, and says for each paradigm that cannot run it why not:
     sotto bench --model net.py:Net --weights net.safetensors --corpus my.csv --features mfcc
+
+    With --features-at circuit Alice gives samples and nothing else: what Bob evaluates computes the features.
     """
     require_corpus(corpus, data, label)
     _require_files(model, weights)
@@ -150,17 +154,19 @@ def bench(
         require(paradigm)
     nets = list(dict.fromkeys(net or ["loopback"]))
     spec = _feature(model, features, weights)
-    options = _lowering(model, weights, activation_error, output)
+    options = _lowering(model, weights, activation_error, output, features_at)
+    if peers and features_at == "circuit":
+        raise typer.BadParameter("other systems are asked about features: leave one out", param_hint="--peers")
     bench = open_workbench(corpus, data, preset=preset, seed=seed, say=say, skip_broken=skip_broken, label=label)
     made = _Made(out_folder, bench, with_scene=scene and not model)
     failures: list[Failure] = []
     outcomes = (
         _own(model, bench, spec, weights, cast("Kind", normalisation), paradigm, nets, options)
         if model and spec
-        else _outcomes(bench, paradigm, nets, made, with_peers=peers)
+        else _outcomes(bench, paradigm, nets, made, with_peers=peers, features_at=features_at)
     )
     try:
-        with Rows(_total(bench, model, paradigm, nets)) as progress:
+        with Rows(_total(bench, model, paradigm, nets, features_at)) as progress:
             for outcome in outcomes:
                 if isinstance(outcome, Failure):
                     failures.append(outcome)
@@ -193,12 +199,12 @@ def bench(
         raise NotRunnable("nothing-runs", made.notice or "no paradigm was named")
 
 
-def _total(bench: Workbench, model: str | None, paradigm: list[str] | None, nets: list[str]) -> int:
+def _total(bench: Workbench, model: str | None, paradigm: list[str] | None, nets: list[str], features_at: str) -> int:
     """How many rows to expect, peers left out."""
     from sotto.bench.suite import cells
 
     chosen = paradigm or registry.names()
-    return len(nets) * (len(chosen) if model else len(cells(chosen, bench.preset)))
+    return len(nets) * (len(chosen) if model else len(cells(chosen, bench.preset, features_at)))
 
 
 def _require_files(model: str | None, weights: Path | None) -> None:
@@ -229,7 +235,7 @@ def _feature(model: str | None, features: str | None, weights: Path | None) -> F
 
 
 def _lowering(
-    model: str | None, weights: Path | None, activation_error: float | None, output: str | None
+    model: str | None, weights: Path | None, activation_error: float | None, output: str | None, features_at: str
 ) -> LoweringOptions:
     """How `mpc` makes one's own network ready.  Raises ``typer.BadParameter`` where there is none to make ready."""
     from sotto.serving.adapters import LoweringOptions
@@ -242,7 +248,11 @@ def _lowering(
         raise typer.BadParameter(
             "a network of several results is not trained here: give its --weights", param_hint="--output"
         )
-    return LoweringOptions(activation_error, output)
+    if model is not None and features_at == "circuit" and activation_error is None:
+        from sotto.models.sample_input import LOGARITHM_ERROR
+
+        activation_error = LOGARITHM_ERROR
+    return LoweringOptions(activation_error, output, features_at=cast(Literal["alice", "circuit"], features_at))
 
 
 def _own(
@@ -260,7 +270,9 @@ def _own(
     from sotto.bench.own_network import own_network
     from sotto.bench.suite import LeftOut
 
-    own = own_network(model, bench, spec, weights=weights, normalisation=normalisation)
+    at_circuit = options.features_at == "circuit"
+    own = own_network(model, bench, spec, weights=weights, normalisation=normalisation, at_circuit=at_circuit)
+    limit, options = (1.0, replace(options, features_at="alice")) if at_circuit else (None, options)  # it is before it
     chosen = list(paradigm or registry.names())
     if not bench.quick:
         chosen = [f"{name}/{mode}" for name in chosen for mode in adapter(name).MODES]
@@ -269,7 +281,9 @@ def _own(
         own.name,
         own.examples,
         chosen,
-        lambda folder, mode: Given(folder, mode, own.shape, calibration=own.calibration, lowering=options),
+        lambda folder, mode: Given(
+            folder, mode, own.shape, calibration=own.calibration, lowering=options, input_limit=limit
+        ),
         nets=nets,
         singles=20 if bench.quick else 50,
         most=96 if bench.quick else 10**6,
@@ -281,14 +295,20 @@ def _own(
 
 
 def _outcomes(
-    bench: Workbench, paradigm: list[str] | None, nets: list[str], made: _Made, *, with_peers: bool
+    bench: Workbench,
+    paradigm: list[str] | None,
+    nets: list[str],
+    made: _Made,
+    *,
+    with_peers: bool,
+    features_at: str,
 ) -> Iterator[Row | Attacked | LeftOut | Failure]:
     from sotto.bench.suite import compare, usable
 
     chosen = paradigm or usable(registry.names(), say)
     show = made.show if made.with_scene else None
     if not with_peers:
-        yield from compare(bench, chosen, nets, show=show)
+        yield from compare(bench, chosen, nets, features_at=features_at, show=show)
         return
     from sotto.bench.peers.comparison import compare_peers, own_cells
 

@@ -129,6 +129,14 @@ ActivationError = Annotated[
     float | None,
     typer.Option("--activation-error", help="mpc: largest error of each approximated function.", show_default="0.001"),
 ]
+FeaturesAt = Annotated[
+    str,
+    typer.Option(
+        "--features-at",
+        help="Who computes features: alice; or circuit: Alice gives samples, and what Bob evaluates has the rest.",
+        callback=one_of(("alice", "circuit"), "a place of features"),
+    ),
+]
 Output = Annotated[
     str | None, typer.Option("--output", help="mpc: which of several results, by name.", show_default=False)
 ]

@@ -13,6 +13,7 @@ from sotto.commands.options import (
     ActivationError,
     CorpusName,
     Data,
+    FeaturesAt,
     Json,
     Output,
     PresetName,
@@ -40,6 +41,7 @@ def prepare(
     activation_error: ActivationError = None,
     output: Output = None,
     weights: Weights = None,
+    features_at: FeaturesAt = "alice",
     corpus: CorpusName = "synthetic",
     data: Data = None,
     preset: PresetName = "quick",
@@ -76,7 +78,12 @@ def prepare(
 
     require([paradigm])
     bench = open_workbench(corpus, data, preset=preset, seed=seed, say=say, skip_broken=skip_broken)
-    options = LoweringOptions(activation_error, output, cast(Literal["secret", "public"], weights or "secret"))
+    options = LoweringOptions(
+        activation_error,
+        output,
+        cast(Literal["secret", "public"], weights or "secret"),
+        cast(Literal["alice", "circuit"], features_at),
+    )
     made = preparing.prepare(paradigm, mode, model, cast("RevealKind", reveal), bench, folder, options, keys)
     folders = {"bob": made.bob, "alice": made.alice} | ({"dealer": made.dealer} if made.dealer else {})
     if json:

@@ -16,6 +16,7 @@ from sotto.commands.options import (
     ActivationError,
     CorpusName,
     Data,
+    FeaturesAt,
     Json,
     Net,
     Seed,
@@ -62,6 +63,7 @@ def simulate(
     ] = None,
     activation_error: ActivationError = None,
     weights: Weights = None,
+    features_at: FeaturesAt = "alice",
     cheat: Annotated[
         str | None,
         typer.Option("--cheat", help="Let a party cheat: PARTY:MESSAGE[:KIND], as in bob:relu2; list names them."),
@@ -91,7 +93,9 @@ def simulate(
 
     warm_up(["torch"])  # for Bob, while this process imports it for itself
     asked_for = {"reveal": reveal, "activation_error": activation_error, "weights": weights}
-    cell = _cell(paradigm, mode, model, {name: value for name, value in asked_for.items() if value is not None})
+    cell = _cell(
+        paradigm, mode, model, features_at, {name: value for name, value in asked_for.items() if value is not None}
+    )
     if cheat is not None:
         _require_cheat(cell, cheat)
     from sotto.audio import Clip
@@ -114,14 +118,21 @@ def simulate(
         shown.print(messages=verbose)
 
 
-def _cell(paradigm: str, mode: str | None, model: str | None, parameters: Mapping[str, JSONValue]) -> Configuration:
+def _cell(
+    paradigm: str, mode: str | None, model: str | None, features_at: str, parameters: Mapping[str, JSONValue]
+) -> Configuration:
     """The first configuration that fits, found before a corpus is loaded.  Raises ``typer.BadParameter``."""
     declared = registry.paradigm(paradigm)
     if mode is not None:  # told apart first, because the declaration is light
         one_of(declared.prepared_as or declared.modes, f"a mode of {paradigm}")(mode)
     from sotto.bench.suite import cells
 
-    offered = [*cells([paradigm], "quick"), *cells([paradigm], "full")]  # what a quick comparison asks comes first
+    # what a quick comparison asks comes first
+    offered = [cell for preset in ("quick", "full") for cell in cells([paradigm], preset, features_at)]
+    if not offered:
+        raise typer.BadParameter(f"{paradigm}: {declared.no_samples}", param_hint="--features-at")
+    if features_at == "alice" and model is not None:  # models that know nothing but samples are offered by name
+        offered += [cell for cell in cells([paradigm], "full", "circuit") if "features_at" not in cell.parameters]
     if model is not None:
         one_of(dict.fromkeys(cell.model for cell in offered), f"a model of {paradigm}")(model)
     fitting = [cell for cell in offered if mode in (None, cell.mode) and model in (None, cell.model)]

@@ -85,6 +85,8 @@ def peer_of(row: Row) -> str | None:
 def setting_words(row: Row) -> str:
     """The parameters, without the network and the peer's name, which have their own places."""
     values = [f"{key.replace('_', ' ')} {value}" for key, value in row.parameters.items() if key not in ("net", "peer")]
+    if row.features_at in ("circuit", "bob") and "features_at" not in row.parameters:
+        values.append(f"features at {row.features_at}")
     return ", ".join(values) or NONE
 
 
@@ -206,7 +208,7 @@ def _reasons(row: Row, key: str) -> str:
 def details(row: Row) -> list[tuple[str, list[tuple[str, str]]]]:
     """Everything a row holds, for whoever wants all of it: groups of names and values as text."""
     plain = msgspec.to_builtins(row)
-    names = ("paradigm", "mode", "model", "corpus", "split", "seed", "n_queries")
+    names = ("paradigm", "mode", "model", "corpus", "split", "seed", "n_queries", "features_at")
     groups = {
         "Row": {name: plain[name] for name in names},
         "Setting": plain["parameters"],

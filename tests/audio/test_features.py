@@ -7,12 +7,32 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sotto.audio.features import MFCC, STFT, EGeMAPS, LogMel, MeanMFCC, Waveform, from_record, from_text, mel
+from sotto.audio.features import (
+    MFCC,
+    STFT,
+    EGeMAPS,
+    LogMel,
+    MeanMFCC,
+    SampleBlocks,
+    Waveform,
+    from_record,
+    from_text,
+    mel,
+)
 from sotto.audio.features.spec import fit_length
 from sotto.link import BadValue
 from tests.error_codes import raises_code
 
-ALL = [MFCC(), MFCC(20, frames=None, normalisation="mean"), MeanMFCC(), LogMel(), STFT(), EGeMAPS(), Waveform(1.0)]
+ALL = [
+    MFCC(),
+    MFCC(20, frames=None, normalisation="mean"),
+    MeanMFCC(),
+    LogMel(),
+    STFT(),
+    EGeMAPS(),
+    Waveform(1.0),
+    SampleBlocks(),
+]
 
 
 def voice(seconds: float = 1.0, rate: int = 16000, seed: int = 0) -> np.ndarray:
@@ -230,3 +250,14 @@ def test_a_feature_is_read_from_a_command_line():
     for text in ("tea", "mfcc:tea=1", "mfcc:hop", "mfcc:hop=0", "mfcc:hop=fast"):
         with raises_code(BadValue, ("bad-parameter", "unknown-feature")):
             from_text(text)
+
+
+def test_blocks_hold_the_samples_in_order_companded():
+    spec = SampleBlocks(rate=8000, block=4, blocks=3, trim_db=None)
+    sound = np.linspace(-1.5, 1.5, 12, dtype=np.float32)
+    found = spec.compute(sound).T.ravel()
+    assert np.array_equal(np.sign(found), np.sign(sound))
+    assert np.expm1(np.abs(found) * np.log(256)) / 255 == pytest.approx(np.minimum(np.abs(sound), 1), rel=1e-4)
+    assert SampleBlocks(rate=8000, block=4, blocks=3, trim_db=None, companding=0).compute(sound)[3, 1] == sound[7]
+    with raises_code(BadValue, "bad-parameter"):
+        SampleBlocks(companding=-1.0)

@@ -40,6 +40,9 @@ class Heads(nn.Module):
 def words():
     return "a network"
 
+def framed():
+    return nn.Sequential(nn.Flatten(), nn.Linear(35, 3))
+
 def broken():
     raise RuntimeError("no luck")
 
@@ -164,6 +167,20 @@ def test_one_result_of_several_is_compared(source, corpus, tmp_path):
     assert done.exit_code == 0, done.output
     (row,) = json.loads((tmp_path / "out" / "results.json").read_text())
     assert (row["paradigm"], row["model"], row["agreement"]) == ("mpc", f"{source.name}:Heads", 1.0)
+
+
+@pytest.mark.slow
+def test_features_of_ones_own_network_are_computed_in_the_circuit(source, corpus, tmp_path):
+    spec = "mfcc:coefficients=5,frames=7,rate=8000,n_fft=128,hop=40,mels=12,fmin=100.0"
+    done = invoke(
+        *("bench", "--model", f"{source}:framed", "--corpus", corpus, "--label", "pitch", "--features", spec),
+        *("--features-at", "circuit", "--paradigm", "mpc", "--paradigm", "he", "--out", tmp_path / "out"),
+    )
+    assert done.exit_code == 0, done.output
+    (row,) = json.loads((tmp_path / "out" / "results.json").read_text())
+    assert (row["paradigm"], row["features_at"], row["parameters"]["features"]) == ("mpc", "circuit", "mfcc")
+    assert row["agreement"] == 1.0
+    assert "left out: he" in (tmp_path / "out" / "report.html").read_text()
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,19 @@ def test_every_paradigm_has_cells_and_none_twice(preset):
     assert {name.split("/")[0] for name in found} == set(registry.names())
 
 
+@pytest.mark.parametrize("preset", ["quick", "full"])
+def test_who_is_asked_about_samples_alone_and_why_nobody_else_is(preset):
+    found = cells(registry.names(), preset, "circuit")
+    assert len(set(map(str, found))) == len(found)
+    for name in registry.names():
+        declared = registry.paradigm(name)
+        own = {cell.model for cell in found if cell.paradigm == name}
+        assert own <= set(declared.networks)
+        assert bool(own) != bool(declared.no_samples)
+        assert declared.lowers or declared.no_samples or declared.on_samples
+    assert {cell.parameters.get("features_at") for cell in found if cell.model == "frames"} == {"circuit"}
+
+
 def test_every_attack_on_the_list_belongs_to_its_paradigm():
     for name, attack in attackable().items():
         assert name.startswith(f"{attack.paradigm}-")

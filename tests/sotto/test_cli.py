@@ -134,6 +134,9 @@ def test_reproduce_and_attack_list_what_they_know(typed):
         (["simulate", "he", "--cheat", "bob:relu2"], "only in mpc"),
         (["simulate", "he", "--reveal", "logits"], "only mpc has a choice"),
         (["simulate", "mpc", "--weights", "open"], "secret, public"),
+        (["simulate", "hashing", "--features-at", "circuit"], "do not tell classes apart"),
+        (["simulate", "mpc", "--features-at", "cloud"], "alice, circuit"),
+        (["bench", "--features-at", "circuit", "--peers"], "leave one out"),
         (["simulate", "mpc", "--weights", "public", "--cheat", "bob:relu2"], "leave --weights out"),
     ],
 )

@@ -36,6 +36,30 @@ The coins are told beside the last opened words, which are checked without them,
 commitments: a message less each.  What the coins combine are the errors of all other opened words, and each party has
 the other's shares of those before it tells its half.  Bits are not combined: whoever tells a wrong one, at whatever
 time, must put the key Delta into its digest.
+
+Why that is secure
+------------------
+
+The simulator of a cheater plays the dealer to it, and so knows its shares, keys and weights or input mask; the input of
+a cheating Alice is what she sends as ``input``, less the mask, that of a cheating Bob his ``mpc.weights``, less theirs,
+before any query: his weights are the same in all queries of a session.  For the honest party it sends
+
+* of every opened word 128 uniform bits.  Each word has a mask of its own, uniform modulo 2^128 and opened nowhere else:
+  lambda of a product's input and of both factors, p or r of a gate, both masks of the output.  Whoever lacks the
+  other's share of the mask sees a uniform share, told ahead or not, and the sum says no more;
+* of every comparison's bit a uniform bit: e masks it, and it is opened once, at one c, even where the cheater makes the
+  other party take another c than its own;
+* in the check what the protocol says, with the keys it dealt.  What the cheater sent, less what it held at the words
+  and bits that were opened, are the errors that the check is about.
+
+It aborts where the check does, and where a word or a bit was wrong; only then it differs from the protocol, with
+probability below 2^-57.9 a session (:mod:`sotto.mpc.protocols.malicious.opening_check`) and Q · 2^-112 for Q trials at
+Delta (:mod:`sotto.mpc.fss.dcf`), besides what tells streams from uniform words, finds collisions of SHA-256 or opens
+its commitments otherwise.  What follows the check is refused or taken by what the cheater knows: labels, of which Alice
+has the hashes, or a mask of L bytes under Poly1305, forged with probability at most 8 ceil(L / 16) 2^-106 (Bernstein
+2005), 2^-88 for half a megabyte.  The simulator never uses the honest input, so **whether a session ends, at which
+message and by which check does not depend on it**.  Source: SPDZ2k's online phase (Cramer et al. 2018, section 3), on
+the masked wires of Boyle et al. 2021 (ePrint 2020/1392).
 """
 
 from __future__ import annotations

@@ -14,7 +14,17 @@ The last opening is checked without coins, so that these can be told beside it, 
 words both have m_j,i - alpha_i X_j, the one's the other's negative, and commit to a hash of them, with sigma_i.  For an
 error e_j that is not 0 mod 2^64, alpha -> alpha · e_j mod 2^128 takes each of the 2^64 halves alpha_i of the honest
 party elsewhere, so a cheater commits to the right hash with probability 2^-s (or finds a collision), whatever it knows
-of the coins when it chooses e_j.  Together below 2^-57.
+of the coins when it chooses e_j.
+
+**A session, however many checks it has, accepts a wrong opening with probability at most (s + 1) 2^-s < 2^-57.9.**  An
+error that is 0 mod 2^64 changes no word, and passes with a probability that depends on the key alone: e_j = 2^127
+passes three times in four, every second time in the last opening, and tells a bit of alpha_i.  Over many queries that
+gains nothing.  Until the session ends, all that its checks tell a cheater is that they passed, because a sigma or a
+hash that passes is the cheater's own.  So its errors and guesses depend on coins and masks, not on alpha_i, up to the
+first check in which a word is wrong, and that one passes for at most s + 1 of the 2^s keys on average over its coins,
+whichever keys the checks before it would have passed for.  A check that fails tells sigma_i, and may tell alpha_i; with
+it the session ends, its keys and what was dealt under them.  ``tests/mpc/protocols/malicious/test_opening_check.py``
+counts the best cheater of several checks in small rings.
 
 The first part holds because all its e_j are fixed before chi_j is known: a party tells its half of the coins when it
 has the other's shares of all openings but the last.  It would not if only low halves were opened and a party

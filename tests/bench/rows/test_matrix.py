@@ -37,6 +37,8 @@ def test_an_empty_cell_has_the_paradigms_own_reason():
     assert reasons["he"] == "not in this run"
     assert reasons["keyed"] == registry.paradigm("keyed").no_others
     assert group.prices[0].slower is None
+    (own,) = grouped([row("mpc", "Ours")])
+    assert own.empty == ()  # a user's own: why others have none is said where they are left out
 
 
 @pytest.mark.parametrize("preset", ["quick", "full"])

@@ -176,6 +176,14 @@ def test_the_table_shows_attacks_and_settings():
     assert [table.row_count for table in tables([ROW], "t")] == [1, 1, 1, 1]
 
 
+def test_a_row_on_samples_says_so_in_its_setting():
+    assert setting(ROW).endswith("batch=4")
+    for place in ("circuit", "bob"):
+        assert setting(msgspec.structs.replace(ROW, features_at=place)).endswith(f"batch=4 features_at={place}")
+    given = msgspec.structs.replace(ROW, features_at="circuit", parameters={"features_at": "circuit"})
+    assert setting(given) == "depinto features_at=circuit"
+
+
 def test_the_tables_show_the_price_beside_the_plaintext_and_the_notes_why_a_cell_is_empty():
     plain = msgspec.structs.replace(ROW, paradigm="plaintext", mode="open", total=Spent(1.1, 400), cost=None)
     console = Console(file=io.StringIO(), width=120)

@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from sotto.he.network.network import ModelRefused
 from sotto.he.tensors.exporting import export
+from sotto.he.tensors.substitutes import substitute
 from sotto.models.networks.emotion_cnn import Depinto, Frames
 from sotto.models.networks.polynomial import PolynomialReLU, swap_relu
 from tests.error_codes import raises_code
@@ -185,3 +186,23 @@ def test_dead_layers_are_refused():
         module[2].weight[:] = 0
     with raises_code(ModelRefused, "not-logits"):
         export(module, (4,))
+
+
+@pytest.mark.parametrize(
+    ("layer", "instead"),
+    [
+        (nn.GELU(), r"layer '1' \(GELU\).* PolynomialReLU"),
+        (nn.MaxPool1d(2), "average pooling"),
+        (nn.Softmax(1), "the largest logit names the class"),
+        (nn.LayerNorm(4), "batch norm"),
+    ],
+)
+def test_a_refusal_names_the_layer_and_what_to_put_in_its_place(layer, instead):
+    with raises_code(ModelRefused, "not-polynomial", match=instead):
+        export(nn.Sequential(nn.Linear(4, 4), layer), (4,))
+
+
+def test_recurrent_layers_and_products_of_values_have_substitutes_too():
+    steps = ("LSTM", "scaled_dot_product_attention", "mul", "native_layer_norm")
+    for step, instead in zip(steps, ("mean over time", "mean over time", "square", "batch norm"), strict=True):
+        assert instead in substitute(step)

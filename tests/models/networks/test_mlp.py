@@ -108,3 +108,17 @@ def test_impossible_architectures_are_refused(arguments):
 
 def test_repr_of_a_layer_shows_no_weights():
     assert repr(affine_layers(MLP())[0]) == "Affine(88 -> 100)"
+
+
+def test_a_perceptron_that_anneals_is_one_of_polynomials_in_the_end():
+    torch.manual_seed(0)
+    annealed = MLP(6, (5,), 3, "poly6", anneal=2)
+    plain = MLP(6, (5,), 3, "poly6").eval()
+    for _ in range(2):
+        annealed(torch.rand(8, 6))
+    (found,) = activations(annealed.eval())
+    assert torch.equal(found.coefficients, activations(plain)[0].coefficients)
+    weights = annealed.state_dict()
+    plain.load_state_dict({name: weights[name.replace("2.coeff", "2.polynomial.coeff")] for name in plain.state_dict()})
+    x = torch.rand(4, 6)
+    assert torch.allclose(annealed(x), plain(x))

@@ -3,6 +3,7 @@
 import secrets
 from collections import Counter
 from fractions import Fraction
+from functools import cache
 
 import numpy as np
 import pytest
@@ -208,6 +209,40 @@ def test_two_errors_are_no_better_than_one():
     for first in range(1, 1 << bits):
         for second in range(0, 1 << 2 * bits, 3):
             assert best_chance(bits, [first, second]) <= bound
+
+
+def best_session(bits, checks):
+    """Chance of the best cheater of a session of so many checks to have one wrong word accepted, counted as above.
+
+    Before each check it knows which keys would have passed all so far.  An error of the high half alone changes no word
+    and tells more of the key, where the session goes on; a check is under coins or, as the last opening's, without.
+    """
+    modulus, coins = 1 << 2 * bits, range(1 << bits)
+
+    @cache
+    def keys_won(left, checks):
+        return max(
+            max(sum(best_guess(left, checks, chi * e % modulus, e) for chi in coins) / Fraction(len(coins)),
+                best_guess(left, checks, e, e))
+            for e in range(modulus)
+        )  # fmt: skip
+
+    def best_guess(left, checks, error, e):
+        passing = {}
+        for alpha in left:
+            passing.setdefault(alpha * error % modulus, []).append(alpha)
+        if e % (1 << bits):
+            return max(map(len, passing.values()))
+        return max(keys_won(tuple(keys), checks - 1) for keys in passing.values()) if checks > 1 else 0
+
+    return Fraction(keys_won(tuple(coins), checks), len(coins))
+
+
+@pytest.mark.parametrize("bits", [2, 3])
+def test_more_checks_of_a_session_are_no_more_chances(bits):
+    once = best_session(bits, 1)
+    assert once == max(best_chance(bits, [e]) for e in range(1 << 2 * bits) if e % (1 << bits))
+    assert best_session(bits, 2) == best_session(bits, 5) == once <= Fraction(bits + 1, 1 << bits)
 
 
 @pytest.mark.parametrize("bits", [3, 4, 5])

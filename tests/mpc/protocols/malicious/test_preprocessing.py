@@ -88,7 +88,6 @@ def test_products_have_masks_and_their_images_with_tags(dealt):
 
 def test_gates_have_masks_and_correlated_words_with_tags(dealt):
     steps = [step for step in dealt.program.steps if isinstance(step, Compare | Truncate)]
-    drawn = []
     for step in steps:
         shares = [bundle.gates[step.out] for bundle in dealt.bundles]
         r = mask_of(dealt, step)
@@ -98,10 +97,18 @@ def test_gates_have_masks_and_correlated_words_with_tags(dealt):
             tags = shares[0].e ^ shares[1].e  # e · Delta
             e = (tags[:, 0] & np.uint64(1)).astype(np.uint8)
             assert (tags == e.astype(np.uint64)[:, None] * dealt.secret.delta).all()
-            drawn.append(e)
         if step != dealt.program.winner:
             assert (words == comparison.correlated(step, r, e)).all()
-    assert set(np.concatenate(drawn).tolist()) == {0, 1}
+
+
+def test_every_comparisons_bit_is_opened_under_one_of_its_own():
+    """Of a gate and of the winner, each by itself: without e the opened bit would say whether c is below r."""
+    dealt = Dealt(small(), examples=64)
+    for step in dealt.program.compares:
+        first, second = (bundle.gates[step.out].e for bundle in dealt.bundles)
+        e = (first ^ second)[:, 0] & np.uint64(1)
+        assert len(e) >= 64
+        assert abs(e.mean() - 0.5) < 6 * 0.5 / np.sqrt(len(e))
 
 
 def test_comparison_keys_give_bits_with_tags(dealt):
@@ -137,6 +144,13 @@ def test_the_winners_labels_are_bobs_and_alice_has_their_hashes(dealt):
     own = winner.label_guesses(step.classes, alice.place, given)
     expected = winner.index(step.classes, beats.astype(bool))
     assert (winner.found(step.classes, own, alice.winner.targets) == expected).all()
+    bits, flat = (d ^ beats).ravel(), given.reshape(-1, 2)
+    assert winner.are_labels(alice.place, flat, bits, alice.winner.label_hashes)
+    for place, other in enumerate(labels.reshape(-1, 2, 2)[np.arange(len(bits)), bits ^ 1]):
+        for wrong in (other, flat[place] ^ np.uint64(1), flat[place - 1]):
+            changed = flat.copy()
+            changed[place] = wrong
+            assert not winner.are_labels(alice.place, changed, bits, alice.winner.label_hashes)
 
 
 def test_the_high_half_of_what_masks_an_opening_is_uniform(dealt):

@@ -97,3 +97,20 @@ def test_a_wrong_word_in_any_segment_is_caught(short, which):
             trio.ask(features(1))
         with pytest.raises(LinkError):
             trio.ends["alice", "dealer"].send("dealer.more", b"")
+
+
+def test_a_wrong_word_told_ahead_of_a_later_segment_is_caught(short):
+    module, shape = networks.build("mixed")
+    told = []
+
+    def alter(name, payload):
+        if name != "mpc.masked" or not payload:
+            return payload
+        told.append(len(payload))
+        return bytes([payload[0] ^ (len(told) == 2)]) + payload[1:]
+
+    with malicious_parties.Trio(module, shape, alter={"alice": alter}) as trio:
+        with pytest.raises((CheatingDetected, LinkError)):
+            trio.ask(np.ones((1, *shape), np.float32))
+        assert isinstance(trio.ending("bob"), CheatingDetected)
+    assert len(told) == 2

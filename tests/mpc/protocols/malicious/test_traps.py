@@ -16,9 +16,10 @@ from sotto.link import LinkError, WrongState, pair
 from sotto.mpc.errors import CheatingDetected
 from sotto.mpc.graph.program import Compare
 from sotto.mpc.protocols.malicious import evaluation as malicious
+from sotto.mpc.protocols.malicious.preprocessing import Bundle
 from sotto.mpc.protocols.semi_honest.evaluation import weight_words
-from sotto.mpc.sharing.authenticated import opened_minus
-from sotto.mpc.sharing.commitment import NONCE_BYTES
+from sotto.mpc.sharing.authenticated import Authenticated, opened_minus
+from sotto.mpc.sharing.commitment import NONCE_BYTES, commit
 from tests.error_codes import raises_code
 
 COIN_BYTES = NONCE_BYTES + 32  # behind the last opened words
@@ -39,6 +40,35 @@ def test_coins_differ_in_every_run_and_between_the_parties():
     assert len(set(halves["sent"]) | set(halves["received"])) == 24
     words = np.frombuffer(b"".join(halves["sent"] + halves["received"]), np.uint8)
     assert abs(np.unpackbits(words).mean() - 0.5) < 6 * 0.5 / np.sqrt(8 * len(words))
+
+
+def coins_under(halves, monkeypatch):
+    """The joint coins of each party in a query of one and the same place, the parties' halves of them as given."""
+    program, weights = parties.compiled(tiny(), (4,), reveal="logits")  # labels know their place from the dealer
+    found, sigma = {}, malicious.OpeningLog.sigma
+
+    def committed(value, party, place):
+        return commit(halves[party] if place.startswith(b"coin") else value, party, place)
+
+    def noted(log, keys, coins):
+        found[keys.party] = coins
+        return sigma(log, keys, coins)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Bundle, "place", b"here")
+        patched.setattr(malicious, "commit", committed)
+        patched.setattr(malicious.OpeningLog, "sigma", noted)
+        run_evaluations(program, weights)
+    assert found[0] == found[1]
+    return found[0]
+
+
+def test_either_half_alone_changes_the_coins(monkeypatch):
+    """Who chose all of what they depend on would choose errors that cancel under them."""
+    one, other = bytes(32), bytes(31) + b"\1"
+    every = [coins_under(halves, monkeypatch) for halves in ((one, one), (other, one), (one, other), (other, other))]
+    assert len(set(every)) == 4
+    assert coins_under((one, other), monkeypatch) == every[2]
 
 
 def test_coins_are_bound_before_the_query_and_opened_beside_its_last_opening():
@@ -115,14 +145,7 @@ def test_an_own_commitment_of_an_earlier_query_is_refused():
 
 
 def test_openings_of_an_earlier_query_are_refused():
-    for name in (
-        "relu1.masked",
-        "linear2.input",
-        "argmax.masked",
-        "check.commitment",
-        "check.tags",
-        "output",
-    ):
+    for name in ("relu1.masked", "linear2.input", "argmax.masked", "check.commitment", "check.tags", "output"):
         earlier = []
 
         def replay(sent, payload, name=name, earlier=earlier):
@@ -133,6 +156,36 @@ def test_openings_of_an_earlier_query_are_refused():
             trio.ask(EXAMPLE)
             with pytest.raises(CheatingDetected):
                 trio.ask(EXAMPLE)
+
+
+def test_what_alice_told_ahead_of_an_earlier_query_is_refused():
+    earlier = []
+
+    def replay(name, payload):
+        earlier.extend([payload] * (name == "mpc.masked"))
+        return earlier[0] if name == "mpc.masked" else payload
+
+    with Trio(tiny(), (4,), alter={"alice": replay}) as trio:
+        trio.ask(EXAMPLE)
+        with pytest.raises((LinkError, CheatingDetected)):
+            trio.ask(EXAMPLE)
+        assert isinstance(trio.ending("bob"), CheatingDetected)
+
+
+@pytest.mark.parametrize("what", ["weights", "biases"])
+def test_bob_cannot_take_other_weights_in_a_later_query_of_a_session(what):
+    """His share of a weight is the weight, so he can compute with another; its tag is that of the one he opened."""
+    with Trio(tiny(), (4,)) as trio:
+        trio.ask(EXAMPLE)
+        while not (session := trio.bob._session):  # which is his again once the query has come to its end
+            time.sleep(0.001)
+        held = getattr(session._network, what)
+        for register, share in held.items():
+            planes = share.planes.copy()
+            planes[0] += np.uint64(1 << 16)
+            held[register] = Authenticated(planes)
+        with raises_code(CheatingDetected, "check-failed", match="an opened word is not the one held"):
+            trio.ask(EXAMPLE)
 
 
 def test_bob_sends_no_output_when_his_check_fails():
