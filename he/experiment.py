@@ -47,10 +47,7 @@ def missing() -> str | None:
 
 
 _SETTINGS: Mapping[str, Mapping[Mode, tuple[str, ...]]] = {
-    "quick": {
-        "packed": ("mlp-poly2", "depinto-poly2"),
-        "tenseal": ("mlp-poly2",),
-    },
+    "quick": {"packed": ("mlp-poly2", "depinto-poly2")},
     "full": {
         "packed": ("mlp-poly2", "mlp-poly4", "mlp-poly6", "depinto-poly2", "frames-poly2"),
         "batched": ("mlp-poly2",),
@@ -60,7 +57,7 @@ _SETTINGS: Mapping[str, Mapping[Mode, tuple[str, ...]]] = {
 
 
 def cells(preset: str) -> list[Configuration]:
-    """The hand-packed evaluator first, thousands of queries in one batch (full), and plain `ckks_vector` to compare."""
+    """The hand-packed evaluator first; full: thousands of queries in one batch, and plain `ckks_vector` to compare."""
     return [Configuration("he", mode, model, {}) for mode, models in _SETTINGS[preset].items() for model in models]
 
 
