@@ -43,13 +43,13 @@ What is not protected:
 * *The shape of the model, roughly*.  The chain tells its depth, the rotations its widths rounded up to powers of two.
 
 Doors: :class:`Alice`, :class:`Bob`.  Mechanism, lowest first: ``network`` (what is computed), ``circuit`` (how).  For
-mode ``tenseal``: ``ranges``, ``slots``, ``parameters``, ``noise``, ``planning`` (with which parameters), ``contexts``,
-``tenseal_evaluator``.  For the other two: ``schedule``, ``packing`` (where numbers sit), ``program`` (in which order),
+mode ``tenseal``: ``ranges``, ``slots``, ``parameters``, ``noise``, ``vector_planning`` (with which parameters),
+``contexts``, ``tenseal_evaluator``.  For the other two: ``schedule``, ``packing`` (where numbers sit), ``program`` (in which order),
 ``intervals``, ``slot_noise``, ``scheduling`` (with which primes and scales), ``sealing``, ``ciphertexts``,
 ``evaluation_keys``, ``flooding``, ``overflow``, ``packed_evaluator``, ``batched_evaluator``.  For networks over tensors
 (convolutions, residual sums; mode ``packed``): ``tensor_network`` (what is computed), ``exporting`` (from which
 modules), ``slot_layout``, ``slot_product``, ``tensor_packing`` (where numbers sit), ``tensor_program``,
-``tensor_scheduling``.  For all: ``wire``, ``session_secrets``.
+``tensor_scheduling``.  For all: ``messages``, ``calibration``, ``session_secrets``.
 """
 
 import lazy_loader

@@ -1,14 +1,15 @@
 from .alice import Alice
 from .bob import Bob, network_of
+from .messages import BatchedDescription, Description, PackedDescription, TensorDescription
 from .network.network import ModelRefused, PolynomialNetwork
 from .network.parameters import Parameters, ParametersRefused
+from .planning.calibration import MAX_LOGIT_ERROR
 from .planning.noise import LOGIT_STEP
-from .planning.planning import MAX_LOGIT_ERROR, Plan, plan
 from .planning.scheduling import ScaledPlan, schedule_for
+from .planning.vector_planning import Plan, plan
 from .tensors.exporting import export
 from .tensors.tensor_network import TensorNetwork
 from .tensors.tensor_scheduling import TensorPlan, schedule_tensors
-from .wire import BatchedDescription, Description, PackedDescription, TensorDescription
 
 __all__ = [
     "LOGIT_STEP",

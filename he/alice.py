@@ -14,10 +14,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from sotto.he.planning.noise import LARGE_LOGIT, LOGIT_STEP
-from sotto.he.planning.overflow import Overflowed
-from sotto.he.session_secrets import Secrets, make_secrets
-from sotto.he.wire import (
+from sotto.he.messages import (
     KEY_LIMIT,
     MAX_ANSWERS,
     MAX_PART,
@@ -32,6 +29,9 @@ from sotto.he.wire import (
     receive_small,
     send_keys,
 )
+from sotto.he.planning.noise import LARGE_LOGIT, LOGIT_STEP
+from sotto.he.planning.overflow import Overflowed
+from sotto.he.session_secrets import Secrets, make_secrets
 from sotto.link import Answer, BadValue, FrameError, Link, as_numbers, encode, fault_of_peer, transaction
 
 log = logging.getLogger("sotto")
@@ -199,7 +199,7 @@ def _require_one_query(count: int, secrets: Secrets) -> None:
 
 
 def _messages(ciphertexts: Iterator[bytes], last: bool) -> Iterator[Query]:
-    """The messages of a batch, at most :data:`sotto.he.wire.MAX_PART` ciphertexts each."""
+    """The messages of a batch, at most :data:`sotto.he.messages.MAX_PART` ciphertexts each."""
     part = tuple(itertools.islice(ciphertexts, MAX_PART))
     while part:
         following = tuple(itertools.islice(ciphertexts, MAX_PART))

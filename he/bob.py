@@ -15,15 +15,7 @@ from torch import nn
 from sotto.he.evaluation.batched_evaluator import BatchedModel
 from sotto.he.evaluation.packed_evaluator import PackedModel
 from sotto.he.evaluation.tenseal_evaluator import TensealModel
-from sotto.he.network.network import ModelRefused, PolynomialNetwork
-from sotto.he.planning.flooding import MAX_STATISTICAL_BITS
-from sotto.he.planning.memory import MEMORY_LIMIT
-from sotto.he.planning.planning import Plan, plan
-from sotto.he.planning.scheduling import ScaledPlan, schedule_for
-from sotto.he.tensors.exporting import export
-from sotto.he.tensors.tensor_network import Shape, TensorNetwork
-from sotto.he.tensors.tensor_scheduling import TensorPlan, schedule_tensors
-from sotto.he.wire import (
+from sotto.he.messages import (
     MAX_ANSWERS,
     MAX_CLASSES,
     MAX_INPUTS,
@@ -42,6 +34,14 @@ from sotto.he.wire import (
     query_limit,
     receive_keys,
 )
+from sotto.he.network.network import ModelRefused, PolynomialNetwork
+from sotto.he.planning.flooding import MAX_STATISTICAL_BITS
+from sotto.he.planning.memory import MEMORY_LIMIT
+from sotto.he.planning.scheduling import ScaledPlan, schedule_for
+from sotto.he.planning.vector_planning import Plan, plan
+from sotto.he.tensors.exporting import export
+from sotto.he.tensors.tensor_network import Shape, TensorNetwork
+from sotto.he.tensors.tensor_scheduling import TensorPlan, schedule_tensors
 from sotto.link import BadValue, FrameError, Link, LinkClosed, decode, encode, fault_of_peer, transaction
 from sotto.models.networks.mlp import MLP
 

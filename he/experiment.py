@@ -18,7 +18,7 @@ from sotto.bench.workbench import Workbench
 from sotto.he import parties
 from sotto.he.attacks import extract_model, recover_key
 from sotto.he.attacks.raw_decryption import RING_DEGREE
-from sotto.he.wire import Mode
+from sotto.he.messages import Mode
 from sotto.serving.folders import MODEL_FILE, write_calibration
 from sotto.serving.terms import FrontEnd
 

@@ -14,7 +14,7 @@ from sotto.bench.own_model import Given, NotRunnable, OwnModel, Shape, chosen_mo
 from sotto.bench.parties.party import PartySpec
 from sotto.he import parties
 from sotto.he.experiment import security
-from sotto.he.wire import Mode
+from sotto.he.messages import Mode
 from sotto.serving import registry
 from sotto.serving.folders import calibration_beside
 from sotto.serving.reveal import Reveal

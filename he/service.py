@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import cast
 
 from sotto import he, models
-from sotto.he.wire import Mode, TensorDescription
+from sotto.he.messages import Mode, TensorDescription
 from sotto.link import Link
 from sotto.serving.adapters import ClientCredentials, Hosted, ModelSource, published_front
 from sotto.serving.folders import calibration_beside, model_file

@@ -15,11 +15,7 @@ import tenseal.sealapi as seal
 
 from sotto.he.evaluation.contexts import load_vector, public_material, secret_context
 from sotto.he.evaluation.evaluation_keys import SecretKeys
-from sotto.he.network.network import Floats
-from sotto.he.network.schedule import seal_context
-from sotto.he.planning.overflow import SPARE_SLOTS, batched_logits, packed_logits
-from sotto.he.sealing import load_ciphertext
-from sotto.he.wire import (
+from sotto.he.messages import (
     KEY_LIMIT,
     MAX_PART,
     AnyDescription,
@@ -28,6 +24,10 @@ from sotto.he.wire import (
     PackedDescription,
     TensorDescription,
 )
+from sotto.he.network.network import Floats
+from sotto.he.network.schedule import seal_context
+from sotto.he.planning.overflow import SPARE_SLOTS, batched_logits, packed_logits
+from sotto.he.sealing import load_ciphertext
 from sotto.link import FrameError
 
 

@@ -12,12 +12,12 @@ import tenseal.sealapi as seal
 
 from sotto.he.evaluation.ciphertexts import CiphertextMachine, Encoded
 from sotto.he.evaluation.evaluation_keys import load_keys
+from sotto.he.messages import VERSION, BatchedDescription
 from sotto.he.network.program import run
 from sotto.he.planning.flooding import Flood
 from sotto.he.planning.memory import MEMORY_LIMIT
 from sotto.he.planning.scheduling import ScaledPlan
 from sotto.he.sealing import dumped, load_ciphertext
-from sotto.he.wire import VERSION, BatchedDescription
 from sotto.link import FrameError
 
 

@@ -12,13 +12,13 @@ from typing import Any
 
 from sotto.he.evaluation.ciphertexts import CiphertextMachine, Encoded
 from sotto.he.evaluation.evaluation_keys import load_keys
+from sotto.he.messages import VERSION, PackedDescription, TensorDescription
 from sotto.he.planning.flooding import Flood
 from sotto.he.planning.memory import MEMORY_LIMIT
 from sotto.he.planning.scheduling import ScaledPlan
 from sotto.he.sealing import dumped, load_ciphertext
 from sotto.he.tensors.tensor_packing import TensorPacking
 from sotto.he.tensors.tensor_scheduling import TensorPlan
-from sotto.he.wire import VERSION, PackedDescription, TensorDescription
 from sotto.link import FrameError
 
 

@@ -11,11 +11,11 @@ from __future__ import annotations
 import tenseal as ts
 
 from sotto.he.evaluation.contexts import load_vector, public_context
+from sotto.he.messages import VERSION, Description
 from sotto.he.network.circuit import Circuit, evaluate, fold
 from sotto.he.network.network import PolynomialNetwork
 from sotto.he.network.parameters import Parameters
-from sotto.he.planning.planning import Plan
-from sotto.he.wire import VERSION, Description
+from sotto.he.planning.vector_planning import Plan
 from sotto.link import FrameError
 
 

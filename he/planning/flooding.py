@@ -20,8 +20,8 @@ import tenseal.sealapi as seal
 
 from sotto.he.network.program import Value
 from sotto.he.network.schedule import Schedule, seal_context
+from sotto.he.planning.calibration import MAX_LOGIT_ERROR
 from sotto.he.planning.noise import DEVIATIONS
-from sotto.he.planning.planning import MAX_LOGIT_ERROR
 from sotto.he.sealing import parms_ids
 from sotto.link.secret_stream import SecretStream
 

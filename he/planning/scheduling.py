@@ -2,8 +2,8 @@
 
 Time goes with the square of the number of primes, so the shapes with fewest primes are tried first, in the smallest
 ring, and for each the scales that estimate the least noise among those that hold every value.  Bounds are proved or
-calibrated as in :mod:`sotto.he.planning.planning`: for each shape the proof first, but a calibrated plan over few
-primes before a proved one over more.  A model for which neither fits is refused with the reason.
+calibrated as in :mod:`sotto.he.planning.vector_planning`: for each shape the proof first, but a calibrated plan over
+few primes before a proved one over more.  A model for which neither fits is refused with the reason.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from sotto.he.network.packing import Packing, pack
 from sotto.he.network.parameters import MAX_CHAIN_BITS, MAX_PRIME_BITS, ParametersRefused
 from sotto.he.network.program import Affine, Machine, P, Point, Scales, Value, batched_layers, packed_layers, run
 from sotto.he.network.schedule import Modulus, Schedule
+from sotto.he.planning.calibration import MARGIN, MAX_LOGIT_ERROR, calibration_features
 from sotto.he.planning.flooding import required_precision
 from sotto.he.planning.intervals import Intervals, everything
 from sotto.he.planning.noise import DEVIATIONS, LARGE_LOGIT
-from sotto.he.planning.planning import MARGIN, MAX_LOGIT_ERROR, calibration_features
 from sotto.he.planning.slot_noise import SlotNoise
 
 MAX_HIDDEN_LAYERS = 6
@@ -47,7 +47,7 @@ _WEIGHT_BITS = (48, 40, 32, 24, 20, 18, 16, 14, 12)
 
 @dataclass(frozen=True)
 class ScaledPlan:
-    """A schedule for one model and evaluator; the other fields as in :class:`sotto.he.planning.planning.Plan`.
+    """A schedule for one model and evaluator; the other fields as in :class:`sotto.he.planning.vector_planning.Plan`.
 
     ``packing`` is None for the batched evaluator.  ``answer_scale``: what an answer is encoded at.
     """

@@ -21,11 +21,11 @@ from sotto.he.network.network import Floats, ModelRefused
 from sotto.he.network.parameters import MAX_CHAIN_BITS, MAX_PRIME_BITS, ParametersRefused
 from sotto.he.network.program import Machine, P, Scales, Value
 from sotto.he.network.schedule import Modulus, Schedule
+from sotto.he.planning.calibration import MARGIN, MAX_LOGIT_ERROR, calibration_features
 from sotto.he.planning.flooding import required_precision
 from sotto.he.planning.intervals import Box, Intervals
 from sotto.he.planning.key_errors import KeyErrors, deviation
 from sotto.he.planning.noise import DEVIATIONS, LARGE_LOGIT
-from sotto.he.planning.planning import MARGIN, MAX_LOGIT_ERROR, calibration_features
 from sotto.he.planning.scheduling import MAX_HIDDEN_LAYERS, SIGN_AND_NOISE, Peaks, holds, refined
 from sotto.he.planning.slot_noise import SlotNoise
 from sotto.he.tensors.centring import centred

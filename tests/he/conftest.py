@@ -10,7 +10,7 @@ import torch
 
 from sotto.he.evaluation.contexts import public_context, public_material, secret_context
 from sotto.he.network.network import PolynomialNetwork
-from sotto.he.planning.planning import plan
+from sotto.he.planning.vector_planning import plan
 from sotto.models.networks.mlp import MLP, Affine
 
 

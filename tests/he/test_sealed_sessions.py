@@ -16,12 +16,12 @@ from hypothesis import strategies as st
 
 from sotto.he import Alice, Bob, PolynomialNetwork
 from sotto.he.evaluation.evaluation_keys import PublicMaterial, SecretKeys, load_keys
+from sotto.he.messages import VERSION, Hello, Published, Query, Ready, Reply, receive_keys
 from sotto.he.network.schedule import Modulus, seal_context
+from sotto.he.planning.calibration import MAX_LOGIT_ERROR
 from sotto.he.planning.flooding import FLOOD
-from sotto.he.planning.planning import MAX_LOGIT_ERROR
 from sotto.he.sealing import dumped, galois_elements, load_ciphertext, loaded, parms_ids
 from sotto.he.session_secrets import make_secrets
-from sotto.he.wire import VERSION, Hello, Published, Query, Ready, Reply, receive_keys
 from sotto.link import BadValue, FrameError, PeerError, connect, decode, encode, listen, pair
 from sotto.models.networks.mlp import MLP
 from tests.error_codes import raises_code

@@ -16,8 +16,19 @@ import torch
 from sotto.he import LOGIT_STEP, MAX_LOGIT_ERROR, Alice, Bob, ModelRefused
 from sotto.he.alice import rounded
 from sotto.he.evaluation.contexts import public_context, secret_context
+from sotto.he.messages import (
+    MAX_PART,
+    VERSION,
+    Description,
+    Hello,
+    Published,
+    Query,
+    Ready,
+    Reply,
+    receive_keys,
+    send_keys,
+)
 from sotto.he.network.network import PolynomialNetwork
-from sotto.he.wire import MAX_PART, VERSION, Description, Hello, Published, Query, Ready, Reply, receive_keys, send_keys
 from sotto.link import BadValue, FrameError, LinkClosed, LinkTimeout, PeerError, connect, encode, listen, pair
 from sotto.models.networks.mlp import MLP
 from tests.error_codes import raises_code

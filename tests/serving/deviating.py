@@ -16,7 +16,7 @@ from torch import nn
 
 from sotto import he, mpc
 from sotto.audio.features import MeanMFCC
-from sotto.he.wire import Published
+from sotto.he.messages import Published
 from sotto.link import decode, encode
 from sotto.models.networks.mlp import MLP
 from sotto.mpc.agreement import digest_of

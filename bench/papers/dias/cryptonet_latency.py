@@ -21,7 +21,7 @@ from sotto.bench.request import Request
 from sotto.bench.rows.row import Row, Timing, Traffic
 from sotto.bench.workbench import Workbench
 from sotto.he.experiment import security
-from sotto.he.wire import Mode
+from sotto.he.messages import Mode
 from sotto.models.learning.recipes import mlp
 from sotto.models.networks.polynomial import DEGREES
 

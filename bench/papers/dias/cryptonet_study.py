@@ -18,8 +18,8 @@ from sotto import he
 from sotto.audio.splits import default_split
 from sotto.bench.request import Request
 from sotto.bench.workbench import Workbench
+from sotto.he.messages import MAX_PART, VERSION, Description, Mode, Query, Reply
 from sotto.he.session_secrets import make_secrets
-from sotto.he.wire import MAX_PART, VERSION, Description, Mode, Query, Reply
 from sotto.link import encode
 from sotto.link.frames import HEADER
 

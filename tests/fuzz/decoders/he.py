@@ -20,11 +20,7 @@ from torch import nn
 from sotto import he
 from sotto.he.evaluation.contexts import load_vector, public_context, public_material, secret_context
 from sotto.he.evaluation.evaluation_keys import SecretKeys, load_keys
-from sotto.he.network.parameters import Parameters
-from sotto.he.network.schedule import Modulus, seal_context
-from sotto.he.sealing import load_ciphertext
-from sotto.he.session_secrets import make_secrets
-from sotto.he.wire import (
+from sotto.he.messages import (
     VERSION,
     AnyDescription,
     Description,
@@ -38,6 +34,10 @@ from sotto.he.wire import (
     TensorDescription,
     open_query,
 )
+from sotto.he.network.parameters import Parameters
+from sotto.he.network.schedule import Modulus, seal_context
+from sotto.he.sealing import load_ciphertext
+from sotto.he.session_secrets import make_secrets
 from sotto.link import FrameError, Link, LinkError, decode, encode
 from sotto.models.networks.mlp import MLP
 from sotto.models.networks.polynomial import PolynomialReLU

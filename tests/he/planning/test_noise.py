@@ -11,8 +11,9 @@ from sotto.he.evaluation.tenseal_evaluator import TensealEvaluator
 from sotto.he.network.circuit import fold
 from sotto.he.network.network import PolynomialNetwork
 from sotto.he.network.parameters import Parameters
+from sotto.he.planning.calibration import MAX_LOGIT_ERROR
 from sotto.he.planning.noise import DEVIATIONS, Noise, _switching, logit_error
-from sotto.he.planning.planning import MAX_LOGIT_ERROR, plan
+from sotto.he.planning.vector_planning import plan
 
 
 def measured(network, chosen, features, context):

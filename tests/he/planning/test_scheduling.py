@@ -15,9 +15,9 @@ from sotto.he.network.packing import pack
 from sotto.he.network.parameters import MAX_CHAIN_BITS, ParametersRefused
 from sotto.he.network.program import Machine, Scales, batched_layers, packed_layers, run
 from sotto.he.network.schedule import Modulus, Schedule, seal_context
+from sotto.he.planning.calibration import MAX_LOGIT_ERROR
 from sotto.he.planning.intervals import Intervals, everything
 from sotto.he.planning.overflow import packed_logits
-from sotto.he.planning.planning import MAX_LOGIT_ERROR
 from sotto.he.planning.scheduling import MAX_HIDDEN_LAYERS, schedule_for
 from sotto.he.planning.slot_noise import SlotNoise
 from sotto.link import BadValue, WrongState

@@ -18,16 +18,16 @@ from sotto.audio.splits import default_split
 from sotto.he import LOGIT_STEP, Alice, Bob, ModelRefused, TensorDescription
 from sotto.he.evaluation.ciphertexts import CiphertextMachine, Encoded
 from sotto.he.evaluation.evaluation_keys import SecretKeys, load_keys
+from sotto.he.messages import MAX_TENSOR_CLASSES, VERSION, Published, Reply
 from sotto.he.network.program import Value
 from sotto.he.network.schedule import Modulus, Schedule, phases
+from sotto.he.planning.calibration import MAX_LOGIT_ERROR
 from sotto.he.planning.flooding import FLOOD
-from sotto.he.planning.planning import MAX_LOGIT_ERROR
 from sotto.he.planning.slot_noise import SlotNoise
 from sotto.he.session_secrets import make_secrets
 from sotto.he.tensors.exporting import export
 from sotto.he.tensors.tensor_program import run_tensors, tensor_layers
 from sotto.he.tensors.tensor_scheduling import schedule_tensors
-from sotto.he.wire import MAX_TENSOR_CLASSES, VERSION, Published, Reply
 from sotto.link import BadValue, FrameError, connect, decode, encode, listen, pair
 from sotto.models.learning.fitting import fit
 from sotto.models.learning.recipes import RECIPES
@@ -376,7 +376,7 @@ def test_a_tampered_answer_is_told_to_alice_alone(carried):
         bob_link.receive_any({"he.hello": 4096})
         bob_link.send("he.model", encode(Published(carried.bob.description)))
         bob = carried.bob
-        from sotto.he.wire import Ready, receive_keys
+        from sotto.he.messages import Ready, receive_keys
 
         evaluator = bob.open(receive_keys(bob_link, bob._model.key_bytes, 60))
         bob_link.send("he.ready", encode(Ready(VERSION)))

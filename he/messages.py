@@ -62,7 +62,10 @@ class Hello(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Description(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="mode", tag="tenseal"):
-    """What Bob publishes about his model; ``proved`` and the bounds as in :class:`sotto.he.planning.planning.Plan`."""
+    """What Bob publishes about his model.
+
+    ``proved`` and the bounds are as in :class:`sotto.he.planning.vector_planning.Plan`.
+    """
 
     version: Literal[1]
     inputs: int

@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sotto.he.network.parameters import MAX_CHAIN_BITS, Parameters
-from sotto.he.wire import (
+from sotto.he.messages import (
     MAX_PART,
     PIECE,
     VERSION,
@@ -26,6 +25,7 @@ from sotto.he.wire import (
     receive_reply,
     send_keys,
 )
+from sotto.he.network.parameters import MAX_CHAIN_BITS, Parameters
 from sotto.link import FrameError, decode, encode, pair
 from tests.error_codes import raises_code
 

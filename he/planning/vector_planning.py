@@ -1,4 +1,4 @@
-"""Choosing parameters for a model: the smallest ring that holds its values, and keeps its logits precise.
+"""Choosing parameters for mode ``tenseal``: the smallest ring that holds a model's values and keeps its logits precise.
 
 A logit that outgrows the modulus wraps around without an error, so a plan needs a bound on every value of the
 circuit.  It is one of two, and the plan says which:
@@ -8,8 +8,9 @@ circuit.  It is one of two, and the plan says which:
 * ``calibrated``: 256 times the largest value met on the 32 calibration features (of the training set) whose logits are
   largest.  Others may be larger on the way, and an input in [-1, 1] unlike them can wrap.
 
-:func:`plan` takes a proof where one fits the ring; :mod:`sotto.he.planning.scheduling` prefers fewer primes to a proof.
-In modes ``packed`` and ``batched`` Alice also checks answers for signs of overflow (:mod:`sotto.he.planning.overflow`).
+:func:`plan` takes a proof where one fits the ring.  The hand-packed modes are planned by
+:mod:`sotto.he.planning.scheduling` and :mod:`sotto.he.tensors.tensor_scheduling`, which prefer fewer primes to a proof;
+in them Alice also checks answers for signs of overflow (:mod:`sotto.he.planning.overflow`).
 
 A model for which neither fits is refused, with the reason.
 """
@@ -18,7 +19,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -26,28 +26,14 @@ import numpy.typing as npt
 from sotto.he.network.circuit import Circuit, fold
 from sotto.he.network.network import ModelRefused, PolynomialNetwork
 from sotto.he.network.parameters import MAX_CHAIN_BITS, MAX_PRIME_BITS, MIN_PRIME_BITS, Parameters
+from sotto.he.planning.calibration import MARGIN, MAX_LOGIT_ERROR, calibration_features
 from sotto.he.planning.noise import logit_error, unit_noise
 from sotto.he.planning.ranges import Peak, headroom_bits, worst_case
 from sotto.he.planning.slots import simulate
 
-#: Largest error of a logit that a plan accepts: six deviations of the estimate
-#: (:func:`sotto.he.planning.noise.logit_error`).
-MAX_LOGIT_ERROR = 7.5e-3
-
-MARGIN = 256.0
 _MAX_SCALE_BITS = 50
 _MIN_SPECIAL_BITS = 24
 _MAX_UNIT_NOISE = 5e-5  # what a layer may add to a value of order one
-_SIMULATED = 32  # calibration vectors whose slots are computed, those with the largest logits
-
-
-class Network(Protocol):
-    """What calibration needs of a network in the clear."""
-
-    @property
-    def inputs(self) -> int: ...
-
-    def logits(self, features: npt.ArrayLike) -> npt.NDArray[np.float64]: ...
 
 
 @dataclass(frozen=True)
@@ -137,15 +123,3 @@ def _calibrated(circuit: Circuit, features: npt.NDArray[np.float64] | None, slot
         return []
     _, peaks = simulate(circuit, features, slots)
     return [Peak(peak.own * MARGIN, peak.other * MARGIN, peak.remaining) for peak in peaks]
-
-
-def calibration_features(network: Network, calibration: npt.ArrayLike) -> npt.NDArray[np.float64]:
-    """The calibration features in [-1, 1] whose logits are largest."""
-    features = np.asarray(calibration, np.float64)
-    if features.ndim != 2 or features.shape[1] != network.inputs or not len(features):
-        raise ModelRefused("wrong-shape", f"calibration features are (n, {network.inputs}), got {features.shape}")
-    if not np.isfinite(features).all():
-        raise ModelRefused("not-finite", "calibration features hold values that are not finite")
-    features = np.clip(features, -1, 1)
-    largest = np.abs(network.logits(features)).max(axis=1)
-    return features[np.argsort(largest)[::-1][:_SIMULATED]]

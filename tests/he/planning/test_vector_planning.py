@@ -11,8 +11,9 @@ from sotto.he.evaluation.tenseal_evaluator import CiphertextArithmetic, TensealE
 from sotto.he.network.circuit import fold
 from sotto.he.network.network import ModelRefused, PolynomialNetwork
 from sotto.he.network.parameters import MAX_CHAIN_BITS, Parameters
-from sotto.he.planning.planning import MARGIN, MAX_LOGIT_ERROR, plan
+from sotto.he.planning.calibration import MARGIN, MAX_LOGIT_ERROR
 from sotto.he.planning.ranges import headroom_bits, worst_case
+from sotto.he.planning.vector_planning import plan
 from sotto.models.networks.mlp import Affine
 from sotto.models.networks.polynomial import relu_polynomial
 from tests.error_codes import raises_code
