@@ -44,12 +44,12 @@ What is not protected:
 
 Doors: :class:`Alice`, :class:`Bob`.  Mechanism, lowest first: ``network`` (what is computed), ``circuit`` (how).  For
 mode ``tenseal``: ``ranges``, ``slots``, ``parameters``, ``noise``, ``vector_planning`` (with which parameters),
-``contexts``, ``tenseal_evaluator``.  For the other two: ``schedule``, ``packing`` (where numbers sit), ``program`` (in which order),
-``intervals``, ``slot_noise``, ``scheduling`` (with which primes and scales), ``sealing``, ``ciphertexts``,
-``evaluation_keys``, ``flooding``, ``overflow``, ``packed_evaluator``, ``batched_evaluator``.  For networks over tensors
-(convolutions, residual sums; mode ``packed``): ``tensor_network`` (what is computed), ``exporting`` (from which
-modules), ``slot_layout``, ``slot_product``, ``tensor_packing`` (where numbers sit), ``tensor_program``,
-``tensor_scheduling``.  For all: ``messages``, ``calibration``, ``session_secrets``.
+``contexts``, ``tenseal_evaluator``.  For the other two: ``schedule``, ``packing`` (where numbers sit), ``program`` (in
+which order), ``intervals``, ``slot_noise``, ``scheduling`` (with which primes and scales), ``sealing``,
+``ciphertexts``, ``evaluation_keys``, ``flooding``, ``overflow``, ``packed_evaluator``, ``batched_evaluator``.  For
+networks over tensors (convolutions, residual sums; mode ``packed``): ``tensor_network`` (what is computed),
+``exporting`` (from which modules), ``slot_layout``, ``slot_product``, ``tensor_packing`` (where numbers sit),
+``tensor_program``, ``tensor_scheduling``.  For all: ``messages``, ``calibration``, ``session_secrets``.
 """
 
 import lazy_loader
