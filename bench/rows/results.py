@@ -69,8 +69,20 @@ def read(path: Path) -> list[Row]:
         raise ResultsError(
             "not-results", f"{path} is not a results file ({type(error).__name__}): run sotto bench again"
         ) from None
+    _require_fields(plain, path)
     _check(plain, str(path))
     return msgspec.convert(plain, list[Row])
+
+
+def _require_fields(plain: Any, path: Path) -> None:
+    """A row of an earlier version has not all of today's fields, and nothing here may make up what they would say."""
+    known = {field.encode_name for field in msgspec.structs.fields(Row)}
+    rows = [row for row in plain if isinstance(row, dict)] if isinstance(plain, list) else []
+    missing = sorted({name for row in rows for name in known - row.keys()})
+    if missing and len(missing) < len(known) / 2:
+        raise ResultsError(
+            "older-results", f"{path} is of an earlier version, without {', '.join(missing)}: run sotto bench again"
+        )
 
 
 def to_csv(rows: Sequence[Row]) -> str:

@@ -97,6 +97,16 @@ def test_reading_something_else_is_one_clear_line(tmp_path):
         results.read(path)
 
 
+def test_rows_of_an_earlier_version_are_told_from_damaged_ones(tmp_path):
+    written, _ = results.write([ROW], tmp_path)
+    rows = json.loads(written.read_text())
+    del rows[0]["features_at"]
+    written.write_text(json.dumps(rows))
+    with raises_code(results.ResultsError, "older-results") as caught:
+        results.read(written)
+    assert "features_at" in str(caught.value)
+
+
 def test_the_csv_has_one_line_a_row_and_nested_columns():
     lines = list(csv.DictReader(io.StringIO(results.to_csv([ROW, ROW]))))
     assert len(lines) == 2
