@@ -126,9 +126,10 @@ def test_a_clip_with_nothing_in_it_is_refused_by_name(corpus, sotto, tmp_path):
     soundfile.write(tmp_path / "silent.wav", np.zeros(16000), 16000)
     for name, reason in (("short.wav", "0.01 s"), ("silent.wav", "is silent")):
         done = sotto("simulate", "hashing", tmp_path / name, "--corpus", "manifest", "--data", corpus)
-        assert done.returncode == 1
-        assert name in done.stderr
-        assert reason in done.stderr
+        assert done.returncode == 2
+        said = "".join(done.stderr.replace("│", " ").split())  # however the frame breaks it
+        assert name in said
+        assert reason.replace(" ", "") in said
 
 
 def test_results_that_could_not_be_written_are_refused_before_any_work(corpus, sotto, tmp_path):
