@@ -12,15 +12,15 @@ from sotto.report.summary import hides_of
 
 _HEADINGS = (
     "model", "way", "network", "hidden from Bob", "accuracy (95 %)", "points lost", "agree", "clips",
-    "offline ms", "online ms (p95)", "MB of a query", "rounds", "best attack",
+    "offline ms", "online ms (p95)", "total ms", "MB of a query", "rounds", "best attack",
 )  # fmt: skip
 
 
 def table(rows: Sequence[Row]) -> str:
     """The rows by model, the one without privacy first.
 
-    Milliseconds are medians; *MB of a query* is what all parties send for it, offline and online; ``–`` where a row
-    has no such figure.
+    Milliseconds are medians; *total ms* and *MB of a query*, which is what all parties send, are offline and online of
+    one query, without what comes once a session; ``–`` where a row has no such figure.
     """
     lines = [_line(_HEADINGS), _line(["---"] * len(_HEADINGS))]
     lines += [_line(_cells(row)) for group in grouped(rows) for row in group.rows]
@@ -40,6 +40,7 @@ def _cells(row: Row) -> tuple[str, ...]:
         str(row.n_queries),
         milliseconds(row.offline_ms.median if row.offline_ms else None),
         f"{milliseconds(online.median)} ({milliseconds(online.p95)})" if online else NONE,
+        milliseconds(row.total.ms if row.total else None),
         megabytes(row.total.bytes if row.total else None),
         NONE if row.rounds is None else str(row.rounds),
         best(row) or NONE,

@@ -27,5 +27,7 @@ def test_the_table_has_a_line_for_each_row_and_its_price():
     lines = activations.markdown([row("plaintext", "open", 2.0), row("mpc", "malicious", 20.0)]).splitlines()
     assert len(lines) == 4
     assert len({line.count("|") for line in lines}) == 1
-    assert lines[2].startswith("| `mlp-poly4` | in the clear | 50.0 % (38 to 62) | 100.0 % | 64 | – | 2.00 | 2 |")
+    assert lines[2].startswith(
+        "| `mlp-poly4` | in the clear | 50.0 % (38 to 62) | 100.0 % | 64 | – | 2.00 | 2.00 | 2 |"
+    )
     assert lines[3].endswith("| 10 x |")
