@@ -63,8 +63,8 @@ def _rows(model: str, bench: Workbench) -> Iterator[Row]:
 
 def markdown(rows: Sequence[Row]) -> str:
     """A table of all rows, by model."""
-    headings = ("model", "where", "accuracy (95 %)", "agree", "clips", "offline ms", "online ms", "total ms", "MB in all",
-                "rounds", "times slower")  # fmt: skip
+    headings = ("model", "where", "accuracy (95 %)", "agree", "clips", "offline ms", "online ms", "total ms",
+                "MB in all", "rounds", "times slower")  # fmt: skip
     lines = ["| " + " | ".join(headings) + " |", "| --- " * len(headings) + "|"]
     prices = [(price.row, price) for group in grouped(rows) for price in group.prices]
     for row in rows:
