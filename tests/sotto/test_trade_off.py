@@ -18,6 +18,7 @@ def rows():
         msgspec.structs.replace(spent, paradigm="keyed", security=broken),
         msgspec.structs.replace(spent, total=None),
         msgspec.structs.replace(spent, parameters={"net": "wan"}),
+        msgspec.structs.replace(spent, paradigm="adversarial", corpus="sounds of events"),
     ]
 
 
