@@ -27,8 +27,9 @@ _COLOURS = ("#3b6fd4", "#2a9d76", "#c0762a", "#b4489b", "#7a6bd1", "#5b8f99", "#
 def draw(rows: Sequence[Row], path: Path, *, dark: bool = False) -> Path:
     """Write the drawing of the rows on loopback to ``path``, an SVG on a transparent ground, whole or not at all.
 
-    Of the corpus that most rows are of.  Milliseconds of one query, offline and online, along one axis; percentage points
-    of accuracy lost against the plaintext model on the same clips along the other.  Hollow marks are what an attack breaks.
+    Of the corpus that most rows are of.  Milliseconds of one query, offline and online, along one axis; percentage
+    points of accuracy lost against the plaintext model on the same clips along the other.  Hollow marks are what an
+    attack breaks.
     """
     placed = [row for row in rows if net_of(row) == "loopback" and not peer_of(row) and None not in _place(row)]
     asked_of = Counter(row.corpus for row in placed).most_common(1)  # events and emotions share no axis
