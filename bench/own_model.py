@@ -213,7 +213,7 @@ def example_shape(given: Given, record: ModelRecord | None) -> tuple[int, ...]:
     if given.input_shape is not None:
         return given.input_shape
     if record is not None and record.features:
-        return tuple(int(length or 0) for length in FrontEnd.of(record).spec().shape)
+        return FrontEnd.of(record).spec().fixed_shape
     raise NotRunnable(
         "shape-needed", "say with input_shape= what one example is, without its batch axis: input_shape=(40, 188)"
     )

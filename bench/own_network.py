@@ -114,7 +114,7 @@ def own_network(
         parameters,
         "circuit" if at_circuit else "none" if isinstance(spec, Waveform | SampleBlocks) else "alice",
     )
-    shape = tuple(int(length or 0) for length in spec.shape)
+    shape = spec.fixed_shape
     return OwnNetwork(f"{Path(source.rpartition(':')[0]).name}:{name}", shape, module.eval(), examples, x[learnt])
 
 
@@ -162,7 +162,7 @@ def builder(source: str, classes: int) -> Callable[[], nn.Module]:
 
 def _require_fit(module: nn.Module, source: str, spec: FeatureSpec) -> None:
     """Raise :class:`NotRunnable` for a network that does not take the features, before they are computed."""
-    shape = tuple(int(length or 0) for length in spec.shape)
+    shape = spec.fixed_shape
     try:
         with torch.inference_mode():
             module.eval()(torch.zeros(2, *shape))

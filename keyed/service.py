@@ -22,7 +22,7 @@ class _Hosted:
             mode=source.mode,
             reveal=source.reveal,
             model=record.architecture,
-            input_shape=tuple(int(length or 0) for length in FrontEnd.of(record).spec().shape),
+            input_shape=FrontEnd.of(record).spec().fixed_shape,
             classes=record.classes,
             parameters={"key": record.encrypted_for},
         )

@@ -90,7 +90,7 @@ def _lowered(
     if options.features_at == "circuit":
         (module, record), error = models.from_samples(module, record), LOGARITHM_ERROR
     error = error if options.activation_error is None else options.activation_error
-    shape = tuple(int(length or 0) for length in FrontEnd.of(record).spec().shape)
+    shape = FrontEnd.of(record).spec().fixed_shape
     lowered = mpc.LoweredModel.of(
         module,
         shape,

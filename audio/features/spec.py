@@ -66,6 +66,11 @@ class FeatureSpec(ABC):
         """Shape of one clip's feature; None where it depends on the clip's length."""
 
     @property
+    def fixed_shape(self) -> tuple[int, ...]:
+        """The same in whole numbers; 0 where it depends on the clip's length."""
+        return tuple(length or 0 for length in self.shape)
+
+    @property
     @abstractmethod
     def sample_rate(self) -> int:
         """Samples per second of the sound given to `compute`."""

@@ -166,13 +166,13 @@ def run(request: Request) -> list[Row]:
     """A row for plain speech, then one for each key type, block size and attacker."""
     request.require_corpus("librispeech", "fsdd")
     material = Material.open(request)
-    rows = [_row("none", None, "plain", material.plain, material, request, keys=0)]
+    rows = [_row("none", None, "plain", material.plain, material, request)]
     request.say(f"plain: {_short(material.plain)}")
     for size in SIZES[request.preset]:
         for kind in keyed.KEY_TYPES:
             for attacker, metrics in _attacked(kind, size, material, request):
                 request.say(f"{kind} {size}, {attacker}: {_short(metrics)}")
-                rows.append(_row(kind, size, attacker, metrics, material, request, keys=1))
+                rows.append(_row(kind, size, attacker, metrics, material, request))
                 results.write(rows, request.out)  # an interrupted run leaves what it has
     return rows
 
@@ -188,9 +188,7 @@ def _attacked(kind: keyed.KeyType, size: int, material: Material, request: Reque
     yield from attacked(key, speeches, inverters, material.heard)
 
 
-def _row(
-    kind: str, size: int | None, attacker: str, metrics: Metrics, material: Material, request: Request, *, keys: int
-) -> Row:
+def _row(kind: str, size: int | None, attacker: str, metrics: Metrics, material: Material, request: Request) -> Row:
     stage = material.stage
     return Row(
         paradigm="keyed" if size else "plaintext",
@@ -200,7 +198,7 @@ def _row(
         split="unseen speakers",
         seed=request.seed,
         n_queries=len(material.utterances),
-        parameters={"attacker": attacker, "block_size": size, "keys": keys},
+        parameters={"attacker": attacker, "block_size": size, "keys": 1 if size else 0},
         metrics={"correlation": 1.0, **metrics} if attacker == "plain" else metrics,
     )
 

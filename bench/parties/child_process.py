@@ -28,6 +28,8 @@ from sotto.serving.service.hosting import THREAD_VARIABLES, deaf_to_the_terminal
 
 T = TypeVar("T")
 
+_PR_SET_PDEATHSIG = 1
+
 _sending = threading.Lock()  # several threads of a process may have something to say on one pipe
 
 
@@ -168,9 +170,6 @@ def die_with_parent() -> None:
     parent = multiprocessing.parent_process()
     if parent is not None and os.getppid() != parent.pid:  # it went in between
         os.kill(os.getpid(), signal.SIGKILL)
-
-
-_PR_SET_PDEATHSIG = 1
 
 
 def _context(preload: tuple[str, ...]) -> Any:

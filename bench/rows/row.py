@@ -148,6 +148,11 @@ class Row(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     software: Mapping[str, str] = msgspec.field(default_factory=software)
     machine: Mapping[str, JSONValue] = msgspec.field(default_factory=machine)
 
+    @property
+    def of_samples(self) -> bool:
+        """Whether Alice computed no features, where others do."""
+        return self.features_at in ("circuit", "bob")
+
 
 def json_schema() -> dict[str, Any]:
     """JSON Schema (draft 2020-12) of a list of rows.  A file has every field, also those that a default filled in."""

@@ -100,7 +100,7 @@ def footnotes(rows: Sequence[Row], notice: str | None) -> list[str]:
 def setting(row: Row) -> str:
     """Model and parameters on one line, without the network, which a whole table shares."""
     values = [f"{key}={value}" for key, value in row.parameters.items() if key != "net"]
-    if row.features_at in ("circuit", "bob") and "features_at" not in row.parameters:
+    if row.of_samples and "features_at" not in row.parameters:
         values.append(f"features_at={row.features_at}")
     return " ".join([row.model, *values])
 

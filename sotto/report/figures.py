@@ -85,7 +85,7 @@ def peer_of(row: Row) -> str | None:
 def setting_words(row: Row) -> str:
     """The parameters, without the network and the peer's name, which have their own places."""
     values = [f"{key.replace('_', ' ')} {value}" for key, value in row.parameters.items() if key not in ("net", "peer")]
-    if row.features_at in ("circuit", "bob") and "features_at" not in row.parameters:
+    if row.of_samples and "features_at" not in row.parameters:
         values.append(f"features at {row.features_at}")
     return ", ".join(values) or NONE
 

@@ -31,7 +31,7 @@ def _cells(row: Row) -> tuple[str, ...]:
     online = row.online_ms
     return (
         f"`{row.model}`",
-        f"`{row.paradigm}` {row.mode}{', on samples' if row.features_at in ('circuit', 'bob') else ''}",
+        f"`{row.paradigm}` {row.mode}{', on samples' if row.of_samples else ''}",
         str(row.parameters.get("net", "loopback")),
         hides_of(row),
         f"{percent(row.accuracy_private)} ({interval(row.accuracy_interval)})" if row.accuracy_interval else NONE,
