@@ -50,10 +50,10 @@ def uniform(count=DEGREE):
 
 
 def small_weights(count, bits=16):
-    """A polynomial with ``count`` coefficients of so many bits and both signs."""
+    """A polynomial with ``count`` coefficients of so many bits, both signs, and odd: none is zero."""
     weight = np.zeros(DEGREE, np.int64)
     places = np.random.default_rng(5).choice(DEGREE, count, replace=False)
-    weight[places] = (uniform(count) >> np.uint64(63 - bits)).astype(np.int64) - (1 << bits)
+    weight[places] = ((uniform(count) >> np.uint64(63 - bits)).astype(np.int64) - (1 << bits)) | 1
     return weight.view(np.uint64)
 
 
