@@ -109,13 +109,9 @@ def _limited(limit: float, low: torch.Tensor, high: torch.Tensor) -> Interval:
 
 def _bent(curve: layers.Curve, low: torch.Tensor, high: torch.Tensor) -> Interval:
     """The input may be off by a unit, and so may the knots; none has more fraction bits than the curve."""
-    slopes = [curve.slope]
-    for _, bend, _ in curve.knots:
-        slopes.append(slopes[-1] + bend)
-    steepest = max(map(abs, slopes)) * 2.0**-curve.slope_fraction
     unit = 2.0 ** -max(FRACTION_BITS, curve.fraction)
     bent = sum(abs(bend) for _, bend, _ in curve.knots) * 2.0**-curve.slope_fraction
-    slack = unit * (2 + 2 * steepest + bent)
+    slack = unit * (2 + 2 * curves.steepest(curve) + bent)
     least, largest = curves.bounds(curve, low - 2 * unit, high + 2 * unit)
     return least - slack, largest + slack
 

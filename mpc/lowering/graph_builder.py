@@ -263,14 +263,14 @@ class Builder:
         return self.add(left, self.times(right, -1.0))
 
     def times(self, wire: Wire, factor: float) -> Wire:
-        """The value times a public number."""
+        """The value times a public number, which is exact in the plan if it has fewer than 18 bits there."""
         if factor == 1.0:
             return wire
         if factor == 0.0:
             return self.broadcast(self.constant(torch.zeros(1)), wire.shape)
         shift = min(40, max(0, 18 - math.frexp(factor)[1]))
         whole = round(factor * 2**shift)
-        while shift and whole % 2 == 0:
+        while shift and whole % 2 == 0 and whole == factor * 2.0**shift:
             whole, shift = whole // 2, shift - 1
         if not 0 < abs(whole) < 1 << 24:
             raise ModelRefused("factor-out-of-range", f"a factor of {factor:g} is beyond the fixed point")
