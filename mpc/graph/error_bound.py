@@ -3,12 +3,14 @@
 Every layer passes on what its inputs may be off by, and adds its own: rounding, the curve's stated error, and the cut
 of a gate.  All with intervals, for every input within the limit, so the bound is far above what is ever met.  Nor can a
 value be off by more than from one end of what it can be privately to the other end of what it can be exactly: where
-gates multiply errors step by step, as in LSTM and GRU, that is all that is proven, but it does not grow.  A value that
-is scaled by a power of two found in steps (a reciprocal or root of a wide range) has no bound here: next to a step each
-factor jumps, and only their product does not.  The layers of a norm are taken together
-(:mod:`sotto.mpc.graph.norm_bound`); where the variance of its input can be next to 0, an error is magnified by as much
-as the root of the norm's epsilon lets it.  What intervals do not show of a softmax, its plan does: the sum of the
-exponentials of x - max x is at least that of 0.
+gates multiply errors step by step, as in LSTM and GRU, or a comparison chooses, that is all that is proven, but it does
+not grow.  Reciprocals, roots and logarithms have bounds of their own, whose layers are taken together where the range
+is wide (:mod:`sotto.mpc.graph.function_bound`), and so have norms (:mod:`sotto.mpc.graph.norm_bound`): where the
+variance of its input can be next to 0, an error is magnified by as much as the root of the norm's epsilon lets it.
+What intervals do not show of a softmax, its plan does (:mod:`sotto.mpc.graph.softmax_bound`).
+
+Holds in every mode of ours: each may cut a value to 16 fraction bits before it is used, which is counted, and no mode
+cuts what needs more (:mod:`sotto.mpc.graph.compiler`).
 """
 
 from __future__ import annotations
@@ -24,8 +26,9 @@ from sotto.mpc.graph.curves import HELD
 from sotto.mpc.graph.function_bound import FUNCTIONS, ULP, Argument, factor_error, own_error, wide_functions
 from sotto.mpc.graph.norm_bound import MeanSquare, norms
 from sotto.mpc.graph.plain import layer_output
-from sotto.mpc.graph.plan import Curve, ModelPlan, Weights, strides_of
+from sotto.mpc.graph.plan import Curve, ModelPlan, Weights
 from sotto.mpc.graph.ranges import Interval, interval
+from sotto.mpc.graph.softmax_bound import least_sum, less_largest
 
 Tensors: TypeAlias = dict[str, torch.Tensor]
 
@@ -84,6 +87,8 @@ class _Analysis:
         exact = self._exact_value(number, layer, own, curve)
         if MeanSquare.of(self._plan, self._weights, number + 1):
             private, exact = _above_zero(private), _above_zero(exact)
+        if isinstance(layer, layers.Add) and less_largest(self._plan, layer) is not None:
+            private, exact = _below(private, 2 * ULP), _below(exact, 0.0)
         apart = (private[1] - exact[0]).maximum(exact[1] - private[0])  # nor can they be further apart
         error = self._error(number, layer, own, curve).minimum(apart).nan_to_num(math.inf, math.inf)
         if number + 1 not in self._inner and not math.isfinite(float(error.max())):
@@ -107,7 +112,7 @@ class _Analysis:
         if curve and curve.steps:  # on which side of a step a value is, its error may decide
             return torch.full_like(off[0], math.inf)
         if curve and curve.name in FUNCTIONS and isinstance(layer, layers.Bend):
-            least = max(_least(self._plan, layer), _floor(curve))
+            least = max(least_sum(self._plan, layer), _floor(curve))
             inside = self._argument(layer.source, least).rounded(2 * ULP)
             unit = ULP if curve.fraction > 16 else 0.0  # by half of it a knot may be moved
             return inside.moves(curve.name) + own_error(curve, inside.private) + _bending(curve) * unit / 2 + ULP
@@ -133,7 +138,7 @@ class _Analysis:
         if curve is None or not isinstance(layer, layers.Bend):
             return low, high
         if curve.name in FUNCTIONS and not curve.steps:
-            least = max(_least(self._plan, layer), _floor(curve))
+            least = max(least_sum(self._plan, layer), _floor(curve))
             return _monotonic(curve.name, inputs[0][0].clamp(min=least), inputs[0][1].clamp(min=least))
         error = _own_error(curve, inputs[0])
         low, high = low - error, high + error
@@ -143,6 +148,11 @@ class _Analysis:
 def _above_zero(inside: Interval) -> Interval:
     low, high = inside
     return low.clamp(min=0), high
+
+
+def _below(inside: Interval, most: float) -> Interval:
+    low, high = inside
+    return low, high.clamp(max=most)
 
 
 def _monotonic(name: str, low: torch.Tensor, high: torch.Tensor) -> Interval:
@@ -157,46 +167,6 @@ def _floor(curve: Curve) -> float:
     """Below which a logarithm is flat."""
     flat = curve.name == "log" and not curve.slope and curve.knots
     return curve.knots[0][0] * 2.0**-curve.fraction if flat else -math.inf
-
-
-def _least(plan: ModelPlan, layer: layers.Bend) -> float:
-    """What a plan says of a curve's least argument if that is a softmax's sum; minus infinity for anything else."""
-    least = -math.inf
-    if plan.curves[layer.curve].name not in ("reciprocal", "log"):
-        return least
-    total = _maker(plan, layer.source, reshaped=True)
-    powers = _maker(plan, total.source) if isinstance(total, layers.Total) else None
-    if not isinstance(powers, layers.Bend) or plan.curves[powers.curve].name != "exp":
-        return least
-    shifted = _maker(plan, powers.source)
-    if not isinstance(total, layers.Total) or not isinstance(shifted, layers.Add) or len(total.axes) != 1:
-        return least
-    if not _less_largest(plan, shifted, total.axes[0]):
-        return least
-    return 1 - plan.curves[powers.curve].error - 2.0**-9
-
-
-def _less_largest(plan: ModelPlan, shifted: layers.Add, axis: int) -> bool:
-    """Whether a sum is x - max x along ``axis``."""
-    less = _maker(plan, shifted.other)
-    if not isinstance(less, layers.Times) or less.factor != -(1 << less.shift):
-        return False
-    spread = _maker(plan, less.source)
-    if not isinstance(spread, layers.Strided) or spread.offset:
-        return False
-    largest = _maker(plan, spread.source, reshaped=True)
-    if not isinstance(largest, layers.Largest) or (largest.source, largest.axis) != (shifted.source, axis):
-        return False
-    once = strides_of(tuple(1 if at == axis else length for at, length in enumerate(spread.shape)))
-    wanted = (0 if at == axis else stride for at, stride in enumerate(once))
-    return all(n == 1 or has == want for n, has, want in zip(spread.shape, spread.strides, wanted, strict=True))
-
-
-def _maker(plan: ModelPlan, value: int, *, reshaped: bool = False) -> layers.Layer | None:
-    """The layer that makes a value; with ``reshaped``, past those that only shape it anew.  None for the input."""
-    while reshaped and value and isinstance(layer := plan.layers[value - 1], layers.Reshape):
-        value = layer.source
-    return plan.layers[value - 1] if value else None
 
 
 def error_bits(plan: ModelPlan, weights: Weights) -> int:

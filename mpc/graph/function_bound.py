@@ -183,14 +183,27 @@ class Wide:
 
     def own(self, least: Tensor, most: Tensor) -> Tensor:
         """What the layers add for private arguments in [``least``, ``most``]."""
-        if self.name == "log":
-            return torch.full_like(most, self.curve.error + _UNITS * ULP * (2 + curves.steepest(self.curve)))
-        if self.name != "sqrt":
-            return (self.relative * FUNCTIONS[self.name](least)).where(least > 0, math.inf) + ULP
-        cut = _UNITS * ULP
-        first = self.first * (self.curve.error + math.sqrt(cut) + cut)
-        later = most.clamp(min=0).sqrt() * 1.02 * (self.curve.error + 2 * cut)
-        return later.clamp(min=first) + ULP
+        match self.name:
+            case "log":
+                return torch.full_like(most, self.absolute)
+            case "sqrt":
+                return (most.clamp(min=0).sqrt() * self.growing).clamp(min=self.first_octave) + ULP
+        return (self.relative * FUNCTIONS[self.name](least)).where(least > 0, math.inf) + ULP
+
+    @property
+    def absolute(self) -> float:
+        """The error of a logarithm for an exact argument."""
+        return self.curve.error + _UNITS * ULP * (2 + curves.steepest(self.curve))
+
+    @property
+    def first_octave(self) -> float:
+        """The error of a root in the first octave, where s may be 0: a root moves by the root of what is cut."""
+        return self.first * (self.curve.error + math.sqrt(_UNITS * ULP) + _UNITS * ULP)
+
+    @property
+    def growing(self) -> float:
+        """The error of a root over its value in all other octaves."""
+        return 1.02 * (self.curve.error + 2 * _UNITS * ULP)
 
 
 def factor_error(layer: layers.Times) -> float:
