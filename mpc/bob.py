@@ -11,7 +11,7 @@ from sotto.link import BadValue, FrameError, Link, LinkClosed, decode, encode, t
 from sotto.mpc.agreement import Agreement, digest_of
 from sotto.mpc.errors import ModelRefused, PlanError, reason
 from sotto.mpc.graph.fixed_point import DEFAULT_INPUT_LIMIT, require_crypten_layers
-from sotto.mpc.graph.plan import Shape
+from sotto.mpc.graph.layers import Shape
 from sotto.mpc.lowering.capture import DEFAULT_ACTIVATION_ERROR, Output
 from sotto.mpc.lowering.lowered import LoweredModel
 from sotto.mpc.messages import HELLO_BYTES, QUERY_BYTES, Hello, Mode, Query, RangesMessage, Reveal, Terms, require_same

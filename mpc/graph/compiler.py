@@ -7,9 +7,10 @@ from collections import Counter
 from collections.abc import Callable
 
 from sotto.mpc.errors import PlanError
-from sotto.mpc.graph import plan as layers
+from sotto.mpc.graph import layers
 from sotto.mpc.graph.fixed_point import FRACTION_BITS
-from sotto.mpc.graph.plan import MAX_ELEMENTS, ModelPlan, Ranges, Reveal, Shape
+from sotto.mpc.graph.layers import MAX_ELEMENTS, Shape
+from sotto.mpc.graph.plan import Curve, ModelPlan, Ranges, Reveal
 from sotto.mpc.graph.program import (
     MAX_WIDTH,
     Compare,
@@ -229,7 +230,7 @@ class _Compiler:
         step = SecretProduct(name, (sources[0], sources[1]), len(self._formats), shape, layer, shapes)
         return self._add(step, after)
 
-    def _bend(self, curve: layers.Curve, source: int, shape: Shape, bits: int) -> int:
+    def _bend(self, curve: Curve, source: int, shape: Shape, bits: int) -> int:
         """The gate of a curve: what ``source`` has beyond the curve's resolution is cut, unreachable knots go."""
         if self._formats[source].bits > self._most:
             source = self._rounded(source, max(FRACTION_BITS, curve.fraction), needed=True)

@@ -20,8 +20,7 @@ from typing import TypeAlias
 
 import torch
 
-from sotto.mpc.graph import curves
-from sotto.mpc.graph import plan as layers
+from sotto.mpc.graph import curves, layers
 from sotto.mpc.graph.curves import HELD
 from sotto.mpc.graph.function_bound import FUNCTIONS, ULP, Argument, factor_error, own_error, wide_functions
 from sotto.mpc.graph.norm_bound import MeanSquare, norms

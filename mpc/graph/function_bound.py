@@ -38,8 +38,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from sotto.mpc.graph import curves
-from sotto.mpc.graph import plan as layers
+from sotto.mpc.graph import curves, layers
 from sotto.mpc.graph.plan import Curve, ModelPlan
 
 ULP = 2.0**-16

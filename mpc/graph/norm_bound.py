@@ -29,7 +29,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from sotto.mpc.graph import plan as layers
+from sotto.mpc.graph import layers
 from sotto.mpc.graph.function_bound import ULP, Argument, Walk, Wide, factor_error
 from sotto.mpc.graph.plan import ModelPlan, Weights
 

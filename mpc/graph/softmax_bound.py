@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import math
 
-from sotto.mpc.graph import plan as layers
+from sotto.mpc.graph import layers
 from sotto.mpc.graph.function_bound import Walk
-from sotto.mpc.graph.plan import ModelPlan, strides_of
+from sotto.mpc.graph.layers import strides_of
+from sotto.mpc.graph.plan import ModelPlan
 
 
 def least_sum(plan: ModelPlan, layer: layers.Bend) -> float:

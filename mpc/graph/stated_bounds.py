@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from sotto.mpc.graph import plan as layers
+from sotto.mpc.graph import layers
 from sotto.mpc.graph.curves import HELD
 from sotto.mpc.graph.function_bound import ULP, Wide, wide_functions
 from sotto.mpc.graph.norm_bound import Norm, norms

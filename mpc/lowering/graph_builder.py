@@ -9,8 +9,7 @@ from collections.abc import Callable, Sequence
 import torch
 
 from sotto.mpc.errors import ModelRefused
-from sotto.mpc.graph import curves
-from sotto.mpc.graph import plan as layers
+from sotto.mpc.graph import curves, layers
 from sotto.mpc.graph.plan import Curve
 from sotto.mpc.lowering.linear_builder import Function, LinearBuilder, Wire, reduced
 

@@ -20,9 +20,9 @@ import torch
 from torch.nn.utils.fusion import fuse_conv_bn_weights, fuse_linear_bn_weights
 
 from sotto.mpc.errors import ModelRefused, PlanError
-from sotto.mpc.graph import plan as layers
-from sotto.mpc.graph import ranges
-from sotto.mpc.graph.plan import Curve, ModelPlan, Shape, Weights
+from sotto.mpc.graph import layers, ranges
+from sotto.mpc.graph.layers import Shape
+from sotto.mpc.graph.plan import MAX_LAYERS, Curve, Final, ModelPlan, Weights
 
 Function: TypeAlias = Callable[[torch.Tensor], torch.Tensor]
 
@@ -54,7 +54,7 @@ class LinearBuilder:
 
     # -- the plan ----------------------------------------------------------------------------------------------------
 
-    def plan(self, result: Wire, final: layers.Final = "none") -> tuple[ModelPlan, Weights, dict[int, Function]]:
+    def plan(self, result: Wire, final: Final = "none") -> tuple[ModelPlan, Weights, dict[int, Function]]:
         """The plan that ends in ``result``, without layers that nothing uses; weights and functions renumbered."""
         if result.number != len(self.layers) or not self.layers:
             result = self.emit(layers.Reshape(result.number, self.shapes[result.number]), result.shape)
@@ -96,9 +96,9 @@ class LinearBuilder:
         """Add a layer; the value that it makes has ``shape`` in PyTorch."""
         try:
             planned = layer.output([self.shapes[source] for source in layer.sources])
-            if math.prod(planned) > layers.MAX_ELEMENTS or len(self.layers) >= layers.MAX_LAYERS:
+            if math.prod(planned) > layers.MAX_ELEMENTS or len(self.layers) >= MAX_LAYERS:
                 raise PlanError(
-                    "too-many-layers", f"the plan has more than {layers.MAX_LAYERS} layers, or a value is too large"
+                    "too-many-layers", f"the plan has more than {MAX_LAYERS} layers, or a value is too large"
                 )
         except PlanError as error:
             raise ModelRefused(*error.args) from None

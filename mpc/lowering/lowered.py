@@ -23,8 +23,9 @@ from sotto.link.storage import replacing
 from sotto.mpc.errors import ModelRefused
 from sotto.mpc.graph.error_bound import Unproven, error_bits
 from sotto.mpc.graph.fixed_point import DEFAULT_INPUT_LIMIT, require_range
+from sotto.mpc.graph.layers import Shape
 from sotto.mpc.graph.plain import evaluate
-from sotto.mpc.graph.plan import ModelPlan, Ranges, Shape, Weights
+from sotto.mpc.graph.plan import ModelPlan, Ranges, Weights
 from sotto.mpc.graph.program import require_ranges
 from sotto.mpc.graph.ranges import value_ranges
 from sotto.mpc.lowering.capture import DEFAULT_ACTIVATION_ERROR, Output, trace

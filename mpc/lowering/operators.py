@@ -19,7 +19,7 @@ import torch
 import torch.nn.functional as F
 
 from sotto.mpc.errors import ModelRefused
-from sotto.mpc.graph.plan import Shape
+from sotto.mpc.graph.layers import Shape
 from sotto.mpc.lowering.graph_builder import Builder
 from sotto.mpc.lowering.linear_builder import Wire, reduced
 

@@ -16,7 +16,7 @@ from torch import nn
 
 from sotto import mpc
 from sotto.link import BadValue, FrameError
-from sotto.mpc.graph import plan as layers
+from sotto.mpc.graph import layers
 from sotto.mpc.graph.compiler import compile_program
 from sotto.mpc.graph.error_bound import Unproven, error_bound, proven_error
 from sotto.mpc.graph.function_bound import wide_functions
