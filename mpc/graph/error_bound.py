@@ -197,7 +197,8 @@ def _passed(
             return (cut[0] + ULP) * curves.steepest(curve) + _own_error(curve, inputs[0]) + bent
         case layers.Multiply() | layers.MatMul():
             (x, y), (first, second) = cut, sizes
-            return sum(layer_output(layer, own, list(pair)) for pair in ((first, y), (x, second), (x, y)))
+            left, right, both = (layer_output(layer, own, list(pair)) for pair in ((first, y), (x, second), (x, y)))
+            return left + right + both
         case layers.Times():
             return cut[0] * abs(layer.factor / 2**layer.shift) + sizes[0] * factor_error(layer)
         case layers.Round():

@@ -96,7 +96,7 @@ def moved_root(name: str, exact: Tensor, private: Tensor, root: Tensor, off: Ten
     return (slope * root).nan_to_num(math.inf, math.inf)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Argument:
     """What is known of a function's argument, elements (1, *shape): the float network's is at least ``exact``, the
     private one in [``private``, ``most``], and off by ``off``.  ``root``: by how much the root of the private one is

@@ -137,8 +137,9 @@ class MeanSquare:
                     value = layer.source
                 case _:
                     return None
-        count, square = 1, layer
-        if not isinstance(layer, layers.Multiply):
+        if isinstance(layer, layers.Multiply):
+            count, square = 1, walk.at(value)
+        else:
             shape = plan.shapes()[layer.source]
             count, square = math.prod(shape[axis] for axis in layer.axes), walk.at(layer.source)
         if not isinstance(square, layers.Multiply) or square.source != square.other:
