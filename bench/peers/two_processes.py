@@ -6,6 +6,7 @@ and Python 3.10.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import multiprocessing
 import time
@@ -128,11 +129,13 @@ def _run_party(
     party: Callable[..., Report], rank: int, folder: str, arguments: tuple[Any, ...], pipe: Connection
 ) -> None:
     try:
-        report = {**party(rank, Path(folder), *arguments), "peak_rss_mb": round(_peak_rss_mb(), 1)}
+        report = {**party(rank, Path(folder), *arguments), "peak_rss_mb": round(peak_rss_mb(), 1)}
     except Exception as error:
-        report = {"error": " ".join(f"{type(error).__name__}: {error}".split())[:300]}
-    pipe.send_bytes(json.dumps(report).encode())
-    pipe.poll(_PARTING)  # the other one may still need our end of the link
+        said = [" ".join(line.split()) for line in str(error).splitlines() if line.strip()]
+        report = {"error": f"{type(error).__name__}: {said[-1] if said else 'without a word'}"[:300]}
+    with contextlib.suppress(OSError):  # nobody listens where the other one has failed before
+        pipe.send_bytes(json.dumps(report).encode())
+        pipe.poll(_PARTING)  # the other one may still need our end of the link
 
 
 def _receive_both(pipes: Sequence[Connection], system: str, timeout: float) -> tuple[Report, Report]:
@@ -160,8 +163,8 @@ def _receive(pipe: Connection, system: str) -> Report:
     return report
 
 
-def _peak_rss_mb() -> float:
-    """The kernel's own figure: ``ru_maxrss`` would count what the starting process held."""
+def peak_rss_mb() -> float:
+    """Of this process, by the kernel's own figure: ``ru_maxrss`` would count what the starting process held."""
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith("VmHWM:"):
             return int(line.split()[1]) * 1024 / 1e6

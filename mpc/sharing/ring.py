@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from sotto.link import BadType
 from sotto.mpc.compiled import IN, OUT, compiled
-from sotto.mpc.graph import plan as layers
+from sotto.mpc.graph import layers
 from sotto.mpc.graph.fixed_point import FRACTION_BITS
 
 Words = npt.NDArray[np.uint64]

@@ -19,7 +19,7 @@ from numba.extending import intrinsic
 
 from sotto.link import BadType
 from sotto.mpc.compiled import IN, OUT, WORD, compiled
-from sotto.mpc.graph import plan as layers
+from sotto.mpc.graph import layers
 from sotto.mpc.sharing import ring
 
 Words = npt.NDArray[np.uint64]
