@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from sotto.keyed.encryption.key_file import load_key
+from sotto.keyed.encryption.keys import Key
+from sotto.keyed.encryption.transform import encrypt
 from sotto.keyed.errors import WrongShapeError
-from sotto.keyed.key_file import load_key
-from sotto.keyed.keys import Key
 from sotto.keyed.messages import MOST_REPLY, TRIP, VERSION, Hello, Query, Ready
-from sotto.keyed.transform import encrypt
 from sotto.link import MOST_CLASSES, Answer, Array, Link, Reply, Reveal, RoundTripAlice, as_numbers
 
 

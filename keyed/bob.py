@@ -13,8 +13,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from sotto.keyed.encryption.model_file import load_encrypted_model
 from sotto.keyed.messages import MOST_QUERY, TRIP, VERSION, Hello, Query, Ready
-from sotto.keyed.model_file import load_encrypted_model
 from sotto.link import MOST_CLASSES, BadValue, FrameError, Reply, Reveal, RoundTripBob, require_revealed
 
 

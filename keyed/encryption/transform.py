@@ -27,8 +27,8 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from sotto.keyed.encryption.keys import Flipping, Key, Shuffling
 from sotto.keyed.errors import WrongShapeError
-from sotto.keyed.keys import Flipping, Key, Shuffling
 from sotto.link import BadValue
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from sotto.commands.party_options import (
+from sotto.commands.parties.options import (
     Dealer,
     DealerName,
     Deny,
@@ -73,7 +73,7 @@ def bob(
 
     Example:  sotto bob demo/bob --paradigm mpc --listen 0.0.0.0:7100 --dealer dealer.example:7200 --keys keys/bob
     """
-    from sotto.commands.service import load_model, run_service
+    from sotto.commands.parties.service import load_model, run_service
     from sotto.serving.adapters import ModelSource
     from sotto.serving.limits import Limits
     from sotto.serving.service.sessions import ServiceConfig

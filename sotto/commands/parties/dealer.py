@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from sotto.commands.options import one_of
-from sotto.commands.party_options import (
+from sotto.commands.parties.options import (
     Deny,
     DrainSeconds,
     HealthAt,
@@ -70,7 +70,7 @@ def dealer(
 
     Example:  sotto dealer --listen 0.0.0.0:7200 --keys keys/dealer
     """
-    from sotto.commands.service import load_dealing, run_service
+    from sotto.commands.parties.service import load_dealing, run_service
     from sotto.serving.limits import Limits
     from sotto.serving.service.sessions import ServiceConfig
 

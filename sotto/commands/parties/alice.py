@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 
 from sotto.commands.options import Json, require_clip
-from sotto.commands.party_options import (
+from sotto.commands.parties.options import (
     Dealer,
     DealerName,
     Keys,

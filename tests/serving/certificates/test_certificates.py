@@ -11,10 +11,10 @@ from functools import partial
 import pytest
 
 from sotto.link import CertificateRefused, LinkClosed, LinkError, PeerError, client_context, connect
-from sotto.serving import authority, key_files
+from sotto.serving.certificates import authority, key_files
+from sotto.serving.certificates.key_files import AuthorityError
+from sotto.serving.certificates.keys import client_tls, server_tls
 from sotto.serving.handshake import HELLO, new_session
-from sotto.serving.key_files import AuthorityError
-from sotto.serving.keys import client_tls, server_tls
 from sotto.serving.service.reports import TurnedAway
 from tests.error_codes import raises_code
 from tests.serving.parties import Echo, EchoDealer, ask, dealing_pair, hello, host, report_of, session

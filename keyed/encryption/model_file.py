@@ -11,9 +11,9 @@ from pathlib import Path
 import msgspec
 from torch import Tensor, nn
 
+from sotto.keyed.encryption.keys import Key
+from sotto.keyed.encryption.model_encryption import encrypt_model
 from sotto.keyed.errors import NotEligibleError
-from sotto.keyed.keys import Key
-from sotto.keyed.model_encryption import encrypt_model
 from sotto.models.weights import ModelRecord, load, save
 
 

@@ -23,7 +23,7 @@ from sotto.commands.options import (
     one_of,
     require_corpus,
 )
-from sotto.commands.party_options import Mode, Reveal
+from sotto.commands.parties.options import Mode, Reveal
 from sotto.console import escape, out, say
 from sotto.serving import registry
 

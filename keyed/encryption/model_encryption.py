@@ -26,9 +26,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from sotto.keyed.encryption.keys import Key
+from sotto.keyed.encryption.transform import encrypt, whole_blocks
 from sotto.keyed.errors import NotEligibleError
-from sotto.keyed.keys import Key
-from sotto.keyed.transform import encrypt, whole_blocks
 from sotto.models.learning.seeding import seeded
 
 _LARGEST_DIFFERENCE = 0.01  # of the largest output; rounding stays far below, another reader of the input far above

@@ -13,11 +13,11 @@ from rich.table import Table
 
 from sotto.commands.options import Json, one_of
 from sotto.console import escape, out, say
-from sotto.serving.keys import PARTY_DAYS
+from sotto.serving.certificates.keys import PARTY_DAYS
 
 if TYPE_CHECKING:
     from sotto.link import Role
-    from sotto.serving.key_files import Shown
+    from sotto.serving.certificates.key_files import Shown
 
 app = typer.Typer(help="Certificates for Alice, Bob and the dealer.", no_args_is_help=True)
 
@@ -56,7 +56,7 @@ def init(
     With --authority-only no party's key is made here: parties run 'sotto keys request', the authority 'sotto keys
     sign'. Whoever holds keys/authority can pose as any party, the dealer included, either way.
     """
-    from sotto.serving import authority
+    from sotto.serving.certificates import authority
 
     if authority_only:
         _show_authority(folder, authority.found(folder), json=json)
@@ -78,7 +78,7 @@ def request(
 
     Send request.pem to the authority, and tell whoever runs it the fingerprint over another channel.
     """
-    from sotto.serving import requests
+    from sotto.serving.certificates import requests
 
     asked = requests.make(folder, name, cast("Role", role))
     shown = {"name": asked.name, "role": asked.role, "key_sha256": asked.fingerprint, "request": str(asked.path)}
@@ -106,7 +106,7 @@ def sign(
 
     Send the folder that it prints back to the party, and tell it the fingerprint of the authority's key.
     """
-    from sotto.serving import authority, requests
+    from sotto.serving.certificates import authority, requests
 
     wanted = requests.read(asked)
     question = f"Does {wanted.role} '{wanted.name}' say that its key is {wanted.fingerprint}?"
@@ -130,7 +130,7 @@ def install(
 
     The first installation decides which authority this party trusts; later ones take certificates of that one alone.
     """
-    from sotto.serving import requests
+    from sotto.serving.certificates import requests
 
     given = requests.given(source)
     if requests.trusted_in(folder) != given.fingerprint:  # another one than is trusted is refused below
@@ -151,7 +151,7 @@ def issue(
 
     Example:  sotto keys issue clinic-7 --role alice --dir keys
     """
-    from sotto.serving import authority
+    from sotto.serving.certificates import authority
 
     _show([authority.issue(folder, name, cast("Role", role), days=days)], json=json)
     say(_ALL_HERE)
@@ -165,7 +165,7 @@ def renew(name: _Name, folder: _In = Path("keys"), days: _Days = PARTY_DAYS, jso
 
     A party on another machine installs it as it did the first one ('sotto keys install').
     """
-    from sotto.serving import authority
+    from sotto.serving.certificates import authority
 
     _show([authority.renew(folder, name, days=days)], json=json)
 
@@ -176,14 +176,14 @@ def show(folder: _Folder = Path("keys"), json: Json = False) -> None:
 
     Example:  sotto keys show keys
     """
-    from sotto.serving import authority
+    from sotto.serving.certificates import authority
 
     _show(authority.show_all(folder), json=json)
 
 
 def _require_same(fingerprint: str, told: str, question: str, what: str) -> None:
     """Go on only when a person, or the option, says that this is the key it should be."""
-    from sotto.serving.key_files import AuthorityError
+    from sotto.serving.certificates.key_files import AuthorityError
 
     if told and told.lower().replace(":", "") != fingerprint:
         raise AuthorityError(
@@ -194,7 +194,7 @@ def _require_same(fingerprint: str, told: str, question: str, what: str) -> None
 
 
 def _show_authority(folder: Path, fingerprint: str, *, json: bool) -> None:
-    from sotto.serving.authority import AUTHORITY_FOLDER
+    from sotto.serving.certificates.authority import AUTHORITY_FOLDER
 
     _print({"authority": str(folder / AUTHORITY_FOLDER), "key_sha256": fingerprint}, json=json)
     say("whoever holds this folder can pose as any party, the dealer included: keep it off their machines")

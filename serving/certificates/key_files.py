@@ -16,7 +16,7 @@ from sotto.link import ROLES, Coded, Role
 from sotto.link.identity import NAME_PATTERN, ROLE_URI
 from sotto.link.storage import opened, write_whole
 from sotto.link.storage import write_new as write_file
-from sotto.serving.keys import CERTIFICATE
+from sotto.serving.certificates.keys import CERTIFICATE
 
 #: What the library raises for a request or a certificate that is none, or none that it knows.
 MALFORMED = (

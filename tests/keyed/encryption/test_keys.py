@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from sotto.keyed import KEY_TYPES, ROM, Flipping, KeyedError, Shuffling, generate_key
-from sotto.keyed.keys import Key
+from sotto.keyed.encryption.keys import Key
 from sotto.link.secret_stream import SecretStream
 from tests.error_codes import raises_code
 

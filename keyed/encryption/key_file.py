@@ -14,8 +14,8 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from sotto.keyed.encryption.keys import Key, KeyType, check_block, key_class
 from sotto.keyed.errors import KeyedError, KeyFileError
-from sotto.keyed.keys import Key, KeyType, check_block, key_class
 from sotto.link import FrameError, decode, encode
 from sotto.link.storage import opened, write_new
 

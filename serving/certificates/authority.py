@@ -4,8 +4,8 @@
     DIR/bob/          certificate.pem, authority.pem  of each party that it knows; key.pem too where it made the key
 
 **Whoever holds authority.key can pose as anybody, the dealer included**, and so read what Alice asks.  A party that
-makes its own key (:mod:`sotto.serving.requests`) lets nobody else have that; a party whose key was made here
-(:func:`create`, :func:`issue`) shares it with this machine, which is meant for parties on one machine.
+makes its own key (:mod:`sotto.serving.certificates.requests`) lets nobody else have that; a party whose key was made
+here (:func:`create`, :func:`issue`) shares it with this machine, which is meant for parties on one machine.
 
 Folders have mode 0700, keys 0600; no key is ever overwritten.  A certificate holds ``sotto:role/bob`` among its subject
 alternative names (:mod:`sotto.link.identity`) and the use that the role has: Alice connects, the dealer listens, Bob
@@ -27,10 +27,10 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from sotto.link import ROLES, Role
 from sotto.link.identity import ROLE_URI
-from sotto.serving import key_files
-from sotto.serving.key_files import AuthorityError, Shown
-from sotto.serving.keys import AUTHORITY, CERTIFICATE, KEY, PARTY_DAYS
-from sotto.serving.requests import Requested
+from sotto.serving.certificates import key_files
+from sotto.serving.certificates.key_files import AuthorityError, Shown
+from sotto.serving.certificates.keys import AUTHORITY, CERTIFICATE, KEY, PARTY_DAYS
+from sotto.serving.certificates.requests import Requested
 
 AUTHORITY_FOLDER, AUTHORITY_KEY = "authority", "authority.key"
 AUTHORITY_DAYS = 3650
@@ -102,8 +102,8 @@ def issue(folder: Path, name: str, role: Role, *, days: int = PARTY_DAYS) -> Sho
 def sign(folder: Path, requested: Requested, role: Role, *, days: int = PARTY_DAYS) -> Shown:
     """A certificate in ``folder``/NAME for the key of a request, with ``role``: what the authority grants.
 
-    ``requested`` comes from :func:`sotto.serving.requests.read`, which verifies that its maker holds the key.  The same
-    key under the same name and role gets another certificate, which is how a party renews.  Raises
+    ``requested`` comes from :func:`sotto.serving.certificates.requests.read`, which verifies that its maker holds the
+    key.  The same key under the same name and role gets another certificate, which is how a party renews.  Raises
     :class:`AuthorityError`, when the request asks for another role for instance, or its name belongs to another key.
     """
     _require_party(requested.name, role)

@@ -16,9 +16,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from sotto.link import LinkError
-from sotto.serving import authority, key_files, requests
-from sotto.serving.key_files import AuthorityError
-from sotto.serving.keys import client_tls, server_tls
+from sotto.serving.certificates import authority, key_files, requests
+from sotto.serving.certificates.key_files import AuthorityError
+from sotto.serving.certificates.keys import client_tls, server_tls
 from tests.error_codes import raises_code
 from tests.serving.parties import ask, dealing_pair, session
 

@@ -16,10 +16,10 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 from weakref import WeakKeyDictionary
 
-from sotto.link.answer import Answer, AnyReply, Reveal, read_reply, require_reveal
 from sotto.link.errors import BadValue, Coded, LinkClosed
 from sotto.link.link import Link
 from sotto.link.messages import decode, encode
+from sotto.link.queries.answer import Answer, AnyReply, Reveal, read_reply, require_reveal
 from sotto.link.transaction import fault_of_peer, transaction
 
 Hello = TypeVar("Hello")
@@ -81,7 +81,7 @@ class RoundTripAlice(ABC, Generic[Hello, Ready, Query, Reply]):
     def _answer(
         self, query: Query, link: Link, *, count: int, classes: int | None, limit: int, warnings: tuple[str, ...]
     ) -> Answer:
-        """What Bob says to ``query``, in at most ``limit`` bytes, checked (:func:`sotto.link.answer.read_reply`)."""
+        """What Bob says to ``query``, checked: see :func:`sotto.link.queries.answer.read_reply`; ``limit``: bytes."""
         name, kind = self._trip.reply
         message = encode(query)
         with transaction(link):

@@ -1,7 +1,7 @@
 """A party's own key: it makes the key where it will use it, asks an authority for a certificate, installs the answer.
 
     party       DIR/key.pem, DIR/request.pem          :func:`make`; the key never leaves DIR
-    authority   checks the request and signs          :func:`sotto.serving.authority.sign`
+    authority   checks the request and signs          :func:`sotto.serving.certificates.authority.sign`
     party       DIR/certificate.pem, authority.pem    :func:`install`
 
 A request is signed with its key (PKCS #10), which proves to the authority that whoever made it holds the key.  It does
@@ -21,9 +21,9 @@ from cryptography.x509.oid import NameOID
 
 from sotto.link import Role
 from sotto.link.identity import ROLE_URI
-from sotto.serving import key_files
-from sotto.serving.key_files import MALFORMED, AuthorityError, Shown
-from sotto.serving.keys import AUTHORITY, CERTIFICATE, KEY, REQUEST
+from sotto.serving.certificates import key_files
+from sotto.serving.certificates.key_files import MALFORMED, AuthorityError, Shown
+from sotto.serving.certificates.keys import AUTHORITY, CERTIFICATE, KEY, REQUEST
 
 
 @dataclass(frozen=True)
