@@ -31,8 +31,8 @@ import numpy as np
 import numpy.typing as npt
 
 from sotto.link import BadType, FrameError
-from sotto.mpc.compiled import BITS_IN, COUNT, FLAG, IN, OUT, compiled
 from sotto.mpc.graph.program import MAX_WIDTH, Compare, Spline, Truncate, Winner
+from sotto.mpc.sharing.compiled import BITS_IN, COUNT, FLAG, IN, OUT, compiled
 from sotto.mpc.sharing.ring import Words
 
 Bits = npt.NDArray[np.uint8]

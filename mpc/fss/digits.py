@@ -31,9 +31,9 @@ from typing import Any
 import numpy as np
 
 from sotto.link import BadType
-from sotto.mpc.compiled import COUNT, FLAG, IN, OUT, compiled
 from sotto.mpc.fss.comparison import Bits, compared
 from sotto.mpc.graph.program import MAX_WIDTH, Compare
+from sotto.mpc.sharing.compiled import COUNT, FLAG, IN, OUT, compiled
 from sotto.mpc.sharing.ring import Words
 
 #: Bits opened for each comparison.

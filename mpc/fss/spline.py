@@ -26,10 +26,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sotto.mpc.compiled import BITS_IN, COUNT, FLAG, IN, OUT, compiled
 from sotto.mpc.fss.comparison import Bits
 from sotto.mpc.graph.program import MAX_WIDTH, Spline
 from sotto.mpc.sharing.authenticated import Authenticated, Keys
+from sotto.mpc.sharing.compiled import BITS_IN, COUNT, FLAG, IN, OUT, compiled
 from sotto.mpc.sharing.ring import Words
 from sotto.mpc.sharing.uint128 import multiply_add
 

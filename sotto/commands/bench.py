@@ -361,7 +361,7 @@ class _Made:
         if self.bench.quick and experiment.cell.paradigm in self.shown:
             return
         self.shown.add(experiment.cell.paradigm)
-        from sotto.bench.simulation import simulate
+        from sotto.bench.one_clip.simulation import simulate
         from sotto.report.scene import with_panel
         from sotto.report.seen import asked_clip, empty_scene, panel
 

@@ -13,10 +13,10 @@ import numpy as np
 from numba import types
 
 from sotto.link import BadType
-from sotto.mpc.compiled import BITS_IN, COUNT, IN, OUT, WORD, compiled
 from sotto.mpc.fss.comparison import Bits
 from sotto.mpc.graph.program import MAX_WIDTH, Compare, Truncate
 from sotto.mpc.sharing.authenticated import Authenticated, Keys
+from sotto.mpc.sharing.compiled import BITS_IN, COUNT, IN, OUT, WORD, compiled
 from sotto.mpc.sharing.ring import Words
 from sotto.mpc.sharing.uint128 import multiply_add
 

@@ -29,7 +29,7 @@ import torch
 from sotto import hashing, keyed
 from sotto.audio import read
 from sotto.audio.features import EGeMAPS
-from sotto.bench.listeners.bootstrap import SpeakerInterval, over_speakers
+from sotto.bench.listeners.experiments.bootstrap import SpeakerInterval, over_speakers
 from sotto.bench.listeners.speaker_encoder import speaker_embeddings
 from sotto.bench.listeners.word_recogniser import dictated, word_errors
 from sotto.bench.papers.dias.hash_study import Fold, hashed_answers, search_machine

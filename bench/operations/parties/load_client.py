@@ -14,14 +14,14 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from sotto.bench.operations.services import Deployment
+from sotto.bench.operations.parties.services import Deployment
 from sotto.bench.parties.child_process import ChildError, ChildProcess, send
 from sotto.serving import client, registry
 from sotto.serving.adapters import ClientCredentials
 from sotto.serving.client import ClientConfig
 
 _PRELOAD = (
-    "sotto.bench.operations.load_client",
+    "sotto.bench.operations.parties.load_client",
     *(module for name in registry.names() for module in registry.paradigm(name).modules),
 )
 

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from sotto import keyed
-from sotto.bench.listeners import keyed_speech
-from sotto.bench.listeners.keyed_speech import Material
+from sotto.bench.listeners.experiments import keyed_speech
+from sotto.bench.listeners.experiments.keyed_speech import Material
 from sotto.bench.papers.niwa.attackers import Speech, Stage
 from sotto.bench.reproduction.targets import Request
 from sotto.bench.rows.results import to_json

@@ -13,7 +13,7 @@ from sotto.adversarial.attacks import classifiers
 from sotto.adversarial.learning.recipe import Separation, recipe
 from sotto.adversarial.sounds.divided_sounds import made_up_material
 from sotto.audio import CorpusError
-from sotto.bench.listeners import sound_sensor
+from sotto.bench.listeners.experiments import sound_sensor
 from sotto.bench.request import Request
 from sotto.bench.rows.results import to_json
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sotto.bench.listeners.bootstrap import over_speakers
+from sotto.bench.listeners.experiments.bootstrap import over_speakers
 from sotto.bench.speech_tasks.verification import equal_error_rate
 from sotto.link import BadValue
 from tests.error_codes import raises_code

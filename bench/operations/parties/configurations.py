@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sotto.bench import preparing
-from sotto.bench.operations.services import Deployment
+from sotto.bench.operations.parties.services import Deployment
 from sotto.bench.rows.row import JSONValue, Row
 from sotto.serving import registry
 from sotto.serving.adapters import ClientCredentials

@@ -10,8 +10,8 @@ import pytest
 from sotto import keyed
 from sotto.audio import Clip, Corpus
 from sotto.audio.splits import Split
-from sotto.bench.listeners import voice_privacy
-from sotto.bench.listeners.bootstrap import over_speakers
+from sotto.bench.listeners.experiments import voice_privacy
+from sotto.bench.listeners.experiments.bootstrap import over_speakers
 from sotto.bench.request import Request
 from sotto.bench.rows.results import to_json
 from sotto.bench.workbench import Workbench

@@ -6,8 +6,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sotto.bench.one_clip.simulation import exposed
 from sotto.bench.parties.control import Seen
-from sotto.bench.simulation import exposed
 
 
 def _seen(*payloads):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sotto.bench.listeners import hashed_embeddings
+from sotto.bench.listeners.experiments import hashed_embeddings
 from sotto.bench.papers.dias.hash_study import Task
 from sotto.bench.rows.results import to_json
 

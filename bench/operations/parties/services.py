@@ -20,7 +20,7 @@ from typing import Any, Self
 
 import psutil
 
-from sotto.bench.operations.fault_proxy import Ledger, Proxy
+from sotto.bench.operations.parties.fault_proxy import Ledger, Proxy
 from sotto.link import Coded
 from sotto.serving import registry
 from sotto.serving.adapters import ClientCredentials

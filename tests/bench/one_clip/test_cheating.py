@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from sotto.bench.cheating import BEGINNINGS, CheatError, find, parsed
+from sotto.bench.one_clip.cheating import BEGINNINGS, CheatError, find, parsed
 from sotto.mpc.attacks import KINDS, MEANINGS, Place
 from sotto.mpc.graph import compiler
 from tests.error_codes import raises_code
