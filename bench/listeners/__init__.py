@@ -10,7 +10,7 @@ metadata asks for a package that needs a compiler.  They download nothing: their
 * :mod:`~sotto.bench.listeners.speech_detector`: whether somebody speaks, Silero VAD (MIT);
 * :mod:`~sotto.bench.listeners.speech_quality`: how good it sounds, DNSMOS from speechmos (MIT);
 * :mod:`~sotto.bench.listeners.experiments.keyed_speech`: what they hear of speech under a secret-key transform,
-attacked and not;
+  attacked and not;
 * :mod:`~sotto.bench.listeners.embedding_feature`: the speaker encoder as a feature;
 * :mod:`~sotto.bench.listeners.experiments.hashed_embeddings`: who speaks, from hashes of such embeddings;
 * :mod:`~sotto.bench.listeners.experiments.frozen_embeddings`: a private head on top of them, for `mpc` and `he`;
