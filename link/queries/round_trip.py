@@ -91,13 +91,13 @@ class RoundTripAlice(ABC, Generic[Hello, Ready, Query, Reply]):
 
 
 class RoundTripBob(ABC, Generic[Hello, Ready, Query, Reply]):
-    """The side that answers; ``reveal`` is the most he gives, and ``most_query`` the bytes of a query at most."""
+    """The side that answers; ``reveal`` is the most he gives, and ``query_limit`` the bytes of a query at most."""
 
     def __init__(
         self,
         trip: RoundTrip[Hello, Ready, Query, Reply],
         reveal: Reveal,
-        most_query: int,
+        query_limit: int,
         *,
         error: type[Coded] = BadValue,
     ) -> None:
@@ -105,7 +105,7 @@ class RoundTripBob(ABC, Generic[Hello, Ready, Query, Reply]):
         require_reveal(reveal, error)
         self._trip = trip
         self._reveal: Reveal = reveal
-        self._most_query = most_query
+        self._query_limit = query_limit
         self._greeted: WeakKeyDictionary[Link, Hello] = WeakKeyDictionary()
 
     @abstractmethod
@@ -126,7 +126,7 @@ class RoundTripBob(ABC, Generic[Hello, Ready, Query, Reply]):
         """
         (hello, greeting, most), (query, question) = self._trip.hello, self._trip.query
         while True:
-            limits = {hello: most} | ({query: self._most_query} if link in self._greeted else {})
+            limits = {hello: most} | ({query: self._query_limit} if link in self._greeted else {})
             try:
                 name, payload = link.receive_any(limits)
             except LinkClosed:

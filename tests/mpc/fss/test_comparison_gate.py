@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sotto.link import BadType
-from sotto.mpc.fss import comparison
+from sotto.mpc.fss import comparison_gate
 from sotto.mpc.graph.compiler import compile_program
 from sotto.mpc.graph.plan import MaxPool, ModelPlan, Reshape
 from sotto.mpc.graph.program import Compare, Truncate
@@ -124,7 +124,7 @@ def test_max_pooling_over_two_axes_is_exact():
 def test_the_dealers_words_need_the_bits_of_a_comparison():
     step = Compare("relu", (0,), 1, (4,), 20, 8)
     with raises_code(BadType, "no-bits"):
-        comparison.correlated(step, np.zeros(4, np.uint64))
+        comparison_gate.correlated(step, np.zeros(4, np.uint64))
 
 
 @pytest.mark.parametrize(("width", "cut"), [(20, 0), (20, 8), (62, 16)])
@@ -133,8 +133,8 @@ def test_the_dealers_words_are_what_the_gate_multiplies(width, cut):
     rng = np.random.default_rng(4)
     r = rng.integers(0, 1 << 64, 500, np.uint64)
     e = rng.integers(0, 2, 500, np.uint8)
-    rows = comparison.correlated(step, r, e)
-    assert len(rows) == comparison.rows(step)
+    rows = comparison_gate.correlated(step, r, e)
+    assert len(rows) == comparison_gate.rows(step)
     d = rows[0]
     assert (d == (e ^ 1 ^ (r >> np.uint64(width - 1)).astype(np.uint8) & 1)).all()
     if cut == 0:
