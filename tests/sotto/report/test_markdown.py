@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 from sotto.bench.rows import results
 from sotto.cli import app
 from sotto.report.markdown import table
-from tests.sotto.test_report import ROW
+from tests.sotto.report.test_report import ROW
 
 
 def test_every_line_has_a_cell_for_each_heading_whatever_a_row_says():

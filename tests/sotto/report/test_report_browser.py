@@ -11,7 +11,7 @@ import pytest
 
 from sotto import report
 from sotto.bench.rows.row import Spent, Timing
-from tests.sotto.test_report import ROW, hostile_row, scene_of
+from tests.sotto.report.test_report import ROW, hostile_row, scene_of
 
 WIDTHS = {"desktop": (1360, 900), "phone": (390, 844)}
 #: Of each chart, the figures that a row needs to be in it.

@@ -6,7 +6,7 @@ import msgspec
 
 from sotto.bench.rows.row import Spent
 from sotto.report import trade_off
-from tests.sotto.test_report import ROW
+from tests.sotto.report.test_report import ROW
 
 
 def rows():
