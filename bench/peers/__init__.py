@@ -4,6 +4,7 @@
 * :mod:`~sotto.bench.peers.spu_program`: SecretFlow SPU's SEMI2K, from an environment of its own;
 * :mod:`~sotto.bench.peers.openfhe_program`: OpenFHE's CKKS, from an environment of its own;
 * :mod:`~sotto.bench.peers.helayers_program`: HElayers' CKKS, from an environment of its own;
+* :mod:`~sotto.bench.peers.orion_program`: Orion's CKKS, from an environment of its own, as one process;
 * :mod:`~sotto.bench.peers.two_processes`: how such a program runs its two parties and asks its queries;
 * :mod:`~sotto.bench.peers.diagonals`: a polynomial network in the slots of a ciphertext;
 * :mod:`~sotto.bench.peers.squares`: a convolutional network of polynomials as convolutions and squares;

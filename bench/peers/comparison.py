@@ -28,7 +28,8 @@ from sotto.he import experiment as cryptonet
 from sotto.link import SHAPES
 from sotto.mpc.crypten.torch_shim import CryptenMissing, load_crypten
 
-SPU_PYTHON, OPENFHE_PYTHON, HELAYERS_PYTHON = "SOTTO_SPU_PYTHON", "SOTTO_OPENFHE_PYTHON", "SOTTO_HELAYERS_PYTHON"
+SPU_PYTHON, OPENFHE_PYTHON = "SOTTO_SPU_PYTHON", "SOTTO_OPENFHE_PYTHON"
+HELAYERS_PYTHON, ORION_PYTHON = "SOTTO_HELAYERS_PYTHON", "SOTTO_ORION_PYTHON"
 _SINGLES = {"quick": 20, "full": 50}
 _FEW = {"quick": 4, "full": 30}  # clips, where one takes seconds
 
@@ -37,7 +38,8 @@ _FEW = {"quick": 4, "full": 30}  # clips, where one takes seconds
 class Peer:
     """A system: its name in tables, the mode of its rows, the networks it evaluates, what it protects.
 
-    ``command`` starts its program; ``missing`` says why there is none here.
+    ``command`` starts its program; ``missing`` says why there is none here.  ``one_process``: the system cannot send
+    what it computes with, so its row is of a computation and of no link.
     """
 
     name: str
@@ -46,6 +48,7 @@ class Peer:
     security: Security
     command: Callable[[], list[str]]
     missing: Callable[[], str | None]
+    one_process: bool = False
 
 
 def _crypten_missing() -> str | None:
@@ -137,6 +140,26 @@ PEERS = (
             f" {HELAYERS_PYTHON}=helayers/bin/python",
         ),
     ),
+    Peer(
+        "Orion CKKS",
+        "peer-orion",
+        CONVOLUTIONS,
+        Security(
+            adversary="none: one process has the speech, the secret key and the weights",
+            trusted="whoever runs that process",
+            computational_bits=128,
+            statistical_bits=None,
+            leaks="everything to that process: the row says what the computation takes",
+            hides="no",
+        ),
+        lambda: _program(ORION_PYTHON, "orion_program.py"),
+        lambda: _no_python(
+            ORION_PYTHON,
+            "install orion-fhe into an environment of its own (python3.11 -m venv orion && orion/bin/pip install"
+            f" orion-fhe) and set {ORION_PYTHON}=orion/bin/python",
+        ),
+        one_process=True,
+    ),
 )
 
 
@@ -160,6 +183,9 @@ def compare_peers(bench: Workbench, paradigms: Sequence[str], nets: Sequence[str
             bench.say(f"{peer.name} is left out: {reason}")
             continue
         for net in nets:
+            if peer.one_process and SHAPES[net].shaped:
+                bench.say(f"{peer.name} on {net} is left out: it runs as one process, with no link to shape")
+                continue
             if reason := shapable(SHAPES[net]):
                 bench.say(f"{peer.name} on {net} is left out: {reason}")
                 continue
@@ -213,6 +239,9 @@ def _row(peer: Peer, cell: Configuration, bench: Workbench, net: str, asked: _As
     comparable = len(labels) >= bench.clips
     private, plain_on_asked = (float(np.mean(found == asked.truth)) for found in (labels, plain))
     median = float(np.median(response.milliseconds))
+    traffic = None
+    if response.bytes_alice is not None and response.bytes_bob is not None:
+        traffic = Traffic(response.bytes_alice, response.bytes_bob, None)
     parameters: Mapping[str, JSONValue] = {**cell.parameters, "net": net}
     return Row(
         paradigm=cell.paradigm,
@@ -234,16 +263,17 @@ def _row(peer: Peer, cell: Configuration, bench: Workbench, net: str, asked: _As
             "session_ms": response.setup_ms,
             "accuracy_plain_on_asked": plain_on_asked,
             "table_clips": float(bench.clips),
+            **({} if traffic else {"processor_ms": 1e3 * sum(response.cpu_seconds.values())}),
         },
         published={},
         offline_ms=Timing(response.setup_ms, response.setup_ms) if peer.workload.keys_ahead else None,
         online_ms=Timing(median, float(np.percentile(response.milliseconds, 95))),
         per_query_ms_batched=float(np.median(response.batch_milliseconds)) if response.batch_milliseconds else None,
-        bytes=Traffic(response.bytes_alice, response.bytes_bob, None),
+        bytes=traffic,
         rounds=response.rounds,
         key_bytes=response.key_bytes,
         peak_rss_mb=response.peak_rss_mb,
-        total=Spent(median, response.bytes_alice + response.bytes_bob, response.cpu_seconds),
+        total=None if traffic is None else Spent(median, traffic.alice + traffic.bob, response.cpu_seconds),
         security=peer.security,
         software={**software(), **response.versions},
         machine=machine(),

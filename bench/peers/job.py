@@ -51,16 +51,17 @@ class Response(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What came out: classes in the order of the queries, milliseconds of every single query, bytes by party.
 
     ``setup_ms``: from standing processes to a shared model.  ``key_bytes``: key material sent in it, where there are
-    keys.  ``cpu_seconds``: of each party's processor for a single query.  ``scores``: what Alice decrypted of each
-    query, for the experimenter alone, where she learns scores.
+    keys.  ``bytes_alice`` and ``bytes_bob`` are None where one process is both.  ``cpu_seconds``: of each party's
+    processor for a single query.  ``scores``: what Alice decrypted of each query, for the experimenter alone, where she
+    learns scores.
     """
 
     labels: list[int]
     milliseconds: list[float]
     batch_milliseconds: list[float]
     setup_ms: float
-    bytes_alice: int
-    bytes_bob: int
+    bytes_alice: int | None
+    bytes_bob: int | None
     rounds: int | None
     peak_rss_mb: float
     versions: dict[str, str]
@@ -78,7 +79,7 @@ def run(
     try:
         (place / REQUEST).write_bytes(msgspec.json.encode(request))
         np.savez(place / ARRAYS, allow_pickle=False, **arrays)
-        one_thread = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+        one_thread = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "GOMAXPROCS"), "1")
         try:
             done = subprocess.run(  # noqa: S603  our own program
                 [*_network(shape), *command, str(place)],

@@ -128,7 +128,7 @@ def _run_party(
     party: Callable[..., Report], rank: int, folder: str, arguments: tuple[Any, ...], pipe: Connection
 ) -> None:
     try:
-        report = {**party(rank, Path(folder), *arguments), "peak_rss_mb": round(_peak_rss_mb(), 1)}
+        report = {**party(rank, Path(folder), *arguments), "peak_rss_mb": round(peak_rss_mb(), 1)}
     except Exception as error:
         report = {"error": " ".join(f"{type(error).__name__}: {error}".split())[:300]}
     pipe.send_bytes(json.dumps(report).encode())
@@ -160,8 +160,8 @@ def _receive(pipe: Connection, system: str) -> Report:
     return report
 
 
-def _peak_rss_mb() -> float:
-    """The kernel's own figure: ``ru_maxrss`` would count what the starting process held."""
+def peak_rss_mb() -> float:
+    """Of this process, by the kernel's own figure: ``ru_maxrss`` would count what the starting process held."""
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith("VmHWM:"):
             return int(line.split()[1]) * 1024 / 1e6

@@ -167,9 +167,11 @@ def test_a_peer_that_is_not_there_says_what_to_do(monkeypatch):
     monkeypatch.delenv(comparison.SPU_PYTHON, raising=False)
     monkeypatch.delenv(comparison.OPENFHE_PYTHON, raising=False)
     monkeypatch.delenv(comparison.HELAYERS_PYTHON, raising=False)
+    monkeypatch.delenv(comparison.ORION_PYTHON, raising=False)
     assert "pip install spu" in comparison.PEERS[1].missing()
     assert "pip install openfhe" in comparison.PEERS[2].missing()
     assert "no commercial use" in comparison.PEERS[3].missing()
+    assert "pip install orion-fhe" in comparison.PEERS[4].missing()
     monkeypatch.setenv(comparison.SPU_PYTHON, sys.executable)
     assert comparison.PEERS[1].missing() is None
     assert comparison.PEERS[2].missing()
@@ -334,7 +336,7 @@ def test_peers_are_asked_about_the_networks_they_evaluate(monkeypatch):
     bench = SimpleNamespace(say=said.append)
     monkeypatch.setattr(comparison, "PEERS", [replace(peer, missing=lambda: None) for peer in comparison.PEERS])
     monkeypatch.setattr(comparison, "measure", lambda peer, cell, bench, net: asked.append((cell, net)))
-    assert len(list(comparison.compare_peers(bench, ["mpc", "he"], ["loopback"]))) == len(asked) == 7
+    assert len(list(comparison.compare_peers(bench, ["mpc", "he"], ["loopback"]))) == len(asked) == 9
     assert [(cell.paradigm, cell.mode, cell.model) for cell, _ in asked] == [
         ("mpc", "peer-crypten", "frames"),
         ("mpc", "peer-crypten", "depinto"),
@@ -343,12 +345,22 @@ def test_peers_are_asked_about_the_networks_they_evaluate(monkeypatch):
         ("he", "peer-openfhe", "mlp-poly2"),
         ("he", "peer-helayers", "depinto-poly2"),
         ("he", "peer-helayers", "frames-poly2"),
+        ("he", "peer-orion", "depinto-poly2"),
+        ("he", "peer-orion", "frames-poly2"),
     ]
-    assert asked[-1][0].parameters == {"peer": "HElayers CKKS"}
-    assert len(list(comparison.compare_peers(bench, ["he"], ["loopback"]))) == 3
+    assert asked[-1][0].parameters == {"peer": "Orion CKKS"}
+    assert len(list(comparison.compare_peers(bench, ["he"], ["loopback"]))) == 5
     assert said == []
     assert list(comparison.compare_peers(bench, ["keyed"], ["loopback"])) == []
     assert said == ["there are no peers of keyed: mpc and he have some"]
+
+
+def test_a_peer_of_one_process_is_left_out_where_a_link_is_shaped(monkeypatch):
+    said = []
+    alone = replace(comparison.PEERS[4], missing=lambda: None)
+    monkeypatch.setattr(comparison, "PEERS", [alone])
+    assert list(comparison.compare_peers(SimpleNamespace(say=said.append), ["he"], ["wan"])) == []
+    assert said == ["Orion CKKS on wan is left out: it runs as one process, with no link to shape"]
 
 
 @pytest.mark.parametrize("preset", ["quick", "full"])
@@ -364,8 +376,11 @@ def test_no_peer_stands_without_a_row_of_ours(monkeypatch, preset):
     assert comparison.own_cells(["mpc", "he"], preset) == []
 
 
+@pytest.mark.parametrize("one_process", [False, True])
 @pytest.mark.parametrize(("model", "asked"), [("depinto-poly2", 6), ("frames-poly2", 4)])
-def test_a_model_that_takes_seconds_is_asked_few_clips_and_has_no_accuracy(monkeypatch, tmp_path, model, asked):
+def test_a_model_that_takes_seconds_is_asked_few_clips_and_has_no_accuracy(
+    monkeypatch, tmp_path, model, asked, one_process
+):
     queries, logits = np.zeros((6, 40), np.float32), np.eye(6, 8, dtype=np.float32)
     emotion = SimpleNamespace(
         module=Depinto(activation="poly2").eval(),
@@ -383,13 +398,18 @@ def test_a_model_that_takes_seconds_is_asked_few_clips_and_has_no_accuracy(monke
     def run(command, request, arrays, folder, shape):
         assert len(arrays["queries"]) == request.examples == asked
         labels = list(range(asked))
-        return msgspec.structs.replace(RESPONSE, labels=labels, milliseconds=[1.0], scores=logits[:asked].tolist())
+        sent = {"bytes_alice": None, "bytes_bob": None, "cpu_seconds": {"both": 0.5}} if one_process else {}
+        return msgspec.structs.replace(
+            RESPONSE, labels=labels, milliseconds=[1.0], scores=logits[:asked].tolist(), **sent
+        )
 
     monkeypatch.setattr(comparison, "run", run)
-    peer = comparison.PEERS[3]
+    peer = comparison.PEERS[4 if one_process else 3]
     row = comparison.measure(peer, Configuration("he", peer.mode, model, {}), bench, "loopback")
     assert (row.agreement, row.max_abs_error, row.n_queries, row.metrics["table_clips"]) == (1, 0, asked, 6)
     assert (row.accuracy_private is None) == (row.accuracy_loss is None) == (asked < 6)
+    assert (row.bytes is None) == (row.total is None) == one_process
+    assert row.metrics.get("processor_ms") == (500 if one_process else None)
 
 
 def test_a_polynomial_network_is_described_by_its_shape_and_folded_layers():

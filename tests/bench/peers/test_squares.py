@@ -67,9 +67,10 @@ def test_what_is_no_chain_of_convolutions_is_refused(module, code):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("number", [3, 4], ids=["helayers", "orion"])
 @pytest.mark.parametrize("shape", CHAINS)
-def test_helayers_answers_from_its_own_environment(tmp_path, shape):
-    peer = comparison.PEERS[3]
+def test_a_peer_answers_from_its_own_environment(tmp_path, shape, number):
+    peer = comparison.PEERS[number]
     if reason := peer.missing():
         pytest.skip(reason)
     module, x = chain(shape)
@@ -83,6 +84,11 @@ def test_helayers_answers_from_its_own_environment(tmp_path, shape):
     response = job.run(peer.command(), request, {"queries": x.float().numpy(), **described.weights}, tmp_path, LOOPBACK)
     np.testing.assert_allclose(response.scores, wanted, atol=1e-3)
     assert response.labels == np.array(response.scores).argmax(axis=1).tolist()
-    assert (len(response.milliseconds), response.rounds, response.key_bytes > 1e7) == (2, 1, True)
+    assert len(response.milliseconds) == 2
+    if peer.one_process:
+        assert response.bytes_alice is response.bytes_bob is response.key_bytes is None
+        assert response.cpu_seconds["alice and bob"] > 0
+        return
+    assert (response.rounds, response.key_bytes > 1e7) == (1, True)
     assert response.bytes_alice > response.bytes_bob > 1e5
     assert response.cpu_seconds["bob"] > response.cpu_seconds["alice"] > 0
