@@ -15,6 +15,7 @@ from .errors import (
     StockError,
 )
 from .graph.plan import ModelPlan
+from .graph.stated_bounds import FunctionBound, function_bounds
 from .lowering.lowered import LoweredModel
 from .messages import Mode, Reveal, Terms
 
@@ -25,6 +26,7 @@ __all__ = [
     "CheatingDetected",
     "CryptenMissing",
     "Dealer",
+    "FunctionBound",
     "InputRefused",
     "LoweredModel",
     "Mode",
@@ -38,4 +40,5 @@ __all__ = [
     "Stock",
     "StockError",
     "Terms",
+    "function_bounds",
 ]

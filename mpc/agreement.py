@@ -12,7 +12,8 @@ from hashlib import sha256
 
 from sotto.link import encode
 from sotto.mpc.errors import PlanError
-from sotto.mpc.graph.plan import ModelPlan, Ranges, Shape
+from sotto.mpc.graph.layers import Shape
+from sotto.mpc.graph.plan import ModelPlan, Ranges
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from sotto.link import BadValue, FrameError, Link, LinkClosed, decode, encode, t
 from sotto.mpc.agreement import Agreement, digest_of
 from sotto.mpc.errors import ModelRefused, PlanError, reason
 from sotto.mpc.graph.fixed_point import DEFAULT_INPUT_LIMIT, require_crypten_layers
-from sotto.mpc.graph.plan import Shape
+from sotto.mpc.graph.layers import Shape
 from sotto.mpc.lowering.capture import DEFAULT_ACTIVATION_ERROR, Output
 from sotto.mpc.lowering.lowered import LoweredModel
 from sotto.mpc.messages import HELLO_LIMIT, QUERY_LIMIT, Hello, Mode, Query, RangesMessage, Reveal, Terms, require_same
@@ -106,7 +106,7 @@ class Bob:
         """What Alice is to be told ahead of a session, so that she can hold him to it: public, no weight in it."""
         ranges = () if self._mode == "crypten" else self.terms().ranges
         plan = self._plan
-        bits = self._lowered.error_bits_in(self._mode) if self._reveal == "values" else None
+        bits = self._lowered.error_bits if self._reveal == "values" else None
         bound = None if bits is None else 2.0**bits
         return Agreement(plan.input_shape, plan.input_limit, plan.classes, digest_of(plan, ranges), bound)
 
@@ -166,7 +166,7 @@ class Bob:
         """What Alice is told of the values' ranges and, where she sees values, of their error."""
         if self._mode == "crypten":
             return None
-        bits = self._lowered.error_bits_in(self._mode) if reveal == "values" else None
+        bits = self._lowered.error_bits if reveal == "values" else None
         return RangesMessage(self._lowered.ranges, bits)
 
     def _react(self, name: str, payload: bytearray, link: Link) -> None:

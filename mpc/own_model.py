@@ -62,7 +62,7 @@ def own(model: Any, given: Given) -> OwnModel:
         plain=functools.partial(_plain, lowered if options.output is not None else module),
         security=SECURITY[mode],
         classes=record.classes if record else (),
-        error_bound=lambda: None if (bits := lowered.error_bits_in(mode)) is None else 2.0**bits,
+        error_bound=lambda: None if (bits := lowered.error_bits) is None else 2.0**bits,
     )
 
 

@@ -49,9 +49,7 @@ class _Hosted:
             "weights": "public" if lowered.plan.public else "secret",
         }
         if source.reveal == "values":
-            parameters["error bound"] = (
-                agreement.error_bound or f"none is proven: {lowered.unproven or 'norms in this mode'}"
-            )
+            parameters["error bound"] = agreement.error_bound or f"none is proven: {lowered.unproven}"
         modes.warm_up(mode)  # once for all sessions
         self.terms = Terms(
             paradigm="mpc",

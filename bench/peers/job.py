@@ -8,6 +8,7 @@ namespace whose loopback the kernel delays (netem), because a peer's own transpo
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import shutil
 import subprocess
@@ -138,6 +139,11 @@ def _network(shape: Shape) -> list[str]:
     return ["unshare", "--user", "--map-root-user", "--net", "sh", "-c", _NETEM, *setting]
 
 
+#: What Python writes around an exception: which process it ended, and where in the program (indented).
+_AROUND = re.compile(r"\s|Process \S+:$|Traceback \(most recent call last\):$")
+
+
 def _last_line(text: str) -> str:
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    """The last line that says something, an exception's own for instance."""
+    lines = [line.strip() for line in text.splitlines() if line.strip() and not _AROUND.match(line)]
     return lines[-1][:300] if lines else ""

@@ -6,6 +6,7 @@ and Python 3.10.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import multiprocessing
 import time
@@ -130,9 +131,11 @@ def _run_party(
     try:
         report = {**party(rank, Path(folder), *arguments), "peak_rss_mb": round(peak_rss_mb(), 1)}
     except Exception as error:
-        report = {"error": " ".join(f"{type(error).__name__}: {error}".split())[:300]}
-    pipe.send_bytes(json.dumps(report).encode())
-    pipe.poll(_PARTING)  # the other one may still need our end of the link
+        said = [" ".join(line.split()) for line in str(error).splitlines() if line.strip()]
+        report = {"error": f"{type(error).__name__}: {said[-1] if said else 'without a word'}"[:300]}
+    with contextlib.suppress(OSError):  # nobody listens where the other one has failed before
+        pipe.send_bytes(json.dumps(report).encode())
+        pipe.poll(_PARTING)  # the other one may still need our end of the link
 
 
 def _receive_both(pipes: Sequence[Connection], system: str, timeout: float) -> tuple[Report, Report]:

@@ -24,7 +24,8 @@ import numpy.typing as npt
 
 from sotto.mpc import alice as alice_module
 from sotto.mpc.bob import Bob
-from sotto.mpc.graph.plan import Linear, ModelPlan, Ranges
+from sotto.mpc.graph.layers import Linear
+from sotto.mpc.graph.plan import ModelPlan, Ranges
 from sotto.mpc.graph.ranges import value_ranges
 from sotto.mpc.messages import RangesMessage
 

@@ -30,7 +30,7 @@ from sotto.mpc.attacks.parties import Message, Party, Run
 from sotto.mpc.crypten.torch_shim import load_crypten
 from sotto.mpc.errors import MpcError
 from sotto.mpc.graph.fixed_point import FRACTION_BITS
-from sotto.mpc.graph.plan import Shape
+from sotto.mpc.graph.layers import Shape
 
 SEED_BITS = 32
 _LANES = 4096

@@ -41,7 +41,7 @@ from sotto.mpc.bob import Bob
 from sotto.mpc.dealer import Dealer
 from sotto.mpc.errors import CheatingDetected, MpcError
 from sotto.mpc.graph.fixed_point import DEFAULT_INPUT_LIMIT
-from sotto.mpc.graph.plan import Shape
+from sotto.mpc.graph.layers import Shape
 from sotto.mpc.lowering.lowered import LoweredModel
 from sotto.mpc.messages import Mode
 from sotto.mpc.modes import needs_dealer, warm_up

@@ -17,7 +17,7 @@ from torch.distributed import ReduceOp
 
 from sotto.link import BadType, BadValue, FrameError, Link, decode, encode
 from sotto.mpc.crypten.torch_shim import load_crypten
-from sotto.mpc.graph.plan import MAX_DIMENSIONS
+from sotto.mpc.graph.layers import MAX_DIMENSIONS
 
 crypten = load_crypten()
 Communicator: Any = crypten.communicator.Communicator

@@ -17,8 +17,8 @@ import torch
 
 from sotto.mpc.crypten.torch_shim import load_crypten
 from sotto.mpc.errors import ModelRefused
-from sotto.mpc.graph import plan as layers
-from sotto.mpc.graph.plan import Weights
+from sotto.mpc.graph import layers
+from sotto.mpc.graph.plan import ModelPlan, Weights
 
 crypten = load_crypten()
 Module: Any = crypten.nn.Module
@@ -27,7 +27,7 @@ Module: Any = crypten.nn.Module
 class Network(Module):
     """The layers of a plan in their order.  Holds ``weights`` or, for None, zeros, in clear until it is encrypted."""
 
-    def __init__(self, plan: layers.ModelPlan, weights: Weights | None) -> None:
+    def __init__(self, plan: ModelPlan, weights: Weights | None) -> None:
         super().__init__()
         plan.shapes()
         self._sources = [layer.sources for layer in plan.layers]

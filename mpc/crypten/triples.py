@@ -25,7 +25,7 @@ from sotto.link import FrameError, Link, WrongState, decode, encode, transaction
 from sotto.mpc.crypten.communicator import WORD_BYTES, tensor_of, words_of
 from sotto.mpc.crypten.torch_shim import load_crypten
 from sotto.mpc.errors import reason
-from sotto.mpc.graph.plan import MAX_DIMENSIONS, MAX_ELEMENTS, Convolution, Shape
+from sotto.mpc.graph.layers import MAX_DIMENSIONS, MAX_ELEMENTS, Convolution, Shape
 
 crypten = load_crypten()
 TTPServer: Any = crypten.mpc.provider.ttp_provider.TTPServer

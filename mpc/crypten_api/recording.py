@@ -19,7 +19,7 @@ import torch
 from torch import fx, nn
 
 from sotto.mpc.errors import ModelRefused
-from sotto.mpc.graph.plan import Shape
+from sotto.mpc.graph.layers import Shape
 from sotto.mpc.lowering.capture import tracing
 
 

@@ -7,9 +7,10 @@ from collections import Counter
 from collections.abc import Callable
 
 from sotto.mpc.errors import PlanError
-from sotto.mpc.graph import plan as layers
+from sotto.mpc.graph import layers
 from sotto.mpc.graph.fixed_point import FRACTION_BITS
-from sotto.mpc.graph.plan import MAX_ELEMENTS, ModelPlan, Ranges, Reveal, Shape
+from sotto.mpc.graph.layers import MAX_ELEMENTS, Shape
+from sotto.mpc.graph.plan import Curve, ModelPlan, Ranges, Reveal
 from sotto.mpc.graph.program import (
     MAX_WIDTH,
     Compare,
@@ -53,7 +54,9 @@ def compile_program(
     A truncation costs a round, so products of products keep all their fraction bits where the words are wide enough
     for that, and lose them before each product where they are not.  Where ``narrow`` words are wanted, they are
     lost before products of two secrets and public factors, too, and wherever words would have more than ``most`` bits,
-    60 where that is None.
+    60 where that is None.  What the plan rounds to more than 16 fraction bits keeps them, whatever reads it, and so do
+    the means that are rounded so, and the powers of two that a value is scaled by (:func:`_uncut`): there a unit of
+    2^-16 may be more than the value.
     """
     require_ranges(ranges, plan)
     if narrow:
@@ -80,6 +83,8 @@ class _Compiler:
         self._formats = [_format(FRACTION_BITS, 1, ranges[0])]
         self._registers = [plan.input_shape]  # shapes
         self._static: set[int] = set()
+        self._uncut_values = _uncut(plan)
+        self._uncut: set[int] = set()  # their registers
         self._names: Counter[str] = Counter()
         self._values = [0]  # plan value -> register
         self._cut: dict[tuple[int, int], int] = {}  # what was cut already, and by how many bits
@@ -87,6 +92,8 @@ class _Compiler:
     def run(self, reveal: Reveal) -> Program:
         for number, layer in enumerate(self._plan.layers):
             self._values.append(self._layer(number, layer, [self._values[source] for source in layer.sources]))
+            if number + 1 in self._uncut_values:
+                self._uncut.add(self._values[-1])
         output, bits = self._values[-1], None
         if reveal == "class" and self._dealt and 1 < self._plan.classes <= _MOST_CLASSES:
             output = self._winner(output)
@@ -198,15 +205,15 @@ class _Compiler:
             form = after(*(self._formats[source] for source in sources))
             if form.bits <= self._most:
                 return sources, form
-            widest = max(sources, key=lambda source: _resolution(self._formats[source]))
-            cut = self._rounded(widest, FRACTION_BITS)
+            widest = max(sources, key=lambda source: (source not in self._uncut, _resolution(self._formats[source])))
+            cut = self._narrowed(widest)
             if cut == widest:
                 return sources, form  # and it may fit by a bit or two, or be refused
             sources = [cut if source == widest else source for source in sources]
 
     def _times(self, layer: layers.Times, source: int, shape: Shape, bits: int) -> int:
         if self._narrow:
-            source = self._rounded(source, FRACTION_BITS)
+            source = self._narrowed(source)
         sources, after = self._fitting([source], lambda form: _format(form.fraction + layer.shift, form.divisor, bits))
         return self._local(layer, sources, shape, after)
 
@@ -214,7 +221,7 @@ class _Compiler:
         self, layer: layers.Multiply | layers.MatMul, left: int, right: int, shape: Shape, bits: int
     ) -> int:
         if self._narrow:
-            left, right = (self._rounded(source, FRACTION_BITS) for source in (left, right))
+            left, right = (self._narrowed(source) for source in (left, right))
         sources, after = self._fitting(
             [left, right], lambda one, two: _format(one.fraction + two.fraction, one.divisor * two.divisor, bits)
         )
@@ -223,7 +230,7 @@ class _Compiler:
         step = SecretProduct(name, (sources[0], sources[1]), len(self._formats), shape, layer, shapes)
         return self._add(step, after)
 
-    def _bend(self, curve: layers.Curve, source: int, shape: Shape, bits: int) -> int:
+    def _bend(self, curve: Curve, source: int, shape: Shape, bits: int) -> int:
         """The gate of a curve: what ``source`` has beyond the curve's resolution is cut, unreachable knots go."""
         if self._formats[source].bits > self._most:
             source = self._rounded(source, max(FRACTION_BITS, curve.fraction), needed=True)
@@ -259,6 +266,10 @@ class _Compiler:
         view = layers.Strided(0, moved, (strides[layer.axis], *strides[: layer.axis], *strides[layer.axis + 1 :]), 0)
         candidates = self._local(view, [source], moved, self._formats[source])
         return self._tournament(self._name("max"), candidates, shape)
+
+    def _narrowed(self, source: int) -> int:
+        """The register with 16 fraction bits, or as it is where it must keep more."""
+        return source if source in self._uncut else self._rounded(source, FRACTION_BITS)
 
     def _rounded(self, source: int, fraction: int, *, needed: bool = False) -> int:
         """The register with about ``fraction`` fraction bits; a register is cut once, whoever needs it."""
@@ -364,6 +375,23 @@ _PRODUCTS: dict[type, str] = {
     layers.ChannelAffine: "affine",
     layers.Scale: "scale",
 }
+
+
+def _uncut(plan: ModelPlan) -> set[int]:
+    """The values of ``plan`` that keep their fraction bits until a layer of the plan rounds them."""
+    found: set[int] = set()
+    for number, layer in enumerate(plan.layers):
+        if isinstance(layer, layers.Bend) and plan.curves[layer.curve].steps:
+            found.add(number + 1)
+        if not isinstance(layer, layers.Round) or layer.fraction <= FRACTION_BITS:
+            continue
+        found.update((number + 1, layer.source))
+        value = layer.source
+        while value and isinstance(before := plan.layers[value - 1], layers.Mean | layers.Reshape):
+            value = before.source
+            found.add(value)
+    found.discard(0)
+    return found
 
 
 def _resolution(form: Format) -> int:

@@ -130,10 +130,11 @@ _POSITIVE: dict[str, tuple[Callable[[Floats], Floats], Callable[[float, float], 
 def positive(name: str, low: float, high: float, tolerance: float, fraction: int = 16, *, flat: bool = False) -> Curve:
     """reciprocal, rsqrt (both within ``tolerance`` relative to their value), sqrt or log on [``low``, ``high``].
 
-    ``flat``: below ``low`` its value there.
+    ``flat``: below ``low`` its value there.  A root is always flat there: its argument is next to 0, or by what was
+    rounded below 0, and is within ``tolerance`` of sqrt(max(x, 0)) if ``low`` is at most ``tolerance`` squared.
     """
     function, curvature, relative = _POSITIVE[name]
-    left = (0.0, float(function(np.array([low]))[0])) if flat else None
+    left = (0.0, float(function(np.array([low]))[0])) if flat or name == "sqrt" else None
     smooth = Smooth(name, function, curvature, (low, high), left, relative=relative, corner=flat)
     return fit(smooth, tolerance, fraction)
 
@@ -252,6 +253,12 @@ def value(curve: Curve, x: Any) -> Any:
         above = x >= at
         result = result + above * ((x - at) * (bend * 2.0**-curve.slope_fraction) + jump * both)
     return result
+
+
+def steepest(curve: Curve) -> float:
+    """The largest absolute slope."""
+    slopes = itertools.accumulate((bend for _, bend, _ in curve.knots), initial=curve.slope)
+    return max(map(abs, slopes)) * 2.0**-curve.slope_fraction
 
 
 def bounds(curve: Curve, low: Any, high: Any) -> tuple[Any, Any]:

@@ -3,32 +3,37 @@
 Every layer passes on what its inputs may be off by, and adds its own: rounding, the curve's stated error, and the cut
 of a gate.  All with intervals, for every input within the limit, so the bound is far above what is ever met.  Nor can a
 value be off by more than from one end of what it can be privately to the other end of what it can be exactly: where
-gates multiply errors step by step, as in LSTM and GRU, that is all that is proven, but it does not grow.  A value that
-is scaled by a power of two found in steps (a reciprocal or root of a wide range) has no bound here: next to a step each
-factor jumps, and only their product does not.  The layers of a norm are taken together
-(:mod:`sotto.mpc.graph.norm_bound`); where the variance of its input can be next to 0, an error is magnified by as much
-as the root of the norm's epsilon lets it.  What intervals do not show of a softmax, its plan does: the sum of the
-exponentials of x - max x is at least that of 0.
+gates multiply errors step by step, as in LSTM and GRU, or a comparison chooses, that is all that is proven, but it does
+not grow.  Reciprocals, roots and logarithms have bounds of their own, whose layers are taken together where the range
+is wide (:mod:`sotto.mpc.graph.function_bound`), and so have norms (:mod:`sotto.mpc.graph.norm_bound`): where the
+variance of its input can be next to 0, an error is magnified by as much as the root of the norm's epsilon lets it.
+What intervals do not show of a softmax, its plan does (:mod:`sotto.mpc.graph.softmax_bound`).
+
+Holds in every mode of ours: each may cut a value to 16 fraction bits before it is used, which is counted, and no mode
+cuts what needs more (:mod:`sotto.mpc.graph.compiler`).
 """
 
 from __future__ import annotations
 
 import math
+from typing import TypeAlias
 
 import torch
 
-from sotto.mpc.graph import plan as layers
+from sotto.mpc.graph import curves, layers
 from sotto.mpc.graph.curves import HELD
-from sotto.mpc.graph.norm_bound import norms
+from sotto.mpc.graph.function_bound import FUNCTIONS, ULP, Argument, factor_error, own_error, wide_functions
+from sotto.mpc.graph.norm_bound import MeanSquare, norms
 from sotto.mpc.graph.plain import layer_output
-from sotto.mpc.graph.plan import ModelPlan, Weights, strides_of
+from sotto.mpc.graph.plan import Curve, ModelPlan, Weights
 from sotto.mpc.graph.ranges import Interval, interval
+from sotto.mpc.graph.softmax_bound import least_sum, less_largest
 
-_ULP = 2.0**-16
-_FLOAT = (
-    2.0**-24
-)  # relative, of a tensor worked out from others (a folded norm, a completed square) and kept as float32
-_RELATIVE = ("reciprocal", "rsqrt")  # curves whose error is relative to the function's value
+Tensors: TypeAlias = dict[str, torch.Tensor]
+
+_FLOAT = 2.0**-24  # relative, of a value told as float32, and of a tensor worked out from others and kept so
+_POSITIVE = ("exp", "sigmoid", "softplus")  # functions without negative values
+_ENDS = {"none": 1.0, "softmax": 0.5, "log_softmax": 2.0, "sigmoid": 0.25, "log_sigmoid": 1.0}  # what Alice applies
 
 
 class Unproven(ValueError):
@@ -43,100 +48,124 @@ def error_bound(plan: ModelPlan, weights: Weights) -> float | None:
         return None
 
 
-def proven_error(plan: ModelPlan, weights: Weights) -> float:
-    """The same; raises :class:`Unproven`."""
-    limit = torch.full((1, *plan.input_shape), plan.input_limit + _ULP, dtype=torch.float64)
-    values: list[Interval] = [(-limit, limit)]
-    exact: list[Interval] = [(-limit, limit)]  # of the float network
-    errors = [torch.full_like(limit, _ULP / 2)]
-    together = norms(plan)
-    inner = frozenset().union(*(norm.inner for norm in together.values()))
+def proven_error(plan: ModelPlan, weights: Weights, *, variance: float = 0.0) -> float:
+    """The same, for inputs with which no norm's input has a variance (with RMS norm, a mean square) below ``variance``.
+
+    Raises :class:`Unproven`.
+    """
     with torch.no_grad():
-        for number, layer in enumerate(plan.layers):
-            own = {name: torch.tensor(tensor).double() for name, tensor in weights.get(number, {}).items()}
-            curve = plan.curves[layer.curve] if isinstance(layer, layers.Bend) else None
-            norm = together.get(number)
-            stray = not norm and number + 1 not in inner and inner.intersection(layer.sources)
-            if stray or (curve and curve.steps and number + 1 not in inner):
-                raise Unproven(
-                    f"layer {number} ({_kind(layer, curve)}) scales by a power of two that it finds in steps"
-                )
-            if curve and curve.name == HELD:
-                raise Unproven(f"layer {number} holds the argument of a polynomial within bounds that it could leave")
-            inputs = [values[source] for source in layer.sources]
-            off = [errors[source] for source in layer.sources]
-            least = _least(plan, layer, float(inputs[0][0].min()) if inputs else 0.0)
-            values.append(interval(layer, own, inputs, curve))
-            exact.append(_exact(layer, own, [exact[source] for source in layer.sources], curve, least))
-            if number + 1 in inner:
-                errors.append(torch.full_like(values[-1][0], math.inf))
-                continue
-            if norm:
-                largest = float(inputs[0][0].abs().maximum(inputs[0][1].abs()).max())
-                passed = torch.full_like(values[-1][0], norm.error(float(off[0].max()), largest))
-            else:
-                passed = _passed(layer, own, inputs, off, curve, least) + 4 * _ULP
-            errors.append(passed.nan_to_num(math.inf).minimum(_apart(values[-1], exact[-1])))
-            if not math.isfinite(float(errors[-1].max())):
-                raise Unproven(f"layer {number} ({_kind(layer, curve)}) may be given what is next to 0")
-    return float(errors[-1].max())
+        return _Analysis(plan, weights, variance).run()
 
 
-def _kind(layer: layers.Layer, curve: layers.Curve | None) -> str:
-    return curve.name if curve else type(layer).__name__
+class _Analysis:
+    """Of every value what it can be privately, what it can be in the float network, and how far apart both are."""
+
+    def __init__(self, plan: ModelPlan, weights: Weights, variance: float) -> None:
+        self._plan, self._weights, self._variance = plan, weights, variance
+        limit = torch.full((1, *plan.input_shape), plan.input_limit + ULP, dtype=torch.float64)
+        self._private: list[Interval] = [(-limit, limit)]
+        self._exact: list[Interval] = [(-limit, limit)]
+        self._errors = [torch.full_like(limit, ULP / 2)]
+        self._wide = wide_functions(plan)
+        self._norms = norms(plan, self._wide)
+        self._inner = frozenset().union(*(wide.inner for wide in self._wide.values()))
+
+    def run(self) -> float:
+        for number, layer in enumerate(self._plan.layers):
+            self._add(number, layer)
+        largest = max(float(side.abs().max()) for side in self._private[-1])
+        return _ENDS[self._plan.final] * (float(self._errors[-1].max()) + ULP) + largest * _FLOAT
+
+    def _add(self, number: int, layer: layers.Layer) -> None:
+        own = {name: torch.tensor(each).double() for name, each in self._weights.get(number, {}).items()}
+        curve = self._plan.curves[layer.curve] if isinstance(layer, layers.Bend) else None
+        if curve and curve.name == HELD:
+            raise Unproven(f"layer {number} holds the argument of a polynomial within bounds that it could leave")
+        inputs = [self._private[source] for source in layer.sources]
+        private = interval(layer, own, inputs, curve)
+        exact = self._exact_value(number, layer, own, curve)
+        if MeanSquare.of(self._plan, self._weights, number + 1):
+            private, exact = _above_zero(private), _above_zero(exact)
+        if isinstance(layer, layers.Add) and less_largest(self._plan, layer) is not None:
+            private, exact = _below(private, 2 * ULP), _below(exact, 0.0)
+        apart = (private[1] - exact[0]).maximum(exact[1] - private[0])  # nor can they be further apart
+        error = self._error(number, layer, own, curve).minimum(apart).nan_to_num(math.inf, math.inf)
+        if number + 1 not in self._inner and not math.isfinite(float(error.max())):
+            kind = curve.name if curve else type(layer).__name__
+            raise Unproven(f"layer {number} ({kind}) may be given what is next to 0")
+        self._private.append((private[0].maximum(exact[0] - error), private[1].minimum(exact[1] + error)))
+        self._exact.append((exact[0].maximum(private[0] - error), exact[1].minimum(private[1] + error)))
+        self._errors.append(error)
+
+    def _error(self, number: int, layer: layers.Layer, own: Tensors, curve: Curve | None) -> torch.Tensor:
+        """What the inputs' errors become, and what the layer adds."""
+        inputs = [self._private[source] for source in layer.sources]
+        off = [self._errors[source] for source in layer.sources]
+        if norm := self._norms.get(number):
+            largest = float(inputs[0][0].abs().maximum(inputs[0][1].abs()).max())
+            bound = norm.error(float(off[0].max()), largest, self._variance)
+            return torch.full(torch.broadcast_shapes(off[0].shape, off[1].shape), bound, dtype=torch.float64)
+        if wide := self._wide.get(number):
+            shape = (1, *self._plan.shapes()[number + 1])
+            return wide.error(self._argument(wide.source)).reshape(shape)
+        if curve and curve.steps:  # on which side of a step a value is, its error may decide
+            return torch.full_like(off[0], math.inf)
+        if curve and curve.name in FUNCTIONS and isinstance(layer, layers.Bend):
+            least = max(least_sum(self._plan, layer), _floor(curve))
+            inside = self._argument(layer.source, least).rounded(2 * ULP)
+            unit = ULP if curve.fraction > 16 else 0.0  # by half of it a knot may be moved
+            return inside.moves(curve.name) + own_error(curve, inside.private) + _bending(curve) * unit / 2 + ULP
+        return _passed(layer, own, inputs, off, curve) + _added(layer)
+
+    def _argument(self, source: int, least: float = -math.inf) -> Argument:
+        """Of a function; ``least``: what is known of it besides."""
+        exact, (private, most), off = self._exact[source][0], self._private[source], self._errors[source]
+        known = Argument(exact.clamp(min=least), private.clamp(min=least), most, off)
+        square = MeanSquare.of(self._plan, self._weights, source)
+        return square.argument(known, float(self._errors[square.source].max())) if square else known
+
+    def _exact_value(self, number: int, layer: layers.Layer, own: Tensors, curve: Curve | None) -> Interval:
+        """Bounds of what the float network has in a value's place."""
+        inputs = [self._exact[source] for source in layer.sources]
+        if wide := self._wide.get(number):
+            shape = (1, *self._plan.shapes()[number + 1])
+            low, high = (side.reshape(shape) for side in self._exact[wide.source])
+            return _monotonic(
+                wide.name, low + wide.epsilon - wide.epsilon_error, high + wide.epsilon + wide.epsilon_error
+            )
+        low, high = interval(layer, own, inputs, curve)
+        if curve is None or not isinstance(layer, layers.Bend):
+            return low, high
+        if curve.name in FUNCTIONS and not curve.steps:
+            least = max(least_sum(self._plan, layer), _floor(curve))
+            return _monotonic(curve.name, inputs[0][0].clamp(min=least), inputs[0][1].clamp(min=least))
+        error = _own_error(curve, inputs[0])
+        low, high = low - error, high + error
+        return (low.clamp(min=0) if curve.name in _POSITIVE else low), high
 
 
-def _exact(
-    layer: layers.Layer, own: dict[str, torch.Tensor], inputs: list[Interval], curve: layers.Curve | None, least: float
-) -> Interval:
-    """Bounds of what the float network has in a value's place: its function is within the curve's own error."""
-    low, high = interval(layer, own, inputs, curve)
-    error = 0.0 if curve is None else _own_error(curve, inputs[0], least)
-    return low - error, high + error
+def _above_zero(inside: Interval) -> Interval:
+    low, high = inside
+    return low.clamp(min=0), high
 
 
-def _apart(private: Interval, exact: Interval) -> torch.Tensor:
-    """How far a value of one can be from one of the other."""
-    return (private[1] - exact[0]).maximum(exact[1] - private[0]).nan_to_num(math.inf, math.inf, math.inf)
+def _below(inside: Interval, most: float) -> Interval:
+    low, high = inside
+    return low, high.clamp(max=most)
 
 
-def _least(plan: ModelPlan, layer: layers.Layer, least: float) -> float:
-    """The least argument of a curve: what intervals say, or, of a softmax's sum, what its plan says."""
-    if not isinstance(layer, layers.Bend) or plan.curves[layer.curve].name not in ("reciprocal", "log"):
-        return least
-    total = _maker(plan, layer.source, reshaped=True)
-    powers = _maker(plan, total.source) if isinstance(total, layers.Total) else None
-    if not isinstance(powers, layers.Bend) or plan.curves[powers.curve].name != "exp":
-        return least
-    shifted = _maker(plan, powers.source)
-    if not isinstance(total, layers.Total) or not isinstance(shifted, layers.Add) or len(total.axes) != 1:
-        return least
-    if not _less_largest(plan, shifted, total.axes[0]):
-        return least
-    return max(least, 1 - plan.curves[powers.curve].error - 2.0**-9)
+def _monotonic(name: str, low: torch.Tensor, high: torch.Tensor) -> Interval:
+    """Bounds of a reciprocal, root or logarithm between its values at both ends; all numbers where it has a pole."""
+    ends = FUNCTIONS[name](low), FUNCTIONS[name](high)
+    defined = (low > 0) | (torch.full_like(low, name == "sqrt") > 0)
+    least, most = ends[0].minimum(ends[1]), ends[0].maximum(ends[1])
+    return least.where(defined, -math.inf), most.where(defined, math.inf)
 
 
-def _less_largest(plan: ModelPlan, shifted: layers.Add, axis: int) -> bool:
-    """Whether a sum is x - max x along ``axis``."""
-    less = _maker(plan, shifted.other)
-    if not isinstance(less, layers.Times) or less.factor != -(1 << less.shift):
-        return False
-    spread = _maker(plan, less.source)
-    if not isinstance(spread, layers.Strided) or spread.offset:
-        return False
-    largest = _maker(plan, spread.source, reshaped=True)
-    if not isinstance(largest, layers.Largest) or (largest.source, largest.axis) != (shifted.source, axis):
-        return False
-    once = strides_of(tuple(1 if at == axis else length for at, length in enumerate(spread.shape)))
-    wanted = (0 if at == axis else stride for at, stride in enumerate(once))
-    return all(n == 1 or has == want for n, has, want in zip(spread.shape, spread.strides, wanted, strict=True))
-
-
-def _maker(plan: ModelPlan, value: int, *, reshaped: bool = False) -> layers.Layer | None:
-    """The layer that makes a value; with ``reshaped``, past those that only shape it anew.  None for the input."""
-    while reshaped and value and isinstance(layer := plan.layers[value - 1], layers.Reshape):
-        value = layer.source
-    return plan.layers[value - 1] if value else None
+def _floor(curve: Curve) -> float:
+    """Below which a logarithm is flat."""
+    flat = curve.name == "log" and not curve.slope and curve.knots
+    return curve.knots[0][0] * 2.0**-curve.fraction if flat else -math.inf
 
 
 def error_bits(plan: ModelPlan, weights: Weights) -> int:
@@ -148,15 +177,11 @@ def error_bits(plan: ModelPlan, weights: Weights) -> int:
 
 
 def _passed(
-    layer: layers.Layer,
-    own: dict[str, torch.Tensor],
-    inputs: list[Interval],
-    off: list[torch.Tensor],
-    curve: layers.Curve | None,
-    least: float,
+    layer: layers.Layer, own: Tensors, inputs: list[Interval], off: list[torch.Tensor], curve: Curve | None
 ) -> torch.Tensor:
-    """What the inputs' errors become, and what the layer adds beyond a few units in the last place."""
+    """What the inputs' errors become, each cut by a unit before the layer."""
     sizes = [low.abs().maximum(high.abs()) for low, high in inputs]
+    cut = [each + ULP for each in off]
     match layer:
         case layers.Constant():
             return own["value"].abs().reshape(1, *layer.shape) * _FLOAT
@@ -165,37 +190,36 @@ def _passed(
             added = {name: tensor.abs() * _FLOAT for name, tensor in own.items() if name != multiplier}
             still = {name: torch.zeros_like(tensor) for name, tensor in added.items()}
             size = own[multiplier].abs()
-            carried = layer_output(layer, {multiplier: size + _ULP, **added}, [off[0] + _ULP])
-            return carried + layer_output(layer, {multiplier: _ULP + _FLOAT * size, **still}, [sizes[0]])
+            carried = layer_output(layer, {multiplier: size + ULP, **added}, cut)
+            return carried + layer_output(layer, {multiplier: ULP + _FLOAT * size, **still}, [sizes[0]])
         case layers.Bend() if curve is not None:
-            return _bent(curve, inputs[0], off[0], least)
+            bent = _bending(curve) * ULP / 2 if curve.fraction > 16 else 0.0
+            return (cut[0] + ULP) * curves.steepest(curve) + _own_error(curve, inputs[0]) + bent
         case layers.Multiply() | layers.MatMul():
-            x, y = off[0] + _ULP, off[1] + _ULP
-            first, second, both = (
-                layer_output(layer, own, list(pair)) for pair in ((sizes[0], y), (x, sizes[1]), (x, y))
-            )
-            return first + second + both
+            (x, y), (first, second) = cut, sizes
+            left, right, both = (layer_output(layer, own, list(pair)) for pair in ((first, y), (x, second), (x, y)))
+            return left + right + both
         case layers.Times():
-            return off[0] * abs(layer.factor / 2**layer.shift)
+            return cut[0] * abs(layer.factor / 2**layer.shift) + sizes[0] * factor_error(layer)
         case layers.Round():
             return off[0] + 2.0 ** (1 - layer.fraction)
-    return layer_output(layer, own, off)  # a sum's errors add up; a maximum's is no larger than its candidates'
+        case layers.Reshape() | layers.Strided() | layers.Take():
+            return layer_output(layer, own, off)
+    return layer_output(layer, own, cut)  # a sum's errors add up; a maximum's is no larger than its candidates'
 
 
-def _bent(curve: layers.Curve, inside: Interval, off: torch.Tensor, least: float) -> torch.Tensor:
-    """The steepest slope times the input's error, and the curve's own."""
-    slopes = [curve.slope]
-    for _, bend, _ in curve.knots:
-        slopes.append(slopes[-1] + bend)
-    steepest = max(map(abs, slopes)) * 2.0**-curve.slope_fraction
-    return (off + 2 * _ULP) * steepest + _own_error(curve, inside, least)
+def _added(layer: layers.Layer) -> float:
+    """For what a gate rounds, and a bias; moving elements adds nothing."""
+    return 0.0 if isinstance(layer, layers.Reshape | layers.Strided | layers.Take | layers.Round) else ULP
 
 
-def _own_error(curve: layers.Curve, inside: Interval, least: float) -> float:
-    """The curve's own error for arguments ``inside``, of which the least is ``least``."""
-    own = curve.error
-    if curve.name in _RELATIVE:
-        own *= (1 / least if curve.name == "reciprocal" else 1 / math.sqrt(least)) if least > 0 else math.inf
-    if curve.name == "leaky":
-        own *= float(max(inside[0].abs().max(), inside[1].abs().max()))  # a rounded slope counts by the input's size
-    return own
+def _bending(curve: Curve) -> float:
+    """How much all slopes change in all."""
+    return sum(abs(bend) for _, bend, _ in curve.knots) * 2.0**-curve.slope_fraction
+
+
+def _own_error(curve: Curve, inside: Interval) -> float:
+    """The curve's own error for arguments ``inside``."""
+    if curve.name == "leaky":  # a rounded slope counts by the input's size
+        return curve.error * float(inside[0].abs().maximum(inside[1].abs()).max())
+    return curve.error

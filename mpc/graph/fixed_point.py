@@ -20,8 +20,8 @@ import numpy.typing as npt
 
 from sotto.link import as_numbers
 from sotto.mpc.errors import InputRefused, ModelRefused, PlanError
-from sotto.mpc.graph import plan as layers
-from sotto.mpc.graph.plan import Weights
+from sotto.mpc.graph import layers
+from sotto.mpc.graph.plan import ModelPlan, Weights
 
 if TYPE_CHECKING:
     from sotto.models import ModelRecord
@@ -45,9 +45,7 @@ _BOUNDED = (
 )  # fmt: skip
 
 
-def checked_features(
-    features: npt.ArrayLike, plan: layers.ModelPlan
-) -> tuple[npt.NDArray[np.float32], tuple[str, ...]]:
+def checked_features(features: npt.ArrayLike, plan: ModelPlan) -> tuple[npt.NDArray[np.float32], tuple[str, ...]]:
     """``features`` as float32 (n, *input_shape) within the plan's limit, and warnings about values that had to change.
 
     Raises :class:`InputRefused` for another shape, or for what is no array of numbers; never for a value.
@@ -68,7 +66,7 @@ def checked_features(
     return values, warnings
 
 
-def require_crypten_layers(plan: layers.ModelPlan) -> None:
+def require_crypten_layers(plan: ModelPlan) -> None:
     """Raise :class:`ModelRefused` for a layer that CrypTen is not asked to run."""
     others = sorted(
         {
@@ -87,7 +85,7 @@ def require_crypten_layers(plan: layers.ModelPlan) -> None:
         raise ModelRefused("not-in-mode", f"mode 'crypten' has no {named}: use mode 'malicious' or 'semi-honest'")
 
 
-def require_range(plan: layers.ModelPlan, weights: Weights) -> None:
+def require_range(plan: ModelPlan, weights: Weights) -> None:
     """Raise :class:`ModelRefused` when some input within the limit could overflow the fixed point in some layer."""
     if not all(isinstance(layer, _BOUNDED) for layer in plan.layers):
         return  # CrypTen is not asked to run it; :mod:`sotto.mpc.graph.ranges` is the proof of the other modes

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sotto.link import BadType
-from sotto.mpc.graph import plan as layers
+from sotto.mpc.graph import layers
 from sotto.mpc.graph.program import (
     WORD_BITS,
     Differences,

@@ -13,9 +13,8 @@ import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 
-from sotto.mpc.graph import curves
-from sotto.mpc.graph import plan as layers
-from sotto.mpc.graph.plan import Weights
+from sotto.mpc.graph import curves, layers
+from sotto.mpc.graph.plan import Final, ModelPlan, Weights
 
 if TYPE_CHECKING:
     pass
@@ -24,7 +23,7 @@ Functions: TypeAlias = Mapping[int, Callable[[torch.Tensor], torch.Tensor]]
 
 
 def evaluate(
-    plan: layers.ModelPlan, weights: Weights, features: npt.ArrayLike, functions: Functions | None = None
+    plan: ModelPlan, weights: Weights, features: npt.ArrayLike, functions: Functions | None = None
 ) -> npt.NDArray[np.float32]:
     """Scores (n, classes) float32 of ``features``, float32 (n, *input_shape).
 
@@ -43,7 +42,7 @@ def evaluate(
     return final_scores(plan.final, values[-1]).numpy()
 
 
-def final_scores(final: layers.Final, logits: torch.Tensor) -> torch.Tensor:
+def final_scores(final: Final, logits: torch.Tensor) -> torch.Tensor:
     """What a network's end makes of its logits (n, classes)."""
     match final:
         case "softmax":

@@ -21,9 +21,10 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from sotto.mpc.errors import PlanError
-from sotto.mpc.graph import plan as layers
+from sotto.mpc.graph import layers
 from sotto.mpc.graph.fixed_point import LEAST_RANGE, MOST_RANGE
-from sotto.mpc.graph.plan import ModelPlan, Ranges, Reveal, Shape
+from sotto.mpc.graph.layers import Shape
+from sotto.mpc.graph.plan import ModelPlan, Ranges, Reveal
 
 WORD_BITS = 64
 MAX_WIDTH = 62  # the gate's truncation needs |word| < 2^62 (see mpc.comparison)

@@ -14,11 +14,10 @@ from typing import TypeAlias
 import torch
 
 from sotto.mpc.errors import ModelRefused
-from sotto.mpc.graph import curves
-from sotto.mpc.graph import plan as layers
+from sotto.mpc.graph import curves, layers
 from sotto.mpc.graph.fixed_point import FRACTION_BITS, LEAST_RANGE, MOST_RANGE
 from sotto.mpc.graph.plain import layer_output
-from sotto.mpc.graph.plan import ModelPlan, Ranges, Weights
+from sotto.mpc.graph.plan import Curve, ModelPlan, Ranges, Weights
 
 Interval: TypeAlias = tuple[torch.Tensor, torch.Tensor]  # float64 (1, *shape): least and largest value
 
@@ -49,7 +48,7 @@ def value_ranges(plan: ModelPlan, weights: Weights) -> Ranges:
 
 
 def interval(
-    layer: layers.Layer, own: dict[str, torch.Tensor], inputs: list[Interval], curve: layers.Curve | None = None
+    layer: layers.Layer, own: dict[str, torch.Tensor], inputs: list[Interval], curve: Curve | None = None
 ) -> Interval:
     """Bounds of ``layer``'s output; a rounded weight or a cut value may be off by one unit."""
     if isinstance(layer, layers.Constant):
@@ -107,15 +106,11 @@ def _limited(limit: float, low: torch.Tensor, high: torch.Tensor) -> Interval:
     return (low.clamp(-limit, limit), high.clamp(-limit, limit)) if limit else (low, high)
 
 
-def _bent(curve: layers.Curve, low: torch.Tensor, high: torch.Tensor) -> Interval:
+def _bent(curve: Curve, low: torch.Tensor, high: torch.Tensor) -> Interval:
     """The input may be off by a unit, and so may the knots; none has more fraction bits than the curve."""
-    slopes = [curve.slope]
-    for _, bend, _ in curve.knots:
-        slopes.append(slopes[-1] + bend)
-    steepest = max(map(abs, slopes)) * 2.0**-curve.slope_fraction
     unit = 2.0 ** -max(FRACTION_BITS, curve.fraction)
     bent = sum(abs(bend) for _, bend, _ in curve.knots) * 2.0**-curve.slope_fraction
-    slack = unit * (2 + 2 * steepest + bent)
+    slack = unit * (2 + 2 * curves.steepest(curve) + bent)
     least, largest = curves.bounds(curve, low - 2 * unit, high + 2 * unit)
     return least - slack, largest + slack
 

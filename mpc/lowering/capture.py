@@ -26,10 +26,12 @@ from torch import fx, nn
 from torch.utils import _pytree as pytree
 
 from sotto.mpc.errors import ModelRefused, PlanError
+from sotto.mpc.graph.layers import Shape
 from sotto.mpc.graph.plain import evaluate
-from sotto.mpc.graph.plan import Final, ModelPlan, Shape, Weights
+from sotto.mpc.graph.plan import Final, ModelPlan, Weights
 from sotto.mpc.lowering import function_layers, operators, sequence_layers, window_layers  # noqa: F401  they fill the table
-from sotto.mpc.lowering.graph_builder import Builder, Function, Wire
+from sotto.mpc.lowering.graph_builder import Builder
+from sotto.mpc.lowering.linear_builder import Function, Wire
 from sotto.mpc.lowering.operators import HANDLERS, INSTEAD, MOVES, SAME, Call
 from sotto.mpc.lowering.polynomials import Polynomials
 

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 
 from sotto.mpc.errors import ModelRefused
 from sotto.mpc.graph import curves
-from sotto.mpc.lowering.graph_builder import Function, Wire
+from sotto.mpc.lowering.linear_builder import Function, Wire
 from sotto.mpc.lowering.operators import (
     HANDLERS,
     Call,

@@ -23,9 +23,9 @@ from sotto.link.storage import replacing
 from sotto.mpc.errors import ModelRefused
 from sotto.mpc.graph.error_bound import Unproven, error_bits
 from sotto.mpc.graph.fixed_point import DEFAULT_INPUT_LIMIT, require_range
-from sotto.mpc.graph.norm_bound import norms
+from sotto.mpc.graph.layers import Shape
 from sotto.mpc.graph.plain import evaluate
-from sotto.mpc.graph.plan import ModelPlan, Ranges, Shape, Weights
+from sotto.mpc.graph.plan import ModelPlan, Ranges, Weights
 from sotto.mpc.graph.program import require_ranges
 from sotto.mpc.graph.ranges import value_ranges
 from sotto.mpc.lowering.capture import DEFAULT_ACTIVATION_ERROR, Output, trace
@@ -87,12 +87,9 @@ class LoweredModel:
 
     @property
     def error_bits(self) -> int | None:
-        """A b with every error of an output proven below 2^b; None where :attr:`unproven` says why."""
+        """A b with every error of an output proven below 2^b, in all modes but ``crypten``; None where
+        :attr:`unproven` says why."""
         return self._error[0]
-
-    def error_bits_in(self, mode: str) -> int | None:
-        """The same for a mode: in ``two-party``, which cuts the factors of products, a norm's bound does not hold."""
-        return None if mode == "two-party" and norms(self.plan) else self.error_bits
 
     @property
     def unproven(self) -> str:

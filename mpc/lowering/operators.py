@@ -3,7 +3,7 @@
 One table: the name of an ATen operator -> a function of the builder, the operator's arguments and its output's shapes.
 Elements moved, sums and products are here; :mod:`sotto.mpc.lowering.window_layers`,
 :mod:`sotto.mpc.lowering.function_layers` and :mod:`sotto.mpc.lowering.sequence_layers` add theirs.  Arguments that
-depend on the input are :class:`sotto.mpc.lowering.graph_builder.Wire`; all others are tensors and numbers, because
+depend on the input are :class:`sotto.mpc.lowering.linear_builder.Wire`; all others are tensors and numbers, because
 whatever does not depend on the input is computed before (:mod:`sotto.mpc.lowering.capture`).  Operators that only
 move elements are not written out: they are run once on the elements' numbers.
 """
@@ -19,8 +19,9 @@ import torch
 import torch.nn.functional as F
 
 from sotto.mpc.errors import ModelRefused
-from sotto.mpc.graph.plan import Shape
-from sotto.mpc.lowering.graph_builder import Builder, Wire, reduced
+from sotto.mpc.graph.layers import Shape
+from sotto.mpc.lowering.graph_builder import Builder
+from sotto.mpc.lowering.linear_builder import Wire, reduced
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,8 @@ import torch
 from numpy.polynomial import Polynomial
 
 from sotto.mpc.graph import curves
-from sotto.mpc.lowering.graph_builder import Builder, Wire
+from sotto.mpc.lowering.graph_builder import Builder
+from sotto.mpc.lowering.linear_builder import Wire
 
 _LARGEST_DEGREE = 16
 _MOST, _HELD = 2.0**25, 2.0**17  # of a polynomial's value: beyond it is held, within what

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from sotto.mpc.lowering.graph_builder import Wire
+from sotto.mpc.lowering.linear_builder import Wire
 from sotto.mpc.lowering.operators import (
     HANDLERS,
     Call,

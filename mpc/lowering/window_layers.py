@@ -9,9 +9,9 @@ from typing import Any
 
 import torch.nn.functional as F
 
-from sotto.mpc.graph import plan as layers
-from sotto.mpc.graph.plan import Shape
-from sotto.mpc.lowering.graph_builder import Wire
+from sotto.mpc.graph import layers
+from sotto.mpc.graph.layers import Shape
+from sotto.mpc.lowering.linear_builder import Wire
 from sotto.mpc.lowering.operators import (
     NO_INDICES,
     Call,

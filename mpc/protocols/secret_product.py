@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from sotto.mpc.graph.plan import MatMul, Multiply
+from sotto.mpc.graph.layers import MatMul, Multiply
 from sotto.mpc.graph.program import SecretProduct
 from sotto.mpc.sharing import uint128
 from sotto.mpc.sharing.authenticated import Authenticated, Keys

@@ -19,7 +19,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from sotto.mpc.graph.plan import Layer
+from sotto.mpc.graph.layers import Layer
 from sotto.mpc.sharing import uint128
 from sotto.mpc.sharing.ring import Words
 from sotto.mpc.sharing.uint128 import Planes

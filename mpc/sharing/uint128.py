@@ -18,7 +18,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from sotto.link import BadType
-from sotto.mpc.graph import plan as layers
+from sotto.mpc.graph import layers
 from sotto.mpc.sharing import ring
 from sotto.mpc.sharing.compiled import IN, OUT, WORD, compiled
 

@@ -13,7 +13,7 @@ import math
 from dataclasses import dataclass, replace
 
 from sotto.mpc.errors import PlanError
-from sotto.mpc.graph import plan as layers
+from sotto.mpc.graph import layers
 from sotto.mpc.graph.compiler import compile_program
 from sotto.mpc.graph.plan import ModelPlan, Ranges
 from sotto.mpc.graph.program import (

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from sotto.mpc.graph.plan import ModelPlan, ReLU
+from sotto.mpc.graph.layers import ReLU
+from sotto.mpc.graph.plan import ModelPlan
 from sotto.mpc.graph.program import Compare, Format, Program
 
 SAMPLES = 10_000

@@ -16,8 +16,7 @@ import torch
 from sotto import mpc
 from sotto.link import pair
 from sotto.mpc.fss import spline
-from sotto.mpc.graph import linear_steps
-from sotto.mpc.graph import plan as layers
+from sotto.mpc.graph import layers, linear_steps
 from sotto.mpc.graph.compiler import compile_program
 from sotto.mpc.graph.fixed_point import FRACTION_BITS
 from sotto.mpc.graph.plain import layer_output

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import strategies as st
 from malicious_parties import MASK
 
-from sotto.mpc.graph.plan import ChannelAffine, Convolution, Linear
+from sotto.mpc.graph.layers import ChannelAffine, Convolution, Linear
 
 EDGES = np.array([0, 1, 2, (1 << 63) - 1, 1 << 63, MASK - 1, MASK], np.uint64)
 

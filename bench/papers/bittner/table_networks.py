@@ -22,7 +22,7 @@ from sotto import mpc
 from sotto.bench.parties.party import PartySpec
 from sotto.link import Link
 from sotto.mpc import parties
-from sotto.mpc.graph.plan import Shape
+from sotto.mpc.graph.layers import Shape
 from sotto.mpc.modes import needs_dealer, require_mode
 
 INPUT_SHAPES: Mapping[str, Shape] = {"depinto": (1, 40), "frames": (40, 188)}

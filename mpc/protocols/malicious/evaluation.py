@@ -80,7 +80,7 @@ from sotto.link import BadType, FrameError, Link, WrongState
 from sotto.mpc.errors import CheatingDetected
 from sotto.mpc.fss import comparison_gate, dcf, spline
 from sotto.mpc.graph import linear_steps
-from sotto.mpc.graph.plan import Constant, Linear
+from sotto.mpc.graph.layers import Constant, Linear
 from sotto.mpc.graph.program import (
     WORD_BITS,
     Compare,

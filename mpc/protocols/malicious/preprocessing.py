@@ -31,7 +31,7 @@ import numpy as np
 from cryptography.hazmat.primitives.poly1305 import Poly1305
 
 from sotto.mpc.fss import comparison_gate, dcf
-from sotto.mpc.graph.plan import Shape
+from sotto.mpc.graph.layers import Shape
 from sotto.mpc.graph.program import Compare, Product, Program, SecretProduct, Step, Truncate, Winner
 from sotto.mpc.protocols import pieces, secret_product, winner
 from sotto.mpc.protocols.dealing import Piece

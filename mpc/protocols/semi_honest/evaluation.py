@@ -30,7 +30,8 @@ from sotto.link import BadType, FrameError, Link, WrongState
 from sotto.mpc.fss import comparison_gate, dcf, digits, spline
 from sotto.mpc.fss.comparison_gate import Bits
 from sotto.mpc.graph import linear_steps
-from sotto.mpc.graph.plan import Constant, Linear, Weights
+from sotto.mpc.graph.layers import Constant, Linear
+from sotto.mpc.graph.plan import Weights
 from sotto.mpc.graph.program import (
     WORD_BITS,
     Compare,

@@ -20,7 +20,8 @@ from sotto.mpc.fss import spline
 from sotto.mpc.graph import linear_steps
 from sotto.mpc.graph.compiler import compile_program
 from sotto.mpc.graph.fixed_point import DEFAULT_INPUT_LIMIT, checked_features
-from sotto.mpc.graph.plan import Constant, ModelPlan, Shape, Weights
+from sotto.mpc.graph.layers import Constant, Shape
+from sotto.mpc.graph.plan import ModelPlan, Weights
 from sotto.mpc.graph.program import (
     Compare,
     Product,

@@ -31,7 +31,8 @@ from sotto.mpc import memory
 from sotto.mpc.errors import InputRefused, PlanError, ProtocolError, reason
 from sotto.mpc.fss import dcf
 from sotto.mpc.graph.compiler import compile_program
-from sotto.mpc.graph.plan import ModelPlan, Ranges, Shape, Weights
+from sotto.mpc.graph.layers import Shape
+from sotto.mpc.graph.plan import ModelPlan, Ranges, Weights
 from sotto.mpc.graph.program import WORD_BITS, Program
 from sotto.mpc.messages import RANGES_LIMIT, TERMS_LIMIT, VERSION, Join, Mode, Query, RangesMessage, Reveal, Terms
 from sotto.mpc.protocols import pieces

@@ -27,7 +27,7 @@ import numpy as np
 from sotto.link.secret_stream import SecretStream
 from sotto.mpc.fss import comparison_gate, dcf, digits
 from sotto.mpc.fss.comparison_gate import Bits
-from sotto.mpc.graph.plan import Constant, Shape
+from sotto.mpc.graph.layers import Constant, Shape
 from sotto.mpc.graph.program import (
     Compare,
     Product,

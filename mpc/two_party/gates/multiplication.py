@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sotto.link.secret_stream import SecretStream
-from sotto.mpc.graph.plan import MatMul
+from sotto.mpc.graph.layers import MatMul
 from sotto.mpc.graph.program import SecretProduct
 from sotto.mpc.sharing.ring import Words
 from sotto.mpc.two_party.gates.bit_packing import pack, packed_bytes, unpack

@@ -25,7 +25,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sotto.mpc.errors import PlanError
-from sotto.mpc.graph import plan as layers
+from sotto.mpc.graph import layers
 from sotto.mpc.graph.program import Product
 from sotto.mpc.sharing.ring import Words
 

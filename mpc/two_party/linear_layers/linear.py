@@ -19,7 +19,7 @@ import tenseal.sealapi as seal
 from sotto.link import Link
 from sotto.link.secret_stream import SecretStream
 from sotto.mpc.errors import ModelRefused
-from sotto.mpc.graph import plan as layers
+from sotto.mpc.graph import layers
 from sotto.mpc.graph.program import Product, Program
 from sotto.mpc.ot.exact_messages import receive_exactly
 from sotto.mpc.sharing.ring import Words

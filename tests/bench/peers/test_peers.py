@@ -86,6 +86,14 @@ def test_a_program_that_fails_is_one_line(tmp_path, text, reason):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize(
+    "last", ["Process SpawnProcess-1:", "Traceback (most recent call last):", '  File "a.py", line 1']
+)
+def test_what_python_writes_around_an_exception_is_no_reason(tmp_path, last):
+    with raises_code(job.PeerError, "program-failed", match="^out of tuples$"):
+        answer(program(f"sys.exit({f'out of tuples{chr(10)}{last}'!r})"), tmp_path)
+
+
 def test_an_interpreter_that_is_not_there_is_one_line(tmp_path):
     with raises_code(job.PeerError, "cannot-start"):
         answer(["/no/such/python"], tmp_path)

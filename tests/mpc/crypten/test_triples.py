@@ -12,7 +12,7 @@ from sotto.link import FrameError, WrongState, encode, pair
 from sotto.mpc.crypten.communicator import tensor_of
 from sotto.mpc.crypten.torch_shim import load_crypten
 from sotto.mpc.crypten.triples import REQUEST_BYTES, Request, TripleClient, TripleServer
-from sotto.mpc.graph.plan import MAX_ELEMENTS
+from sotto.mpc.graph.layers import MAX_ELEMENTS
 from tests.error_codes import raises_code
 
 rng = load_crypten().common.rng

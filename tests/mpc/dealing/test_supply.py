@@ -9,7 +9,8 @@ import pytest
 from sotto import mpc
 from sotto.link import LinkError, PeerError, encode, pair
 from sotto.mpc.graph.compiler import compile_program
-from sotto.mpc.graph.plan import Linear, ModelPlan
+from sotto.mpc.graph.layers import Linear
+from sotto.mpc.graph.plan import ModelPlan
 from sotto.mpc.graph.ranges import value_ranges
 from sotto.mpc.lowering.capture import trace
 from sotto.mpc.messages import JOIN_LIMIT, VERSION, Join, Query, Terms

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from sotto.link import BadType
 from sotto.mpc.fss import comparison_gate
 from sotto.mpc.graph.compiler import compile_program
-from sotto.mpc.graph.plan import MaxPool, ModelPlan, Reshape
+from sotto.mpc.graph.layers import MaxPool, Reshape
+from sotto.mpc.graph.plan import ModelPlan
 from sotto.mpc.graph.program import Compare, Truncate
 from tests.error_codes import raises_code
 

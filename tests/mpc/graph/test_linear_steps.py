@@ -9,8 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sotto.link import BadType
-from sotto.mpc.graph import linear_steps
-from sotto.mpc.graph import plan as layers
+from sotto.mpc.graph import layers, linear_steps
 from sotto.mpc.graph.plain import layer_output
 from sotto.mpc.graph.program import Differences, Local, Ranked, Truncate, Windows, Winners, adaptive_divisor
 from tests.error_codes import raises_code

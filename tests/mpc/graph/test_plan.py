@@ -9,10 +9,8 @@ from hypothesis import strategies as st
 
 from sotto.link import FrameError, decode, encode
 from sotto.mpc.errors import PlanError
-from sotto.mpc.graph.plan import (
+from sotto.mpc.graph.layers import (
     MAX_ELEMENTS,
-    MAX_LAYERS,
-    MAX_WEIGHTS,
     AdaptiveAveragePool,
     Add,
     AveragePool,
@@ -22,10 +20,10 @@ from sotto.mpc.graph.plan import (
     Linear,
     MaxPool,
     Mean,
-    ModelPlan,
     ReLU,
     Reshape,
 )
+from sotto.mpc.graph.plan import MAX_LAYERS, MAX_WEIGHTS, ModelPlan
 from tests.error_codes import raises_code
 
 small = st.integers(1, 4)

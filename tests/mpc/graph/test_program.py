@@ -12,7 +12,8 @@ from sotto import mpc
 from sotto.link import decode, encode
 from sotto.mpc.errors import PlanError
 from sotto.mpc.graph.compiler import compile_program
-from sotto.mpc.graph.plan import ModelPlan, Reshape
+from sotto.mpc.graph.layers import Reshape
+from sotto.mpc.graph.plan import ModelPlan
 from sotto.mpc.graph.program import MAX_WIDTH, Compare, Program, Truncate, adaptive_windows
 from sotto.mpc.graph.ranges import value_ranges
 from sotto.mpc.lowering.capture import trace

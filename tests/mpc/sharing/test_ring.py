@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sotto.link import BadType
-from sotto.mpc.graph.plan import ChannelAffine, Convolution, Linear, ReLU
+from sotto.mpc.graph.layers import ChannelAffine, Convolution, Linear, ReLU
 from sotto.mpc.sharing import ring
 from tests.error_codes import raises_code
 

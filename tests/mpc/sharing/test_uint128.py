@@ -8,7 +8,7 @@ from malicious_parties import MASK, MODULUS, integers_of, planes_of
 from word_layers import EDGES, affines, convolutions, linears, product, words
 
 from sotto.link import BadType
-from sotto.mpc.graph.plan import Linear, ReLU
+from sotto.mpc.graph.layers import Linear, ReLU
 from sotto.mpc.sharing import uint128
 from tests.error_codes import raises_code
 

@@ -43,6 +43,20 @@ def test_without_a_dealer_the_answer_is_the_models(name):
     assert np.abs(answer.scores - fixed.answer(x).scores).max() <= slack
 
 
+def test_a_norms_values_come_with_their_bound():
+    """Next to constant inputs too, whose variance is below what 16 fraction bits tell from 0."""
+    module = Weighted(nn.LayerNorm(8), (8,)).eval()
+    x = features((8,), 6, seed=2)
+    x[4:] = x[4:, :1] / 2 + x[4:] * 2.0**-12
+    bob = mpc.Bob(module, None, input_shape=(8,), mode="two-party", reveal="values", input_limit=LIMIT)
+    alice = mpc.Alice(None, mode="two-party", reveal="values")
+    answer, _ = run_both(lambda link: alice.ask(x, link), bob.serve)
+    with torch.no_grad():
+        expected = module.double()(torch.from_numpy(x).double()).numpy()
+    assert np.abs(answer.scores - expected).max() <= alice.error_bound <= 0.5
+    assert bob.agreement.error_bound == alice.error_bound
+
+
 def test_what_this_mode_has_no_protocol_for_is_refused_by_name():
     wide = Weighted(nn.Sequential(nn.Flatten(2)), (1, 1, 1))
 

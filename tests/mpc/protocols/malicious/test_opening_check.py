@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from malicious_parties import MODULUS, planes_of, shared, uniform
 
-from sotto.mpc.graph.plan import Convolution
+from sotto.mpc.graph.layers import Convolution
 from sotto.mpc.protocols.malicious.opening_check import OpeningLog, passes, proof_of
 from sotto.mpc.protocols.malicious.preprocessing import SessionSecret
 from sotto.mpc.protocols.semi_honest.preprocessing import Stream

@@ -7,7 +7,7 @@ import pytest
 from test_correlations import supplies
 
 from sotto.link.secret_stream import SecretStream
-from sotto.mpc.graph.plan import MatMul, Multiply
+from sotto.mpc.graph.layers import MatMul, Multiply
 from sotto.mpc.graph.program import SecretProduct
 from sotto.mpc.two_party.gates.correlations import Reader
 from sotto.mpc.two_party.gates.gate_sizes import Multiplication

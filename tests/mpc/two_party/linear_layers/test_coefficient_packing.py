@@ -11,7 +11,7 @@ from torch import nn
 
 from sotto.mpc.errors import PlanError
 from sotto.mpc.graph.compiler import compile_program
-from sotto.mpc.graph.plan import Convolution, Linear
+from sotto.mpc.graph.layers import Convolution, Linear
 from sotto.mpc.graph.program import Product
 from sotto.mpc.graph.ranges import value_ranges
 from sotto.mpc.lowering.capture import trace
