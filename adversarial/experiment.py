@@ -299,7 +299,7 @@ def save_pair(mode: str, bench: Workbench, sensor: str, classifier: str) -> None
 
 def _parts(sensor: str, classifier: str, reveal: str) -> Mapping[str, PartySpec]:
     return {
-        "alice": PartySpec(_alice, {"sensor": sensor, "reveal": reveal}),
+        "alice": PartySpec(_alice, {"sensor": sensor, "reveal": reveal}, preload=("torch",)),
         "bob": PartySpec(_bob, {"classifier": classifier, "reveal": reveal}),
     }
 

@@ -69,7 +69,7 @@ def own(model: Any, given: Given) -> OwnModel:
 
     def parts(reveal: Reveal) -> Mapping[str, PartySpec]:
         return {
-            "alice": PartySpec(_alice, {"sensor": for_alice, "reveal": reveal}),
+            "alice": PartySpec(_alice, {"sensor": for_alice, "reveal": reveal}, preload=("torch",)),
             "bob": PartySpec(_bob, {"classifier": for_bob, "sensor": named, "reveal": reveal}),
         }
 

@@ -81,7 +81,7 @@ def require_mode(mode: str) -> Mode:
 def warm_up(mode: Mode, *, dealing: bool = False) -> None:
     """Import and compile what a session of ``mode`` runs, once for all sessions that start from this process.
 
-    ``dealing``: what its dealer runs too.
+    ``dealing``: what its dealer runs instead.
     """
     if mode == "two-party":
         from sotto.mpc.two_party.session import TwoPartySession
@@ -89,10 +89,14 @@ def warm_up(mode: Mode, *, dealing: bool = False) -> None:
         TwoPartySession.warm_up()
     elif mode != "crypten":
         if mode == "malicious":
-            import sotto.mpc.protocols.malicious.session
+            from sotto.mpc.protocols.malicious.session import MaliciousSession
+
+            outputs = MaliciousSession.outputs
         else:
-            import sotto.mpc.protocols.semi_honest.session  # noqa: F401  the import is what is wanted
-        dcf.warm_up(dealing=dealing)
+            from sotto.mpc.protocols.semi_honest.session import SemiHonestSession
+
+            outputs = SemiHonestSession.outputs
+        dcf.warm_up(outputs, dealing=dealing)
 
 
 def needs_dealer(mode: Mode) -> bool:

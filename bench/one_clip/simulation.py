@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from sotto.audio import Clip
 from sotto.bench.experiment import Experiment
-from sotto.bench.parties.control import Count, Report, Seen
+from sotto.bench.parties.control import Report, Seen
 from sotto.bench.parties.parties import Parties, Phase
 from sotto.link import SHAPES
 
@@ -28,7 +28,8 @@ class Simulation:
     ``label`` is -1 where values without a class are revealed.  Where scores are: ``scores`` (classes,), and how far the
     furthest is from the plaintext model's.
 
-    ``offline`` is all that came before the clip, ``online`` its query.
+    ``session`` is what came once before any clip, ``offline`` what was prepared for this one (None where nothing was),
+    and ``online`` its query.
     """
 
     query: npt.NDArray[np.float32]
@@ -36,7 +37,8 @@ class Simulation:
     plain_label: int
     scores: npt.NDArray[np.float32] | None
     scores_error: float | None
-    offline: Phase
+    session: Phase
+    offline: Phase | None
     online: Phase
     reports: Mapping[str, Report]
 
@@ -60,18 +62,11 @@ def simulate(experiment: Experiment, clip: Clip, net: str) -> Simulation:
         plain_label=int(plain_labels[0]),
         scores=None if asked.scores is None else asked.scores[0],
         scores_error=error,
-        offline=_together(prepared, asked.offline) if asked.offline else prepared,
+        session=prepared,
+        offline=asked.offline,
         online=asked.online,
         reports=reports,
     )
-
-
-def _together(first: Phase, second: Phase) -> Phase:
-    counts = {
-        role: Count(count.sent + more.sent, count.rounds + more.rounds, count.busy_ms + more.busy_ms, more.peak_rss_mb)
-        for (role, count), more in zip(first.counts.items(), second.counts.values(), strict=True)
-    }
-    return Phase(first.milliseconds + second.milliseconds, counts)
 
 
 def exposed(query: npt.NDArray[np.float32], seen: list[Seen]) -> tuple[int, int]:

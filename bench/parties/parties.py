@@ -260,7 +260,8 @@ class Parties:
             token=self._token,
             keep_payloads=self.keep_payloads,
         )
-        return ChildProcess(party.run_alice, orders, says=control.Message, name="alice")
+        preload = self.sessions[0]["alice"].preload
+        return ChildProcess(party.run_alice, orders, says=control.Message, name="alice", preload=preload)
 
     def _pipe(self, role: str) -> Connection:
         if role == "alice":

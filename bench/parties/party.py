@@ -38,11 +38,13 @@ class PartySpec:
     """What one party is made from: a module-level factory and its own job, nothing of the others'.
 
     ``warm_up``, called with the job, imports and compiles what the party's sessions run, once for all of them.
+    ``preload``: libraries without which Alice's part cannot begin, taken from a server that has them.
     """
 
     factory: Factory
     job: Mapping[str, Any]
     warm_up: Callable[[Mapping[str, Any]], None] | None = None
+    preload: tuple[str, ...] = ()
 
     def make(self, known: Mapping[str, Link]) -> Any:
         return self.factory(self.job, known)

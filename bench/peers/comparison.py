@@ -239,9 +239,7 @@ def _row(peer: Peer, cell: Configuration, bench: Workbench, net: str, asked: _As
     comparable = len(labels) >= bench.clips
     private, plain_on_asked = (float(np.mean(found == asked.truth)) for found in (labels, plain))
     median = float(np.median(response.milliseconds))
-    traffic = None
-    if response.bytes_alice is not None and response.bytes_bob is not None:
-        traffic = Traffic(response.bytes_alice, response.bytes_bob, None)
+    traffic = None if peer.one_process else Traffic(response.bytes_alice, response.bytes_bob, None)
     parameters: Mapping[str, JSONValue] = {**cell.parameters, "net": net}
     return Row(
         paradigm=cell.paradigm,

@@ -52,17 +52,16 @@ class Response(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What came out: classes in the order of the queries, milliseconds of every single query, bytes by party.
 
     ``setup_ms``: from standing processes to a shared model.  ``key_bytes``: key material sent in it, where there are
-    keys.  ``bytes_alice`` and ``bytes_bob`` are None where one process is both.  ``cpu_seconds``: of each party's
-    processor for a single query.  ``scores``: what Alice decrypted of each query, for the experimenter alone, where she
-    learns scores.
+    keys.  ``cpu_seconds``: of each party's processor for a single query.  ``scores``: what Alice decrypted of each
+    query, for the experimenter alone, where she learns scores.
     """
 
     labels: list[int]
     milliseconds: list[float]
     batch_milliseconds: list[float]
     setup_ms: float
-    bytes_alice: int | None
-    bytes_bob: int | None
+    bytes_alice: int
+    bytes_bob: int
     rounds: int | None
     peak_rss_mb: float
     versions: dict[str, str]

@@ -61,7 +61,7 @@ def parameters(depth: int) -> dict[str, Any]:
     raise ValueError(f"no ring of 128-bit security holds {depth} levels")
 
 
-class Convolution(layers.Conv2d):  # type: ignore[misc]
+class Convolution(layers.Conv2d):
     """A convolution over time, of images of height 1, whose bias (outputs, steps) depends on the place."""
 
     def __init__(self, weight: Any, bias: Any, stride: int, padding: int) -> None:
@@ -85,7 +85,7 @@ class Convolution(layers.Conv2d):  # type: ignore[misc]
         self.on_bias_ptxt = self.scheme.encoder.encode(bias.flatten(), self.level - self.depth)
 
 
-class Network(layers.Module):  # type: ignore[misc]
+class Network(layers.Module):
     """Convolutions and squares, then one linear layer; ``arrays`` holds ``layer.weight`` and ``layer.bias``."""
 
     def __init__(self, public: Mapping[str, list[int]], arrays: Mapping[str, Any]) -> None:
@@ -142,8 +142,8 @@ def main(folder: Path) -> None:
         "cpu_seconds": {"alice and bob": answers["cpu_seconds"]},
         "setup_ms": setup,
         "scores": scores,
-        "bytes_alice": None,
-        "bytes_bob": None,
+        "bytes_alice": 0,
+        "bytes_bob": 0,
         "rounds": None,
         "peak_rss_mb": round(peak_rss_mb(), 1),
         "versions": {"orion-fhe": importlib.metadata.version("orion-fhe")},

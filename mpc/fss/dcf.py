@@ -56,6 +56,7 @@ raises :class:`ValueError`.  Read-only arrays are welcome.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import cache
 from types import ModuleType
 
@@ -64,11 +65,20 @@ import numpy.typing as npt
 
 from sotto.link import BadValue
 from sotto.mpc.fss import dcf_reference
-from sotto.mpc.fss.dcf_kernel import Kernel
+from sotto.mpc.fss.dcf_kernel import Kernel, Output
 from sotto.mpc.fss.dcf_reference import LANES_PER_KEY, Words, bit_planes, tag_planes
 from sotto.mpc.fss.machine_code import aes_blocks
 
-__all__ = ["bit_planes", "evaluate_bits", "evaluate_tags", "generate_bits", "generate_tags", "tag_planes", "warm_up"]
+__all__ = [
+    "Output",
+    "bit_planes",
+    "evaluate_bits",
+    "evaluate_tags",
+    "generate_bits",
+    "generate_tags",
+    "tag_planes",
+    "warm_up",
+]
 
 MAX_WIDTH = 63
 
@@ -76,14 +86,14 @@ MAX_WIDTH = 63
 COMPUTATIONAL_BITS = 125 - (2 * LANES_PER_KEY * (MAX_WIDTH + 1) - 1).bit_length()
 
 
-def warm_up(*, dealing: bool = True) -> None:
-    """Compile what will run, in some tenths of a second, so that no query waits for it; twice does no harm.
+def warm_up(outputs: Iterable[Output], *, dealing: bool) -> None:
+    """Compile what keys for these ``outputs`` take, in tenths of a second, so that no query waits for it.
 
-    Without ``dealing`` what a party runs alone, which is half of it.
+    ``dealing``: what makes the keys; without it what evaluates them, which no dealer does.  Twice does no harm.
     """
     backend = _backend()
     if isinstance(backend, Kernel):
-        backend.warm_up(dealing=dealing)
+        backend.warm_up(outputs, dealing=dealing)
 
 
 def generate_bits(alpha: Words, width: int, roots: Words, key: bytes, gate: int) -> Words:

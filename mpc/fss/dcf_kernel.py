@@ -9,7 +9,9 @@ Inputs are those of :mod:`sotto.mpc.fss.dcf`, already checked and contiguous.  W
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterable
 from functools import cached_property, partial
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +20,8 @@ from sotto.mpc.fss.dcf_instructions import EvaluateBits, EvaluateTags, GenerateB
 from sotto.mpc.fss.dcf_reference import Words, bit_planes, tag_planes
 from sotto.mpc.fss.lane_groups import ARGUMENTS, Walk, emit_walk, scratch_bytes
 from sotto.mpc.fss.machine_code import MachineCode
+
+Output = Literal["bits", "tags"]
 
 _KEY_WORDS = struct.Struct("<2Q")
 
@@ -32,11 +36,13 @@ class Kernel:
         self._generate_bits = _Function(GenerateBits(), blocks)
         self._generate_tags = _Function(GenerateTags(), blocks)
 
-    def warm_up(self, *, dealing: bool) -> None:
-        """Compile now what parties run, and with ``dealing`` what their dealer runs."""
-        evaluating, generating = (self._evaluate_bits, self._evaluate_tags), (self._generate_bits, self._generate_tags)
-        for function in (*evaluating, *generating) if dealing else evaluating:
-            _ = function.variants
+    def warm_up(self, outputs: Iterable[Output], *, dealing: bool) -> None:
+        """Compile now what evaluates keys for ``outputs``, or, with ``dealing``, what makes them."""
+        for output in outputs:
+            if output == "bits":
+                _ = (self._generate_bits if dealing else self._evaluate_bits).variants
+            else:
+                _ = (self._generate_tags if dealing else self._evaluate_tags).variants
 
     def generate_bits(self, alpha: Words, width: int, roots: Words, key: bytes, gate: int) -> Words:
         corrections = np.empty((bit_planes(width), alpha.size, 2), np.uint64)

@@ -9,7 +9,6 @@ from typing import Self
 from sotto.link import Link
 from sotto.mpc import Dealer, Stock
 from sotto.mpc import modes as mpc_modes
-from sotto.mpc.fss import dcf
 
 
 class Dealing:
@@ -19,8 +18,8 @@ class Dealing:
         self.modes = tuple(mpc_modes.require_mode(mode) for mode in modes)
         self._stock = Stock(stock) if stock else None
         self._idle = idle_seconds
-        if self.modes != ("crypten",):
-            dcf.warm_up()  # once for all sessions
+        for mode in self.modes:
+            mpc_modes.warm_up(mode, dealing=True)  # once for all sessions
 
     def fresh(self) -> Self:
         """The same without a stock."""

@@ -53,7 +53,7 @@ def demo(
         raise typer.BadParameter(f"port {port} cannot be used ({error.strerror})", param_hint="--port") from None
     err.print(f"open {server.address}", soft_wrap=True)
     err.print("Ctrl-C ends it")
-    warming = threading.Thread(target=engine.warm_up, name="warm-up", daemon=True)
+    warming = threading.Thread(target=engine.warm_up, args=(runs.await_idle,), name="warm-up", daemon=True)
     warming.start()
     if browser:
         webbrowser.open(server.address)

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from sotto.audio import Clip
     from sotto.bench.experiment import Configuration, Experiment
     from sotto.bench.one_clip.simulation import Simulation
+    from sotto.bench.parties.parties import Phase
     from sotto.bench.rows.row import JSONValue
     from sotto.bench.workbench import Workbench
 
@@ -187,7 +188,8 @@ class _Shown:
             "truth": self._truth,
             "scores": None if self.simulation.scores is None else self.simulation.scores.tolist(),
             "scores_error": self.simulation.scores_error,
-            "offline_ms": self.simulation.offline.milliseconds,
+            "session_ms": self.simulation.session.milliseconds,
+            "offline_ms": self._offline.milliseconds,
             "online_ms": self.simulation.online.milliseconds,
             "alice_values_in_the_open_at_bob": {"found": found, "of": of},
             "transcript": {
@@ -215,11 +217,12 @@ class _Shown:
         if simulation.scores is not None:
             shown = " ".join(f"{score:.4f}" for score in simulation.scores)
             out.print(f"Scores: {shown} (at most {simulation.scores_error:.1e} from the plaintext model's)")
-        offline, online = simulation.offline.counts["alice"], simulation.online.counts["alice"]
+        offline, online = self._offline.counts["alice"], simulation.online.counts["alice"]
+        once = f" The session before, once: {ms(simulation.session.milliseconds)} ms." if simulation.offline else ""
         out.print(
-            f"Offline {ms(simulation.offline.milliseconds)} ms, Alice sent {megabytes(offline.sent)} MB; "
+            f"Offline {ms(self._offline.milliseconds)} ms, Alice sent {megabytes(offline.sent)} MB; "
             f"online {ms(simulation.online.milliseconds)} ms, Alice sent {megabytes(online.sent)} MB, "
-            f"{online.rounds} round{'s' if online.rounds != 1 else ''}."
+            f"{online.rounds} round{'s' if online.rounds != 1 else ''}.{once}"
         )
         out.print(f"{escape(str(self.experiment.cell))}, clip {escape(self.clip.id)}")
         out.print(f"Leaks all the same: {escape(self.experiment.security.leaks)}")
@@ -251,6 +254,11 @@ class _Shown:
                 f"{'→' if direction == 'sent' else '←'} {peer}", name, str(count), f"{size:,}", sample.hex(" ")
             )
         out.print(table)
+
+    @property
+    def _offline(self) -> Phase:
+        """What came before the features, as in a row: for this query, or once a session."""
+        return self.simulation.offline or self.simulation.session
 
     def _exposed(self) -> tuple[int, int]:
         from sotto.bench.one_clip.simulation import exposed

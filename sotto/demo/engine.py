@@ -112,10 +112,14 @@ class Engine:
             tell("an attacker tries to recover the speech from what Bob received")
         return self._answered(experiment, simulation, clip)
 
-    def warm_up(self) -> None:
-        """Take or train the model of every way, the first modes first, so that no visitor waits for it."""
+    def warm_up(self, await_idle: Callable[[], None]) -> None:
+        """Take or train the model of every way, the first modes first, so that no visitor waits for it.
+
+        ``await_idle`` is called before each of them: who asks meanwhile goes first.
+        """
         first = {cell.paradigm: cell for cell in reversed(self._distinct())}
         for cell in [*reversed(first.values()), *self._distinct()]:
+            await_idle()
             self._experiment(cell)
 
     def _experiment(self, cell: Configuration) -> Experiment:
@@ -140,7 +144,8 @@ class Engine:
     def _answered(self, experiment: Experiment, simulation: Simulation, clip: Clip) -> dict[str, Any]:
         task = experiment.task
         shown = panel(experiment, simulation, self.bench, clip, attacked=True)
-        online, offline = simulation.online, simulation.offline
+        online, session = simulation.online, simulation.session
+        offline = simulation.offline or session
         return {
             "kind": "answer",
             "title": f"{experiment.cell.paradigm} {experiment.cell.mode}, {experiment.cell.model}",
@@ -154,6 +159,7 @@ class Engine:
                 ["rounds", str(online.counts["alice"].rounds)],
                 ["offline", time_words(offline.milliseconds)],
                 ["offline, all parties", byte_words(offline.bytes)],
+                *([["once a session", time_words(session.milliseconds)]] if simulation.offline else []),
                 ["memory of the largest party", f"{max(r.peak_rss_mb for r in simulation.reports.values()):,.0f} MB"],
             ],
             "exposed": list(shown.exposed),

@@ -88,6 +88,11 @@ class Runs:
         with self._lock:
             return self._kept.get(name)
 
+    def await_idle(self) -> None:
+        """Return when no request is being answered, nor waits to be."""
+        with self._lock:
+            self._lock.wait_for(lambda: not self._waiting and self._current is None)
+
     def say(self, line: str) -> None:
         """Tell the current run's visitor what the engine reports of it; what is made ready beside it is not told."""
         if (current := self._current) and threading.current_thread() is self._thread:
@@ -110,7 +115,9 @@ class Runs:
             try:
                 self._do(run)
             finally:
-                self._current = None
+                with self._lock:
+                    self._current = None
+                    self._lock.notify_all()
                 if run.upload:
                     with contextlib.suppress(OSError):
                         run.upload.unlink()

@@ -59,7 +59,7 @@ def render(
     """The page as one string.  Everything that came from data is escaped.  ``judged`` links to the verdicts."""
     known = (PLAINTEXT, *registry.names())
     groups = grouped(rows)
-    listed = records([row for group in groups for row in group.rows])
+    listed = records(sorted((row for group in groups for row in group.rows), key=_protection))
     environment = _environment()
     scripts = [*map(asset, charting.LIBRARIES), asset("report.js")]
     style = asset("page.css") + asset("report.css")
@@ -93,6 +93,13 @@ def render(
         policy=policy(scripts, [style, *charting.STYLES]),
         **chosen,
     )
+
+
+def _protection(row: Row) -> int:
+    """The row without privacy, which others are compared with, then those that hide more."""
+    if row.paradigm == PLAINTEXT:
+        return 0
+    return 1 + ("yes", "partly", "no").index(row.security.hides if row.security else "no")
 
 
 def asset(name: str) -> str:

@@ -1,8 +1,11 @@
 import json
 import math
+import subprocess
+import sys
 
 import librosa
 import numpy as np
+import opensmile
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -189,6 +192,22 @@ def test_pre_emphasis_raises_high_bands():
 
 def test_a_clip_too_short_for_egemaps_has_no_functionals():
     assert np.isnan(EGeMAPS().compute(voice(0.03))).all()
+
+
+def test_egemaps_is_what_the_package_of_opensmile_computes():
+    smile = opensmile.Smile(opensmile.FeatureSet.eGeMAPSv02, opensmile.FeatureLevel.Functionals)
+    loud = np.clip(20 * voice(), -1, 1)
+    for sound in (voice(), loud):
+        np.testing.assert_array_equal(EGeMAPS().compute(sound), smile(sound, 16000).reshape(-1))
+    assert EGeMAPS.names() == tuple(smile.feature_names)
+
+
+def test_egemaps_brings_no_data_frames():
+    code = (
+        "import sys; import numpy as np; from sotto.audio.features import EGeMAPS;"
+        "EGeMAPS().compute(np.ones(16000, np.float32)); sys.exit('pandas' in sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
 
 
 def test_defaults_are_the_agreed_ones():

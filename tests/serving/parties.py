@@ -111,7 +111,7 @@ def host(load=Echo, role="bob", **settings):
             ServiceConfig(role=role, load=load, limits=Limits(**limits), **settings), listener.detach()
         )
     try:
-        assert running.reports.poll(60)
+        assert running.reports.poll(600)  # whatever else the machine does
         report = running.receive()
         assert isinstance(report, Loaded), report
         yield running, address

@@ -223,6 +223,20 @@ def test_one_run_at_a_time_a_few_wait_and_the_rest_are_turned_away(demo):
     assert demo.engine.most == 1
 
 
+def test_nothing_is_made_ready_while_somebody_asks(demo):
+    made = []
+    demo.engine._experiment = made.append
+    run = demo.runs.add(DemoRequest(**WISH, sample="one"), lambda: None)
+    warming = threading.Thread(target=demo.engine.warm_up, args=(demo.runs.await_idle,), daemon=True)
+    warming.start()
+    warming.join(0.2)
+    assert not made
+    demo.engine.go.release()
+    warming.join(60)
+    assert run.done
+    assert {cell.paradigm for cell in made} == {"hashing", "mpc"}
+
+
 def test_only_the_last_runs_are_kept(demo):
     names = []
     for _ in range(MOST_KEPT + 5):

@@ -114,6 +114,16 @@ def test_wrong_usage_is_told_before_anything_is_loaded(started, arguments, line)
     assert not started
 
 
+@pytest.mark.parametrize("chosen", [[], ["--paradigm", "hashing"]])
+def test_a_folder_of_another_paradigm_is_told_before_anything_is_loaded(started, tmp_path, chosen):
+    (tmp_path / "bob.toml").write_text('[bob]\nmodel = "."\nparadigm = "he"\n')
+    code, said = sotto("bob", tmp_path, *chosen)
+    assert code == 2
+    assert "was prepared for he" in said
+    assert not started
+    assert sotto("bob", tmp_path, "--paradigm", "he")[0] == 0
+
+
 @pytest.mark.parametrize(
     "command",
     [

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
+from sotto.mpc.fss import dcf
 from sotto.mpc.graph.plan import Weights
 from sotto.mpc.graph.program import Program
 from sotto.mpc.messages import Mode
@@ -39,6 +40,7 @@ class MaliciousSession(MaskedSession):
     """One party's side of a session in this mode."""
 
     mode: Mode = "malicious"
+    outputs: tuple[dcf.Output, ...] = ("tags",)
     weight_bytes = 64  # the weight, its masked word, shares with tags, and what one tensor takes on its way
 
     def _set_up(self, weights: Weights | None) -> None:

@@ -59,6 +59,7 @@ class MaskedSession(ABC):
 
     mode: Mode
     weight_bytes = 32
+    outputs: tuple[dcf.Output, ...] = ("bits", "tags")  # what comparison keys of this mode give
 
     def __init__(
         self,
@@ -99,7 +100,7 @@ class MaskedSession(ABC):
 
     def _warm_up(self) -> None:
         """Compile what will run: no query waits for a compiler."""
-        dcf.warm_up(dealing=False)
+        dcf.warm_up(self.outputs, dealing=False)
 
     @abstractmethod
     def _set_up(self, weights: Weights | None) -> None:

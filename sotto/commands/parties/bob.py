@@ -33,6 +33,7 @@ from sotto.commands.parties.options import (
     denied,
     read_token,
     require_keys,
+    require_made_for,
     require_name,
     require_storing,
 )
@@ -78,6 +79,7 @@ def bob(
     from sotto.serving.limits import Limits
     from sotto.serving.service.sessions import ServiceConfig
 
+    require_made_for(paradigm, model)
     declared, where = registry.paradigm(paradigm), address(listen, "--listen")
     require_keys(where[0], keys, "--listen")
     if mode and mode not in declared.modes:

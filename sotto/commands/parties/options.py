@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sotto.commands.options import one_of
+from sotto.configuration import read_table
 from sotto.serving import registry
 from sotto.serving.reveal import REVEALS
 
@@ -58,6 +59,16 @@ def require_name(name: str | None, keys: Path | None, option: str) -> str | None
     if name is not None and keys is None:
         raise typer.BadParameter("only certificates have names: give --keys too", param_hint=option)
     return name
+
+
+def require_made_for(paradigm: str, folder: Path) -> None:
+    """Raise ``typer.BadParameter`` for a folder whose own settings name another paradigm, before anything is loaded."""
+    settings = folder / "bob.toml"
+    named = read_table(settings, "bob").get("paradigm", paradigm) if settings.is_file() else paradigm
+    if named != paradigm:
+        raise typer.BadParameter(
+            f"{folder} was prepared for {named}, not {paradigm}: give --config {settings}", param_hint="--paradigm"
+        )
 
 
 def read_token(path: Path | None) -> bytes:

@@ -406,7 +406,7 @@ def test_a_model_that_takes_seconds_is_asked_few_clips_and_has_no_accuracy(
     def run(command, request, arrays, folder, shape):
         assert len(arrays["queries"]) == request.examples == asked
         labels = list(range(asked))
-        sent = {"bytes_alice": None, "bytes_bob": None, "cpu_seconds": {"both": 0.5}} if one_process else {}
+        sent = {"bytes_alice": 0, "bytes_bob": 0, "cpu_seconds": {"both": 0.5}} if one_process else {}
         return msgspec.structs.replace(
             RESPONSE, labels=labels, milliseconds=[1.0], scores=logits[:asked].tolist(), **sent
         )
