@@ -76,8 +76,7 @@ class Alice(RoundTripAlice[Hello, Ready, Query, Reply]):
     def _represented(self, features: npt.ArrayLike) -> tuple[npt.NDArray[np.float16], tuple[str, ...]]:
         """The same, and warnings about values that are not finite or do not fit float16, which were replaced."""
         heard, warnings = as_numbers(features, error=WrongShapeError)
-        if heard.ndim != 2 or not len(heard):
-            raise WrongShapeError("wrong-shape", f"features are a batch of segments (n, samples), not {heard.shape}")
+        _require_query_size(heard.shape)
         segments = torch.from_numpy(heard.copy())
         try:
             with torch.inference_mode():
@@ -111,3 +110,9 @@ class Alice(RoundTripAlice[Hello, Ready, Query, Reply]):
         classes = self._greeted(link).classes
         query, limit = Query(Array.of(z), self._reveal), 4096 + len(z) * (8 + 4 * classes)
         return self._answer(query, link, count=len(z), classes=classes, limit=limit, warnings=warnings)
+
+
+def _require_query_size(shape: tuple[int, ...]) -> None:
+    """Raises WrongShapeError for what is no batch of segments."""
+    if len(shape) != 2 or not shape[0]:
+        raise WrongShapeError("wrong-shape", f"features are a batch of segments (n, samples), not {shape}")

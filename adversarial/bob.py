@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from sotto.adversarial.messages import MOST_QUERY, TRIP, VERSION, Hello, Query, Ready
+from sotto.adversarial.messages import QUERY_LIMIT, TRIP, VERSION, Hello, Query, Ready
 from sotto.adversarial.model_file import load_classifier
 from sotto.adversarial.sensor.classifier import Classifier
 from sotto.adversarial.sensor.fingerprint import sensor_named_by
@@ -38,7 +38,7 @@ class Bob(RoundTripBob[Hello, Ready, Query, Reply]):
     def __init__(
         self, classifier: Classifier | str | Path, *, sensor: str | None = None, reveal: Reveal = "class"
     ) -> None:
-        super().__init__(TRIP, reveal, MOST_QUERY)
+        super().__init__(TRIP, reveal, QUERY_LIMIT)
         if not isinstance(classifier, Classifier):
             classifier, record = load_classifier(classifier)
             sensor = sensor_named_by(record)

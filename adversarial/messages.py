@@ -14,8 +14,8 @@ from sotto.link import Array, Reply, Reveal, RoundTrip
 
 VERSION: Literal[1] = 1
 HELLO, READY, QUERY, REPLY = "adversarial.hello", "adversarial.ready", "adversarial.query", "adversarial.reply"
-MOST_HELLO = 1 << 10
-MOST_QUERY = 1 << 26
+HELLO_LIMIT = 1 << 10
+QUERY_LIMIT = 1 << 26
 
 
 class Hello(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -40,4 +40,4 @@ class Query(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     reveal: Reveal
 
 
-TRIP = RoundTrip((HELLO, Hello, MOST_HELLO), (READY, Ready, MOST_HELLO), (QUERY, Query), (REPLY, Reply))
+TRIP = RoundTrip((HELLO, Hello, HELLO_LIMIT), (READY, Ready, HELLO_LIMIT), (QUERY, Query), (REPLY, Reply))

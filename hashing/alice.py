@@ -72,10 +72,13 @@ class Alice(RoundTripAlice[Hello, Ready, Query, Reply]):
         values, warnings = as_numbers(features, dtype=np.float64, error=HashingError)
         symbols = modular_hash(values, self._key)
         ready = self._greeted(link)
-        if len(symbols) > ready.most:
-            raise HashingError(
-                "too-many-hashes", f"Bob takes {ready.most} hashes in one query, not {len(symbols)}: ask in parts"
-            )
+        _require_query_size(len(symbols), ready)
         hashes, classes = pack(symbols, self._key.parameters.k), len(ready.classes)
         query, limit = Query(1, len(hashes), hashes.to_bytes()), reply_limit(len(hashes), classes, self._reveal)
         return self._answer(query, link, count=len(hashes), classes=classes, limit=limit, warnings=warnings)
+
+
+def _require_query_size(count: int, ready: Ready) -> None:
+    """Raises HashingError for more hashes than Bob takes at once."""
+    if count > ready.most:
+        raise HashingError("too-many-hashes", f"Bob takes {ready.most} hashes in one query, not {count}: ask in parts")

@@ -139,7 +139,7 @@ class Alice:
         if self.description is None or self._secrets is None:
             raise RuntimeError("Alice has no session: prepare() did not finish")
         vectors, warnings = self._within_range(features, self.description)
-        _require_one_query(len(vectors), self._secrets)
+        _require_query_size(len(vectors), self._secrets)
         with transaction(link):
             logits, odd, refused = self._logits(vectors, link, self.description, self._secrets)
         if refused:
@@ -190,7 +190,7 @@ class Alice:
         return values.reshape(len(values), inputs).astype(np.float64), warnings
 
 
-def _require_one_query(count: int, secrets: Secrets) -> None:
+def _require_query_size(count: int, secrets: Secrets) -> None:
     """Raise ``ValueError`` for more vectors than Bob answers at once."""
     batches, rest = divmod(count, secrets.rows)
     if batches * secrets.replies(secrets.rows) + (secrets.replies(rest) if rest else 0) > MAX_ANSWERS:

@@ -34,8 +34,8 @@ All of these attacks are run in :mod:`sotto.keyed.attacks`.  Where speech must s
 ``he``.
 
 Doors: :class:`Alice`, :class:`Bob`; for the model owner :func:`generate_key`, :func:`save_key` and
-:func:`save_encrypted_model`.  Mechanism, lowest first: ``keys``, ``key_file``, ``transform`` (with the
-rule for lengths that are no multiple of M), ``encrypt_model``, ``model_file``, ``messages``.
+:func:`save_encrypted_model`.  Mechanism, in ``encryption``, lowest first: ``keys``, ``key_file``,
+``transform`` (with the rule for lengths that are no multiple of M), ``model_encryption``, ``model_file``.
 """
 
 import lazy_loader

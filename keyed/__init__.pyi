@@ -1,11 +1,11 @@
 from .alice import Alice
 from .bob import Bob
+from .encryption.key_file import load_key, save_key
+from .encryption.keys import KEY_TYPES, ROM, Flipping, Key, KeyType, Shuffling, generate_key
+from .encryption.model_encryption import encrypt_model, find_first_convolution
+from .encryption.model_file import load_encrypted_model, save_encrypted_model
+from .encryption.transform import decrypt, encrypt, whole_blocks
 from .errors import KeyedError, KeyFileError, NotEligibleError, WrongShapeError
-from .key_file import load_key, save_key
-from .keys import KEY_TYPES, ROM, Flipping, Key, KeyType, Shuffling, generate_key
-from .model_encryption import encrypt_model, find_first_convolution
-from .model_file import load_encrypted_model, save_encrypted_model
-from .transform import decrypt, encrypt, whole_blocks
 
 __all__ = [
     "COMPUTATIONAL_BITS",

@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from sotto.keyed.encryption.key_file import load_key
+from sotto.keyed.encryption.keys import Key
+from sotto.keyed.encryption.transform import encrypt
 from sotto.keyed.errors import WrongShapeError
-from sotto.keyed.key_file import load_key
-from sotto.keyed.keys import Key
-from sotto.keyed.messages import MOST_REPLY, TRIP, VERSION, Hello, Query, Ready
-from sotto.keyed.transform import encrypt
+from sotto.keyed.messages import REPLY_LIMIT, TRIP, VERSION, Hello, Query, Ready
 from sotto.link import MOST_CLASSES, Answer, Array, Link, Reply, Reveal, RoundTripAlice, as_numbers
 
 
@@ -60,15 +60,19 @@ class Alice(RoundTripAlice[Hello, Ready, Query, Reply]):
         encrypted, warnings = self._encrypted(features)
         self._greeted(link)
         each = 8 if self._reveal == "class" else 8 + 4 * MOST_CLASSES
-        limit = min(4096 + len(encrypted) * each, MOST_REPLY)
+        limit = min(4096 + len(encrypted) * each, REPLY_LIMIT)
         query = Query(Array.of(encrypted), self._reveal)
         return self._answer(query, link, count=len(encrypted), classes=None, limit=limit, warnings=warnings)
 
     def _encrypted(self, features: npt.ArrayLike) -> tuple[npt.NDArray[np.float32], tuple[str, ...]]:
         values, warnings = as_numbers(features, error=WrongShapeError)
-        if values.ndim <= self._key.dimension or not len(values):
-            raise WrongShapeError(
-                "wrong-shape",
-                f"features are a batch of numbers with {self._key.dimension} block axes last, not {values.shape}",
-            )
+        _require_query_size(values.shape, self._key.dimension)
         return encrypt(values, self._key), warnings
+
+
+def _require_query_size(shape: tuple[int, ...], dimension: int) -> None:
+    """Raises WrongShapeError for no example, or for one without the axes of a block."""
+    if len(shape) <= dimension or not shape[0]:
+        raise WrongShapeError(
+            "wrong-shape", f"features are a batch of numbers with {dimension} block axes last, not {shape}"
+        )

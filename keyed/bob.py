@@ -13,8 +13,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from sotto.keyed.messages import MOST_QUERY, TRIP, VERSION, Hello, Query, Ready
-from sotto.keyed.model_file import load_encrypted_model
+from sotto.keyed.encryption.model_file import load_encrypted_model
+from sotto.keyed.messages import QUERY_LIMIT, TRIP, VERSION, Hello, Query, Ready
 from sotto.link import MOST_CLASSES, BadValue, FrameError, Reply, Reveal, RoundTripBob, require_revealed
 
 
@@ -43,7 +43,7 @@ class Bob(RoundTripBob[Hello, Ready, Query, Reply]):
         batch: int = 64,
         reveal: Reveal = "class",
     ) -> None:
-        super().__init__(TRIP, reveal, MOST_QUERY)
+        super().__init__(TRIP, reveal, QUERY_LIMIT)
         if batch < 1:
             raise BadValue("empty-batch", "a batch holds at least one example")
         if not isinstance(model, nn.Module):

@@ -13,9 +13,9 @@ from sotto.link import Array, Reply, Reveal, RoundTrip
 
 VERSION: Literal[1] = 1
 HELLO, READY, QUERY, REPLY = "keyed.hello", "keyed.ready", "keyed.query", "keyed.reply"
-MOST_HELLO = 1 << 10
-MOST_QUERY = 1 << 28
-MOST_REPLY = 1 << 28
+HELLO_LIMIT = 1 << 10
+QUERY_LIMIT = 1 << 28
+REPLY_LIMIT = 1 << 28
 
 
 class Hello(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -38,4 +38,4 @@ class Query(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     reveal: Reveal
 
 
-TRIP = RoundTrip((HELLO, Hello, MOST_HELLO), (READY, Ready, MOST_HELLO), (QUERY, Query), (REPLY, Reply))
+TRIP = RoundTrip((HELLO, Hello, HELLO_LIMIT), (READY, Ready, HELLO_LIMIT), (QUERY, Query), (REPLY, Reply))

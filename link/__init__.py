@@ -10,7 +10,6 @@ Between machines links must be TLS 1.3 with certificates on both sides, and plai
 sizes or timing, nor that one side gave up.
 """
 
-from sotto.link.answer import MOST_CLASSES, Answer, Reply, Reveal, require_revealed
 from sotto.link.connection import Listener, connect, listen, pair
 from sotto.link.errors import (
     BadType,
@@ -27,8 +26,9 @@ from sotto.link.errors import (
 from sotto.link.identity import ROLES, Identity, Role, require_role
 from sotto.link.link import DEFAULT_TIMEOUT, Link
 from sotto.link.messages import Array, decode, encode
-from sotto.link.question import as_numbers
-from sotto.link.round_trip import RoundTrip, RoundTripAlice, RoundTripBob
+from sotto.link.queries.answer import MOST_CLASSES, Answer, Reply, Reveal, require_revealed
+from sotto.link.queries.question import as_numbers
+from sotto.link.queries.round_trip import RoundTrip, RoundTripAlice, RoundTripBob
 from sotto.link.shape import LOOPBACK, SHAPES, Shape
 from sotto.link.tls import client_context, server_context
 from sotto.link.traffic import Direction, Observer, Traffic

@@ -1,9 +1,9 @@
 """Who a peer is: the one role and the name that its certificate gives it.
 
-A certificate of Sotto's authority (:mod:`sotto.serving.authority`) says ``sotto:role/bob`` in its subject alternative
-names and a name in its subject.  TLS has proved that the peer holds the certificate's key before anybody looks here;
-who asks for a role refuses the others, so that an Alice can pose neither as Bob nor as the dealer.  Host names are not
-checked: a party is whoever holds its certificate, wherever it runs.
+A certificate of Sotto's authority (:mod:`sotto.serving.certificates.authority`) says ``sotto:role/bob`` in its subject
+alternative names and a name in its subject.  TLS has proved that the peer holds the certificate's key before anybody
+looks here; who asks for a role refuses the others, so that an Alice can pose neither as Bob nor as the dealer.  Host
+names are not checked: a party is whoever holds its certificate, wherever it runs.
 """
 
 from __future__ import annotations

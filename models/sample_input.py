@@ -13,9 +13,6 @@ from sotto.models.networks.front_end import CepstralFrontEnd
 from sotto.models.normalisation import Normalisation
 from sotto.models.weights import ModelRecord
 
-#: Largest error of the analysis' logarithm where it is approximated: 0.09 dB.
-LOGARITHM_ERROR = 2e-2
-
 
 def sample_spec(features: FeatureSpec) -> MFCCSamples:
     """The samples that ``features`` are computed from.

@@ -34,9 +34,9 @@ that bounds it (:mod:`sotto.mpc.graph.ranges`).
 
 In modes ``malicious`` and ``semi-honest`` the class is that of Bob's network in fixed point, publicly rounded: 16
 fractional bits, and each gate that cuts bits rounds up or down at a threshold that is uniform, drawn anew for each gate
-and known to both parties (:mod:`sotto.mpc.fss.comparison`); mode ``two-party`` rounds as :mod:`sotto.mpc.two_party`
-says.  Where two logits of the float network lie closer than these roundings move them, either of the two classes may be
-told.
+and known to both parties (:mod:`sotto.mpc.fss.comparison_gate`); mode ``two-party`` rounds as
+:mod:`sotto.mpc.two_party` says.  Where two logits of the float network lie closer than these roundings move them,
+either of the two classes may be told.
 
 ``Bob(weights="public")`` tells Alice every weight and protects her features alone; the plan says so.  Products with
 weights then need no masks, no message and nothing from the dealer.

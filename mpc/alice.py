@@ -13,7 +13,7 @@ from sotto.mpc.agreement import Agreement
 from sotto.mpc.errors import InputRefused, PlanError, reason
 from sotto.mpc.graph.fixed_point import checked_features
 from sotto.mpc.graph.plan import ModelPlan
-from sotto.mpc.messages import PLAN_BYTES, VERSION, Hello, Mode, Query, Reveal
+from sotto.mpc.messages import PLAN_LIMIT, VERSION, Hello, Mode, Query, Reveal
 from sotto.mpc.modes import Session, closed_by_errors, needs_dealer, open_session, require_mode
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ class Alice:
         self.close()
         with transaction(link, reason=reason):
             link.send("mpc.hello", encode(Hello(VERSION, self._mode, self._reveal)))
-            plan = decode(link.receive("mpc.plan", limit=PLAN_BYTES), ModelPlan)
+            plan = decode(link.receive("mpc.plan", limit=PLAN_LIMIT), ModelPlan)
             plan.shapes()
             session = open_session(self._mode, 0, link, self._dealer, plan, None, self._reveal, self._store)
             with closed_by_errors(session):
@@ -105,7 +105,7 @@ class Alice:
             plan.require_batch(examples)
         except PlanError as error:
             raise InputRefused(*error.args) from None
-        session.require_room(examples, queries)
+        session.require_query_size(examples, queries)
         with self._whole(link) as session:
             session.provision(examples, queries)
 
@@ -120,7 +120,7 @@ class Alice:
         self.prepare(link)
         session, plan = self._current()
         values, warnings = checked_features(features, plan)
-        session.require_room(len(values))
+        session.require_query_size(len(values))
         with self._whole(link) as session:
             session.provision(len(values))
             link.send("mpc.query", encode(Query(len(values))))

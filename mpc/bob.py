@@ -14,7 +14,7 @@ from sotto.mpc.graph.fixed_point import DEFAULT_INPUT_LIMIT, require_crypten_lay
 from sotto.mpc.graph.layers import Shape
 from sotto.mpc.lowering.capture import DEFAULT_ACTIVATION_ERROR, Output
 from sotto.mpc.lowering.lowered import LoweredModel
-from sotto.mpc.messages import HELLO_BYTES, QUERY_BYTES, Hello, Mode, Query, RangesMessage, Reveal, Terms, require_same
+from sotto.mpc.messages import HELLO_LIMIT, QUERY_LIMIT, Hello, Mode, Query, RangesMessage, Reveal, Terms, require_same
 from sotto.mpc.modes import Session, closed_by_errors, needs_dealer, open_session, program_of, require_mode
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ class Bob:
 
         Raises :class:`sotto.link.LinkError`, :class:`sotto.mpc.SessionBusy`.  Alice is told why first.
         """
-        limits = {"mpc.hello": HELLO_BYTES, "mpc.query": QUERY_BYTES, "mpc.provision": QUERY_BYTES}
+        limits = {"mpc.hello": HELLO_LIMIT, "mpc.query": QUERY_LIMIT, "mpc.provision": QUERY_LIMIT}
         try:
             while True:
                 try:

@@ -19,13 +19,13 @@ from sotto.bench.own_model import NotRunnable
 from sotto.bench.parties.party import PartySpec
 from sotto.bench.rows.row import Security
 from sotto.bench.workbench import Workbench
-from sotto.models.sample_input import LOGARITHM_ERROR
 from sotto.mpc import modes as mpc_modes
 from sotto.mpc import parties
 from sotto.mpc.crypten.torch_shim import require_installed
 from sotto.mpc.fss.dcf import COMPUTATIONAL_BITS
 from sotto.mpc.graph.fixed_point import input_limit_of
 from sotto.mpc.lowering.capture import DEFAULT_ACTIVATION_ERROR
+from sotto.serving.adapters import LoweringOptions
 from sotto.serving.folders import MODEL_FILE
 from sotto.serving.reveal import Reveal
 from sotto.serving.terms import FrontEnd
@@ -137,14 +137,16 @@ def build(cell: Configuration, bench: Workbench) -> Experiment:
     emotion = emotion_model(named(cell.model, bench), bench)
     at_circuit = cell.parameters.get("features_at") == "circuit"
     emotion = from_samples(emotion, bench) if at_circuit else emotion
-    tolerance = cell.parameters.get("activation_error", LOGARITHM_ERROR if at_circuit else DEFAULT_ACTIVATION_ERROR)
+    options = LoweringOptions(
+        cast("float | None", cell.parameters.get("activation_error")), features_at="circuit" if at_circuit else "alice"
+    )
     mode = mpc_modes.require_mode(cell.mode)
     reveal = cast(Reveal, cell.parameters.get("reveal", "class"))
     public = cell.parameters.get("weights") == "public"
     try:  # traced and checked once, here: Bob's processes are given what came out
         network = mpc.LoweredModel.of(
             emotion.module, emotion.queries.shape[1:], input_limit=input_limit_of(emotion.record),
-            activation_error=cast(float, tolerance),
+            activation_error=options.tolerance(DEFAULT_ACTIVATION_ERROR),
         )  # fmt: skip
         network = network.with_public_weights() if public else network
         parts = parts_of(network, mode, reveal)

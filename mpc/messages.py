@@ -29,12 +29,12 @@ VERSION = 6
 
 Mode: TypeAlias = Literal["crypten", "two-party", "semi-honest", "malicious"]
 
-HELLO_BYTES = 256
-PLAN_BYTES = 1 << 21
-QUERY_BYTES = 64
-JOIN_BYTES = 256
-RANGES_BYTES = 96 + 2 * MAX_LAYERS
-TERMS_BYTES = PLAN_BYTES + RANGES_BYTES
+HELLO_LIMIT = 256
+PLAN_LIMIT = 1 << 21
+QUERY_LIMIT = 64
+JOIN_LIMIT = 256
+RANGES_LIMIT = 96 + 2 * MAX_LAYERS
+TERMS_LIMIT = PLAN_LIMIT + RANGES_LIMIT
 
 
 class Hello(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

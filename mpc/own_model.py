@@ -12,7 +12,7 @@ from torch import nn
 from sotto import mpc
 from sotto.bench.own_model import Given, NotRunnable, OwnModel, Shape, chosen_mode, example_shape, network
 from sotto.models.learning.training import predict
-from sotto.models.sample_input import LOGARITHM_ERROR, from_samples
+from sotto.models.sample_input import from_samples
 from sotto.mpc import modes
 from sotto.mpc.experiment import SECURITY, parts_of
 from sotto.mpc.graph.fixed_point import DEFAULT_INPUT_LIMIT, input_limit_of
@@ -33,7 +33,6 @@ def own(model: Any, given: Given) -> OwnModel:
     except mpc.CryptenMissing as error:
         raise NotRunnable("model-refused", str(error)) from None
     options = given.lowering
-    tolerance = DEFAULT_ACTIVATION_ERROR
     if options.features_at == "circuit":
         if record is None:
             raise NotRunnable(
@@ -41,13 +40,16 @@ def own(model: Any, given: Given) -> OwnModel:
                 "a module does not say which features it takes: give a model file, or put "
                 "models.networks.front_end.CepstralFrontEnd before it yourself",
             )
-        (module, record), tolerance = from_samples(module, record), LOGARITHM_ERROR
-    tolerance = tolerance if options.activation_error is None else options.activation_error
+        module, record = from_samples(module, record)
     shape = tuple(int(length or 0) for length in example_shape(given, record))
     limit = given.input_limit or (DEFAULT_INPUT_LIMIT if record is None else input_limit_of(record))
     lowered = mpc.LoweredModel.of(
-        module, shape, input_limit=limit, activation_error=tolerance, output=options.output
-    )  # fmt: skip
+        module,
+        shape,
+        input_limit=limit,
+        activation_error=options.tolerance(DEFAULT_ACTIVATION_ERROR),
+        output=options.output,
+    )
     if options.weights == "public":
         lowered = lowered.with_public_weights()
     parts = functools.partial(parts_of, lowered, mode, idle_timeout=given.idle_seconds)

@@ -81,19 +81,16 @@ def lower(folder: Path, options: LoweringOptions) -> None:
 def _lowered(
     module: nn.Module, record: models.ModelRecord, options: LoweringOptions, source: str = ""
 ) -> mpc.LoweredModel:
-    from sotto.models.sample_input import LOGARITHM_ERROR
     from sotto.mpc.lowering.capture import DEFAULT_ACTIVATION_ERROR
 
-    error = DEFAULT_ACTIVATION_ERROR
     if options.features_at == "circuit":
-        (module, record), error = models.from_samples(module, record), LOGARITHM_ERROR
-    error = error if options.activation_error is None else options.activation_error
+        module, record = models.from_samples(module, record)
     shape = FrontEnd.of(record).spec().fixed_shape
     lowered = mpc.LoweredModel.of(
         module,
         shape,
         input_limit=input_limit_of(record),
-        activation_error=error,
+        activation_error=options.tolerance(DEFAULT_ACTIVATION_ERROR),
         output=options.output,
         source=source,
     )

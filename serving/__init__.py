@@ -15,9 +15,9 @@ with a bound
 Alice (:mod:`sotto.serving.client`) opens a session, and after a failure a new one.
 
 Trust: **whoever holds the authority's key can pose as anybody, the dealer included**: an authority that sides with Bob
-deals for him and reads what Alice asks.  Parties make their own keys (:mod:`sotto.serving.requests`) and name the Bob
-and the dealer they want (``bob_name``, ``dealer_name``), which keeps out every other holder of a certificate, but not
-the authority.  A certificate has one role; no role can act as another.
+deals for him and reads what Alice asks.  Parties make their own keys (:mod:`sotto.serving.certificates.requests`) and
+name the Bob and the dealer they want (``bob_name``, ``dealer_name``), which keeps out every other holder of a
+certificate, but not the authority.  A certificate has one role; no role can act as another.
 Without certificates only this machine is served, and any account of it may connect.  A service sees who asks, when, and
 how much; limits bound what one client can take, they do not make a service resist a flood of connections from many
 addresses: that is a firewall's business.
@@ -25,6 +25,5 @@ addresses: that is a firewall's business.
 Who owns what: ``terms`` and ``handshake`` (what is agreed first), ``registry`` (the one list of paradigms),
 ``adapters`` (what each offers), ``folders`` (the files each party is handed), ``arrivals``, ``admission``, ``host``,
 ``sessions``, ``hosting``, ``supervisor``, ``reports``, ``limits`` (serving), ``client`` (Alice), ``dealing`` (what
-the dealer serves), ``keys``, ``key_files``, ``requests`` and ``authority`` (certificates), ``journal``, ``counters``,
-``health``.
+the dealer serves), ``certificates`` (keys, requests, the authority), ``journal``, ``counters``, ``health``.
 """

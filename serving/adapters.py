@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
@@ -78,6 +78,10 @@ class ModelSource:
     store: Path | None = None
 
 
+#: Largest error of the logarithm of an analysis that the circuit computes, where it is approximated: 0.09 dB.
+LOGARITHM_ERROR = 2e-2
+
+
 @dataclass(frozen=True)
 class LoweringOptions:
     """How a network is made ready for a protocol, where a paradigm does that ahead of serving.
@@ -91,6 +95,18 @@ class LoweringOptions:
     output: str | int | tuple[str | int, ...] | None = None
     weights: Literal["secret", "public"] = "secret"
     features_at: Literal["alice", "circuit"] = "alice"
+
+    def tolerance(self, default: float) -> float:
+        """``activation_error``; where it is None, the logarithm's of samples, or else the paradigm's ``default``."""
+        if self.activation_error is not None:
+            return self.activation_error
+        return LOGARITHM_ERROR if self.features_at == "circuit" else default
+
+    def behind_analysis(self) -> LoweringOptions:
+        """The same for a network that its analysis has already been put before, where the circuit computes that."""
+        if self.features_at == "alice":
+            return self
+        return replace(self, activation_error=self.tolerance(LOGARITHM_ERROR), features_at="alice")
 
 
 AS_DECLARED = LoweringOptions()

@@ -26,9 +26,9 @@ from sotto.link import LOOPBACK, Answer, Link, LinkClosed, Role, Shape, connect,
 from sotto.link.identity import require_name
 from sotto.serving import registry
 from sotto.serving.adapters import AliceAdapter, ClientCredentials, Front, published_front
+from sotto.serving.certificates.keys import client_tls
 from sotto.serving.errors import AdapterError
 from sotto.serving.handshake import HELLO, WELCOME, WELCOME_BYTES, Hello, Refused, new_session, read_welcome
-from sotto.serving.keys import client_tls
 from sotto.serving.reveal import Reveal
 from sotto.serving.service.sessions import Address
 from sotto.serving.terms import Terms

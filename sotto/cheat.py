@@ -10,9 +10,9 @@ import typer
 from rich.table import Table
 
 from sotto.audio import Clip
-from sotto.bench.cheating import Cheated, CheatError, places
-from sotto.bench.cheating import cheat as run_cheat
 from sotto.bench.experiment import Experiment
+from sotto.bench.one_clip.cheating import Cheated, CheatError, places
+from sotto.bench.one_clip.cheating import cheat as run_cheat
 from sotto.bench.workbench import Workbench
 from sotto.console import escape, out
 from sotto.mpc.attacks import KINDS, MEANINGS, Party, Place

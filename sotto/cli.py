@@ -24,22 +24,22 @@ import sotto
 from sotto.configuration import settings_of
 from sotto.console import err, escape, listen_to_packages, out
 
-_COMMANDS = (
-    "bench",
-    "simulate",
-    "reproduce",
-    "report",
-    "demo",
-    "sweep",
-    "attack",
-    "train",
-    "corpus",
-    "prepare",
-    "keys",
-    "bob",
-    "alice",
-    "dealer",
-)
+_COMMANDS = {  # in the order that --help lists them, each with the module that holds it
+    "bench": "sotto.commands.bench",
+    "simulate": "sotto.commands.simulate",
+    "reproduce": "sotto.commands.reproduce",
+    "report": "sotto.commands.report",
+    "demo": "sotto.commands.demo",
+    "sweep": "sotto.commands.sweep",
+    "attack": "sotto.commands.attack",
+    "train": "sotto.commands.train",
+    "corpus": "sotto.commands.corpus",
+    "prepare": "sotto.commands.parties.prepare",
+    "keys": "sotto.commands.parties.keys",
+    "bob": "sotto.commands.parties.bob",
+    "alice": "sotto.commands.parties.alice",
+    "dealer": "sotto.commands.parties.dealer",
+}
 _CONFIGURED = ("bob", "alice", "dealer")  # also by a file and the environment
 _LOOKS: dict[str, Any] = {"add_completion": False, "pretty_exceptions_enable": False, "rich_markup_mode": "rich"}
 
@@ -70,7 +70,7 @@ class _OnDemand(TyperGroup):
 @cache
 def _command(name: str) -> Any:
     """The command of the module with its name, or the group that the module holds."""
-    module = importlib.import_module(f"sotto.commands.{name}")
+    module = importlib.import_module(_COMMANDS[name])
     if isinstance(group := getattr(module, "app", None), typer.Typer):
         made = get_group(group)
         made.name = name

@@ -9,11 +9,12 @@ metadata asks for a package that needs a compiler.  They download nothing: their
 * :mod:`~sotto.bench.listeners.word_recogniser`: what is said, PocketSphinx with its English model (BSD);
 * :mod:`~sotto.bench.listeners.speech_detector`: whether somebody speaks, Silero VAD (MIT);
 * :mod:`~sotto.bench.listeners.speech_quality`: how good it sounds, DNSMOS from speechmos (MIT);
-* :mod:`~sotto.bench.listeners.keyed_speech`: what they hear of speech under a secret-key transform, attacked and not;
+* :mod:`~sotto.bench.listeners.experiments.keyed_speech`: what they hear of speech under a secret-key transform,
+  attacked and not;
 * :mod:`~sotto.bench.listeners.embedding_feature`: the speaker encoder as a feature;
-* :mod:`~sotto.bench.listeners.hashed_embeddings`: who speaks, from hashes of such embeddings;
-* :mod:`~sotto.bench.listeners.frozen_embeddings`: a private head on top of them, for `mpc` and `he`;
-* :mod:`~sotto.bench.listeners.sound_sensor`: what they find behind a sensor of `adversarial`;
-* :mod:`~sotto.bench.listeners.voice_privacy`: the measures of the VoicePrivacy challenge, one table;
-* :mod:`~sotto.bench.listeners.bootstrap`: their intervals over speakers.
+* :mod:`~sotto.bench.listeners.experiments.hashed_embeddings`: who speaks, from hashes of such embeddings;
+* :mod:`~sotto.bench.listeners.experiments.frozen_embeddings`: a private head on top of them, for `mpc` and `he`;
+* :mod:`~sotto.bench.listeners.experiments.sound_sensor`: what they find behind a sensor of `adversarial`;
+* :mod:`~sotto.bench.listeners.experiments.voice_privacy`: the measures of the VoicePrivacy challenge, one table;
+* :mod:`~sotto.bench.listeners.experiments.bootstrap`: their intervals over speakers.
 """

@@ -18,9 +18,9 @@ import numpy as np
 import numpy.typing as npt
 import psutil
 
-from sotto.bench.operations.fault_proxy import Break, Kind, Way
-from sotto.bench.operations.load_client import LoadClient
-from sotto.bench.operations.services import Deployment, Service, ServiceError
+from sotto.bench.operations.parties.fault_proxy import Break, Kind, Way
+from sotto.bench.operations.parties.load_client import LoadClient
+from sotto.bench.operations.parties.services import Deployment, Service, ServiceError
 
 #: Who is hit: a party's process in the session, its host (which holds the model and all sessions), all of a service
 #: (which is then started again), or a link.

@@ -15,10 +15,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from sotto import mpc
-from sotto.bench.operations.configurations import Prepared, ServedConfiguration, prepared
-from sotto.bench.operations.fault_proxy import Ledger
 from sotto.bench.operations.fault_trials import Trial, Trials, Victim, victims_of
-from sotto.bench.operations.services import ServiceError
+from sotto.bench.operations.parties.configurations import Prepared, ServedConfiguration, prepared
+from sotto.bench.operations.parties.fault_proxy import Ledger
+from sotto.bench.operations.parties.services import ServiceError
 from sotto.bench.request import Request
 from sotto.bench.rows.row import Row
 from sotto.models import load

@@ -27,7 +27,8 @@ import torch
 
 from sotto import mpc
 from sotto.bench.model_zoo import KINDS, Kind
-from sotto.bench.operations import configurations, model_zoo_table
+from sotto.bench.operations import model_zoo_table
+from sotto.bench.operations.parties import configurations
 from sotto.bench.parties.parties import Asked, Parties, PartyError
 from sotto.bench.parties.party import PartySpec
 from sotto.bench.peers import job

@@ -16,9 +16,9 @@ from dataclasses import dataclass
 import numpy as np
 import psutil
 
-from sotto.bench.operations.configurations import CONFIGURATIONS, Prepared, ServedConfiguration, prepared
-from sotto.bench.operations.load_client import LoadClient
-from sotto.bench.operations.services import Deployment, ServiceError, memory_mb, open_files
+from sotto.bench.operations.parties.configurations import CONFIGURATIONS, Prepared, ServedConfiguration, prepared
+from sotto.bench.operations.parties.load_client import LoadClient
+from sotto.bench.operations.parties.services import Deployment, ServiceError, memory_mb, open_files
 from sotto.bench.request import Request
 from sotto.bench.rows.results import write_whole
 from sotto.bench.rows.row import Row

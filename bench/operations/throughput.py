@@ -18,9 +18,9 @@ import numpy as np
 import numpy.typing as npt
 import psutil
 
-from sotto.bench.operations.configurations import Prepared, prepared
-from sotto.bench.operations.load_client import LoadClient
-from sotto.bench.operations.services import Deployment, ServiceError, cpu_seconds, memory_mb
+from sotto.bench.operations.parties.configurations import Prepared, prepared
+from sotto.bench.operations.parties.load_client import LoadClient
+from sotto.bench.operations.parties.services import Deployment, ServiceError, cpu_seconds, memory_mb
 from sotto.bench.operations.throughput_plot import draw
 from sotto.bench.request import Request
 from sotto.bench.rows.row import Row, Timing

@@ -6,7 +6,13 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from sotto.bench.emotion import activations, emotion_accuracy, raw_audio
-from sotto.bench.listeners import frozen_embeddings, hashed_embeddings, keyed_speech, sound_sensor, voice_privacy
+from sotto.bench.listeners.experiments import (
+    frozen_embeddings,
+    hashed_embeddings,
+    keyed_speech,
+    sound_sensor,
+    voice_privacy,
+)
 from sotto.bench.operations import faults, model_zoo, mpc_scale, soak, sweep_scaling, throughput
 from sotto.bench.papers.bittner import agreement, cheating, growth, latency, transfers, two_party
 from sotto.bench.papers.dias import (

@@ -69,17 +69,22 @@ def read(path: Path) -> list[Row]:
         raise ResultsError(
             "not-results", f"{path} is not a results file ({type(error).__name__}): run sotto bench again"
         ) from None
-    _require_fields(plain, path)
+    _require_this_version(plain, path)
     _check(plain, str(path))
     return msgspec.convert(plain, list[Row])
 
 
-def _require_fields(plain: Any, path: Path) -> None:
-    """A row of an earlier version has not all of today's fields, and nothing here may make up what they would say."""
+def _require_this_version(plain: Any, path: Path) -> None:
+    """Rows of an earlier version are whole but for fields of today, which nothing here may make up.
+
+    They say with which software they were measured, and nothing in them breaks the schema but what is not there.
+    """
+    if not isinstance(plain, list) or not all(isinstance(row, dict) and row.get("software") for row in plain):
+        return
     known = {field.encode_name for field in msgspec.structs.fields(Row)}
-    rows = [row for row in plain if isinstance(row, dict)] if isinstance(plain, list) else []
-    missing = sorted({name for row in rows for name in known - row.keys()})
-    if missing and len(missing) < len(known) / 2:
+    missing = sorted({name for row in plain for name in known - row.keys()})
+    breaches = jsonschema.Draft202012Validator(stored_schema()).iter_errors(plain)
+    if missing and all(breach.validator == "required" and len(breach.path) == 1 for breach in breaches):
         raise ResultsError(
             "older-results", f"{path} is of an earlier version, without {', '.join(missing)}: run sotto bench again"
         )

@@ -26,8 +26,8 @@ from sotto.keyed.attacks.inverter import Inverter, train_inverter
 from sotto.keyed.attacks.known_plaintext import blocks_until_exact, key_from_kernels, key_from_pairs
 from sotto.keyed.attacks.outcome import Outcome, correlation, judge
 from sotto.keyed.attacks.passive_leakage import Visible, what_shows
-from sotto.keyed.keys import Key
-from sotto.keyed.transform import blocks, encrypt
+from sotto.keyed.encryption.keys import Key
+from sotto.keyed.encryption.transform import blocks, encrypt
 
 
 def guess_key(encrypted: Tensor, public: Tensor, like: Key, *, starts: int = 512) -> Key | None:

@@ -23,9 +23,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sotto.keyed.encryption.keys import ROM, SALT_BYTES, Flipping, Key, KeyType, Shuffling
+from sotto.keyed.encryption.transform import blocks
 from sotto.keyed.errors import KeyedError
-from sotto.keyed.keys import ROM, SALT_BYTES, Flipping, Key, KeyType, Shuffling
-from sotto.keyed.transform import blocks
 
 _NO_SALT = bytes(SALT_BYTES)
 

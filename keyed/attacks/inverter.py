@@ -19,9 +19,9 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor, nn
 
 from sotto.keyed.attacks.ciphertext_only.moment_alignment import orthogonal
+from sotto.keyed.encryption.keys import ROM, SALT_BYTES, Flipping, Key, KeyType, Shuffling
+from sotto.keyed.encryption.transform import blocks
 from sotto.keyed.errors import KeyedError
-from sotto.keyed.keys import ROM, SALT_BYTES, Flipping, Key, KeyType, Shuffling
-from sotto.keyed.transform import blocks
 
 _LAGS = 2
 _BATCH, _WIDTH, _RATE = 64, 384, 1e-3

@@ -14,10 +14,10 @@ import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor, nn
 
+from sotto.keyed.encryption.keys import ROM, SALT_BYTES, Flipping, Key, KeyType, Shuffling
+from sotto.keyed.encryption.model_encryption import find_first_convolution
+from sotto.keyed.encryption.transform import blocks, encrypt
 from sotto.keyed.errors import KeyedError
-from sotto.keyed.keys import ROM, SALT_BYTES, Flipping, Key, KeyType, Shuffling
-from sotto.keyed.model_encryption import find_first_convolution
-from sotto.keyed.transform import blocks, encrypt
 
 _NO_SALT = bytes(SALT_BYTES)
 

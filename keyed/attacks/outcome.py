@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from sotto.keyed.keys import Key, KeyType
-from sotto.keyed.transform import decrypt, encrypt, whole_blocks
+from sotto.keyed.encryption.keys import Key, KeyType
+from sotto.keyed.encryption.transform import decrypt, encrypt, whole_blocks
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from sotto.keyed.attacks.outcome import correlation
-from sotto.keyed.keys import Key
-from sotto.keyed.transform import blocks, encrypt
+from sotto.keyed.encryption.keys import Key
+from sotto.keyed.encryption.transform import blocks, encrypt
 
 
 @dataclass(frozen=True)

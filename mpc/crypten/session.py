@@ -84,7 +84,7 @@ class CryptenSession:
         )
         _seed_generators()
 
-    def require_room(self, examples: int, queries: int = 1) -> None:
+    def require_query_size(self, examples: int, queries: int = 1) -> None:
         """Nothing, as :meth:`provision`."""
 
     def provision(self, examples: int, queries: int = 1) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sotto.link import Link, LinkClosed
 from sotto.mpc.crypten.triples import REQUEST_BYTES, TripleServer
 from sotto.mpc.errors import reason
-from sotto.mpc.messages import JOIN_BYTES, require_party
+from sotto.mpc.messages import JOIN_LIMIT, require_party
 
 
 class CryptenSupply:
@@ -20,13 +20,13 @@ class CryptenSupply:
         try:
             while True:
                 try:
-                    limits = {"dealer.join": JOIN_BYTES} | ({"dealer.request": REQUEST_BYTES} if server else {})
+                    limits = {"dealer.join": JOIN_LIMIT} | ({"dealer.request": REQUEST_BYTES} if server else {})
                     name, payload = alice.receive_any(limits, timeout=self._idle)
                 except LinkClosed:
                     return
                 if name == "dealer.join":
                     require_party(payload, 0, "crypten")
-                    require_party(bob.receive("dealer.join", limit=JOIN_BYTES), 1, "crypten")
+                    require_party(bob.receive("dealer.join", limit=JOIN_LIMIT), 1, "crypten")
                     server = TripleServer((alice, bob))
                 elif server:
                     alice.send("dealer.correction", server.correction(payload))

@@ -72,7 +72,7 @@ class SealedFolder:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def claim(self) -> None:
+    def mark_used(self) -> None:
         """Mark the dealing used, durably; it is gone if that fails half-way."""
         try:
             self.rename("used")

@@ -149,7 +149,7 @@ class Stock:
                 for path in self._folders("ready", digest):
                     folder = SealedFolder.lock(path, self._key)
                     if folder:
-                        folder.claim()
+                        folder.mark_used()
                         return StockedDealing(folder)
         except OSError as error:
             raise StockError(

@@ -16,7 +16,7 @@ from sotto.mpc.dealing.stock import Stock, StockedDealing
 from sotto.mpc.errors import PlanError, reason
 from sotto.mpc.graph.compiler import compile_program
 from sotto.mpc.graph.program import Program
-from sotto.mpc.messages import JOIN_BYTES, QUERY_BYTES, TERMS_BYTES, Mode, Query, Terms, require_party
+from sotto.mpc.messages import JOIN_LIMIT, QUERY_LIMIT, TERMS_LIMIT, Mode, Query, Terms, require_party
 from sotto.mpc.protocols.dealing import SECRET_BYTES, Dealing
 
 
@@ -35,7 +35,7 @@ class BundleSupply:
         stock = self._stock
         try:
             while True:
-                limits = {"dealer.join": JOIN_BYTES} | ({"dealer.request": QUERY_BYTES} if session else {})
+                limits = {"dealer.join": JOIN_LIMIT} | ({"dealer.request": QUERY_LIMIT} if session else {})
                 try:
                     name, payload = alice.receive_any(limits, timeout=self._idle)
                 except LinkClosed:
@@ -57,9 +57,9 @@ class BundleSupply:
 
     def _join(self, payload: bytearray, alice: Link, bob: Link, stock: Stock | None) -> _Session:
         require_party(payload, 0, self._mode)
-        require_party(bob.receive("dealer.join", limit=JOIN_BYTES), 1, self._mode)
-        terms = alice.receive("dealer.terms", limit=TERMS_BYTES)
-        if terms != bob.receive("dealer.terms", limit=TERMS_BYTES):
+        require_party(bob.receive("dealer.join", limit=JOIN_LIMIT), 1, self._mode)
+        terms = alice.receive("dealer.terms", limit=TERMS_LIMIT)
+        if terms != bob.receive("dealer.terms", limit=TERMS_LIMIT):
             raise FrameError(
                 "other-network", "alice and bob told the dealer of different networks: open new links and prepare again"
             )

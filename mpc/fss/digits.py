@@ -1,4 +1,5 @@
-"""The gate of :mod:`sotto.mpc.fss.comparison` with a third less from the dealer: the compared number in three digits.
+"""The gate of :mod:`sotto.mpc.fss.comparison_gate` with a third less from the dealer: the compared number in three
+digits.
 
 A comparison key takes 16 bytes a level at both parties.  A table of the bits [x < alpha] for all x of 9 bits takes 64
 bytes at one of them, who is sent it xor the other's stream.  So only the digit above the low 18 bits is compared by a
@@ -31,9 +32,9 @@ from typing import Any
 import numpy as np
 
 from sotto.link import BadType
-from sotto.mpc.compiled import COUNT, FLAG, IN, OUT, compiled
-from sotto.mpc.fss.comparison import Bits, compared
+from sotto.mpc.fss.comparison_gate import Bits, compared
 from sotto.mpc.graph.program import MAX_WIDTH, Compare
+from sotto.mpc.sharing.compiled import COUNT, FLAG, IN, OUT, compiled
 from sotto.mpc.sharing.ring import Words
 
 #: Bits opened for each comparison.

@@ -1,8 +1,8 @@
 """The gate for piecewise linear functions: every knot is a comparison, and one comparison key serves them all.
 
 For a masked c = y + r and knots t_1 … t_K, c - t_k = (y - t_k) + r is masked by the same r.  So the parties evaluate
-the one key of :mod:`sotto.mpc.fss.comparison` at K public points, and open K bits m_k = d_k xor [y >= t_k], each under
-a random d_k of its own.  With rho, mu, T and w as there, and t_k a multiple of 2^cut, the rest is linear in the
+the one key of :mod:`sotto.mpc.fss.comparison_gate` at K public points, and open K bits m_k = d_k xor [y >= t_k], each
+under a random d_k of its own.  With rho, mu, T and w as there, and t_k a multiple of 2^cut, the rest is linear in the
 dealer's words:
 
     [y'] = T - [rho] + w [mu]                            y >> cut, or one more
@@ -26,10 +26,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sotto.mpc.compiled import BITS_IN, COUNT, FLAG, IN, OUT, compiled
-from sotto.mpc.fss.comparison import Bits
+from sotto.mpc.fss.comparison_gate import Bits
 from sotto.mpc.graph.program import MAX_WIDTH, Spline
 from sotto.mpc.sharing.authenticated import Authenticated, Keys
+from sotto.mpc.sharing.compiled import BITS_IN, COUNT, FLAG, IN, OUT, compiled
 from sotto.mpc.sharing.ring import Words
 from sotto.mpc.sharing.uint128 import multiply_add
 

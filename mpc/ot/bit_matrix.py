@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from sotto.mpc.compiled import IN, OUT, compiled
+from sotto.mpc.sharing.compiled import IN, OUT, compiled
 from sotto.mpc.sharing.ring import Words
 
 _CHUNK = 512  # words of a row that are taken together, so that what is summed stays in the nearest cache

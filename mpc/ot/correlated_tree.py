@@ -29,11 +29,11 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from llvmlite import ir  # type: ignore[import-untyped]
 
 from sotto.link import BadValue
-from sotto.mpc.compiled import COUNT, IN, OUT, compiled
 from sotto.mpc.fss.block_vectors import key_schedule
 from sotto.mpc.fss.lane_groups import Group
 from sotto.mpc.fss.machine_code import WORD, MachineCode, aes_blocks, counted_loop
 from sotto.mpc.ot.hashing import Blocks
+from sotto.mpc.sharing.compiled import COUNT, IN, OUT, compiled
 from sotto.mpc.sharing.ring import Words
 
 Bits = npt.NDArray[np.uint8]

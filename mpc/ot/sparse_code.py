@@ -24,7 +24,7 @@ import numpy.typing as npt
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from numba import types
 
-from sotto.mpc.compiled import IN, OUT, compiled
+from sotto.mpc.sharing.compiled import IN, OUT, compiled
 from sotto.mpc.sharing.ring import Words
 
 WEIGHT = 10  # places that are summed

@@ -19,11 +19,11 @@ from typing import Any
 
 import numpy as np
 
-from sotto.mpc.compiled import IN, OUT, compiled
 from sotto.mpc.graph.layers import MatMul, Multiply
 from sotto.mpc.graph.program import SecretProduct
 from sotto.mpc.sharing import uint128
 from sotto.mpc.sharing.authenticated import Authenticated, Keys
+from sotto.mpc.sharing.compiled import IN, OUT, compiled
 from sotto.mpc.sharing.ring import Words
 from sotto.mpc.sharing.uint128 import Planes, multiply_add
 

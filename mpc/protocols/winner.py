@@ -34,7 +34,7 @@ from functools import cache
 import numpy as np
 import numpy.typing as npt
 
-from sotto.mpc.fss.comparison import Bits
+from sotto.mpc.fss.comparison_gate import Bits
 from sotto.mpc.graph.program import pairs
 from sotto.mpc.sharing.ring import Words
 

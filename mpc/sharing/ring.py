@@ -13,9 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from sotto.link import BadType
-from sotto.mpc.compiled import IN, OUT, compiled
 from sotto.mpc.graph import layers
 from sotto.mpc.graph.fixed_point import FRACTION_BITS
+from sotto.mpc.sharing.compiled import IN, OUT, compiled
 
 Words = npt.NDArray[np.uint64]
 

@@ -18,9 +18,9 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from sotto.link import BadType
-from sotto.mpc.compiled import IN, OUT, WORD, compiled
 from sotto.mpc.graph import layers
 from sotto.mpc.sharing import ring
+from sotto.mpc.sharing.compiled import IN, OUT, WORD, compiled
 
 Words = npt.NDArray[np.uint64]
 Planes = npt.NDArray[np.uint64]

@@ -78,7 +78,7 @@ class PreprocessingStore(Stock):
                 folder = SealedFolder.lock(self._path / f"{digest}.{number.hex()}.ready", self._key)
                 if folder is None:
                     return None
-                folder.claim()
+                folder.mark_used()
         except OSError as error:
             raise StockError(
                 "cannot-mark", f"a preparation cannot be marked used ({error.strerror}): nothing was sent"

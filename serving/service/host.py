@@ -25,8 +25,8 @@ from typing import Any
 from tqdm import tqdm
 
 from sotto.link import LinkError
+from sotto.serving.certificates.keys import server_tls
 from sotto.serving.handshake import Refused
-from sotto.serving.keys import server_tls
 from sotto.serving.service.admission import Admission, partner
 from sotto.serving.service.arrivals import Arrival, Disconnected
 from sotto.serving.service.reports import (

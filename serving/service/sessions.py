@@ -21,6 +21,7 @@ from typing import Literal, NoReturn, Protocol
 from sotto.link import LOOPBACK, Link, LinkError, PeerError, Shape, connect, encode
 from sotto.link.identity import require_name
 from sotto.serving.adapters import Hosted
+from sotto.serving.certificates.keys import client_tls
 from sotto.serving.handshake import (
     HELLO,
     VERSION,
@@ -32,7 +33,6 @@ from sotto.serving.handshake import (
     read_welcome,
     require_fit,
 )
-from sotto.serving.keys import client_tls
 from sotto.serving.limits import Limits
 from sotto.serving.service.reports import MOST_ANSWERS, Answered, Ended, report
 

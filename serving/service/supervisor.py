@@ -16,7 +16,7 @@ from types import FrameType
 from typing import Any
 
 from sotto.link import Coded, LinkError, listen
-from sotto.serving.keys import server_tls
+from sotto.serving.certificates.keys import server_tls
 from sotto.serving.service.counters import Counters
 from sotto.serving.service.hosting import HostProcess
 from sotto.serving.service.journal import Journal

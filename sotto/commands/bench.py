@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, cast
 
@@ -248,10 +248,6 @@ def _lowering(
         raise typer.BadParameter(
             "a network of several results is not trained here: give its --weights", param_hint="--output"
         )
-    if model is not None and features_at == "circuit" and activation_error is None:
-        from sotto.models.sample_input import LOGARITHM_ERROR
-
-        activation_error = LOGARITHM_ERROR
     return LoweringOptions(activation_error, output, features_at=cast(Literal["alice", "circuit"], features_at))
 
 
@@ -272,7 +268,6 @@ def _own(
 
     at_circuit = options.features_at == "circuit"
     own = own_network(model, bench, spec, weights=weights, normalisation=normalisation, at_circuit=at_circuit)
-    limit, options = (1.0, replace(options, features_at="alice")) if at_circuit else (None, options)  # it is before it
     chosen = list(paradigm or registry.names())
     if not bench.quick:
         chosen = [f"{name}/{mode}" for name in chosen for mode in adapter(name).MODES]
@@ -282,7 +277,12 @@ def _own(
         own.examples,
         chosen,
         lambda folder, mode: Given(
-            folder, mode, own.shape, calibration=own.calibration, lowering=options, input_limit=limit
+            folder,
+            mode,
+            own.shape,
+            calibration=own.calibration,
+            lowering=options.behind_analysis(),
+            input_limit=1.0 if at_circuit else None,
         ),
         nets=nets,
         singles=20 if bench.quick else 50,
@@ -361,7 +361,7 @@ class _Made:
         if self.bench.quick and experiment.cell.paradigm in self.shown:
             return
         self.shown.add(experiment.cell.paradigm)
-        from sotto.bench.simulation import simulate
+        from sotto.bench.one_clip.simulation import simulate
         from sotto.report.scene import with_panel
         from sotto.report.seen import asked_clip, empty_scene, panel
 

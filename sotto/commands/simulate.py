@@ -33,9 +33,9 @@ from sotto.serving.reveal import REVEALS
 if TYPE_CHECKING:
     from sotto.audio import Clip
     from sotto.bench.experiment import Configuration, Experiment
+    from sotto.bench.one_clip.simulation import Simulation
     from sotto.bench.parties.parties import Phase
     from sotto.bench.rows.row import JSONValue
-    from sotto.bench.simulation import Simulation
     from sotto.bench.workbench import Workbench
 
 _ROLES = ("alice", "bob", "dealer")
@@ -100,7 +100,7 @@ def simulate(
     if cheat is not None:
         _require_cheat(cell, cheat)
     from sotto.audio import Clip
-    from sotto.bench.simulation import simulate as run_simulation
+    from sotto.bench.one_clip.simulation import simulate as run_simulation
     from sotto.bench.suite import build, open_workbench, require
 
     require([paradigm])
@@ -148,7 +148,7 @@ def _cell(
 
 def _require_cheat(cell: Configuration, cheat: str) -> None:
     """Refuse a cheat that cannot be meant; its message is looked for when the network is known."""
-    from sotto.bench.cheating import CheatError, parsed
+    from sotto.bench.one_clip.cheating import CheatError, parsed
 
     if cell.paradigm != "mpc":
         raise typer.BadParameter(f"nobody can be made to cheat in {cell.paradigm}: only in mpc", param_hint="--cheat")
@@ -174,7 +174,7 @@ class _Shown:
     simulation: Simulation
 
     def as_json(self) -> dict[str, object]:
-        from sotto.bench.simulation import summary
+        from sotto.bench.one_clip.simulation import summary
 
         found, of = self._exposed()
         return {
@@ -244,7 +244,7 @@ class _Shown:
         out.print(f"Plain copies of neighbouring pairs of Alice's values in what Bob received: {found} of {of}.")
 
     def _print_messages(self, role: str) -> None:
-        from sotto.bench.simulation import summary
+        from sotto.bench.one_clip.simulation import summary
 
         table = Table(title=f"what {role.capitalize()} sent (→) and received (←)", title_justify="left", pad_edge=False)
         for heading in ("", "message", "times", "bytes", "a sample of it"):
@@ -261,7 +261,7 @@ class _Shown:
         return self.simulation.offline or self.simulation.session
 
     def _exposed(self) -> tuple[int, int]:
-        from sotto.bench.simulation import exposed
+        from sotto.bench.one_clip.simulation import exposed
 
         return exposed(self.simulation.query, self.simulation.reports["bob"].seen)
 

@@ -11,11 +11,11 @@ import msgspec
 import numpy as np
 
 from sotto.audio import BrokenClip, Clip, read
-from sotto.bench import cheating
 from sotto.bench.adapters import EXPERIMENTS
 from sotto.bench.experiment import Configuration, Experiment
+from sotto.bench.one_clip import cheating
+from sotto.bench.one_clip.simulation import Simulation, simulate
 from sotto.bench.parties.control import Report
-from sotto.bench.simulation import Simulation, simulate
 from sotto.bench.suite import build, cells, usable
 from sotto.bench.workbench import Workbench
 from sotto.cheat import VERDICTS

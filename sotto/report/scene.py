@@ -1,7 +1,8 @@
 """One clip seen from every side: what Alice holds, and what Bob's process really received of it, paradigm by paradigm.
 
-All of it is taken from the transcript of a simulation (:mod:`sotto.bench.simulation`): Bob's side is decoded from the
-bytes that came over his links.  A scene holds the clip itself, as sound: whoever gets the report can listen to it.
+All of it is taken from the transcript of a simulation (:mod:`sotto.bench.one_clip.simulation`): Bob's side is decoded
+from the bytes that came over his links.  A scene holds the clip itself, as sound: whoever gets the report can listen to
+it.
 
 Written as ``scene.json`` beside the results, so that a report can be made again; read back, it is checked like anything
 that comes from outside.

@@ -12,8 +12,8 @@ import numpy.typing as npt
 
 from sotto.audio import Clip, read
 from sotto.bench.experiment import Experiment
+from sotto.bench.one_clip.simulation import Simulation, exposed, summary
 from sotto.bench.parties.control import Seen
-from sotto.bench.simulation import Simulation, exposed, summary
 from sotto.bench.workbench import Workbench
 from sotto.link import FrameError
 from sotto.link.messages import Array

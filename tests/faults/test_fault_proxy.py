@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from sotto.bench.operations.fault_proxy import Break, Ledger, Proxy, _Scanner
+from sotto.bench.operations.parties.fault_proxy import Break, Ledger, Proxy, _Scanner
 from sotto.link import LinkClosed, LinkError, LinkTimeout, connect, listen
 from sotto.link.frames import pack_prefix
 

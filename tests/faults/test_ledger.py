@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from sotto import mpc
-from sotto.bench.operations.fault_proxy import Ledger
-from sotto.bench.operations.load_client import LoadClient
-from sotto.bench.operations.services import Deployment
+from sotto.bench.operations.parties.fault_proxy import Ledger
+from sotto.bench.operations.parties.load_client import LoadClient
+from sotto.bench.operations.parties.services import Deployment
 from sotto.models import load
 from tests.faults.service_folders import FEATURES, mpc_folders
 

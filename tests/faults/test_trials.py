@@ -7,11 +7,11 @@ import importlib
 import numpy as np
 import pytest
 
-from sotto.bench.operations import load_client
-from sotto.bench.operations.fault_proxy import Break, Ledger
 from sotto.bench.operations.fault_trials import Trials
-from sotto.bench.operations.load_client import LoadClient
-from sotto.bench.operations.services import Deployment
+from sotto.bench.operations.parties import load_client
+from sotto.bench.operations.parties.fault_proxy import Break, Ledger
+from sotto.bench.operations.parties.load_client import LoadClient
+from sotto.bench.operations.parties.services import Deployment
 from sotto.link import LinkError, encode
 from sotto.link.frames import pack_prefix
 from sotto.mpc.messages import VERSION, Hello, Query
@@ -34,7 +34,11 @@ def standing(tmp_path_factory):
         patched.setattr(
             load_client,
             "_PRELOAD",
-            ("sotto.bench.operations.load_client", "sotto.mpc.service", "sotto.mpc.protocols.malicious.session"),
+            (
+                "sotto.bench.operations.parties.load_client",
+                "sotto.mpc.service",
+                "sotto.mpc.protocols.malicious.session",
+            ),
         )
         features = np.random.default_rng(0).normal(size=(1, *FEATURES)).astype(np.float32)
         yield deployment, Trials(deployment, features, DEADLINE, seed=1), ledger, features

@@ -20,7 +20,7 @@ from sotto.keyed import (
     save_encrypted_model,
     save_key,
 )
-from sotto.keyed.messages import HELLO, MOST_REPLY, QUERY, READY, REPLY, Hello, Query, Reply
+from sotto.keyed.messages import HELLO, QUERY, READY, REPLY, REPLY_LIMIT, Hello, Query, Reply
 from sotto.link import (
     MOST_CLASSES,
     Array,
@@ -394,7 +394,7 @@ def test_any_failure_of_the_model_is_reported():
 
 @pytest.mark.parametrize(
     ("reveal", "examples", "most"),
-    [("class", 5, 4096 + 8 * 5), ("logits", 5, 4096 + 5 * (8 + 4 * MOST_CLASSES)), ("logits", 5000, MOST_REPLY)],
+    [("class", 5, 4096 + 8 * 5), ("logits", 5, 4096 + 5 * (8 + 4 * MOST_CLASSES)), ("logits", 5000, REPLY_LIMIT)],
 )
 def test_alice_takes_no_more_than_a_reply_can_hold(monkeypatch, reveal, examples, most):
     limits = {}

@@ -15,7 +15,7 @@ from sotto.link import BadValue, LinkClosed, LinkError, PeerError, connect, deco
 from sotto.mpc.crypten.session import CryptenSession
 from sotto.mpc.graph.plan import ModelPlan
 from sotto.mpc.lowering.capture import trace
-from sotto.mpc.messages import PLAN_BYTES, VERSION, Hello, Mode
+from sotto.mpc.messages import PLAN_LIMIT, VERSION, Hello, Mode
 from sotto.mpc.modes import needs_dealer
 from sotto.serving import registry
 from tests.error_codes import raises_code
@@ -183,7 +183,7 @@ def test_a_plan_with_layers_that_crypten_has_not_is_refused():
 def test_a_plan_of_any_size_is_not_read():
     def long(link):
         link.receive("mpc.hello", limit=1000)
-        link.send("mpc.plan", bytes(PLAN_BYTES + 1))
+        link.send("mpc.plan", bytes(PLAN_LIMIT + 1))
 
     with raises_code(LinkError, "too-large"):
         mpc.Alice(dealing(), mode="crypten").prepare(peer_of(long))
@@ -202,7 +202,7 @@ def ask_bob(bob, name, payload):
     with pytest.raises(LinkError):
         bob.answer(theirs)
     with pytest.raises(PeerError) as heard:
-        ours.receive("mpc.plan", limit=PLAN_BYTES)
+        ours.receive("mpc.plan", limit=PLAN_LIMIT)
     return str(heard.value)
 
 
@@ -227,7 +227,7 @@ def test_bobs_plan_holds_no_weight(bob):
     ours.send("mpc.hello", encode(Hello(VERSION, "crypten", "class")))
     with pytest.raises(LinkError):
         bob.answer(theirs)  # nobody deals
-    payload = bytes(ours.receive("mpc.plan", limit=PLAN_BYTES))
+    payload = bytes(ours.receive("mpc.plan", limit=PLAN_LIMIT))
     assert decode(payload, ModelPlan).input_shape == (40,)
     assert len(payload) < 400
     assert "weight" not in repr(bob)

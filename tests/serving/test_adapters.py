@@ -15,7 +15,7 @@ from sotto.audio.features import EGeMAPS, MeanMFCC, Waveform
 from sotto.models import ModelRecord, Normalisation, build, save
 from sotto.models.learning.training import predict
 from sotto.serving import client, registry
-from sotto.serving.adapters import ClientCredentials, LoweringOptions, ModelSource
+from sotto.serving.adapters import LOGARITHM_ERROR, ClientCredentials, LoweringOptions, ModelSource
 from sotto.serving.errors import AdapterError
 from sotto.serving.folders import KEY_FILE, MODEL_FILE, SENSOR_FILE, calibration_beside, write_calibration
 from sotto.serving.terms import FrontEnd, read_terms, write_terms
@@ -95,6 +95,14 @@ def test_others_reveal_no_values_and_lower_nothing(name, tmp_path):
     registry.lower(name, tmp_path, LoweringOptions())
     with raises_code(AdapterError, "option-not-taken"):
         registry.lower(name, tmp_path, LoweringOptions(weights="public"))
+
+
+def test_the_logarithm_of_samples_has_a_tolerance_of_its_own_unless_one_is_asked_for():
+    assert LoweringOptions().tolerance(0.5) == 0.5
+    samples = LoweringOptions(features_at="circuit")
+    assert samples.tolerance(0.5) == LOGARITHM_ERROR
+    assert samples.behind_analysis() == LoweringOptions(LOGARITHM_ERROR)
+    assert LoweringOptions(0.25, features_at="circuit").tolerance(0.5) == 0.25
 
 
 def test_mpc_without_a_dealer(folders, clip, tmp_path):

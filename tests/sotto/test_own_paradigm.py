@@ -11,7 +11,7 @@ import tomllib
 
 import pytest
 
-from sotto.bench.operations.services import Service
+from sotto.bench.operations.parties.services import Service
 from tests.docs.test_examples import ROOT
 from tests.sotto.test_end_to_end import corpus  # noqa: F401  a fixture
 

@@ -12,8 +12,8 @@ import soundfile
 from typer.testing import CliRunner
 
 from sotto import cli
-from sotto.commands import alice as alice_command
-from sotto.commands import service
+from sotto.commands.parties import alice as alice_command
+from sotto.commands.parties import service
 from sotto.link import LinkTimeout, connect
 
 EXAMPLES = Path(__file__).parent.parent.parent / "examples" / "services"

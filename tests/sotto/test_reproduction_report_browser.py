@@ -6,7 +6,7 @@ import pytest
 
 from sotto import reproduction_report
 from sotto.bench.claims.claim import Verdict
-from tests.sotto.test_report_browser import WIDTHS
+from tests.sotto.report.test_report_browser import WIDTHS
 from tests.sotto.test_reproduction_report import reviewed
 
 DRAWING = '<svg xmlns="http://www.w3.org/2000/svg" width="1000" height="80"><circle cx="40" cy="40" r="9"/></svg>'

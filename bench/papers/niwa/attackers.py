@@ -53,7 +53,7 @@ from sotto.keyed.attacks import (
     keys_from_chosen,
     train_inverter,
 )
-from sotto.keyed.transform import blocks, whole_blocks
+from sotto.keyed.encryption.transform import blocks, whole_blocks
 
 DESCRIPTION = "attackers on keyed transforms: correlation, STOI, distance, WER, EER of what they recover (--data DIR)"
 

@@ -32,7 +32,7 @@ from sotto.bench.rows.results import write_csv
 from sotto.bench.rows.row import Row
 from sotto.bench.speech_tasks.recognition import Recogniser, recognisers
 from sotto.bench.speech_tasks.verification import verification_task
-from sotto.keyed.transform import blocks
+from sotto.keyed.encryption.transform import blocks
 
 DESCRIPTION = "error rates over many incorrect ROM keys (full: 1000 verifying, 100 recognising), violins (--data DIR)"
 

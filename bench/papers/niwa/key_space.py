@@ -26,7 +26,7 @@ from sotto.bench.request import Request
 from sotto.bench.rows.row import Row
 from sotto.keyed import KEY_TYPES, Key, encrypt, generate_key
 from sotto.keyed.attacks import blocks_until_exact, chosen_blocks, chosen_speech, guess_key, judge, keys_from_chosen
-from sotto.keyed.transform import blocks
+from sotto.keyed.encryption.transform import blocks
 
 DESCRIPTION = "how many keys there are, and how few blocks of speech give the one away"
 

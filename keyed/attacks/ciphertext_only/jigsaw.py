@@ -23,8 +23,8 @@ from torch import Tensor
 from sotto.keyed.attacks.ciphertext_only.moments import Moments
 from sotto.keyed.attacks.ciphertext_only.plausibility import Judge
 from sotto.keyed.attacks.ciphertext_only.public_model import PublicModel, Windows
+from sotto.keyed.encryption.keys import SALT_BYTES, Shuffling
 from sotto.keyed.errors import KeyedError
-from sotto.keyed.keys import SALT_BYTES, Shuffling
 
 Order = npt.NDArray[np.intp]
 """order[i] is where number i of a plain block went."""

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from sotto.keyed.transform import blocks
+from sotto.keyed.encryption.transform import blocks
 
 _SEGMENT = 16  # blocks
 _LOUDNESSES, _KINDS = 3, 3

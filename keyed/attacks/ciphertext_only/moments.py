@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from sotto.keyed.transform import blocks
+from sotto.keyed.encryption.transform import blocks
 
 LAGS = 4
 

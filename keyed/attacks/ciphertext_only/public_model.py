@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from sotto.keyed.encryption.transform import blocks
 from sotto.keyed.errors import WrongShapeError
-from sotto.keyed.transform import blocks
 
 _FLOOR = 0.02  # of the mean variance: how far a stranger's speech may be from the public's
 

@@ -24,8 +24,8 @@ from sotto.keyed.attacks.ciphertext_only.likelihood import Spectra, likeliest, r
 from sotto.keyed.attacks.ciphertext_only.moment_alignment import lined_up, orthogonal
 from sotto.keyed.attacks.ciphertext_only.moments import Moments
 from sotto.keyed.attacks.ciphertext_only.plausibility import Judge, decrypted
-from sotto.keyed.keys import ROM, SALT_BYTES
-from sotto.keyed.transform import blocks
+from sotto.keyed.encryption.keys import ROM, SALT_BYTES
+from sotto.keyed.encryption.transform import blocks
 
 _BATCH = 32
 _LINED_UP = 16

@@ -15,8 +15,8 @@ from torch import Tensor
 from sotto.keyed.attacks.ciphertext_only.moment_alignment import solve_signs
 from sotto.keyed.attacks.ciphertext_only.moments import Moments
 from sotto.keyed.attacks.ciphertext_only.plausibility import Judge
+from sotto.keyed.encryption.keys import SALT_BYTES, Flipping
 from sotto.keyed.errors import KeyedError
-from sotto.keyed.keys import SALT_BYTES, Flipping
 
 _SHARPNESS = (1, 3, 9)
 

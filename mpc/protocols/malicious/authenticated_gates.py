@@ -1,5 +1,5 @@
-"""The gate of :mod:`sotto.mpc.fss.comparison` on authenticated shares: the same formulas, modulo 2^128, for value and
-tag.
+"""The gate of :mod:`sotto.mpc.fss.comparison_gate` on authenticated shares: the same formulas, modulo 2^128, for value
+and tag.
 
 Opened words are public whole numbers to both parties, so every factor here is the same on both sides; a factor taken
 modulo 2^64 stays one, because values count modulo 2^64 only.
@@ -13,10 +13,10 @@ import numpy as np
 from numba import types
 
 from sotto.link import BadType
-from sotto.mpc.compiled import BITS_IN, COUNT, IN, OUT, WORD, compiled
-from sotto.mpc.fss.comparison import Bits
+from sotto.mpc.fss.comparison_gate import Bits
 from sotto.mpc.graph.program import MAX_WIDTH, Compare, Truncate
 from sotto.mpc.sharing.authenticated import Authenticated, Keys
+from sotto.mpc.sharing.compiled import BITS_IN, COUNT, IN, OUT, WORD, compiled
 from sotto.mpc.sharing.ring import Words
 from sotto.mpc.sharing.uint128 import multiply_add
 

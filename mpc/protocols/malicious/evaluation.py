@@ -78,7 +78,7 @@ from cryptography.hazmat.primitives.poly1305 import Poly1305
 
 from sotto.link import BadType, FrameError, Link, WrongState
 from sotto.mpc.errors import CheatingDetected
-from sotto.mpc.fss import comparison, dcf, spline
+from sotto.mpc.fss import comparison_gate, dcf, spline
 from sotto.mpc.graph import linear_steps
 from sotto.mpc.graph.layers import Constant, Linear
 from sotto.mpc.graph.program import (
@@ -328,7 +328,7 @@ class MaliciousEvaluation:
     def _truncate(self, step: Truncate) -> Authenticated:
         return authenticated_gates.truncated(step, self._keys, self._masked(step), self._bundle.gates[step.out].words)
 
-    def _signs(self, step: Compare, c: Words) -> comparison.Bits:
+    def _signs(self, step: Compare, c: Words) -> comparison_gate.Bits:
         """The opened bits v, (N,) for each threshold."""
         tags = self._tags(step, c)
         return self._opened_bits(tags, self._swap(f"{step.name}.sign", _packed(tags)))
@@ -339,13 +339,13 @@ class MaliciousEvaluation:
         if gate.e is None or gate.corrections is None:
             raise BadType("wrong-bundle", "the bundle holds no key for this comparison")
         key, delta = self._bundle.key, self._keys.delta
-        points = [comparison.compared(step, c, threshold) for threshold in step.thresholds]
+        points = [comparison_gate.compared(step, c, threshold) for threshold in step.thresholds]
         each = [dcf.evaluate_tags(at, step.depth, delta, gate.corrections, key, step.out) for at in points]
         return (each[0] if len(each) == 1 else np.concatenate([gate.e[:0], *each])) ^ gate.e
 
-    def _opened_bits(self, tags: Words, received: bytearray) -> comparison.Bits:
+    def _opened_bits(self, tags: Words, received: bytearray) -> comparison_gate.Bits:
         """The bits from both parties' shares; what proves them goes into the digest of bit tags."""
-        bits = (tags[:, 0] & _ONE).astype(np.uint8) ^ comparison.unpack(received, len(tags))
+        bits = (tags[:, 0] & _ONE).astype(np.uint8) ^ comparison_gate.unpack(received, len(tags))
         proof = tags ^ (-bits.astype(np.int64)).view(np.uint64)[:, None] & self._keys.delta
         self._bit_tags.update(proof.tobytes())
         return bits
@@ -382,7 +382,7 @@ class MaliciousEvaluation:
         words, self._proof = proof_of(held, self._words(received[: own.nbytes], own.shape), self._keys)
         return words
 
-    def _check(self, last: Words | None = None) -> comparison.Bits:
+    def _check(self, last: Words | None = None) -> comparison_gate.Bits:
         """Raise :class:`CheatingDetected` unless every opening and every bit of the query was what was held.
 
         ``last``: shares of tags whose bits are opened beside the commitments; those bits.
@@ -411,7 +411,7 @@ class MaliciousEvaluation:
         if dealt is None or r is None:
             raise BadType("wrong-bundle", "the bundle holds no labels for the winner")
         c = self._open_last(f"{step.name}.masked", _row(self._share(step.sources[0])) + r)
-        opened_bits = self._check(self._tags(step, c)) ^ comparison.sign_bits(step, c)
+        opened_bits = self._check(self._tags(step, c)) ^ comparison_gate.sign_bits(step, c)
         if dealt.labels is not None:
             labels = dealt.labels.reshape(len(c), 2, winner.LABEL_WORDS)
             self._link.send("output", labels[np.arange(len(c)), opened_bits].tobytes())
@@ -473,7 +473,7 @@ def _per_channel(bias: Planes, step: Product, shape: tuple[int, ...]) -> Planes:
 
 def _packed(tags: Words) -> bytes:
     """This party's shares of the bits that ``tags`` (N, 2) prove."""
-    return comparison.pack((tags[:, 0] & _ONE).astype(np.uint8))
+    return comparison_gate.pack((tags[:, 0] & _ONE).astype(np.uint8))
 
 
 def _row(share: Authenticated) -> Authenticated:

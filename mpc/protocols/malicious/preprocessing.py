@@ -9,8 +9,8 @@ an *owned* one, of which there are the masks of the weights, is Bob's stream alo
     input         lambda, in clear to Alice
     product       lambda of its input, unless that is the masked input itself;  lambda_W * lambda
     masking one   instead of that product a random value, which less the product is the mask r of the gate that reads it
-    comparison    r; the words of :func:`sotto.mpc.fss.comparison.correlated`; e as bits with tags; keys' corrections
-    truncation    r; its words
+    comparison    r; the words of :func:`sotto.mpc.fss.comparison_gate.correlated`; e as bits with tags; keys'
+    corrections truncation    r; its words
     two secrets   both masks; their product
     output        lambda_a in clear to Alice, lambda_b in clear to Bob with a one-time authenticator for Alice
     winner        instead of an output: r; e; keys' corrections; two labels of each comparison to Bob, and to Alice the
@@ -30,7 +30,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from cryptography.hazmat.primitives.poly1305 import Poly1305
 
-from sotto.mpc.fss import comparison, dcf
+from sotto.mpc.fss import comparison_gate, dcf
 from sotto.mpc.graph.layers import Shape
 from sotto.mpc.graph.program import Compare, Product, Program, SecretProduct, Step, Truncate, Winner
 from sotto.mpc.protocols import pieces, secret_product, winner
@@ -345,27 +345,27 @@ def _deal(
         pair = [stream.random(examples, *shape) for shape in step.opened]
         stream.derived(secret_product.product(step.layer, pair[0], pair[-1]))
     elif isinstance(step, Truncate):
-        stream.derived(comparison.correlated(step, mask()))
+        stream.derived(comparison_gate.correlated(step, mask()))
     elif isinstance(step, Winner):
         r, e = mask(), own.bits(count)
         public.append(_compare_bits(step, stream, r, e, secret, key))
         labels = stream.bob.words(examples, *step.shape, 2, winner.LABEL_WORDS)
-        d, place = e ^ comparison.sign_bits(step, r) ^ np.uint8(1), place_of(number, key)
+        d, place = e ^ comparison_gate.sign_bits(step, r) ^ np.uint8(1), place_of(number, key)
         targets = winner.label_targets(step.classes, place, labels, d.reshape(examples, *step.shape))
         stream.for_alice.append(np.frombuffer(winner.label_hashes(place, labels) + targets, np.uint64))
     elif isinstance(step, Compare):
         r, e = mask(), own.bits(count * len(step.thresholds))
-        stream.derived(comparison.correlated(step, r, e))
+        stream.derived(comparison_gate.correlated(step, r, e))
         public.append(_compare_bits(step, stream, r, e, secret, key))
 
 
 def _compare_bits(
-    step: Compare, stream: DealerStream, r: Words, e: comparison.Bits, secret: SessionSecret, key: bytes
+    step: Compare, stream: DealerStream, r: Words, e: comparison_gate.Bits, secret: SessionSecret, key: bytes
 ) -> Words:
     """Share the bits ``e`` with tags; the keys' corrections."""
     tags = e.astype(np.uint64)[:, None] * secret.delta
     stream.for_bob.append(tags ^ stream.alice.words(len(e), 2))
-    return dcf.generate_tags(comparison.compared(step, r), step.depth, secret.deltas, key, step.out)
+    return dcf.generate_tags(comparison_gate.compared(step, r), step.depth, secret.deltas, key, step.out)
 
 
 def _mask_output(stream: DealerStream, examples: int, shape: tuple[int, ...]) -> None:
@@ -427,7 +427,7 @@ def _read_steps(program: Program, steps: tuple[Step, ...], bundle: Bundle, strea
             pairs[step.out] = SecretProductShare((masks[0], masks[-1]), stream.derived(examples, *step.shape))
         elif isinstance(step, Truncate):
             r = None if step.sources[0] in program.masking else stream.random(count)
-            gates[step.out] = GateShare(r, stream.derived(comparison.rows(step), count))
+            gates[step.out] = GateShare(r, stream.derived(comparison_gate.rows(step), count))
         elif isinstance(step, Winner):
             r = stream.random(count)
             e = reader.take(count, 2) if party else stream.keystream.words(count, 2)
@@ -436,7 +436,7 @@ def _read_steps(program: Program, steps: tuple[Step, ...], bundle: Bundle, strea
             bundle.winner = _winner_share(step, examples, stream, reader)
         elif isinstance(step, Compare):
             r = None if step.sources[0] in program.masking else stream.random(count)
-            words = stream.derived(comparison.rows(step), count)
+            words = stream.derived(comparison_gate.rows(step), count)
             lanes = count * len(step.thresholds)
             e = reader.take(lanes, 2) if party else stream.keystream.words(lanes, 2)
             gates[step.out] = GateShare(r, words, e, reader.take(dcf.tag_planes(step.depth), count, 2))

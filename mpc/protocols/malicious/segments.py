@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 
-from sotto.mpc.fss import comparison, dcf
+from sotto.mpc.fss import comparison_gate, dcf
 from sotto.mpc.graph.program import Compare, Product, Program, SecretProduct, Step, Truncate, Winner
 from sotto.mpc.protocols import winner
 from sotto.mpc.protocols.semi_honest.preprocessing import KEY_BYTES, SEED_BYTES
@@ -71,7 +71,7 @@ def _step_words(program: Program, step: Step, examples: int, party: int) -> int:
     if not isinstance(step, Compare | Truncate):
         return 0
     own = 0 if step.sources[0] in program.masking else 2
-    corrections = (own + 3 * comparison.rows(step)) * count
+    corrections = (own + 3 * comparison_gate.rows(step)) * count
     if isinstance(step, Truncate):
         return corrections * party
     key = 2 * dcf.tag_planes(step.depth) * count

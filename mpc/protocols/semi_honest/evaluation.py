@@ -27,8 +27,8 @@ from typing import TypeAlias
 import numpy as np
 
 from sotto.link import BadType, FrameError, Link, WrongState
-from sotto.mpc.fss import comparison, dcf, digits, spline
-from sotto.mpc.fss.comparison import Bits
+from sotto.mpc.fss import comparison_gate, dcf, digits, spline
+from sotto.mpc.fss.comparison_gate import Bits
 from sotto.mpc.graph import linear_steps
 from sotto.mpc.graph.layers import Constant, Linear
 from sotto.mpc.graph.plan import Weights
@@ -135,7 +135,7 @@ class Evaluation(ABC):
         if digits.suits(step):
             bits = self._opened_bits(step, self._digit_bits(step, opened))
             return digits.selected(step, self.party, opened, bits, share.r, share.words)
-        return comparison.selected(step, self.party, opened, self._signs(step, opened), share.r, share.words)
+        return comparison_gate.selected(step, self.party, opened, self._signs(step, opened), share.r, share.words)
 
     def _masked(self, step: Compare | Truncate, share: Words) -> Words:
         """A gate's input (N,) with the own share of its mask."""
@@ -146,15 +146,15 @@ class Evaluation(ABC):
         share, bundle, opened = self._bundle.gates[step.out], self._bundle, self._open(step)
         if share.root is None or share.corrections is None:
             raise BadType("wrong-bundle", "the bundle holds no key for this comparison")
-        points = comparison.compared(step, opened)
+        points = comparison_gate.compared(step, opened)
         beats = dcf.evaluate_tags(points, step.depth, share.root, share.corrections, bundle.key, step.out) ^ share.words
-        beats ^= comparison.sign_bits(step, opened).astype(np.uint64)[:, None] * share.root
+        beats ^= comparison_gate.sign_bits(step, opened).astype(np.uint64)[:, None] * share.root
         place = bundle.number.to_bytes(_NUMBER_BYTES, "little") + bundle.key
         hashes = winner.targets(step.classes, place, beats.reshape(bundle.examples, -1, 2), share.root)
         return np.frombuffer(hashes, np.uint64)
 
     def _truncate(self, step: Truncate) -> Words:
-        return comparison.truncated(step, self.party, self._open(step), self._bundle.gates[step.out].words)
+        return comparison_gate.truncated(step, self.party, self._open(step), self._bundle.gates[step.out].words)
 
     def _signs(self, step: Compare, opened: Words) -> Bits:
         """The opened bits v of a comparison at the opened words, (N,) for each threshold in turn."""
@@ -163,8 +163,8 @@ class Evaluation(ABC):
             raise BadType("wrong-bundle", "the bundle holds no key for this comparison")
         own = [
             dcf.evaluate_bits(
-                self.party, comparison.compared(step, opened, threshold), step.depth, share.root, share.corrections,
-                self._bundle.key, step.out,
+                self.party, comparison_gate.compared(step, opened, threshold), step.depth, share.root,
+                share.corrections, self._bundle.key, step.out,
             )
             for threshold in step.thresholds
         ]  # fmt: skip
@@ -185,7 +185,7 @@ class Evaluation(ABC):
         return digits.shares_of_bits(step, self.party, opened, key_bits, share.tables, share.e)
 
     def _opened_bits(self, step: Compare, bits: Bits) -> Bits:
-        return bits ^ comparison.unpack(self._exchange(f"{step.name}.sign", comparison.pack(bits)), len(bits))
+        return bits ^ comparison_gate.unpack(self._exchange(f"{step.name}.sign", comparison_gate.pack(bits)), len(bits))
 
     def _exchange(self, name: str, payload: bytes) -> bytearray:
         received = self._link.exchange(name, payload, limit=len(payload))

@@ -5,8 +5,8 @@ point once weights and features are encoded, so that its answer is the same on e
 to come out as, when the float network is not the measure because rounding alone can turn a class.
 
 One difference remains.  Here a cut rounds down always; the protocols' gate gives that or one more, and for a value just
-below zero minus one, zero or one (:mod:`sotto.mpc.fss.comparison`).  So logits may differ by what that slack of one
-unit becomes in the layers behind it, and the class where two logits are that close.  No privacy here.
+below zero minus one, zero or one (:mod:`sotto.mpc.fss.comparison_gate`).  So logits may differ by what that slack of
+one unit becomes in the layers behind it, and the class where two logits are that close.  No privacy here.
 """
 
 from __future__ import annotations

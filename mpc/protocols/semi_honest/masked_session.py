@@ -34,7 +34,7 @@ from sotto.mpc.graph.compiler import compile_program
 from sotto.mpc.graph.layers import Shape
 from sotto.mpc.graph.plan import ModelPlan, Ranges, Weights
 from sotto.mpc.graph.program import WORD_BITS, Program
-from sotto.mpc.messages import RANGES_BYTES, TERMS_BYTES, VERSION, Join, Mode, Query, RangesMessage, Reveal, Terms
+from sotto.mpc.messages import RANGES_LIMIT, TERMS_LIMIT, VERSION, Join, Mode, Query, RangesMessage, Reveal, Terms
 from sotto.mpc.protocols import pieces
 from sotto.mpc.protocols.scores import scores_of
 from sotto.mpc.protocols.semi_honest.evaluation import per_channel, weight_words
@@ -119,7 +119,7 @@ class MaskedSession(ABC):
     ) -> tuple[Program, Terms]:
         """The program, and what it is made of."""
         if weights is None:
-            told = decode(self.peer.receive("mpc.ranges", limit=RANGES_BYTES), RangesMessage)
+            told = decode(self.peer.receive("mpc.ranges", limit=RANGES_LIMIT), RangesMessage)
         elif told is None:
             raise TypeError("bob tells the ranges of its values")
         else:
@@ -133,7 +133,7 @@ class MaskedSession(ABC):
         if short := memory.shortage(needed, f"a network of {program.weights} weights"):
             raise PlanError("no-memory", short)
         terms = Terms(plan, ranges, reveal)
-        if len(encode(terms)) > TERMS_BYTES:
+        if len(encode(terms)) > TERMS_LIMIT:
             raise PlanError("too-many-layers", "the network has too many layers for one message")
         return program, terms
 
@@ -179,7 +179,7 @@ class MaskedSession(ABC):
             yield reader.take(*shape)
         reader.end()
 
-    def require_room(self, examples: int, queries: int = 1) -> None:
+    def require_query_size(self, examples: int, queries: int = 1) -> None:
         """Alice: raise :class:`sotto.mpc.InputRefused` unless what ``queries`` queries of ``examples`` need fits beside
         what waits."""
         size, missing = self._bytes(examples), queries - len(self._stock[examples])

@@ -7,7 +7,8 @@ alone, so a bundle of any other size is refused.
 
     product       lambda (Alice), lambda_W * lambda = s_0 + s_1          lambda_W: Bob's, once per session
     masking one   s_0 and s_1 out of the streams: s_0 + s_1 - lambda_W * lambda is the mask r of the gate that reads it
-    comparison    r = r_0 + r_1; shares of the words of :func:`sotto.mpc.fss.comparison.correlated`; the bits e; two
+    comparison    r = r_0 + r_1; shares of the words of :func:`sotto.mpc.fss.comparison_gate.correlated`; the bits e;
+    two
                   keys; where :mod:`sotto.mpc.fss.digits` suits, its words, its shorter keys, and tables
     truncation    r = r_0 + r_1; shares of its words
     two secrets   both masks as sums of both streams; shares of their product
@@ -24,8 +25,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from sotto.link.secret_stream import SecretStream
-from sotto.mpc.fss import comparison, dcf, digits
-from sotto.mpc.fss.comparison import Bits
+from sotto.mpc.fss import comparison_gate, dcf, digits
+from sotto.mpc.fss.comparison_gate import Bits
 from sotto.mpc.graph.layers import Constant, Shape
 from sotto.mpc.graph.program import (
     Compare,
@@ -167,12 +168,14 @@ def make_pieces(
             masked = secret_product.product(step.layer, pair[0], pair[-1])
             private.append(masked - alice.words(examples, *step.shape))
         elif isinstance(step, Truncate):
-            private.append(comparison.correlated(step, mask_of(step)) - alice.words(comparison.rows(step), count))
+            private.append(
+                comparison_gate.correlated(step, mask_of(step)) - alice.words(comparison_gate.rows(step), count)
+            )
         elif isinstance(step, Winner):
             r, deltas = mask_of(step), np.stack([_half_of_delta(alice, 0), _half_of_delta(bob, 1)])
-            not_negative = (comparison.sign_bits(step, r) ^ np.uint8(1)).astype(np.uint64)
+            not_negative = (comparison_gate.sign_bits(step, r) ^ np.uint8(1)).astype(np.uint64)
             private.append(not_negative[:, None] * (deltas[0] ^ deltas[1]) ^ alice.words(count, 2))
-            public.append(dcf.generate_tags(comparison.compared(step, r), step.depth, deltas, key, step.out))
+            public.append(dcf.generate_tags(comparison_gate.compared(step, r), step.depth, deltas, key, step.out))
         elif isinstance(step, Compare) and digits.suits(step):
             r, (words, e, roots) = mask_of(step), _compare_secret(step, count, alice, bob)
             private.append(digits.correlated(step, r, e, words))
@@ -181,8 +184,8 @@ def make_pieces(
                 public.append(dcf.generate_bits(digits.high(step, r), digits.high_bits(step), roots, key, step.out))
         elif isinstance(step, Compare):
             r, (words, e, roots) = mask_of(step), _compare_secret(step, count, alice, bob)
-            private.append(comparison.correlated(step, r, e) - words)
-            public.append(dcf.generate_bits(comparison.compared(step, r), step.depth, roots, key, step.out))
+            private.append(comparison_gate.correlated(step, r, e) - words)
+            public.append(dcf.generate_bits(comparison_gate.compared(step, r), step.depth, roots, key, step.out))
     yield from public.full()
     yield from public.rest()
 
@@ -221,7 +224,7 @@ def read_bundle(
             pairs[step.out] = SecretProductShare((masks[0], masks[-1]), masked)
         elif isinstance(step, Truncate):
             r = None if step.sources[0] in program.masking else own.words(count)
-            gates[step.out] = GateShare(r, (private.take if party else own.words)(comparison.rows(step), count))
+            gates[step.out] = GateShare(r, (private.take if party else own.words)(comparison_gate.rows(step), count))
         elif isinstance(step, Winner):
             r, delta = own.words(count), _half_of_delta(own, party)
             words = (private.take if party else own.words)(count, 2)
@@ -247,7 +250,7 @@ def _planes(step: Compare) -> int:
 
 
 def _rows(step: Compare | Truncate) -> int:
-    return digits.rows(step) if isinstance(step, Compare) and digits.suits(step) else comparison.rows(step)
+    return digits.rows(step) if isinstance(step, Compare) and digits.suits(step) else comparison_gate.rows(step)
 
 
 def _bits(step: Compare, count: int) -> int:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from sotto.link import FrameError
-from sotto.mpc.compiled import COUNT, IN, OUT, compiled
+from sotto.mpc.sharing.compiled import COUNT, IN, OUT, compiled
 from sotto.mpc.sharing.ring import Words
 
 

@@ -15,7 +15,7 @@ from llvmlite import ir  # type: ignore[import-untyped]
 from numba.extending import intrinsic
 
 from sotto.link.secret_stream import SecretStream
-from sotto.mpc.compiled import COUNT, IN, OUT, WORD, compiled
+from sotto.mpc.sharing.compiled import COUNT, IN, OUT, WORD, compiled
 from sotto.mpc.sharing.ring import Words
 
 _BINOMIAL_BITS = 21  # SEAL's own error: the difference of two sums of 21 bits, standard deviation 3.24

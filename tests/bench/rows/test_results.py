@@ -106,6 +106,11 @@ def test_rows_of_an_earlier_version_are_told_from_damaged_ones(tmp_path):
         results.read(written)
     assert "features_at" in str(caught.value)
 
+    rows[0]["seed"] = "one"
+    written.write_text(json.dumps(rows))
+    with raises_code(results.ResultsError, "bad-schema"):
+        results.read(written)
+
 
 def test_the_csv_has_one_line_a_row_and_nested_columns():
     lines = list(csv.DictReader(io.StringIO(results.to_csv([ROW, ROW]))))

@@ -12,11 +12,11 @@ import numpy.typing as npt
 import torch
 
 from sotto import keyed
+from sotto.keyed.encryption.key_file import load_key
+from sotto.keyed.encryption.keys import KeyType
+from sotto.keyed.encryption.model_file import load_encrypted_model
 from sotto.keyed.errors import KeyedError
-from sotto.keyed.key_file import load_key
-from sotto.keyed.keys import KeyType
 from sotto.keyed.messages import VERSION, Hello, Query, Ready, Reply
-from sotto.keyed.model_file import load_encrypted_model
 from sotto.link import Array, Link, encode
 from sotto.models import ModelError, ModelRecord, load, save
 from sotto.models.networks.mlp import MLP

@@ -17,7 +17,7 @@ from sotto import mpc
 from sotto.link import FrameError, Link, LinkError, decode, encode, pair
 from sotto.mpc.dealing.stock import Stock
 from sotto.mpc.errors import MpcError, PlanError
-from sotto.mpc.fss.comparison import unpack
+from sotto.mpc.fss.comparison_gate import unpack
 from sotto.mpc.graph.compiler import compile_program
 from sotto.mpc.graph.plan import ModelPlan
 from sotto.mpc.graph.program import Program

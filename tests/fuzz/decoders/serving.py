@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from sotto.link import LinkError, encode
 from sotto.models import Normalisation
 from sotto.models.learning.recipes import DEPINTO
-from sotto.serving import authority, key_files, requests
+from sotto.serving.certificates import authority, key_files, requests
 from sotto.serving.errors import AdapterError
 from sotto.serving.folders import calibration_beside, write_calibration
 from sotto.serving.handshake import HELLO, SESSION_BYTES, VERSION, Hello, Welcome, read_hello, read_welcome, require_fit

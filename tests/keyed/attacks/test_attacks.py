@@ -24,7 +24,7 @@ from sotto.keyed.attacks import (
 from sotto.keyed.attacks.ciphertext_only.moment_alignment import solve_signs
 from sotto.keyed.attacks.ciphertext_only.moments import LAGS, Stationarity
 from sotto.keyed.attacks.ciphertext_only.second_order import right_way_up
-from sotto.keyed.transform import blocks
+from sotto.keyed.encryption.transform import blocks
 
 SPEECH = Path(os.environ.get("SOTTO_DATA", "")) / "librispeech"
 real_speech = pytest.mark.skipif(

@@ -6,7 +6,7 @@ import torch
 
 from sotto.keyed import KEY_TYPES, ROM, KeyedError, encrypt, generate_key
 from sotto.keyed.attacks import chosen_blocks, chosen_speech, keys_from_chosen
-from sotto.keyed.transform import blocks
+from sotto.keyed.encryption.transform import blocks
 from tests.error_codes import raises_code
 
 

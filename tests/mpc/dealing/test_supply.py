@@ -13,7 +13,7 @@ from sotto.mpc.graph.layers import Linear
 from sotto.mpc.graph.plan import ModelPlan
 from sotto.mpc.graph.ranges import value_ranges
 from sotto.mpc.lowering.capture import trace
-from sotto.mpc.messages import JOIN_BYTES, VERSION, Join, Query, Terms
+from sotto.mpc.messages import JOIN_LIMIT, VERSION, Join, Query, Terms
 from sotto.mpc.protocols.semi_honest.preprocessing import SEED_BYTES, bundle_bytes
 
 WAIT = 3.0
@@ -115,7 +115,7 @@ def test_parties_who_want_different_things_are_both_told():
         ({"alice": encode(Join(VERSION + 1, parties.MODE, 0))}, "install one release"),
         ({"bob": encode(Join(VERSION, "crypten", 1))}, "start all three with one mode"),
         ({"bob": b"\xc1"}, "malformed"),
-        ({"alice": bytes(JOIN_BYTES + 1)}, "at most"),
+        ({"alice": bytes(JOIN_LIMIT + 1)}, "at most"),
         ({"terms": b"\xc1"}, "malformed"),
         ({"terms": encode(Terms(terms_of("residual").plan, (4,), "class"))}, "ranges do not belong to the plan"),
         ({"terms": encode(Terms(terms_of("residual").plan, (46,) * 9, "class"))}, "range|grows"),

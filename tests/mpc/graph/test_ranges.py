@@ -15,7 +15,7 @@ from sotto.link import decode, encode, pair
 from sotto.mpc.graph.plan import MAX_LAYERS
 from sotto.mpc.graph.ranges import value_ranges
 from sotto.mpc.lowering.capture import trace
-from sotto.mpc.messages import RANGES_BYTES, RangesMessage
+from sotto.mpc.messages import RANGES_LIMIT, RangesMessage
 from sotto.mpc.sharing import ring
 from tests.error_codes import raises_code
 
@@ -151,10 +151,10 @@ def test_hostile_ranges_are_refused_before_anything_else_happens():
     assert "malformed" in prepare_against(encode({"bits": ["4", 4]}))
     assert "malformed" in prepare_against(encode({"bits": [4.5, 4]}))
     assert "malformed" in prepare_against(encode({"bits": [4, 4], "more": 1}))
-    assert "at most" in prepare_against(bytes(RANGES_BYTES + 1))
+    assert "at most" in prepare_against(bytes(RANGES_LIMIT + 1))
 
 
 def test_the_longest_ranges_fit_into_their_message():
     longest = encode(RangesMessage((-16,) * (MAX_LAYERS + 1)))
-    assert len(longest) <= RANGES_BYTES
+    assert len(longest) <= RANGES_LIMIT
     assert decode(longest, RangesMessage).bits == (-16,) * (MAX_LAYERS + 1)

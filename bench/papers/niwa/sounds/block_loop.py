@@ -1,7 +1,8 @@
 """The papers' own way of encrypting, one block after another: Algorithms 1, 3 and 5 as they are printed.
 
-:mod:`sotto.keyed.transform` does the same for a whole batch at once; its results and its speed are held against this.
-One correction: the algorithms divide the sizes by M and then count up to that in steps of M; here to the end.
+:mod:`sotto.keyed.encryption.transform` does the same for a whole batch at once; its results and its speed are held
+against this. One correction: the algorithms divide the sizes by M and then count up to that in steps of M; here to the
+end.
 """
 
 from __future__ import annotations

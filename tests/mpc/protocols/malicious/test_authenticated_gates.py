@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from malicious_parties import Dealt, words_of
 
-from sotto.mpc.fss import comparison, dcf
+from sotto.mpc.fss import comparison_gate, dcf
 from sotto.mpc.graph.program import Compare, Truncate
 from sotto.mpc.protocols.malicious import authenticated_gates
 
@@ -39,7 +39,7 @@ def through(gate, values, width, cut):
 
 def signs(step, dealt, gates, opened):
     """The opened bits of a comparison, their tags verified."""
-    points = comparison.compared(step, opened)
+    points = comparison_gate.compared(step, opened)
     tags = [
         dcf.evaluate_tags(points, step.depth, keys.delta, share.corrections, dealt.bundles[0].key, step.out) ^ share.e
         for keys, share in zip(dealt.keys, gates, strict=True)

@@ -8,7 +8,7 @@ from malicious_parties import MASK, Dealt, compiled, integers_of, value_of, word
 from networks import INPUT_SHAPES, build, tiny
 
 from sotto.link import FrameError
-from sotto.mpc.fss import comparison, dcf
+from sotto.mpc.fss import comparison_gate, dcf
 from sotto.mpc.graph.program import Compare, Product, Truncate
 from sotto.mpc.protocols import winner
 from sotto.mpc.protocols.malicious.opening_check import OpeningLog, passes
@@ -98,7 +98,7 @@ def test_gates_have_masks_and_correlated_words_with_tags(dealt):
             e = (tags[:, 0] & np.uint64(1)).astype(np.uint8)
             assert (tags == e.astype(np.uint64)[:, None] * dealt.secret.delta).all()
         if step != dealt.program.winner:
-            assert (words == comparison.correlated(step, r, e)).all()
+            assert (words == comparison_gate.correlated(step, r, e)).all()
 
 
 def test_every_comparisons_bit_is_opened_under_one_of_its_own():
@@ -115,7 +115,7 @@ def test_comparison_keys_give_bits_with_tags(dealt):
     points_of = np.random.default_rng(4)
     for step in dealt.program.compares:
         shares = [bundle.gates[step.out] for bundle in dealt.bundles]
-        alpha = comparison.compared(step, mask_of(dealt, step))
+        alpha = comparison_gate.compared(step, mask_of(dealt, step))
         points = points_of.integers(0, 1 << step.depth, len(alpha), np.uint64)
         points[: len(points) // 2] = alpha[: len(points) // 2] - np.uint64(1) & np.uint64((1 << step.depth) - 1)
         got = [
@@ -131,7 +131,7 @@ def test_the_winners_labels_are_bobs_and_alice_has_their_hashes(dealt):
     gates = [bundle.gates[step.out] for bundle in dealt.bundles]
     r = words_of(dealt.secret, *(gate.r for gate in gates))
     e = ((gates[0].e ^ gates[1].e)[:, 0] & np.uint64(1)).astype(np.uint8)
-    d = (e ^ comparison.sign_bits(step, r) ^ np.uint8(1)).reshape(2, -1)
+    d = (e ^ comparison_gate.sign_bits(step, r) ^ np.uint8(1)).reshape(2, -1)
     labels = bob.winner.labels
     assert labels.shape == (2, *step.shape, 2, 2)
     assert len(np.unique(labels)) == labels.size

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sotto.link import FrameError
-from sotto.mpc.fss import comparison, dcf, digits
+from sotto.mpc.fss import comparison_gate, dcf, digits
 from sotto.mpc.graph.program import Compare, Product, Truncate, Winner
 from sotto.mpc.protocols.semi_honest.preprocessing import (
     KEY_BYTES,
@@ -61,7 +61,7 @@ def test_both_parties_shares_fit_together(name, reveal):
                 dcf.evaluate_tags(point, step.depth, share.root, share.corrections, alice.key, step.out)
                 for share in (hers, his)
             ]
-            below = point & np.uint64((1 << step.depth) - 1) < comparison.compared(step, r)
+            below = point & np.uint64((1 << step.depth) - 1) < comparison_gate.compared(step, r)
             assert (tags[0] ^ tags[1] == below[:, None] * delta).all()
         elif isinstance(step, Compare) and digits.suits(step):
             gates = alice.gates[step.out], bob.gates[step.out]
@@ -71,7 +71,7 @@ def test_both_parties_shares_fit_together(name, reveal):
             r, words = mask_of.pop(step.sources[0], None), hers.words + his.words
             r = hers.r + his.r if r is None else r
             e = hers.e ^ his.e if isinstance(step, Compare) else None
-            assert (words == comparison.correlated(step, r, e)).all()
+            assert (words == comparison_gate.correlated(step, r, e)).all()
             if e is not None:
                 assert (hers.corrections == his.corrections).all()
                 point = np.random.default_rng(1).integers(0, 1 << 64, len(r), np.uint64)
@@ -80,7 +80,7 @@ def test_both_parties_shares_fit_together(name, reveal):
                     for party, share in enumerate((hers, his))
                 ]
                 low = np.uint64((1 << step.depth) - 1)
-                assert ((bits[0] ^ bits[1]) == ((point & low) < comparison.compared(step, r))).all()
+                assert ((bits[0] ^ bits[1]) == ((point & low) < comparison_gate.compared(step, r))).all()
 
 
 def require_digits(step, hers, his, mask, key):
@@ -94,7 +94,7 @@ def require_digits(step, hers, his, mask, key):
     assert (packed[0] + packed[1] == packed[2]).all()
     both = hers.tables ^ his.tables
     assert (both == digits.tables(step, r, np.zeros_like(both))).all()
-    alpha = comparison.compared(step, r)
+    alpha = comparison_gate.compared(step, r)
     counted = np.bitwise_count(both[:, :16]).reshape(len(r), 2, -1).sum(axis=2)
     assert (counted == np.stack([alpha >> np.uint64(9) & np.uint64(511), alpha & np.uint64(511)], axis=1)).all()
     if not digits.keyed(step):
@@ -115,7 +115,7 @@ def test_a_bundle_of_digits_is_a_third_smaller():
     step = next(step for step in program.compares if digits.suits(step))
     key = 16 * 2 * dcf.bit_planes(digits.high_bits(step)) if digits.keyed(step) else 0
     shorter = key + 8 * (digits.rows(step) + digits.table_words(step))
-    longer = 16 * 2 * dcf.bit_planes(step.depth) + 8 * comparison.rows(step)
+    longer = 16 * 2 * dcf.bit_planes(step.depth) + 8 * comparison_gate.rows(step)
     assert shorter < 0.72 * longer
 
 
