@@ -172,6 +172,12 @@ def own_cells(paradigms: Sequence[str], preset: str) -> list[Configuration]:
     return [cell for key, cell in full.items() if key in wanted]
 
 
+def expected(paradigms: Sequence[str], preset: str, nets: int) -> int:
+    """How many outcomes peers add on so many networks, rows of ours beside theirs included."""
+    here = [peer for peer in PEERS if peer.workload.paradigm in paradigms and not peer.missing()]
+    return nets * (sum(len(peer.workload.models) for peer in here) + len(own_cells(paradigms, preset)))
+
+
 def compare_peers(bench: Workbench, paradigms: Sequence[str], nets: Sequence[str]) -> Iterator[Row | Failure]:
     """Rows of every peer of ``paradigms`` that is installed, for the networks it evaluates, on each of ``nets``."""
     peers = [peer for peer in PEERS if peer.workload.paradigm in paradigms]

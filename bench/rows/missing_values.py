@@ -21,6 +21,10 @@ _REASONS: dict[tuple[str, str], str] = {
     ("mpc/peer-spu", "key_bytes"): "correlated randomness is dealt inside the query: see bytes",
     ("mpc/peer-spu", "max_abs_error"): "only classes are opened",
     ("mpc/peer-spu", "rounds"): "SPU does not tell them",
+    **{
+        ("he/peer-orion", name): "it runs as one process, which sends nothing"
+        for name in ("bytes", "rounds", "key_bytes", "total")
+    },
     ("plaintext", "max_abs_error"): "it is the plaintext model itself",
     ("plaintext", "key_bytes"): "nothing is encrypted: there are no keys",
     ("plaintext", "security.computational_bits"): "nothing is protected",

@@ -166,7 +166,7 @@ def bench(
         else _outcomes(bench, paradigm, nets, made, with_peers=peers, features_at=features_at)
     )
     try:
-        with Rows(_total(bench, model, paradigm, nets, features_at)) as progress:
+        with Rows(_total(bench, model, paradigm, nets, features_at, with_peers=peers and not model)) as progress:
             for outcome in outcomes:
                 if isinstance(outcome, Failure):
                     failures.append(outcome)
@@ -199,12 +199,25 @@ def bench(
         raise NotRunnable("nothing-runs", made.notice or "no paradigm was named")
 
 
-def _total(bench: Workbench, model: str | None, paradigm: list[str] | None, nets: list[str], features_at: str) -> int:
-    """How many rows to expect, peers left out."""
+def _total(
+    bench: Workbench,
+    model: str | None,
+    paradigm: list[str] | None,
+    nets: list[str],
+    features_at: str,
+    *,
+    with_peers: bool,
+) -> int:
+    """How many rows to expect."""
     from sotto.bench.suite import cells
 
     chosen = paradigm or registry.names()
-    return len(nets) * (len(chosen) if model else len(cells(chosen, bench.preset, features_at)))
+    own = len(nets) * (len(chosen) if model else len(cells(chosen, bench.preset, features_at)))
+    if not with_peers:
+        return own
+    from sotto.bench.peers.comparison import expected
+
+    return own + expected(chosen, bench.preset, len(nets))
 
 
 def _require_files(model: str | None, weights: Path | None) -> None:

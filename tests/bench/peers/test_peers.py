@@ -380,8 +380,10 @@ def test_no_peer_stands_without_a_row_of_ours(monkeypatch, preset):
     ours = {(cell.paradigm, cell.model) for cell in (*own, *added)}
     assert ours >= {(p.workload.paradigm, model) for p in comparison.PEERS for model in p.workload.models}
     assert len(added) == {"quick": 2, "full": 0}[preset]
+    assert comparison.expected(["mpc", "he"], preset, 2) == 2 * (9 + len(added))
     monkeypatch.setattr(comparison, "PEERS", [replace(peer, missing=lambda: "gone") for peer in comparison.PEERS])
     assert comparison.own_cells(["mpc", "he"], preset) == []
+    assert comparison.expected(["mpc", "he"], preset, 2) == 0
 
 
 @pytest.mark.parametrize("one_process", [False, True])
