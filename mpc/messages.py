@@ -25,7 +25,7 @@ from sotto.link import FrameError, decode
 from sotto.link.frames import printable
 from sotto.mpc.graph.plan import MAX_LAYERS, ModelPlan, Reveal
 
-VERSION = 6
+VERSION = 7
 
 Mode: TypeAlias = Literal["crypten", "two-party", "semi-honest", "malicious"]
 
