@@ -29,7 +29,7 @@ def link_to(request):
     started = []
 
     def start(bob):
-        ours, theirs = pair(timeout=10)
+        ours, theirs = pair(timeout=60)
         raised = queue.SimpleQueue()
 
         def serve():
@@ -47,7 +47,7 @@ def link_to(request):
     yield start
     for ours, thread in started:
         ours.close()
-        thread.join(10)
+        thread.join(60)
         assert not thread.is_alive()
 
 
@@ -165,7 +165,7 @@ def test_a_bad_greeting_is_refused_and_alice_is_told(material, classifier, link_
     payload = content if isinstance(content, bytes) else encode({**msgspec.to_builtins(hello(material)), **content})
     with pytest.raises(PeerError):
         reply(link, name, payload, READY)
-    assert isinstance(raised.get(timeout=10), FrameError)
+    assert isinstance(raised.get(timeout=60), FrameError)
 
 
 @pytest.mark.parametrize(
@@ -188,7 +188,7 @@ def test_a_malformed_query_is_refused_and_alice_is_told(material, classifier, li
     link.receive(READY, limit=10_000)
     with pytest.raises(PeerError):
         reply(link, QUERY, query if isinstance(query, bytes) else encode(query), ANSWER)
-    error = raised.get(timeout=10)
+    error = raised.get(timeout=60)
     assert isinstance(error, FrameError)
     assert "\n" not in str(error)
 
@@ -207,7 +207,7 @@ def test_random_queries_never_do_anything_but_answer_or_refuse(material, classif
         try:
             link.receive(ANSWER, limit=10_000)
         except PeerError:
-            assert isinstance(raised.get(timeout=10), FrameError)
+            assert isinstance(raised.get(timeout=60), FrameError)
 
 
 def answered(material, ready, reply):

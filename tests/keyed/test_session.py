@@ -151,12 +151,12 @@ def hosted():
     )
 
     def errors():
-        thread.join(timeout=10)
+        thread.join(timeout=60)
         return raised
 
     yield mine, errors, model, features.astype(np.float32), key
     mine.close()
-    thread.join(timeout=10)
+    thread.join(timeout=60)
     assert not thread.is_alive()
 
 
@@ -205,7 +205,7 @@ def test_a_wrong_key_and_no_key_give_noise(kind):
         thread, _ = in_thread(Bob(encrypted, reveal="logits"), his)
         scores = Alice(used, reveal="logits").ask(features, mine).scores
         mine.close()
-        thread.join(timeout=10)
+        thread.join(timeout=60)
         assert (np.abs(scores - plain).max() < 1e-4) == close
         assert (np.abs(scores - plain).mean() > spread / 10) != close
     assert np.abs(predict(encrypted, features) - plain).mean() > spread / 10
@@ -242,7 +242,7 @@ def test_scores_only_from_a_provider_who_reveals_them():
     thread, raised = in_thread(Bob(model, reveal="class"), his)
     with raises_code(PeerError, "peer-gave-up", match="reveals classes only"):
         Alice(generate_key("rom", 10), reveal="logits").ask(features.astype(np.float32), mine)
-    thread.join(timeout=10)
+    thread.join(timeout=60)
     assert [type(error) for error in raised] == [FrameError]
 
 
@@ -305,7 +305,7 @@ def test_alice_refuses_answers_that_do_not_fit(reply):
     thread.start()
     with pytest.raises(FrameError):
         Alice(generate_key("rom", 10)).ask(np.ones((5, 100), np.float32), mine)
-    thread.join(timeout=10)
+    thread.join(timeout=60)
 
 
 @pytest.mark.parametrize("scores", [np.zeros((5, 0)), np.zeros((4, 4)), np.full((5, 4), np.nan), np.zeros((5, 2))])
@@ -322,7 +322,7 @@ def test_alice_checks_scores(scores):
     thread.start()
     with pytest.raises(FrameError):
         Alice(generate_key("rom", 10), reveal="logits").ask(np.ones((5, 100), np.float32), mine)
-    thread.join(timeout=10)
+    thread.join(timeout=60)
 
 
 def test_bob_ends_quietly_when_alice_leaves(hosted):
@@ -343,7 +343,7 @@ def test_a_model_that_is_no_classifier_is_reported():
     thread, raised = in_thread(Bob(torch.nn.Conv1d(1, 2, 10, 10)), his)
     with raises_code(PeerError, "peer-gave-up", match="no classifier"):
         Alice(generate_key("rom", 10)).ask(np.ones((5, 1, 100), np.float32), mine)
-    thread.join(timeout=10)
+    thread.join(timeout=60)
     assert len(raised) == 1
 
 
@@ -376,7 +376,7 @@ def test_answers_that_are_no_rows_of_logits_are_reported(returned):
     thread, raised = in_thread(Bob(Returning(returned), batch=2), his)
     with raises_code(PeerError, "peer-gave-up", match="no classifier"):
         Alice(generate_key("rom", 10)).ask(np.ones((5, 1, 100), np.float32), mine)
-    thread.join(timeout=10)
+    thread.join(timeout=60)
     assert [type(error) for error in raised] == [FrameError]
 
 
@@ -388,7 +388,7 @@ def test_any_failure_of_the_model_is_reported():
     thread, raised = in_thread(Bob(Returning(fails)), his)
     with raises_code(PeerError, "peer-gave-up", match="does not take speech of shape"):
         Alice(generate_key("rom", 10)).ask(np.ones((5, 1, 100), np.float32), mine)
-    thread.join(timeout=10)
+    thread.join(timeout=60)
     assert [type(error) for error in raised] == [FrameError]
 
 
