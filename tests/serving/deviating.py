@@ -19,8 +19,8 @@ from sotto.audio.features import MeanMFCC
 from sotto.he.messages import Published
 from sotto.link import decode, encode
 from sotto.models.networks.mlp import MLP
+from sotto.mpc import modes
 from sotto.mpc.agreement import digest_of
-from sotto.mpc.fss import dcf
 from sotto.mpc.graph.plan import ModelPlan
 from sotto.mpc.messages import RangesMessage
 from sotto.mpc.protocols.semi_honest import masked_session
@@ -251,7 +251,7 @@ class Stage:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._bobs = {f"mpc {how}": MpcBob(how) for how in MPC} | {f"he {how}": HeBob(how) for how in HE}
-        dcf.warm_up()
+        modes.warm_up("malicious")
 
     @property
     def _on(self):
