@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -136,7 +137,11 @@ def positive(name: str, low: float, high: float, tolerance: float, fraction: int
     function, curvature, relative = _POSITIVE[name]
     left = (0.0, float(function(np.array([low]))[0])) if flat or name == "sqrt" else None
     smooth = Smooth(name, function, curvature, (low, high), left, relative=relative, corner=flat)
-    return fit(smooth, tolerance, fraction)
+    curve = fit(smooth, tolerance, fraction)
+    if name == "sqrt" and low <= tolerance**2:  # at 0 the curve is what it is at ``low``
+        at_zero = _upward(float(value(curve, np.array([low]))[0]))
+        curve = msgspec.structs.replace(curve, error=max(curve.error, at_zero))
+    return curve
 
 
 def fit(smooth: Smooth, tolerance: float, fraction: int = 16) -> Curve:
@@ -153,9 +158,7 @@ def fit(smooth: Smooth, tolerance: float, fraction: int = 16) -> Curve:
             curve = _rounded(smooth, knots, fraction, bits)
             error = bound(curve, smooth)
             if error <= tolerance:
-                return Curve(
-                    curve.name, fraction, bits, curve.constant, curve.slope, curve.knots, float(f"{error:.3g}")
-                )
+                return msgspec.structs.replace(curve, error=min(_upward(error), tolerance))
             if bits > _least_bits(smooth, places, tolerance) + 3:
                 break
         pieces += max(1, pieces // 24)
@@ -164,6 +167,12 @@ def fit(smooth: Smooth, tolerance: float, fraction: int = 16) -> Curve:
         f"'{smooth.name}' on [{low:.3g}, {high:.3g}] needs more than {MAX_KNOTS} knots for an error of "
         f"{tolerance:g}: raise activation_error or lower input_limit",
     )
+
+
+def _upward(error: float) -> float:
+    """Three digits of it, rounded up."""
+    unit = 10.0 ** (math.floor(math.log10(error)) - 2) if error > 0 else 1.0
+    return max(error, math.ceil(error / unit) * unit)
 
 
 def _bends(smooth: Smooth, grid: Floats) -> Floats:
@@ -259,6 +268,13 @@ def steepest(curve: Curve) -> float:
     """The largest absolute slope."""
     slopes = itertools.accumulate((bend for _, bend, _ in curve.knots), initial=curve.slope)
     return max(map(abs, slopes)) * 2.0**-curve.slope_fraction
+
+
+def drift(curve: Curve) -> float:
+    """By how much the error of an ELU's curve grows with its argument: an outer slope that is not whole is rounded."""
+    outer = curve.slope + sum(bend for _, bend, _ in curve.knots)
+    whole = curve.name != "elu" or outer % 2**curve.slope_fraction == 0
+    return 0.0 if whole else 2.0 ** -(curve.slope_fraction + 1)
 
 
 def bounds(curve: Curve, low: Any, high: Any) -> tuple[Any, Any]:

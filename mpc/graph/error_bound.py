@@ -220,6 +220,8 @@ def _bending(curve: Curve) -> float:
 
 def _own_error(curve: Curve, inside: Interval) -> float:
     """The curve's own error for arguments ``inside``."""
+    size = float(inside[0].abs().maximum(inside[1].abs()).max())
     if curve.name == "leaky":  # a rounded slope counts by the input's size
-        return curve.error * float(inside[0].abs().maximum(inside[1].abs()).max())
-    return curve.error
+        return curve.error * size
+    drift = curves.drift(curve)
+    return curve.error + drift * size if drift else curve.error

@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from sotto.mpc.graph import layers
+from sotto.mpc.graph import curves, layers
 from sotto.mpc.graph.curves import HELD
 from sotto.mpc.graph.function_bound import ULP, Wide, wide_functions
 from sotto.mpc.graph.norm_bound import Norm, norms
@@ -70,7 +70,9 @@ def _bounds(plan: ModelPlan) -> Iterator[FunctionBound]:
 def _curve(number: int, curve: Curve) -> FunctionBound:
     if curve.name in ("reciprocal", "rsqrt"):
         return FunctionBound(number, curve.name, ULP, curve.error)
-    return FunctionBound(number, curve.name, curve.error + ULP)
+    drift = curves.drift(curve)
+    grows = f"plus {drift:.2g} of its argument, whose slope is rounded" if drift else ""
+    return FunctionBound(number, curve.name, curve.error + ULP, condition=grows)
 
 
 def _wide(number: int, wide: Wide) -> FunctionBound:

@@ -77,7 +77,7 @@ class Builder(LinearBuilder):
             return self.bend(wire, curve, torch.reciprocal)
         scaled, steps = self._scaled(wire, low, high, 1, 0.0)
         inverse = self.bend(scaled, curves.positive("reciprocal", 0.98, 2.04, self.tolerance), torch.reciprocal)
-        return self.multiply(inverse, steps(lambda j: 2.0**-j, 0, "powers"), 1.02 / low)
+        return self.multiply(inverse, steps(lambda j: 2.0**-j, 0, "powers"), self._over(0.02) / low)
 
     def sqrt(self, wire: Wire) -> Wire:
         low, high = self.reach(wire)
@@ -90,7 +90,7 @@ class Builder(LinearBuilder):
         scaled, steps = self._scaled(wire, max(low, 2.0**-12), high, 2, 0.0)
         curve = curves.positive("sqrt", least, 4.1, self.tolerance, _fraction(least))
         root = self.bend(scaled, curve, lambda x: x.clamp(min=0).sqrt())
-        return self.multiply(root, steps(lambda j: 2.0**j, 16, "roots"), 1.05 * math.sqrt(high) + 0.1)
+        return self.multiply(root, steps(lambda j: 2.0**j, 16, "roots"), self._over(0.05) * math.sqrt(high) + 0.1)
 
     def rsqrt(self, wire: Wire, epsilon: float = 0.0) -> Wire:
         """1 / sqrt(x + epsilon)."""
@@ -100,7 +100,11 @@ class Builder(LinearBuilder):
             raise ModelRefused("zero-reciprocal", "a reciprocal square root of what can be 0: add a small constant")
         scaled, steps = self._scaled(wire, low, high, 2, epsilon)
         root = self.bend(scaled, curves.positive("rsqrt", 0.98, 4.1, self.tolerance / 2), torch.rsqrt)
-        return self.multiply(root, steps(lambda j: 2.0**-j, 0, "roots"), 1.02 / math.sqrt(low))
+        return self.multiply(root, steps(lambda j: 2.0**-j, 0, "roots"), self._over(0.02) / math.sqrt(low))
+
+    def _over(self, share: float) -> float:
+        """By what to multiply the largest value of a function, so that no private one is above: errors count."""
+        return 1 + max(share, share / 2 + self.tolerance)
 
     def _positive(self, wire: Wire, what: str) -> tuple[float, float]:
         low, high = self.reach(wire)
@@ -173,7 +177,7 @@ class Builder(LinearBuilder):
         inverse = self.rsqrt(self.mean_square(wire, axes), epsilon)
         least = 1 / math.sqrt(max(map(abs, self.reach(wire))) ** 2 + epsilon)
         inverse = self.round(inverse, 15 - math.floor(math.log2(least)))
-        return self.multiply(wire, inverse, 1.01 * (math.sqrt(count) + 2.0**-10 / math.sqrt(epsilon)))
+        return self.multiply(wire, inverse, self._over(0.01) * (math.sqrt(count) + 2.0**-10 / math.sqrt(epsilon)))
 
     def variance(self, wire: Wire, axes: Sequence[int], correction: float, keep: bool) -> Wire:
         count = math.prod(wire.shape[axis] for axis in axes)

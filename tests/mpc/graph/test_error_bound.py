@@ -203,6 +203,26 @@ def test_ten_thousand_values_of_each_function_are_within_its_bound(name):
         assert slack is None or bound <= slack * error
 
 
+@pytest.mark.parametrize(
+    ("function", "limit", "tolerance"),
+    [
+        (F.selu, 1000.0, 1e-3),
+        (lambda x: torch.sqrt(F.relu(x)), 1.0, 0.5),
+        (lambda x: torch.sqrt(F.relu(x)), 2.0**-6, 0.2),
+        (lambda x: torch.sigmoid(x) + 0, 8.0, 0.2),
+        (F.gelu, 8.0, 0.25),
+        (F.softplus, 8.0, 0.05),
+        (lambda x: F.relu(1 / (F.relu(x) + 0.05) - 20.45), 100.0, 0.1),
+        (lambda x: F.relu(F.rms_norm(x.clamp(min=0.9) - 0.9, (10,), eps=0.05) - 3.1), 16.0, 0.1),
+    ],
+)
+def test_a_coarse_curve_and_a_large_argument_are_within_the_bound(function, limit, tolerance):
+    plan, weights = trace(Applied(lambda self, x: function(x)), (10,), input_limit=limit, activation_error=tolerance)
+    x = np.linspace(-limit, limit, 10_000, dtype=np.float32).reshape(-1, 10)
+    expected = function(torch.from_numpy(x).double()).numpy()
+    assert np.abs(Rounded(plan, weights, True).answer(x).scores - expected).max() <= proven_error(plan, weights)
+
+
 @pytest.mark.parametrize("name", ["layer norm", "instance norm", "rms norm", "deviation"])
 def test_a_plan_states_the_bound_of_a_function_of_an_exact_argument(name):
     function, _ = FUNCTIONS[name]
