@@ -165,7 +165,7 @@ PEERS = (
 
 def own_cells(paradigms: Sequence[str], preset: str) -> list[Configuration]:
     """A row of ours for each model that a peer which is here evaluates and that the preset leaves out."""
-    here = [peer.workload for peer in PEERS if peer.workload.paradigm in paradigms and not peer.missing()]
+    here = _workloads(paradigms)
     there = {(cell.paradigm, cell.model) for cell in cells(paradigms, preset)}
     wanted = {(workload.paradigm, model) for workload in here for model in workload.models} - there
     full = {(cell.paradigm, cell.model): cell for cell in reversed(cells(paradigms, "full"))}
@@ -174,8 +174,13 @@ def own_cells(paradigms: Sequence[str], preset: str) -> list[Configuration]:
 
 def expected(paradigms: Sequence[str], preset: str, nets: int) -> int:
     """How many outcomes peers add on so many networks, rows of ours beside theirs included."""
-    here = [peer for peer in PEERS if peer.workload.paradigm in paradigms and not peer.missing()]
-    return nets * (sum(len(peer.workload.models) for peer in here) + len(own_cells(paradigms, preset)))
+    theirs = sum(len(workload.models) for workload in _workloads(paradigms))
+    return nets * (theirs + len(own_cells(paradigms, preset)))
+
+
+def _workloads(paradigms: Sequence[str]) -> list[Workload]:
+    """What the peers of ``paradigms`` that are here evaluate, one each."""
+    return [peer.workload for peer in PEERS if peer.workload.paradigm in paradigms and not peer.missing()]
 
 
 def compare_peers(bench: Workbench, paradigms: Sequence[str], nets: Sequence[str]) -> Iterator[Row | Failure]:

@@ -5,9 +5,10 @@ linear interpolation evenly, and values at the knots are moved by half the sag o
 Slopes are rounded to a few fraction bits one after the other, each making good what the one before it missed, so that
 rounding does not add up.
 
-The bound holds for every real input.  Between two points at distance h the error of a line against f is at most the
-larger of its errors at both plus h² / 8 times the largest \\|f''\\|, which each function states below; beyond the first
-and the last knot f approaches a line monotonically, so the error lies between that at the knot and that at infinity.
+The bound holds for every real input, but that of a scaled ELU grows with it (:func:`drift`).  Between two points at
+distance h the error of a line against f is at most the larger of its errors at both plus h² / 8 times the largest
+\\|f''\\|, which each function states below; beyond the first and the last knot f approaches a line monotonically, so
+the error lies between that at the knot and that at infinity.
 Functions without such lines (``reciprocal`` and its kind) are fitted to the interval that their input is proven to
 stay in.  Source of the error of interpolation: any text on numerical analysis, Davis 1963, theorem 3.1.1.
 """

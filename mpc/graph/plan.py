@@ -46,7 +46,8 @@ class Curve(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         constant + slope · x + sum over knots t <= x of (jump + bend · (x - t))
 
     Knots are in units of 2^-``fraction``, slopes and bends of 2^-``slope_fraction``, constant and jumps of the product
-    of both.  ``error`` bounds the distance from the function ``name`` over all inputs that can occur.
+    of both.  ``error`` bounds the distance from the function ``name`` over all inputs that can occur,
+    but for what the rounded slope of a scaled ELU adds (:func:`sotto.mpc.graph.curves.drift`).
     """
 
     name: str

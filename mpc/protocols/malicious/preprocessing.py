@@ -10,7 +10,8 @@ an *owned* one, of which there are the masks of the weights, is Bob's stream alo
     product       lambda of its input, unless that is the masked input itself;  lambda_W * lambda
     masking one   instead of that product a random value, which less the product is the mask r of the gate that reads it
     comparison    r; the words of :func:`sotto.mpc.fss.comparison_gate.correlated`; e as bits with tags; keys'
-    corrections truncation    r; its words
+                  corrections
+    truncation    r; its words
     two secrets   both masks; their product
     output        lambda_a in clear to Alice, lambda_b in clear to Bob with a one-time authenticator for Alice
     winner        instead of an output: r; e; keys' corrections; two labels of each comparison to Bob, and to Alice the

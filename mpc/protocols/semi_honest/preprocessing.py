@@ -8,8 +8,7 @@ alone, so a bundle of any other size is refused.
     product       lambda (Alice), lambda_W * lambda = s_0 + s_1          lambda_W: Bob's, once per session
     masking one   s_0 and s_1 out of the streams: s_0 + s_1 - lambda_W * lambda is the mask r of the gate that reads it
     comparison    r = r_0 + r_1; shares of the words of :func:`sotto.mpc.fss.comparison_gate.correlated`; the bits e;
-    two
-                  keys; where :mod:`sotto.mpc.fss.digits` suits, its words, its shorter keys, and tables
+                  two keys; where :mod:`sotto.mpc.fss.digits` suits, its words, its shorter keys, and tables
     truncation    r = r_0 + r_1; shares of its words
     two secrets   both masks as sums of both streams; shares of their product
     winner        r = r_0 + r_1; halves of delta; shares of delta where the sign bit of r is 0; keys with tags
