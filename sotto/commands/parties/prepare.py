@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json as json_module
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, cast
 
@@ -24,7 +22,7 @@ from sotto.commands.options import (
     require_corpus,
 )
 from sotto.commands.parties.options import Mode, Reveal
-from sotto.console import escape, out, say
+from sotto.console import escape, out, say, write_json
 from sotto.serving import registry
 
 if TYPE_CHECKING:
@@ -87,7 +85,7 @@ def prepare(
     made = preparing.prepare(paradigm, mode, model, cast("RevealKind", reveal), bench, folder, options, keys)
     folders = {"bob": made.bob, "alice": made.alice} | ({"dealer": made.dealer} if made.dealer else {})
     if json:
-        sys.stdout.write(json_module.dumps({role: str(path) for role, path in folders.items()}, indent=1) + "\n")
+        write_json({role: str(path) for role, path in folders.items()})
         return
     for role, path in folders.items():
         out.print(f"{escape(str(path))}: for {role}: {escape(', '.join(sorted(each.name for each in path.iterdir())))}")
