@@ -19,7 +19,7 @@ from sotto.adversarial.learning.recipe import Separation
 from sotto.adversarial.sensor.separation_network import SeparationNetwork
 from sotto.adversarial.sensor.spectrogram import Spectrogram
 from sotto.adversarial.sounds.segments import Segments
-from sotto.models.learning.progress import epoch_bar
+from sotto.audio.parallel import bar_of
 from sotto.models.learning.seeding import seeded
 
 _BATCH = 64
@@ -43,7 +43,6 @@ def pretrain(
     device: torch.device,
     what: Mapping[str, object],
     checkpoints: Path | None = None,
-    progress: bool = True,
 ) -> tuple[SeparationEpoch, ...]:
     """Train ``network`` in place and leave it in evaluation mode; the curve.
 
@@ -64,7 +63,7 @@ def pretrain(
         checkpoint = Checkpoint(checkpoints, named, SeparationEpoch, generator)
         curve = checkpoint.resume(modules, optimiser) or []
         learnt, watched = (_pairs(part[part.has_speech], spectrogram, device) for part in (train, validation))
-        with epoch_bar(settings.epochs, "separation", done=len(curve), progress=progress) as shown:
+        with bar_of(settings.epochs, "separation", "epoch", done=len(curve)) as shown:
             while len(curve) < settings.epochs and not _over(curve, settings.patience):
                 training = _epoch(network, optimiser, learnt, settings.batch, generator)
                 curve.append(SeparationEpoch(training, _error(network, watched)))

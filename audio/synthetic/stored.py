@@ -40,7 +40,7 @@ class _Manifest(msgspec.Struct):
     clips: list[_Row]
 
 
-def built_in(seed: int = 0, *, jobs: int | None = None, progress: bool = True) -> Corpus:
+def built_in(seed: int = 0, *, jobs: int | None = None) -> Corpus:
     """The corpus for `seed`, made on first use (well under a minute) and kept in the cache.
 
     Raises
@@ -63,7 +63,7 @@ def built_in(seed: int = 0, *, jobs: int | None = None, progress: bool = True) -
         make,  # here, because the signal processing is slow to import and rarely needed
     )
 
-    make(folder, seed, jobs=jobs, progress=progress)
+    make(folder, seed, jobs=jobs)
     return load(folder, Faults())
 
 

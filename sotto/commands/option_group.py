@@ -12,7 +12,9 @@ from typing import Any, get_type_hints
 def expanded(command: Callable[..., None]) -> Callable[..., None]:
     """``command`` as Typer is to see it: with an option for every field where a parameter's default is a dataclass."""
     declared = inspect.signature(command, eval_str=True).parameters
-    groups = {name: each.default for name, each in declared.items() if dataclasses.is_dataclass(each.default)}
+    groups: dict[str, Any] = {
+        name: each.default for name, each in declared.items() if dataclasses.is_dataclass(each.default)
+    }
 
     @functools.wraps(command)
     def run(**given: Any) -> None:
