@@ -18,7 +18,8 @@ import torch
 from sklearn.metrics import roc_auc_score
 from threadpoolctl import threadpool_limits
 
-from sotto.adversarial.attacks import classifiers, speech_detection
+from sotto.adversarial.attacks import classifiers
+from sotto.adversarial.attacks.detection import detect
 from sotto.adversarial.learning.recipe import Recipe
 from sotto.adversarial.learning.separation_quality import separation_quality
 from sotto.adversarial.learning.training import Epoch, Trained, train
@@ -78,7 +79,7 @@ def measure(material: Material, trained: Trained, *, seed: int) -> Measurement:
     own = attackers_segments(material, seed=seed)
     z, z_own = representations(trained, test), representations(trained, own)
     with threadpool_limits(limits=1):  # many small fits: threads would only wait for one another
-        detection = speech_detection.attack(z_own, own.has_speech, z, test.has_speech, seed=seed, groups=own.recording)
+        detection = detect(z_own, own.has_speech, z, test.has_speech, seed=seed, groups=own.recording)
     with torch.no_grad():
         logits = trained.classifier(torch.from_numpy(z)).numpy()
         guesses = [d(torch.from_numpy(z)).numpy() for d in trained.discriminators]
