@@ -17,9 +17,9 @@ from typing import Any
 
 from sotto.link import Coded, LinkError, listen
 from sotto.serving.certificates.keys import server_tls
-from sotto.serving.service.counters import Counters
 from sotto.serving.service.hosting import HostProcess
-from sotto.serving.service.journal import Journal
+from sotto.serving.service.monitoring.counters import Counters
+from sotto.serving.service.monitoring.journal import Journal
 from sotto.serving.service.reports import Closed, HostFailed, HostReport, Loaded, Opened, Progress, Queue, TurnedAway
 from sotto.serving.service.sessions import Address, ServiceConfig
 

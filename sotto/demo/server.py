@@ -16,7 +16,7 @@ import msgspec
 from sotto.demo.engine import DemoRequest, Refused
 from sotto.demo.runs import Busy, Runs
 from sotto.report.page import asset
-from sotto.serving.service.bounded_http import BoundedHTTPServer
+from sotto.serving.service.monitoring.bounded_http import BoundedHTTPServer
 
 MOST_UPLOAD = 8 << 20  # bytes: fifteen seconds of two channels in 24 bits and some more
 PATIENCE = 10.0  # seconds that one request for events waits

@@ -15,8 +15,8 @@ from typing import Any
 
 from sotto.link import LinkError
 from sotto.link.connection import address_of, is_loopback
-from sotto.serving.service.bounded_http import BoundedHTTPServer
-from sotto.serving.service.counters import Counters
+from sotto.serving.service.monitoring.bounded_http import BoundedHTTPServer
+from sotto.serving.service.monitoring.counters import Counters
 
 _REQUEST_SECONDS = 5.0
 _MOST_AT_ONCE = 16  # requests; who comes beyond that is hung up on
