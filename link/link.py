@@ -16,7 +16,6 @@ import socket
 import ssl
 import time
 from collections.abc import Callable, Iterator, Mapping
-from types import TracebackType
 from typing import Self
 
 from sotto.link.errors import BadValue, CertificateRefused, FrameError, LinkClosed, LinkError, LinkTimeout, PeerError
@@ -340,9 +339,7 @@ class Link:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
 
