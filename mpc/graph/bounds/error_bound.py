@@ -6,8 +6,8 @@ value be off by more than from one end of what it can be privately to the other 
 gates multiply errors step by step, as in LSTM and GRU, or a comparison chooses, that is all that is proven, but it does
 not grow.  Reciprocals, roots and logarithms have bounds of their own, whose layers are taken together where the range
 is wide (:mod:`sotto.mpc.graph.bounds.function_bound`), and so have norms (:mod:`sotto.mpc.graph.bounds.norm_bound`):
-where the variance of its input can be next to 0, an error is magnified by as much as the root of the norm's epsilon lets it.
-What intervals do not show of a softmax, its plan does (:mod:`sotto.mpc.graph.bounds.softmax_bound`).
+where the variance of its input can be next to 0, an error is magnified by as much as the root of the norm's epsilon
+lets it.  What intervals do not show of a softmax, its plan does (:mod:`sotto.mpc.graph.bounds.softmax_bound`).
 
 Holds in every mode of ours: each may cut a value to 16 fraction bits before it is used, which is counted, and no mode
 cuts what needs more (:mod:`sotto.mpc.graph.compiler`).
