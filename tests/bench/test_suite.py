@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-
 import pytest
 
 from sotto.bench.adapters import EXPERIMENTS
 from sotto.bench.suite import attackable, cells
 from sotto.serving import registry
+from tests.scripts import Script
 
 
 @pytest.mark.parametrize("preset", ["quick", "full"])
@@ -62,9 +60,10 @@ print({cell.mode for cell in EXPERIMENTS["mpc"].cells("quick")})
 """
 
 
-def test_without_crypten_only_its_own_mode_is_left_out_and_says_what_to_run():
-    done = subprocess.run([sys.executable, "-c", WITHOUT_CRYPTEN], capture_output=True, text=True, timeout=120)
-    first, remark, modes = done.stdout.splitlines()
+def test_without_crypten_only_its_own_mode_is_left_out_and_says_what_to_run(tmp_path):
+    (tmp_path / "script.py").write_text(WITHOUT_CRYPTEN)
+    said, _ = Script(tmp_path / "script.py").communicate(timeout=120)
+    first, remark, modes = said.splitlines()
     assert first == "['mpc', 'he', 'hashing', 'keyed']"
     assert remark.startswith("mpc/crypten is left out")
     assert "pip install --no-deps crypten==0.4.1" in remark
