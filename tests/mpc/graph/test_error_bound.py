@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from masked_networks import NETWORKS
 from masked_networks import build as build_network
 from operator_networks import APPROXIMATE, EXACT, LIMIT, Applied, build, features
@@ -24,6 +26,8 @@ from sotto.mpc.graph.norm_bound import norms
 from sotto.mpc.graph.program import Compare, Truncate
 from sotto.mpc.graph.ranges import value_ranges
 from sotto.mpc.lowering.capture import trace
+from sotto.mpc.lowering.graph_builder import Builder
+from sotto.mpc.lowering.linear_builder import Wire
 from sotto.mpc.protocols.semi_honest.evaluation import weight_words
 from sotto.mpc.protocols.semi_honest.fixed_point_model import FixedPointModel
 from tests.error_codes import raises_code
@@ -91,6 +95,35 @@ def test_no_norm_is_further_off_than_its_bound_whatever_it_is_given(name):
     assert error <= bound < most
     with masked_parties.Trio(module.float(), shape, reveal="values", limit=LIMIT) as trio:
         assert np.abs(trio.ask(x).scores - expected).max() <= bound <= trio.alice.error_bound
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    st.sampled_from([1.0, 2.0, 4.0, 0.5, 0.25, 1e-5, 1e-6, 1e-3, 100.0]) | st.floats(1e-6, 1e3),
+    st.integers(1, 40), st.integers(1, 4), st.sampled_from([1.0, 8.0, 64.0]), st.booleans(),
+)  # fmt: skip
+def test_a_norm_has_a_bound_whatever_its_epsilon_and_size(epsilon, count, rows, limit, centre):
+    """A factor of 1, 0, -1 or a power of two is written otherwise than others, or not at all."""
+    build = Builder((rows, count), limit, 1e-3)
+    normed = build.standardised(Wire(0, (1, rows, count)), [2], epsilon, centre=centre)
+    plan, weights, _ = build.plan(build.reshape(normed, (1, rows * count)))
+    (norm,) = norms(plan, wide_functions(plan)).values()
+    assert (norm.count, len(mpc.function_bounds(plan))) == (count, 1)
+    assert norm.epsilon == pytest.approx(epsilon, rel=1e-5)
+    x = hard_to_norm((rows, count), limit, epsilon)
+    inner = x.astype(np.float64) - (x.astype(np.float64).mean(axis=2, keepdims=True) if centre else 0)
+    expected = (inner / np.sqrt((inner**2).mean(axis=2, keepdims=True) + epsilon)).reshape(len(x), -1)
+    assert np.abs(Rounded(plan, weights, True).answer(x).scores - expected).max() <= proven_error(plan, weights)
+
+
+@pytest.mark.parametrize("scale", [0.0, 1.0, -1.0, 0.5, 2.0, -4.0, 0.3])
+@pytest.mark.parametrize("name", ["layer norm", "group norm", "deviation", "norm written out", "softmax"])
+def test_a_factor_of_what_is_normed_leaves_a_bound(name, scale):
+    function, _ = FUNCTIONS[name]
+    plan, weights = trace(Applied(lambda self, x: scale * function(scale * x)), (10,), input_limit=1.0)
+    x = values_within_one(name)
+    expected = scale * function(scale * torch.from_numpy(x).double()).numpy()
+    assert np.abs(Rounded(plan, weights, True).answer(x).scores - expected).max() <= proven_error(plan, weights)
 
 
 def test_what_a_function_is_made_of_means_nothing_alone():
