@@ -23,6 +23,7 @@ import torch
 from sotto.mpc.graph import curves, layers
 from sotto.mpc.graph.curves import HELD
 from sotto.mpc.graph.function_bound import FLOAT, FUNCTIONS, ULP, Argument, factor_error, own_error, wide_functions
+from sotto.mpc.graph.mixture_bound import mixture
 from sotto.mpc.graph.norm_bound import MeanSquare, norms
 from sotto.mpc.graph.plain import layer_output
 from sotto.mpc.graph.plan import Curve, ModelPlan, Weights
@@ -31,7 +32,10 @@ from sotto.mpc.graph.softmax_bound import least_sum, less_largest
 
 Tensors: TypeAlias = dict[str, torch.Tensor]
 
-_POSITIVE = ("exp", "sigmoid", "softplus")  # functions without negative values
+#: Functions of bounded values: the least and the largest.
+_WITHIN = {
+    "exp": (0.0, math.inf), "softplus": (0.0, math.inf), "sigmoid": (0.0, 1.0), "tanh": (-1.0, 1.0), "erf": (-1.0, 1.0),
+}  # fmt: skip
 _ENDS = {"none": 1.0, "softmax": 0.5, "log_softmax": 2.0, "sigmoid": 0.25, "log_sigmoid": 1.0}  # what Alice applies
 
 
@@ -88,8 +92,14 @@ class _Analysis:
             private, exact = _above_zero(private), _above_zero(exact)
         if isinstance(layer, layers.Add) and less_largest(self._plan, layer) is not None:
             private, exact = _below(private, 4 * ULP), _below(exact, 0.0)
+        if mixed := mixture(self._plan, layer):
+            private = _both(private, mixed.inside(self._private))
+            exact = _both(exact, mixed.inside(self._exact))
         apart = (private[1] - exact[0]).maximum(exact[1] - private[0])  # nor can they be further apart
-        error = self._error(number, layer, own, curve).minimum(apart).nan_to_num(math.inf, math.inf)
+        error = self._error(number, layer, own, curve).minimum(apart)
+        if mixed:
+            error = error.minimum(mixed.error(self._private, self._exact, self._errors))
+        error = error.nan_to_num(math.inf, math.inf)
         if number + 1 not in self._inner and not math.isfinite(float(error.max())):
             kind = curve.name if curve else type(layer).__name__
             raise Unproven(f"layer {number} ({kind}) may be given what is next to 0")
@@ -140,8 +150,8 @@ class _Analysis:
             least = max(least_sum(self._plan, layer), _floor(curve))
             return _monotonic(curve.name, inputs[0][0].clamp(min=least), inputs[0][1].clamp(min=least))
         error = _own_error(curve, inputs[0][0].abs().maximum(inputs[0][1].abs()))
-        low, high = low - error, high + error
-        return (low.clamp(min=0) if curve.name in _POSITIVE else low), high
+        least, most = _WITHIN.get(curve.name, (-math.inf, math.inf))
+        return (low - error).clamp(least, most), (high + error).clamp(least, most)
 
 
 def _above_zero(inside: Interval) -> Interval:
@@ -152,6 +162,10 @@ def _above_zero(inside: Interval) -> Interval:
 def _below(inside: Interval, most: float) -> Interval:
     low, high = inside
     return low, high.clamp(max=most)
+
+
+def _both(one: Interval, other: Interval) -> Interval:
+    return one[0].maximum(other[0]), one[1].minimum(other[1])
 
 
 def _monotonic(name: str, low: torch.Tensor, high: torch.Tensor) -> Interval:

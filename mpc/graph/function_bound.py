@@ -277,10 +277,12 @@ class Walk:
     def multiple(self, value: int, base: int) -> tuple[float, float] | None:
         """What public number times ``base`` the ``value`` is, which means nothing alone, and how far off it can be."""
         factor, error = 1.0, 0.0
-        while (layer := self.inner(value)) is not self.at(base):
+        while layer := self.inner(value):
+            if self.number(value) == self.number(base):
+                return factor, error
             if not isinstance(layer, layers.Times):
                 return None
             own, inexact = layer.factor / 2**layer.shift, factor_error(layer)
             factor, error = factor * own, error * (abs(own) + inexact) + abs(factor) * inexact
             value = layer.source
-        return factor, error
+        return (factor, error) if not self.number(base) else None

@@ -33,6 +33,7 @@ from sotto.mpc.graph import layers
 from sotto.mpc.graph.function_bound import FLOAT, ULP, Argument, Walk, Wide, factor_error
 from sotto.mpc.graph.plan import ModelPlan, Weights
 
+
 @dataclass(frozen=True)
 class Norm:
     """A norm in a plan: of ``count`` elements x, which have number ``source``.
@@ -155,9 +156,10 @@ class MeanSquare:
 
 def _positive_constant(plan: ModelPlan, weights: Weights, value: int) -> float | None:
     """The largest number of a constant without negative ones; None for anything else."""
-    while value and isinstance(plan.layers[value - 1], layers.Strided | layers.Reshape):
-        value = plan.layers[value - 1].source
-    if not value or not isinstance(plan.layers[value - 1], layers.Constant) or value - 1 not in weights:
+    layer = Walk(plan).at(value)
+    if isinstance(layer, layers.Strided):
+        return _positive_constant(plan, weights, layer.source)
+    if not isinstance(layer, layers.Constant):
         return None
-    tensor = weights[value - 1]["value"]
-    return float(tensor.max()) if (tensor >= 0).all() else None
+    own = weights.get(Walk(plan).number(value) - 1, {}).get("value")
+    return float(own.max()) if own is not None and (own >= 0).all() else None

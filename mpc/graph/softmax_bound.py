@@ -1,7 +1,7 @@
 """What the plan of a softmax says of its values, and intervals do not.
 
 x - max x is at most 0, and the sum of its exponentials at least that of 0, because the curve of an exponential is
-nowhere negative: what a softmax divides by, or takes the logarithm of, is next to 1 or above, whatever the curve's error.
+nowhere negative: what a softmax divides by, or takes the logarithm of, is next to 1 or above, however coarse the curve.
 """
 
 from __future__ import annotations

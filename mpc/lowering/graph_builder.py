@@ -195,7 +195,7 @@ class Builder(LinearBuilder):
 
     def softmax(self, wire: Wire, axis: int, *, log: bool = False) -> Wire:
         if wire.shape[axis] == 1:
-            return self.add(self.times(wire, 0.0), 0.0 if log else 1.0)
+            return self.broadcast(self.constant(torch.tensor([0.0 if log else 1.0])), wire.shape)
         shifted = self.subtract(wire, self.broadcast(self.largest(wire, axis, True), wire.shape))
         count = wire.shape[axis]
         low, _ = self.reach(shifted)
