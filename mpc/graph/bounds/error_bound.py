@@ -5,9 +5,9 @@ of a gate.  All with intervals, for every input within the limit, so the bound i
 value be off by more than from one end of what it can be privately to the other end of what it can be exactly: where
 gates multiply errors step by step, as in LSTM and GRU, or a comparison chooses, that is all that is proven, but it does
 not grow.  Reciprocals, roots and logarithms have bounds of their own, whose layers are taken together where the range
-is wide (:mod:`sotto.mpc.graph.function_bound`), and so have norms (:mod:`sotto.mpc.graph.norm_bound`): where the
-variance of its input can be next to 0, an error is magnified by as much as the root of the norm's epsilon lets it.
-What intervals do not show of a softmax, its plan does (:mod:`sotto.mpc.graph.softmax_bound`).
+is wide (:mod:`sotto.mpc.graph.bounds.function_bound`), and so have norms (:mod:`sotto.mpc.graph.bounds.norm_bound`):
+where the variance of its input can be next to 0, an error is magnified by as much as the root of the norm's epsilon
+lets it.  What intervals do not show of a softmax, its plan does (:mod:`sotto.mpc.graph.bounds.softmax_bound`).
 
 Holds in every mode of ours: each may cut a value to 16 fraction bits before it is used, which is counted, and no mode
 cuts what needs more (:mod:`sotto.mpc.graph.compiler`).
@@ -21,13 +21,13 @@ from typing import TypeAlias
 import torch
 
 from sotto.mpc.graph import curves, layers
+from sotto.mpc.graph.bounds.function_bound import FUNCTIONS, ULP, Argument, factor_error, own_error, wide_functions
+from sotto.mpc.graph.bounds.norm_bound import MeanSquare, norms
+from sotto.mpc.graph.bounds.softmax_bound import least_sum, less_largest
 from sotto.mpc.graph.curves import HELD
-from sotto.mpc.graph.function_bound import FUNCTIONS, ULP, Argument, factor_error, own_error, wide_functions
-from sotto.mpc.graph.norm_bound import MeanSquare, norms
 from sotto.mpc.graph.plain import layer_output
 from sotto.mpc.graph.plan import Curve, ModelPlan, Weights
 from sotto.mpc.graph.ranges import Interval, interval
-from sotto.mpc.graph.softmax_bound import least_sum, less_largest
 
 Tensors: TypeAlias = dict[str, torch.Tensor]
 

@@ -17,10 +17,10 @@ from torch import nn
 from sotto import mpc
 from sotto.link import BadValue, FrameError
 from sotto.mpc.graph import layers
+from sotto.mpc.graph.bounds.error_bound import Unproven, error_bound, proven_error
+from sotto.mpc.graph.bounds.function_bound import wide_functions
+from sotto.mpc.graph.bounds.norm_bound import norms
 from sotto.mpc.graph.compiler import compile_program
-from sotto.mpc.graph.error_bound import Unproven, error_bound, proven_error
-from sotto.mpc.graph.function_bound import wide_functions
-from sotto.mpc.graph.norm_bound import norms
 from sotto.mpc.graph.program import Compare, Truncate
 from sotto.mpc.graph.ranges import value_ranges
 from sotto.mpc.lowering.capture import trace

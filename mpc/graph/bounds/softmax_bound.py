@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 
 from sotto.mpc.graph import layers
-from sotto.mpc.graph.function_bound import Walk
+from sotto.mpc.graph.bounds.function_bound import Walk
 from sotto.mpc.graph.layers import strides_of
 from sotto.mpc.graph.plan import ModelPlan
 

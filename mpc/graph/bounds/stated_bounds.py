@@ -1,7 +1,7 @@
 """What a plan itself says of its approximated functions: a proven bound of each, for everybody who has the plan.
 
 Of a function whose argument is exact, for whatever argument its range allows; no weight is in it.  What a whole network
-makes of such errors depends on its weights (:mod:`sotto.mpc.graph.error_bound`).
+makes of such errors depends on its weights (:mod:`sotto.mpc.graph.bounds.error_bound`).
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from sotto.mpc.graph import curves, layers
+from sotto.mpc.graph.bounds.function_bound import ULP, Wide, wide_functions
+from sotto.mpc.graph.bounds.norm_bound import Norm, norms
 from sotto.mpc.graph.curves import HELD
-from sotto.mpc.graph.function_bound import ULP, Wide, wide_functions
-from sotto.mpc.graph.norm_bound import Norm, norms
 from sotto.mpc.graph.plan import Curve, ModelPlan
 
 

@@ -9,7 +9,7 @@ A norm divides x, n elements, by s = sqrt(mean x² + epsilon); x has lost its me
 *   what the layers add.  x is rounded before it is squared, by u: s, the length of (x / √n, √epsilon), moves by u at
     most.  The mean is rounded once more, and epsilon: s² moves by m.  |x_i| / s is at most √n √(1 - epsilon / s²), so
     u counts √n u / σ, or √n u / (2 √epsilon) where that is less; m counts √n m / σ².  1 / s has the relative error of
-    its function (:mod:`sotto.mpc.graph.function_bound`), which counts √n times.
+    its function (:mod:`sotto.mpc.graph.bounds.function_bound`), which counts √n times.
 *   1 / s is rounded before the last product; x is not.
 
 **Of small variance** the bound says that an error may be magnified by as much as (1 + √n) / (2 √epsilon): a channel
@@ -30,7 +30,7 @@ from dataclasses import dataclass, replace
 import torch
 
 from sotto.mpc.graph import layers
-from sotto.mpc.graph.function_bound import ULP, Argument, Walk, Wide, factor_error
+from sotto.mpc.graph.bounds.function_bound import ULP, Argument, Walk, Wide, factor_error
 from sotto.mpc.graph.plan import ModelPlan, Weights
 
 _LEAST_KEPT = 11  # fraction bits with which the output stays within the limit that the plan states
