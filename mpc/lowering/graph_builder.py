@@ -10,8 +10,8 @@ import torch
 
 from sotto.mpc.errors import ModelRefused
 from sotto.mpc.graph import curves, layers
+from sotto.mpc.graph.bounds.softmax_bound import least_total, most_total
 from sotto.mpc.graph.plan import Curve
-from sotto.mpc.graph.softmax_bound import least_total, most_total
 from sotto.mpc.lowering.linear_builder import Function, LinearBuilder, Wire, reduced
 
 _MOST_PIECES = 64  # of a logarithm of a wide range in one curve, whose error is proven
