@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from sotto.audio.features import FeatureSpec
     from sotto.bench.attackers import Attacked
     from sotto.bench.experiment import Experiment
-    from sotto.bench.own_network import Kind
+    from sotto.bench.own_models.network import Kind
     from sotto.bench.rows.row import Row
     from sotto.bench.suite import Failure, LeftOut
     from sotto.bench.workbench import Workbench
@@ -274,9 +274,9 @@ def _own(
     nets: list[str],
     options: LoweringOptions,
 ) -> Iterator[Row | Attacked | Failure | LeftOut]:
-    from sotto.bench.own_comparison import compare_own
     from sotto.bench.own_model import Given, adapter
-    from sotto.bench.own_network import own_network
+    from sotto.bench.own_models.comparison import compare_own
+    from sotto.bench.own_models.network import own_network
     from sotto.bench.suite import LeftOut
 
     at_circuit = options.features_at == "circuit"

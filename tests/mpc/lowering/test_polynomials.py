@@ -11,8 +11,8 @@ from torch import nn
 
 from sotto.link import encode
 from sotto.models.networks.polynomial import PolynomialReLU
+from sotto.mpc.graph.bounds.error_bound import Unproven, proven_error
 from sotto.mpc.graph.compiler import compile_program
-from sotto.mpc.graph.error_bound import Unproven, proven_error
 from sotto.mpc.graph.plain import evaluate
 from sotto.mpc.graph.ranges import value_ranges
 from sotto.mpc.lowering.capture import trace
