@@ -92,7 +92,7 @@ def build(cell: Configuration, bench: Workbench) -> Experiment:
             leaks=leaks,
             hides="partly",
         ),
-        plan=Plan(singles=40, batch=16, clips=10**6, sessions=3),
+        plan=Plan(singles=20 if bench.quick else 40, batch=16, clips=10**6, sessions=2 if bench.quick else 3),
         features_at="alice",
         attacks=_attacks(made, column),
         extra={

@@ -30,11 +30,14 @@ def open_workbench(
     say: Say,
     skip_broken: bool = False,
     label: str = "emotion",
+    brief: bool = False,
 ) -> Workbench:
-    """Load a corpus, choose its split and make the workbench.  Raises :class:`sotto.audio.CorpusError`, one clear
-    line."""
+    """Load a corpus, choose its split and make the workbench; ``brief``: half of the built-in corpus, if it is that.
+
+    Raises :class:`sotto.audio.CorpusError`, one clear line.
+    """
     try:
-        loaded = load_corpus(corpus, data, skip_broken=skip_broken)
+        loaded = load_corpus(corpus, data, skip_broken=skip_broken, brief=brief)
     except BrokenClip as error:
         raise BrokenClip(error.code, f"{error} (--skip-broken leaves such clips out)") from None
     if not any(clip.label(label) for clip in loaded):

@@ -87,7 +87,7 @@ def build(cell: Configuration, bench: Workbench) -> Experiment:
         query=made.query,
         plain=lambda queries: (predict(made.svm, queries).argmax(1).astype(np.int64), None),
         security=SECURITY,
-        plan=Plan(singles=30, clips=bench.clips, table=bench.clips, batch=32, sessions=5),
+        plan=Plan(singles=30, clips=bench.clips, table=bench.clips, batch=32, sessions=2 if bench.quick else 5),
         network=made.svm,
         features_at="alice",
         key_bytes=key_file.stat().st_size,

@@ -157,7 +157,9 @@ def bench(
     options = _lowering(model, weights, activation_error, output, features_at)
     if peers and features_at == "circuit":
         raise typer.BadParameter("other systems are asked about features: leave one out", param_hint="--peers")
-    bench = open_workbench(corpus, data, preset=preset, seed=seed, say=say, skip_broken=skip_broken, label=label)
+    bench = open_workbench(
+        corpus, data, preset=preset, seed=seed, say=say, skip_broken=skip_broken, label=label, brief=preset == "quick"
+    )
     made = _Made(out_folder, bench, with_scene=scene and not model)
     failures: list[Failure] = []
     outcomes = (
