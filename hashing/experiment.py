@@ -80,7 +80,7 @@ def build(cell: Configuration, bench: Workbench) -> Experiment:
         ),
         parts={
             "alice": PartySpec(parties.alice, {"key": str(key_file)}),
-            "bob": PartySpec(parties.bob, {"classifier": str(classifier_file)}),
+            "bob": PartySpec(parties.bob, {"classifier": str(classifier_file)}, parties.warm_up),
         },
         queries=test,
         truth=bench.part(bench.targets, "test"),
