@@ -81,6 +81,25 @@ def _sample_cells(paradigm: str, preset: str) -> list[Configuration]:
     return found(preset) if found else []
 
 
+#: About how long a row takes, where nothing has to be trained for it; others take 1.
+_WEIGHTS = {"mpc": 2.0, "he": 2.0, "hashing": 3.0, "keyed": 0.5, "adversarial": 2.0}
+_TRAINING = 4.0
+
+
+def weights(cells: Sequence[Configuration]) -> list[float]:
+    """About how long the row of each of ``cells`` takes, relative to the others, for telling the time that is left.
+
+    More where its model has to be trained and no attacker does that meanwhile (:mod:`sotto.bench.attackers`).
+    """
+    trained: set[str] = set()
+    found = []
+    for cell in cells:
+        waits = _parties_attack(cell.paradigm) and cell.model not in trained
+        trained.add(cell.model)
+        found.append(_WEIGHTS.get(cell.paradigm, 1.0) + (_TRAINING if waits else 0.0))
+    return found
+
+
 def build(cell: Configuration, bench: Workbench) -> Experiment:
     """Train what the cell needs, or take it from the cache, and set its parties up."""
     return EXPERIMENTS[cell.paradigm].build(cell, bench)
