@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sotto.bench.adapters import EXPERIMENTS
-from sotto.bench.suite import attackable, cells
+from sotto.bench.suite import attackable, cells, weights
 from sotto.serving import registry
 from tests.scripts import Script
 
@@ -28,6 +28,13 @@ def test_who_is_asked_about_samples_alone_and_why_nobody_else_is(preset):
         assert bool(own) != bool(declared.no_samples)
         assert declared.lowers or declared.no_samples or declared.on_samples
     assert {cell.parameters.get("features_at") for cell in found if cell.model == "frames"} == {"circuit"}
+
+
+def test_the_first_row_of_a_model_is_taken_to_be_slow_where_it_waits_for_training():
+    found = cells(["mpc", "he"], "quick")
+    slow = {cell.model for cell, weight in zip(found, weights(found), strict=True) if weight > weights(found)[-1]}
+    assert slow == {cell.model for cell in found if cell.paradigm == "mpc"}
+    assert len(set(weights([cell for cell in found if cell.paradigm == "he"]))) == 1
 
 
 def test_every_attack_on_the_list_belongs_to_its_paradigm():
