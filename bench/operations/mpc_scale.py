@@ -8,7 +8,7 @@ compared with PyTorch's.  A size that a party refuses, because it would not fit,
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -22,7 +22,7 @@ from sotto.bench.model_zoo.large import COEFFICIENTS, FRAMES, Encoder, WideCnn
 from sotto.bench.parties.parties import Parties, PartyError
 from sotto.bench.parties.party import PartySpec
 from sotto.bench.request import Request
-from sotto.bench.rows import costs, results
+from sotto.bench.rows import costs
 from sotto.bench.rows.row import Row
 from sotto.models.learning.training import predict
 from sotto.mpc import parties
@@ -60,9 +60,8 @@ SIZES = (
 )
 
 
-def run(request: Request) -> list[Row]:
+def run(request: Request) -> Iterator[Row]:
     """A row for each size and mode."""
-    rows = []
     for size in SIZES:
         module = size.build()
         started = time.perf_counter()
@@ -70,10 +69,9 @@ def run(request: Request) -> list[Row]:
         bits = lowered.ranges
         lowering = (time.perf_counter() - started) * 1e3
         for mode in size.modes:
-            rows.append(_measured(size, mode, module, lowered, request, {"lowering_ms": lowering, "bits": max(bits)}))
-            request.say(_said(rows[-1]))
-            results.write(rows, request.out)  # who stops half-way keeps what was measured
-    return rows
+            row = _measured(size, mode, module, lowered, request, {"lowering_ms": lowering, "bits": max(bits)})
+            request.say(_said(row))
+            yield row
 
 
 def _measured(
@@ -114,12 +112,7 @@ def _measured(
         agreement=float(np.mean([each.labels[0] == plain[0].argmax() for each in asked])),
         max_abs_error=max(errors),
         metrics=metrics,
-        offline_ms=costs.timing(offline),
-        online_ms=costs.timing(online),
-        bytes=costs.traffic(online),
-        rounds=costs.rounds(online),
-        key_bytes=costs.sent(offline, "dealer"),
-        peak_rss_mb=round(max(report.peak_rss_mb for report in reports.values()), 1),
+        **costs.fields(asked) | {"peak_rss_mb": round(max(report.peak_rss_mb for report in reports.values()), 1)},
     )
 
 

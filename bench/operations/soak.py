@@ -7,8 +7,6 @@ after the first quarter, when caches are warm.  ``soak.csv`` has every sample.
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -20,7 +18,7 @@ from sotto.bench.operations.parties.configurations import CONFIGURATIONS, Prepar
 from sotto.bench.operations.parties.load_client import LoadClient
 from sotto.bench.operations.parties.services import Deployment, ServiceError, memory_mb, open_files
 from sotto.bench.request import Request
-from sotto.bench.rows.results import write_whole
+from sotto.bench.rows.results import write_csv
 from sotto.bench.rows.row import Row
 
 DESCRIPTION = "10,000 queries on end: memory and file descriptors of every process, and their slopes"
@@ -29,6 +27,7 @@ _QUERIES = {"quick": 500, "full": 10_000}  # of all services together
 _PER_SESSION = 20
 _SAMPLES = 40  # of each half
 _QUERY_SECONDS = 120.0
+_COLUMNS = ("paradigm", "mode", "sessions", "party", "queries", "memory_mb", "files")
 
 
 @dataclass(frozen=True)
@@ -52,8 +51,11 @@ def run(request: Request) -> list[Row]:
             for half in (_long_session, _many_sessions):
                 half(deployment, each, queries, samples)
                 request.say(f"{each.config}: {queries} queries, {half.__name__.strip('_').replace('_', ' ')}")
-                request.out.mkdir(parents=True, exist_ok=True)
-                write_whole(request.out / "soak.csv", _table(samples))
+                lines = [
+                    (s.config.paradigm, s.config.mode, s.half, s.party, s.queries, f"{s.memory_mb:.2f}", s.files)
+                    for s in samples
+                ]
+                write_csv(request.out / "soak.csv", _COLUMNS, lines)
     keys = dict.fromkeys((sample.config, sample.half, sample.party) for sample in samples)
     return [
         _row(config, half, party, [s for s in samples if (s.config, s.half, s.party) == (config, half, party)], request)
@@ -155,15 +157,3 @@ def _row(config: ServedConfiguration, half: str, party: str, samples: Sequence[S
         "files_last": float(warm[-1].files),
     }
     return config.row(request, party, samples[-1].queries, {"sessions": half, "party": party}, metrics)
-
-
-def _table(samples: Sequence[Sample]) -> str:
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(["paradigm", "mode", "sessions", "party", "queries", "memory_mb", "files"])
-    for each in samples:
-        config = each.config
-        writer.writerow(
-            [config.paradigm, config.mode, each.half, each.party, each.queries, f"{each.memory_mb:.2f}", each.files]
-        )
-    return out.getvalue()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import tempfile
 import time
+from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
@@ -27,7 +28,7 @@ DESCRIPTION = "speed-up of a sweep of hash keys from one worker to several, by j
 _WARM = 4  # tasks a worker has done when the clock starts
 
 
-def run(request: Request) -> list[Row]:
+def run(request: Request) -> Iterator[Row]:
     """One row for each executor and number of workers."""
     keys = 60 if request.preset == "quick" else 400
     plan, bench = open_plan(
@@ -36,27 +37,23 @@ def run(request: Request) -> list[Row]:
     )  # fmt: skip
     STUDIES["hashing"].prepare(bench)
     texts = [msgspec.json.encode(task).decode() for task in plan]
-    rows = []
     for kind in ("local", "dask://"):
         alone: float | None = None
         for workers in _counts():
             pace, start = _pace(executor(kind, workers), texts)
             alone = alone or pace
             request.say(f"{kind} {workers} workers: {pace:.2f} tasks/s, {pace / alone:.2f} times one worker")
-            rows.append(
-                Row(
-                    paradigm="plaintext",
-                    mode=kind.rstrip(":/"),
-                    model="svm",
-                    corpus=bench.corpus.name,
-                    split="speakers",
-                    seed=request.seed,
-                    n_queries=len(plan),
-                    parameters={"workers": workers, "tasks": len(plan)},
-                    metrics={"tasks_per_second": pace, "speed_up": pace / alone, "seconds_to_start": start},
-                )
+            yield Row(
+                paradigm="plaintext",
+                mode=kind.rstrip(":/"),
+                model="svm",
+                corpus=bench.corpus.name,
+                split="speakers",
+                seed=request.seed,
+                n_queries=len(plan),
+                parameters={"workers": workers, "tasks": len(plan)},
+                metrics={"tasks_per_second": pace, "speed_up": pace / alone, "seconds_to_start": start},
             )
-    return rows
 
 
 def _counts() -> list[int]:

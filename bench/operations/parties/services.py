@@ -14,7 +14,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -101,11 +101,18 @@ class Service:
 
     def await_event(self, name: str, *, after: int = 0, seconds: float) -> dict[str, Any]:
         """The first event of that name from place ``after`` on.  Raises :class:`ServiceError`."""
-
-        def found() -> dict[str, Any] | None:
-            return next((event for event in self.events[after:] if event["event"] == name), None)
-
-        return self._await(found, seconds, f"no {name}")
+        deadline = time.monotonic() + seconds
+        with self._news:
+            while not (found := [event for event in self.events[after:] if event["event"] == name]):
+                left = deadline - time.monotonic()
+                ended = self._process is None or self._process.poll() is not None
+                if left <= 0 or ended:
+                    said = self.complaints[-1] if self.complaints else "nothing"
+                    raise ServiceError(
+                        "too-late", f"{self.arguments[0]}: no {name} within {seconds:g} s; it said: {said[:300]}"
+                    )
+                self._news.wait(min(left, 0.5))
+        return found[0]
 
     def await_idle(self, seconds: float) -> float:
         """Wait until no session is left; how many seconds that took.  Raises :class:`ServiceError`."""
@@ -143,20 +150,6 @@ class Service:
                 process.kill()
         if self._process is not None:
             self._process.wait(10)
-
-    def _await(self, found: Callable[[], dict[str, Any] | None], seconds: float, what: str) -> dict[str, Any]:
-        deadline = time.monotonic() + seconds
-        with self._news:
-            while (event := found()) is None:
-                left = deadline - time.monotonic()
-                ended = self._process is None or self._process.poll() is not None
-                if left <= 0 or ended:
-                    said = self.complaints[-1] if self.complaints else "nothing"
-                    raise ServiceError(
-                        "too-late", f"{self.arguments[0]}: {what} within {seconds:g} s; it said: {said[:300]}"
-                    )
-                self._news.wait(min(left, 0.5))
-        return event
 
     def _read(self, process: subprocess.Popen[str]) -> None:
         for line in process.stderr or ():

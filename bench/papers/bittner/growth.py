@@ -148,14 +148,9 @@ def row_of(
         parameters={"along": point.axis, "batch": point.batch, "width": point.network.width, "net": "loopback"},
         agreement=float(np.mean(asked[-1].labels == predict(module, features).argmax(axis=1))),
         metrics=metrics,
-        offline_ms=costs.timing(offline),
-        online_ms=timing,
         per_query_ms_batched=timing.median / point.batch if timing and point.batch > 1 else None,
-        bytes=costs.traffic(online),
-        rounds=costs.rounds(online),
-        key_bytes=costs.sent(offline, "dealer") if offline and "dealer" in offline[0].counts else None,
-        peak_rss_mb=round(max(peaks.values()), 1),
         security=SECURITY[mode],
+        **costs.fields(asked),
     )
 
 

@@ -24,8 +24,9 @@ from sotto.bench.peers.job import run as run_peer
 from sotto.bench.peers.job import shapable
 from sotto.bench.peers.workloads import describe_layers
 from sotto.bench.request import Request
+from sotto.bench.rows import costs
 from sotto.bench.rows.machine import machine, software
-from sotto.bench.rows.row import Row, Timing, Traffic
+from sotto.bench.rows.row import Row, Traffic
 from sotto.link import SHAPES
 from sotto.models.learning.training import predict
 from sotto.mpc.experiment import SECURITY
@@ -47,16 +48,14 @@ _PEER: Mapping[str, Mapping[str, float | None]] = {
 }
 
 
-def run(request: Request) -> list[Row]:
+def run(request: Request) -> Iterator[Row]:
     """One row for each link, network and batch."""
-    rows: list[Row] = []
     for net, queries in _QUERIES[request.preset].items():
-        rows += _measured(net, queries, request)
+        yield from _measured(net, queries, request)
         if reason := _SPU.missing() or shapable(SHAPES[net]):
             request.say(f"SPU CHEETAH on {net} is left out: {reason}")
         else:
-            rows += [_cheetah(net, name, min(queries, _PEER_QUERIES), request) for name in _BATCHES]
-    return rows
+            yield from (_cheetah(net, name, min(queries, _PEER_QUERIES), request) for name in _BATCHES)
 
 
 def _cheetah(net: str, name: str, queries: int, request: Request) -> Row:
@@ -93,7 +92,7 @@ def _cheetah(net: str, name: str, queries: int, request: Request) -> Row:
             "total_bytes": float(answered.bytes_alice + answered.bytes_bob),
             "session_ms": answered.setup_ms,
         },
-        online_ms=Timing(float(np.median(milliseconds)), float(np.percentile(milliseconds, 95))),
+        online_ms=costs.timing_of(milliseconds),
         bytes=Traffic(answered.bytes_alice, answered.bytes_bob, None),
         peak_rss_mb=answered.peak_rss_mb,
         security=msgspec.structs.replace(SECURITY["two-party"], leaks="to Alice the class; the program is public"),

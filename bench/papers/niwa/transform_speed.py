@@ -9,7 +9,7 @@ same batch, clip after clip (on a part of it, scaled up).
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 import numpy as np
@@ -35,23 +35,22 @@ _TURNS = {"quick": 15, "full": 40}
 T = TypeVar("T")
 
 
-def run(request: Request) -> list[Row]:
+def run(request: Request) -> Iterator[Row]:
     """A row for each array, key type and block size."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        rows = []
         for dimension, sizes in _SIZES[request.preset].items():
             for size in sizes:
                 for kind in KEY_TYPES:
-                    rows.append(_row(kind, size, dimension, request))
-                    metrics = rows[-1].metrics
+                    row = _row(kind, size, dimension, request)
+                    metrics = row.metrics
                     request.say(
                         f"{kind}, {dimension}-D, M = {size}: {metrics['gb_per_s']:.3g} GB/s, a copy "
                         f"{metrics['copy_gb_per_s']:.3g}; the loop takes "
                         f"{metrics['loop_over_transform']:.0f} times as long"
                     )
-        return rows
+                    yield row
     finally:
         torch.set_num_threads(threads)
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import time
 import tracemalloc
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 import numpy as np
@@ -38,18 +38,17 @@ Symbols = npt.NDArray[np.uint8]
 T = TypeVar("T")
 
 
-def run(request: Request) -> list[Row]:
+def run(request: Request) -> Iterator[Row]:
     """A row for each k and size; every way's result is compared with the others' before its time is reported."""
     bandwidth = _bandwidth()
     request.say(f"copying moves {bandwidth / 1e9:.1f} GB/s")
-    rows = []
     for k in _KS[request.preset]:
         for n, m in _SIZES[request.preset]:
             scipy = k == 3 or request.preset == "full"
-            rows.append(_row(k, n, m, bandwidth, scipy=scipy, seed=request.seed))
-            found = rows[-1].metrics
+            row = _row(k, n, m, bandwidth, scipy=scipy, seed=request.seed)
+            found = row.metrics
             request.say(f"k = {k}, {n} × {m}: {found['one_thread_ms']:.3g} ms, one-hot {found['one_hot_ms']:.3g} ms")
-    return rows
+            yield row
 
 
 def _row(k: int, n: int, m: int, bandwidth: float, *, scipy: bool, seed: int) -> Row:
