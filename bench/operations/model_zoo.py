@@ -15,7 +15,6 @@ import itertools
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, ClassVar, get_args
 
 import msgspec
@@ -29,14 +28,14 @@ from sotto.bench.operations import model_zoo_table
 from sotto.bench.operations.parties import configurations
 from sotto.bench.parties.parties import Asked, Parties, PartyError
 from sotto.bench.parties.party import PartySpec
-from sotto.bench.peers import job
 from sotto.bench.peers.comparison import PEERS, Peer
+from sotto.bench.peers.job import PeerError
 from sotto.bench.peers.workloads import SECRET_SHARING
 from sotto.bench.request import Request
 from sotto.bench.rows import costs, results
-from sotto.bench.rows.machine import machine, software
-from sotto.bench.rows.row import JSONValue, Row, Security, Traffic
-from sotto.link import LOOPBACK, BadValue
+from sotto.bench.rows.machine import machine
+from sotto.bench.rows.row import JSONValue, Row, Security
+from sotto.link import BadValue
 from sotto.link.storage import write_whole
 from sotto.mpc import parties
 from sotto.mpc.experiment import SECURITY
@@ -205,15 +204,11 @@ def _asked_of_peer(peer: Peer, name: str, question: _Question, request: Request)
     """The same examples asked of another system, the first few one by one."""
     kind, features, plain, timed = question.kind, question.features, question.plain, _TIMED[request.preset]
     try:
-        described = peer.workload.describe(kind.build(), kind.input_shape)
-        wanted = job.Request(
-            network=described.shape, input_shape=list(kind.input_shape), classes=plain.shape[1],
-            examples=len(features), singles=timed, warm_up=1, batch=_BATCH, timeout=_TIMEOUT,
+        answer = peer.ask(
+            kind.build(), features, plain.shape[1], request.out, "loopback",
+            singles=timed, batch=_BATCH, timeout=_TIMEOUT,
         )  # fmt: skip
-        answer = job.run(
-            peer.command(), wanted, {"queries": features, **described.weights}, Path(request.out), LOOPBACK
-        )
-    except (mpc.MpcError, job.PeerError) as error:
+    except (mpc.MpcError, PeerError) as error:
         return _refused(peer.mode, peer.security, name, str(error), request)
     labels = np.array(answer.labels, np.int64)
     differing = _disagreements(name, peer.mode, labels, plain, np.zeros(len(features)))
@@ -221,11 +216,7 @@ def _asked_of_peer(peer: Peer, name: str, question: _Question, request: Request)
         _row(peer.mode, peer.security, name, request.seed, {"accepted": 1.0, **_counted(differing)}),
         n_queries=len(labels),
         agreement=float(np.mean(labels == plain.argmax(axis=1))),
-        online_ms=costs.timing_of(answer.milliseconds),
-        bytes=Traffic(answer.bytes_alice, answer.bytes_bob, None),
-        rounds=answer.rounds,
-        peak_rss_mb=answer.peak_rss_mb,
-        software={**software(), **answer.versions},
+        **peer.fields(answer),
     )
     return _told(row, differing, request)
 

@@ -14,19 +14,17 @@ from functools import partial
 
 import msgspec
 import numpy as np
-import torch
 from torch import nn
 
 from sotto import mpc
 from sotto.bench.model_zoo.large import COEFFICIENTS, FRAMES, Encoder, WideCnn
 from sotto.bench.parties.parties import Parties, PartyError
-from sotto.bench.parties.party import PartySpec
 from sotto.bench.request import Request
 from sotto.bench.rows import costs
 from sotto.bench.rows.row import Row
+from sotto.models.learning.seeding import seeded
 from sotto.models.learning.training import predict
-from sotto.mpc import parties
-from sotto.mpc.experiment import SECURITY
+from sotto.mpc.experiment import SECURITY, parts_of
 
 DESCRIPTION = "mpc's time, bytes and memory for up to 10 M weights and 12 transformer layers (full: 5 queries)"
 
@@ -47,8 +45,7 @@ class Size:
 
     def build(self) -> nn.Module:
         """The network in evaluation mode, weights from a fixed seed."""
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(0)
+        with seeded(0):
             return self.make().eval()
 
 
@@ -88,8 +85,7 @@ def _measured(
     features = np.random.default_rng(request.seed).normal(size=(1, *size.input_shape)).clip(-_LIMIT, _LIMIT)
     features = features.astype(np.float32)
     try:
-        bob = mpc.Bob(lowered, None, mode=mode, reveal="logits")
-        with Parties([_parts(bob, mode)], timeout=_TIMEOUT) as parties:
+        with Parties([parts_of(lowered, mode, "logits")], timeout=_TIMEOUT) as parties:
             prepared = parties.prepare()
             asked = [parties.ask(features) for _ in range(_QUERIES[request.preset])]
             parties.end_session()
@@ -125,11 +121,3 @@ def _said(row: Row) -> str:
         f" {row.offline_ms.median / 1e3:.2f} s, {(row.metrics['offline_bytes'] or 0) / 1e6:,.0f} MB, online"
         f" {row.online_ms.median / 1e3:.2f} s, {(row.metrics['online_bytes'] or 0) / 1e6:,.1f} MB, memory {sizes} MB"
     )
-
-
-def _parts(bob: mpc.Bob, mode: mpc.Mode) -> Mapping[str, PartySpec]:
-    return {
-        "alice": PartySpec(parties.alice, {"mode": mode, "reveal": "logits"}),
-        "bob": PartySpec(parties.bob, {"bob": bob, "mode": mode}, parties.warm_up),
-        "dealer": PartySpec(parties.dealer, {"mode": mode}, parties.warm_up_dealer),
-    }

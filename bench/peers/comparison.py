@@ -11,17 +11,19 @@ import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
+from torch import nn
 
 from sotto.bench.emotion.emotion_models import EmotionModel, emotion_model, named
 from sotto.bench.experiment import Configuration
 from sotto.bench.peers.job import PeerError, Request, Response, own_python, run, shapable
 from sotto.bench.peers.workloads import CONVOLUTIONS, ENCRYPTION, SECRET_SHARING, Workload
 from sotto.bench.rows import costs
-from sotto.bench.rows.machine import machine, software
+from sotto.bench.rows.machine import software
 from sotto.bench.rows.row import Interval, Row, Security, Spent, Timing, Traffic
 from sotto.bench.suite import Failure, cells
 from sotto.bench.workbench import Workbench
@@ -50,6 +52,34 @@ class Peer:
     command: Callable[[], list[str]]
     missing: Callable[[], str | None]
     one_process: bool = False
+
+    def ask(
+        self, module: nn.Module, queries: npt.NDArray[np.float32], classes: int, folder: Path, net: str, *,
+        singles: int, warm_up: int = 1, batch: int, timeout: float = 1800.0, options: Sequence[str] = (),
+    ) -> Response:  # fmt: skip
+        """The answers of its program, started with ``options``, to ``queries`` (n, …) about a trained network.
+
+        ``singles`` of them are asked one by one after ``warm_up`` others.  Raises ``ValueError`` for a network that it
+        does not evaluate, and :class:`sotto.bench.peers.job.PeerError`.
+        """
+        described = self.workload.describe(module, queries.shape[1:])
+        request = Request(
+            network=described.shape, input_shape=list(queries.shape[1:]), classes=classes, examples=len(queries),
+            singles=singles, warm_up=warm_up, batch=batch, timeout=timeout,
+        )  # fmt: skip
+        folder.mkdir(parents=True, exist_ok=True)
+        arrays = {"queries": queries, **described.weights}
+        return run([*self.command(), *options], request, arrays, folder, SHAPES[net])
+
+    def fields(self, response: Response) -> dict[str, Any]:
+        """What a response says of a single query and of its system, by the fields of a row."""
+        return {
+            "online_ms": costs.timing_of(response.milliseconds),
+            "bytes": None if self.one_process else Traffic(response.bytes_alice, response.bytes_bob, None),
+            "rounds": response.rounds,
+            "peak_rss_mb": response.peak_rss_mb,
+            "software": {**software(), **response.versions},
+        }
 
 
 def _crypten_missing() -> str | None:
@@ -214,19 +244,11 @@ def measure(peer: Peer, cell: Configuration, bench: Workbench, net: str) -> Row:
     order = np.random.default_rng(bench.seed).permutation(len(bench.split.test))[:clips]
     queries = bench.part(emotion.queries, "test")[order]
     truth = bench.part(bench.targets, "test")[order]
-    description = peer.workload.describe(emotion.module, queries.shape[1:])
-    request = Request(
-        network=description.shape,
-        input_shape=list(queries.shape[1:]),
-        classes=len(bench.classes),
-        examples=len(queries),
-        singles=min(_SINGLES[bench.preset], len(queries)),
-        warm_up=1,
-        batch=peer.workload.batch,
-        timeout=1800.0,
-    )
     bench.say(f"{cell}: asking {len(queries)} clips on {net}")
-    response = run(peer.command(), request, {"queries": queries, **description.weights}, bench.folder, SHAPES[net])
+    response = peer.ask(
+        emotion.module, queries, len(bench.classes), bench.folder, net,
+        singles=min(_SINGLES[bench.preset], len(queries)), batch=peer.workload.batch,
+    )  # fmt: skip
     if len(response.labels) != len(queries) or not response.milliseconds:
         raise PeerError("answers-missing", f"{peer.name} answered {len(response.labels)} of {len(queries)} clips")
     return _row(peer, cell, bench, net, emotion, queries, truth, response)
@@ -242,8 +264,8 @@ def _row(
     everywhere = emotion.plain(bench.part(emotion.queries, "test"))[0]
     comparable = len(labels) >= bench.clips
     private, plain_on_asked = (float(np.mean(found == truth)) for found in (labels, plain))
-    online = costs.timing_of(response.milliseconds)
-    traffic = None if peer.one_process else Traffic(response.bytes_alice, response.bytes_bob, None)
+    fields = peer.fields(response)
+    median, traffic = fields["online_ms"].median, fields["bytes"]
     return Row(
         paradigm=cell.paradigm,
         mode=cell.mode,
@@ -267,14 +289,9 @@ def _row(
             **({} if traffic else {"processor_ms": 1e3 * sum(response.cpu_seconds.values())}),
         },
         offline_ms=Timing(response.setup_ms, response.setup_ms) if peer.workload.keys_ahead else None,
-        online_ms=online,
         per_query_ms_batched=float(np.median(response.batch_milliseconds)) if response.batch_milliseconds else None,
-        bytes=traffic,
-        rounds=response.rounds,
         key_bytes=response.key_bytes,
-        peak_rss_mb=response.peak_rss_mb,
-        total=None if traffic is None else Spent(online.median, traffic.alice + traffic.bob, response.cpu_seconds),
+        total=None if traffic is None else Spent(median, traffic.alice + traffic.bob, response.cpu_seconds),
         security=peer.security,
-        software={**software(), **response.versions},
-        machine=machine(),
+        **fields,
     )

@@ -13,7 +13,6 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
@@ -27,6 +26,7 @@ from sotto.bench.parties.parties import Asked, Parties, Phase
 from sotto.bench.request import Request
 from sotto.bench.rows import costs, results
 from sotto.bench.rows.row import Row
+from sotto.models.learning.seeding import seeded
 from sotto.models.learning.training import predict
 from sotto.mpc.experiment import SECURITY
 
@@ -73,8 +73,7 @@ class Point:
 
     @cached_property
     def module(self) -> nn.Module:
-        with torch.random.fork_rng():
-            torch.manual_seed(0)
+        with seeded(0):
             return self.network.build().eval()
 
 

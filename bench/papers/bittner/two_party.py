@@ -19,14 +19,9 @@ from sotto.bench.papers.bittner.growth import Point, row_of
 from sotto.bench.papers.bittner.table_networks import TableNetwork
 from sotto.bench.parties.parties import Asked, Parties
 from sotto.bench.peers.comparison import PEERS
-from sotto.bench.peers.job import Request as PeerRequest
-from sotto.bench.peers.job import run as run_peer
 from sotto.bench.peers.job import shapable
-from sotto.bench.peers.workloads import describe_layers
 from sotto.bench.request import Request
-from sotto.bench.rows import costs
-from sotto.bench.rows.machine import machine, software
-from sotto.bench.rows.row import Row, Traffic
+from sotto.bench.rows.row import Row
 from sotto.link import SHAPES
 from sotto.models.learning.training import predict
 from sotto.mpc.experiment import SECURITY
@@ -62,21 +57,11 @@ def _cheetah(net: str, name: str, queries: int, request: Request) -> Row:
     """SPU's time and bytes for the same network: a query after ``_WARM_UP`` others, everything included."""
     network = TableNetwork(name)
     module = Point("batch", network, 1).module
-    described = describe_layers(module, network.input_shape)
     features = np.random.default_rng(request.seed).normal(size=(queries, *network.input_shape)).astype(np.float32)
-    asked = PeerRequest(
-        network=described.shape,
-        input_shape=list(network.input_shape),
-        classes=network.classes,
-        examples=queries,
-        singles=queries,
-        warm_up=_WARM_UP,
-        batch=0,
-        timeout=1800.0,
-    )
-    command = [*_SPU.command(), "CHEETAH"]
-    request.out.mkdir(parents=True, exist_ok=True)
-    answered = run_peer(command, asked, {"queries": features, **described.weights}, request.out, SHAPES[net])
+    answered = _SPU.ask(
+        module, features, network.classes, request.out, net,
+        singles=queries, warm_up=_WARM_UP, batch=0, options=["CHEETAH"],
+    )  # fmt: skip
     milliseconds = answered.milliseconds
     request.say(f"{net}: SPU CHEETAH {name} done")
     return Row(
@@ -92,12 +77,8 @@ def _cheetah(net: str, name: str, queries: int, request: Request) -> Row:
             "total_bytes": float(answered.bytes_alice + answered.bytes_bob),
             "session_ms": answered.setup_ms,
         },
-        online_ms=costs.timing_of(milliseconds),
-        bytes=Traffic(answered.bytes_alice, answered.bytes_bob, None),
-        peak_rss_mb=answered.peak_rss_mb,
         security=msgspec.structs.replace(SECURITY["two-party"], leaks="to Alice the class; the program is public"),
-        software={**software(), **answered.versions},
-        machine=machine(),
+        **_SPU.fields(answered),
     )
 
 

@@ -96,9 +96,9 @@ def measure(material: Material, trained: Trained, *, seed: int) -> Measurement:
         by_architecture=dict(detection.by_architecture),
         in_loop_accuracy_misleading=_mean([float(((g > 0) == test.has_speech).mean()) for g in guesses]),
         in_loop_auc_misleading=_mean([float(roc_auc_score(test.has_speech, g)) for g in guesses]),
-        sdr_db=masked and masked.sdr,
-        si_sdr_db=masked and masked.si_sdr,
-        sdr_mixture_db=masked and masked.sdr_mixture,
+        sdr_db=masked.sdr if masked else None,
+        si_sdr_db=masked.si_sdr if masked else None,
+        sdr_mixture_db=masked.sdr_mixture if masked else None,
         roc=(tuple(detection.roc[0].tolist()), tuple(detection.roc[1].tolist())),
         curve=trained.curve,
     )
