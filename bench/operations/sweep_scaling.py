@@ -6,7 +6,6 @@ what starting them takes is given beside.
 
 from __future__ import annotations
 
-import os
 import tempfile
 import time
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ from pathlib import Path
 import msgspec
 
 from sotto.bench.request import Request
+from sotto.bench.rows.machine import cores
 from sotto.bench.rows.row import Row
 from sotto.bench.sweeps.executors import Executor, executor
 from sotto.bench.sweeps.plan import open_plan
@@ -58,8 +58,7 @@ def run(request: Request) -> Iterator[Row]:
 
 def _counts() -> list[int]:
     """1, 2, 4, … workers, as many as there are cores."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return [count for count in (1, 2, 4, 8, 16, 32) if count <= max(2, cores)]
+    return [count for count in (1, 2, 4, 8, 16, 32) if count <= max(2, cores())]
 
 
 def _pace(workers: Executor, texts: list[str]) -> tuple[float, float]:

@@ -8,7 +8,6 @@ reading both sets of planes once and writing the float64 result once would take 
 
 from __future__ import annotations
 
-import os
 import time
 import tracemalloc
 from collections.abc import Callable, Iterator
@@ -21,6 +20,7 @@ from threadpoolctl import threadpool_limits
 
 from sotto import hashing
 from sotto.bench.request import Request
+from sotto.bench.rows.machine import cores
 from sotto.bench.rows.row import Row
 
 DESCRIPTION = "comparing hashes: bit planes against SciPy and a one-hot BLAS product, memory and bandwidth"
@@ -57,8 +57,7 @@ def _row(k: int, n: int, m: int, bandwidth: float, *, scipy: bool, seed: int) ->
     packed = hashing.pack(x, k), hashing.pack(y, k)
     hashing.hamming_distances(packed[0][:1], packed[1][:1])  # compiles
     found, alone = _timed(lambda: hashing.hamming_distances(*packed, threads=1))
-    processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    again, together = _timed(lambda: hashing.hamming_distances(*packed, threads=processors))
+    again, together = _timed(lambda: hashing.hamming_distances(*packed, threads=cores()))
     encoded, encoding = _timed(lambda: (_one_hot(x, k), _one_hot(y, k)))
     with threadpool_limits(1):
         product, multiplied = _timed(lambda: 1.0 - (encoded[0] @ encoded[1].T) / np.float32(_SYMBOLS))
@@ -67,7 +66,7 @@ def _row(k: int, n: int, m: int, bandwidth: float, *, scipy: bool, seed: int) ->
     moved = sum(side.planes.nbytes for side in packed) + found.nbytes
     metrics: dict[str, float | None] = {
         "one_thread_ms": alone,
-        "threads": float(processors),
+        "threads": float(cores()),
         "threads_ms": together,
         "threads_gain": alone / together,
         "packing_ms": _timed(lambda: (hashing.pack(x, k), hashing.pack(y, k)))[1],
