@@ -48,6 +48,7 @@ from sotto.mpc.modes import needs_dealer, warm_up
 
 _LOOK_SECONDS = 0.5
 _START_SECONDS = 120.0  # three interpreters and torch
+_BUSY_SECONDS = 10.0  # for a message to come on a busy machine; alterings are noticed at once
 
 Verdict = Literal["caught", "refused", "harmless", "unanswered", "accepted", "hung", "allowed"]
 
@@ -206,7 +207,7 @@ def tamper(
     seed: int = 0,
 ) -> Sweep:
     """``trials`` altered messages of Bob's queries, drawn without order from all that change what is computed."""
-    with cheating_parties(module, input_shape, features, mode=mode) as adversary:
+    with cheating_parties(module, input_shape, features, mode=mode, timeout=_BUSY_SECONDS) as adversary:
         before = adversary.honest()
         online: dict[Party, list[Place]] = {
             "bob": [place for place in before.places["bob"] if place.online and place.size]
