@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol
 
-from sotto.bench.emotion import activations, emotion_accuracy, raw_audio
+from sotto.bench.emotion import activations, emotion_accuracy, raw_audio, shown_logits
 from sotto.bench.listeners.experiments import (
     frozen_embeddings,
     hashed_embeddings,
@@ -64,6 +64,7 @@ TARGETS: Mapping[str, Target] = {
     "dias-table3": table3,
     "dias-table4": table4,
     "emotion-accuracy": emotion_accuracy,
+    "he-logits": shown_logits,
     "keyed-attacks": attackers,
     "kiya-asc": encrypted_tasks.SCENES,
     "kiya-asr": encrypted_tasks.RECOGNITION,

@@ -18,7 +18,7 @@ from sotto.he import Alice, Bob, PolynomialNetwork
 from sotto.he.evaluation.evaluation_keys import PublicMaterial, SecretKeys, load_keys
 from sotto.he.messages import VERSION, Hello, Published, Query, Ready, Reply, receive_keys
 from sotto.he.network.schedule import Modulus, seal_context
-from sotto.he.planning.calibration import MAX_LOGIT_ERROR
+from sotto.he.planning.calibration import MAX_LOGIT_ERROR, MAX_SHOWN_ERROR
 from sotto.he.planning.flooding import FLOOD
 from sotto.he.sealing import dumped, galois_elements, load_ciphertext, loaded, parms_ids
 from sotto.he.session_secrets import make_secrets
@@ -136,7 +136,7 @@ def test_two_processes_agree_with_the_plaintext_network(mode, make_features):
         asked = link.traffic.since(keys)
         link.close()
         expected = PolynomialNetwork.of(build()).logits(features)
-        assert np.abs(answer.scores - expected).max() <= 2.0**-7 + MAX_LOGIT_ERROR
+        assert np.abs(answer.scores - expected).max() <= MAX_SHOWN_ERROR
         np.testing.assert_array_equal(again.labels, answer.labels[:1])
         assert asked.rounds == 1
         assert ours.poll(30)

@@ -15,13 +15,13 @@ from torch import nn
 
 from sotto.audio import extract, load_corpus
 from sotto.audio.splits import default_split
-from sotto.he import LOGIT_STEP, Alice, Bob, ModelRefused, TensorDescription
+from sotto.he import Alice, Bob, ModelRefused, TensorDescription
 from sotto.he.evaluation.ciphertexts import CiphertextMachine, Encoded
 from sotto.he.evaluation.evaluation_keys import SecretKeys, load_keys
 from sotto.he.messages import MAX_TENSOR_CLASSES, VERSION, Published, Reply
 from sotto.he.network.program import Value
 from sotto.he.network.schedule import Modulus, Schedule, phases
-from sotto.he.planning.calibration import MAX_LOGIT_ERROR
+from sotto.he.planning.calibration import MAX_LOGIT_ERROR, MAX_SHOWN_ERROR
 from sotto.he.planning.flooding import FLOOD
 from sotto.he.planning.slot_noise import SlotNoise
 from sotto.he.session_secrets import make_secrets
@@ -118,7 +118,7 @@ def test_two_processes_agree_with_the_module():
         process.kill()
         process.join(10)
     truth = expected(build(), x)
-    assert np.abs(answer.scores - truth).max() <= LOGIT_STEP / 2 + MAX_LOGIT_ERROR
+    assert np.abs(answer.scores - truth).max() <= MAX_SHOWN_ERROR
     np.testing.assert_array_equal(answer.labels, truth.argmax(axis=1))
     np.testing.assert_array_equal(flat.labels, answer.labels[:1])
     sizes = {size for direction, name, size in seen if (direction, name) == ("sent", "he.answer")}
