@@ -361,8 +361,9 @@ class _Search:
                 bits = [math.log2(prime) for prime in modulus.primes[:-1]]
             except ParametersRefused:
                 continue
-            for leaning, most in itertools.product(_LEANINGS, _MOST_BITS_OF_WEIGHTS):
-                features, weights, quality = self._scales(shape, bits, leaning, most, peaks.logits)
+            for leaning in _LEANINGS:
+                divided = (self._scales(shape, bits, leaning, most, peaks.logits) for most in _MOST_BITS_OF_WEIGHTS)
+                features, weights, quality = max(divided, key=lambda each: each[2])
                 if quality < _LEAST_BITS_OF_WEIGHTS or features < _LEAST_SCALE_BITS:
                     continue
                 schedule = Schedule(modulus, shape.rescales, features, weights, late, shape.before)
