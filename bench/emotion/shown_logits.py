@@ -8,6 +8,7 @@ The class is that of the unrounded logits, as in a session that reveals no more.
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 
 from sotto.bench.experiment import Configuration, Experiment
 from sotto.bench.parties.parties import Parties
@@ -16,6 +17,7 @@ from sotto.bench.rows.machine import machine, software
 from sotto.bench.rows.row import Interval, Row
 from sotto.bench.suite import build
 from sotto.bench.workbench import Workbench
+from sotto.link import BadValue
 
 DESCRIPTION = "largest error of a logit that he shows, and its classes, clip by clip (quick: 64 test clips, full: all)"
 
@@ -35,19 +37,19 @@ def run(request: Request) -> list[Row]:
     return rows
 
 
-def _asked(experiment: Experiment, bench: Workbench, chosen: np.ndarray) -> Row:
+def _asked(experiment: Experiment, bench: Workbench, chosen: npt.NDArray[np.int64]) -> Row:
     """What the parties answer about the chosen test clips, beside the plaintext network."""
     queries, truth = experiment.queries[chosen], experiment.truth[chosen]
     plain, logits = experiment.plain(queries)
     if experiment.score_parts is None or logits is None:
-        raise ValueError("he offers no logits to compare")
+        raise BadValue("no-scores", "he offers no logits to compare")
     labels, errors = [], []
     with Parties([experiment.score_parts], timeout=experiment.plan.timeout) as parties:
         parties.prepare()
         for number, (query, expected) in enumerate(zip(queries, logits, strict=True), 1):
             asked = parties.ask(query[None])
             if asked.scores is None:
-                raise ValueError("a session that reveals logits revealed none")
+                raise BadValue("no-scores", "the session that reveals scores revealed none")
             labels.append(asked.labels[0])
             errors.append(float(np.abs(asked.scores[0] - expected).max()))
             if number % _SAID_EVERY == 0:

@@ -26,6 +26,7 @@ from sotto.link import BadValue, FrameError, PeerError, connect, decode, encode,
 from sotto.models.networks.mlp import MLP
 from tests.error_codes import raises_code
 
+PATIENCE = 300.0  # s: where other programs have the processors, keys and a query take a minute
 MODES = ("packed", "batched")
 SMALL = Modulus(8192, (40, 40))
 
@@ -72,10 +73,10 @@ def packed():
 
 
 def bob_process(pipe, mode) -> None:
-    bob = Bob(build(), mode=mode, timeout=60)
+    bob = Bob(build(), mode=mode, timeout=PATIENCE)
     with listen() as listener:
         pipe.send(listener.address)
-        link = listener.accept(timeout=60)
+        link = listener.accept(timeout=PATIENCE)
     seen = []
     link.observer = lambda direction, name, payload: seen.append((direction, name, bytes(payload)))
     bob.serve(link)
@@ -126,9 +127,9 @@ def test_two_processes_agree_with_the_plaintext_network(mode, make_features):
     process = spawning.Process(target=bob_process, args=(theirs, mode), daemon=True)
     process.start()
     try:
-        assert ours.poll(60)
-        link = connect(*ours.recv(), timeout=60)
-        alice = Alice(reveal="logits", timeout=60)
+        assert ours.poll(PATIENCE)
+        link = connect(*ours.recv(), timeout=PATIENCE)
+        alice = Alice(reveal="logits", timeout=PATIENCE)
         features = make_features(20, 6)
         answer = alice.ask(features, link)
         keys = link.traffic.snapshot()
@@ -145,7 +146,7 @@ def test_two_processes_agree_with_the_plaintext_network(mode, make_features):
         secret = alice._secrets._keys._generator.secret_key()
         context = seal_context(alice.description.modulus())
         assert not holds_secret_key(secret, context, [payload for _, payload in received])
-        process.join(10)
+        process.join(PATIENCE)
         assert process.exitcode == 0
     finally:
         process.kill()

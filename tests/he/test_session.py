@@ -126,7 +126,7 @@ def test_two_processes_agree_with_the_plaintext_network(start_bob, make_features
         "he.key",
         "he.query",
     }
-    process.join(10)
+    process.join(PATIENCE)
     assert process.exitcode == 0
 
 

@@ -36,6 +36,7 @@ from sotto.models.networks.polynomial import PolynomialReLU
 from tests.error_codes import raises_code
 
 SHAPE = (3, 20)
+PATIENCE = 300.0  # s: where other programs have the processors, keys and a query take a minute
 
 
 def build(degree: int = 2, classes: int = 5) -> nn.Sequential:
@@ -87,10 +88,10 @@ def carried():
 
 
 def bob_process(pipe) -> None:
-    bob = Bob(build(), calibration=features(40), timeout=60)
+    bob = Bob(build(), calibration=features(40), timeout=PATIENCE)
     with listen() as listener:
         pipe.send(listener.address)
-        link = listener.accept(timeout=60)
+        link = listener.accept(timeout=PATIENCE)
     seen = []
     link.observer = lambda direction, name, payload: seen.append((direction, name, len(payload)))
     bob.serve(link)
@@ -103,16 +104,16 @@ def test_two_processes_agree_with_the_module():
     process = context.Process(target=bob_process, args=(theirs,), daemon=True)
     process.start()
     try:
-        assert ours.poll(300)
-        link = connect(*ours.recv(), timeout=60)
+        assert ours.poll(PATIENCE)
+        link = connect(*ours.recv(), timeout=PATIENCE)
         x = features(4, seed=1)
-        alice = Alice(reveal="logits", timeout=60)
+        alice = Alice(reveal="logits", timeout=PATIENCE)
         answer = alice.ask(x, link)
         flat = alice.ask(x.reshape(4, -1)[:1], link)
         with raises_code(BadValue, "wrong-shape"):
             alice.ask(x[:, :2], link)
         link.close()
-        assert ours.poll(300)
+        assert ours.poll(PATIENCE)
         seen = ours.recv()
     finally:
         process.kill()
@@ -396,7 +397,7 @@ def test_a_tampered_answer_is_told_to_alice_alone(carried):
 
     thread = threading.Thread(target=cheat, daemon=True)
     thread.start()
-    answer = Alice(timeout=60).ask(features(1), alice_link)
+    answer = Alice(timeout=PATIENCE).ask(features(1), alice_link)
     thread.join(30)
     assert any("contradict" in each or "bound" in each for each in answer.warnings)
 
