@@ -14,8 +14,8 @@ from .errors import (
     SessionBusy,
     StockError,
 )
+from .graph.bounds.stated_bounds import FunctionBound, function_bounds
 from .graph.plan import ModelPlan
-from .graph.stated_bounds import FunctionBound, function_bounds
 from .lowering.lowered import LoweredModel
 from .messages import Mode, Reveal, Terms
 

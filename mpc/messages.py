@@ -62,8 +62,8 @@ class Join(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class RangesMessage(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """For each value of the plan a b with |value| < 2^b (:mod:`sotto.mpc.graph.ranges`).
 
-    ``error``, where values are revealed: a b with every error below 2^b (:mod:`sotto.mpc.graph.error_bound`); None: no
-    bound known.
+    ``error``, where values are revealed: a b with every error below 2^b (:mod:`sotto.mpc.graph.bounds.error_bound`);
+    None: no bound is known.
     """
 
     bits: tuple[int, ...]

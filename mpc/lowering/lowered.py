@@ -21,7 +21,7 @@ from torch import nn
 
 from sotto.link.storage import replacing
 from sotto.mpc.errors import ModelRefused
-from sotto.mpc.graph.error_bound import Unproven, error_bits
+from sotto.mpc.graph.bounds.error_bound import Unproven, error_bits
 from sotto.mpc.graph.fixed_point import DEFAULT_INPUT_LIMIT, require_range
 from sotto.mpc.graph.layers import Shape
 from sotto.mpc.graph.plain import evaluate

@@ -1,12 +1,12 @@
 """Real processes for the tests of mpc; Alice lives in the test's own process."""
 
-import os
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import torch
+
+from tests.scripts import Script
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))  # networks.py, for the tests as for the children
@@ -17,11 +17,7 @@ class Child:
     """A dealer or Bob in a process of its own."""
 
     def __init__(self, *arguments):
-        environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(HERE.parent.parent), str(HERE)])}
-        environment["OMP_NUM_THREADS"] = "1"
-        command = [sys.executable, str(HERE / "party.py"), *map(str, arguments)]
-        pipe = subprocess.PIPE
-        self.process = subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, env=environment)
+        self.process = Script(HERE / "party.py", *arguments)
 
     def ports(self):
         """The ports it prints first."""

@@ -1,8 +1,5 @@
 """The malicious mode from door to door between honest parties: the answers are those of the network."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +16,7 @@ from sotto.link import LinkError, connect
 from sotto.mpc.graph import plain
 from sotto.mpc.lowering.capture import trace
 from tests.error_codes import raises_code
+from tests.scripts import Script
 
 HERE = Path(__file__).parents[2]
 
@@ -111,14 +109,10 @@ def test_queries_prepared_ahead_and_after_one_another():
 
 
 def test_parties_in_processes_of_their_own():
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(HERE.parent.parent), str(HERE)])}
     started = []
 
     def start(*arguments):
-        command = [sys.executable, str(HERE / "malicious_party.py"), *map(str, arguments)]
-        process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, text=True, env=environment | {"OMP_NUM_THREADS": "1"}
-        )
+        process = Script(HERE / "malicious_party.py", *arguments)
         started.append(process)
         return process, [int(port) for port in process.stdout.readline().split()]
 

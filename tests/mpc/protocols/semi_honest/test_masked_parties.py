@@ -1,9 +1,6 @@
 """Alice, Bob and the dealer as three processes of the system: right answers, separate memories, clear ends."""
 
-import os
 import re
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -18,6 +15,7 @@ from sotto.link import LinkError, connect
 from sotto.mpc.protocols.semi_honest.evaluation import weight_words
 from sotto.mpc.sharing import ring
 from tests.error_codes import raises_code
+from tests.scripts import Script
 
 HERE = Path(__file__).parents[2]
 DEADLINE = 20.0  # seconds within which everybody must have noticed that somebody is gone
@@ -27,11 +25,7 @@ class Process:
     """One ``masked_party.py``."""
 
     def __init__(self, *arguments):
-        environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(HERE.parent.parent), str(HERE)])}
-        environment["OMP_NUM_THREADS"] = "1"
-        command = [sys.executable, str(HERE / "masked_party.py"), *map(str, arguments)]
-        pipe = subprocess.PIPE
-        self.process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True, env=environment)
+        self.process = Script(HERE / "masked_party.py", *arguments)
 
     def numbers(self):
         """The numbers of its next line."""

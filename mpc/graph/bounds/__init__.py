@@ -1,0 +1,1 @@
+"""What the rounding of a step can add to a result, proven by intervals before a model is served."""
