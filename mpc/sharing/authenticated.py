@@ -125,6 +125,11 @@ class Keys:
         tag = uint128.scale(uint128.of_integer(self.alpha, values.shape), values)
         return Authenticated(np.concatenate([value, tag]))
 
+    def weighted_sum(self, factors: Words, rows: Authenticated, last: Authenticated | None) -> Authenticated:
+        """This party's share (N,) of public ``factors`` (k, N) times 1, ``rows`` (r, N) and ``last`` (N,), added up."""
+        ones = np.array([1 - self.party, self.alpha], np.uint64)  # the shares of 1: value and tag
+        return Authenticated(uint128.weighted_sum(factors, rows.planes, None if last is None else last.planes, ones))
+
 
 def opened_minus(keys: Keys, opened: Words, mask: Authenticated) -> Authenticated:
     """The share of party 1's own x, from the public x + lambda and the share of the lambda that it alone knows: x

@@ -26,6 +26,7 @@ Words = npt.NDArray[np.uint64]
 Planes = npt.NDArray[np.uint64]
 
 _PAIR = types.UniTuple(WORD, 2)
+_TOGETHER = 1 << 9  # elements whose sums stay in the nearest cache
 
 
 def _multiply_add(typingctx: Any, low: Any, high: Any, a_low: Any, a_high: Any, b: Any) -> Any:
@@ -186,6 +187,15 @@ def combine(coefficients: Words, planes: Planes) -> tuple[int, ...]:
     return tuple(result)
 
 
+def weighted_sum(factors: Words, rows: Planes, last: Planes | None, ones: Words) -> Planes:
+    """Sum of factors (k, N) times ``ones``, a word for each pair of planes, times each of the ``rows`` (planes, r, N)
+    and, where there is a ``last`` one (planes, N), times that: (planes, N)."""
+    out = np.empty((len(rows), rows.shape[2]), np.uint64)
+    added = rows[:, :0] if last is None else last[:, None]
+    _add_products(factors, (np.ascontiguousarray(rows), np.ascontiguousarray(added)), ones, out)
+    return out
+
+
 def of_words(words: Words) -> Planes:
     """Words as wide integers (2, ...): high plane zero."""
     return np.stack([words, np.zeros_like(words)])
@@ -284,6 +294,24 @@ def _scale(left: Any, factor: Any, out: Any) -> None:
     for pair in range(0, len(left), 2):
         for i in range(left.shape[1]):
             out[pair, i], out[pair + 1, i] = multiply_add(zero, zero, left[pair, i], left[pair + 1, i], factor[i])
+
+
+@compiled(IN[2], types.UniTuple(IN[3], 2), IN[1], OUT[2])
+def _add_products(factors: Any, parts: Any, ones: Any, out: Any) -> None:
+    zero = np.uint64(0)
+    for start in range(0, out.shape[1], _TOGETHER):
+        stop = min(start + _TOGETHER, out.shape[1])
+        for pair in range(0, len(out), 2):
+            low, high = out[pair], out[pair + 1]
+            for i in range(start, stop):
+                low[i], high[i] = multiply_add(zero, zero, ones[pair >> 1], zero, factors[0, i])
+            at = 1
+            for planes in parts:
+                for row in range(planes.shape[1]):
+                    for i in range(start, stop):
+                        a, b = planes[pair, row, i], planes[pair + 1, row, i]
+                        low[i], high[i] = multiply_add(low[i], high[i], a, b, factors[at, i])
+                    at += 1
 
 
 @compiled(IN[3], OUT[2])

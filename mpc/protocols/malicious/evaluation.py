@@ -95,7 +95,6 @@ from sotto.mpc.graph.program import (
     Winner,
 )
 from sotto.mpc.protocols import secret_product, winner
-from sotto.mpc.protocols.malicious import authenticated_gates
 from sotto.mpc.protocols.malicious.opening_check import SIGMA_BYTES, Openable, OpeningLog, passes, proof_of
 from sotto.mpc.protocols.malicious.preprocessing import Bundle, OutputShare
 from sotto.mpc.protocols.malicious.segments import BOB, TAG_BYTES, segments
@@ -320,13 +319,16 @@ class MaliciousEvaluation:
         return self._log.add(held, self._words(self._link.receive(name, limit=held.opening.nbytes), held.opening.shape))
 
     def _compare(self, step: Compare) -> Authenticated:
-        gate, c = self._bundle.gates[step.out], self._masked(step)
-        if isinstance(step, Spline):
-            return spline.evaluated_with_tags(step, self._keys, c, self._signs(step, c), gate.words)
-        return authenticated_gates.selected(step, self._keys, c, self._signs(step, c), gate.r, gate.words)
+        """A public linear map of authenticated words: the factors are the same on both sides, for value and tag."""
+        share, c = self._bundle.gates[step.out], self._masked(step)
+        bits = self._signs(step, c)
+        gate = spline if isinstance(step, Spline) else comparison_gate
+        last = comparison_gate.last_row(step, share.r)
+        return self._keys.weighted_sum(gate.factors(step, c, bits), share.words, last)
 
     def _truncate(self, step: Truncate) -> Authenticated:
-        return authenticated_gates.truncated(step, self._keys, self._masked(step), self._bundle.gates[step.out].words)
+        factors = comparison_gate.factors(step, self._masked(step))
+        return self._keys.weighted_sum(factors, self._bundle.gates[step.out].words, None)
 
     def _signs(self, step: Compare, c: Words) -> comparison_gate.Bits:
         """The opened bits v, (N,) for each threshold."""

@@ -130,12 +130,13 @@ class Evaluation(ABC):
     def _compare(self, step: Compare) -> Words:
         share = self._bundle.gates[step.out]
         opened = self._open(step)
-        if isinstance(step, Spline):
-            return spline.evaluated(step, self.party, opened, self._signs(step, opened), share.words)
         if digits.suits(step):
             bits = self._opened_bits(step, self._digit_bits(step, opened))
             return digits.selected(step, self.party, opened, bits, share.r, share.words)
-        return comparison_gate.selected(step, self.party, opened, self._signs(step, opened), share.r, share.words)
+        bits = self._signs(step, opened)
+        gate = spline if isinstance(step, Spline) else comparison_gate
+        last = comparison_gate.last_row(step, share.r)
+        return ring.weighted_sum(gate.factors(step, opened, bits), share.words, last, 1 - self.party)
 
     def _masked(self, step: Compare | Truncate, share: Words) -> Words:
         """A gate's input (N,) with the own share of its mask."""
@@ -154,7 +155,8 @@ class Evaluation(ABC):
         return np.frombuffer(hashes, np.uint64)
 
     def _truncate(self, step: Truncate) -> Words:
-        return comparison_gate.truncated(step, self.party, self._open(step), self._bundle.gates[step.out].words)
+        factors = comparison_gate.factors(step, self._open(step))
+        return ring.weighted_sum(factors, self._bundle.gates[step.out].words, None, 1 - self.party)
 
     def _signs(self, step: Compare, opened: Words) -> Bits:
         """The opened bits v of a comparison at the opened words, (N,) for each threshold in turn."""
