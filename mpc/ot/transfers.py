@@ -27,11 +27,11 @@ import numpy as np
 
 from sotto.link import BadValue, FrameError, Link
 from sotto.mpc.ot import base_ot
-from sotto.mpc.ot.exact_messages import receive_exactly
 from sotto.mpc.ot.extension import FIELD_BITS, SECURITY_BITS, Bits, Receiver, Sender, receiver_of, sender_of
 from sotto.mpc.ot.ferret import SilentReceiver, SilentSender, Size, choices_of
 from sotto.mpc.ot.hashing import GROUP, Blocks, hashed
 from sotto.mpc.ot.punctured import punctured_bytes
+from sotto.mpc.protocols.exact_messages import receive_exactly
 
 SILENT_FROM = 500_000
 

@@ -46,6 +46,7 @@ from sotto.mpc.graph.program import (
     Winner,
 )
 from sotto.mpc.protocols import secret_product, winner
+from sotto.mpc.protocols.exact_messages import exchange_exactly, exchange_words, receive_words
 from sotto.mpc.protocols.semi_honest.preprocessing import Bundle
 from sotto.mpc.sharing import ring
 from sotto.mpc.sharing.ring import WORD_BYTES, Words
@@ -111,9 +112,10 @@ class Evaluation(ABC):
         share = self._bundle.pairs[step.out]
         own = [self._shares[source] + mask for source, mask in zip(step.sources, share.masks, strict=True)]
         own = own[: len(step.opened)]
-        received = self._exchange(f"{step.name}.masked", b"".join(words.tobytes() for words in own))
-        theirs = np.split(np.frombuffer(received, np.uint64), np.cumsum([words.size for words in own])[:-1])
-        opened = [words + other.reshape(words.shape) for words, other in zip(own, theirs, strict=True)]
+        sent = np.concatenate([words.ravel() for words in own])
+        sums = sent + exchange_words(self._link, f"{step.name}.masked", sent)
+        parts = np.split(sums, np.cumsum([words.size for words in own])[:-1])
+        opened = [part.reshape(words.shape) for part, words in zip(parts, own, strict=True)]
         factors = (opened[0], opened[-1])
         return secret_product.combined(step, self.party, factors, share.masks, share.product)
 
@@ -187,23 +189,8 @@ class Evaluation(ABC):
         return digits.shares_of_bits(step, self.party, opened, key_bits, share.tables, share.e)
 
     def _opened_bits(self, step: Compare, bits: Bits) -> Bits:
-        return bits ^ comparison_gate.unpack(self._exchange(f"{step.name}.sign", comparison_gate.pack(bits)), len(bits))
-
-    def _exchange(self, name: str, payload: bytes) -> bytearray:
-        received = self._link.exchange(name, payload, limit=len(payload))
-        if len(received) != len(payload):
-            raise FrameError(
-                "wrong-length", f"{self._link.peer} sent another number of bytes of '{name}' than the network has"
-            )
-        return received
-
-    def _receive(self, name: str, count: int) -> Words:
-        received = self._link.receive(name, limit=count * WORD_BYTES)
-        if len(received) != count * WORD_BYTES:
-            raise FrameError(
-                "wrong-length", f"{self._link.peer} sent another number of words of '{name}' than the network has"
-            )
-        return np.frombuffer(received, np.uint64)
+        received = exchange_exactly(self._link, f"{step.name}.sign", comparison_gate.pack(bits))
+        return bits ^ comparison_gate.unpack(received, len(bits))
 
     @abstractmethod
     def _product(self, step: Product, share: Words) -> None:
@@ -254,10 +241,10 @@ class AliceEvaluation(Evaluation):
         if inputs is None:
             raise BadType("no-inputs", "Alice asks with her inputs")
         own = self._run(inputs)
-        theirs, told = self._receive("output", own.size), self._program.winner
+        theirs, told = receive_words(self._link, "output", *own.shape), self._program.winner
         if told:
             return winner.found(told.classes, own.tobytes(), theirs.tobytes())
-        return own + theirs.reshape(own.shape)
+        return own + theirs
 
     def _secret_tensor(self, step: SecretTensor) -> Words:
         return np.zeros((self._bundle.examples, *step.shape), np.uint64)
@@ -269,9 +256,9 @@ class AliceEvaluation(Evaluation):
     def _open(self, step: Compare | Truncate) -> Words:
         name, source = f"{step.name}.masked", step.sources[0]
         if source in self._program.static:
-            return self._receive(name, self._shares[source].size)
+            return receive_words(self._link, name, self._shares[source].size)
         own = self._masked(step, self._shares[source].ravel())
-        return own + np.frombuffer(self._exchange(name, own.tobytes()), np.uint64)
+        return own + exchange_words(self._link, name, own)
 
 
 class BobEvaluation(Evaluation):
@@ -330,7 +317,7 @@ class BobEvaluation(Evaluation):
         return np.ascontiguousarray(np.broadcast_to(words, (self._bundle.examples, *step.shape)))
 
     def _product(self, step: Product, share: Words) -> None:
-        opened = share + self._receive(f"{step.name}.input", share.size).reshape(share.shape)
+        opened = share + receive_words(self._link, f"{step.name}.input", *share.shape)
         self._shares[step.out] = ring.product(step.layer, self._weights[step.out], opened) + self._added[step.out]
 
     def _open(self, step: Compare | Truncate) -> Words:
@@ -340,7 +327,7 @@ class BobEvaluation(Evaluation):
             self._link.send(name, opened.data)
             return opened
         own = self._masked(step, share)
-        return own + np.frombuffer(self._exchange(name, own.tobytes()), np.uint64)
+        return own + exchange_words(self._link, name, own)
 
 
 def weight_words(program: Program, weights: Weights) -> tuple[dict[int, Words], dict[int, Words | None]]:
