@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, get_args
 import numpy.typing as npt
 
 from sotto.link import Answer, BadValue, Link, LinkError, decode, encode, transaction
-from sotto.mpc.agreement import Agreement
 from sotto.mpc.errors import InputRefused, PlanError, reason
 from sotto.mpc.graph.fixed_point import checked_features
 from sotto.mpc.graph.plan import ModelPlan
-from sotto.mpc.messages import PLAN_LIMIT, VERSION, Hello, Mode, Query, Reveal
+from sotto.mpc.messages import PLAN_LIMIT, VERSION, Agreement, Hello, Mode, Query, Reveal
 from sotto.mpc.modes import Session, closed_by_errors, needs_dealer, open_session, require_mode
 
 if TYPE_CHECKING:

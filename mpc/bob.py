@@ -8,13 +8,24 @@ from typing import TYPE_CHECKING, Literal, Self, get_args
 from torch import nn
 
 from sotto.link import BadValue, FrameError, Link, LinkClosed, decode, encode, transaction
-from sotto.mpc.agreement import Agreement, digest_of
 from sotto.mpc.errors import ModelRefused, PlanError, reason
 from sotto.mpc.graph.fixed_point import DEFAULT_INPUT_LIMIT, require_crypten_layers
 from sotto.mpc.graph.layers import Shape
 from sotto.mpc.lowering.capture import DEFAULT_ACTIVATION_ERROR, Output
 from sotto.mpc.lowering.lowered import LoweredModel
-from sotto.mpc.messages import HELLO_LIMIT, QUERY_LIMIT, Hello, Mode, Query, RangesMessage, Reveal, Terms, require_same
+from sotto.mpc.messages import (
+    HELLO_LIMIT,
+    QUERY_LIMIT,
+    Agreement,
+    Hello,
+    Mode,
+    Query,
+    RangesMessage,
+    Reveal,
+    Terms,
+    digest_of,
+    require_same,
+)
 from sotto.mpc.modes import Session, closed_by_errors, needs_dealer, open_session, program_of, require_mode
 
 if TYPE_CHECKING:

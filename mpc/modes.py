@@ -15,13 +15,13 @@ import numpy as np
 import numpy.typing as npt
 
 from sotto.link import Answer, BadValue, Link
-from sotto.mpc import memory
 from sotto.mpc.crypten.torch_shim import load_crypten
 from sotto.mpc.fss import dcf
 from sotto.mpc.graph.compiler import compile_program
 from sotto.mpc.graph.plan import ModelPlan, Ranges, Weights
 from sotto.mpc.graph.program import Program
 from sotto.mpc.messages import Mode, RangesMessage, Reveal, Terms
+from sotto.mpc.protocols import memory
 
 if TYPE_CHECKING:
     from sotto.mpc.two_party.preprocessing_store import PreprocessingStore

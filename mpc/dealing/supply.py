@@ -11,12 +11,12 @@ import secrets
 from collections.abc import Iterable
 
 from sotto.link import FrameError, Link, LinkClosed, decode
-from sotto.mpc import memory
 from sotto.mpc.dealing.stock import Stock, StockedDealing
 from sotto.mpc.errors import PlanError, reason
 from sotto.mpc.graph.compiler import compile_program
 from sotto.mpc.graph.program import Program
 from sotto.mpc.messages import JOIN_LIMIT, QUERY_LIMIT, TERMS_LIMIT, Mode, Query, Terms, require_party
+from sotto.mpc.protocols import memory
 from sotto.mpc.protocols.dealing import SECRET_BYTES, Dealing
 
 

@@ -27,7 +27,6 @@ import numpy as np
 import numpy.typing as npt
 
 from sotto.link import Answer, BadValue, FrameError, Link, decode, encode, transaction
-from sotto.mpc import memory
 from sotto.mpc.errors import InputRefused, PlanError, ProtocolError, reason
 from sotto.mpc.fss import dcf
 from sotto.mpc.graph.compiler import compile_program
@@ -35,7 +34,7 @@ from sotto.mpc.graph.layers import Shape
 from sotto.mpc.graph.plan import ModelPlan, Ranges, Weights
 from sotto.mpc.graph.program import WORD_BITS, Program
 from sotto.mpc.messages import RANGES_LIMIT, TERMS_LIMIT, VERSION, Join, Mode, Query, RangesMessage, Reveal, Terms
-from sotto.mpc.protocols import pieces
+from sotto.mpc.protocols import memory, pieces
 from sotto.mpc.protocols.scores import scores_of
 from sotto.mpc.protocols.semi_honest.evaluation import per_channel, weight_words
 from sotto.mpc.protocols.semi_honest.preprocessing import bias_shape, weight_shape
