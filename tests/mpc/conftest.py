@@ -1,6 +1,5 @@
 """Real processes for the tests of mpc; Alice lives in the test's own process."""
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -8,8 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 
-HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE))  # networks.py, for the tests as for the children
+sys.path[:0] = [str(Path(__file__).parent / folder) for folder in ("example_networks", "example_parties")]
+import processes  # noqa: E402  of one of these folders
+
 torch.set_num_threads(1)  # two parties on one machine: more threads only wait for one another
 
 
@@ -17,11 +17,7 @@ class Child:
     """A dealer or Bob in a process of its own."""
 
     def __init__(self, *arguments):
-        environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(HERE.parent.parent), str(HERE)])}
-        environment["OMP_NUM_THREADS"] = "1"
-        command = [sys.executable, str(HERE / "party.py"), *map(str, arguments)]
-        pipe = subprocess.PIPE
-        self.process = subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, env=environment)
+        self.process = processes.started("party.py", *arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
     def ports(self):
         """The ports it prints first."""

@@ -1,15 +1,13 @@
 """Unchanged crypten.nn models on our tensor types: right answers, nothing done by CrypTen's protocols, refusals."""
 
 import contextlib
-import os
 import secrets
 import subprocess
-import sys
 import threading
-from pathlib import Path
 
 import crypten_networks as networks
 import numpy as np
+import processes
 import pytest
 import torch
 import torch.nn.functional as F
@@ -22,7 +20,6 @@ from sotto.mpc.sharing import ring
 from tests.error_codes import raises_code
 
 crypten, nn = networks.crypten, networks.nn
-HERE = Path(__file__).parent.parent
 NAMES = list(networks.INPUT_SHAPES)
 
 
@@ -150,15 +147,11 @@ def test_windows_that_reach_over_the_edge_answer_as_in_clear(others, mode, make,
 
 def test_bob_in_another_process_answers_as_in_clear():
     x = example_input("residual", 4)
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(HERE.parent.parent), str(HERE)])}
     dealer_link, for_alice = pair(timeout=60)
-    pipe = subprocess.PIPE
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     with listen() as for_bob:
-        arguments = ["semi-honest", str(for_bob.address[1]), "residual", str(len(x))]
-        bob = subprocess.Popen(
-            [sys.executable, str(HERE / "crypten_networks.py"), *arguments],
-            stdout=pipe, stderr=pipe, text=True, env=environment | {"OMP_NUM_THREADS": "1"},
-        )  # fmt: skip
+        arguments = ["semi-honest", for_bob.address[1], "residual", len(x)]
+        bob = processes.started(networks.__file__, *arguments, **pipes)
         dealer_of_bob = for_bob.accept(timeout=60, peer="bob")
     dealer = threading.Thread(target=mpc.Dealer(mode="semi-honest").serve, args=(for_alice, dealer_of_bob))
     dealer.start()

@@ -7,7 +7,6 @@ import re
 import signal
 import stat
 import subprocess
-import sys
 import threading
 import time
 from collections import Counter
@@ -15,6 +14,7 @@ from pathlib import Path
 
 import networks
 import numpy as np
+import processes
 import pytest
 import torch
 
@@ -23,7 +23,6 @@ from sotto.link import BadValue, LinkError, listen, pair
 from sotto.mpc.graph.compiler import compile_program
 from tests.error_codes import raises_code
 
-HERE = Path(__file__).parent.parent
 MODE = "semi-honest"
 
 
@@ -367,11 +366,8 @@ class Dealers:
 
     def __init__(self, folder):
         self.stock, self._ledger = folder / "stock", folder / "ledger"
-        environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(HERE.parent.parent), str(HERE)])}
-        environment["OMP_NUM_THREADS"] = "1"
-        command = [sys.executable, str(HERE / "stock_dealer.py"), str(self.stock), str(self._ledger)]
         pipe = subprocess.PIPE
-        self._process = subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, env=environment)
+        self._process = processes.started("stock_dealer.py", self.stock, self._ledger, stdin=pipe, stdout=pipe)
         assert self._said() == "ready"
 
     def _said(self):

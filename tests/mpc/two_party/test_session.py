@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 import time
 from functools import partial
 from pathlib import Path
 
 import networks
 import numpy as np
+import processes
 import pytest
 import torch
 from parties import run_both
@@ -22,7 +22,6 @@ from sotto.mpc.two_party import session
 from sotto.mpc.two_party.evaluation import AliceEvaluation, BobEvaluation
 from tests.error_codes import raises_code
 
-HERE = Path(__file__).parent
 LIMIT = 8.0
 
 
@@ -30,10 +29,8 @@ class Bob:
     """Bob in a process of his own."""
 
     def __init__(self, name, reveal="logits"):
-        paths = [HERE.parent.parent.parent, HERE.parent, HERE]
-        environment = os.environ | {"PYTHONPATH": os.pathsep.join(map(str, paths)), "OMP_NUM_THREADS": "1"}
-        command = [sys.executable, str(HERE / "two_party_bob.py"), name, reveal]
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
+        script = Path(__file__).parent / "two_party_bob.py"
+        self.process = processes.started(script, name, reveal, stdout=subprocess.PIPE)
         self.port = int(self.process.stdout.readline())
 
     def dial(self):

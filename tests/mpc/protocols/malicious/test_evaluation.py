@@ -1,11 +1,9 @@
 """The malicious mode from door to door between honest parties: the answers are those of the network."""
 
-import os
 import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
+import processes
 import pytest
 import torch
 from malicious_cheats import EXAMPLE, right_class
@@ -19,8 +17,6 @@ from sotto.link import LinkError, connect
 from sotto.mpc.graph import plain
 from sotto.mpc.lowering.capture import trace
 from tests.error_codes import raises_code
-
-HERE = Path(__file__).parents[2]
 
 
 def features(name, count, seed=0, limit=4.0):
@@ -111,14 +107,10 @@ def test_queries_prepared_ahead_and_after_one_another():
 
 
 def test_parties_in_processes_of_their_own():
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(HERE.parent.parent), str(HERE)])}
     started = []
 
     def start(*arguments):
-        command = [sys.executable, str(HERE / "malicious_party.py"), *map(str, arguments)]
-        process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, text=True, env=environment | {"OMP_NUM_THREADS": "1"}
-        )
+        process = processes.started("malicious_party.py", *arguments, stdout=subprocess.PIPE)
         started.append(process)
         return process, [int(port) for port in process.stdout.readline().split()]
 

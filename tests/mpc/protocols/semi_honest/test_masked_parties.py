@@ -1,15 +1,14 @@
 """Alice, Bob and the dealer as three processes of the system: right answers, separate memories, clear ends."""
 
-import os
 import re
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import masked_networks as networks
 import masked_parties as parties
 import numpy as np
+import processes
 import pytest
 import torch
 
@@ -19,7 +18,6 @@ from sotto.mpc.protocols.semi_honest.evaluation import weight_words
 from sotto.mpc.sharing import ring
 from tests.error_codes import raises_code
 
-HERE = Path(__file__).parents[2]
 DEADLINE = 20.0  # seconds within which everybody must have noticed that somebody is gone
 
 
@@ -27,11 +25,8 @@ class Process:
     """One ``masked_party.py``."""
 
     def __init__(self, *arguments):
-        environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(HERE.parent.parent), str(HERE)])}
-        environment["OMP_NUM_THREADS"] = "1"
-        command = [sys.executable, str(HERE / "masked_party.py"), *map(str, arguments)]
         pipe = subprocess.PIPE
-        self.process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True, env=environment)
+        self.process = processes.started("masked_party.py", *arguments, stdin=pipe, stdout=pipe, stderr=pipe)
 
     def numbers(self):
         """The numbers of its next line."""
