@@ -78,6 +78,20 @@ def require_mode(mode: str) -> Mode:
     raise BadValue("unknown-mode", f"unknown mpc mode '{mode}': choose one of {', '.join(get_args(Mode))}")
 
 
+def require_options(mode: str, reveal: str, store: PreprocessingStore | None) -> Mode:
+    """``mode``, where a party may ask for, or be asked for, ``reveal`` in it and keep what it prepares in ``store``."""
+    if reveal not in get_args(Reveal):
+        raise BadValue("unknown-reveal", f"reveal is one of {', '.join(get_args(Reveal))}, not '{reveal}'")
+    known = require_mode(mode)
+    if known == "crypten" and reveal == "values":
+        raise BadValue("not-revealed", "mode 'crypten' reveals the class or logits")
+    if store is not None and needs_dealer(known):
+        raise BadValue(
+            "dealer-prepares", f"in mode '{mode}' the dealer prepares: only mode 'two-party' keeps what was prepared"
+        )
+    return known
+
+
 def warm_up(mode: Mode, *, dealing: bool = False) -> None:
     """Import and compile what a session of ``mode`` runs, once for all sessions that start from this process.
 

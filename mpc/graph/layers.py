@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from sotto.mpc.errors import PlanError
+from sotto.mpc.errors import MpcError, PlanError
 
 Shape: TypeAlias = tuple[int, ...]
 
@@ -418,7 +418,7 @@ def checked(shape: Shape) -> Shape:
     return shape
 
 
-def require(condition: bool, otherwise: str) -> None:
-    """Raise :class:`PlanError` unless ``condition`` holds."""
+def require(condition: bool, otherwise: str, refused: type[MpcError] = PlanError) -> None:
+    """Raise :class:`PlanError`, or ``refused``, unless ``condition`` holds."""
     if not condition:
-        raise PlanError("bad-plan", otherwise)
+        raise refused("bad-plan", otherwise)

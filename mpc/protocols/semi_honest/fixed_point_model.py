@@ -23,6 +23,7 @@ from sotto.mpc.graph.fixed_point import DEFAULT_INPUT_LIMIT, checked_features
 from sotto.mpc.graph.layers import Constant, Shape
 from sotto.mpc.graph.plan import ModelPlan, Weights
 from sotto.mpc.graph.program import (
+    WORD_BITS,
     Compare,
     Product,
     Program,
@@ -39,7 +40,7 @@ from sotto.mpc.lowering.capture import DEFAULT_ACTIVATION_ERROR, Output
 from sotto.mpc.lowering.lowered import LoweredModel
 from sotto.mpc.messages import Reveal
 from sotto.mpc.protocols import secret_product, winner
-from sotto.mpc.protocols.scores import scores_of
+from sotto.mpc.protocols.scores import answer_of
 from sotto.mpc.protocols.semi_honest.evaluation import weight_words
 from sotto.mpc.sharing import ring
 from sotto.mpc.sharing.ring import Words
@@ -88,15 +89,9 @@ class FixedPointModel:
         words = ring.encode(values)
         step = self._program.part
         output = np.concatenate([self._run(words[start : start + step]) for start in range(0, len(words), step)])
-        if self._program.reveal == "values":
-            return Answer(np.full(len(output), -1), scores_of(self._program, output), warnings)
-        if self._program.winner:
-            return Answer(output[:, 0].astype(np.int64), warnings=warnings)
-        if self._program.index_bits is None:
-            scores = scores_of(self._program, output)
-            return Answer(scores.argmax(axis=1).astype(np.int64), scores, warnings)
-        low = output[:, 0] & np.uint64((1 << self._program.index_bits) - 1)
-        return Answer(self._program.classes - 1 - low.astype(np.int64), warnings=warnings)
+        if bits := self._program.index_bits:
+            output <<= np.uint64(WORD_BITS - bits)
+        return answer_of(self._program, output).warned(*warnings)
 
     def _run(self, inputs: Words) -> Words:
         """All steps on words (n, *input_shape): the output register (n, *shape)."""
