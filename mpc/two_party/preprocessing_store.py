@@ -23,9 +23,8 @@ from cryptography.hazmat.primitives.hashes import SHA256, Hash
 from safetensors.numpy import load, save
 
 from sotto.link import encode
-from sotto.mpc.dealing.sealed_folder import FORMAT, MOST_FILE_BYTES, SealedFolder
+from sotto.mpc.dealing.sealed_folder import FORMAT, MOST_FILE_BYTES, SealedFolder, of_disk
 from sotto.mpc.dealing.stock import Stock
-from sotto.mpc.errors import StockError
 from sotto.mpc.messages import VERSION, Terms
 from sotto.mpc.sharing.ring import Words
 from sotto.mpc.two_party.gates.correlations import AliceGate, BobGate, Selection, Triples
@@ -51,7 +50,7 @@ class PreprocessingStore(Stock):
     def keep(self, digest: str, number: bytes, prepared: AlicePrepared | BobPrepared) -> bool:
         """Store a preparation under its number; False when there are enough of these already."""
         content = _saved(prepared)
-        try:
+        with of_disk("cannot-keep", f"{self._path}: cannot keep a preparation"):
             with self._locked():
                 if len(self._folders("ready")) >= MOST_KEPT:
                     return False
@@ -59,8 +58,6 @@ class PreprocessingStore(Stock):
             with folder:
                 folder.write(_FILE, content)
                 folder.rename("ready")
-        except OSError as error:
-            raise StockError("cannot-keep", f"{self._path}: cannot keep a preparation ({error.strerror})") from None
         return True
 
     def ready_at_all(self) -> bool:
@@ -73,16 +70,11 @@ class PreprocessingStore(Stock):
 
     def take(self, digest: str, number: bytes) -> bytes | None:
         """What was stored under ``number``, gone from the disk; None when nothing was, or somebody else has it."""
-        try:
-            with self._locked():
-                folder = SealedFolder.lock(self._path / f"{digest}.{number.hex()}.ready", self._key)
-                if folder is None:
-                    return None
-                folder.mark_used()
-        except OSError as error:
-            raise StockError(
-                "cannot-mark", f"a preparation cannot be marked used ({error.strerror}): nothing was sent"
-            ) from None
+        with of_disk("cannot-mark", "nothing was sent: a preparation cannot be marked used"), self._locked():
+            folder = SealedFolder.lock(self._path / f"{digest}.{number.hex()}.ready", self._key)
+            if folder is None:
+                return None
+            folder.mark_used()
         with folder:
             return folder.read(_FILE, MOST_FILE_BYTES)
 
