@@ -71,8 +71,7 @@ class Authenticated:
 
     def tags(self, coefficients: Words) -> int:
         """Sum of coefficient (N,) times tag, mod 2^128."""
-        (total,) = uint128.combine(coefficients, self.planes[2:].reshape(2, -1))
-        return total
+        return uint128.combine(coefficients, self.planes[2:])
 
 
 @dataclass(repr=False, eq=False)
@@ -106,8 +105,7 @@ class Product:
 
     def tags(self, coefficients: Words) -> int:
         sums = uint128.weight_sums(self.layer, coefficients.reshape(self.added.shape), self.given)
-        (total,) = uint128.inner(self.weights.planes[2:], sums)
-        return (total + self.added.tags(coefficients)) % (1 << 128)
+        return (uint128.inner(self.weights.planes[2:], sums) + self.added.tags(coefficients)) % (1 << 128)
 
 
 @dataclass(frozen=True, repr=False)

@@ -119,14 +119,10 @@ def weight_sums(layer: layers.Layer, coefficients: Words, x: Words) -> Planes:
             raise BadType("not-a-product", f"{type(layer).__name__} is no product")
 
 
-def inner(left: Planes, right: Planes) -> tuple[int, ...]:
-    """For each pair of planes of ``left`` (2k, N) its inner product with ``right`` (2, N), as Python integers."""
-    flat, other = _flat(left), _flat(right)
-    result = []
-    for pair in range(0, len(flat), 2):
-        low, high = _inner(flat[pair], flat[pair + 1], other[0], other[1])
-        result.append(int(low) | int(high) << 64)
-    return tuple(result)
+def inner(left: Planes, right: Planes) -> int:
+    """The inner product of two wide arrays (2, …) of one shape, as a Python integer."""
+    low, high = _inner(*_flat(left), *_flat(right))
+    return int(low) | int(high) << 64
 
 
 def _outer(left: Words, right: Words) -> Planes:
@@ -178,13 +174,10 @@ def total(planes: Planes, axis: int) -> Planes:
     return np.expand_dims(out, axis)
 
 
-def combine(coefficients: Words, planes: Planes) -> tuple[int, ...]:
-    """For each pair of planes (2, N) the sum of coefficient (N,) times element, mod 2^128, as Python integers."""
-    result = []
-    for pair in range(0, len(planes), 2):
-        low, high = _dot(coefficients, planes[pair], planes[pair + 1])
-        result.append(int(low) | int(high) << 64)
-    return tuple(result)
+def combine(coefficients: Words, planes: Planes) -> int:
+    """The sum of coefficient (N,) times element of (2, …), N in all, mod 2^128, as a Python integer."""
+    low, high = _dot(coefficients, *_flat(planes))
+    return int(low) | int(high) << 64
 
 
 def weighted_sum(factors: Words, rows: Planes, last: Planes | None, ones: Words) -> Planes:
@@ -205,11 +198,6 @@ def of_integer(value: int, shape: tuple[int, ...] = ()) -> Planes:
     """``value`` mod 2^128 in every place of (2, *shape)."""
     parts = np.array([value & (1 << 64) - 1, value >> 64 & (1 << 64) - 1], np.uint64)
     return np.broadcast_to(parts.reshape(2, *(1,) * len(shape)), (2, *shape))
-
-
-def integers(planes: Planes) -> npt.NDArray[np.object_]:
-    """The first pair of planes as Python integers: for tests and single values, not for speed."""
-    return planes[0].astype(object) | planes[1].astype(object) << 64
 
 
 def _flat(planes: Planes) -> Planes:
