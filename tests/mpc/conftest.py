@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-sys.path[:0] = [str(Path(__file__).parent / folder) for folder in ("example_networks", "example_parties")]
+HERE = Path(__file__).parent
+sys.path[:0] = map(str, (HERE, HERE / "example_networks", HERE / "example_parties"))
 import processes  # noqa: E402  of one of these folders
 
 torch.set_num_threads(1)  # two parties on one machine: more threads only wait for one another
