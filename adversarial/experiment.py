@@ -14,8 +14,8 @@ import numpy.typing as npt
 import torch
 
 from sotto import adversarial
+from sotto.adversarial import attacks
 from sotto.adversarial.attacks.attacker import Attacker, representation, summary
-from sotto.adversarial.attacks.reconstruction import intelligibility
 from sotto.adversarial.learning.recipe import Column, Preset, Recipe, recipe
 from sotto.adversarial.learning.training import Trained, train
 from sotto.adversarial.sounds.divided_sounds import Material
@@ -92,7 +92,7 @@ def build(cell: Configuration, bench: Workbench) -> Experiment:
             leaks=leaks,
             hides="partly",
         ),
-        plan=Plan(singles=40, batch=16, clips=10**6, sessions=3),
+        plan=Plan(singles=20 if bench.quick else 40, batch=16, clips=10**6, sessions=2 if bench.quick else 3),
         features_at="alice",
         attacks=_attacks(made, column),
         extra={
@@ -234,8 +234,8 @@ def _reconstruct(bob: Attacker, rate: int, seed: int) -> dict[str, float]:
         "attack_sound_distance_db": sound.distance_db,
         "attack_sound_distance_db_without_z": sound.mean_distance_db,
         "attack_spoken_correlation": speech.correlation,
-        "attack_spoken_stoi": intelligibility(recovered, spoken, rate=rate, seed=seed),
-        "attack_spoken_stoi_without_z": intelligibility(without, spoken, rate=rate, seed=seed),
+        "attack_spoken_stoi": attacks.reconstruction.intelligibility(recovered, spoken, rate=rate, seed=seed),
+        "attack_spoken_stoi_without_z": attacks.reconstruction.intelligibility(without, spoken, rate=rate, seed=seed),
     }
 
 

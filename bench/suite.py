@@ -30,11 +30,14 @@ def open_workbench(
     say: Say,
     skip_broken: bool = False,
     label: str = "emotion",
+    brief: bool = False,
 ) -> Workbench:
-    """Load a corpus, choose its split and make the workbench.  Raises :class:`sotto.audio.CorpusError`, one clear
-    line."""
+    """Load a corpus, choose its split and make the workbench; ``brief``: half of the built-in corpus, if it is that.
+
+    Raises :class:`sotto.audio.CorpusError`, one clear line.
+    """
     try:
-        loaded = load_corpus(corpus, data, skip_broken=skip_broken)
+        loaded = load_corpus(corpus, data, skip_broken=skip_broken, brief=brief)
     except BrokenClip as error:
         raise BrokenClip(error.code, f"{error} (--skip-broken leaves such clips out)") from None
     if not any(clip.label(label) for clip in loaded):
@@ -76,6 +79,25 @@ def cells(paradigms: Sequence[str], preset: str, features_at: str = "alice") -> 
 def _sample_cells(paradigm: str, preset: str) -> list[Configuration]:
     found: Callable[[str], list[Configuration]] | None = getattr(EXPERIMENTS[paradigm], "sample_cells", None)
     return found(preset) if found else []
+
+
+#: About how long a row takes, where nothing has to be trained for it; others take 1.
+_WEIGHTS = {"mpc": 2.0, "he": 2.0, "hashing": 3.0, "keyed": 0.5, "adversarial": 2.0}
+_TRAINING = 4.0
+
+
+def weights(cells: Sequence[Configuration]) -> list[float]:
+    """About how long the row of each of ``cells`` takes, relative to the others, for telling the time that is left.
+
+    More where its model has to be trained and no attacker does that meanwhile (:mod:`sotto.bench.attackers`).
+    """
+    trained: set[str] = set()
+    found = []
+    for cell in cells:
+        waits = _parties_attack(cell.paradigm) and cell.model not in trained
+        trained.add(cell.model)
+        found.append(_WEIGHTS.get(cell.paradigm, 1.0) + (_TRAINING if waits else 0.0))
+    return found
 
 
 def build(cell: Configuration, bench: Workbench) -> Experiment:

@@ -113,7 +113,8 @@ def _plan(cell: Configuration, bench: Workbench) -> Plan:
     if cell.mode == "batched":
         return Plan(singles=1, batch=max(2, clips - 1), clips=clips, table=clips, scored=clips)
     if cell.mode == "packed":
-        return Plan(singles=20 if bench.quick else 200, clips=clips, table=clips, scored=16)
+        singles, scored = (20, 4) if bench.quick else (200, 16)
+        return Plan(singles=singles, clips=clips, table=clips, scored=scored)
     singles = 3 if bench.quick else 20
     # Nothing there gets faster by being warm, and a query takes seconds.
     return Plan(singles=singles, clips=singles, table=clips, scored=1 if bench.quick else 8, warm_up=0)

@@ -98,7 +98,7 @@ def build(cell: Configuration, bench: Workbench) -> Experiment:
         query=emotion.query,
         plain=emotion.plain,
         security=SECURITY,
-        plan=Plan(singles=30, clips=bench.clips, table=bench.clips, batch=32, sessions=3),
+        plan=Plan(singles=30, clips=bench.clips, table=bench.clips, batch=32, sessions=2 if bench.quick else 3),
         network=emotion.module,
         features_at="none" if cell.model == "wave-patch" else "alice",
         key_bytes=key_file.stat().st_size,

@@ -179,7 +179,8 @@ def _plan(bench: Workbench, at_circuit: bool) -> Plan:
     """A query of samples is a hundred megabytes of randomness: one at a time, and fewer of them timed."""
     if at_circuit:
         return Plan(singles=4 if bench.quick else 16, clips=bench.clips, table=bench.clips, batch=1, scored=2)
-    return Plan(singles=16 if bench.quick else 50, clips=bench.clips, table=bench.clips, batch=16)
+    singles, scored = (12, 4) if bench.quick else (50, 16)
+    return Plan(singles=singles, clips=bench.clips, table=bench.clips, batch=16, scored=scored)
 
 
 def security_of(mode: mpc.Mode, reveal: Reveal, *, public: bool) -> Security:
@@ -214,7 +215,7 @@ def _tamper(network: mpc.LoweredModel, query: npt.NDArray[np.float32], mode: mpc
     """Bob's lies about one test clip, each in a session of its own."""
     from sotto.mpc.attacks import tamper
 
-    sweep = tamper(network, query.shape[1:], query, mode=mode, trials=8 if quick else 128)
+    sweep = tamper(network, query.shape[1:], query, mode=mode, trials=6 if quick else 128)
     tried = len(sweep.outcomes)
     return {
         "attack_wrong_class_accepted": sweep.count("accepted") / tried,
@@ -223,7 +224,7 @@ def _tamper(network: mpc.LoweredModel, query: npt.NDArray[np.float32], mode: mpc
 
 
 def _search_seed(network: mpc.LoweredModel, query: npt.NDArray[np.float32], bench: Workbench) -> dict[str, float]:
-    """Bob's search of one query; quick: only in the sixty-fourth part of the seeds that holds the right one.
+    """Bob's search of one query; quick: only in the 256th part of the seeds that holds the right one.
 
     The experimenter knows which part that is, and tells from the speed of the search how long all seeds take.
     """
@@ -235,7 +236,7 @@ def _search_seed(network: mpc.LoweredModel, query: npt.NDArray[np.float32], benc
     if bench.quick:
         dealt = run.transcripts["alice"]["dealer"]
         right = next(seed for way, name, seed in dealt if (way, name) == ("received", "dealer.seed"))
-        part = len(seeds) >> 6
+        part = len(seeds) >> 8
         start = (int.from_bytes(right, "little") % len(seeds)) // part * part
         seeds = seeds[start : start + part]
     with bench.quiet():

@@ -7,5 +7,10 @@
 
 :class:`~sotto.adversarial.attacks.attacker.Attacker` is Bob with recordings of his own, and runs them all;
 :mod:`~sotto.adversarial.attacks.detection`, :mod:`~sotto.adversarial.attacks.identification` and
-:mod:`~sotto.adversarial.attacks.classifiers` are what he trains.
+:mod:`~sotto.adversarial.attacks.classifiers` are what he trains.  scikit-learn, on which they stand, is imported when
+one of them is first used.
 """
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -15,23 +15,25 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import librosa
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from sotto.adversarial.attacks import gender, reconstruction, speaker_identification, speech_detection
-from sotto.adversarial.attacks.detection import Detection
-from sotto.adversarial.attacks.identification import Identification, identify
-from sotto.adversarial.attacks.reconstruction import Reconstruction
-from sotto.adversarial.attacks.speaker_identification import Linking
+from sotto.adversarial import attacks
 from sotto.adversarial.errors import AttackError
 from sotto.adversarial.sensor.sensor import Sensor
 from sotto.adversarial.sensor.spectrogram import Spectrogram
 from sotto.adversarial.sounds.divided_sounds import Material, Part
 from sotto.adversarial.sounds.segments import Events, Segments, Speech, join, mix_pairs
+from sotto.audio.features.mel import mel_filters
+
+if TYPE_CHECKING:
+    from sotto.adversarial.attacks.detection import Detection
+    from sotto.adversarial.attacks.identification import Identification
+    from sotto.adversarial.attacks.reconstruction import Reconstruction
+    from sotto.adversarial.attacks.speaker_identification import Linking
 
 log = logging.getLogger("sotto")
 
@@ -56,7 +58,7 @@ def representation(sensor: Sensor) -> View:
 def summary(rate: int, mels: int = 32) -> View:
     """A summary of segments (n, samples) that hides nothing: mean, deviation and maximum of each log-mel band."""
     spectrogram = Spectrogram(rate)
-    bank = librosa.filters.mel(sr=rate, n_fft=2 * (spectrogram.bins - 1), n_mels=mels)
+    bank = mel_filters(rate, 2 * (spectrogram.bins - 1), mels, 0.0, None)
 
     def view(waveforms: Floats) -> Floats:
         with torch.inference_mode():
@@ -148,7 +150,7 @@ class Attacker:
     def detect_speech(self) -> SpeechLeak:
         """Was there speech?"""
         learnt, met = self.learnt, self.met
-        known = speech_detection.attack(
+        known = attacks.speech_detection.attack(
             learnt.z, learnt.segments.has_speech, met.z, met.segments.has_speech,
             seed=self._seed, groups=learnt.segments.recording,
         )  # fmt: skip
@@ -163,14 +165,16 @@ class Attacker:
             b = self._seen([theirs], self._seed + 5 + number, 1)
             spoken = (a.segments.has_speech, b.segments.has_speech)
             own.append(
-                speech_detection.attack(a.z, spoken[0], b.z, spoken[1], seed=self._seed, groups=a.segments.recording)
+                attacks.speech_detection.attack(
+                    a.z, spoken[0], b.z, spoken[1], seed=self._seed, groups=a.segments.recording
+                )
             )
         return SpeechLeak(known, tuple(own))
 
     def detect_gender(self) -> Detection:
         """Does a woman speak?  Clips whose speaker's gender is not known are left out."""
         learnt, met = (_where(each.spoken, each.spoken.segments.gender != "") for each in (self.learnt, self.met))
-        return gender.attack(
+        return attacks.gender.attack(
             learnt.z, learnt.segments.gender == "female", met.z, met.segments.gender == "female",
             seed=self._seed, speakers=learnt.segments.speaker,
         )  # fmt: skip
@@ -183,7 +187,7 @@ class Attacker:
         one, other = (half.events for half in halves(part, self._seed))
         known = self._seen_all(one, _speech(part.speech, often & (turns % 2 == 0)), generator)
         asked = self._seen_all(other, _speech(part.speech, often & (turns % 2 == 1)), generator)
-        return speaker_identification.attack(
+        return attacks.speaker_identification.attack(
             known.z, known.segments.speaker, asked.z, asked.segments.speaker, seed=self._seed
         )
 
@@ -199,7 +203,7 @@ class Attacker:
             _where(each.spoken, np.isin(each.spoken.segments.utterance, list(labels)))
             for each in (self.learnt, self.met)
         )
-        return identify(
+        return attacks.identification.identify(
             learnt.z, [labels[name] for name in learnt.segments.utterance.tolist()],
             met.z, [labels[name] for name in met.segments.utterance.tolist()], seed=self._seed,
         )  # fmt: skip
@@ -207,12 +211,12 @@ class Attacker:
     def link_speakers(self) -> Linking:
         """Are two clips of one person, of speakers the attacker never met?"""
         learnt, met = self.learnt.spoken, self.met.spoken
-        return speaker_identification.link(learnt.z, learnt.segments.speaker, met.z, met.segments.speaker)
+        return attacks.speaker_identification.link(learnt.z, learnt.segments.speaker, met.z, met.segments.speaker)
 
     def reconstruct(self, *, speech: bool) -> Reconstruction:
         """The spectrogram of the whole sound, or of the speech alone (in clips that hold some)."""
         learnt, met = (each.spoken if speech else each for each in (self.learnt, self.met))
-        return reconstruction.attack(
+        return attacks.reconstruction.attack(
             learnt.z, _heard(learnt.segments, speech), met.z, _heard(met.segments, speech),
             rate=self._material.rate, seed=self._seed,
             event_train=learnt.segments.event, event_test=met.segments.event,

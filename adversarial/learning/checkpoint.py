@@ -9,7 +9,7 @@ shapes are compared before anything is read.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Generic, Literal, TypeVar
 
@@ -63,23 +63,41 @@ class Checkpoint(Generic[E]):
         with replacing(self.path) as partial:
             save_file(state, partial, metadata={_METADATA_KEY: msgspec.json.encode(record).decode()})
 
+    def finished(self, modules: Mapping[str, nn.Module], over: Callable[[Sequence[E]], bool]) -> list[E] | None:
+        """Put the kept weights into ``modules`` where the kept training is ``over``; its epochs, or None.
+
+        Without an optimiser, whose libraries take longer to import than all this.
+        """
+        return self._read(modules, lambda tensors: _load(modules, tensors), over)
+
     def resume(self, modules: Mapping[str, nn.Module], optimiser: torch.optim.Optimizer) -> list[E] | None:
         """Put the kept state into ``modules``, ``optimiser`` and the generators; the epochs done, or None for none."""
+        return self._read(modules, lambda tensors: self._restore(modules, optimiser, tensors))
+
+    def _read(
+        self,
+        modules: Mapping[str, nn.Module],
+        restore: Callable[[dict[str, Tensor]], None],
+        wanted: Callable[[Sequence[E]], bool] = lambda _: True,
+    ) -> list[E] | None:
         if self.path is None or not self.path.is_file():
             return None
         try:
             with safe_open(self.path, framework="pt") as file:
                 record = self._record((file.metadata() or {}).get(_METADATA_KEY))
+                curve = [msgspec.convert(epoch, self._epochs) for epoch in record.curve]
+                if not wanted(curve):
+                    return None
                 expected = _shapes(_weights(modules))
                 found = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
                 if {n: s for n, s in found.items() if n.startswith("module.")} != expected:
                     raise ValueError("its weights do not fit")
                 tensors = {name: file.get_tensor(name) for name in found}
-            self._restore(modules, optimiser, tensors)
+            restore(tensors)
         except (SafetensorError, OSError, ValueError, KeyError, RuntimeError, msgspec.MsgspecError) as error:
             _log.warning("%s: cannot be resumed (%s), training starts afresh", self.path, str(error).split("\n")[0])
             return None
-        return [msgspec.convert(epoch, self._epochs) for epoch in record.curve]
+        return curve
 
     def _record(self, text: str | None) -> _Record:
         if text is None or len(text) > _MAX_RECORD_BYTES:
@@ -87,8 +105,6 @@ class Checkpoint(Generic[E]):
         record = msgspec.json.decode(text, type=_Record)
         if record.key != self.key:
             raise ValueError("it belongs to another training")
-        for epoch in record.curve:
-            msgspec.convert(epoch, self._epochs)
         return record
 
     def _restore(
@@ -106,16 +122,20 @@ class Checkpoint(Generic[E]):
         for generator in ("random.own", "random.torch"):
             torch.Generator().set_state(tensors[generator])  # before anything is changed
         optimiser.load_state_dict({"state": state, "param_groups": known["param_groups"]})
-        for label, module in modules.items():
-            prefix = f"module.{label}."
-            weights = {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
-            module.load_state_dict(weights, strict=True)
+        _load(modules, tensors)
         self._generator.set_state(tensors["random.own"])
         torch.set_rng_state(tensors["random.torch"])
 
 
 def _weights(modules: Mapping[str, nn.Module]) -> dict[str, Tensor]:
     return {f"module.{label}.{n}": t for label, module in modules.items() for n, t in module.state_dict().items()}
+
+
+def _load(modules: Mapping[str, nn.Module], tensors: Mapping[str, Tensor]) -> None:
+    for label, module in modules.items():
+        prefix = f"module.{label}."
+        weights = {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
+        module.load_state_dict(weights, strict=True)
 
 
 def _momenta(optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:

@@ -6,7 +6,7 @@ until the error on the validation recordings has not improved for some epochs; t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
 
@@ -57,34 +57,52 @@ def pretrain(
     with seeded(seed) as generator:
         network.to(device)
         spectrogram.to(device)
-        optimiser = torch.optim.Adam(network.parameters(), lr=settings.rate)
         best = deepcopy(network)
         modules: dict[str, nn.Module] = {"network": network, "best": best}
         named = {**what, "training": "separation", "settings": msgspec.to_builtins(settings), "seed": seed}
         checkpoint = Checkpoint(checkpoints, named, SeparationEpoch, generator)
-        curve = checkpoint.resume(modules, optimiser) or []
-        learnt, watched = (_pairs(part[part.has_speech], spectrogram, device) for part in (train, validation))
-        with epoch_bar(settings.epochs, "separation", done=len(curve), progress=progress) as shown:
-            while len(curve) < settings.epochs and not _over(curve, settings.patience):
-                training = _epoch(network, optimiser, learnt, settings.batch, generator)
-                curve.append(SeparationEpoch(training, _error(network, watched)))
-                if curve[-1].validation <= min(epoch.validation for epoch in curve):
-                    best.load_state_dict(network.state_dict())
-                checkpoint.save(modules, optimiser, curve)
-                shown.set_postfix_str(f"error {training:.3f}, validation {curve[-1].validation:.3f}", refresh=False)
-                shown.update()
+        curve = checkpoint.finished(modules, lambda epochs: _over(epochs, settings))
+        if curve is None:
+            learnt, watched = (_pairs(part[part.has_speech], spectrogram, device) for part in (train, validation))
+            curve = _trained(modules, learnt, watched, settings, checkpoint, generator, progress)
         network.load_state_dict(best.state_dict())
         network.eval()
     return tuple(curve)
 
 
-def _over(curve: list[SeparationEpoch], patience: int) -> bool:
+def _trained(
+    modules: Mapping[str, nn.Module],
+    learnt: tuple[Tensor, Tensor],
+    watched: tuple[Tensor, Tensor],
+    settings: Separation,
+    checkpoint: Checkpoint[SeparationEpoch],
+    generator: torch.Generator,
+    progress: bool,
+) -> list[SeparationEpoch]:
+    """Train ``network`` of ``modules`` from its last checkpoint on, keeping the best weights in ``best``; the curve."""
+    network, best = modules["network"], modules["best"]
+    optimiser = torch.optim.Adam(network.parameters(), lr=settings.rate)
+    curve = checkpoint.resume(modules, optimiser) or []
+    with epoch_bar(settings.epochs, "separation", done=len(curve), progress=progress) as shown:
+        while not _over(curve, settings):
+            training = _epoch(network, optimiser, learnt, settings.batch, generator)
+            curve.append(SeparationEpoch(training, _error(network, watched)))
+            if curve[-1].validation <= min(epoch.validation for epoch in curve):
+                best.load_state_dict(network.state_dict())
+            checkpoint.save(modules, optimiser, curve)
+            shown.set_postfix_str(f"error {training:.3f}, validation {curve[-1].validation:.3f}", refresh=False)
+            shown.update()
+    return curve
+
+
+def _over(curve: Sequence[SeparationEpoch], settings: Separation) -> bool:
     errors = [epoch.validation for epoch in curve]
-    return bool(errors) and len(errors) - 1 - errors.index(min(errors)) >= patience
+    worse = len(errors) - 1 - errors.index(min(errors)) if errors else 0
+    return len(errors) >= settings.epochs or worse >= settings.patience
 
 
 def _epoch(
-    network: SeparationNetwork,
+    network: nn.Module,
     optimiser: torch.optim.Optimizer,
     pairs: tuple[Tensor, Tensor],
     batch: int,
@@ -104,7 +122,7 @@ def _epoch(
 
 
 @torch.no_grad()
-def _error(network: SeparationNetwork, pairs: tuple[Tensor, Tensor]) -> float:
+def _error(network: nn.Module, pairs: tuple[Tensor, Tensor]) -> float:
     network.eval()
     parts = zip(pairs[0].split(_BATCH), pairs[1].split(_BATCH), strict=True)
     return float(torch.cat([(x * network(x) - target).abs().mean(dim=(1, 2)) for x, target in parts]).mean())

@@ -119,19 +119,34 @@ def train(
         sensor = Sensor(**recipe.sensor_arguments).to(device)  # type: ignore[arg-type]
         networks = _Networks(sensor, Classifier(len(material.classes)).to(device), recipe, device)
     separation = _pretrain(sensor, material, recipe, seed, device, what, checkpoints, progress)
-    pool = make_pool(material["train"], sensor, recipe, seed=seed, device=device)
     with seeded(seed) as generator:
-        optimiser = torch.optim.SGD(networks.parameters(), lr=recipe.step, momentum=recipe.momentum)
         named = {**what, "training": "adversarial", "recipe": recipe.to_record()}
         checkpoint = Checkpoint(checkpoints, named, Epoch, generator)
-        curve = checkpoint.resume(networks.modules, optimiser) or []
-        with epoch_bar(recipe.epochs, recipe.name, done=len(curve), progress=progress) as shown:
-            while len(curve) < recipe.epochs:
-                curve.append(_epoch(networks, optimiser, pool, recipe, len(curve), generator))
-                checkpoint.save(networks.modules, optimiser, curve)
-                shown.set_postfix_str(_summary(curve[-1]), refresh=False)
-                shown.update()
+        curve = checkpoint.finished(networks.modules, lambda epochs: len(epochs) >= recipe.epochs)
+        if curve is None:
+            pool = make_pool(material["train"], sensor, recipe, seed=seed, device=device)
+            curve = _trained(networks, pool, recipe, checkpoint, generator, progress)
     return networks.trained(sensor, tuple(curve), separation)
+
+
+def _trained(
+    networks: _Networks,
+    pool: Pool,
+    recipe: Recipe,
+    checkpoint: Checkpoint[Epoch],
+    generator: torch.Generator,
+    progress: bool,
+) -> list[Epoch]:
+    """Train from the last checkpoint on; the curve."""
+    optimiser = torch.optim.SGD(networks.parameters(), lr=recipe.step, momentum=recipe.momentum)
+    curve = checkpoint.resume(networks.modules, optimiser) or []
+    with epoch_bar(recipe.epochs, recipe.name, done=len(curve), progress=progress) as shown:
+        while len(curve) < recipe.epochs:
+            curve.append(_epoch(networks, optimiser, pool, recipe, len(curve), generator))
+            checkpoint.save(networks.modules, optimiser, curve)
+            shown.set_postfix_str(_summary(curve[-1]), refresh=False)
+            shown.update()
+    return curve
 
 
 class _Networks:

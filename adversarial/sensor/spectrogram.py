@@ -7,10 +7,10 @@ learnt.  Nothing here is learnt, and nothing here is secret.
 
 from __future__ import annotations
 
-import librosa
 import torch
 from torch import Tensor, nn
 
+from sotto.audio.features.mel import mel_filters
 from sotto.link import BadValue
 
 WINDOW_SECONDS, HOP_SECONDS = 0.032, 0.010
@@ -69,7 +69,7 @@ class LogMel(nn.Module):
         if not 0 < floor <= MAX_FLOOR:
             raise BadValue("out-of-range", f"the floor must be more than 0 and at most {MAX_FLOOR:g}")
         self.floor = floor
-        bank = librosa.filters.mel(sr=rate, n_fft=2 * (bins - 1), n_mels=mels)
+        bank = mel_filters(rate, 2 * (bins - 1), mels, 0.0, None)
         self.register_buffer("filters", torch.from_numpy(bank), persistent=False)
 
     def forward(self, magnitudes: Tensor) -> Tensor:

@@ -11,7 +11,6 @@ from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
-from scipy.signal import lfilter
 
 from sotto.adversarial.sounds.segments import Events, Floats, Speech, prepare
 
@@ -97,6 +96,8 @@ def _voice(rate: int, pitch: float, tract: float, generator: np.random.Generator
 
 
 def _resonate(sound: npt.NDArray[np.float64], frequency: float, bandwidth: float, rate: int) -> npt.NDArray[np.float64]:
+    from scipy.signal import lfilter  # which takes a while, and events do without it
+
     radius = np.exp(-np.pi * bandwidth / rate)
     feedback = [1.0, -2 * radius * np.cos(2 * np.pi * frequency / rate), radius**2]
     return np.asarray(lfilter([sum(feedback)], feedback, sound))

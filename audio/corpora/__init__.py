@@ -58,7 +58,7 @@ class Source:
     licence: str
     origin: str
     load: Callable[[Path, Faults], Corpus]
-    built_in: Callable[[], Corpus] | None = None
+    built_in: Callable[..., Corpus] | None = None
 
 
 CORPORA: dict[str, Source] = {
@@ -185,7 +185,7 @@ def find_corpus(name: str, root: Path | str | None = None) -> tuple[Source, Path
     return source, resolve(root, source.title, source.folders, others)
 
 
-def load_corpus(name: str, root: Path | str | None = None, *, skip_broken: bool = False) -> Corpus:
+def load_corpus(name: str, root: Path | str | None = None, *, skip_broken: bool = False, brief: bool = False) -> Corpus:
     """Load a corpus without decoding its audio.
 
     Parameters
@@ -198,6 +198,8 @@ def load_corpus(name: str, root: Path | str | None = None, *, skip_broken: bool 
     skip_broken
         leave out files that are damaged or lack a label, with a warning each, instead of stopping at
         the first. This decodes everything once, because only that shows damage.
+    brief
+        half of the corpus, where it is built in and each clip takes its time; others are loaded whole.
 
     Raises
     ------
@@ -206,7 +208,7 @@ def load_corpus(name: str, root: Path | str | None = None, *, skip_broken: bool 
     """
     source, folder = find_corpus(name, root)
     if folder is None:
-        return cast("Callable[[], Corpus]", source.built_in)()
+        return cast("Callable[..., Corpus]", source.built_in)(brief=brief)
     corpus = source.load(folder, Faults(skip_broken))
     for remark in corpus.remarks:
         _log.info("%s: %s", name, remark)

@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import logging
 import shutil
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -42,8 +43,10 @@ RATE = 16000
 _PLAIN_SPEED = 165
 
 
-def make(folder: Path, seed: int = 0, *, jobs: int | None = None, progress: bool = True) -> None:
-    """Speak the corpus into `folder`, which must not exist yet (or be empty).
+def make(
+    folder: Path, seed: int = 0, *, sentences: int | None = None, jobs: int | None = None, progress: bool = True
+) -> None:
+    """Speak the corpus into `folder`, which must not exist yet (or be empty); its first `sentences`, None for all.
 
     Raises
     ------
@@ -57,14 +60,14 @@ def make(folder: Path, seed: int = 0, *, jobs: int | None = None, progress: bool
         folder.parent.mkdir(parents=True, exist_ok=True)
         partial_folder.mkdir()
         rows: dict[int, list[dict[str, str]]] = {}
-        speak_all = partial(_speak_voice, folder=partial_folder, seed=seed)
+        speak_all = partial(_speak_voice, folder=partial_folder, seed=seed, sentences=SENTENCES[:sentences])
         work = spread(
             speak_all, VOICES, seconds_each=1.0, label="speaking the synthetic corpus", jobs=jobs, progress=progress,
             unit="voice",
         )  # fmt: skip
         for position, clips in work:
             rows[position] = clips
-        manifest = {**recipe(seed), "clips": [row for position in sorted(rows) for row in rows[position]]}
+        manifest = {**recipe(seed, sentences), "clips": [row for position in sorted(rows) for row in rows[position]]}
         (partial_folder / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
         _put_in_place(partial_folder, folder)
     except EspeakError as error:
@@ -91,17 +94,17 @@ def _put_in_place(partial_folder: Path, folder: Path) -> None:
             raise
 
 
-def _speak_voice(voice: Voice, folder: Path, seed: int) -> list[dict[str, str]]:
+def _speak_voice(voice: Voice, folder: Path, seed: int, sentences: Sequence[str]) -> list[dict[str, str]]:
     """All clips of one voice; runs in a worker process. Returns their rows of the manifest."""
     number = VOICES.index(voice)
     own = np.random.default_rng([RECIPE, seed, number])
     temperament = Temperament.draw(own)
     microphone_tilt, noise_level = own.normal(0, 0.5), own.uniform(-66, -54)
-    plan = [(e, s) for e in range(len(EMOTIONS)) for s in range(len(SENTENCES))]
+    plan = [(e, s) for e in range(len(EMOTIONS)) for s in range(len(sentences))]
     generators = [np.random.default_rng([RECIPE, seed, number, e, s]) for e, s in plan]
     expressions = [act(EMOTIONS[e], temperament, g) for (e, _), g in zip(plan, generators, strict=True)]
     utterances = [
-        _utterance(SENTENCES[s], x, voice, g) for (_, s), x, g in zip(plan, expressions, generators, strict=True)
+        _utterance(sentences[s], x, voice, g) for (_, s), x, g in zip(plan, expressions, generators, strict=True)
     ]
     rows = []
     (folder / voice.name).mkdir()
@@ -112,7 +115,7 @@ def _speak_voice(voice: Voice, folder: Path, seed: int) -> list[dict[str, str]]:
         rows.append(
             {
                 "id": name, "file": f"{voice.name}/{name}.flac", "speaker": voice.name, "sex": voice.sex,
-                "emotion": EMOTIONS[e], "sentence": str(s + 1), "transcript": SENTENCES[s], "digest": digest(path),
+                "emotion": EMOTIONS[e], "sentence": str(s + 1), "transcript": sentences[s], "digest": digest(path),
             }
         )  # fmt: skip
     return rows

@@ -14,9 +14,10 @@ RECIPE = 1
 _LIBRARIES = ("espeakng-loader", "numpy", "scipy", "soundfile", "soxr")
 
 
-def recipe(seed: int) -> dict[str, Any]:
-    """Everything the sound depends on, as plain JSON."""
-    return {"format": FORMAT, "recipe": RECIPE, "seed": seed, "software": {n: version(n) for n in _LIBRARIES}}
+def recipe(seed: int, sentences: int | None = None) -> dict[str, Any]:
+    """Everything the sound depends on, as plain JSON; ``sentences``: how many of them, None for all."""
+    some = {} if sentences is None else {"sentences": sentences}
+    return {"format": FORMAT, "recipe": RECIPE, "seed": seed, **some, "software": {n: version(n) for n in _LIBRARIES}}
 
 
 def digest(path: Path) -> str:

@@ -3,15 +3,12 @@
 All are optional: ``pip install 'sotto[listeners]'``, then ``pip install --no-deps resemblyzer==0.1.4``, whose own
 metadata asks for a package that needs a compiler.  They download nothing: their weights are in the packages.
 
-* :mod:`~sotto.bench.listeners.packages`: what says that one is missing;
 * :mod:`~sotto.bench.listeners.sound`: the level at which they hear;
-* :mod:`~sotto.bench.listeners.speaker_encoder`: who speaks, Resemblyzer's GE2E (Apache 2.0);
-* :mod:`~sotto.bench.listeners.word_recogniser`: what is said, PocketSphinx with its English model (BSD);
-* :mod:`~sotto.bench.listeners.speech_detector`: whether somebody speaks, Silero VAD (MIT);
-* :mod:`~sotto.bench.listeners.speech_quality`: how good it sounds, DNSMOS from speechmos (MIT);
+* :mod:`~sotto.bench.listeners.published`: who speaks, Resemblyzer's GE2E (Apache 2.0), as a feature too; what is said,
+  PocketSphinx with its English model (BSD); whether somebody speaks, Silero VAD (MIT); how good it sounds, DNSMOS from
+  speechmos (MIT);
 * :mod:`~sotto.bench.listeners.experiments.keyed_speech`: what they hear of speech under a secret-key transform,
   attacked and not;
-* :mod:`~sotto.bench.listeners.embedding_feature`: the speaker encoder as a feature;
 * :mod:`~sotto.bench.listeners.experiments.hashed_embeddings`: who speaks, from hashes of such embeddings;
 * :mod:`~sotto.bench.listeners.experiments.frozen_embeddings`: a private head on top of them, for `mpc` and `he`;
 * :mod:`~sotto.bench.listeners.experiments.sound_sensor`: what they find behind a sensor of `adversarial`;

@@ -11,15 +11,16 @@ import tempfile
 import time
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import msgspec
 
 from sotto.bench.request import Request
 from sotto.bench.rows.row import Row
-
-if TYPE_CHECKING:
-    from sotto.bench.sweeps.executors import Executor
+from sotto.bench.sweeps.executors import Executor, executor
+from sotto.bench.sweeps.plan import open_plan
+from sotto.bench.sweeps.running import Result, work
+from sotto.bench.sweeps.store import Store
+from sotto.bench.sweeps.studies import STUDIES
 
 DESCRIPTION = "speed-up of a sweep of hash keys from one worker to several, by joblib and by Dask"
 
@@ -28,11 +29,6 @@ _WARM = 4  # tasks a worker has done when the clock starts
 
 def run(request: Request) -> list[Row]:
     """One row for each executor and number of workers."""
-    # Here, because the studies that can be swept are made of other reproductions.
-    from sotto.bench.sweeps import executors
-    from sotto.bench.sweeps.planning import open_plan
-    from sotto.bench.sweeps.studies import STUDIES
-
     keys = 60 if request.preset == "quick" else 400
     plan, bench = open_plan(
         "hashing", ["k=5", "fold=0", f"key=0..{keys - 1}"], request.corpus, request.data, preset=request.preset,
@@ -44,7 +40,7 @@ def run(request: Request) -> list[Row]:
     for kind in ("local", "dask://"):
         alone: float | None = None
         for workers in _counts():
-            pace, start = _pace(executors.executor(kind, workers), texts)
+            pace, start = _pace(executor(kind, workers), texts)
             alone = alone or pace
             request.say(f"{kind} {workers} workers: {pace:.2f} tasks/s, {pace / alone:.2f} times one worker")
             rows.append(
@@ -71,9 +67,6 @@ def _counts() -> list[int]:
 
 def _pace(workers: Executor, texts: list[str]) -> tuple[float, float]:
     """Tasks a second once all workers are warm, results stored as a sweep stores them; and the seconds before."""
-    from sotto.bench.sweeps.store import Store
-    from sotto.bench.sweeps.work import Result, work
-
     with tempfile.TemporaryDirectory(prefix="sotto-scaling-") as folder:
         store = Store(Path(folder))
         started = time.perf_counter()

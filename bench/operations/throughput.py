@@ -12,16 +12,18 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 import psutil
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from sotto.bench.operations.parties.configurations import Prepared, prepared
 from sotto.bench.operations.parties.load_client import LoadClient
 from sotto.bench.operations.parties.services import Deployment, ServiceError, cpu_seconds, memory_mb
-from sotto.bench.operations.throughput_plot import draw
 from sotto.bench.request import Request
 from sotto.bench.rows.row import Row, Timing
 
@@ -152,3 +154,28 @@ def _marked(rows: Sequence[Row]) -> list[Row]:
         )
         for row in rows
     ]
+
+
+def draw(rows: Sequence[Row], path: Path) -> None:
+    """Write the plot as SVG: queries a second and latency against clients, one line a service."""
+    figure = Figure(figsize=(10, 4), layout="constrained")
+    rate, latency = figure.subplots(1, 2)
+    for paradigm, mode in dict.fromkeys((row.paradigm, row.mode) for row in rows):
+        own = [row for row in rows if (row.paradigm, row.mode) == (paradigm, mode)]
+        clients = [int(str(row.parameters["clients"])) for row in own]
+        rate.plot(clients, [row.metrics["queries_per_second"] for row in own], "o-", label=f"{paradigm}/{mode}")
+        (line,) = latency.plot(clients, [row.metrics["p50_ms"] for row in own], "o-")
+        latency.plot(clients, [row.metrics["p99_ms"] for row in own], ":", color=line.get_color())
+    _label(rate, "queries a second")
+    _label(latency, "milliseconds: p50 solid, p99 dotted")
+    rate.legend()
+    figure.savefig(path, format="svg", metadata={"Date": None})
+
+
+def _label(axes: Axes, what: str) -> None:
+    axes.set_xscale("log", base=2)
+    axes.set_yscale("log")
+    axes.set_xlabel("clients at once")
+    axes.set_ylabel(what)
+    axes.grid(visible=True, alpha=0.3)
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")

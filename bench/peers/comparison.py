@@ -65,7 +65,7 @@ def _python(variable: str) -> str | None:
 
 
 def _program(variable: str, name: str) -> list[str]:
-    return [_python(variable) or "", str(Path(__file__).with_name(name))]
+    return [_python(variable) or "", str(Path(__file__).with_name("programs") / name)]
 
 
 def _no_python(variable: str, install: str) -> str | None:
@@ -93,7 +93,7 @@ PEERS = (
             leaks="to Alice the class and, if it looks, everything; masks of 32-bit strength; cheating goes unnoticed",
             broken="the masks are found in minutes",
         ),
-        lambda: own_python("sotto.bench.peers.crypten_program"),
+        lambda: own_python("sotto.bench.peers.programs.crypten_program"),
         _crypten_missing,
     ),
     Peer(

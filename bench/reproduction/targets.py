@@ -2,42 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Protocol
+import pkgutil
+from collections.abc import Iterator, Mapping
+from typing import Protocol, cast
 
-from sotto.bench.emotion import activations, emotion_accuracy, raw_audio
-from sotto.bench.listeners.experiments import (
-    frozen_embeddings,
-    hashed_embeddings,
-    keyed_speech,
-    sound_sensor,
-    voice_privacy,
-)
-from sotto.bench.operations import faults, model_zoo, mpc_scale, soak, sweep_scaling, throughput
-from sotto.bench.papers.bittner import agreement, cheating, growth, latency, transfers, two_party
-from sotto.bench.papers.dias import (
-    cryptonet_latency,
-    figure1,
-    joint_learning,
-    smh_attacks,
-    smh_speed,
-    table1,
-    table2,
-    table3,
-    table4,
-)
-from sotto.bench.papers.luong import table2 as rdal_table2
-from sotto.bench.papers.niwa import (
-    attackers,
-    block_sizes,
-    encrypted_sounds,
-    encrypted_tasks,
-    image_decryption,
-    incorrect_keys,
-    key_space,
-    phase_reconstruction,
-    transform_speed,
-)
 from sotto.bench.request import Request
 from sotto.bench.rows.row import Row
 
@@ -53,47 +21,63 @@ class Target(Protocol):
         """Measure and return the rows."""
 
 
-TARGETS: Mapping[str, Target] = {
-    "activations": activations,
-    "dias-cryptonet-latency": cryptonet_latency,
-    "bittner-latency": latency,
-    "dias-figure1": figure1,
-    "dias-sjl": joint_learning,
-    "dias-table1": table1,
-    "dias-table2": table2,
-    "dias-table3": table3,
-    "dias-table4": table4,
-    "emotion-accuracy": emotion_accuracy,
-    "keyed-attacks": attackers,
-    "kiya-asc": encrypted_tasks.SCENES,
-    "kiya-asr": encrypted_tasks.RECOGNITION,
-    "kiya-asv": encrypted_tasks.VERIFICATION,
-    "kiya-block-size": block_sizes,
-    "kiya-decryption": image_decryption,
-    "kiya-emotion": encrypted_tasks.EMOTION,
-    "kiya-figures": encrypted_sounds,
-    "kiya-key-space": key_space,
-    "kiya-pghi": phase_reconstruction,
-    "kiya-speed": transform_speed,
-    "kiya-wrong-keys": incorrect_keys,
-    "listeners": keyed_speech,
-    "listeners-hashing": hashed_embeddings,
-    "listeners-heads": frozen_embeddings,
-    "listeners-sensor": sound_sensor,
-    "model-zoo": model_zoo,
-    "mpc-agreement": agreement,
-    "mpc-cheating": cheating,
-    "mpc-growth": growth,
-    "mpc-scale": mpc_scale,
-    "mpc-transfers": transfers,
-    "mpc-two-party": two_party,
-    "raw-audio": raw_audio,
-    "rdal-table2": rdal_table2,
-    "smh-attacks": smh_attacks,
-    "smh-speed": smh_speed,
-    "faults": faults,
-    "throughput": throughput,
-    "voice-privacy": voice_privacy,
-    "soak": soak,
-    "sweep-scaling": sweep_scaling,
+#: In ``sotto.bench``: a module, or an object of one.
+_PLACES = {
+    "activations": "emotion.activations",
+    "dias-cryptonet-latency": "papers.dias.cryptonet.latency",
+    "bittner-latency": "papers.bittner.latency",
+    "dias-figure1": "papers.dias.smh.figure1",
+    "dias-sjl": "papers.dias.smh.joint_learning",
+    "dias-table1": "papers.dias.smh.table1",
+    "dias-table2": "papers.dias.smh.table2",
+    "dias-table3": "papers.dias.cryptonet.table3",
+    "dias-table4": "papers.dias.cryptonet.table4",
+    "emotion-accuracy": "emotion.emotion_accuracy",
+    "keyed-attacks": "papers.niwa.attackers",
+    "kiya-asc": "papers.niwa.encrypted_tasks:SCENES",
+    "kiya-asr": "papers.niwa.encrypted_tasks:RECOGNITION",
+    "kiya-asv": "papers.niwa.encrypted_tasks:VERIFICATION",
+    "kiya-block-size": "papers.niwa.block_sizes",
+    "kiya-decryption": "papers.niwa.image_decryption",
+    "kiya-emotion": "papers.niwa.encrypted_tasks:EMOTION",
+    "kiya-figures": "papers.niwa.encrypted_sounds",
+    "kiya-key-space": "papers.niwa.key_space",
+    "kiya-pghi": "papers.niwa.phase_reconstruction",
+    "kiya-speed": "papers.niwa.transform_speed",
+    "kiya-wrong-keys": "papers.niwa.incorrect_keys",
+    "listeners": "listeners.experiments.keyed_speech",
+    "listeners-hashing": "listeners.experiments.hashed_embeddings",
+    "listeners-heads": "listeners.experiments.frozen_embeddings",
+    "listeners-sensor": "listeners.experiments.sound_sensor",
+    "model-zoo": "operations.model_zoo",
+    "mpc-agreement": "papers.bittner.agreement",
+    "mpc-cheating": "papers.bittner.cheating",
+    "mpc-growth": "papers.bittner.growth",
+    "mpc-scale": "operations.mpc_scale",
+    "mpc-transfers": "papers.bittner.transfers",
+    "mpc-two-party": "papers.bittner.two_party",
+    "raw-audio": "emotion.raw_audio",
+    "rdal-table2": "papers.luong.table2",
+    "smh-attacks": "papers.dias.smh.attacks",
+    "smh-speed": "papers.dias.smh.speed",
+    "faults": "operations.faults",
+    "throughput": "operations.throughput",
+    "voice-privacy": "listeners.experiments.voice_privacy",
+    "soak": "operations.soak",
+    "sweep-scaling": "operations.sweep_scaling",
 }
+
+
+class _Targets(Mapping[str, Target]):
+    def __getitem__(self, name: str) -> Target:
+        return cast(Target, pkgutil.resolve_name(f"sotto.bench.{_PLACES[name]}"))
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(_PLACES)
+
+    def __len__(self) -> int:
+        return len(_PLACES)
+
+
+#: Imported when they are first used: a reproduction does not wait for the libraries of the others.
+TARGETS: Mapping[str, Target] = _Targets()

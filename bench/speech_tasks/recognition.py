@@ -23,7 +23,6 @@ from sotto.audio import load_corpus
 from sotto.audio.features import LogMel
 from sotto.audio.splits import speaker_folds
 from sotto.bench.experiment import Say
-from sotto.bench.speech_tasks.digests import clips_digest
 from sotto.bench.speech_tasks.spoken_digits import (
     RATE,
     DigitString,
@@ -33,7 +32,7 @@ from sotto.bench.speech_tasks.spoken_digits import (
     spelled,
     synthetic_takes,
 )
-from sotto.bench.speech_tasks.task import SpeechTask
+from sotto.bench.speech_tasks.task import SpeechTask, clips_digest
 from sotto.models.architectures import Argument, build
 from sotto.models.learning.augmentation import mask
 from sotto.models.learning.cached_model import kept

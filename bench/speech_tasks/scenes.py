@@ -18,8 +18,7 @@ from sotto.audio import Corpus, CorpusError, extract, load_corpus
 from sotto.audio.features import LogMel
 from sotto.audio.splits import Split, published_folds
 from sotto.bench.experiment import Say
-from sotto.bench.speech_tasks.digests import clips_digest
-from sotto.bench.speech_tasks.task import SpeechTask
+from sotto.bench.speech_tasks.task import SpeechTask, clips_digest
 from sotto.models.architectures import Argument, build
 from sotto.models.learning.cached_model import kept
 from sotto.models.learning.perturbation import Perturbation, Perturbed

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import hashlib
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+
+from sotto.audio import Corpus
+from sotto.audio.reading import content_digest
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,3 +55,12 @@ class SpeechTask:
     def measure(self, module: nn.Module, inputs: Tensor) -> float:
         """The metric of ``module``, plain or encrypted, on ``inputs``, plain or encrypted, recovered or damaged."""
         return self.figure(self.outputs(module, inputs))
+
+
+def clips_digest(corpus: Corpus, positions: Iterable[int]) -> str:
+    """Of what a model was trained on: 32 hexadecimal digits for content and identifiers of these clips, in order."""
+    digest = hashlib.blake2b(digest_size=16)
+    for position in positions:
+        clip = corpus[position]
+        digest.update(f"{clip.id}\0{content_digest(clip)}\0{clip.speaker or ''}\n".encode())
+    return digest.hexdigest()

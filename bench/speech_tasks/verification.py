@@ -20,8 +20,7 @@ from torch.nn import functional as F
 
 from sotto.audio import Clip, Corpus, CorpusError, load_corpus, read
 from sotto.bench.experiment import Say
-from sotto.bench.speech_tasks.digests import clips_digest
-from sotto.bench.speech_tasks.task import SpeechTask
+from sotto.bench.speech_tasks.task import SpeechTask, clips_digest
 from sotto.link import BadValue
 from sotto.models.architectures import Argument
 from sotto.models.learning.cached_model import kept

@@ -5,7 +5,6 @@ A task is one point.  Its result is kept under a name that covers everything it 
 was killed, or is started again with a larger grid, computes what is missing and nothing else; the table is the same in
 whatever order and on whatever workers the tasks ran, because a study draws all it draws from the task's own seeds.
 
-Mechanism, lowest first: ``axes`` (what can vary), ``plan`` (the tasks of a grid), ``source`` (what the code is),
-``store``, ``planning`` (from what is asked for to tasks), ``work`` (one task in a worker), ``executors`` (this process,
-joblib, Dask), ``running``, ``summary``.
+Mechanism, lowest first: ``studies`` (what can vary and what is measured), ``source`` (what the code is), ``plan`` (from
+what is asked for to tasks), ``store``, ``executors`` (this process, joblib, Dask), ``running``, ``summary``.
 """

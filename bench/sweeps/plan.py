@@ -1,19 +1,27 @@
-"""The tasks of a sweep, and the address of each one's result."""
+"""From what somebody asks for to the tasks of a sweep, and the address of each one's result."""
 
 from __future__ import annotations
 
 import hashlib
 import itertools
 import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 
 import msgspec
 
 from sotto.audio import Corpus
 from sotto.audio.reading import content_digest
+from sotto.bench.experiment import Say
 from sotto.bench.rows.row import JSONValue
+from sotto.bench.suite import open_workbench
+from sotto.bench.sweeps.source import source_digest
+from sotto.bench.sweeps.studies import STUDIES
+from sotto.bench.sweeps.studies.axes import read_grid
+from sotto.bench.workbench import Workbench
 
 
 class Setting(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -52,10 +60,7 @@ class Plan:
     grid: Mapping[str, Sequence[JSONValue]]
 
     def __len__(self) -> int:
-        count = 1
-        for values in self.grid.values():
-            count *= len(values)
-        return count
+        return math.prod(len(values) for values in self.grid.values())
 
     def __iter__(self) -> Iterator[Task]:
         for point in itertools.product(*self.grid.values()):
@@ -70,3 +75,31 @@ def corpus_digest(corpus: Corpus) -> str:
     for clip, content in zip(corpus, contents, strict=True):
         digest.update(f"{clip.id} {clip.speaker} {clip.emotion} {clip.sentence} {content}\n".encode())
     return digest.hexdigest()
+
+
+def open_plan(
+    study: str,
+    vary: Sequence[str],
+    corpus: str,
+    data: Path | None,
+    *,
+    preset: str = "quick",
+    seed: int = 0,
+    skip_broken: bool = False,
+    say: Say,
+) -> tuple[Plan, Workbench]:
+    """The tasks of ``study`` over ``vary`` (``axis=values`` each, see ``sotto sweep``) and the corpus they are on.
+
+    Raises
+    ------
+    SweepError
+        the study has no such axis, or the axis no such value.
+    CorpusError
+        one clear line.
+    """
+    found = STUDIES[study]
+    grid = read_grid(found.axes(preset), vary)
+    bench = open_workbench(corpus, data, preset=preset, seed=seed, say=say, skip_broken=skip_broken)
+    where = None if data is None else str(data.resolve())
+    digests = corpus_digest(bench.corpus), source_digest(found.MODULES)
+    return Plan(Setting(study, corpus, where, preset, seed, skip_broken, *digests), grid), bench

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import io
+import dataclasses
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from sotto.bench.rows.results import csv_text
 from sotto.bench.rows.row import JSONValue, Row
 from sotto.bench.sweeps.studies.axes import Axis
 
@@ -60,11 +60,9 @@ def _group(rows: Sequence[Row], axes: Mapping[str, Axis]) -> Group:
 def to_csv(found: Sequence[Group]) -> str:
     """One line for each group and figure."""
     names = list(dict.fromkeys(name for group in found for name in group.parameters))
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow([*names, "figure", "count", "mean", "sd", "min", "max"])
-    for group in found:
-        for figure, s in group.figures.items():
-            point = [group.parameters.get(name, "") for name in names]
-            writer.writerow([*point, figure, s.count, s.mean, s.deviation, s.least, s.most])
-    return out.getvalue()
+    lines = (
+        [*(group.parameters.get(name, "") for name in names), figure, *dataclasses.astuple(spread)]
+        for group in found
+        for figure, spread in group.figures.items()
+    )
+    return csv_text([*names, "figure", "count", "mean", "sd", "min", "max"], lines)

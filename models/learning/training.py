@@ -33,7 +33,7 @@ class Schedule:
     epochs
         passes over the training examples at most.
     batch
-        examples in one step.
+        examples in one step; all of them where there are fewer.
     rate
         peak learning rate.
     weight_decay
@@ -174,10 +174,8 @@ def train(
         raise ModelError(
             "length-mismatch", f"{len(examples)} examples, {len(y)} targets and {len(speakers)} speakers do not match"
         )
-    if len(training) < schedule.batch // 2 or len(training) < 2:
-        raise ModelError(
-            "too-few-examples", f"{len(training)} training examples are too few for batches of {schedule.batch}"
-        )
+    if len(training) < 2:
+        raise ModelError("too-few-examples", f"{len(training)} training example(s), at least 2 are needed")
     if schedule.patience is not None and not len(validation):
         raise ModelError(
             "no-validation", "early stopping needs validation speakers; give some, or a schedule with patience=None"

@@ -15,11 +15,11 @@ import math
 
 import numpy as np
 import torch
-from scipy.fft import dct
 from torch import Tensor, nn
 
 from sotto.audio.features import MFCC
 from sotto.audio.features.mel import hann, mel_filters
+from sotto.audio.features.mfcc import cepstrum
 from sotto.link import BadValue
 from sotto.models.normalisation import Normalisation
 
@@ -60,10 +60,7 @@ class CepstralFrontEnd(nn.Module):
         self.cepstrum = nn.Conv1d(spec.mels, spec.coefficients, 1)
         self.below = None if spec.top_db is None else spec.top_db / _DECIBELS
         self.clip = normalisation.clip
-        cosines = dct(np.eye(spec.mels), type=2, norm="ortho", axis=0)[: spec.coefficients]
-        if spec.lifter:
-            k = np.arange(1, spec.coefficients + 1)
-            cosines *= (1 + spec.lifter / 2 * np.sin(np.pi * k / spec.lifter))[:, None]
+        cosines = cepstrum(np.eye(spec.mels), spec.coefficients, spec.lifter)
         scale, mean = (
             np.broadcast_to(each, (spec.coefficients, 1)) for each in (normalisation.scale, normalisation.mean)
         )

@@ -50,6 +50,7 @@ class Smooth:
     right: tuple[float, float] | None = None
     relative: bool = False  # whether the tolerance is relative to the function's value
     corner: bool = False  # whether it turns from the left line at once, and not smoothly
+    positive: bool = False  # whether the curve must have no negative value
 
 
 def _sigmoid(x: Floats) -> Floats:
@@ -110,13 +111,14 @@ def elu(alpha: float, scale: float, inner: float, tolerance: float) -> Curve:
 
 @cache
 def exponential(low: float, high: float, tolerance: float) -> Curve:
-    """exp(x) for x <= ``high``; what lies far below is zero."""
+    """exp(x) for x in [``low``, ``high``]; what lies far below is zero.  No value is negative, so that sums are not."""
     reach = min(high - 1.0, math.log(tolerance / 4))
     if high > 20:
         raise ModelRefused(
             "exponent-too-large", f"the argument of an exponential can reach {high:.3g}: clamp it, or lower input_limit"
         )
-    smooth = Smooth("exp", np.exp, lambda a, b: math.exp(b), (max(low, reach), high), (0, 0) if low < reach else None)
+    left = (0.0, 0.0) if low < reach else None
+    smooth = Smooth("exp", np.exp, lambda a, b: math.exp(b), (max(low, reach), high), left, positive=True)
     return fit(smooth, tolerance)
 
 
@@ -206,10 +208,13 @@ def _rounded(smooth: Smooth, knots: npt.NDArray[np.int64], fraction: int, bits: 
         lift[0] = 0
     if smooth.right:
         lift[-1] = 0
-    wanted = np.rint((values + lift) * 2.0 ** (fraction + bits)).astype(object)
+    moved = (values + lift).clip(min=0) if smooth.positive else values + lift
+    wanted = np.rint(moved * 2.0 ** (fraction + bits)).astype(object)
     slopes, value = [], wanted[0]
     for start, stop, target in zip(knots[:-1], knots[1:], wanted[1:], strict=True):
         slope = _divided(int(target) - int(value), int(stop - start))
+        if smooth.positive and int(value) + slope * int(stop - start) < 0:
+            slope += 1
         slopes.append(slope)
         value = int(value) + slope * int(stop - start)
     before = round(smooth.left[0] * 2**bits) if smooth.left else slopes[0]
@@ -265,10 +270,11 @@ def value(curve: Curve, x: Any) -> Any:
     return result
 
 
-def steepest(curve: Curve) -> float:
-    """The largest absolute slope."""
-    slopes = itertools.accumulate((bend for _, bend, _ in curve.knots), initial=curve.slope)
-    return max(map(abs, slopes)) * 2.0**-curve.slope_fraction
+def steepest(curve: Curve, low: float = -math.inf) -> float:
+    """The largest absolute slope from ``low`` on."""
+    slopes = list(itertools.accumulate((bend for _, bend, _ in curve.knots), initial=curve.slope))
+    passed = sum(knot * 2.0**-curve.fraction <= low for knot, _, _ in curve.knots)
+    return max(map(abs, slopes[passed:])) * 2.0**-curve.slope_fraction
 
 
 def drift(curve: Curve) -> float:

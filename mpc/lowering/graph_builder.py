@@ -10,10 +10,12 @@ import torch
 
 from sotto.mpc.errors import ModelRefused
 from sotto.mpc.graph import curves, layers
+from sotto.mpc.graph.bounds.softmax_bound import least_total, most_total
 from sotto.mpc.graph.plan import Curve
 from sotto.mpc.lowering.linear_builder import Function, LinearBuilder, Wire, reduced
 
 _MOST_PIECES = 64  # of a logarithm of a wide range in one curve, whose error is proven
+_LEAST_TOTAL = 0.25  # of a softmax's exponentials, what is cut of them counted
 _PRECISION = 12  # bits that a value keeps where it is scaled into a fixed interval
 
 
@@ -155,6 +157,11 @@ class Builder(LinearBuilder):
 
     def mean_square(self, wire: Wire, axes: Sequence[int]) -> Wire:
         """Mean of squares over ``axes``, which stay, with as many fraction bits as a word holds."""
+        kept = self.round(wire, self._squared_bits(wire, axes))
+        return self.mean(self.multiply(kept, kept), axes, True)
+
+    def _squared_bits(self, wire: Wire, axes: Sequence[int]) -> int:
+        """Fraction bits that a value may have where the sum of its squares over ``axes`` fits into a word."""
         count = math.prod(wire.shape[axis] for axis in axes)
         bits = math.log2(max(map(abs, self.reach(wire))) + 1e-9)
         fraction = min(16, math.floor((57 - math.log2(count)) / 2 - bits))
@@ -162,8 +169,7 @@ class Builder(LinearBuilder):
             raise ModelRefused(
                 "squares-too-large", "squares of a value of such a range do not fit into a word: lower input_limit"
             )
-        kept = self.round(wire, fraction)
-        return self.mean(self.multiply(kept, kept), axes, True)
+        return fraction
 
     def standardised(self, wire: Wire, axes: Sequence[int], epsilon: float, *, centre: bool = True) -> Wire:
         """Mean 0 and variance 1 over ``axes``; ``centre=False``: only divided by the root of the mean square.
@@ -177,7 +183,8 @@ class Builder(LinearBuilder):
         inverse = self.rsqrt(self.mean_square(wire, axes), epsilon)
         least = 1 / math.sqrt(max(map(abs, self.reach(wire))) ** 2 + epsilon)
         inverse = self.round(inverse, 15 - math.floor(math.log2(least)))
-        return self.multiply(wire, inverse, self._over(0.01) * (math.sqrt(count) + 2.0**-10 / math.sqrt(epsilon)))
+        lost = 2.0 ** (1 - self._squared_bits(wire, axes)) * math.sqrt(count) + 2.0**-10  # of x, what is squared
+        return self.multiply(wire, inverse, self._over(0.01) * (math.sqrt(count) + lost / math.sqrt(epsilon)))
 
     def variance(self, wire: Wire, axes: Sequence[int], correction: float, keep: bool) -> Wire:
         count = math.prod(wire.shape[axis] for axis in axes)
@@ -187,19 +194,26 @@ class Builder(LinearBuilder):
         return self.reshape(self.times(square, count / (count - correction)), reduced(wire.shape, axes, keep))
 
     def softmax(self, wire: Wire, axis: int, *, log: bool = False) -> Wire:
+        if wire.shape[axis] == 1:
+            return self.broadcast(self.constant(torch.tensor([0.0 if log else 1.0])), wire.shape)
         shifted = self.subtract(wire, self.broadcast(self.largest(wire, axis, True), wire.shape))
         count = wire.shape[axis]
         low, _ = self.reach(shifted)
         curve = curves.exponential(min(low, -1.0), 2.0**-10, self.tolerance / 2)
         powers = self.bend(shifted, curve, torch.exp)
         total = self.total(powers, [axis], True)
-        least, most = 1 - 2 * self.tolerance, count * (1 + self.tolerance) + 2.0**-8
+        least, most = least_total(curve, count), most_total(curve, count)
+        if least < _LEAST_TOTAL:
+            raise ModelRefused(
+                "softmax-too-long",
+                f"a softmax over {count} elements: what is cut of them may add up to its sum; it takes 8,192",
+            )
         name = "log" if log else "reciprocal"
         function = torch.log if log else torch.reciprocal
         own = self.bend(total, curves.positive(name, least, most, self.tolerance / 2), function)
         if log:
             return self.subtract(shifted, self.broadcast(own, wire.shape))
-        return self.multiply(powers, own, 1.0 + 4 * self.tolerance)
+        return self.multiply(powers, own, 1.0 + 4 * self.tolerance + count * 2.0**-12)
 
 
 def _fraction(least: float) -> int:

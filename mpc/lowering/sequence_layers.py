@@ -42,8 +42,10 @@ def _attention(
 
 
 def _average_limit(call: Call, value: Wire) -> float:
-    """What a weighted mean of ``value`` cannot exceed, the weights adding up to one but for the curves' errors."""
-    return max(map(abs, call.build.reach(value))) * (1 + 8 * call.build.tolerance) + 2.0**-8
+    """What a weighted mean of ``value`` cannot exceed, the weights adding up to one but for the curves' errors and what
+    is cut of each."""
+    rounded = value.shape[-2] * 2.0**-12
+    return max(map(abs, call.build.reach(value))) * (1 + 8 * call.build.tolerance + rounded) + 2.0**-8
 
 
 def _recurrent(gates: int, cell: Callable[..., tuple[Wire, Wire | None]]) -> Handler:

@@ -15,8 +15,8 @@ from rich.console import Console
 
 from sotto.api.errors import InputRefused, ModelRefused, SessionError, of_model
 from sotto.api.session import as_batch
-from sotto.bench.own_comparison import Examples, compare_own
 from sotto.bench.own_model import Given, as_shape, default_name, require_place
+from sotto.bench.own_models.comparison import Examples, compare_own
 from sotto.bench.rows import results
 from sotto.bench.rows.row import Row
 from sotto.bench.rows.table import footnotes, tables

@@ -40,7 +40,9 @@ def attack(
         raise typer.BadParameter(f"one of {', '.join(known)}{did_you_mean(target or '', known)}", param_hint="TARGET")
     require_corpus(corpus, data)
     require([known[target].paradigm])
-    bench = open_workbench(corpus, data, preset=preset, seed=seed, say=say, skip_broken=skip_broken)
+    bench = open_workbench(
+        corpus, data, preset=preset, seed=seed, say=say, skip_broken=skip_broken, brief=preset == "quick"
+    )
     reached = []
     for cell in known[target].cells(preset):
         experiment = build(cell, bench)

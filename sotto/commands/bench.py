@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from sotto.audio.features import FeatureSpec
     from sotto.bench.attackers import Attacked
     from sotto.bench.experiment import Experiment
-    from sotto.bench.own_network import Kind
+    from sotto.bench.own_models.network import Kind
     from sotto.bench.rows.row import Row
     from sotto.bench.suite import Failure, LeftOut
     from sotto.bench.workbench import Workbench
@@ -157,7 +157,9 @@ def bench(
     options = _lowering(model, weights, activation_error, output, features_at)
     if peers and features_at == "circuit":
         raise typer.BadParameter("other systems are asked about features: leave one out", param_hint="--peers")
-    bench = open_workbench(corpus, data, preset=preset, seed=seed, say=say, skip_broken=skip_broken, label=label)
+    bench = open_workbench(
+        corpus, data, preset=preset, seed=seed, say=say, skip_broken=skip_broken, label=label, brief=preset == "quick"
+    )
     made = _Made(out_folder, bench, with_scene=scene and not model)
     failures: list[Failure] = []
     outcomes = (
@@ -166,7 +168,7 @@ def bench(
         else _outcomes(bench, paradigm, nets, made, with_peers=peers, features_at=features_at)
     )
     try:
-        with Rows(_total(bench, model, paradigm, nets, features_at, with_peers=peers and not model)) as progress:
+        with Rows(_weights(bench, model, paradigm, nets, features_at, with_peers=peers and not model)) as progress:
             for outcome in outcomes:
                 if isinstance(outcome, Failure):
                     failures.append(outcome)
@@ -199,7 +201,7 @@ def bench(
         raise NotRunnable("nothing-runs", made.notice or "no paradigm was named")
 
 
-def _total(
+def _weights(
     bench: Workbench,
     model: str | None,
     paradigm: list[str] | None,
@@ -207,17 +209,19 @@ def _total(
     features_at: str,
     *,
     with_peers: bool,
-) -> int:
-    """How many rows to expect."""
-    from sotto.bench.suite import cells
+) -> list[float]:
+    """The rows to expect, each with about how long it takes, relative to the others."""
+    from sotto.bench.suite import cells, weights
 
     chosen = paradigm or registry.names()
-    own = len(nets) * (len(chosen) if model else len(cells(chosen, bench.preset, features_at)))
+    if model:
+        return [1.0] * len(nets) * len(chosen)
+    own = [weight for weight in weights(cells(chosen, bench.preset, features_at)) for _ in nets]
     if not with_peers:
         return own
     from sotto.bench.peers.comparison import expected
 
-    return own + expected(chosen, bench.preset, len(nets))
+    return own + [1.0] * expected(chosen, bench.preset, len(nets))
 
 
 def _require_files(model: str | None, weights: Path | None) -> None:
@@ -274,9 +278,9 @@ def _own(
     nets: list[str],
     options: LoweringOptions,
 ) -> Iterator[Row | Attacked | Failure | LeftOut]:
-    from sotto.bench.own_comparison import compare_own
     from sotto.bench.own_model import Given, adapter
-    from sotto.bench.own_network import own_network
+    from sotto.bench.own_models.comparison import compare_own
+    from sotto.bench.own_models.network import own_network
     from sotto.bench.suite import LeftOut
 
     at_circuit = options.features_at == "circuit"

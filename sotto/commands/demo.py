@@ -43,7 +43,7 @@ def demo(
         for runs in told:
             runs.say(line)
 
-    bench = open_workbench(corpus, data, preset="quick", seed=seed, say=tell, skip_broken=skip_broken)
+    bench = open_workbench(corpus, data, preset="quick", seed=seed, say=tell, skip_broken=skip_broken, brief=True)
     engine = Engine(bench)
     runs = Runs(engine)
     told.append(runs)

@@ -104,7 +104,7 @@ def simulate(
     from sotto.bench.suite import build, open_workbench, require
 
     require([paradigm])
-    bench = open_workbench(corpus, data, preset="quick", seed=seed, say=say, skip_broken=skip_broken)
+    bench = open_workbench(corpus, data, preset="quick", seed=seed, say=say, skip_broken=skip_broken, brief=True)
     experiment = build(cell, bench)
     asked = Clip(id=clip.name, path=clip) if clip else _test_clip(experiment, bench)
     if cheat is not None:

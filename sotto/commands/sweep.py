@@ -55,7 +55,7 @@ def sweep(
     from sotto.audio import cache
     from sotto.bench.rows import results
     from sotto.bench.sweeps import executors
-    from sotto.bench.sweeps.planning import open_plan
+    from sotto.bench.sweeps.plan import open_plan
     from sotto.bench.sweeps.running import look_up, run_sweep
     from sotto.bench.sweeps.store import Store
     from sotto.bench.sweeps.studies import STUDIES

@@ -65,7 +65,7 @@ def test_two_processes(tmp_path):
     """Alice gets the classifier's answers; all that Bob's process ever receives of a sound is its z."""
     sensor, classifier = networks()
     files(tmp_path, sensor, classifier)
-    context = multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
     ready, seen = context.Queue(), context.Queue()
     process = context.Process(target=host, args=(tmp_path / "classifier", ready, seen), daemon=True)
     process.start()

@@ -189,6 +189,15 @@ def test_damage_is_noticed_and_the_built_in_corpus_is_made_again(tmp_path, caplo
     assert digests(cache.root()) == made
 
 
+def test_the_brief_corpus_is_half_of_the_whole_one_and_kept_beside_it(monkeypatch):
+    monkeypatch.setattr(making, "VOICES", VOICES[:1])
+    monkeypatch.setattr(making, "EMOTIONS", EMOTIONS[:2])
+    whole, brief = built_in(jobs=1), load_corpus("synthetic", brief=True)
+    assert brief.labels("sentence") == ["1", "2", "1", "2"]
+    assert [clip.id for clip in brief] == [clip.id for clip in whole if clip.sentence in ("1", "2")]
+    assert len(load_corpus("synthetic")) == len(whole) == 8
+
+
 @pytest.mark.usefixtures("few_voices")
 def test_the_second_time_says_that_it_reuses(caplog, monkeypatch):
     load_corpus("synthetic")

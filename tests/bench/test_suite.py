@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-
 import pytest
 
 from sotto.bench.adapters import EXPERIMENTS
-from sotto.bench.suite import attackable, cells
+from sotto.bench.suite import attackable, cells, weights
 from sotto.serving import registry
+from tests.scripts import Script
 
 
 @pytest.mark.parametrize("preset", ["quick", "full"])
@@ -30,6 +28,13 @@ def test_who_is_asked_about_samples_alone_and_why_nobody_else_is(preset):
         assert bool(own) != bool(declared.no_samples)
         assert declared.lowers or declared.no_samples or declared.on_samples
     assert {cell.parameters.get("features_at") for cell in found if cell.model == "frames"} == {"circuit"}
+
+
+def test_the_first_row_of_a_model_is_taken_to_be_slow_where_it_waits_for_training():
+    found = cells(["mpc", "he"], "quick")
+    slow = {cell.model for cell, weight in zip(found, weights(found), strict=True) if weight > weights(found)[-1]}
+    assert slow == {cell.model for cell in found if cell.paradigm == "mpc"}
+    assert len(set(weights([cell for cell in found if cell.paradigm == "he"]))) == 1
 
 
 def test_every_attack_on_the_list_belongs_to_its_paradigm():
@@ -62,9 +67,10 @@ print({cell.mode for cell in EXPERIMENTS["mpc"].cells("quick")})
 """
 
 
-def test_without_crypten_only_its_own_mode_is_left_out_and_says_what_to_run():
-    done = subprocess.run([sys.executable, "-c", WITHOUT_CRYPTEN], capture_output=True, text=True, timeout=120)
-    first, remark, modes = done.stdout.splitlines()
+def test_without_crypten_only_its_own_mode_is_left_out_and_says_what_to_run(tmp_path):
+    (tmp_path / "script.py").write_text(WITHOUT_CRYPTEN)
+    said, _ = Script(tmp_path / "script.py").communicate(timeout=120)
+    first, remark, modes = said.splitlines()
     assert first == "['mpc', 'he', 'hashing', 'keyed']"
     assert remark.startswith("mpc/crypten is left out")
     assert "pip install --no-deps crypten==0.4.1" in remark

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import typer
 
 from sotto.cli import app
+from tests.scripts import Script
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")])
@@ -42,15 +40,13 @@ def commands():
 
 @pytest.mark.parametrize("block", list(blocks()))
 def test_python_runs(block, tmp_path):
-    done = subprocess.run(
-        [sys.executable, "-c", block],
-        capture_output=True,
-        text=True,
-        timeout=240,
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
+    (tmp_path / "block.py").write_text(block, encoding="utf-8")
+    script = Script("block.py", folder=tmp_path)
+    try:
+        _, said = script.communicate(timeout=240)
+        assert script.returncode == 0, said[-2000:]
+    finally:
+        script.kill()
 
 
 @pytest.mark.parametrize("page", PAGES, ids=_name)

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from sotto.bench.operations.fault_trials import Trials
-from sotto.bench.operations.parties import load_client
 from sotto.bench.operations.parties.fault_proxy import Break, Ledger
 from sotto.bench.operations.parties.load_client import LoadClient
 from sotto.bench.operations.parties.services import Deployment
@@ -28,18 +27,8 @@ def standing(tmp_path_factory):
     bob, alice = mpc_folders(tmp_path_factory.mktemp("mpc"))
     ledger = Ledger()
     with (
-        pytest.MonkeyPatch.context() as patched,
         Deployment("mpc", "malicious", bob, alice, patience=PATIENCE, ledger=ledger) as deployment,
     ):
-        patched.setattr(
-            load_client,
-            "_PRELOAD",
-            (
-                "sotto.bench.operations.parties.load_client",
-                "sotto.mpc.service",
-                "sotto.mpc.protocols.malicious.session",
-            ),
-        )
         features = np.random.default_rng(0).normal(size=(1, *FEATURES)).astype(np.float32)
         yield deployment, Trials(deployment, features, DEADLINE, seed=1), ledger, features
 

@@ -121,9 +121,9 @@ def test_a_secret_key_in_a_message_would_be_found():
 
 @pytest.mark.parametrize("mode", MODES)
 def test_two_processes_agree_with_the_plaintext_network(mode, make_features):
-    spawning = multiprocessing.get_context("spawn")
-    ours, theirs = spawning.Pipe()
-    process = spawning.Process(target=bob_process, args=(theirs, mode), daemon=True)
+    server = multiprocessing.get_context("forkserver")
+    ours, theirs = server.Pipe()
+    process = server.Process(target=bob_process, args=(theirs, mode), daemon=True)
     process.start()
     try:
         assert ours.poll(60)

@@ -74,7 +74,7 @@ def start_bob():
     started = []
 
     def start(widths=(6, 5, 4, 3), misbehaviour=None):
-        context = multiprocessing.get_context("spawn")
+        context = multiprocessing.get_context("forkserver")
         ours, theirs = context.Pipe()
         process = context.Process(target=bob_process, args=(theirs, widths, misbehaviour), daemon=True)
         process.start()

@@ -79,7 +79,7 @@ def test_two_processes(tmp_path, kind, dimension):
     save_key(tmp_path / "key", key)
     save_encrypted_model(tmp_path / "model", model, key, record, example=torch.from_numpy(features))
 
-    context = multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
     ready, seen = context.Queue(), context.Queue()
     process = context.Process(target=host, args=(tmp_path / "model", ready, seen), daemon=True)
     process.start()

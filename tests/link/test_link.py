@@ -230,7 +230,7 @@ def _echo(port: int) -> None:
 
 def test_two_processes_over_tcp():
     with listen() as listener:
-        process = multiprocessing.get_context("spawn").Process(target=_echo, args=(listener.address[1],))
+        process = multiprocessing.get_context("forkserver").Process(target=_echo, args=(listener.address[1],))
         process.start()
         with listener.accept(timeout=60) as link:
             link.send("query", b"z" * 300_000)

@@ -1,16 +1,15 @@
 """Real processes for the tests of mpc; Alice lives in the test's own process."""
 
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import torch
 
-HERE = Path(__file__).parent
-sys.path[:0] = map(str, (HERE, HERE / "example_networks", HERE / "example_parties"))
-import processes  # noqa: E402  of one of these folders
+from tests.scripts import Script
 
+HERE = Path(__file__).parent
+sys.path[:0] = map(str, (HERE, HERE / "example_networks", HERE / "example_parties"))  # for the children too
 torch.set_num_threads(1)  # two parties on one machine: more threads only wait for one another
 
 
@@ -18,7 +17,7 @@ class Child:
     """A dealer or Bob in a process of its own."""
 
     def __init__(self, *arguments):
-        self.process = processes.started("party.py", *arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        self.process = Script(HERE / "example_parties" / "party.py", *arguments)
 
     def ports(self):
         """The ports it prints first."""

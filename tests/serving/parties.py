@@ -108,7 +108,7 @@ def host(load=Echo, role="bob", **settings):
     with listen() as listener:
         address = listener.address
         running = HostProcess(
-            ServiceConfig(role=role, load=load, limits=Limits(**limits), **settings), listener.detach()
+            ServiceConfig(role=role, load=load, limits=Limits(**limits), **settings), listener.detach(), warm=True
         )
     try:
         assert running.reports.poll(600)  # whatever else the machine does

@@ -18,7 +18,7 @@ def _row(paradigm):
 
 
 def test_every_row_is_a_line_and_those_without_privacy_are_not_counted(capsys):
-    with Rows(2) as rows:
+    with Rows([1.0] * 2) as rows:
         rows.add(_row("plaintext"))
         rows.add(_row("mpc"))
         rows.add(None)
@@ -29,7 +29,7 @@ def test_every_row_is_a_line_and_those_without_privacy_are_not_counted(capsys):
 
 
 def test_what_attackers_reached_is_a_line_that_counts_no_row(capsys):
-    with Rows(2) as rows:
+    with Rows([1.0] * 2) as rows:
         rows.add(_row("keyed"))
         rows.attacked(msgspec.structs.replace(_row("keyed"), metrics={"attack_key_exact": 1.0}))
         rows.add(_row("mpc"))
@@ -40,15 +40,15 @@ def test_what_attackers_reached_is_a_line_that_counts_no_row(capsys):
 
 @pytest.mark.parametrize("row", [Row(paradigm="he", mode="m", seed=0, n_queries=0)])
 def test_a_row_without_figures_is_a_line_too(row, capsys):
-    with Rows(1) as rows:
+    with Rows([1.0]) as rows:
         rows.add(row)
     assert "not timed" in capsys.readouterr().err
 
 
-def test_the_time_left_is_told_from_rows_that_wait_for_no_training(capsys, monkeypatch):
-    clock = iter([0.0, 30.0, 40.0, 50.0])
+def test_the_time_left_weighs_the_rows_to_come_by_those_that_are_done(capsys, monkeypatch):
+    clock = iter([0.0, 50.0])
     monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))
-    with Rows(10) as rows:
+    with Rows([3.0, 1.0, 1.0] + 7 * [1.0]) as rows:
         for _ in range(3):
             rows.add(_row("mpc"))
     lines = capsys.readouterr().err.splitlines()

@@ -27,8 +27,7 @@ def browser(chromium):
 
 
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize(("width", "scheme"), zip(WIDTHS, ["light", "dark"], strict=True))
 def test_nobody_is_shut_out(browser, address, width, scheme, watch):
     axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
     wide, high = WIDTHS[width]

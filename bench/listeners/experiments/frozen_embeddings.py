@@ -24,9 +24,9 @@ import torch
 from torch import nn
 
 from sotto.audio import read
-from sotto.bench.listeners.embedding_feature import SpeakerEmbeddingFeature
-from sotto.bench.own_comparison import Examples, compare_own
+from sotto.bench.listeners.published import SpeakerEmbeddingFeature
 from sotto.bench.own_model import Given
+from sotto.bench.own_models.comparison import Examples, compare_own
 from sotto.bench.request import Request
 from sotto.bench.rows.row import Row
 from sotto.bench.speech_tasks.verification import equal_error_rate

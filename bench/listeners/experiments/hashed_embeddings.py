@@ -15,9 +15,8 @@ from dataclasses import replace
 import numpy as np
 
 from sotto import hashing
-from sotto.bench.listeners.embedding_feature import SpeakerEmbeddingFeature
-from sotto.bench.papers.dias.hash_attacks import speaker_metrics
-from sotto.bench.papers.dias.hash_study import Fold, Task, hash_row, open_study, plaintext_answers
+from sotto.bench.listeners.published import SpeakerEmbeddingFeature
+from sotto.bench.papers.dias.smh.study import Fold, Task, hash_row, open_study, plaintext_answers, speaker_metrics
 from sotto.bench.request import Request
 from sotto.bench.rows.row import Row
 from sotto.bench.workbench import Workbench

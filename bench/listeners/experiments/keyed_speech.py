@@ -28,10 +28,15 @@ from torch import Tensor
 
 from sotto import keyed
 from sotto.audio import read
-from sotto.bench.listeners.speaker_encoder import speaker_embeddings
-from sotto.bench.listeners.speech_detector import SPEECH, speech_probabilities
-from sotto.bench.listeners.speech_quality import quality
-from sotto.bench.listeners.word_recogniser import dictated, digits, word_error_rate
+from sotto.bench.listeners.published import (
+    SPEECH,
+    dictated,
+    digits,
+    quality,
+    speaker_embeddings,
+    speech_probabilities,
+    word_error_rate,
+)
 from sotto.bench.papers.niwa.attackers import (
     Stage,
     attacked,

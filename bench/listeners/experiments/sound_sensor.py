@@ -34,9 +34,8 @@ from sotto.adversarial.sensor.spectrogram import Spectrogram
 from sotto.adversarial.sounds.divided_sounds import SOURCES, Material, open_material
 from sotto.adversarial.sounds.segments import Segments
 from sotto.audio import cache
+from sotto.bench.listeners.published import speaker_embeddings, speech_probabilities
 from sotto.bench.listeners.sound import RATE
-from sotto.bench.listeners.speaker_encoder import speaker_embeddings
-from sotto.bench.listeners.speech_detector import speech_probabilities
 from sotto.bench.request import Request
 from sotto.bench.rows.row import Metrics, Row
 from sotto.bench.speech_tasks.verification import equal_error_rate, same_speaker, similarities

@@ -30,9 +30,8 @@ from sotto import hashing, keyed
 from sotto.audio import read
 from sotto.audio.features import EGeMAPS
 from sotto.bench.listeners.experiments.bootstrap import SpeakerInterval, over_speakers
-from sotto.bench.listeners.speaker_encoder import speaker_embeddings
-from sotto.bench.listeners.word_recogniser import dictated, word_errors
-from sotto.bench.papers.dias.hash_study import Fold, hashed_answers, search_machine
+from sotto.bench.listeners.published import dictated, speaker_embeddings, word_errors
+from sotto.bench.papers.dias.smh.study import Fold, hashed_answers, search_machine
 from sotto.bench.papers.niwa.sounds.drawn_keys import drawn_keys
 from sotto.bench.request import Request
 from sotto.bench.rows import results

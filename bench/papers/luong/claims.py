@@ -10,8 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from sotto.bench.claims.claim import Item, Judge, Judgement, Paper, Verdict, open_for
-from sotto.bench.claims.noise import Figure, by_difference, figure
+from sotto.bench.claims.claim import Figure, Item, Judge, Judgement, Paper, Verdict, by_difference, figure, open_for
 from sotto.bench.rows.row import Row
 
 PAPER = Paper(

@@ -15,18 +15,22 @@ encrypted as well and both ways are compared.
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import islice
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from matplotlib.figure import Figure
 from scipy.stats import spearmanr
 from torch import nn
 
 from sotto import keyed
+from sotto.bench.papers.drawing import save
 from sotto.bench.papers.niwa.block_sizes import word_error_rate
 from sotto.bench.papers.niwa.sounds.drawn_keys import drawn_keys
-from sotto.bench.papers.niwa.sounds.violins import Violin, draw
 from sotto.bench.request import Request
 from sotto.bench.rows.results import write_csv
 from sotto.bench.rows.row import Row
@@ -43,6 +47,15 @@ _SECONDS, _UTTERANCES = 3.0, 6  # of the queries, and of each test speaker
 _VARIANCE = {3: 66.2, 5: 24.1, 10: 2.51}  # of the papers' RawNeXt, HuBERT5, HuBERT10, in percent squared
 
 Rates = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Violin:
+    """``rates`` (keys,), and the rate without any key where there is one."""
+
+    label: str
+    rates: Rates
+    plain: float | None = None
 
 
 def run(request: Request) -> list[Row]:
@@ -173,3 +186,20 @@ def _row(
         },
         published={"eer_variance": _VARIANCE[size]} if name == "asv" else {},
     )
+
+
+def draw(violins: Sequence[Violin], metric: str, path: Path) -> list[Path]:
+    """Write the plot as SVG, whole or not at all; returns the path."""
+    figure = Figure(figsize=(max(6, 1.6 * len(violins)), 4), layout="constrained")
+    axes = figure.subplots()
+    places = range(1, len(violins) + 1)
+    axes.violinplot([violin.rates for violin in violins], positions=places, showmedians=True, widths=0.8)
+    plain = [(place, violin.plain) for place, violin in zip(places, violins, strict=True) if violin.plain is not None]
+    if plain:
+        axes.plot(*zip(*plain, strict=True), "k*", markersize=11, label="plain model, plain speech")
+        axes.legend(frameon=False)
+    axes.set_xticks(places, [f"{violin.label}\n{len(violin.rates)} keys" for violin in violins])
+    axes.set_ylabel(metric)
+    axes.set_ylim(bottom=0)
+    axes.grid(axis="y", linewidth=0.4)
+    return save(figure, path.with_suffix(""), "svg")

@@ -10,8 +10,7 @@ import numpy as np
 
 from sotto import hashing
 from sotto.audio.features import EGeMAPS
-from sotto.bench.papers.dias.hash_attacks import known_key_metrics, known_pairs_metrics, some, speaker_metrics
-from sotto.bench.papers.dias.hash_study import (
+from sotto.bench.papers.dias.smh.study import (
     MPC,
     SCALINGS,
     Fold,
@@ -19,8 +18,12 @@ from sotto.bench.papers.dias.hash_study import (
     Task,
     hash_row,
     hashed_answers,
+    known_key_metrics,
+    known_pairs_metrics,
     plaintext_answers,
     search_machine,
+    some,
+    speaker_metrics,
     split_name,
     tasks,
 )
@@ -30,12 +33,7 @@ from sotto.bench.workbench import Workbench
 from sotto.hashing.smh.parameters import DITHERS, Dither
 
 DESCRIPTION = "secure modular hashing: accuracy, leakage and attacks over keys, k, delta and folds"
-MODULES: tuple[str, ...] = (
-    "sotto.hashing",
-    "sotto.bench.papers.dias.hash_study",
-    "sotto.bench.papers.dias.hash_attacks",
-    __name__,
-)
+MODULES: tuple[str, ...] = ("sotto.hashing", "sotto.bench.papers.dias.smh.study", __name__)
 
 _VICTIMS, _PAIRS = 12, 300  # utterances attacked, and known
 

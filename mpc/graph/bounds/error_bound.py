@@ -21,7 +21,16 @@ from typing import TypeAlias
 import torch
 
 from sotto.mpc.graph import curves, layers
-from sotto.mpc.graph.bounds.function_bound import FUNCTIONS, ULP, Argument, factor_error, own_error, wide_functions
+from sotto.mpc.graph.bounds.function_bound import (
+    FLOAT,
+    FUNCTIONS,
+    ULP,
+    Argument,
+    factor_error,
+    own_error,
+    wide_functions,
+)
+from sotto.mpc.graph.bounds.mixture_bound import mixture
 from sotto.mpc.graph.bounds.norm_bound import MeanSquare, norms
 from sotto.mpc.graph.bounds.softmax_bound import least_sum, less_largest
 from sotto.mpc.graph.curves import HELD
@@ -31,8 +40,10 @@ from sotto.mpc.graph.ranges import Interval, interval
 
 Tensors: TypeAlias = dict[str, torch.Tensor]
 
-_FLOAT = 2.0**-24  # relative, of a value told as float32, and of a tensor worked out from others and kept so
-_POSITIVE = ("exp", "sigmoid", "softplus")  # functions without negative values
+#: Functions of bounded values: the least and the largest.
+_WITHIN = {
+    "exp": (0.0, math.inf), "softplus": (0.0, math.inf), "sigmoid": (0.0, 1.0), "tanh": (-1.0, 1.0), "erf": (-1.0, 1.0),
+}  # fmt: skip
 _ENDS = {"none": 1.0, "softmax": 0.5, "log_softmax": 2.0, "sigmoid": 0.25, "log_sigmoid": 1.0}  # what Alice applies
 
 
@@ -48,20 +59,21 @@ def error_bound(plan: ModelPlan, weights: Weights) -> float | None:
         return None
 
 
-def proven_error(plan: ModelPlan, weights: Weights, *, variance: float = 0.0) -> float:
-    """The same, for inputs with which no norm's input has a variance (with RMS norm, a mean square) below ``variance``.
+def proven_error(plan: ModelPlan, weights: Weights, *, variance: float = 0.0, unheld: bool = False) -> float:
+    """The same, for inputs with which no norm's input has a variance (with RMS norm, a mean square) below ``variance``,
+    and, where ``unheld``, no argument of a polynomial leaves the bounds within which the plan holds it.
 
     Raises :class:`Unproven`.
     """
     with torch.no_grad():
-        return _Analysis(plan, weights, variance).run()
+        return _Analysis(plan, weights, variance, unheld).run()
 
 
 class _Analysis:
     """Of every value what it can be privately, what it can be in the float network, and how far apart both are."""
 
-    def __init__(self, plan: ModelPlan, weights: Weights, variance: float) -> None:
-        self._plan, self._weights, self._variance = plan, weights, variance
+    def __init__(self, plan: ModelPlan, weights: Weights, variance: float, unheld: bool) -> None:
+        self._plan, self._weights, self._variance, self._unheld = plan, weights, variance, unheld
         limit = torch.full((1, *plan.input_shape), plan.input_limit + ULP, dtype=torch.float64)
         self._private: list[Interval] = [(-limit, limit)]
         self._exact: list[Interval] = [(-limit, limit)]
@@ -74,12 +86,12 @@ class _Analysis:
         for number, layer in enumerate(self._plan.layers):
             self._add(number, layer)
         largest = max(float(side.abs().max()) for side in self._private[-1])
-        return _ENDS[self._plan.final] * (float(self._errors[-1].max()) + ULP) + largest * _FLOAT
+        return _ENDS[self._plan.final] * (float(self._errors[-1].max()) + ULP) + largest * FLOAT
 
     def _add(self, number: int, layer: layers.Layer) -> None:
         own = {name: torch.tensor(each).double() for name, each in self._weights.get(number, {}).items()}
         curve = self._plan.curves[layer.curve] if isinstance(layer, layers.Bend) else None
-        if curve and curve.name == HELD:
+        if curve and curve.name == HELD and not self._unheld:
             raise Unproven(f"layer {number} holds the argument of a polynomial within bounds that it could leave")
         inputs = [self._private[source] for source in layer.sources]
         private = interval(layer, own, inputs, curve)
@@ -87,9 +99,15 @@ class _Analysis:
         if MeanSquare.of(self._plan, self._weights, number + 1):
             private, exact = _above_zero(private), _above_zero(exact)
         if isinstance(layer, layers.Add) and less_largest(self._plan, layer) is not None:
-            private, exact = _below(private, 2 * ULP), _below(exact, 0.0)
+            private, exact = _below(private, 4 * ULP), _below(exact, 0.0)
+        if mixed := mixture(self._plan, layer):
+            private = _both(private, mixed.inside(self._private))
+            exact = _both(exact, mixed.inside(self._exact))
         apart = (private[1] - exact[0]).maximum(exact[1] - private[0])  # nor can they be further apart
-        error = self._error(number, layer, own, curve).minimum(apart).nan_to_num(math.inf, math.inf)
+        error = self._error(number, layer, own, curve).minimum(apart)
+        if mixed:
+            error = error.minimum(mixed.error(self._private, self._exact, self._errors))
+        error = error.nan_to_num(math.inf, math.inf)
         if number + 1 not in self._inner and not math.isfinite(float(error.max())):
             kind = curve.name if curve else type(layer).__name__
             raise Unproven(f"layer {number} ({kind}) may be given what is next to 0")
@@ -139,9 +157,9 @@ class _Analysis:
         if curve.name in FUNCTIONS and not curve.steps:
             least = max(least_sum(self._plan, layer), _floor(curve))
             return _monotonic(curve.name, inputs[0][0].clamp(min=least), inputs[0][1].clamp(min=least))
-        error = _own_error(curve, inputs[0])
-        low, high = low - error, high + error
-        return (low.clamp(min=0) if curve.name in _POSITIVE else low), high
+        error = _own_error(curve, inputs[0][0].abs().maximum(inputs[0][1].abs()))
+        least, most = _WITHIN.get(curve.name, (-math.inf, math.inf))
+        return (low - error).clamp(least, most), (high + error).clamp(least, most)
 
 
 def _above_zero(inside: Interval) -> Interval:
@@ -152,6 +170,10 @@ def _above_zero(inside: Interval) -> Interval:
 def _below(inside: Interval, most: float) -> Interval:
     low, high = inside
     return low, high.clamp(max=most)
+
+
+def _both(one: Interval, other: Interval) -> Interval:
+    return one[0].maximum(other[0]), one[1].minimum(other[1])
 
 
 def _monotonic(name: str, low: torch.Tensor, high: torch.Tensor) -> Interval:
@@ -184,17 +206,17 @@ def _passed(
     cut = [each + ULP for each in off]
     match layer:
         case layers.Constant():
-            return own["value"].abs().reshape(1, *layer.shape) * _FLOAT
+            return own["value"].abs().reshape(1, *layer.shape) * FLOAT
         case layers.Convolution() | layers.Linear() | layers.ChannelAffine() | layers.Scale():
             multiplier = "scale" if "scale" in own else "weight"
-            added = {name: tensor.abs() * _FLOAT for name, tensor in own.items() if name != multiplier}
+            added = {name: tensor.abs() * FLOAT for name, tensor in own.items() if name != multiplier}
             still = {name: torch.zeros_like(tensor) for name, tensor in added.items()}
             size = own[multiplier].abs()
             carried = layer_output(layer, {multiplier: size + ULP, **added}, cut)
-            return carried + layer_output(layer, {multiplier: ULP + _FLOAT * size, **still}, [sizes[0]])
+            return carried + layer_output(layer, {multiplier: ULP + FLOAT * size, **still}, [sizes[0]])
         case layers.Bend() if curve is not None:
             bent = _bending(curve) * ULP / 2 if curve.fraction > 16 else 0.0
-            return (cut[0] + ULP) * curves.steepest(curve) + _own_error(curve, inputs[0]) + bent
+            return (cut[0] + ULP) * curves.steepest(curve) + _own_error(curve, sizes[0] + off[0]) + bent
         case layers.Multiply() | layers.MatMul():
             (x, y), (first, second) = cut, sizes
             left, right, both = (layer_output(layer, own, list(pair)) for pair in ((first, y), (x, second), (x, y)))
@@ -218,10 +240,8 @@ def _bending(curve: Curve) -> float:
     return sum(abs(bend) for _, bend, _ in curve.knots) * 2.0**-curve.slope_fraction
 
 
-def _own_error(curve: Curve, inside: Interval) -> float:
-    """The curve's own error for arguments ``inside``."""
-    size = float(inside[0].abs().maximum(inside[1].abs()).max())
-    if curve.name == "leaky":  # a rounded slope counts by the input's size
-        return curve.error * size
-    drift = curves.drift(curve)
-    return curve.error + drift * size if drift else curve.error
+def _own_error(curve: Curve, size: torch.Tensor) -> float:
+    """The curve's own error for arguments of at most this absolute ``size``."""
+    growing = curve.error if curve.name == "leaky" else curves.drift(curve)  # of a slope that is rounded
+    own = 0.0 if curve.name == "leaky" else curve.error
+    return own + growing * float(size.max()) if growing else own

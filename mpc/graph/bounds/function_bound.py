@@ -42,6 +42,7 @@ from sotto.mpc.graph import curves, layers
 from sotto.mpc.graph.plan import Curve, ModelPlan
 
 ULP = 2.0**-16
+FLOAT = 2.0**-24  # relative, of a value told as float32, and of a tensor worked out from others and kept so
 _UNITS = 6  # that the words of s, of f(s) and of their product can be cut by
 _LEAST = 0.49  # of 1 / s and 1 / √s in the interval that s is scaled into
 
@@ -201,8 +202,8 @@ class Wide:
 
     @property
     def growing(self) -> float:
-        """The error of a root over its value in all other octaves."""
-        return 1.02 * (self.curve.error + 2 * _UNITS * ULP)
+        """The error of a root over its value in all other octaves, where s is next to 1 or above."""
+        return (self.curve.error + _UNITS * ULP * (1 + curves.steepest(self.curve, 0.98))) / 0.98
 
 
 def factor_error(layer: layers.Times) -> float:
@@ -226,19 +227,20 @@ def _wide(plan: ModelPlan, last: layers.Layer) -> Wide | None:
     main, part = walk.inner(last.source), walk.inner(last.other)
     if not isinstance(main, layers.Bend) or not isinstance(part, layers.Bend):
         return None
-    scaled, added = walk.inner(main.source), None
+    scaled, added = walk.inner(main.source), 0
     epsilon = epsilon_error = 0.0
     if isinstance(scaled, layers.Add):
-        added, scaled = walk.inner(scaled.other), walk.inner(scaled.source)
+        added, scaled = scaled.other, walk.inner(scaled.source)
     if not isinstance(scaled, layers.Multiply):
         return None
     powers, rounded = walk.inner(scaled.other), walk.at(scaled.source)
     if not isinstance(powers, layers.Bend) or not isinstance(rounded, layers.Round):
         return None
-    if added is not None:
-        if not isinstance(added, layers.Times) or added.source != scaled.other or added.factor <= 0:
+    if added:
+        multiple = walk.multiple(added, scaled.other)
+        if multiple is None or multiple[0] <= 0:
             return None
-        epsilon, epsilon_error = added.factor / 2**added.shift, factor_error(added)
+        epsilon, epsilon_error = multiple
     curve, steps, stairs = (plan.curves[each.curve] for each in (main, powers, part))
     if (curve.name, steps.name, stairs.name) not in _PARTS or not (steps.steps and stairs.steps):
         return None
@@ -271,3 +273,16 @@ class Walk:
             value = layer.source
             self.seen.add(value)
         return self._plan.layers[value - 1] if value else None
+
+    def multiple(self, value: int, base: int) -> tuple[float, float] | None:
+        """What public number times ``base`` the ``value`` is, which means nothing alone, and how far off it can be."""
+        factor, error = 1.0, 0.0
+        while layer := self.inner(value):
+            if self.number(value) == self.number(base):
+                return factor, error
+            if not isinstance(layer, layers.Times):
+                return None
+            own, inexact = layer.factor / 2**layer.shift, factor_error(layer)
+            factor, error = factor * own, error * (abs(own) + inexact) + abs(factor) * inexact
+            value = layer.source
+        return (factor, error) if not self.number(base) else None

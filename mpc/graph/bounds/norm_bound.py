@@ -30,10 +30,8 @@ from dataclasses import dataclass, replace
 import torch
 
 from sotto.mpc.graph import layers
-from sotto.mpc.graph.bounds.function_bound import ULP, Argument, Walk, Wide, factor_error
+from sotto.mpc.graph.bounds.function_bound import FLOAT, ULP, Argument, Walk, Wide, factor_error
 from sotto.mpc.graph.plan import ModelPlan, Weights
-
-_LEAST_KEPT = 11  # fraction bits with which the output stays within the limit that the plan states
 
 
 @dataclass(frozen=True)
@@ -41,6 +39,7 @@ class Norm:
     """A norm in a plan: of ``count`` elements x, which have number ``source``.
 
     ``kept`` and ``inverse``: the fraction bits to which x is rounded to be squared, and 1 / s.  ``root`` makes 1 / s.
+    ``limit``: what the plan says that no output is above.
     """
 
     source: int
@@ -48,6 +47,7 @@ class Norm:
     inverse: int
     count: int
     root: Wide
+    limit: float
 
     @property
     def epsilon(self) -> float:
@@ -60,21 +60,26 @@ class Norm:
     def error(self, off: float, largest: float, variance: float = 0.0) -> float:
         """A bound of the output's error where x is off by ``off``, is at most ``largest``, and its mean square is at
         least ``variance`` in the float network; infinite where none is proven."""
-        epsilon = self.epsilon - self.root.epsilon_error
         known = max(0.0, math.sqrt(variance) - off)  # of the private x, and of all between
+        own = self._own(known) + largest * 2.0 ** (1 - self.inverse) + ULP
+        if math.sqrt(self.count) + own > self.limit:  # where a word of the output may have too few bits
+            return math.inf
+        return self.magnifies(known**2) * off + own
+
+    def _own(self, known: float) -> float:
+        """What the layers up to 1 / s add where the root of the private x's mean square is at least ``known``."""
+        epsilon = self.epsilon - self.root.epsilon_error
+        if epsilon <= 0:
+            return math.inf
         rounded = 2.0 ** (1 - self.kept)
         moved = self.root.argument_error + (ULP if self.root.rounded <= 16 else 0.0)  # there squares may be cut
-        if epsilon <= 0 or self.kept < _LEAST_KEPT:
-            return math.inf
-        least, length = math.sqrt(known**2 + epsilon), math.sqrt(self.count)
+        least = math.sqrt(known**2 + epsilon)
         lost = least - rounded - moved / least
         if lost <= 0:
             return math.inf
         relative = rounded * min(1 / least, 1 / (2 * math.sqrt(epsilon))) + moved / lost**2
         grown = least / lost  # s over the private s, at most
-        own = length * grown * (relative + self.root.relative * (1 + relative))
-        last = largest * 2.0 ** (1 - self.inverse) + ULP
-        return self.magnifies(known**2) * off + own + last
+        return math.sqrt(self.count) * grown * (relative + self.root.relative * (1 + relative))
 
 
 def norms(plan: ModelPlan, functions: dict[int, Wide]) -> dict[int, Norm]:
@@ -98,7 +103,7 @@ def _norm(plan: ModelPlan, functions: dict[int, Wide], last: layers.Layer) -> No
         return None
     if not isinstance(x, layers.Round) or x.fraction > 16:  # which no product cuts
         return None
-    return Norm(last.source, kept.fraction, inverse.fraction, square.count, root)
+    return Norm(last.source, kept.fraction, inverse.fraction, square.count, root, last.limit)
 
 
 @dataclass(frozen=True)
@@ -132,8 +137,8 @@ class MeanSquare:
                     error += factor * (own + 1) * ULP
                     factor, relative = factor * (own + inexact), relative + inexact / own
                     value = layer.source
-                case layers.Add() if _at_least_zero(plan, weights, walk.number(layer.other)):
-                    error += 2 * factor * ULP
+                case layers.Add() if (most := _positive_constant(plan, weights, layer.other)) is not None:
+                    error += factor * (2 * ULP + FLOAT * most)
                     value = layer.source
                 case _:
                     return None
@@ -149,9 +154,12 @@ class MeanSquare:
         return cls(square.source, count, factor, error and error + factor * ULP, relative)
 
 
-def _at_least_zero(plan: ModelPlan, weights: Weights, value: int) -> bool:
-    number = value - 1
-    layer = plan.layers[number] if value else None
-    if isinstance(layer, layers.Strided | layers.Reshape):
-        return _at_least_zero(plan, weights, layer.source)
-    return isinstance(layer, layers.Constant) and number in weights and bool((weights[number]["value"] >= 0).all())
+def _positive_constant(plan: ModelPlan, weights: Weights, value: int) -> float | None:
+    """The largest number of a constant without negative ones; None for anything else."""
+    layer = Walk(plan).at(value)
+    if isinstance(layer, layers.Strided):
+        return _positive_constant(plan, weights, layer.source)
+    if not isinstance(layer, layers.Constant):
+        return None
+    own = weights.get(Walk(plan).number(value) - 1, {}).get("value")
+    return float(own.max()) if own is not None and (own >= 0).all() else None

@@ -1,7 +1,7 @@
 """What the plan of a softmax says of its values, and intervals do not.
 
-x - max x is at most 0, and the sum of its exponentials at least that of 0, so that what a softmax divides by, or takes
-the logarithm of, is next to 1 or above.
+x - max x is at most 0, and the sum of its exponentials at least that of 0, because the curve of an exponential is
+nowhere negative: what a softmax divides by, or takes the logarithm of, is next to 1 or above, however coarse the curve.
 """
 
 from __future__ import annotations
@@ -9,9 +9,21 @@ from __future__ import annotations
 import math
 
 from sotto.mpc.graph import layers
-from sotto.mpc.graph.bounds.function_bound import Walk
+from sotto.mpc.graph.bounds.function_bound import ULP, Walk
 from sotto.mpc.graph.layers import strides_of
-from sotto.mpc.graph.plan import ModelPlan
+from sotto.mpc.graph.plan import Curve, ModelPlan
+
+_UNITS = 4  # that an exponential can be off by what is cut: of x, of max x, of their difference, of itself
+
+
+def least_total(powers: Curve, count: int) -> float:
+    """What ``count`` values of this curve add up to at least if one is that of 0."""
+    return 1 - powers.error - count * _UNITS * ULP
+
+
+def most_total(powers: Curve, count: int) -> float:
+    """What they add up to at most if all are those of numbers up to 0."""
+    return count * (1 + powers.error + _UNITS * ULP)
 
 
 def least_sum(plan: ModelPlan, layer: layers.Bend) -> float:
@@ -29,7 +41,7 @@ def least_sum(plan: ModelPlan, layer: layers.Bend) -> float:
     axis = less_largest(plan, shifted)
     if axis is None or axis != _from_the_end(plan, total.axes[0], total.source, powers.source):
         return -math.inf
-    return 1 - plan.curves[powers.curve].error - 2.0**-9
+    return least_total(plan.curves[powers.curve], plan.shapes()[total.source][total.axes[0]])
 
 
 def less_largest(plan: ModelPlan, shifted: layers.Add) -> int | None:

@@ -63,7 +63,9 @@ def _bounds(plan: ModelPlan) -> Iterator[FunctionBound]:
             yield _wide(number, wide[number])
         elif isinstance(layer, layers.Bend) and number + 1 not in inner and number not in wide:
             curve = plan.curves[layer.curve]
-            if curve.error and curve.name not in (HELD, "leaky"):
+            if curve.name == HELD:
+                yield _held(number, curve)
+            elif curve.error and curve.name != "leaky":
                 yield _curve(number, curve)
 
 
@@ -73,6 +75,12 @@ def _curve(number: int, curve: Curve) -> FunctionBound:
     drift = curves.drift(curve)
     grows = f"plus {drift:.2g} of its argument, whose slope is rounded" if drift else ""
     return FunctionBound(number, curve.name, curve.error + ULP, condition=grows)
+
+
+def _held(number: int, curve: Curve) -> FunctionBound:
+    bound = curve.knots[-1][0] * 2.0**-curve.fraction
+    condition = f"held within ±{bound:g}: of a value that the float network has beyond, no bound is proven"
+    return FunctionBound(number, "argument of a polynomial", ULP, condition=condition)
 
 
 def _wide(number: int, wide: Wide) -> FunctionBound:

@@ -7,6 +7,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
+from sotto.adversarial.learning import training
 from sotto.adversarial.learning.discriminator import Discriminator
 from sotto.adversarial.learning.pool import make_pool
 from sotto.adversarial.learning.recipe import COLUMNS, Recipe, Separation, recipe
@@ -55,23 +56,25 @@ def test_the_same_seed_gives_the_same_weights_and_leaves_the_callers_generator_a
     assert not torch.equal(weights(first), weights(train(material, plan, seed=4, progress=False)))
 
 
-@pytest.mark.parametrize("plan", [TINY, STRONG, replace(STRONG, learnable=True)])
-def test_an_interrupted_training_ends_as_if_it_had_not_been(material, plan, tmp_path, monkeypatch):
-    whole = train(material, plan, seed=0, progress=False)
-    from sotto.adversarial.learning import training
-
+def interrupted_after(epochs, material, plan, checkpoints, monkeypatch):
     real, calls = training._epoch, []
 
     def interrupted(*arguments):
-        if len(calls) == 2:
+        if len(calls) == epochs:
             raise KeyboardInterrupt
         calls.append(1)
         return real(*arguments)
 
-    monkeypatch.setattr(training, "_epoch", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        train(material, plan, seed=0, checkpoints=tmp_path, progress=False)
-    monkeypatch.setattr(training, "_epoch", real)
+    with monkeypatch.context() as patched:
+        patched.setattr(training, "_epoch", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            train(material, plan, seed=0, checkpoints=checkpoints, progress=False)
+
+
+@pytest.mark.parametrize("plan", [TINY, STRONG, replace(STRONG, learnable=True)])
+def test_an_interrupted_training_ends_as_if_it_had_not_been(material, plan, tmp_path, monkeypatch):
+    whole = train(material, plan, seed=0, progress=False)
+    interrupted_after(2, material, plan, tmp_path, monkeypatch)
     resumed = train(material, plan, seed=0, checkpoints=tmp_path, progress=False)
     assert resumed.curve == whole.curve
     assert resumed.separation == whole.separation
@@ -97,9 +100,10 @@ def test_a_damaged_checkpoint_is_told_and_training_starts_afresh(material, tmp_p
 
 
 @pytest.mark.parametrize("name", ["random.own", "random.torch", "optimiser.0.momentum_buffer"])
-def test_a_checkpoint_of_which_one_part_does_not_fit_changes_nothing(material, tmp_path, name, caplog):
-    plan = replace(TINY, mask="none", epochs=1)
-    done = train(material, plan, seed=0, checkpoints=tmp_path, progress=False)
+def test_a_checkpoint_of_which_one_part_does_not_fit_changes_nothing(material, tmp_path, name, caplog, monkeypatch):
+    plan = replace(TINY, mask="none", epochs=2)
+    done = train(material, plan, seed=0, progress=False)
+    interrupted_after(1, material, plan, tmp_path, monkeypatch)
     (path,) = tmp_path.glob("*.safetensors")
     with safe_open(path, framework="pt") as file:
         tensors, record = {n: file.get_tensor(n) for n in file.keys()}, file.metadata()  # noqa: SIM118

@@ -6,11 +6,12 @@ import msgspec
 import pytest
 
 from sotto.bench.papers.bittner import latency as bittner_latency
-from sotto.bench.papers.dias import table1, table2, table3, table4
-from sotto.bench.papers.dias.hash_study import PAPER_DELTAS
+from sotto.bench.papers.dias.cryptonet import table3, table4
+from sotto.bench.papers.dias.smh import table1, table2
+from sotto.bench.papers.dias.smh.study import PAPER_DELTAS
 from sotto.bench.papers.luong import table2 as rdal_table2
 from sotto.bench.papers.niwa import block_sizes, encrypted_tasks, incorrect_keys, key_space
-from sotto.bench.papers.niwa.encrypted_models import COLUMNS
+from sotto.bench.papers.niwa.encrypted_tasks import COLUMNS
 from sotto.bench.reproduction.paper_claims import ITEMS, Verdict
 from sotto.bench.rows.row import Row, Timing
 from sotto.keyed import generate_key

@@ -20,8 +20,9 @@ import torch
 
 from sotto.bench.experiment import Configuration
 from sotto.bench.papers.bittner.table_networks import TableNetwork
-from sotto.bench.peers import comparison, diagonals, framing, job, workloads
-from sotto.bench.peers.socket_bytes import bytes_sent
+from sotto.bench.peers import comparison, job, workloads
+from sotto.bench.peers.programs import diagonals, framing
+from sotto.bench.peers.programs.two_processes import bytes_sent
 from sotto.bench.suite import cells
 from sotto.he import PolynomialNetwork
 from sotto.link import LOOPBACK, SHAPES, BadValue
@@ -302,8 +303,11 @@ from two_processes import respond, take_queries, read_request
 
 def party(rank, folder, word):
     {at_bob}
-    answers, sent = take_queries(read_request(folder), lambda start, stop: (1.5, list(range(start, stop))), lambda: 7)
-    return {{"answers": answers | {{"setup_ms": 1.0, "rounds": 1, "versions": {{word: "1"}}}}, "bytes": sent + rank}}
+    report = take_queries(
+        read_request(folder), lambda start, stop: (1.5, list(range(start, stop))), sent=lambda: 7,
+        setup_ms=1.0, rounds=1, versions={{word: "1"}},
+    )
+    return report | {{"bytes": report["bytes"] + rank}}
 
 if __name__ == "__main__":
     respond(pathlib.Path(sys.argv[1]), "Testing", party, (("for alice",), ("for bob",)))
@@ -312,7 +316,7 @@ if __name__ == "__main__":
 
 def two_parties(tmp_path, at_bob, **changes):
     script = tmp_path / "program.py"
-    text = TWO_PARTIES.format(place=str(Path(job.__file__).parent), at_bob=at_bob)
+    text = TWO_PARTIES.format(place=str(Path(job.__file__).parent / "programs"), at_bob=at_bob)
     script.write_text(f"import os, pathlib, sys, time\n{text}")
     request = msgspec.structs.replace(REQUEST, **{"examples": 5, **changes})
     return answer([sys.executable, str(script)], tmp_path, request=request)

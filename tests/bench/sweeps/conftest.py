@@ -38,7 +38,7 @@ def cache(tmp_path_factory, monkeypatch):
 @pytest.fixture
 def plan(voices, cache):
     """Makes plans on ``voices``: two values of k and three keys unless told otherwise."""
-    from sotto.bench.sweeps.planning import open_plan
+    from sotto.bench.sweeps.plan import open_plan
 
     def make(study="hashing", vary=("k=2,3", "key=0..2", "fold=0", "mpc=4")):
         return open_plan(study, vary, "manifest", voices, say=lambda line: None)[0]

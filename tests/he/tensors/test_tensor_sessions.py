@@ -98,7 +98,7 @@ def bob_process(pipe) -> None:
 
 
 def test_two_processes_agree_with_the_module():
-    context = multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
     ours, theirs = context.Pipe()
     process = context.Process(target=bob_process, args=(theirs,), daemon=True)
     process.start()

@@ -96,6 +96,13 @@ def test_refuses_a_speaker_on_both_sides(spoken):
         train(network, x, y, speakers=speakers, training=who["training"][1:], validation=leaking)
 
 
+def test_fewer_examples_than_a_batch_are_one_batch(spoken):
+    x, y, speakers, who = spoken
+    few = {"training": who["training"][:3], "validation": who["validation"]}
+    trained = train(network, x, y, speakers=speakers, **few, schedule=Schedule(epochs=2, batch=64))
+    assert len(trained.losses) == 2
+
+
 def test_require_disjoint_refuses_positions_outside():
     with raises_code(ModelError, "bad-index"):
         require_disjoint(["a", "b"], training=[0], test=[2])

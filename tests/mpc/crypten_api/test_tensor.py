@@ -2,12 +2,10 @@
 
 import contextlib
 import secrets
-import subprocess
 import threading
 
 import crypten_networks as networks
 import numpy as np
-import processes
 import pytest
 import torch
 import torch.nn.functional as F
@@ -18,6 +16,7 @@ from sotto.mpc.crypten.communicator import LinkCommunicator
 from sotto.mpc.crypten_api.tensor import ALICE, BOB, Party, SemiHonestTensor, stock_shares
 from sotto.mpc.sharing import ring
 from tests.error_codes import raises_code
+from tests.scripts import Script
 
 crypten, nn = networks.crypten, networks.nn
 NAMES = list(networks.INPUT_SHAPES)
@@ -148,10 +147,9 @@ def test_windows_that_reach_over_the_edge_answer_as_in_clear(others, mode, make,
 def test_bob_in_another_process_answers_as_in_clear():
     x = example_input("residual", 4)
     dealer_link, for_alice = pair(timeout=60)
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     with listen() as for_bob:
-        arguments = ["semi-honest", for_bob.address[1], "residual", len(x)]
-        bob = processes.started(networks.__file__, *arguments, **pipes)
+        arguments = ["semi-honest", str(for_bob.address[1]), "residual", str(len(x))]
+        bob = Script(networks.__file__, *arguments)
         dealer_of_bob = for_bob.accept(timeout=60, peer="bob")
     dealer = threading.Thread(target=mpc.Dealer(mode="semi-honest").serve, args=(for_alice, dealer_of_bob))
     dealer.start()

@@ -6,7 +6,6 @@ import random
 import re
 import signal
 import stat
-import subprocess
 import threading
 import time
 from collections import Counter
@@ -14,7 +13,6 @@ from pathlib import Path
 
 import networks
 import numpy as np
-import processes
 import pytest
 import torch
 
@@ -22,7 +20,9 @@ from sotto import mpc
 from sotto.link import BadValue, LinkError, listen, pair
 from sotto.mpc.graph.compiler import compile_program
 from tests.error_codes import raises_code
+from tests.scripts import Script
 
+PARTIES = Path(__file__).parents[1] / "example_parties"
 MODE = "semi-honest"
 
 
@@ -366,8 +366,7 @@ class Dealers:
 
     def __init__(self, folder):
         self.stock, self._ledger = folder / "stock", folder / "ledger"
-        pipe = subprocess.PIPE
-        self._process = processes.started("stock_dealer.py", self.stock, self._ledger, stdin=pipe, stdout=pipe)
+        self._process = Script(PARTIES / "stock_dealer.py", self.stock, self._ledger)
         assert self._said() == "ready"
 
     def _said(self):

@@ -56,7 +56,7 @@ def drawn_networks(draw):
     return module, draw(st.sampled_from([2.0**-14, 0.999, 1.0, 2.0, 8.0, 100.0]))
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(drawn_networks(), st.integers(0, 2**32 - 1), st.sampled_from(["class", "logits"]))
 def test_every_wire_of_a_random_network_stays_inside_its_word(drawn, seed, reveal):
     module, limit = drawn
@@ -71,7 +71,7 @@ def test_every_wire_of_every_layer_stays_inside_its_word(name, limit):
     assert require_words_inside(module, shape, limit, 4, "logits")
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(st.integers(1, 40), st.integers(-8, 8), st.booleans())
 def test_a_value_at_the_very_edge_of_its_range_is_still_answered_right(inputs, exponent, negative):
     """Weights and limits chosen so that the largest value is as close to a power of two as it can be."""

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from sotto import mpc
 from sotto.link import encode
 from sotto.models.networks.polynomial import PolynomialReLU
 from sotto.mpc.graph.bounds.error_bound import Unproven, proven_error
@@ -115,11 +116,15 @@ def test_an_argument_that_could_leave_a_word_is_held(degree):
     assert max(value_ranges(plan, weights)) < 46
     with pytest.raises(Unproven, match="holds the argument"):
         proven_error(plan, weights)
+    stated = [each for each in mpc.function_bounds(plan) if each.function == "argument of a polynomial"]
+    assert len(stated) >= 1
+    assert all("no bound is proven" in each.condition for each in stated)
     x = np.random.default_rng(3).uniform(-0.05, 0.05, (40, 6)).astype(np.float32)
     with torch.no_grad():
         expected = module(torch.from_numpy(x)).numpy()
     found = FixedPointModel(plan, weights, "logits").answer(x).scores
     assert np.abs(found - expected).max() < 2e-3 * max(1.0, np.abs(expected).max())
+    assert np.abs(found - expected).max() <= proven_error(plan, weights, unheld=True)  # these are not held
 
 
 def test_a_plain_power_is_not_held():

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import time
 from functools import partial
 from pathlib import Path
 
 import networks
 import numpy as np
-import processes
 import pytest
 import torch
 from parties import run_both
@@ -21,7 +19,9 @@ from sotto.mpc.protocols.semi_honest.fixed_point_model import FixedPointModel
 from sotto.mpc.two_party import session
 from sotto.mpc.two_party.evaluation import AliceEvaluation, BobEvaluation
 from tests.error_codes import raises_code
+from tests.scripts import Script
 
+HERE = Path(__file__).parent
 LIMIT = 8.0
 
 
@@ -29,8 +29,7 @@ class Bob:
     """Bob in a process of his own."""
 
     def __init__(self, name, reveal="logits"):
-        script = Path(__file__).parent / "two_party_bob.py"
-        self.process = processes.started(script, name, reveal, stdout=subprocess.PIPE)
+        self.process = Script(HERE / "two_party_bob.py", name, reveal)
         self.port = int(self.process.stdout.readline())
 
     def dial(self):
@@ -42,7 +41,6 @@ class Bob:
     def __exit__(self, *_):
         self.process.kill()
         self.process.wait()
-        self.process.stdout.close()
 
 
 def features(name, count, seed=0):
@@ -55,7 +53,9 @@ def plain(name, x):
         return networks.build(name)(torch.from_numpy(x)).numpy()
 
 
-@pytest.mark.parametrize("name", ["depinto", "mixed", "pooled", pytest.param("frames", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "name", ["mixed", "pooled", *(pytest.param(n, marks=pytest.mark.slow) for n in ("depinto", "frames"))]
+)
 def test_two_processes_give_the_plaintext_networks_classes_and_logits(name):
     x = features(name, 5)
     right = plain(name, x)
@@ -275,8 +275,7 @@ def test_a_network_whose_words_do_not_fit_is_refused_by_bob():
         mpc.Bob(module, None, input_shape=networks.INPUT_SHAPES["mixed"], mode="two-party", input_limit=LIMIT)
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_a_fresh_mask_hides_the_features(seed):
+def test_a_fresh_mask_hides_the_features():
     """What Bob gets of Alice's input is uniform: the same features give other words each time, of all sizes."""
     x = np.zeros((1, 4), np.float32)
     seen = []

@@ -379,8 +379,7 @@ def test_tabs_show_one_panel_by_keyboard_and_its_sound_can_be_played(page):
     assert loaded
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize(("width", "scheme"), zip(WIDTHS, ["light", "dark"], strict=True))
 def test_nobody_is_shut_out(browser, address, width, scheme, tmp_path, watch):
     axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
     wide, high = WIDTHS[width]

@@ -9,8 +9,8 @@ import pytest
 
 from sotto.audio import Clip, Corpus
 from sotto.audio.splits import Split
-from sotto.bench.listeners.embedding_feature import SpeakerEmbeddingFeature
 from sotto.bench.listeners.experiments import frozen_embeddings
+from sotto.bench.listeners.published import SpeakerEmbeddingFeature
 from sotto.bench.request import Request
 from sotto.bench.workbench import Workbench
 from sotto.models.learning.training import Schedule

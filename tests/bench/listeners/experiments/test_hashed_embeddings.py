@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from sotto.bench.listeners.experiments import hashed_embeddings
-from sotto.bench.papers.dias.hash_study import Task
+from sotto.bench.papers.dias.smh.study import Task
 from sotto.bench.rows.results import to_json
 
 

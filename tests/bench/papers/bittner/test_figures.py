@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from sotto import mpc
-from sotto.bench.papers.bittner import growth_plot, latency, transfers
+from sotto.bench.papers.bittner import growth, latency, transfers
 from sotto.bench.papers.bittner.agreement import Disagreement
 from sotto.bench.papers.bittner.table_networks import TableNetwork, relu_count
 from sotto.bench.parties.control import Count
@@ -138,7 +138,7 @@ def test_the_plot_of_growth_has_a_line_for_every_mode(tmp_path):
         for mode in ("semi-honest", "malicious")
         for along in ("batch", "width")
     ]
-    growth_plot.draw(rows, tmp_path / "growth.svg")
+    growth.draw(rows, tmp_path / "growth.svg")
     drawn = (tmp_path / "growth.svg").read_text()
     assert "<!-- semi-honest, depinto -->" in drawn
     assert "<!-- malicious, depinto -->" in drawn

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from masked_networks import NETWORKS
 from masked_networks import build as build_network
 from operator_networks import APPROXIMATE, EXACT, LIMIT, Applied, build, features
@@ -16,14 +18,18 @@ from torch import nn
 
 from sotto import mpc
 from sotto.link import BadValue, FrameError
+from sotto.mpc.errors import ModelRefused
 from sotto.mpc.graph import layers
 from sotto.mpc.graph.bounds.error_bound import Unproven, error_bound, proven_error
 from sotto.mpc.graph.bounds.function_bound import wide_functions
+from sotto.mpc.graph.bounds.mixture_bound import mixture
 from sotto.mpc.graph.bounds.norm_bound import norms
 from sotto.mpc.graph.compiler import compile_program
 from sotto.mpc.graph.program import Compare, Truncate
 from sotto.mpc.graph.ranges import value_ranges
 from sotto.mpc.lowering.capture import trace
+from sotto.mpc.lowering.graph_builder import Builder
+from sotto.mpc.lowering.linear_builder import Wire
 from sotto.mpc.protocols.semi_honest.evaluation import weight_words
 from sotto.mpc.protocols.semi_honest.fixed_point_model import FixedPointModel
 from tests.error_codes import raises_code
@@ -91,6 +97,35 @@ def test_no_norm_is_further_off_than_its_bound_whatever_it_is_given(name):
     assert error <= bound < most
     with masked_parties.Trio(module.float(), shape, reveal="values", limit=LIMIT) as trio:
         assert np.abs(trio.ask(x).scores - expected).max() <= bound <= trio.alice.error_bound
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    st.sampled_from([1.0, 2.0, 4.0, 0.5, 0.25, 1e-5, 1e-6, 1e-3, 100.0]) | st.floats(1e-6, 1e3),
+    st.integers(1, 40), st.integers(1, 4), st.sampled_from([1.0, 8.0, 64.0]), st.booleans(),
+)  # fmt: skip
+def test_a_norm_has_a_bound_whatever_its_epsilon_and_size(epsilon, count, rows, limit, centre):
+    """A factor of 1, 0, -1 or a power of two is written otherwise than others, or not at all."""
+    build = Builder((rows, count), limit, 1e-3)
+    normed = build.standardised(Wire(0, (1, rows, count)), [2], epsilon, centre=centre)
+    plan, weights, _ = build.plan(build.reshape(normed, (1, rows * count)))
+    (norm,) = norms(plan, wide_functions(plan)).values()
+    assert (norm.count, len(mpc.function_bounds(plan))) == (count, 1)
+    assert norm.epsilon == pytest.approx(epsilon, rel=1e-5)
+    x = hard_to_norm((rows, count), limit, epsilon)
+    inner = x.astype(np.float64) - (x.astype(np.float64).mean(axis=2, keepdims=True) if centre else 0)
+    expected = (inner / np.sqrt((inner**2).mean(axis=2, keepdims=True) + epsilon)).reshape(len(x), -1)
+    assert np.abs(Rounded(plan, weights, True).answer(x).scores - expected).max() <= proven_error(plan, weights)
+
+
+@pytest.mark.parametrize("scale", [0.0, 1.0, -1.0, 0.5, 2.0, -4.0, 0.3])
+@pytest.mark.parametrize("name", ["layer norm", "group norm", "deviation", "norm written out", "softmax"])
+def test_a_factor_of_what_is_normed_leaves_a_bound(name, scale):
+    function, _ = FUNCTIONS[name]
+    plan, weights = trace(Applied(lambda self, x: scale * function(scale * x)), (10,), input_limit=1.0)
+    x = values_within_one(name)
+    expected = scale * function(scale * torch.from_numpy(x).double()).numpy()
+    assert np.abs(Rounded(plan, weights, True).answer(x).scores - expected).max() <= proven_error(plan, weights)
 
 
 def test_what_a_function_is_made_of_means_nothing_alone():
@@ -212,6 +247,7 @@ def test_ten_thousand_values_of_each_function_are_within_its_bound(name):
         (lambda x: torch.sigmoid(x) + 0, 8.0, 0.2),
         (F.gelu, 8.0, 0.25),
         (F.softplus, 8.0, 0.05),
+        (lambda x: F.relu(torch.sqrt(F.relu(x)) - 7.9), 64.0, 0.5),
         (lambda x: F.relu(1 / (F.relu(x) + 0.05) - 20.45), 100.0, 0.1),
         (lambda x: F.relu(F.rms_norm(x.clamp(min=0.9) - 0.9, (10,), eps=0.05) - 3.1), 16.0, 0.1),
     ],
@@ -221,6 +257,31 @@ def test_a_coarse_curve_and_a_large_argument_are_within_the_bound(function, limi
     x = np.linspace(-limit, limit, 10_000, dtype=np.float32).reshape(-1, 10)
     expected = function(torch.from_numpy(x).double()).numpy()
     assert np.abs(Rounded(plan, weights, True).answer(x).scores - expected).max() <= proven_error(plan, weights)
+
+
+@pytest.mark.parametrize("log", [False, True])
+@pytest.mark.parametrize("tolerance", [0.5, 0.1, 0.01])
+def test_the_sum_of_many_coarse_exponentials_is_no_less_than_what_it_is_divided_for(tolerance, log):
+    """Where all but one are as small as they can be, and the curve lies below each."""
+    reach, count = -math.log(tolerance / 8) - 0.1, 300
+    softmax = F.log_softmax if log else F.softmax
+    module = Applied(lambda self, x: softmax(x, dim=1) + 0)
+    plan, weights = trace(module, (count,), input_limit=reach / 2, activation_error=tolerance)
+    x = np.full((count, count), -reach / 2, np.float32)
+    np.fill_diagonal(x, reach / 2)
+    expected = softmax(torch.from_numpy(x).double(), dim=1).numpy()
+    assert np.abs(Rounded(plan, weights, True).answer(x).scores - expected).max() <= proven_error(plan, weights)
+
+
+def test_a_softmax_that_is_too_long_for_a_proof_is_refused():
+    with raises_code(ModelRefused, "softmax-too-long"):
+        Builder((20_000,), 1.0, 1e-3).softmax(Wire(0, (1, 20_000)), 1)
+
+
+def test_a_softmax_of_one_element_is_one():
+    plan, weights = trace(Applied(lambda self, x: x[:, :, None].softmax(dim=2)[:, :, 0] + x), (3,), input_limit=LIMIT)
+    assert proven_error(plan, weights) < 5e-4
+    assert not plan.curves
 
 
 @pytest.mark.parametrize("name", ["layer norm", "instance norm", "rms norm", "deviation"])
@@ -261,11 +322,25 @@ class Recurrent(nn.Module):
         return self.layer(x)[0][:, -1]
 
 
-@pytest.mark.parametrize(("kind", "most"), [(nn.LSTM, 2.5), (nn.GRU, 12 * 4 + 1)])
-def test_gates_do_not_multiply_errors_without_end(kind, most):
-    """An LSTM's states are within 1, whatever came before; a GRU's by what intervals show within one more each step."""
+@pytest.mark.parametrize("kind", [nn.LSTM, nn.GRU])
+def test_gates_do_not_multiply_errors_without_end(kind):
+    """All states are within 1, whatever came before."""
     bound, error = measured(Recurrent(kind).eval(), (12, 4), LIMIT)
-    assert error <= bound < most
+    assert error <= bound < 2.5
+
+
+@pytest.mark.parametrize("gate", [lambda x: torch.sigmoid(4 * x), lambda x: x, F.hardsigmoid])
+def test_what_lies_between_two_values_is_within_its_bound_whatever_the_gate(gate):
+    def function(x):
+        first, second = x[:, :5], x[:, 5:]
+        return first + gate(x[:, :5].flip(1)) * (second - first)
+
+    plan, weights = trace(Applied(lambda self, x: function(x)), (10,), input_limit=LIMIT)
+    x = np.concatenate([features((10,), 300, seed=3), LIMIT * np.sign(features((10,), 300, seed=4))])
+    expected = function(torch.from_numpy(x).double()).numpy()
+    assert sum(mixture(plan, layer) is not None for layer in plan.layers) == 1
+    for dealt in (True, False):
+        assert np.abs(Rounded(plan, weights, dealt).answer(x).scores - expected).max() <= proven_error(plan, weights)
 
 
 class Affect(nn.Module):

@@ -1,9 +1,8 @@
 """The malicious mode from door to door between honest parties: the answers are those of the network."""
 
-import subprocess
+from pathlib import Path
 
 import numpy as np
-import processes
 import pytest
 import torch
 from malicious_cheats import EXAMPLE, right_class
@@ -17,6 +16,9 @@ from sotto.link import LinkError, connect
 from sotto.mpc.graph import plain
 from sotto.mpc.lowering.capture import trace
 from tests.error_codes import raises_code
+from tests.scripts import Script
+
+PARTIES = Path(__file__).parents[2] / "example_parties"
 
 
 def features(name, count, seed=0, limit=4.0):
@@ -110,7 +112,7 @@ def test_parties_in_processes_of_their_own():
     started = []
 
     def start(*arguments):
-        process = processes.started("malicious_party.py", *arguments, stdout=subprocess.PIPE)
+        process = Script(PARTIES / "malicious_party.py", *arguments)
         started.append(process)
         return process, [int(port) for port in process.stdout.readline().split()]
 

@@ -1,14 +1,12 @@
 """Alice, Bob and the dealer as three processes of the system: right answers, separate memories, clear ends."""
 
 import re
-import subprocess
 import time
 from pathlib import Path
 
 import masked_networks as networks
 import masked_parties as parties
 import numpy as np
-import processes
 import pytest
 import torch
 
@@ -17,7 +15,9 @@ from sotto.link import LinkError, connect
 from sotto.mpc.protocols.semi_honest.evaluation import weight_words
 from sotto.mpc.sharing import ring
 from tests.error_codes import raises_code
+from tests.scripts import Script
 
+PARTIES = Path(__file__).parents[2] / "example_parties"
 DEADLINE = 20.0  # seconds within which everybody must have noticed that somebody is gone
 
 
@@ -25,8 +25,7 @@ class Process:
     """One ``masked_party.py``."""
 
     def __init__(self, *arguments):
-        pipe = subprocess.PIPE
-        self.process = processes.started("masked_party.py", *arguments, stdin=pipe, stdout=pipe, stderr=pipe)
+        self.process = Script(PARTIES / "masked_party.py", *arguments)
 
     def numbers(self):
         """The numbers of its next line."""

@@ -1,0 +1,1 @@
+"""The cryptonet (§5 of the paper)."""
