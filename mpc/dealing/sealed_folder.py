@@ -130,7 +130,7 @@ class SealedFolder:
         if handle < 0:
             return
         try:
-            with of_disk("cannot-delete", f"dealing {self._short} cannot be deleted from the stock"):
+            with of_disk(StockError("cannot-delete", f"dealing {self._short} cannot be deleted from the stock")):
                 if self._path.suffix != ".ready":
                     for file in self._path.iterdir():
                         file.unlink()
@@ -152,12 +152,12 @@ class SealedFolder:
 
 
 @contextlib.contextmanager
-def of_disk(code: str, what: str) -> Iterator[None]:
-    """Raise :class:`StockError`, which says ``what`` failed, for an error of the disk within the block."""
+def of_disk(error: StockError) -> Iterator[None]:
+    """Raise ``error``, with what the system says of it, for an error of the disk within the block."""
     try:
         yield
-    except OSError as error:
-        raise StockError(code, f"{what} ({error.strerror})") from None
+    except OSError as cause:
+        raise StockError(error.code, f"{error} ({cause.strerror})") from None
 
 
 @contextlib.contextmanager

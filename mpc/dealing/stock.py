@@ -80,7 +80,7 @@ class Stock:
 
     def __init__(self, path: str | Path) -> None:
         self._path = Path(path)
-        with of_disk("cannot-make", f"{self._path}: cannot hold a stock"):
+        with of_disk(StockError("cannot-make", f"{self._path}: cannot hold a stock")):
             self._path.mkdir(mode=0o700, parents=True, exist_ok=True)
             if self._path.stat().st_mode & 0o077:
                 raise StockError("open-folder", f"{self._path}: other users may open this stock; run chmod 700 on it")
@@ -105,7 +105,7 @@ class Stock:
             )
         secret = secrets.token_bytes(SECRET_BYTES)
         dealing = dealing_of(mode)(program, secret)
-        with of_disk("cannot-write", f"{self._path}: the stock cannot be filled"):
+        with of_disk(StockError("cannot-write", f"{self._path}: the stock cannot be filled")):
             with self._locked():
                 folder = SealedFolder.create(self._path, f"{_digest(terms, mode)}.{secrets.token_hex(16)}", self._key)
             with folder:
@@ -140,7 +140,10 @@ class Stock:
     def claim(self, terms: Terms, mode: Mode) -> StockedDealing | None:
         """A dealing for one session, marked used; None when none is left.  Raises :class:`sotto.mpc.StockError`."""
         digest = _digest(terms, mode)
-        with of_disk("cannot-mark", "nothing was sent: the stock cannot mark a dealing used"), self._locked():
+        with (
+            of_disk(StockError("cannot-mark", "nothing was sent: a dealing cannot be marked used")),
+            self._locked(),
+        ):
             self._sweep()
             for path in self._folders("ready", digest):
                 folder = SealedFolder.lock(path, self._key)
@@ -222,13 +225,13 @@ class StockedDealing:
         number = self._left[examples].popleft()
         self._taken.append(number)
         for_alice, for_bob = self._sizes[number]
-        with of_disk("cannot-read", "ask again: the stock cannot be read"):
+        with of_disk(StockError("cannot-read", "ask again: the stock cannot be read")):
             pair = memoryview(self._folder.read(str(number), for_alice + for_bob, exact=True))
         return pair[:for_alice], pair[for_alice:]
 
     def discard(self) -> None:
         """Delete what was taken: a query should not have to wait for it."""
-        with of_disk("cannot-delete", "a used bundle cannot be deleted from the stock"):
+        with of_disk(StockError("cannot-delete", "a used bundle cannot be deleted from the stock")):
             while self._taken:
                 self._folder.remove(str(self._taken.pop()))
 

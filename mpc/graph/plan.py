@@ -128,10 +128,10 @@ class ModelPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=Tr
         count = int(np.count_nonzero((labels < 0) | (labels >= self.classes)))
         return (f"{count} of {len(labels)} labels are no class: bob's network is not what it says",) if count else ()
 
-    def require_batch(self, examples: int, refused: type[MpcError] = PlanError) -> None:
-        """Raise ``refused`` unless a batch of ``examples`` fits into memory, whatever the layer."""
+    def require_batch(self, examples: int, error: type[MpcError] = PlanError) -> None:
+        """Raise ``error`` unless a batch of ``examples`` fits into memory, whatever the layer."""
         most = MAX_ELEMENTS // self._largest
-        require(1 <= examples <= most, f"a query of this network holds 1 to {most} examples, not {examples}", refused)
+        require(1 <= examples <= most, f"a query of this network holds 1 to {most} examples, not {examples}", error)
 
     @functools.cached_property
     def _largest(self) -> int:

@@ -25,6 +25,7 @@ from safetensors.numpy import load, save
 from sotto.link import encode
 from sotto.mpc.dealing.sealed_folder import FORMAT, MOST_FILE_BYTES, SealedFolder, of_disk
 from sotto.mpc.dealing.stock import Stock
+from sotto.mpc.errors import StockError
 from sotto.mpc.messages import VERSION, Terms
 from sotto.mpc.sharing.ring import Words
 from sotto.mpc.two_party.gates.correlations import AliceGate, BobGate, Selection, Triples
@@ -50,7 +51,7 @@ class PreprocessingStore(Stock):
     def keep(self, digest: str, number: bytes, prepared: AlicePrepared | BobPrepared) -> bool:
         """Store a preparation under its number; False when there are enough of these already."""
         content = _saved(prepared)
-        with of_disk("cannot-keep", f"{self._path}: cannot keep a preparation"):
+        with of_disk(StockError("cannot-keep", f"{self._path}: cannot keep a preparation")):
             with self._locked():
                 if len(self._folders("ready")) >= MOST_KEPT:
                     return False
@@ -70,7 +71,10 @@ class PreprocessingStore(Stock):
 
     def take(self, digest: str, number: bytes) -> bytes | None:
         """What was stored under ``number``, gone from the disk; None when nothing was, or somebody else has it."""
-        with of_disk("cannot-mark", "nothing was sent: a preparation cannot be marked used"), self._locked():
+        with (
+            of_disk(StockError("cannot-mark", "nothing was sent: it cannot be marked used")),
+            self._locked(),
+        ):
             folder = SealedFolder.lock(self._path / f"{digest}.{number.hex()}.ready", self._key)
             if folder is None:
                 return None

@@ -147,13 +147,12 @@ class Evaluation(ABC):
 
     def _targets(self, step: Winner) -> Words:
         share, bundle, opened = self._bundle.gates[step.out], self._bundle, self._open(step)
-        if share.root is None or share.corrections is None:
-            raise BadType("wrong-bundle", "the bundle holds no key for this comparison")
+        root, corrections = self._key(step)
         points = comparison_gate.compared(step, opened)
-        beats = dcf.evaluate_tags(points, step.depth, share.root, share.corrections, bundle.key, step.out) ^ share.words
-        beats ^= comparison_gate.sign_bits(step, opened).astype(np.uint64)[:, None] * share.root
+        beats = dcf.evaluate_tags(points, step.depth, root, corrections, bundle.key, step.out) ^ share.words
+        beats ^= comparison_gate.sign_bits(step, opened).astype(np.uint64)[:, None] * root
         place = bundle.number.to_bytes(_NUMBER_BYTES, "little") + bundle.key
-        hashes = winner.targets(step.classes, place, beats.reshape(bundle.examples, -1, 2), share.root)
+        hashes = winner.targets(step.classes, place, beats.reshape(bundle.examples, -1, 2), root)
         return np.frombuffer(hashes, np.uint64)
 
     def _truncate(self, step: Truncate) -> Words:
@@ -162,31 +161,33 @@ class Evaluation(ABC):
 
     def _signs(self, step: Compare, opened: Words) -> Bits:
         """The opened bits v of a comparison at the opened words, (N,) for each threshold in turn."""
-        share = self._bundle.gates[step.out]
-        if share.e is None or share.root is None or share.corrections is None:
-            raise BadType("wrong-bundle", "the bundle holds no key for this comparison")
-        own = [
-            dcf.evaluate_bits(
-                self.party, comparison_gate.compared(step, opened, threshold), step.depth, share.root,
-                share.corrections, self._bundle.key, step.out,
-            )
-            for threshold in step.thresholds
-        ]  # fmt: skip
-        return self._opened_bits(step, (own[0] if len(own) == 1 else np.concatenate([share.e[:0], *own])) ^ share.e)
+        points = [comparison_gate.compared(step, opened, threshold) for threshold in step.thresholds]
+        own, e = self._key_bits(step, points, step.depth)
+        return self._opened_bits(step, (own[0] if len(own) == 1 else np.concatenate([e[:0], *own])) ^ e)
 
     def _digit_bits(self, step: Compare, opened: Words) -> Bits:
         """This party's shares of the five bits of each comparison."""
-        share, high = self._bundle.gates[step.out], digits.high(step, opened)
-        if share.e is None or share.root is None or share.corrections is None or share.tables is None:
+        tables, high = self._bundle.gates[step.out].tables, digits.high(step, opened)
+        if tables is None:
+            raise BadType("wrong-bundle", "the bundle holds no tables for this comparison")
+        points = [high, high - np.uint64(1)] if digits.keyed(step) else []
+        own, e = self._key_bits(step, points, digits.high_bits(step))
+        return digits.shares_of_bits(step, self.party, opened, own, tables, e)
+
+    def _key_bits(self, step: Compare, points: list[Words], depth: int) -> tuple[list[Bits], Bits]:
+        """This party's shares of what a gate's key says of ``points``, and of the bits e that mask it."""
+        (root, corrections), e = self._key(step), self._bundle.gates[step.out].e
+        if e is None:
+            raise BadType("wrong-bundle", "the bundle masks no bits of this comparison")
+        key = self._bundle.key
+        return [dcf.evaluate_bits(self.party, at, depth, root, corrections, key, step.out) for at in points], e
+
+    def _key(self, step: Compare) -> tuple[Words, Words]:
+        """A gate's root and corrections."""
+        share = self._bundle.gates[step.out]
+        if share.root is None or share.corrections is None:
             raise BadType("wrong-bundle", "the bundle holds no key for this comparison")
-        points = (high, high - np.uint64(1)) if digits.keyed(step) else ()
-        key_bits = [
-            dcf.evaluate_bits(
-                self.party, at, digits.high_bits(step), share.root, share.corrections, self._bundle.key, step.out
-            )
-            for at in points
-        ]
-        return digits.shares_of_bits(step, self.party, opened, key_bits, share.tables, share.e)
+        return share.root, share.corrections
 
     def _opened_bits(self, step: Compare, bits: Bits) -> Bits:
         received = exchange_exactly(self._link, f"{step.name}.sign", comparison_gate.pack(bits))
