@@ -172,7 +172,7 @@ def test_a_network_trained_by_its_recipe_stays_within_the_estimate():
     corpus = load_corpus("synthetic")
     split = default_split(corpus, 0)
     recipe = RECIPES["frames-poly2-quick"]
-    module, record = fit(corpus, split, recipe, progress=False)
+    module, record = fit(corpus, split, recipe)
     values = record.normalisation.transform(extract(corpus, recipe.features))
     bob = Bob(module, calibration=values[list(split.train)])
     x = values[list(split.test)][:3]
