@@ -41,30 +41,10 @@ Doors: :class:`Alice`, :class:`Bob`.  Mechanism, lowest first: ``spectrogram``, 
 ``model_file``, ``fingerprint``, ``messages``.
 """
 
-from sotto.adversarial.alice import Alice
-from sotto.adversarial.bob import Bob
-from sotto.adversarial.errors import AdversarialError, AttackError, WrongShapeError
-from sotto.adversarial.model_file import load_classifier, load_sensor, save_classifier, save_sensor
-from sotto.adversarial.sensor.classifier import Classifier
-from sotto.adversarial.sensor.fingerprint import features_of, fingerprint
-from sotto.adversarial.sensor.sensor import Sensor
+import lazy_loader
 
 COMPUTATIONAL_BITS: None = None
 """No adversary is kept out by a computational assumption; what z tells can only be measured."""
 
-__all__ = [
-    "COMPUTATIONAL_BITS",
-    "AdversarialError",
-    "Alice",
-    "AttackError",
-    "Bob",
-    "Classifier",
-    "Sensor",
-    "WrongShapeError",
-    "features_of",
-    "fingerprint",
-    "load_classifier",
-    "load_sensor",
-    "save_classifier",
-    "save_sensor",
-]
+#: Imported when they are first used: who needs one of them does not wait for the others' libraries.
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

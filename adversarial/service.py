@@ -14,34 +14,13 @@ from sotto.adversarial.sensor.fingerprint import sensor_named_by
 from sotto.adversarial.sounds.segments import most_energetic
 from sotto.audio import read
 from sotto.link import Link
-from sotto.serving.adapters import ClientCredentials, Hosted, ModelSource
+from sotto.serving.adapters import ClientCredentials, ModelSource, OneBob
 from sotto.serving.errors import AdapterError
 from sotto.serving.folders import SENSOR_FILE, model_file, own_file
 from sotto.serving.terms import Terms, class_or_logits
 
 if TYPE_CHECKING:
     from sotto.audio import Clip
-
-
-class _Hosted:
-    needs_dealer = False
-
-    def __init__(self, source: ModelSource) -> None:
-        classifier, record = adversarial.load_classifier(model_file(source.model))
-        sensor = sensor_named_by(record)
-        self._bob = adversarial.Bob(classifier, sensor=sensor, reveal=class_or_logits(source.reveal))
-        self.terms = Terms(
-            paradigm="adversarial",
-            mode=source.mode,
-            reveal=source.reveal,
-            model=record.architecture,
-            input_shape=(classifier.linear.in_features,),
-            classes=record.classes,
-            parameters={"sensor": sensor or "any"},
-        )
-
-    def make(self, links: Mapping[str, Link]) -> adversarial.Bob:
-        return self._bob
 
 
 @dataclass(frozen=True)
@@ -62,9 +41,20 @@ class _LoudestSecond:
         return np.zeros((1, self.rate), np.float32)
 
 
-def host(source: ModelSource) -> Hosted:
+def host(source: ModelSource) -> OneBob:
     """Load the classifier; a sensor is refused."""
-    return _Hosted(source)
+    classifier, record = adversarial.load_classifier(model_file(source.model))
+    sensor = sensor_named_by(record)
+    terms = Terms(
+        paradigm="adversarial",
+        mode=source.mode,
+        reveal=source.reveal,
+        model=record.architecture,
+        input_shape=(classifier.linear.in_features,),
+        classes=record.classes,
+        parameters={"sensor": sensor or "any"},
+    )
+    return OneBob(terms, adversarial.Bob(classifier, sensor=sensor, reveal=class_or_logits(source.reveal)))
 
 
 def front(own: ClientCredentials, terms: Terms | None) -> _LoudestSecond:

@@ -68,10 +68,10 @@ class _Finding:
     digest: str = ""
 
 
-def check(corpus: Corpus, *, jobs: int | None = None, progress: bool = True) -> Check:
+def check(corpus: Corpus, *, jobs: int | None = None) -> Check:
     """Decode every clip once. Faults are returned, not raised."""
     findings: list[_Finding] = [_Finding("not checked")] * len(corpus)
-    work = spread(_examine, corpus.clips, seconds_each=0.004, label="checking", jobs=jobs, progress=progress)
+    work = spread(_examine, corpus.clips, seconds_each=0.004, label="checking", jobs=jobs)
     for position, finding in work:
         findings[position] = finding
     same: dict[str, list[str]] = {}

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from sotto.audio.errors import BrokenClip, CorpusError
@@ -22,13 +24,20 @@ class Faults:
             raise error
         _log.warning("skipped: %s", error)
 
-    def usable(self, path: Path) -> bool:
-        """Whether `path` is a file with something in it; reports it when not. Decodes nothing."""
+    @contextmanager
+    def reported(self) -> Iterator[None]:
+        """Report what is wrong with one file or row, which the block then leaves out."""
         try:
-            size = path.stat().st_size
-        except OSError as error:
-            self.report(BrokenClip("cannot-read", f"{path}: cannot be read ({error.strerror or error})"))
-            return False
-        if size == 0:
-            self.report(BrokenClip("empty-file", f"{path}: is empty (0 bytes)"))
-        return size > 0
+            yield
+        except CorpusError as error:
+            self.report(error)
+
+
+def require_content(path: Path) -> None:
+    """Raise BrokenClip unless `path` is a file with something in it. Decodes nothing."""
+    try:
+        size = path.stat().st_size
+    except OSError as error:
+        raise BrokenClip("cannot-read", f"{path}: cannot be read ({error.strerror or error})") from None
+    if not size:
+        raise BrokenClip("empty-file", f"{path}: is empty (0 bytes)")

@@ -34,7 +34,6 @@ def spread(
     label: str,
     unit: str = "clip",
     jobs: int | None = None,
-    progress: bool = True,
 ) -> Iterator[tuple[int, R]]:
     """Apply `work` to every item, yielding (position, result) in the order in which they are done.
 
@@ -50,8 +49,6 @@ def spread(
         what the progress bar says, and what it counts.
     jobs
         processes at most; None means one per usable core, 1 means none but this one.
-    progress
-        whether to show a bar on standard error (from the third second on).
 
     Raises
     ------
@@ -62,21 +59,27 @@ def spread(
         raise BadValue("out-of-range", f"jobs must be at least 1, not {jobs}")
     total = len(items) * seconds_each
     workers = min(jobs or joblib.cpu_count(), max(1, math.ceil(total / _WORTHWHILE_SECONDS)))
-    terminal = sys.stderr.isatty()
-    with tqdm(
-        total=len(items),
-        desc=label,
-        unit=unit,
-        file=sys.stderr,
-        disable=not progress,
-        delay=2.0,
-        mininterval=0.1 if terminal else 10.0,
-        leave=terminal,
-    ) as bar:
+    with bar_of(len(items), label, unit) as bar:
         done = _here(work, items) if workers == 1 else _in_workers(work, items, workers, seconds_each)
         for position, result in done:
             bar.update()
             yield position, result
+
+
+def bar_of(total: int, label: str, unit: str, *, done: int = 0) -> tqdm:
+    """A bar on standard error from the third second on; the variable TQDM_DISABLE=1 hides it."""
+    terminal = sys.stderr.isatty()
+    interval = 0.1 if terminal else 10.0
+    return tqdm(
+        total=total,
+        initial=done,
+        desc=label,
+        unit=unit,
+        file=sys.stderr,
+        delay=2.0,
+        mininterval=interval,
+        leave=terminal,
+    )
 
 
 def _here(work: Callable[[T], R], items: Sequence[T]) -> Iterator[tuple[int, R]]:

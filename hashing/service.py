@@ -6,38 +6,28 @@ from collections.abc import Mapping
 
 from sotto import hashing
 from sotto.link import Link
-from sotto.serving.adapters import ClientCredentials, Hosted, ModelSource
+from sotto.serving.adapters import ClientCredentials, ModelSource, OneBob
 from sotto.serving.errors import AdapterError
 from sotto.serving.folders import KEY_FILE, model_file, own_file, own_front
 from sotto.serving.terms import FrontEnd, Terms, class_or_logits
 
 
-class _Hosted:
-    needs_dealer = False
-
-    def __init__(self, source: ModelSource) -> None:
-        classifier = hashing.HammingSVC.load(model_file(source.model))
-        hashes = classifier.support_hashes_
-        if not isinstance(hashes, hashing.PackedHashes):
-            raise AdapterError("no-hashes", f"{source.model}: holds no packed hashes: prepare it again")
-        self._classifier, self._reveal = classifier, class_or_logits(source.reveal)
-        self.terms = Terms(
-            paradigm="hashing",
-            mode=source.mode,
-            reveal=source.reveal,
-            model="hamming-svc",
-            input_shape=(hashes.symbols,),
-            classes=tuple(str(label) for label in classifier.classes_),
-            parameters={"k": hashes.k, "key": classifier.fingerprint_},
-        )
-
-    def make(self, links: Mapping[str, Link]) -> hashing.Bob:
-        return hashing.Bob(self._classifier, reveal=self._reveal)
-
-
-def host(source: ModelSource) -> Hosted:
+def host(source: ModelSource) -> OneBob:
     """Load the classifier."""
-    return _Hosted(source)
+    classifier = hashing.HammingSVC.load(model_file(source.model))
+    hashes = classifier.support_hashes_
+    if not isinstance(hashes, hashing.PackedHashes):
+        raise AdapterError("no-hashes", f"{source.model}: holds no packed hashes: prepare it again")
+    terms = Terms(
+        paradigm="hashing",
+        mode=source.mode,
+        reveal=source.reveal,
+        model="hamming-svc",
+        input_shape=(hashes.symbols,),
+        classes=tuple(str(label) for label in classifier.classes_),
+        parameters={"k": hashes.k, "key": classifier.fingerprint_},
+    )
+    return OneBob(terms, hashing.Bob(classifier, reveal=class_or_logits(source.reveal)))
 
 
 def front(own: ClientCredentials, terms: Terms | None) -> FrontEnd:

@@ -6,34 +6,24 @@ from collections.abc import Mapping
 
 from sotto import keyed
 from sotto.link import Link
-from sotto.serving.adapters import ClientCredentials, Hosted, ModelSource
+from sotto.serving.adapters import ClientCredentials, ModelSource, OneBob
 from sotto.serving.folders import KEY_FILE, model_file, own_file, own_front
 from sotto.serving.terms import FrontEnd, Terms, class_or_logits
 
 
-class _Hosted:
-    needs_dealer = False
-
-    def __init__(self, source: ModelSource) -> None:
-        model, record = keyed.load_encrypted_model(model_file(source.model))
-        self._bob = keyed.Bob(model, fingerprint=record.encrypted_for, reveal=class_or_logits(source.reveal))
-        self.terms = Terms(
-            paradigm="keyed",
-            mode=source.mode,
-            reveal=source.reveal,
-            model=record.architecture,
-            input_shape=FrontEnd.of(record).spec().fixed_shape,
-            classes=record.classes,
-            parameters={"key": record.encrypted_for},
-        )
-
-    def make(self, links: Mapping[str, Link]) -> keyed.Bob:
-        return self._bob
-
-
-def host(source: ModelSource) -> Hosted:
+def host(source: ModelSource) -> OneBob:
     """Load the encrypted model; a plain one is refused."""
-    return _Hosted(source)
+    model, record = keyed.load_encrypted_model(model_file(source.model))
+    terms = Terms(
+        paradigm="keyed",
+        mode=source.mode,
+        reveal=source.reveal,
+        model=record.architecture,
+        input_shape=FrontEnd.of(record).spec().fixed_shape,
+        classes=record.classes,
+        parameters={"key": record.encrypted_for},
+    )
+    return OneBob(terms, keyed.Bob(model, fingerprint=record.encrypted_for, reveal=class_or_logits(source.reveal)))
 
 
 def front(own: ClientCredentials, terms: Terms | None) -> FrontEnd:

@@ -10,71 +10,7 @@ Between machines links must be TLS 1.3 with certificates on both sides, and plai
 sizes or timing, nor that one side gave up.
 """
 
-from sotto.link.connection import Listener, connect, listen, pair
-from sotto.link.errors import (
-    BadType,
-    BadValue,
-    CertificateRefused,
-    Coded,
-    FrameError,
-    LinkClosed,
-    LinkError,
-    LinkTimeout,
-    PeerError,
-    WrongState,
-)
-from sotto.link.identity import ROLES, Identity, Role, require_role
-from sotto.link.link import DEFAULT_TIMEOUT, Link
-from sotto.link.messages import Array, decode, encode
-from sotto.link.queries.answer import MOST_CLASSES, Answer, Reply, Reveal, require_revealed
-from sotto.link.queries.question import as_numbers
-from sotto.link.queries.round_trip import RoundTrip, RoundTripAlice, RoundTripBob
-from sotto.link.shape import LOOPBACK, SHAPES, Shape
-from sotto.link.tls import client_context, server_context
-from sotto.link.traffic import Direction, Observer, Traffic
-from sotto.link.transaction import fault_of_peer, transaction
+import lazy_loader
 
-__all__ = [
-    "DEFAULT_TIMEOUT",
-    "LOOPBACK",
-    "MOST_CLASSES",
-    "ROLES",
-    "SHAPES",
-    "Answer",
-    "Array",
-    "BadType",
-    "BadValue",
-    "CertificateRefused",
-    "Coded",
-    "Direction",
-    "FrameError",
-    "Identity",
-    "Link",
-    "LinkClosed",
-    "LinkError",
-    "LinkTimeout",
-    "Listener",
-    "Observer",
-    "PeerError",
-    "Reply",
-    "Reveal",
-    "Role",
-    "RoundTrip",
-    "RoundTripAlice",
-    "RoundTripBob",
-    "Shape",
-    "Traffic",
-    "WrongState",
-    "as_numbers",
-    "client_context",
-    "connect",
-    "decode",
-    "encode",
-    "fault_of_peer",
-    "listen",
-    "pair",
-    "require_revealed",
-    "require_role",
-    "server_context",
-    "transaction",
-]
+#: Imported when they are first used: who needs one of them does not wait for the others' libraries.
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -7,7 +7,6 @@ import logging
 import socket
 import ssl
 import time
-from types import TracebackType
 from typing import Self
 
 from sotto.link.errors import BadValue, LinkClosed, LinkError, LinkTimeout
@@ -131,9 +130,7 @@ class Listener:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
 

@@ -15,8 +15,7 @@ import select
 import socket
 import ssl
 import time
-from collections.abc import Mapping
-from types import TracebackType
+from collections.abc import Callable, Iterator, Mapping
 from typing import Self
 
 from sotto.link.errors import BadValue, CertificateRefused, FrameError, LinkClosed, LinkError, LinkTimeout, PeerError
@@ -105,7 +104,7 @@ class Link:
             self._sock.shutdown(socket.SHUT_RDWR)
 
     def begin(self) -> None:
-        """Begin messages that belong together, see :func:`sotto.link.transaction`.  Raises :class:`LinkClosed`."""
+        """Begin messages that belong together, see :func:`transaction`.  Raises :class:`LinkClosed`."""
         self._require_sound()
         if self._unfinished:
             raise LinkClosed("link-over", f"the link to {self.peer} is over after an error: open a new one")
@@ -340,7 +339,43 @@ class Link:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def fault_of_peer(error: BaseException) -> str:
+    """A ``reason`` of :func:`transaction`: what the peer sent that is not accepted, and nothing of any other error."""
+    return str(error) if isinstance(error, FrameError) else "stopped in the middle of a question"
+
+
+@contextlib.contextmanager
+def transaction(*links: Link, reason: Callable[[BaseException], str] | None = None) -> Iterator[None]:
+    """Come to the end of the block, or end ``links`` on both sides: what is still on its way answers no later question.
+
+    That holds for whatever leaves the block, interrupts and cancellation included, and at whatever instruction: the
+    links are marked first and free for the next transaction only after the end.  What must not end a link is raised
+    before the block or after it.
+
+    Parameters
+    ----------
+    reason
+        what the peers are told of the error; by default they only find the links closed.
+
+    Raises
+    ------
+    LinkClosed
+        an earlier transaction did not come to its end, or a link is over.
+    """
+    try:
+        for link in links:
+            link.begin()
+        yield
+        for link in links:
+            link.commit()
+    except BaseException as error:
+        for link in links:
+            if reason:
+                link.fail(reason(error))
+            else:
+                link.close()
+        raise

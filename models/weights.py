@@ -34,7 +34,22 @@ Spec = dict[str, Scalar | list[Scalar]]
 Shapes = dict[str, tuple[tuple[int, ...], str]]
 
 
-class ModelRecord(msgspec.Struct, frozen=True, kw_only=True):
+class _Described(msgspec.Struct, frozen=True, kw_only=True):
+    """What a model's file and its record say alike."""
+
+    architecture: str
+    arguments: dict[str, Argument]
+    classes: tuple[str, ...]
+    features: Spec = {}
+    corpus: str = ""
+    split: str = ""
+    seed: int = 0
+    scores: dict[str, float] = {}
+    sotto: str = ""
+    encrypted_for: str = ""
+
+
+class ModelRecord(_Described, frozen=True, kw_only=True):
     """What a saved model is: everything needed to use it and to judge its scores.
 
     Attributes
@@ -64,17 +79,7 @@ class ModelRecord(msgspec.Struct, frozen=True, kw_only=True):
         model. An encrypted model gives noise on plain features.
     """
 
-    architecture: str
-    arguments: dict[str, Argument]
-    classes: tuple[str, ...]
-    features: Spec = {}
     normalisation: Normalisation | None = None
-    corpus: str = ""
-    split: str = ""
-    seed: int = 0
-    scores: dict[str, float] = {}
-    sotto: str = ""
-    encrypted_for: str = ""
 
 
 class _Statistics(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -84,21 +89,11 @@ class _Statistics(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     clip: float | None
 
 
-class _Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class _Header(_Described, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The record as it stands in the file: statistics are tensors beside it."""
 
     format: Literal[1]
-    architecture: str
-    arguments: dict[str, Argument]
-    classes: tuple[str, ...]
-    features: Spec
     normalisation: _Statistics | None
-    corpus: str
-    split: str
-    seed: int
-    scores: dict[str, float]
-    sotto: str
-    encrypted_for: str = ""
 
 
 def save(path: str | Path, module: nn.Module, record: ModelRecord) -> None:
@@ -171,20 +166,12 @@ def load(path: str | Path) -> tuple[nn.Module, ModelRecord]:
 
 def _header(record: ModelRecord) -> _Header:
     statistics = record.normalisation
-    return _Header(
-        format=FORMAT,
-        architecture=record.architecture,
-        arguments=record.arguments,
-        classes=record.classes,
-        features=record.features,
-        normalisation=None if statistics is None else _Statistics(statistics.kind, statistics.clip),
-        corpus=record.corpus,
-        split=record.split,
-        seed=record.seed,
-        scores=record.scores,
-        sotto=record.sotto or version(),
-        encrypted_for=record.encrypted_for,
-    )
+    stored = None if statistics is None else _Statistics(statistics.kind, statistics.clip)
+    return _Header(format=FORMAT, normalisation=stored, **(_shared(record) | {"sotto": record.sotto or version()}))
+
+
+def _shared(record: _Described) -> dict[str, Any]:
+    return {name: getattr(record, name) for name in _Described.__struct_fields__}
 
 
 def _record(path: Path, header: _Header, tensors: dict[str, torch.Tensor]) -> ModelRecord:
@@ -196,8 +183,7 @@ def _record(path: Path, header: _Header, tensors: dict[str, torch.Tensor]) -> Mo
             normalisation = Normalisation(mean, scale, header.normalisation.kind, header.normalisation.clip)
         except ValueError as error:
             raise ModelError("bad-statistics", f"{path}: {error}") from error
-    shared = {name: getattr(header, name) for name in ModelRecord.__struct_fields__ if name != "normalisation"}
-    return ModelRecord(normalisation=normalisation, **shared)
+    return ModelRecord(normalisation=normalisation, **_shared(header))
 
 
 def _decode(path: Path, text: str | None) -> _Header:

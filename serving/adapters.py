@@ -63,6 +63,18 @@ class Hosted(Protocol):
 
 
 @dataclass(frozen=True)
+class OneBob:
+    """:class:`Hosted` without a dealer: one Bob for all sessions, each of which is a process."""
+
+    terms: Terms
+    bob: BobAdapter
+    needs_dealer = False
+
+    def make(self, links: Mapping[str, Link]) -> BobAdapter:
+        return self.bob
+
+
+@dataclass(frozen=True)
 class ModelSource:
     """What Bob is started with: a model file or a folder of :mod:`sotto.serving.folders`; an empty mode is the first.
 

@@ -105,6 +105,19 @@ class Paradigm:
         if reveal not in self.reveals:
             raise AdapterError("not-revealed", f"{self.name} reveals {' or '.join(self.reveals)}, not '{reveal[:40]}'")
 
+    def require_lowering(self, options: LoweringOptions) -> None:
+        """Raise :class:`sotto.serving.errors.AdapterError` for options where this paradigm makes no network ready."""
+        from sotto.serving.adapters import AS_DECLARED
+        from sotto.serving.errors import AdapterError
+
+        if options == AS_DECLARED or self.lowers:
+            return
+        if options.features_at == "circuit":
+            raise AdapterError("option-not-taken", self.why_no_circuit)
+        raise AdapterError(
+            "option-not-taken", f"{self.name} takes no activation error, output or public weights: leave them out"
+        )
+
     @property
     def why_no_circuit(self) -> str:
         """One line on why it does not put a network's analysis before the network."""
@@ -159,17 +172,9 @@ def lower(name: str, folder: Path, options: LoweringOptions) -> None:
 
     Raises :class:`sotto.serving.errors.AdapterError` and other one-line errors.
     """
-    from sotto.serving.adapters import AS_DECLARED
-    from sotto.serving.errors import AdapterError
-
+    paradigm(name).require_lowering(options)
     if paradigm(name).lowers:
         cast("LoweringAdapter", service(name)).lower(folder, options)
-    elif options.features_at == "circuit":
-        raise AdapterError("option-not-taken", paradigm(name).why_no_circuit)
-    elif options != AS_DECLARED:
-        raise AdapterError(
-            "option-not-taken", f"{name} takes no activation error, output or public weights: leave them out"
-        )
 
 
 @cache

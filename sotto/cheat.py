@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json as json_module
-import sys
 from collections.abc import Mapping
 
 import typer
@@ -14,7 +12,7 @@ from sotto.bench.experiment import Experiment
 from sotto.bench.one_clip.cheating import Cheated, CheatError, places
 from sotto.bench.one_clip.cheating import cheat as run_cheat
 from sotto.bench.workbench import Workbench
-from sotto.console import escape, out
+from sotto.console import escape, out, write_json
 from sotto.mpc.attacks import KINDS, MEANINGS, Party, Place
 
 VERDICTS = {
@@ -39,7 +37,7 @@ def show_cheat(experiment: Experiment, bench: Workbench, clip: Clip, wish: str, 
     except CheatError as error:
         raise typer.BadParameter(str(error), param_hint="--cheat") from None
     if json:
-        sys.stdout.write(json_module.dumps(_as_json(experiment, bench, clip, cheated), indent=1) + "\n")
+        write_json(_as_json(experiment, bench, clip, cheated))
     else:
         _print(experiment, bench, clip, cheated)
 
@@ -51,7 +49,7 @@ def _list(experiment: Experiment, known: Mapping[Party, list[Place]], *, json: b
             for party, own in known.items()
             for place in own
         ]
-        sys.stdout.write(json_module.dumps(listing, indent=1) + "\n")
+        write_json(listing)
         return
     table = Table("party", "message", "bytes", "when", title=f"{experiment.cell}: --cheat PARTY:MESSAGE[:KIND]")
     for party, own in known.items():

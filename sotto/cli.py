@@ -21,6 +21,7 @@ from typer.core import TyperGroup
 from typer.main import get_command, get_group
 
 import sotto
+from sotto.commands.option_group import expanded
 from sotto.configuration import settings_of
 from sotto.console import err, escape, listen_to_packages, out
 
@@ -76,7 +77,8 @@ def _command(name: str) -> Any:
         made.name = name
         return made
     alone = typer.Typer(**_LOOKS)
-    alone.command(name, context_settings=settings_of(name) if name in _CONFIGURED else None)(getattr(module, name))
+    settings = settings_of(name) if name in _CONFIGURED else None
+    alone.command(name, context_settings=settings)(expanded(getattr(module, name)))
     return get_command(alone)
 
 

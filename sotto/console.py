@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
 import sys
 
 from rich.console import Console
 from rich.markup import escape
 
-__all__ = ["err", "escape", "listen_to_packages", "out", "say"]
+__all__ = ["err", "escape", "listen_to_packages", "out", "say", "write_json"]
 
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
@@ -20,6 +21,11 @@ def say(line: str) -> None:
     bars = sys.modules.get("tqdm")  # not imported for this: who shows a bar has it
     with bars.tqdm.external_write_mode(file=sys.stderr) if bars else contextlib.nullcontext():
         err.print(f"[dim]·[/dim] {escape(line)}", soft_wrap=True)
+
+
+def write_json(value: object) -> None:
+    """A result as JSON on standard output."""
+    sys.stdout.write(json.dumps(value, indent=1) + "\n")
 
 
 class _ToConsole(logging.Handler):

@@ -1,10 +1,3 @@
-from . import detection, gender, identification, reconstruction, speaker_identification, speech_detection
+from . import detection, identification, reconstruction, speaker_linking
 
-__all__ = [
-    "detection",
-    "gender",
-    "identification",
-    "reconstruction",
-    "speaker_identification",
-    "speech_detection",
-]
+__all__ = ["detection", "identification", "reconstruction", "speaker_linking"]

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from sotto.adversarial.attacks.detection import Detection
     from sotto.adversarial.attacks.identification import Identification
     from sotto.adversarial.attacks.reconstruction import Reconstruction
-    from sotto.adversarial.attacks.speaker_identification import Linking
+    from sotto.adversarial.attacks.speaker_linking import Linking
 
 log = logging.getLogger("sotto")
 
@@ -76,10 +76,13 @@ class Seen:
     segments: Segments
     z: Floats
 
+    def __getitem__(self, chosen: npt.NDArray[np.bool_]) -> Seen:
+        return Seen(self.segments[chosen], self.z[chosen])
+
     @cached_property
     def spoken(self) -> Seen:
         """Those in which somebody speaks."""
-        return Seen(self.segments[self.segments.has_speech], self.z[self.segments.has_speech])
+        return self[self.segments.has_speech]
 
 
 @dataclass(frozen=True)
@@ -150,7 +153,7 @@ class Attacker:
     def detect_speech(self) -> SpeechLeak:
         """Was there speech?"""
         learnt, met = self.learnt, self.met
-        known = attacks.speech_detection.attack(
+        known = attacks.detection.detect(
             learnt.z, learnt.segments.has_speech, met.z, met.segments.has_speech,
             seed=self._seed, groups=learnt.segments.recording,
         )  # fmt: skip
@@ -163,20 +166,16 @@ class Attacker:
         for number, (mine, theirs) in enumerate(((one, other), (other, one))):
             a = self._seen([mine], self._seed + 3 + number, self._draws)
             b = self._seen([theirs], self._seed + 5 + number, 1)
-            spoken = (a.segments.has_speech, b.segments.has_speech)
-            own.append(
-                attacks.speech_detection.attack(
-                    a.z, spoken[0], b.z, spoken[1], seed=self._seed, groups=a.segments.recording
-                )
-            )
+            spoken, groups = (a.segments.has_speech, b.segments.has_speech), a.segments.recording
+            own.append(attacks.detection.detect(a.z, spoken[0], b.z, spoken[1], seed=self._seed, groups=groups))
         return SpeechLeak(known, tuple(own))
 
     def detect_gender(self) -> Detection:
         """Does a woman speak?  Clips whose speaker's gender is not known are left out."""
-        learnt, met = (_where(each.spoken, each.spoken.segments.gender != "") for each in (self.learnt, self.met))
-        return attacks.gender.attack(
+        learnt, met = (each.spoken[each.spoken.segments.gender != ""] for each in (self.learnt, self.met))
+        return attacks.detection.detect(
             learnt.z, learnt.segments.gender == "female", met.z, met.segments.gender == "female",
-            seed=self._seed, speakers=learnt.segments.speaker,
+            seed=self._seed, groups=learnt.segments.speaker,
         )  # fmt: skip
 
     def identify_speaker(self) -> Identification:
@@ -185,9 +184,9 @@ class Attacker:
         turns = _turns(part.speech.speaker, generator)
         often = np.isin(part.speech.speaker, part.speech.speaker[turns == 1])  # at least two seconds of speech
         one, other = (half.events for half in halves(part, self._seed))
-        known = self._seen_all(one, _speech(part.speech, often & (turns % 2 == 0)), generator)
-        asked = self._seen_all(other, _speech(part.speech, often & (turns % 2 == 1)), generator)
-        return attacks.speaker_identification.attack(
+        known = self._seen_all(one, part.speech[often & (turns % 2 == 0)], generator)
+        asked = self._seen_all(other, part.speech[often & (turns % 2 == 1)], generator)
+        return attacks.identification.identify(
             known.z, known.segments.speaker, asked.z, asked.segments.speaker, seed=self._seed
         )
 
@@ -200,8 +199,7 @@ class Attacker:
             by utterance; clips of others are left out.
         """
         learnt, met = (
-            _where(each.spoken, np.isin(each.spoken.segments.utterance, list(labels)))
-            for each in (self.learnt, self.met)
+            each.spoken[np.isin(each.spoken.segments.utterance, list(labels))] for each in (self.learnt, self.met)
         )
         return attacks.identification.identify(
             learnt.z, [labels[name] for name in learnt.segments.utterance.tolist()],
@@ -211,7 +209,7 @@ class Attacker:
     def link_speakers(self) -> Linking:
         """Are two clips of one person, of speakers the attacker never met?"""
         learnt, met = self.learnt.spoken, self.met.spoken
-        return attacks.speaker_identification.link(learnt.z, learnt.segments.speaker, met.z, met.segments.speaker)
+        return attacks.speaker_linking.link(learnt.z, learnt.segments.speaker, met.z, met.segments.speaker)
 
     def reconstruct(self, *, speech: bool) -> Reconstruction:
         """The spectrogram of the whole sound, or of the speech alone (in clips that hold some)."""
@@ -240,7 +238,7 @@ class Attacker:
         if not len(speech):
             raise AttackError("one-segment-each", "no speaker of the test part has two segments of speech")
         places = generator.integers(0, len(events), self._draws * len(speech))
-        mixed = mix_pairs(_events(events, places), speech, seed=int(generator.integers(1 << 31)))
+        mixed = mix_pairs(events[places], speech, seed=int(generator.integers(1 << 31)))
         segments = mixed[mixed.has_speech]
         return Seen(segments, self._view(segments.waveforms))
 
@@ -262,9 +260,7 @@ def halves(part: Part, seed: int) -> tuple[Part, Part]:
     generator = np.random.default_rng(seed)
     heard = _sides(part.events.event, part.events.recording, generator)
     said = _sides(part.speech.gender, part.speech.speaker, generator)
-    one, other = (
-        Part(_events(part.events, np.flatnonzero(heard == side)), _speech(part.speech, said == side)) for side in (0, 1)
-    )
+    one, other = (Part(part.events[heard == side], part.speech[said == side]) for side in (0, 1))
     return one, other
 
 
@@ -289,18 +285,6 @@ def _turns(names: npt.NDArray[np.str_], generator: np.random.Generator) -> npt.N
         members = np.flatnonzero(names == name)
         turns[generator.permutation(members)] = np.arange(len(members))
     return turns
-
-
-def _events(events: Events, places: npt.NDArray[np.int64]) -> Events:
-    return Events(events.waveforms[places], events.event[places], events.recording[places])
-
-
-def _speech(speech: Speech, chosen: npt.NDArray[np.bool_]) -> Speech:
-    return Speech(speech.waveforms[chosen], speech.speaker[chosen], speech.gender[chosen], speech.recording[chosen])
-
-
-def _where(seen: Seen, chosen: npt.NDArray[np.bool_]) -> Seen:
-    return Seen(seen.segments[chosen], seen.z[chosen])
 
 
 def _heard(segments: Segments, speech: bool) -> Floats:

@@ -19,7 +19,7 @@ from sotto.adversarial.learning.recipe import Separation
 from sotto.adversarial.sensor.separation_network import SeparationNetwork
 from sotto.adversarial.sensor.spectrogram import Spectrogram
 from sotto.adversarial.sounds.segments import Segments
-from sotto.models.learning.progress import epoch_bar
+from sotto.audio.parallel import bar_of
 from sotto.models.learning.seeding import seeded
 
 _BATCH = 64
@@ -43,7 +43,6 @@ def pretrain(
     device: torch.device,
     what: Mapping[str, object],
     checkpoints: Path | None = None,
-    progress: bool = True,
 ) -> tuple[SeparationEpoch, ...]:
     """Train ``network`` in place and leave it in evaluation mode; the curve.
 
@@ -64,7 +63,7 @@ def pretrain(
         curve = checkpoint.finished(modules, lambda epochs: _over(epochs, settings))
         if curve is None:
             learnt, watched = (_pairs(part[part.has_speech], spectrogram, device) for part in (train, validation))
-            curve = _trained(modules, learnt, watched, settings, checkpoint, generator, progress)
+            curve = _trained(modules, learnt, watched, settings, checkpoint, generator)
         network.load_state_dict(best.state_dict())
         network.eval()
     return tuple(curve)
@@ -77,13 +76,12 @@ def _trained(
     settings: Separation,
     checkpoint: Checkpoint[SeparationEpoch],
     generator: torch.Generator,
-    progress: bool,
 ) -> list[SeparationEpoch]:
     """Train ``network`` of ``modules`` from its last checkpoint on, keeping the best weights in ``best``; the curve."""
     network, best = modules["network"], modules["best"]
     optimiser = torch.optim.Adam(network.parameters(), lr=settings.rate)
     curve = checkpoint.resume(modules, optimiser) or []
-    with epoch_bar(settings.epochs, "separation", done=len(curve), progress=progress) as shown:
+    with bar_of(settings.epochs, "separation", "epoch", done=len(curve)) as shown:
         while not _over(curve, settings):
             training = _epoch(network, optimiser, learnt, settings.batch, generator)
             curve.append(SeparationEpoch(training, _error(network, watched)))

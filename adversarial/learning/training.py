@@ -33,9 +33,10 @@ from sotto.adversarial.sensor.classifier import Classifier
 from sotto.adversarial.sensor.sensor import Sensor
 from sotto.adversarial.sounds.divided_sounds import Material
 from sotto.adversarial.sounds.segments import mix_pairs
+from sotto.audio.parallel import bar_of
 from sotto.models.architectures import ModelError
-from sotto.models.learning.progress import epoch_bar
 from sotto.models.learning.seeding import seeded
+from sotto.models.learning.training import follow, set_rate
 
 _LONGEST_GRADIENT = 5.0
 _SETTLED = 0.1  # of the learning rate, in the last epochs
@@ -87,7 +88,6 @@ def train(
     *,
     seed: int,
     checkpoints: Path | None = None,
-    progress: bool = True,
     device: torch.device | None = None,
 ) -> Trained:
     """Train a sensor and a classifier on the training part of ``material``.
@@ -118,14 +118,14 @@ def train(
     with seeded(seed):
         sensor = Sensor(**recipe.sensor_arguments).to(device)  # type: ignore[arg-type]
         networks = _Networks(sensor, Classifier(len(material.classes)).to(device), recipe, device)
-    separation = _pretrain(sensor, material, recipe, seed, device, what, checkpoints, progress)
+    separation = _pretrain(sensor, material, recipe, seed, device, what, checkpoints)
     with seeded(seed) as generator:
         named = {**what, "training": "adversarial", "recipe": recipe.to_record()}
         checkpoint = Checkpoint(checkpoints, named, Epoch, generator)
         curve = checkpoint.finished(networks.modules, lambda epochs: len(epochs) >= recipe.epochs)
         if curve is None:
             pool = make_pool(material["train"], sensor, recipe, seed=seed, device=device)
-            curve = _trained(networks, pool, recipe, checkpoint, generator, progress)
+            curve = _trained(networks, pool, recipe, checkpoint, generator)
     return networks.trained(sensor, tuple(curve), separation)
 
 
@@ -135,12 +135,11 @@ def _trained(
     recipe: Recipe,
     checkpoint: Checkpoint[Epoch],
     generator: torch.Generator,
-    progress: bool,
 ) -> list[Epoch]:
     """Train from the last checkpoint on; the curve."""
     optimiser = torch.optim.SGD(networks.parameters(), lr=recipe.step, momentum=recipe.momentum)
     curve = checkpoint.resume(networks.modules, optimiser) or []
-    with epoch_bar(recipe.epochs, recipe.name, done=len(curve), progress=progress) as shown:
+    with bar_of(recipe.epochs, recipe.name, "epoch", done=len(curve)) as shown:
         while len(curve) < recipe.epochs:
             curve.append(_epoch(networks, optimiser, pool, recipe, len(curve), generator))
             checkpoint.save(networks.modules, optimiser, curve)
@@ -167,15 +166,9 @@ class _Networks:
         """Of everything but the average."""
         return chain(*(m.parameters() for m in (self.learner, self.classifier, *self.discriminators)))
 
-    @torch.no_grad()
     def follow(self, decay: float) -> None:
         """Move the average towards the weights; at decay 0 it is the weights."""
-        now = nn.ModuleList([self.learner, self.classifier]).state_dict().values()
-        for kept, new in zip(self.average.state_dict().values(), now, strict=True):
-            if kept.dtype.is_floating_point:
-                kept.lerp_(new, 1 - decay)
-            else:
-                kept.copy_(new)
+        follow(self.average, nn.ModuleList([self.learner, self.classifier]), decay)
 
     def trained(self, sensor: Sensor, curve: tuple[Epoch, ...], separation: tuple[SeparationEpoch, ...]) -> Trained:
         """The averaged weights, put back into the sensor."""
@@ -197,7 +190,6 @@ def _pretrain(
     device: torch.device,
     what: dict[str, object],
     checkpoints: Path | None,
-    progress: bool,
 ) -> tuple[SeparationEpoch, ...]:
     """Train M, where there is one and it is fixed."""
     if sensor.separation is None or recipe.learnable:
@@ -212,7 +204,6 @@ def _pretrain(
         device=device,
         what={**what, "pairs": recipe.pairs, "copies": recipe.copies},
         checkpoints=checkpoints,
-        progress=progress,
     )
 
 
@@ -224,8 +215,7 @@ def _epoch(
     epoch: int,
     generator: torch.Generator,
 ) -> Epoch:
-    for group in optimiser.param_groups:
-        group["lr"] = recipe.step * (_SETTLED if epoch >= recipe.epochs - recipe.settle else 1.0)
+    set_rate(optimiser, recipe.step * (_SETTLED if epoch >= recipe.epochs - recipe.settle else 1.0))
     weight = recipe.weight(epoch)
     networks.learner.train()
     losses = []

@@ -150,14 +150,7 @@ def made_up_material(*, rate: int = 16_000, seed: int = 0, events: int = 20, spe
     voices = made_up_speech(rate, speakers, seed)
     sides = divide([(str(k), name) for k, name in zip(sounds.event, sounds.recording, strict=True)], seed)
     talkers = divide(list(zip(voices.gender.tolist(), voices.speaker.tolist(), strict=True)), seed)
-    parts = {
-        name: Part(
-            Events(sounds.waveforms[a], sounds.event[a], sounds.recording[a]),
-            Speech(voices.waveforms[b], voices.speaker[b], voices.gender[b], voices.recording[b]),
-        )
-        for name in SHARES
-        for a, b in [(np.array(sides[name]), np.array(talkers[name]))]
-    }
+    parts = {name: Part(sounds[np.array(sides[name])], voices[np.array(talkers[name])]) for name in SHARES}
     return Material("synthetic", MADE_UP, rate, f"recordings-and-speakers-seed{seed}", parts, NOTICE)
 
 
@@ -235,16 +228,13 @@ def _speech(data: Path | None, wanted: str | None, skip_broken: bool) -> tuple[l
     faults = []
     for name in (wanted,) if wanted else SPEECH_SOURCES:
         try:
-            clips = _librispeech(data, skip_broken) if name == "librispeech" else _ravdess(data, skip_broken)
+            load = _librispeech if name == "librispeech" else partial(load_corpus, "ravdess")
+            clips = load(data, skip_broken=skip_broken)
         except WrongFolder as error:
             faults.append(str(error))
             continue
         return [_Labelled(clip, "", clip.speaker or clip.id) for clip in clips], name
     raise WrongFolder("nothing-found", faults[0])
-
-
-def _ravdess(data: Path | None, skip_broken: bool) -> Iterable[Clip]:
-    return load_corpus("ravdess", data, skip_broken=skip_broken)
 
 
 def _librispeech(data: Path | None, skip_broken: bool) -> Iterable[Clip]:
@@ -259,11 +249,9 @@ def _librispeech(data: Path | None, skip_broken: bool) -> Iterable[Clip]:
 
 
 def _cut(clips: Sequence[Clip], rate: int, count: int, label: str) -> list[list[Floats]]:
-    pieces: list[list[Floats]] = [[] for _ in clips]
     work = partial(_pieces, rate=rate, count=count)
-    for place, found in spread(work, clips, seconds_each=0.01, label=label, jobs=1):
-        pieces[place] = found
-    return pieces
+    found = dict(spread(work, clips, seconds_each=0.01, label=label, jobs=1))
+    return [found[place] for place in range(len(clips))]
 
 
 def _pieces(clip: Clip, rate: int, count: int) -> list[Floats]:

@@ -9,7 +9,8 @@ Recordings and speakers are disjoint between training, validation and test
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
@@ -21,8 +22,21 @@ SPEECH_GAIN = np.float32(10 ** (-5 / 20))
 _SILENT = 1e-8
 
 
+class _Rows:
+    """Arrays of the same length, one row a segment."""
+
+    waveforms: Floats
+
+    def __len__(self) -> int:
+        return len(self.waveforms)
+
+    def __getitem__(self, chosen: npt.NDArray[np.int64] | npt.NDArray[np.bool_] | slice) -> Self:
+        """The segments at these positions."""
+        return type(self)(**{f.name: getattr(self, f.name)[chosen] for f in fields(self)})  # type: ignore[arg-type]
+
+
 @dataclass(frozen=True, eq=False)
-class Events:
+class Events(_Rows):
     """Event segments.
 
     Attributes
@@ -39,12 +53,9 @@ class Events:
     event: npt.NDArray[np.int64]
     recording: Names
 
-    def __len__(self) -> int:
-        return len(self.waveforms)
-
 
 @dataclass(frozen=True, eq=False)
-class Speech:
+class Speech(_Rows):
     """Speech segments, prepared as the events are: (n, samples) float32, and for each its speaker, their gender
     ("female", "male", or "" where the corpus does not say) and its recording."""
 
@@ -53,12 +64,9 @@ class Speech:
     gender: Names
     recording: Names
 
-    def __len__(self) -> int:
-        return len(self.waveforms)
-
 
 @dataclass(frozen=True, eq=False)
-class Segments:
+class Segments(_Rows):
     """Segments as a microphone would deliver them, and what is known about them.
 
     Attributes
@@ -87,13 +95,6 @@ class Segments:
     gender: Names
     recording: Names
     utterance: Names
-
-    def __len__(self) -> int:
-        return len(self.waveforms)
-
-    def __getitem__(self, chosen: npt.NDArray[np.int64] | npt.NDArray[np.bool_] | slice) -> Segments:
-        """The segments at these positions."""
-        return replace(self, **{f.name: getattr(self, f.name)[chosen] for f in fields(self)})
 
 
 def join(parts: Sequence[Segments]) -> Segments:

@@ -10,7 +10,7 @@ import re
 from pathlib import Path
 
 from sotto.audio.clip import Clip
-from sotto.audio.corpora.folder import audio_files, nothing_found
+from sotto.audio.corpora.folder import audio_files, named_clips, nothing_found
 from sotto.audio.corpus import Corpus
 from sotto.audio.errors import MissingLabel
 from sotto.audio.faults import Faults
@@ -44,34 +44,29 @@ _NAME = re.compile(r"^(\d\d)([ab]\d\d)([A-Z])([a-z])$")
 
 def load(root: Path, faults: Faults) -> Corpus:
     """Every recording below `root` (in a `wav` folder or not)."""
-    clips, strangers = [], []
-    for path in audio_files(root):
-        parts = _NAME.match(path.stem)
-        if parts is None:
-            strangers.append(path)
-        elif parts[3] not in EMOTIONS:
-            faults.report(
-                MissingLabel("unknown-label", f"{path}: emotion {parts[3]} is not one of EmoDB's {', '.join(EMOTIONS)}")
-            )
-        elif parts[1] not in WOMEN | MEN:
-            faults.report(MissingLabel("unknown-label", f"{path}: speaker {parts[1]} is not one of EmoDB's ten"))
-        elif faults.usable(path):
-            clips.append(
-                Clip(
-                    id=path.stem,
-                    path=path,
-                    speaker=parts[1],
-                    sex="female" if parts[1] in WOMEN else "male",
-                    emotion=EMOTIONS[parts[3]],
-                    sentence=parts[2],
-                    transcript=SENTENCES.get(parts[2]),
-                    extra={"version": parts[4]},
-                )
-            )
+    misnamed = "is not named like an EmoDB recording, so its emotion is unknown"
+    clips = named_clips(audio_files(root), _clip, faults, misnamed)
     if not clips:
         raise nothing_found(root, "EmoDB", "wav/03a01Fa.wav")
-    for path in strangers:
-        faults.report(
-            MissingLabel("file-name", f"{path}: is not named like an EmoDB recording, so its emotion is unknown")
-        )
     return Corpus("emodb", tuple(clips))
+
+
+def _clip(path: Path) -> Clip | None:
+    parts = _NAME.match(path.stem)
+    if parts is None:
+        return None
+    speaker, sentence, emotion, version = parts.groups()
+    if emotion not in EMOTIONS:
+        raise MissingLabel("unknown-label", f"{path}: emotion {emotion} is not one of EmoDB's {', '.join(EMOTIONS)}")
+    if speaker not in WOMEN | MEN:
+        raise MissingLabel("unknown-label", f"{path}: speaker {speaker} is not one of EmoDB's ten")
+    return Clip(
+        id=path.stem,
+        path=path,
+        speaker=speaker,
+        sex="female" if speaker in WOMEN else "male",
+        emotion=EMOTIONS[emotion],
+        sentence=sentence,
+        transcript=SENTENCES.get(sentence),
+        extra={"version": version},
+    )

@@ -10,10 +10,10 @@ import re
 from pathlib import Path
 
 from sotto.audio.clip import Clip
-from sotto.audio.corpora.folder import audio_files, nothing_found, table_rows
+from sotto.audio.corpora.folder import audio_files, named_clips, nothing_found, require_listed, table_rows
 from sotto.audio.corpus import Corpus
 from sotto.audio.errors import MissingLabel
-from sotto.audio.faults import Faults
+from sotto.audio.faults import Faults, require_content
 
 _NAME = re.compile(r"^([1-5])-(\d+)-([A-Z])(?:\d*)(?:-(\d+))?$")
 _NUMBERED = re.compile(r"^\d+ - ")
@@ -43,37 +43,28 @@ def _load(name: str, title: str, root: Path, faults: Faults) -> Corpus:
 def _from_table(table: Path, folder: Path, faults: Faults, only_ten: bool) -> list[Clip]:
     clips, listed = [], set()
     for number, row in table_rows(table, ("filename", "fold", "category", "esc10", "src_file", "take")):
-        listed.add(row["filename"])
+        path = folder / Path(row["filename"]).name
+        listed.add(path)
         if only_ten and row["esc10"].lower() != "true":
             continue
-        if not row["fold"].isdigit() or not row["category"]:
-            faults.report(
-                MissingLabel("bad-row", f"{table}: line {number} ({row['filename']}) has no fold or no category")
-            )
-            continue
-        path = folder / Path(row["filename"]).name
-        if faults.usable(path):
+        with faults.reported():
+            if not row["fold"].isdigit() or not row["category"]:
+                raise MissingLabel("bad-row", f"{table}: line {number} ({row['filename']}) has no fold or no category")
+            require_content(path)
             extra = {"recording": row["src_file"], "take": row["take"]}
             clips.append(Clip(id=path.stem, path=path, event=row["category"], fold=int(row["fold"]), extra=extra))
-    for path in audio_files(folder):
-        if path.name not in listed:
-            faults.report(MissingLabel("not-in-table", f"{path}: is not in {table.name}, so its class is unknown"))
+    require_listed(folder, listed, table, faults)
     return clips
 
 
 def _from_folders(root: Path, faults: Faults) -> list[Clip]:
-    clips, strangers = [], []
-    for path in audio_files(root):
+    def clip_of(path: Path) -> Clip | None:
         parts = _NAME.match(path.stem)
         if parts is None or path.parent == root:
-            strangers.append(path)
-        elif faults.usable(path):
-            event = _NUMBERED.sub("", path.parent.name).strip().lower().replace(" ", "_")
-            extra = {"recording": parts[2], "take": parts[3]}
-            clips.append(Clip(id=path.stem, path=path, event=event, fold=int(parts[1]), extra=extra))
-    if clips:
-        for path in strangers:
-            faults.report(
-                MissingLabel("file-name", f"{path}: is not <class>/<fold>-<recording>-<take>, so its class is unknown")
-            )
-    return clips
+            return None
+        event = _NUMBERED.sub("", path.parent.name).strip().lower().replace(" ", "_")
+        extra = {"recording": parts[2], "take": parts[3]}
+        return Clip(id=path.stem, path=path, event=event, fold=int(parts[1]), extra=extra)
+
+    misnamed = "is not <class>/<fold>-<recording>-<take>, so its class is unknown"
+    return named_clips(audio_files(root), clip_of, faults, misnamed)

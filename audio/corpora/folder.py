@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from sotto.audio.errors import CorpusError, WrongFolder
+from sotto.audio.clip import Clip
+from sotto.audio.errors import CorpusError, MissingLabel, WrongFolder
+from sotto.audio.faults import Faults, require_content
 
 AUDIO_SUFFIXES = {".wav", ".flac"}
 
@@ -69,6 +71,43 @@ def audio_files(folder: Path) -> list[Path]:
 def nothing_found(folder: Path, title: str, expected: str) -> WrongFolder:
     """The error for a folder without a single file of the corpus."""
     return WrongFolder("nothing-found", f"{folder}: holds no {title} recordings (expected files such as {expected})")
+
+
+def named_clips(
+    paths: Iterable[Path], clip_of: Callable[[Path], Clip | None], faults: Faults, misnamed: str
+) -> list[Clip]:
+    """The clips that `clip_of` makes of files by their names, without those that are reported.
+
+    `clip_of` gives None for a name that is not the corpus': such files are reported as `misnamed` beside others only.
+    """
+    clips, strangers = [], []
+    for path in paths:
+        with faults.reported():
+            clip = clip_of(path)
+            if clip is None:
+                strangers.append(path)
+            else:
+                require_content(path)
+                clips.append(clip)
+    for path in strangers if clips else ():
+        faults.report(MissingLabel("file-name", f"{path}: {misnamed}"))
+    return clips
+
+
+def require_listed(folder: Path, listed: set[Path], table: Path, faults: Faults) -> None:
+    """Report every recording in `folder` that `table` does not list."""
+    for path in audio_files(folder):
+        if path not in listed:
+            faults.report(MissingLabel("not-in-table", f"{path}: is not in {table.name}, so its class is unknown"))
+
+
+def text_lines(path: Path) -> list[tuple[int, str]]:
+    """The lines of a text file that are not blank, with their numbers. Raises CorpusError."""
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise CorpusError("not-utf8", f"{path}: cannot be read as UTF-8 text ({error})") from None
+    return [(number, line) for number, line in enumerate(lines, start=1) if line.strip()]
 
 
 def table_rows(

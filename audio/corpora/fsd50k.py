@@ -13,7 +13,7 @@ from sotto.audio.clip import Clip
 from sotto.audio.corpora.folder import nothing_found, table_rows
 from sotto.audio.corpus import Corpus
 from sotto.audio.errors import MissingLabel
-from sotto.audio.faults import Faults
+from sotto.audio.faults import Faults, require_content
 
 _SUBSETS = {"train": "train", "val": "validation"}
 
@@ -30,13 +30,12 @@ def load(root: Path, faults: Faults) -> Corpus:
             continue
         for number, row in table_rows(table, needed):
             subset = _SUBSETS.get(row["split"]) if part == "dev" else "test"
-            if not row["labels"] or subset is None:
-                faults.report(
-                    MissingLabel("bad-row", f"{table}: line {number} ({row['fname']}) has no labels or no known split")
-                )
-                continue
             path = _audio(folder, row["fname"])
-            if faults.usable(path):
+            with faults.reported():
+                if not row["labels"] or subset is None:
+                    line = f"{table}: line {number} ({row['fname']}) has no labels or no known split"
+                    raise MissingLabel("bad-row", line)
+                require_content(path)
                 event = row["labels"].split(",")[0].strip()
                 extra = {"events": row["labels"], "subset": subset}
                 clips.append(Clip(id=f"{part}/{row['fname']}", path=path, event=event, extra=extra))

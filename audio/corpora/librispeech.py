@@ -10,9 +10,9 @@ import re
 from pathlib import Path
 
 from sotto.audio.clip import Clip
-from sotto.audio.corpora.folder import audio_files, nothing_found
+from sotto.audio.corpora.folder import audio_files, named_clips, nothing_found, text_lines
 from sotto.audio.corpus import Corpus
-from sotto.audio.errors import CorpusError, MissingLabel
+from sotto.audio.errors import MissingLabel
 from sotto.audio.faults import Faults
 
 _NAME = re.compile(r"^(\d+)-(\d+)-(\d+)$")
@@ -29,26 +29,19 @@ def load(root: Path, faults: Faults) -> Corpus:
     """
     transcripts = _transcripts(root)
     sexes = _sexes(root)
-    clips, strangers = [], []
-    for path in audio_files(root):
+
+    def clip_of(path: Path) -> Clip | None:
         parts = _NAME.match(path.stem)
         if parts is None:
-            strangers.append(path)
-            continue
+            return None
         if transcripts and path.stem not in transcripts:
-            faults.report(
-                MissingLabel("no-transcript", f"{path}: has no transcript in a .trans.txt or transcripts.tsv file")
-            )
-        elif faults.usable(path):
-            clips.append(_clip(path, root, parts, transcripts.get(path.stem), sexes.get(parts[1])))
+            raise MissingLabel("no-transcript", f"{path}: has no transcript in a .trans.txt or transcripts.tsv file")
+        return _clip(path, root, parts, transcripts.get(path.stem), sexes.get(parts[1]))
+
+    misnamed = "is not named <speaker>-<chapter>-<utterance>, so its speaker is unknown"
+    clips = named_clips(audio_files(root), clip_of, faults, misnamed)
     if not clips:
         raise nothing_found(root, "LibriSpeech", "test-other/1688/142285/1688-142285-0000.flac")
-    for path in strangers:
-        faults.report(
-            MissingLabel(
-                "file-name", f"{path}: is not named <speaker>-<chapter>-<utterance>, so its speaker is unknown"
-            )
-        )
     return Corpus("librispeech", tuple(clips))
 
 
@@ -64,33 +57,21 @@ def _clip(path: Path, root: Path, parts: re.Match[str], transcript: str | None, 
 def _transcripts(root: Path) -> dict[str, str]:
     """Utterance to text, from every `*.trans.txt` and `transcripts.tsv` below `root`."""
     found: dict[str, str] = {}
-    for table in sorted(root.rglob("*.trans.txt")):
-        for number, line in enumerate(_lines(table), start=1):
-            utterance, _, text = line.partition(" ")
-            _add(found, utterance, text, table, number)
-    for table in sorted(root.rglob("transcripts.tsv")):
-        for number, line in enumerate(_lines(table), start=1):
-            name, _, text = line.partition("\t")
-            _add(found, Path(name).stem, text, table, number)
+    separators = {"*.trans.txt": " ", "transcripts.tsv": "\t"}
+    for pattern, separator in separators.items():
+        for table in sorted(root.rglob(pattern)):
+            for number, line in text_lines(table):
+                name, _, text = line.partition(separator)
+                utterance = Path(name).stem
+                if not _NAME.match(utterance) or not text.strip():
+                    raise MissingLabel("bad-row", f"{table}: line {number} is not an utterance and its text")
+                found[utterance] = text.strip()
     return found
-
-
-def _add(found: dict[str, str], utterance: str, text: str, table: Path, number: int) -> None:
-    if not _NAME.match(utterance) or not text.strip():
-        raise MissingLabel("bad-row", f"{table}: line {number} is not an utterance and its text")
-    found[utterance] = text.strip()
 
 
 def _sexes(root: Path) -> dict[str, str]:
     """Speaker to sex, from SPEAKERS.TXT (or a part of it) in `root` or the folder above."""
     for table in [*sorted(root.glob("SPEAKERS*")), *sorted(root.parent.glob("SPEAKERS*"))]:
-        rows = (line.split("|") for line in _lines(table) if not line.startswith(";"))
+        rows = (line.split("|") for _, line in text_lines(table) if not line.startswith(";"))
         return {row[0].strip(): _SEXES[row[1].strip()] for row in rows if len(row) > 1 and row[1].strip() in _SEXES}
     return {}
-
-
-def _lines(table: Path) -> list[str]:
-    try:
-        return [line for line in table.read_text(encoding="utf-8").splitlines() if line.strip()]
-    except (OSError, UnicodeDecodeError) as error:
-        raise CorpusError("not-utf8", f"{table}: cannot be read as UTF-8 text ({error})") from None

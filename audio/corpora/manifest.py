@@ -18,7 +18,7 @@ from sotto.audio.clip import LABELS, Clip
 from sotto.audio.corpora.folder import table_rows
 from sotto.audio.corpus import Corpus
 from sotto.audio.errors import CorpusError, MissingLabel, WrongFolder
-from sotto.audio.faults import Faults
+from sotto.audio.faults import Faults, require_content
 
 SUFFIXES = (".csv", ".tsv")
 NAMES = ("manifest.csv", "manifest.tsv")
@@ -34,26 +34,22 @@ def load(root: Path, faults: Faults) -> Corpus:
     clips = []
     delimiter = "\t" if table.suffix.lower() == ".tsv" else ","
     for number, row in table_rows(table, ("path",), delimiter, also=("id", *LABELS)):
-        if not row["path"]:
-            faults.report(MissingLabel("no-path", f"{table}: line {number} has no path"))
-            continue
-        path = table.parent / row["path"]
-        if not faults.usable(path):
-            continue
-        try:
-            clips.append(_clip(path, row))
-        except ValueError as error:
-            faults.report(MissingLabel("bad-row", f"{table}: line {number} ({row['path']}): {error}"))
+        with faults.reported():
+            if not row["path"]:
+                raise MissingLabel("no-path", f"{table}: line {number} has no path")
+            path = table.parent / row["path"]
+            require_content(path)
+            clips.append(_clip(path, row, f"{table}: line {number} ({row['path']})"))
     if not clips:
         raise CorpusError("no-usable-row", f"{table}: has no usable rows")
     return Corpus("manifest", tuple(clips))
 
 
-def _clip(path: Path, row: dict[str, str]) -> Clip:
+def _clip(path: Path, row: dict[str, str], where: str) -> Clip:
     labels: dict[str, Any] = {name: row[name] or None for name in LABELS if name in row}
     if labels.get("fold") is not None:
         if not labels["fold"].isdigit():
-            raise ValueError(f"fold {labels['fold']} is not a whole number")
+            raise MissingLabel("bad-row", f"{where}: fold {labels['fold']} is not a whole number")
         labels["fold"] = int(labels["fold"])
     extra = {name: value for name, value in row.items() if value and name not in {*LABELS, "path", "id"}}
     return Clip(id=row.get("id") or row["path"], path=path, extra=extra, **labels)

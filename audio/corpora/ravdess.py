@@ -14,7 +14,7 @@ from collections import Counter
 from pathlib import Path
 
 from sotto.audio.clip import Clip
-from sotto.audio.corpora.folder import audio_files, nothing_found
+from sotto.audio.corpora.folder import audio_files, named_clips, nothing_found
 from sotto.audio.corpus import Corpus
 from sotto.audio.errors import MissingLabel
 from sotto.audio.faults import Faults
@@ -25,39 +25,26 @@ INTENSITIES = ("normal", "strong")
 STATEMENTS = ("Kids are talking by the door", "Dogs are sitting by the door")
 
 _NAME = re.compile(r"^\d\d(-\d\d){6}$")
-_SONG = "02"
+_SONG = re.compile(r"^\d\d-02(-\d\d){5}$")
 
 
 def load(root: Path, faults: Faults) -> Corpus:
     """Every speech recording below `root` (in `Actor_XX` folders or not)."""
-    clips, songs, strangers = [], 0, []
-    for path in audio_files(root):
-        if not _NAME.match(path.stem):
-            strangers.append(path)
-            continue
-        if path.stem.split("-")[1] == _SONG:
-            songs += 1
-            continue
-        try:
-            clip = _clip(path)
-        except MissingLabel as error:
-            faults.report(error)
-            continue
-        if faults.usable(path):
-            clips.append(clip)
+    files = audio_files(root)
+    spoken = [path for path in files if not _SONG.match(path.stem)]
+    misnamed = "is not named like a RAVDESS recording, so its emotion is unknown"
+    clips = named_clips(spoken, _clip, faults, misnamed)
     if not clips:
         raise nothing_found(root, "RAVDESS", "Actor_01/03-01-05-01-02-01-01.wav")
-    for path in strangers:
-        faults.report(
-            MissingLabel("file-name", f"{path}: is not named like a RAVDESS recording, so its emotion is unknown")
-        )
     clips, remarks = _without_copies(clips)
-    if songs:
+    if songs := len(files) - len(spoken):
         remarks.append(f"left out {songs} song recordings: only speech is used")
     return Corpus("ravdess", tuple(clips), remarks=tuple(remarks))
 
 
-def _clip(path: Path) -> Clip:
+def _clip(path: Path) -> Clip | None:
+    if not _NAME.match(path.stem):
+        return None
     _, _, emotion, intensity, statement, take, actor = (int(part) for part in path.stem.split("-"))
     for what, value, known in (
         ("emotion", emotion, EMOTIONS),

@@ -21,10 +21,10 @@ from pathlib import Path
 import soundfile
 
 from sotto.audio.clip import Clip
-from sotto.audio.corpora.folder import audio_files, nothing_found, table_rows
+from sotto.audio.corpora.folder import audio_files, nothing_found, table_rows, text_lines
 from sotto.audio.corpus import Corpus
 from sotto.audio.errors import BrokenClip, CorpusError, MissingLabel
-from sotto.audio.faults import Faults
+from sotto.audio.faults import Faults, require_content
 
 ROOMS = {1: "living", 2: "living", 3: "living", 4: "living", 6: "living", 7: "living", 8: "living",
          9: "bedroom", 10: "bedroom", 11: "wcroom", 12: "hall", 13: "bathroom"}  # fmt: skip
@@ -54,22 +54,21 @@ def _recordings(root: Path, faults: Faults) -> Corpus:
     clips, between = [], 0
     for path, parts in found:
         node = int(parts[1])
-        if node not in ROOMS:
-            faults.report(
-                MissingLabel("unknown-label", f"{path}: node {node} is in no known room, so its activity is unknown")
-            )
-            continue
-        if not faults.usable(path):
-            continue
-        room = ROOMS[node]
-        if room not in activities:
+        room = ROOMS.get(node)
+        if room and room not in activities:
             activities[room] = _activities(root, room)
-        event = _activity(path, parts, activities[room], faults)
-        if event is None:
-            between += 1
-            continue
-        extra = {"node": parts[1], "room": room, "day": parts[2]}
-        clips.append(Clip(id=path.stem, path=path, event=event, fold=days.index(parts[2]) + 1, extra=extra))
+        with faults.reported():
+            if room is None:
+                raise MissingLabel(
+                    "unknown-label", f"{path}: node {node} is in no known room, so its activity is unknown"
+                )
+            require_content(path)
+            event = _activity(path, parts, activities[room])
+            if event is None:
+                between += 1
+                continue
+            extra = {"node": parts[1], "room": room, "day": parts[2]}
+            clips.append(Clip(id=path.stem, path=path, event=event, fold=days.index(parts[2]) + 1, extra=extra))
     if not clips:
         raise CorpusError(
             "nothing-annotated", f"{root}: none of its {len(found)} SINS recordings lies within one annotated activity"
@@ -96,18 +95,17 @@ def _activities(root: Path, room: str) -> Activities:
     return activities
 
 
-def _activity(path: Path, parts: re.Match[str], activities: Activities, faults: Faults) -> str | None:
+def _activity(path: Path, parts: re.Match[str], activities: Activities) -> str | None:
     """The activity that the recording lies within; None when there is none."""
     try:
         start = datetime.strptime(f"{parts[2]}{parts[3]}", "%Y%m%d%H%M%S") + timedelta(milliseconds=int(parts[4]))
     except ValueError:
-        faults.report(MissingLabel("file-name", f"{path}: its name is not a date and time, so its activity is unknown"))
-        return None
+        line = f"{path}: its name is not a date and time, so its activity is unknown"
+        raise MissingLabel("file-name", line) from None
     try:
         stop = start + timedelta(seconds=soundfile.info(path).duration)
     except (soundfile.SoundFileError, OSError):
-        faults.report(BrokenClip("cannot-decode", f"{path}: cannot be decoded as audio"))
-        return None
+        raise BrokenClip("cannot-decode", f"{path}: cannot be decoded as audio") from None
     earliest, latest = start - _MARGIN, stop + _MARGIN
     touched = [activity for activity in activities if activity[0] < latest and earliest < activity[1]]
     if len(touched) != 1 or touched[0][0] > earliest or latest > touched[0][1] or touched[0][2] == _UNUSABLE:
@@ -119,23 +117,16 @@ def _segments(root: Path, faults: Faults) -> Corpus:
     folds = _folds(root)
     clips = []
     meta = root / "meta.txt"
-    try:
-        lines = meta.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise CorpusError("not-utf8", f"{meta}: cannot be read as UTF-8 text ({error})") from None
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
+    for number, line in text_lines(meta):
         fields = [field.strip() for field in line.split("\t")]
         parts = _SEGMENT.match(Path(fields[0]).stem)
-        if len(fields) < 3 or not all(fields[:3]) or parts is None:
-            faults.report(MissingLabel("bad-row", f"{meta}: line {number} is not a segment, its label and its session"))
-            continue
-        path = root / "audio" / Path(fields[0]).name
-        if faults.usable(path):
+        with faults.reported():
+            if len(fields) < 3 or not all(fields[:3]) or parts is None:
+                raise MissingLabel("bad-row", f"{meta}: line {number} is not a segment, its label and its session")
+            path = root / "audio" / Path(fields[0]).name
+            require_content(path)
             extra = {"node": parts[1], "session": fields[2]}
-            fold = folds.get(path.name)
-            clips.append(Clip(id=path.stem, path=path, event=fields[1], fold=fold, extra=extra))
+            clips.append(Clip(id=path.stem, path=path, event=fields[1], fold=folds.get(path.name), extra=extra))
     if not clips:
         raise nothing_found(root, "SINS", "audio/DevNode1_ex1_1.wav")
     return Corpus("sins", tuple(clips))

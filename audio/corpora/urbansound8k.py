@@ -11,10 +11,10 @@ import re
 from pathlib import Path
 
 from sotto.audio.clip import Clip
-from sotto.audio.corpora.folder import audio_files, nothing_found, table_rows
+from sotto.audio.corpora.folder import audio_files, named_clips, nothing_found, require_listed, table_rows
 from sotto.audio.corpus import Corpus
 from sotto.audio.errors import MissingLabel
-from sotto.audio.faults import Faults
+from sotto.audio.faults import Faults, require_content
 
 CLASSES = (
     "air_conditioner",
@@ -29,6 +29,7 @@ CLASSES = (
     "street_music",
 )
 
+_FOLD = re.compile(r"^fold(10|[1-9])$")
 _SLICE = re.compile(r"^(?:fold(10|[1-9])_)?(\d+)-(\d)-(\d+)-(\d+)$")
 
 
@@ -45,42 +46,29 @@ def load(root: Path, faults: Faults) -> Corpus:
 def _from_table(table: Path, folder: Path, faults: Faults) -> list[Clip]:
     clips, listed = [], set()
     for number, row in table_rows(table, ("slice_file_name", "fsID", "salience", "fold", "class")):
-        if not row["fold"].isdigit() or not row["class"]:
-            faults.report(
-                MissingLabel("bad-row", f"{table}: line {number} ({row['slice_file_name']}) has no fold or no class")
-            )
-            continue
-        path = folder / f"fold{row['fold']}" / Path(row["slice_file_name"]).name
-        listed.add(path)
-        if faults.usable(path):
-            extra = {
-                "recording": row["fsID"],
-                "salience": {"1": "foreground", "2": "background"}.get(row["salience"], ""),
-            }
+        with faults.reported():
+            if not row["fold"].isdigit() or not row["class"]:
+                line = f"{table}: line {number} ({row['slice_file_name']}) has no fold or no class"
+                raise MissingLabel("bad-row", line)
+            path = folder / f"fold{row['fold']}" / Path(row["slice_file_name"]).name
+            listed.add(path)
+            require_content(path)
+            salience = {"1": "foreground", "2": "background"}.get(row["salience"], "")
+            extra = {"recording": row["fsID"], "salience": salience}
             clips.append(Clip(id=path.stem, path=path, event=row["class"], fold=int(row["fold"]), extra=extra))
-    for path in audio_files(folder):
-        if path not in listed:
-            faults.report(MissingLabel("not-in-table", f"{path}: is not in {table.name}, so its class is unknown"))
+    require_listed(folder, listed, table, faults)
     return clips
 
 
 def _from_folders(root: Path, faults: Faults) -> list[Clip]:
-    clips, strangers = [], []
-    for path in audio_files(root):
-        parts = _SLICE.match(path.stem)
-        fold = parts and (parts[1] or _fold_of_folder(path.parent.name))
-        if parts is None or not fold:
-            strangers.append(path)
-        elif faults.usable(path):
-            name = path.stem.partition("_")[2] if parts[1] else path.stem
-            extra = {"recording": parts[2]}
-            clips.append(Clip(id=name, path=path, event=CLASSES[int(parts[3])], fold=int(fold), extra=extra))
-    if clips:
-        for path in strangers:
-            faults.report(MissingLabel("file-name", f"{path}: is not <class>/fold<N>_<slice>, so its fold is unknown"))
-    return clips
+    misnamed = "is not <class>/fold<N>_<slice>, so its fold is unknown"
+    return named_clips(audio_files(root), _slice, faults, misnamed)
 
 
-def _fold_of_folder(name: str) -> str | None:
-    found = re.fullmatch(r"fold(10|[1-9])", name)
-    return found[1] if found else None
+def _slice(path: Path) -> Clip | None:
+    parts, folder = _SLICE.match(path.stem), _FOLD.match(path.parent.name)
+    if parts is None or not (parts[1] or folder):
+        return None
+    name = path.stem.partition("_")[2] if parts[1] else path.stem
+    fold = int(parts[1] or (folder and folder[1]) or 0)
+    return Clip(id=name, path=path, event=CLASSES[int(parts[3])], fold=fold, extra={"recording": parts[2]})

@@ -11,9 +11,9 @@ import re
 from pathlib import Path
 
 from sotto.audio.clip import Clip
-from sotto.audio.corpora.folder import audio_files, nothing_found, table_rows
+from sotto.audio.corpora.folder import audio_files, named_clips, nothing_found, table_rows, text_lines
 from sotto.audio.corpus import Corpus, Trial
-from sotto.audio.errors import CorpusError, MissingLabel
+from sotto.audio.errors import CorpusError
 from sotto.audio.faults import Faults
 
 TRIAL_LISTS = ("veri_test2.txt", "veri_test.txt")
@@ -26,29 +26,20 @@ _SEXES = {"f": "female", "m": "male"}
 def load(root: Path, faults: Faults) -> Corpus:
     """Every clip below `root` that lies in a speaker's and a video's folder, and the trials whose clips are there."""
     sexes = _sexes(root)
-    clips, strangers = [], []
-    for path in audio_files(root):
+
+    def clip_of(path: Path) -> Clip | None:
         speaker, video = path.parent.parent.name, path.parent.name
         number = _SPEAKER.match(speaker)
         if number is None:
-            strangers.append(path)
-        elif faults.usable(path):
-            subset = "test" if int(number[1]) in _TEST_SPEAKERS else "train"
-            clips.append(
-                Clip(
-                    id=f"{speaker}/{video}/{path.stem}",
-                    path=path,
-                    speaker=speaker,
-                    sex=sexes.get(speaker),
-                    extra={"video": video, "subset": subset},
-                )
-            )
+            return None
+        subset = "test" if int(number[1]) in _TEST_SPEAKERS else "train"
+        name, extra = f"{speaker}/{video}/{path.stem}", {"video": video, "subset": subset}
+        return Clip(id=name, path=path, speaker=speaker, sex=sexes.get(speaker), extra=extra)
+
+    misnamed = "is not in a folder id1xxxx/<video>, so its speaker is unknown"
+    clips = named_clips(audio_files(root), clip_of, faults, misnamed)
     if not clips:
         raise nothing_found(root, "VoxCeleb1", "wav/id10270/x6uYqmx31kE/00001.wav")
-    for path in strangers:
-        faults.report(
-            MissingLabel("file-name", f"{path}: is not in a folder id1xxxx/<video>, so its speaker is unknown")
-        )
     trials, remarks = _trials(root, {clip.id for clip in clips})
     return Corpus("voxceleb1", tuple(clips), trials=trials, remarks=remarks)
 
@@ -62,13 +53,7 @@ def _trials(root: Path, known: set[str]) -> tuple[tuple[Trial, ...], tuple[str, 
     if table is None:
         return (), (f"no trial list ({' or '.join(TRIAL_LISTS)}) in {root}",)
     trials, absent = [], 0
-    try:
-        lines = table.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise CorpusError("not-utf8", f"{table}: cannot be read as UTF-8 text ({error})") from None
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
+    for number, line in text_lines(table):
         fields = line.split()
         if len(fields) != 3 or fields[0] not in {"0", "1"}:
             raise CorpusError("bad-row", f"{table}: line {number} is not '1 <clip> <clip>' or '0 <clip> <clip>'")

@@ -16,14 +16,14 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from sotto.audio.features.spec import FeatureSpec, whole
+from sotto.audio.features.spec import AtRate, whole
 from sotto.link import BadValue
 
 _SOURCE, _SINK = "extsource", "extsink"
 
 
 @dataclass(frozen=True, kw_only=True)
-class EGeMAPS(FeatureSpec):
+class EGeMAPS(AtRate):
     """Pitch, loudness, voice quality and spectrum of one clip in 88 numbers, (88,). `names()` says which is which.
 
     Attributes
@@ -38,14 +38,8 @@ class EGeMAPS(FeatureSpec):
     libraries: ClassVar[tuple[str, ...]] = ("numpy", "opensmile", "soundfile", "soxr")
     seconds_each: ClassVar[float] = 0.05
 
-    rate: int = 16000
-
     def __post_init__(self) -> None:
         whole("rate", self.rate, 8000, 384_000)
-
-    @property
-    def sample_rate(self) -> int:
-        return self.rate
 
     @property
     def shape(self) -> tuple[int | None, ...]:

@@ -21,7 +21,7 @@ from sotto.link import BadValue
 _log = logging.getLogger("sotto")
 
 
-def extract(corpus: Corpus, spec: FeatureSpec, *, jobs: int | None = None, progress: bool = True) -> np.ndarray:
+def extract(corpus: Corpus, spec: FeatureSpec, *, jobs: int | None = None) -> np.ndarray:
     """The feature of every clip, float32 (n, …), row i for clip i.
 
     Parameters
@@ -32,8 +32,6 @@ def extract(corpus: Corpus, spec: FeatureSpec, *, jobs: int | None = None, progr
         which feature; every clip's must have the same shape (use `extract_each` when `frames` is None).
     jobs
         processes at most; None means one per usable core.
-    progress
-        show a bar on standard error when it takes more than two seconds.
 
     Raises
     ------
@@ -43,14 +41,12 @@ def extract(corpus: Corpus, spec: FeatureSpec, *, jobs: int | None = None, progr
     ValueError
         clips have features of different shapes, or there is no clip.
     """
-    return _stack(corpus, spec, extract_each(corpus, spec, jobs=jobs, progress=progress))
+    return _stack(corpus, spec, extract_each(corpus, spec, jobs=jobs))
 
 
-def extract_each(
-    corpus: Corpus, spec: FeatureSpec, *, jobs: int | None = None, progress: bool = True
-) -> list[np.ndarray]:
+def extract_each(corpus: Corpus, spec: FeatureSpec, *, jobs: int | None = None) -> list[np.ndarray]:
     """As `extract`, but one array per clip, so their lengths may differ."""
-    outcomes = _outcomes(corpus, spec, jobs, progress)
+    outcomes = _outcomes(corpus, spec, jobs)
     for outcome in outcomes:
         if outcome.fault is not None:
             raise outcome.fault
@@ -69,7 +65,7 @@ class _Outcome:
 _NOTHING = np.empty(0, dtype=np.float32)
 
 
-def _outcomes(corpus: Corpus, spec: FeatureSpec, jobs: int | None, progress: bool) -> list[_Outcome]:
+def _outcomes(corpus: Corpus, spec: FeatureSpec, jobs: int | None) -> list[_Outcome]:
     if not len(corpus):
         raise BadValue("no-clips", f"{corpus.name}: has no clips to extract features from")
     cache = ArrayCache("features")
@@ -87,7 +83,6 @@ def _outcomes(corpus: Corpus, spec: FeatureSpec, jobs: int | None, progress: boo
         seconds_each=spec.seconds_each,
         label=f"{corpus.name} {spec.kind}",
         jobs=jobs,
-        progress=progress,
     )
     for position, outcome in work:
         key = outcomes[missing[position]].key

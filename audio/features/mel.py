@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from sotto.audio.features.spec import FeatureSpec, fit_length, require, whole
+from sotto.audio.features.spec import AtRate, fit_length, require, whole
 
 NORMALISATIONS = ("none", "mean", "mean_variance")
 _FRAMES_AT_ONCE = 1024  # ten minutes of sound fit into memory
@@ -17,7 +17,7 @@ PADDINGS = ("zero", "silence", "repeat")
 
 
 @dataclass(frozen=True, kw_only=True)
-class FrontEnd(FeatureSpec):
+class FrontEnd(AtRate):
     """Parameters of the mel analysis. All are keyword arguments of the features built on it.
 
     Attributes
@@ -40,7 +40,6 @@ class FrontEnd(FeatureSpec):
 
     libraries: ClassVar[tuple[str, ...]] = ("librosa", "numpy", "scipy", "soundfile", "soxr")
 
-    rate: int = 16000
     n_fft: int = 1024
     win: int | None = None
     hop: int = 256
@@ -63,10 +62,6 @@ class FrontEnd(FeatureSpec):
         require(0 <= self.pre_emphasis < 1, "pre_emphasis must be in [0, 1)")
         require(self.trim_db is None or self.trim_db > 0, "trim_db must be positive, or None for no trimming")
         require(self.top_db is None or self.top_db > 0, "top_db must be positive, or None for no limit")
-
-    @property
-    def sample_rate(self) -> int:
-        return self.rate
 
     def prepare(self, samples: np.ndarray) -> np.ndarray:
         """Trim silence and emphasise high frequencies, as asked."""

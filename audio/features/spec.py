@@ -98,6 +98,17 @@ class FeatureSpec(ABC):
         return {**self.to_record(), "libraries": {name: version(name) for name in self.libraries}}
 
 
+@dataclass(frozen=True, kw_only=True)
+class AtRate(FeatureSpec):
+    """A feature of sound at ``rate`` samples per second."""
+
+    rate: int = 16000
+
+    @property
+    def sample_rate(self) -> int:
+        return self.rate
+
+
 def from_record(record: dict[str, Any]) -> FeatureSpec:
     """The description that `to_record` wrote.
 
@@ -175,12 +186,11 @@ def whole(name: str, value: Any, least: int = 1, most: int = 1 << 20) -> None:
         raise BadValue("bad-parameter", f"{name} must be a whole number from {least} to {most}, not {value!r}")
 
 
-def fit_length(array: np.ndarray, length: int, axis: int = -1) -> np.ndarray:
-    """Cut the middle out of `array`, or pad it with zeros on both sides, to `length` along `axis`."""
-    have = array.shape[axis]
+def fit_length(array: np.ndarray, length: int) -> np.ndarray:
+    """Cut the middle out of `array`, or pad it with zeros on both sides, to `length` along its last axis."""
+    have = array.shape[-1]
     if have >= length:
         start = (have - length) // 2
-        return array.take(range(start, start + length), axis=axis)
-    padding = [(0, 0)] * array.ndim
-    padding[axis] = ((length - have) // 2, length - have - (length - have) // 2)
-    return np.pad(array, padding)
+        return array[..., start : start + length]
+    before = (length - have) // 2
+    return np.pad(array, [(0, 0)] * (array.ndim - 1) + [(before, length - have - before)])

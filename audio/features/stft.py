@@ -7,14 +7,14 @@ from typing import ClassVar
 
 import numpy as np
 
-from sotto.audio.features.mel import PADDINGS, to_length, transform
-from sotto.audio.features.spec import FeatureSpec, fit_length, require, whole
+from sotto.audio.features.mel import check_frames, to_length, transform
+from sotto.audio.features.spec import AtRate, fit_length, require, whole
 
 SCALES = ("magnitude", "power", "log")
 
 
 @dataclass(frozen=True, kw_only=True)
-class STFT(FeatureSpec):
+class STFT(AtRate):
     """Spectrogram, (1 + n_fft // 2, frames), Hann window, centred frames.
 
     Attributes
@@ -37,7 +37,6 @@ class STFT(FeatureSpec):
     n_fft: int = field(default=512, kw_only=False)
     hop: int = 256
     frames: int | None = 188
-    rate: int = 16000
     scale: str = "log"
     padding: str = "silence"
 
@@ -45,14 +44,8 @@ class STFT(FeatureSpec):
         whole("n_fft", self.n_fft, 16, 1 << 16)
         whole("hop", self.hop, 1, 1 << 16)
         whole("rate", self.rate, 1000, 384_000)
-        if self.frames is not None:
-            whole("frames", self.frames, 1, 1 << 16)
+        check_frames(self.frames, "none", self.padding)
         require(self.scale in SCALES, f"scale must be one of {', '.join(SCALES)}")
-        require(self.padding in PADDINGS, f"padding must be one of {', '.join(PADDINGS)}")
-
-    @property
-    def sample_rate(self) -> int:
-        return self.rate
 
     @property
     def shape(self) -> tuple[int | None, ...]:

@@ -9,13 +9,13 @@ from typing import ClassVar
 import numpy as np
 
 from sotto.audio.features.mel import trimmed
-from sotto.audio.features.spec import FeatureSpec, fit_length, require, whole
+from sotto.audio.features.spec import AtRate, fit_length, require, whole
 
 SCALINGS = ("none", "peak", "rms")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Waveform(FeatureSpec):
+class Waveform(AtRate):
     """Samples, (samples,): the middle of the clip, or the clip with silence on both sides.
 
     Attributes
@@ -34,7 +34,6 @@ class Waveform(FeatureSpec):
     kept: ClassVar[bool] = False
 
     seconds: float = field(default=3.0, kw_only=False)
-    rate: int = 16000
     block: int = 1
     scaling: str = "none"
 
@@ -43,10 +42,6 @@ class Waveform(FeatureSpec):
         whole("block", self.block, 1, 1 << 16)
         require(0 < self.seconds <= 3600, "seconds must be more than 0 and at most 3600")
         require(self.scaling in SCALINGS, f"scaling must be one of {', '.join(SCALINGS)}")
-
-    @property
-    def sample_rate(self) -> int:
-        return self.rate
 
     @property
     def samples(self) -> int:
@@ -68,7 +63,7 @@ class Waveform(FeatureSpec):
 
 
 @dataclass(frozen=True, kw_only=True)
-class SampleBlocks(FeatureSpec):
+class SampleBlocks(AtRate):
     """Samples in blocks, (block, blocks): one column after the other, companded as on a telephone line.
 
     A convolution over the columns is one over the sound with ``block`` samples from window to window.  Silence at both
@@ -102,10 +97,6 @@ class SampleBlocks(FeatureSpec):
         whole("blocks", self.blocks, 1, 1 << 16)
         require(0 <= self.companding <= 1e6, "companding must be from 0 to 1e6")
         require(self.trim_db is None or self.trim_db > 0, "trim_db must be positive, or None for no trimming")
-
-    @property
-    def sample_rate(self) -> int:
-        return self.rate
 
     @property
     def shape(self) -> tuple[int | None, ...]:

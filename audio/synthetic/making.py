@@ -43,9 +43,7 @@ RATE = 16000
 _PLAIN_SPEED = 165
 
 
-def make(
-    folder: Path, seed: int = 0, *, sentences: int | None = None, jobs: int | None = None, progress: bool = True
-) -> None:
+def make(folder: Path, seed: int = 0, *, sentences: int | None = None, jobs: int | None = None) -> None:
     """Speak the corpus into `folder`, which must not exist yet (or be empty); its first `sentences`, None for all.
 
     Raises
@@ -61,10 +59,8 @@ def make(
         partial_folder.mkdir()
         rows: dict[int, list[dict[str, str]]] = {}
         speak_all = partial(_speak_voice, folder=partial_folder, seed=seed, sentences=SENTENCES[:sentences])
-        work = spread(
-            speak_all, VOICES, seconds_each=1.0, label="speaking the synthetic corpus", jobs=jobs, progress=progress,
-            unit="voice",
-        )  # fmt: skip
+        label = "speaking the synthetic corpus"
+        work = spread(speak_all, VOICES, seconds_each=1.0, label=label, unit="voice", jobs=jobs)
         for position, clips in work:
             rows[position] = clips
         manifest = {**recipe(seed, sentences), "clips": [row for position in sorted(rows) for row in rows[position]]}

@@ -44,7 +44,7 @@ BRIEF = 2
 """Sentences of each voice and emotion in the brief corpus."""
 
 
-def built_in(seed: int = 0, *, brief: bool = False, jobs: int | None = None, progress: bool = True) -> Corpus:
+def built_in(seed: int = 0, *, brief: bool = False, jobs: int | None = None) -> Corpus:
     """The corpus for `seed`, made on first use (well under a minute) and kept in the cache.
 
     `brief`: with its first two sentences alone, half as many clips.
@@ -70,7 +70,7 @@ def built_in(seed: int = 0, *, brief: bool = False, jobs: int | None = None, pro
         make,  # here, because the signal processing is slow to import and rarely needed
     )
 
-    make(folder, seed, sentences=sentences, jobs=jobs, progress=progress)
+    make(folder, seed, sentences=sentences, jobs=jobs)
     return load(folder, Faults())
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from sotto.audio.splits import speaker_folds
@@ -16,12 +18,13 @@ from sotto.models.learning.recipes import Recipe
 DESCRIPTION = "accuracy of the emotion models over speaker-disjoint folds (quick: 3 folds, full: 6)"
 
 
-def run(request: Request) -> list[Row]:
+def run(request: Request) -> Iterator[Row]:
     """One row for each model: mean accuracy, its spread over folds, and every fold."""
     bench = request.open_workbench()
     folds = 3 if bench.quick else 6
     recipes = [named(model, bench) for model in ("depinto", "frames", "depinto-poly2", "frames-poly2")]
-    return [_machine_row(bench, folds), *(_network_row(recipe, bench, folds) for recipe in recipes)]
+    yield _machine_row(bench, folds)
+    yield from (_network_row(recipe, bench, folds) for recipe in recipes)
 
 
 def _machine_row(bench: Workbench, folds: int) -> Row:

@@ -110,7 +110,7 @@ class Trials:
         moment = self._draw.uniform(0.0, self.usual.seconds)
         client = LoadClient(self._deployment, self._features)
         time.sleep(moment)
-        restart: Callable[[], None] | None = None
+        restart: Callable[[], object] | None = None
         if victim == "alice":
             client.kill()
         elif victim == "dealer's service" and self._deployment.dealer:
@@ -126,7 +126,7 @@ class Trials:
                         process.kill()
             if victim.endswith("host"):
                 client.stop()  # sessions are processes of their own: hers goes on and may end well
-                restart = partial(self._await_restart, service, before)
+                restart = partial(service.await_event, "service.serving", after=before, seconds=_RESTART_SECONDS)
         return self._aftermath(victim, "kill", client, restart)
 
     def _service(self, victim: Victim) -> Service:
@@ -143,10 +143,6 @@ class Trials:
             client.receive(0.02)
         return found
 
-    @staticmethod
-    def _await_restart(service: Service, before: int) -> None:
-        service.await_event("service.serving", after=before, seconds=_RESTART_SECONDS)
-
     def _break_link(self, victim: Victim) -> Trial:
         way = self._draw.choice(_WAYS)
         most = max(1, self.usual.bytes[victim, way])
@@ -160,7 +156,7 @@ class Trials:
         proxy.plan(None)
         return self._aftermath(victim, what.kind, client, None)
 
-    def _aftermath(self, victim: Victim, fault: str, client: LoadClient, restart: Callable[[], None] | None) -> Trial:
+    def _aftermath(self, victim: Victim, fault: str, client: LoadClient, restart: Callable[[], object] | None) -> Trial:
         """Wait for everybody's end, then ask again."""
         started = time.monotonic()
         hung, unclear = [], ""

@@ -36,9 +36,8 @@ _PATIENCE = 12.0
 _DEADLINE = 120.0  # generous to a machine that others use too; what it took is in the rows
 
 
-def run(request: Request) -> list[Row]:
+def run(request: Request) -> Iterator[Row]:
     """A row for each paradigm, mode and victim."""
-    rows: list[Row] = []
     request.out.mkdir(parents=True, exist_ok=True)
     for each in prepared(request):
         ledger, done = Ledger(), list[Trial]()
@@ -54,8 +53,7 @@ def run(request: Request) -> list[Row]:
                 "nothing-dealt", f"{each.config}: the ledger saw nothing dealt, so it cannot say what was dealt twice"
             )
         for name in dict.fromkeys(trial.victim for trial in done):
-            rows.append(_row(each.config, name, [trial for trial in done if trial.victim == name], ledger, request))
-    return rows
+            yield _row(each.config, name, [trial for trial in done if trial.victim == name], ledger, request)
 
 
 def _trials(each: Prepared, ledger: Ledger, request: Request) -> Iterator[Trial]:

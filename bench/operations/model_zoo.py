@@ -11,14 +11,11 @@ that is refused gets a row too, with ``accepted`` 0 and the reason.  ``model-zoo
 
 from __future__ import annotations
 
-import csv
-import io
 import itertools
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, get_args
+from typing import Any, ClassVar, get_args
 
 import msgspec
 import numpy as np
@@ -31,14 +28,14 @@ from sotto.bench.operations import model_zoo_table
 from sotto.bench.operations.parties import configurations
 from sotto.bench.parties.parties import Asked, Parties, PartyError
 from sotto.bench.parties.party import PartySpec
-from sotto.bench.peers import job
 from sotto.bench.peers.comparison import PEERS, Peer
+from sotto.bench.peers.job import PeerError
 from sotto.bench.peers.workloads import SECRET_SHARING
 from sotto.bench.request import Request
 from sotto.bench.rows import costs, results
-from sotto.bench.rows.machine import machine, software
-from sotto.bench.rows.row import JSONValue, Row, Security, Timing, Traffic
-from sotto.link import LOOPBACK, BadValue
+from sotto.bench.rows.machine import machine
+from sotto.bench.rows.row import JSONValue, Row, Security
+from sotto.link import BadValue
 from sotto.link.storage import write_whole
 from sotto.mpc import parties
 from sotto.mpc.experiment import SECURITY
@@ -63,6 +60,8 @@ Floats = npt.NDArray[np.float32]
 class Disagreement:
     """One input with another class: the margin between the two in plaintext, and how far its scores moved."""
 
+    COLUMNS: ClassVar = ("model", "mode", "input", "private", "plain", "margin", "scores_moved", "near_tie")
+
     kind: str
     mode: str
     number: int
@@ -74,6 +73,12 @@ class Disagreement:
     @property
     def near_tie(self) -> bool:
         return self.margin <= 2 * self.moved
+
+    @property
+    def line(self) -> tuple[object, ...]:
+        """Of the table, under :data:`COLUMNS`."""
+        whole = (self.kind, self.mode, self.number, self.private, self.plain)
+        return (*whole, f"{self.margin:.3e}", f"{self.moved:.3e}", self.near_tie)
 
 
 def run(request: Request) -> list[Row]:
@@ -92,7 +97,7 @@ def run(request: Request) -> list[Row]:
         found += differing
         results.write(rows, request.out)  # who stops half-way keeps what was measured
         write_whole(request.out / "model-zoo.md", model_zoo_table.markdown(rows))
-    write_whole(request.out / "disagreements.csv", _table(found))
+    results.write_csv(request.out / "disagreements.csv", Disagreement.COLUMNS, [each.line for each in found])
     return rows
 
 
@@ -185,18 +190,12 @@ def _asked(parties: Parties, mode: mpc.Mode, name: str, question: _Question, req
         **_counted(differing),
         **costs.metrics([prepared], asked),
     }
-    online, offline = [each.online for each in asked], [each.offline for each in asked if each.offline]
     row = msgspec.structs.replace(
         _row(mode, SECURITY[mode], name, request.seed, metrics),
         n_queries=len(features),
         agreement=float(np.mean(labels == plain.argmax(axis=1))),
         max_abs_error=float(np.abs(scores - plain).max()),
-        offline_ms=costs.timing(offline),
-        online_ms=costs.timing(online),
-        bytes=costs.traffic(online),
-        rounds=costs.rounds(online),
-        key_bytes=costs.sent(offline, "dealer") if offline and "dealer" in offline[0].counts else None,
-        peak_rss_mb=round(max(count.peak_rss_mb for count in online[-1].counts.values()), 1),
+        **costs.fields(asked),
     )
     return _told(row, differing, request)
 
@@ -205,15 +204,11 @@ def _asked_of_peer(peer: Peer, name: str, question: _Question, request: Request)
     """The same examples asked of another system, the first few one by one."""
     kind, features, plain, timed = question.kind, question.features, question.plain, _TIMED[request.preset]
     try:
-        described = peer.workload.describe(kind.build(), kind.input_shape)
-        wanted = job.Request(
-            network=described.shape, input_shape=list(kind.input_shape), classes=plain.shape[1],
-            examples=len(features), singles=timed, warm_up=1, batch=_BATCH, timeout=_TIMEOUT,
+        answer = peer.ask(
+            kind.build(), features, plain.shape[1], request.out, "loopback",
+            singles=timed, batch=_BATCH, timeout=_TIMEOUT,
         )  # fmt: skip
-        answer = job.run(
-            peer.command(), wanted, {"queries": features, **described.weights}, Path(request.out), LOOPBACK
-        )
-    except (mpc.MpcError, job.PeerError) as error:
+    except (mpc.MpcError, PeerError) as error:
         return _refused(peer.mode, peer.security, name, str(error), request)
     labels = np.array(answer.labels, np.int64)
     differing = _disagreements(name, peer.mode, labels, plain, np.zeros(len(features)))
@@ -221,11 +216,7 @@ def _asked_of_peer(peer: Peer, name: str, question: _Question, request: Request)
         _row(peer.mode, peer.security, name, request.seed, {"accepted": 1.0, **_counted(differing)}),
         n_queries=len(labels),
         agreement=float(np.mean(labels == plain.argmax(axis=1))),
-        online_ms=Timing(float(np.median(answer.milliseconds)), float(np.percentile(answer.milliseconds, 95))),
-        bytes=Traffic(answer.bytes_alice, answer.bytes_bob, None),
-        rounds=answer.rounds,
-        peak_rss_mb=answer.peak_rss_mb,
-        software={**software(), **answer.versions},
+        **peer.fields(answer),
     )
     return _told(row, differing, request)
 
@@ -283,18 +274,6 @@ def _disagreements(
         )
         for i in np.flatnonzero(labels != classes)
     ]  # fmt: skip
-
-
-def _table(found: Sequence[Disagreement]) -> str:
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(["model", "mode", "input", "private", "plain", "margin", "scores_moved", "near_tie"])
-    for each in found:
-        writer.writerow(
-            [each.kind, each.mode, each.number, each.private, each.plain, f"{each.margin:.3e}", f"{each.moved:.3e}",
-             each.near_tie]
-        )  # fmt: skip
-    return out.getvalue()
 
 
 def _sessions(bob: mpc.Bob, mode: mpc.Mode, dealer: PartySpec) -> list[Mapping[str, PartySpec]]:

@@ -8,25 +8,23 @@ compared with PyTorch's.  A size that a party refuses, because it would not fit,
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 
 import msgspec
 import numpy as np
-import torch
 from torch import nn
 
 from sotto import mpc
 from sotto.bench.model_zoo.large import COEFFICIENTS, FRAMES, Encoder, WideCnn
 from sotto.bench.parties.parties import Parties, PartyError
-from sotto.bench.parties.party import PartySpec
 from sotto.bench.request import Request
-from sotto.bench.rows import costs, results
+from sotto.bench.rows import costs
 from sotto.bench.rows.row import Row
+from sotto.models.learning.seeding import seeded
 from sotto.models.learning.training import predict
-from sotto.mpc import parties
-from sotto.mpc.experiment import SECURITY
+from sotto.mpc.experiment import SECURITY, parts_of
 
 DESCRIPTION = "mpc's time, bytes and memory for up to 10 M weights and 12 transformer layers (full: 5 queries)"
 
@@ -47,8 +45,7 @@ class Size:
 
     def build(self) -> nn.Module:
         """The network in evaluation mode, weights from a fixed seed."""
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(0)
+        with seeded(0):
             return self.make().eval()
 
 
@@ -60,9 +57,8 @@ SIZES = (
 )
 
 
-def run(request: Request) -> list[Row]:
+def run(request: Request) -> Iterator[Row]:
     """A row for each size and mode."""
-    rows = []
     for size in SIZES:
         module = size.build()
         started = time.perf_counter()
@@ -70,10 +66,9 @@ def run(request: Request) -> list[Row]:
         bits = lowered.ranges
         lowering = (time.perf_counter() - started) * 1e3
         for mode in size.modes:
-            rows.append(_measured(size, mode, module, lowered, request, {"lowering_ms": lowering, "bits": max(bits)}))
-            request.say(_said(rows[-1]))
-            results.write(rows, request.out)  # who stops half-way keeps what was measured
-    return rows
+            row = _measured(size, mode, module, lowered, request, {"lowering_ms": lowering, "bits": max(bits)})
+            request.say(_said(row))
+            yield row
 
 
 def _measured(
@@ -90,8 +85,7 @@ def _measured(
     features = np.random.default_rng(request.seed).normal(size=(1, *size.input_shape)).clip(-_LIMIT, _LIMIT)
     features = features.astype(np.float32)
     try:
-        bob = mpc.Bob(lowered, None, mode=mode, reveal="logits")
-        with Parties([_parts(bob, mode)], timeout=_TIMEOUT) as parties:
+        with Parties([parts_of(lowered, mode, "logits")], timeout=_TIMEOUT) as parties:
             prepared = parties.prepare()
             asked = [parties.ask(features) for _ in range(_QUERIES[request.preset])]
             parties.end_session()
@@ -114,12 +108,7 @@ def _measured(
         agreement=float(np.mean([each.labels[0] == plain[0].argmax() for each in asked])),
         max_abs_error=max(errors),
         metrics=metrics,
-        offline_ms=costs.timing(offline),
-        online_ms=costs.timing(online),
-        bytes=costs.traffic(online),
-        rounds=costs.rounds(online),
-        key_bytes=costs.sent(offline, "dealer"),
-        peak_rss_mb=round(max(report.peak_rss_mb for report in reports.values()), 1),
+        **costs.fields(asked) | {"peak_rss_mb": round(max(report.peak_rss_mb for report in reports.values()), 1)},
     )
 
 
@@ -132,11 +121,3 @@ def _said(row: Row) -> str:
         f" {row.offline_ms.median / 1e3:.2f} s, {(row.metrics['offline_bytes'] or 0) / 1e6:,.0f} MB, online"
         f" {row.online_ms.median / 1e3:.2f} s, {(row.metrics['online_bytes'] or 0) / 1e6:,.1f} MB, memory {sizes} MB"
     )
-
-
-def _parts(bob: mpc.Bob, mode: mpc.Mode) -> Mapping[str, PartySpec]:
-    return {
-        "alice": PartySpec(parties.alice, {"mode": mode, "reveal": "logits"}),
-        "bob": PartySpec(parties.bob, {"bob": bob, "mode": mode}, parties.warm_up),
-        "dealer": PartySpec(parties.dealer, {"mode": mode}, parties.warm_up_dealer),
-    }

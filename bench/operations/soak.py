@@ -7,10 +7,8 @@ after the first quarter, when caches are warm.  ``soak.csv`` has every sample.
 
 from __future__ import annotations
 
-import csv
-import io
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,7 +18,7 @@ from sotto.bench.operations.parties.configurations import CONFIGURATIONS, Prepar
 from sotto.bench.operations.parties.load_client import LoadClient
 from sotto.bench.operations.parties.services import Deployment, ServiceError, memory_mb, open_files
 from sotto.bench.request import Request
-from sotto.bench.rows.results import write_whole
+from sotto.bench.rows.results import write_csv
 from sotto.bench.rows.row import Row
 
 DESCRIPTION = "10,000 queries on end: memory and file descriptors of every process, and their slopes"
@@ -29,6 +27,7 @@ _QUERIES = {"quick": 500, "full": 10_000}  # of all services together
 _PER_SESSION = 20
 _SAMPLES = 40  # of each half
 _QUERY_SECONDS = 120.0
+_COLUMNS = ("paradigm", "mode", "sessions", "party", "queries", "memory_mb", "files")
 
 
 @dataclass(frozen=True)
@@ -50,10 +49,13 @@ def run(request: Request) -> list[Row]:
         queries = _queries(each.config, _QUERIES[request.preset])
         with each.deployed(patience=_QUERY_SECONDS, proxied=False) as deployment:
             for half in (_long_session, _many_sessions):
-                half(deployment, each, queries, samples)
+                samples += half(deployment, each, queries)
                 request.say(f"{each.config}: {queries} queries, {half.__name__.strip('_').replace('_', ' ')}")
-                request.out.mkdir(parents=True, exist_ok=True)
-                write_whole(request.out / "soak.csv", _table(samples))
+                lines = [
+                    (s.config.paradigm, s.config.mode, s.half, s.party, s.queries, f"{s.memory_mb:.2f}", s.files)
+                    for s in samples
+                ]
+                write_csv(request.out / "soak.csv", _COLUMNS, lines)
     keys = dict.fromkeys((sample.config, sample.half, sample.party) for sample in samples)
     return [
         _row(config, half, party, [s for s in samples if (s.config, s.half, s.party) == (config, half, party)], request)
@@ -67,18 +69,11 @@ def _queries(config: ServedConfiguration, together: int) -> int:
     return max(2 * _PER_SESSION, math.ceil(together * weights[config] / sum(weights.values()) / 2))
 
 
-def _long_session(deployment: Deployment, each: Prepared, queries: int, samples: list[Sample]) -> None:
+def _long_session(deployment: Deployment, each: Prepared, queries: int) -> Iterator[Sample]:
     client = LoadClient(deployment, each.features, queries=queries, begin=True)
     try:
         if not client.await_opened(_QUERY_SECONDS):
             raise ServiceError("no-session", f"{each.config}: no session: {client.said}")
-        parties: dict[str, Callable[[], Sequence[psutil.Process]]] = {
-            "alice": lambda: _alive(client),
-            **{
-                f"{service.arguments[0]}'s session": (lambda service=service: service.sessions)  # type: ignore[misc]
-                for service in deployment.services
-            },
-        }
         client.go()
         every, weighed = max(1, queries // _SAMPLES), 0
         while client.ended is None:
@@ -88,7 +83,8 @@ def _long_session(deployment: Deployment, each: Prepared, queries: int, samples:
                 pass
             if client.ended is None and len(client.answers) >= weighed + every:
                 weighed = len(client.answers)
-                _weigh(each.config, "one session", parties, weighed, samples)
+                sessions = {f"{service.arguments[0]}'s session": service.sessions for service in deployment.services}
+                yield from _weighed(each.config, "one session", {"alice": _alive(client), **sessions}, weighed)
         if client.ended:
             raise ServiceError("client-failed", f"{each.config}: {client.said}")
     finally:
@@ -103,11 +99,7 @@ def _alive(client: LoadClient) -> list[psutil.Process]:
         return []
 
 
-def _many_sessions(deployment: Deployment, each: Prepared, queries: int, samples: list[Sample]) -> None:
-    parties: dict[str, Callable[[], Sequence[psutil.Process]]] = {
-        service.arguments[0]: (lambda service=service: service.tree)  # type: ignore[misc]
-        for service in deployment.services
-    }
+def _many_sessions(deployment: Deployment, each: Prepared, queries: int) -> Iterator[Sample]:
     sessions = math.ceil(queries / _PER_SESSION)
     every = max(1, sessions // _SAMPLES)
     for number in range(1, sessions + 1):
@@ -119,21 +111,16 @@ def _many_sessions(deployment: Deployment, each: Prepared, queries: int, samples
         if number % every == 0:
             for service in deployment.services:
                 service.await_idle(_QUERY_SECONDS)
-            _weigh(each.config, "many sessions", parties, number * _PER_SESSION, samples)
+            services = {service.arguments[0]: service.tree for service in deployment.services}
+            yield from _weighed(each.config, "many sessions", services, number * _PER_SESSION)
 
 
-def _weigh(
-    config: ServedConfiguration,
-    half: str,
-    parties: dict[str, Callable[[], Sequence[psutil.Process]]],
-    queries: int,
-    samples: list[Sample],
-) -> None:
+def _weighed(
+    config: ServedConfiguration, half: str, parties: Mapping[str, Sequence[psutil.Process]], queries: int
+) -> Iterator[Sample]:
     for party, processes in parties.items():
-        found = processes()
-        memory, files = memory_mb(found), open_files(found)
-        if memory:  # who has just ended weighs nothing
-            samples.append(Sample(config, half, party, queries, memory, files))
+        if memory := memory_mb(processes):  # who has just ended weighs nothing
+            yield Sample(config, half, party, queries, memory, open_files(processes))
 
 
 def slope(samples: Sequence[Sample]) -> float:
@@ -155,15 +142,3 @@ def _row(config: ServedConfiguration, half: str, party: str, samples: Sequence[S
         "files_last": float(warm[-1].files),
     }
     return config.row(request, party, samples[-1].queries, {"sessions": half, "party": party}, metrics)
-
-
-def _table(samples: Sequence[Sample]) -> str:
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(["paradigm", "mode", "sessions", "party", "queries", "memory_mb", "files"])
-    for each in samples:
-        config = each.config
-        writer.writerow(
-            [config.paradigm, config.mode, each.half, each.party, each.queries, f"{each.memory_mb:.2f}", each.files]
-        )
-    return out.getvalue()

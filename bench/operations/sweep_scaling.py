@@ -6,15 +6,16 @@ what starting them takes is given beside.
 
 from __future__ import annotations
 
-import os
 import tempfile
 import time
+from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
 import msgspec
 
 from sotto.bench.request import Request
+from sotto.bench.rows.machine import cores
 from sotto.bench.rows.row import Row
 from sotto.bench.sweeps.executors import Executor, executor
 from sotto.bench.sweeps.plan import open_plan
@@ -27,7 +28,7 @@ DESCRIPTION = "speed-up of a sweep of hash keys from one worker to several, by j
 _WARM = 4  # tasks a worker has done when the clock starts
 
 
-def run(request: Request) -> list[Row]:
+def run(request: Request) -> Iterator[Row]:
     """One row for each executor and number of workers."""
     keys = 60 if request.preset == "quick" else 400
     plan, bench = open_plan(
@@ -36,33 +37,28 @@ def run(request: Request) -> list[Row]:
     )  # fmt: skip
     STUDIES["hashing"].prepare(bench)
     texts = [msgspec.json.encode(task).decode() for task in plan]
-    rows = []
     for kind in ("local", "dask://"):
         alone: float | None = None
         for workers in _counts():
             pace, start = _pace(executor(kind, workers), texts)
             alone = alone or pace
             request.say(f"{kind} {workers} workers: {pace:.2f} tasks/s, {pace / alone:.2f} times one worker")
-            rows.append(
-                Row(
-                    paradigm="plaintext",
-                    mode=kind.rstrip(":/"),
-                    model="svm",
-                    corpus=bench.corpus.name,
-                    split="speakers",
-                    seed=request.seed,
-                    n_queries=len(plan),
-                    parameters={"workers": workers, "tasks": len(plan)},
-                    metrics={"tasks_per_second": pace, "speed_up": pace / alone, "seconds_to_start": start},
-                )
+            yield Row(
+                paradigm="plaintext",
+                mode=kind.rstrip(":/"),
+                model="svm",
+                corpus=bench.corpus.name,
+                split="speakers",
+                seed=request.seed,
+                n_queries=len(plan),
+                parameters={"workers": workers, "tasks": len(plan)},
+                metrics={"tasks_per_second": pace, "speed_up": pace / alone, "seconds_to_start": start},
             )
-    return rows
 
 
 def _counts() -> list[int]:
     """1, 2, 4, … workers, as many as there are cores."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return [count for count in (1, 2, 4, 8, 16, 32) if count <= max(2, cores)]
+    return [count for count in (1, 2, 4, 8, 16, 32) if count <= max(2, cores())]
 
 
 def _pace(workers: Executor, texts: list[str]) -> tuple[float, float]:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
@@ -75,15 +74,13 @@ def _measured(
         service.await_idle(_OPENING)
     latencies = [answer.milliseconds for client in clients for answer in client.answers]
     p50, p95, p99 = (float(np.percentile(latencies, level)) for level in (50, 95, 99))
-    metrics: dict[str, float | None] = {
-        "queries_per_second": len(latencies) / load.seconds,
+    metrics = {
+        **load,
         "p50_ms": p50,
         "p95_ms": p95,
         "p99_ms": p99,
         "timed_queries": float(len(latencies)),
         "bob_memory_mb": memory,
-        "processors_busy": load.processors_busy,
-        **{f"{party}_cpu_ms": 1e3 * seconds / load.answered for party, seconds in load.worked.items()},
     }
     parameters = {"clients": count, "examples": len(asked)}
     row = each.config.row(request, each.config.model or "default", len(latencies), parameters, metrics)
@@ -92,23 +89,12 @@ def _measured(
     return msgspec.structs.replace(row, online_ms=Timing(p50, p95))
 
 
-@dataclass(frozen=True)
-class _Load:
-    """What came of all asking at once.
+def _ask(clients: Sequence[LoadClient], deployment: Deployment, seconds: float) -> dict[str, float | None]:
+    """Let all ask for so long.
 
-    ``seconds``: from the first question to the last answer.  ``worked``: seconds of processor time by party, until
-    ``answered`` queries had an answer.  ``processors_busy``: how many processors all of the machine's work, that of
-    others too, kept busy in that time.
+    Gives the rate from the first question to the last answer; each party's processor time for a query that had an
+    answer when the time was over; and how many processors all of the machine's work, that of others too, kept busy.
     """
-
-    seconds: float
-    worked: Mapping[str, float]
-    answered: int
-    processors_busy: float
-
-
-def _ask(clients: Sequence[LoadClient], deployment: Deployment, seconds: float) -> _Load:
-    """Let all ask for so long."""
     before, busy, started = _worked(clients, deployment), _busy_seconds(), time.monotonic()
     for client in clients:
         client.go()
@@ -119,13 +105,17 @@ def _ask(clients: Sequence[LoadClient], deployment: Deployment, seconds: float) 
                 pass
         time.sleep(0.01)
     elapsed, after, busy = time.monotonic() - started, _worked(clients, deployment), _busy_seconds() - busy
-    answered = sum(len(client.answers) for client in clients)
+    answered = max(1, sum(len(client.answers) for client in clients))
     for client in clients:
         client.stop()
     for client in clients:
         client.await_end(_OPENING)
-    worked = {party: after[party] - before[party] for party in after}
-    return _Load(time.monotonic() - started, worked, max(1, answered), busy / elapsed)
+    answers = sum(len(client.answers) for client in clients)
+    return {
+        "queries_per_second": answers / (time.monotonic() - started),
+        "processors_busy": busy / elapsed,
+        **{f"{party}_cpu_ms": 1e3 * (after[party] - before[party]) / answered for party in after},
+    }
 
 
 def _worked(clients: Sequence[LoadClient], deployment: Deployment) -> dict[str, float]:

@@ -8,20 +8,23 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
+from torch import nn
 
 from sotto.bench.emotion.emotion_models import EmotionModel, emotion_model, named
 from sotto.bench.experiment import Configuration
 from sotto.bench.peers.job import PeerError, Request, Response, own_python, run, shapable
 from sotto.bench.peers.workloads import CONVOLUTIONS, ENCRYPTION, SECRET_SHARING, Workload
-from sotto.bench.rows.machine import machine, software
-from sotto.bench.rows.row import Interval, JSONValue, Row, Security, Spent, Timing, Traffic
+from sotto.bench.rows import costs
+from sotto.bench.rows.machine import software
+from sotto.bench.rows.row import Interval, Row, Security, Spent, Timing, Traffic
 from sotto.bench.suite import Failure, cells
 from sotto.bench.workbench import Workbench
 from sotto.he import experiment as cryptonet
@@ -50,6 +53,34 @@ class Peer:
     missing: Callable[[], str | None]
     one_process: bool = False
 
+    def ask(
+        self, module: nn.Module, queries: npt.NDArray[np.float32], classes: int, folder: Path, net: str, *,
+        singles: int, warm_up: int = 1, batch: int, timeout: float = 1800.0, options: Sequence[str] = (),
+    ) -> Response:  # fmt: skip
+        """The answers of its program, started with ``options``, to ``queries`` (n, …) about a trained network.
+
+        ``singles`` of them are asked one by one after ``warm_up`` others.  Raises ``ValueError`` for a network that it
+        does not evaluate, and :class:`sotto.bench.peers.job.PeerError`.
+        """
+        described = self.workload.describe(module, queries.shape[1:])
+        request = Request(
+            network=described.shape, input_shape=list(queries.shape[1:]), classes=classes, examples=len(queries),
+            singles=singles, warm_up=warm_up, batch=batch, timeout=timeout,
+        )  # fmt: skip
+        folder.mkdir(parents=True, exist_ok=True)
+        arrays = {"queries": queries, **described.weights}
+        return run([*self.command(), *options], request, arrays, folder, SHAPES[net])
+
+    def fields(self, response: Response) -> dict[str, Any]:
+        """What a response says of a single query and of its system, by the fields of a row."""
+        return {
+            "online_ms": costs.timing_of(response.milliseconds),
+            "bytes": None if self.one_process else Traffic(response.bytes_alice, response.bytes_bob, None),
+            "rounds": response.rounds,
+            "peak_rss_mb": response.peak_rss_mb,
+            "software": {**software(), **response.versions},
+        }
+
 
 def _crypten_missing() -> str | None:
     try:
@@ -59,19 +90,29 @@ def _crypten_missing() -> str | None:
     return None
 
 
-def _python(variable: str) -> str | None:
-    """The interpreter that an environment variable names."""
-    return shutil.which(os.environ.get(variable) or "")
+def _elsewhere(
+    name: str,
+    mode: str,
+    workload: Workload,
+    security: Security,
+    variable: str,
+    install: str,
+    *,
+    one_process: bool = False,
+) -> Peer:
+    """A peer whose program ``<mode>_program.py`` needs the interpreter that an environment variable names.
 
+    ``install`` says how to come by one.
+    """
 
-def _program(variable: str, name: str) -> list[str]:
-    return [_python(variable) or "", str(Path(__file__).with_name("programs") / name)]
+    def python() -> str | None:
+        return shutil.which(os.environ.get(variable) or "")
 
+    def missing() -> str | None:
+        return None if python() else f"{variable} names no Python interpreter; to compare, {install}"
 
-def _no_python(variable: str, install: str) -> str | None:
-    if _python(variable):
-        return None
-    return f"{variable} names no Python interpreter; to compare, {install}"
+    program = Path(__file__).with_name("programs") / f"{mode.removeprefix('peer-')}_program.py"
+    return Peer(name, mode, workload, security, lambda: [python() or "", str(program)], missing, one_process)
 
 
 _UNCHECKED = msgspec.structs.replace(
@@ -96,7 +137,7 @@ PEERS = (
         lambda: own_python("sotto.bench.peers.programs.crypten_program"),
         _crypten_missing,
     ),
-    Peer(
+    _elsewhere(
         "SPU SEMI2K",
         "peer-spu",
         SECRET_SHARING,
@@ -108,39 +149,30 @@ PEERS = (
             leaks="to Alice the class; the program is public; cheating goes unnoticed",
             hides="yes",
         ),
-        lambda: _program(SPU_PYTHON, "spu_program.py"),
-        lambda: _no_python(
-            SPU_PYTHON,
-            "install spu into an environment of its own (python -m venv spu && spu/bin/pip install spu) and set"
-            f" {SPU_PYTHON}=spu/bin/python",
-        ),
+        SPU_PYTHON,
+        "install spu into an environment of its own (python -m venv spu && spu/bin/pip install spu) and set"
+        f" {SPU_PYTHON}=spu/bin/python",
     ),
-    Peer(
+    _elsewhere(
         "OpenFHE CKKS",
         "peer-openfhe",
         ENCRYPTION,
         _UNCHECKED,
-        lambda: _program(OPENFHE_PYTHON, "openfhe_program.py"),
-        lambda: _no_python(
-            OPENFHE_PYTHON,
-            "install openfhe into an environment of a Python it has a module for (python3.10 -m venv openfhe &&"
-            f" openfhe/bin/pip install openfhe numpy) and set {OPENFHE_PYTHON}=openfhe/bin/python",
-        ),
+        OPENFHE_PYTHON,
+        "install openfhe into an environment of a Python it has a module for (python3.10 -m venv openfhe &&"
+        f" openfhe/bin/pip install openfhe numpy) and set {OPENFHE_PYTHON}=openfhe/bin/python",
     ),
-    Peer(
+    _elsewhere(
         "HElayers CKKS",
         "peer-helayers",
         CONVOLUTIONS,
         _UNCHECKED,
-        lambda: _program(HELAYERS_PYTHON, "helayers_program.py"),
-        lambda: _no_python(
-            HELAYERS_PYTHON,
-            "where its licence (no commercial use) suits you, install pyhelayers into an environment of its own"
-            " (python3.11 -m venv helayers && helayers/bin/pip install pyhelayers onnx) and set"
-            f" {HELAYERS_PYTHON}=helayers/bin/python",
-        ),
+        HELAYERS_PYTHON,
+        "where its licence (no commercial use) suits you, install pyhelayers into an environment of its own"
+        " (python3.11 -m venv helayers && helayers/bin/pip install pyhelayers onnx) and set"
+        f" {HELAYERS_PYTHON}=helayers/bin/python",
     ),
-    Peer(
+    _elsewhere(
         "Orion CKKS",
         "peer-orion",
         CONVOLUTIONS,
@@ -152,12 +184,9 @@ PEERS = (
             leaks="everything to that process: the row says what the computation takes",
             hides="no",
         ),
-        lambda: _program(ORION_PYTHON, "orion_program.py"),
-        lambda: _no_python(
-            ORION_PYTHON,
-            "install orion-fhe into an environment of its own (python3.11 -m venv orion && orion/bin/pip install"
-            f" orion-fhe) and set {ORION_PYTHON}=orion/bin/python",
-        ),
+        ORION_PYTHON,
+        "install orion-fhe into an environment of its own (python3.11 -m venv orion && orion/bin/pip install"
+        f" orion-fhe) and set {ORION_PYTHON}=orion/bin/python",
         one_process=True,
     ),
 )
@@ -215,43 +244,28 @@ def measure(peer: Peer, cell: Configuration, bench: Workbench, net: str) -> Row:
     order = np.random.default_rng(bench.seed).permutation(len(bench.split.test))[:clips]
     queries = bench.part(emotion.queries, "test")[order]
     truth = bench.part(bench.targets, "test")[order]
-    description = peer.workload.describe(emotion.module, queries.shape[1:])
-    request = Request(
-        network=description.shape,
-        input_shape=list(queries.shape[1:]),
-        classes=len(bench.classes),
-        examples=len(queries),
-        singles=min(_SINGLES[bench.preset], len(queries)),
-        warm_up=1,
-        batch=peer.workload.batch,
-        timeout=1800.0,
-    )
     bench.say(f"{cell}: asking {len(queries)} clips on {net}")
-    response = run(peer.command(), request, {"queries": queries, **description.weights}, bench.folder, SHAPES[net])
+    response = peer.ask(
+        emotion.module, queries, len(bench.classes), bench.folder, net,
+        singles=min(_SINGLES[bench.preset], len(queries)), batch=peer.workload.batch,
+    )  # fmt: skip
     if len(response.labels) != len(queries) or not response.milliseconds:
         raise PeerError("answers-missing", f"{peer.name} answered {len(response.labels)} of {len(queries)} clips")
-    return _row(peer, cell, bench, net, _Asked(emotion, queries, truth, response))
+    return _row(peer, cell, bench, net, emotion, queries, truth, response)
 
 
-@dataclass(frozen=True, eq=False)
-class _Asked:
-    """A network, the clips asked about (n, …), their classes (n,), and what the peer answered."""
-
-    emotion: EmotionModel
-    queries: npt.NDArray[np.float32]
-    truth: npt.NDArray[np.int64]
-    response: Response
-
-
-def _row(peer: Peer, cell: Configuration, bench: Workbench, net: str, asked: _Asked) -> Row:
-    response, labels = asked.response, np.array(asked.response.labels, np.int64)
-    plain, scores = asked.emotion.plain(asked.queries)
-    everywhere = asked.emotion.plain(bench.part(asked.emotion.queries, "test"))[0]
+def _row(
+    peer: Peer, cell: Configuration, bench: Workbench, net: str,
+    emotion: EmotionModel, queries: npt.NDArray[np.float32], truth: npt.NDArray[np.int64], response: Response,
+) -> Row:  # fmt: skip
+    """``queries`` (n, …) are the clips asked about, ``truth`` (n,) their classes."""
+    labels = np.array(response.labels, np.int64)
+    plain, scores = emotion.plain(queries)
+    everywhere = emotion.plain(bench.part(emotion.queries, "test"))[0]
     comparable = len(labels) >= bench.clips
-    private, plain_on_asked = (float(np.mean(found == asked.truth)) for found in (labels, plain))
-    median = float(np.median(response.milliseconds))
-    traffic = None if peer.one_process else Traffic(response.bytes_alice, response.bytes_bob, None)
-    parameters: Mapping[str, JSONValue] = {**cell.parameters, "net": net}
+    private, plain_on_asked = (float(np.mean(found == truth)) for found in (labels, plain))
+    fields = peer.fields(response)
+    median, traffic = fields["online_ms"].median, fields["bytes"]
     return Row(
         paradigm=cell.paradigm,
         mode=cell.mode,
@@ -260,13 +274,13 @@ def _row(peer: Peer, cell: Configuration, bench: Workbench, net: str, asked: _As
         split=bench.split.name,
         seed=bench.seed,
         n_queries=len(labels),
-        parameters=dict(parameters),
+        parameters={**cell.parameters, "net": net},
         accuracy_plain=float(np.mean(everywhere == bench.part(bench.targets, "test"))),
         accuracy_private=private if comparable else None,
-        accuracy_interval=Interval.of(int((labels == asked.truth).sum()), len(labels)) if comparable else None,
+        accuracy_interval=Interval.of(int((labels == truth).sum()), len(labels)) if comparable else None,
         accuracy_loss=plain_on_asked - private if comparable else None,
         agreement=float(np.mean(labels == plain)),
-        max_abs_error=_largest_difference(response.scores, scores),
+        max_abs_error=None if response.scores is None else float(np.abs(np.array(response.scores) - scores).max()),
         metrics={
             "timed_queries": float(len(response.milliseconds)),
             "session_ms": response.setup_ms,
@@ -274,21 +288,10 @@ def _row(peer: Peer, cell: Configuration, bench: Workbench, net: str, asked: _As
             "table_clips": float(bench.clips),
             **({} if traffic else {"processor_ms": 1e3 * sum(response.cpu_seconds.values())}),
         },
-        published={},
         offline_ms=Timing(response.setup_ms, response.setup_ms) if peer.workload.keys_ahead else None,
-        online_ms=Timing(median, float(np.percentile(response.milliseconds, 95))),
         per_query_ms_batched=float(np.median(response.batch_milliseconds)) if response.batch_milliseconds else None,
-        bytes=traffic,
-        rounds=response.rounds,
         key_bytes=response.key_bytes,
-        peak_rss_mb=response.peak_rss_mb,
         total=None if traffic is None else Spent(median, traffic.alice + traffic.bob, response.cpu_seconds),
         security=peer.security,
-        software={**software(), **response.versions},
-        machine=machine(),
+        **fields,
     )
-
-
-def _largest_difference(scores: list[list[float]] | None, plain: npt.NDArray[np.float32]) -> float | None:
-    """Largest absolute difference between what Alice decrypted and the plaintext scores (n, classes)."""
-    return None if scores is None else float(np.abs(np.array(scores) - plain).max())

@@ -10,7 +10,7 @@ from pathlib import Path
 from sotto.audio import CORPORA, CorpusError
 from sotto.bench.claims.claim import Item, Judgement, open_for
 from sotto.bench.experiment import Say
-from sotto.bench.reproduction.targets import TARGETS, Request
+from sotto.bench.reproduction.targets import TARGETS, Request, measured
 from sotto.bench.rows import results
 from sotto.bench.rows.row import Row
 
@@ -47,12 +47,12 @@ def review(
         chosen.setdefault(item.target, corpus_for(item, data))
     for corpus in dict.fromkeys(name for name in chosen.values() if name not in (None, "none")):
         say(f"on {corpus}: {', '.join(target for target, name in chosen.items() if name == corpus)}")
-    measured: dict[str, tuple[Sequence[Row], str, str | None]] = {}
+    done: dict[str, tuple[Sequence[Row], str, str | None]] = {}
     for number, item in enumerate(items):
-        if item.target not in measured:
+        if item.target not in done:
             say(f"{number + 1} of {len(items)}: {item.target}")
-            measured[item.target] = _measure(item, chosen[item.target], data, preset, seed, out, reuse, say)
-        rows, corpus, fault = measured[item.target]
+            done[item.target] = _measure(item, chosen[item.target], data, preset, seed, out, reuse, say)
+        rows, corpus, fault = done[item.target]
         yield Reviewed(item, rows, corpus, open_for(fault) if fault else item.judge(rows))
 
 
@@ -87,8 +87,7 @@ def _measure(
     there = None if corpus in ("synthetic", "none") else data
     request = Request("synthetic" if corpus == "none" else corpus, there, preset, seed, folder, say)
     try:
-        rows = TARGETS[item.target].run(request)
-        results.write(rows, folder)
+        rows = measured(TARGETS[item.target], request)
         results.write_whole(folder / _ASKED, asked)
     except (ValueError, RuntimeError, OSError) as error:
         say(f"{item.target} failed: {error}")

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import pkgutil
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Protocol, cast
 
 from sotto.bench.request import Request
+from sotto.bench.rows import results
 from sotto.bench.rows.row import Row
+
+_UNWRITTEN = 10.0  # seconds
 
 
 class Target(Protocol):
@@ -17,8 +21,8 @@ class Target(Protocol):
     def DESCRIPTION(self) -> str:  # noqa: N802 - a constant, where a module is the target
         """One line."""
 
-    def run(self, request: Request) -> list[Row]:
-        """Measure and return the rows."""
+    def run(self, request: Request) -> Iterable[Row]:
+        """Measure, row by row."""
 
 
 #: In ``sotto.bench``: a module, or an object of one.
@@ -33,6 +37,7 @@ _PLACES = {
     "dias-table3": "papers.dias.cryptonet.table3",
     "dias-table4": "papers.dias.cryptonet.table4",
     "emotion-accuracy": "emotion.emotion_accuracy",
+    "he-logits": "emotion.shown_logits",
     "keyed-attacks": "papers.niwa.attackers",
     "kiya-asc": "papers.niwa.encrypted_tasks:SCENES",
     "kiya-asr": "papers.niwa.encrypted_tasks:RECOGNITION",
@@ -77,6 +82,18 @@ class _Targets(Mapping[str, Target]):
 
     def __len__(self) -> int:
         return len(_PLACES)
+
+
+def measured(target: Target, request: Request) -> list[Row]:
+    """All rows of a reproduction, written to its folder now and then: who stops half-way keeps what was measured."""
+    rows, written = [], time.monotonic()
+    for row in target.run(request):
+        rows.append(row)
+        if time.monotonic() - written > _UNWRITTEN:
+            results.write(rows, request.out)
+            written = time.monotonic()
+    results.write(rows, request.out)
+    return rows
 
 
 #: Imported when they are first used: a reproduction does not wait for the libraries of the others.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -12,9 +13,11 @@ from sotto.bench.rows.row import Spent, Timing, Traffic
 
 def timing(phases: Sequence[Phase]) -> Timing | None:
     """Median and 95th percentile of what Alice waited; None when there was no such phase."""
-    if not phases:
-        return None
-    milliseconds = [phase.milliseconds for phase in phases]
+    return timing_of([phase.milliseconds for phase in phases]) if phases else None
+
+
+def timing_of(milliseconds: Sequence[float]) -> Timing:
+    """Median and 95th percentile of at least one run."""
     return Timing(float(np.median(milliseconds)), float(np.percentile(milliseconds, 95)))
 
 
@@ -32,6 +35,19 @@ def sent(phases: Sequence[Phase], role: str) -> int:
 def rounds(phases: Sequence[Phase]) -> int:
     """Median number of Alice's waits in a phase."""
     return round(float(np.median([phase.counts["alice"].rounds for phase in phases])))
+
+
+def fields(asked: Sequence[Asked]) -> dict[str, Any]:
+    """The fields of a row that timed queries of one example fill, but for those that batches and sessions have."""
+    online, offline = [each.online for each in asked], [each.offline for each in asked if each.offline]
+    return {
+        "offline_ms": timing(offline),
+        "online_ms": timing(online),
+        "bytes": traffic(online),
+        "rounds": rounds(online),
+        "key_bytes": sent(offline, "dealer") if offline and "dealer" in offline[0].counts else None,
+        "peak_rss_mb": round(max(count.peak_rss_mb for count in online[-1].counts.values()), 1),
+    }
 
 
 def batched(asked: Sequence[Asked], size: int) -> tuple[float | None, float | None]:

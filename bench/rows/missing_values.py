@@ -5,7 +5,7 @@ The terminal table and the report print these lines under the table, so that a b
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
+from collections.abc import Container, Iterator, Sequence
 
 import msgspec
 
@@ -58,27 +58,25 @@ def _reason(row: Row, name: str) -> tuple[str, str | None]:
 def by_whom(rows: Sequence[Row], columns: Container[str]) -> list[str]:
     """One line for each mode or paradigm with nulls in ``columns``: which, and why."""
     found: dict[str, dict[str, None]] = {}
-    for row in rows:
-        nulls = null_fields(row)
-        for name in nulls:
-            if name not in columns or (name in _OF_ACCURACY[1:] and _OF_ACCURACY[0] in nulls):
-                continue
-            whom, reason = _reason(row, name)
-            found.setdefault(whom, {})[f"{name} ({reason or 'not measured in this run'})"] = None
+    for whom, name, reason in _nulls(rows):
+        if name in columns:
+            found.setdefault(whom, {})[f"{name} ({reason})"] = None
     return [f"{whom or 'everywhere'}: {', '.join(reasons)}" for whom, reasons in found.items()]
 
 
 def missing_values(rows: Sequence[Row]) -> list[str]:
     """One line for each distinct null among ``rows``: where it stands and why."""
-    lines: dict[str, None] = {}
+    return list(dict.fromkeys(f"{whom} {name}: {reason}".strip() for whom, name, reason in _nulls(rows)))
+
+
+def _nulls(rows: Sequence[Row]) -> Iterator[tuple[str, str, str]]:
+    """For whom each null stands, its field, and the reason; what is said of the accuracy is not said again."""
     for row in rows:
         nulls = null_fields(row)
         for name in nulls:
-            if name in _OF_ACCURACY[1:] and _OF_ACCURACY[0] in nulls:
-                continue  # said of the accuracy
-            whom, reason = _reason(row, name)
-            lines[f"{whom} {name}: {reason or 'not measured in this run'}".strip()] = None
-    return list(lines)
+            if name not in _OF_ACCURACY[1:] or _OF_ACCURACY[0] not in nulls:
+                whom, reason = _reason(row, name)
+                yield whom, name, reason or "not measured in this run"
 
 
 def null_fields(row: Row) -> list[str]:

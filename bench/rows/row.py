@@ -154,6 +154,11 @@ class Row(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
         return self.features_at in ("circuit", "bob")
 
 
+def told(metrics: Metrics) -> str:
+    """Names and values on one line, for progress."""
+    return ", ".join(f"{name} {value:.3g}" for name, value in metrics.items() if value is not None)
+
+
 def json_schema() -> dict[str, Any]:
     """JSON Schema (draft 2020-12) of a list of rows.  A file has every field, also those that a default filled in."""
     schema = msgspec.json.schema(list[Row])

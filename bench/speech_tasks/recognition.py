@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -99,10 +99,11 @@ class Recogniser:
     strings: list[DigitString]
     split: str
     corpus: str
-    task: SpeechTask = field(init=False)
 
-    def __post_init__(self) -> None:
-        task = SpeechTask(
+    @cached_property
+    def task(self) -> SpeechTask:
+        """The strings as Alice encrypts them, and the word error rate."""
+        return SpeechTask(
             name="asr",
             corpus=self.corpus,
             split=self.split,
@@ -113,7 +114,6 @@ class Recogniser:
             metric="wer",
             figure=self.word_error_rate,
         )
-        object.__setattr__(self, "task", task)
 
     @cached_property
     def references(self) -> list[str]:

@@ -5,19 +5,7 @@
 * :func:`linkability`: hashes under one key tell who speaks.
 """
 
-from sotto.hashing.attacks.known_key import KnownKeyResult, Recovery, known_key_attack, least_squares, recover_features
-from sotto.hashing.attacks.known_pairs import KnownPairsResult, known_pairs_attack
-from sotto.hashing.attacks.linkability import Identification, LinkabilityResult, linkability
+import lazy_loader
 
-__all__ = [
-    "Identification",
-    "KnownKeyResult",
-    "KnownPairsResult",
-    "LinkabilityResult",
-    "Recovery",
-    "known_key_attack",
-    "known_pairs_attack",
-    "least_squares",
-    "linkability",
-    "recover_features",
-]
+#: Imported when they are first used: who needs one of them does not wait for the others' libraries.
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

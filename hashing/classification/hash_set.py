@@ -26,7 +26,7 @@ from sotto.hashing.smh.key import HashKey
 from sotto.hashing.smh.modular_hash import modular_hash
 from sotto.hashing.smh.packing import PackedHashes, pack
 from sotto.hashing.tensor_file import read_file, write_file
-from sotto.models.svm.rbf_search import COSTS, SPREADS, RBFSearch, search_rbf
+from sotto.models.svm.rbf_search import RBFSearch, search_rbf
 
 
 class _HashSet(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -174,16 +174,10 @@ def join(sets: Sequence[HashSet]) -> HashSet:
     )
 
 
-def train_hamming_svc(
-    hashes: HashSet,
-    *,
-    costs: Sequence[float] = COSTS,
-    spreads: Sequence[float] = SPREADS,
-    folds: int = 5,
-    progress: bool = False,
-) -> tuple[HammingSVC, RBFSearch]:
+def train_hamming_svc(hashes: HashSet, **search: Any) -> tuple[HammingSVC, RBFSearch]:
     """Search C and γ on held-out speakers, then train on all hashes; done by the server, without the key.
 
+    ``search``: ``costs``, ``spreads``, ``folds`` of :func:`sotto.models.svm.rbf_search.search_rbf`.
     The classifier's labels are positions in ``hashes.classes``.
 
     Raises
@@ -197,11 +191,9 @@ def train_hamming_svc(
             "C and γ are searched on held-out speakers: give speakers to training_hashes, or fit HammingSVC",
         )
     squared = hamming_distances(hashes.hashes, hashes.hashes) ** 2
-    search = search_rbf(
-        squared, hashes.labels, hashes.speakers, costs=costs, spreads=spreads, folds=folds, progress=progress
-    )
-    classifier = HammingSVC(search.cost, search.gamma)
-    return classifier.fit(hashes.hashes, hashes.labels, fingerprint=hashes.fingerprint), search
+    found = search_rbf(squared, hashes.labels, hashes.speakers, **search)
+    classifier = HammingSVC(found.cost, found.gamma)
+    return classifier.fit(hashes.hashes, hashes.labels, fingerprint=hashes.fingerprint), found
 
 
 def _numbered(names: list[Any]) -> npt.NDArray[np.int64]:

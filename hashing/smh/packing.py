@@ -128,9 +128,7 @@ def holds_symbols(values: npt.NDArray[np.generic], k: int = LARGEST_K) -> bool:
     bits_per_symbol(k)
     if values.dtype.kind not in "biuf":
         return False
-    if not values.size:
-        return True
-    if values.dtype.kind == "b":
+    if not values.size or values.dtype.kind == "b":
         return True
     numbers: npt.NDArray[Any] = values
     in_range = bool((numbers >= 0).all() and (numbers < k).all())

@@ -13,15 +13,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
+import numpy.typing as npt
 import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor, nn
 
 from sotto.keyed.attacks.ciphertext_only.moment_alignment import orthogonal
-from sotto.keyed.encryption.keys import ROM, SALT_BYTES, Flipping, Key, KeyType, Shuffling
+from sotto.keyed.encryption.keys import Key, KeyType, guessed_key
 from sotto.keyed.encryption.transform import blocks
-from sotto.keyed.errors import KeyedError
 
 _LAGS = 2
 _BATCH, _WIDTH, _RATE = 64, 384, 1e-3
@@ -41,10 +40,7 @@ class Inverter:
         shown = _Shown.of(encrypted, self.block_size, self.dimension).together
         with torch.no_grad():
             matrix = self.network(shown.inputs).reshape(shown.mean.shape[1], -1).double()
-        try:
-            return _nearest_key(matrix, self.kind, self.block_size, self.dimension)
-        except KeyedError:
-            return None
+        return guessed_key(self.kind, self.block_size, self.dimension, _nearest(matrix, self.kind))
 
 
 def train_inverter(
@@ -133,13 +129,12 @@ def _random_keys(kind: KeyType, length: int, generator: torch.Generator) -> Tens
     return q * torch.where(r.diagonal(dim1=1, dim2=2) < 0, -1.0, 1.0)[:, None]
 
 
-def _nearest_key(matrix: Tensor, kind: KeyType, block_size: int, dimension: int) -> Key:
-    """The key whose matrix K is nearest to ``matrix``, with which x = y Kᵀ decrypts."""
+def _nearest(matrix: Tensor, kind: KeyType) -> npt.ArrayLike:
+    """The values of the key whose matrix K is nearest to ``matrix``, with which x = y Kᵀ decrypts."""
     if kind == "flipping":
-        return Flipping(block_size, dimension, (matrix.diagonal() < 0).numpy().astype(np.uint8), bytes(SALT_BYTES))
+        return matrix.diagonal() < 0
     if kind == "shuffling":
         # K[values[i], i] is 1; a waveform may come out negated as a whole
         signed = matrix if matrix.sum() >= 0 else -matrix
-        _, place = linear_sum_assignment(-signed.T.numpy())
-        return Shuffling(block_size, dimension, place.astype(np.int64), bytes(SALT_BYTES))
-    return ROM(block_size, dimension, orthogonal(matrix).numpy(), bytes(SALT_BYTES))
+        return linear_sum_assignment(-signed.T.numpy())[1]
+    return orthogonal(matrix)

@@ -10,16 +10,15 @@ last direction being left over up to its sign, and N to settle that.
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor, nn
 
-from sotto.keyed.encryption.keys import ROM, SALT_BYTES, Flipping, Key, KeyType, Shuffling
+from sotto.keyed.attacks.ciphertext_only.moment_alignment import orthogonal
+from sotto.keyed.encryption.keys import Key, KeyType, guessed_key
 from sotto.keyed.encryption.model_encryption import find_first_convolution
 from sotto.keyed.encryption.transform import blocks, encrypt
-from sotto.keyed.errors import KeyedError
-
-_NO_SALT = bytes(SALT_BYTES)
 
 
 def key_from_pairs(plain: Tensor, encrypted: Tensor, kind: KeyType, block_size: int, dimension: int) -> Key | None:
@@ -28,18 +27,16 @@ def key_from_pairs(plain: Tensor, encrypted: Tensor, kind: KeyType, block_size: 
     The attacker knows the type and the block size: both are read off the provider's own model.
     """
     x, y = plain.double(), encrypted.double()
-    try:
-        if kind == "flipping":
-            return Flipping(block_size, dimension, ((x * y).sum(0) < 0).numpy().astype(np.uint8), _NO_SALT)
-        if kind == "shuffling":
-            # distance[i, j]: between what stands at i in the clear and at j encrypted, over all pairs
-            distance = torch.cdist(x.T, y.T, compute_mode="donot_use_mm_for_euclid_dist").square().numpy()
-            _, place = linear_sum_assignment(distance.T)
-            return Shuffling(block_size, dimension, place.astype(np.int64), _NO_SALT)
-        left, _, right = torch.linalg.svd(x.T @ y)  # Procrustes: the rotation nearest to all pairs
-        return ROM(block_size, dimension, (left @ right).numpy(), _NO_SALT)
-    except KeyedError:
-        return None
+    values: npt.ArrayLike
+    if kind == "flipping":
+        values = (x * y).sum(0) < 0
+    elif kind == "shuffling":
+        # distance[i, j]: between what stands at i in the clear and at j encrypted, over all pairs
+        distance = torch.cdist(x.T, y.T, compute_mode="donot_use_mm_for_euclid_dist").square().numpy()
+        values = linear_sum_assignment(distance.T)[1]
+    else:
+        values = orthogonal(x.T @ y)  # Procrustes: the rotation nearest to all pairs
+    return guessed_key(kind, block_size, dimension, values)
 
 
 def key_from_kernels(plain: nn.Module, encrypted: nn.Module, kind: KeyType, *, layer: str | None = None) -> Key | None:

@@ -251,6 +251,15 @@ def generate_key(kind: str, block_size: int, dimension: int = 1, *, seed: Seed |
     return key_class(kind).generate(block_size, dimension, seed=seed)
 
 
+def guessed_key(kind: KeyType, block_size: int, dimension: int, values: npt.ArrayLike) -> Key | None:
+    """A key as somebody guesses its values, who does not know its salt; None for what is no key."""
+    typed = np.asarray(values).astype({"shuffling": np.int64, "flipping": np.uint8, "rom": np.float64}[kind])
+    try:
+        return key_class(kind)(block_size, dimension, typed, bytes(SALT_BYTES))
+    except KeyedError:
+        return None
+
+
 def check_block(kind: str, block_size: SupportsIndex, dimension: SupportsIndex) -> tuple[int, int]:
     """Both as int; raises KeyedError unless there can be a key of this type for blocks of this size."""
     block_size, dimension = _whole("block size", block_size), _whole("dimension", dimension)

@@ -17,10 +17,9 @@ from typing import Generic, TypeVar
 from weakref import WeakKeyDictionary
 
 from sotto.link.errors import BadValue, Coded, LinkClosed
-from sotto.link.link import Link
+from sotto.link.link import Link, fault_of_peer, transaction
 from sotto.link.messages import decode, encode
 from sotto.link.queries.answer import Answer, AnyReply, Reveal, read_reply, require_reveal
-from sotto.link.transaction import fault_of_peer, transaction
 
 Hello = TypeVar("Hello")
 Ready = TypeVar("Ready")

@@ -63,9 +63,7 @@ class Augmentation:
 class Variations:
     """Log-mel frames of a corpus at several speeds: (speeds, n, mels, width), computed once and shared by folds."""
 
-    def __init__(
-        self, corpus: Corpus, spec: MFCC, augmentation: Augmentation, *, jobs: int | None = None, progress: bool = True
-    ) -> None:
+    def __init__(self, corpus: Corpus, spec: MFCC, augmentation: Augmentation, *, jobs: int | None = None) -> None:
         """Compute, or read from the feature cache, every speed.
 
         Raises
@@ -88,7 +86,7 @@ class Variations:
         self.frames = torch.empty((len(self.speeds), len(corpus), spec.mels, augmentation.width), dtype=torch.float16)
         for k, speed in enumerate(self.speeds):
             played = corpus if speed == 1 else at_speed(corpus, speed)
-            self.frames[k] = torch.from_numpy(extract(played, wide, jobs=jobs, progress=progress))
+            self.frames[k] = torch.from_numpy(extract(played, wide, jobs=jobs))
 
 
 class VariedCepstra:

@@ -59,7 +59,6 @@ def cross_validate(
     seed: int = 0,
     label: str = "emotion",
     jobs: int | None = None,
-    progress: bool = True,
     done: Callable[[Fold], None] | None = None,
 ) -> CrossValidation:
     """Train and test ``recipe`` on speaker-disjoint folds.
@@ -78,7 +77,7 @@ def cross_validate(
         of the deal; fold k trains with seed ``seed + k``.
     label
         what to classify.
-    jobs, progress
+    jobs
         as in :func:`sotto.models.learning.fitting.fit`.
     done
         called with every fold as it is finished.
@@ -88,22 +87,13 @@ def cross_validate(
     CorpusError, ModelError
         as :func:`sotto.models.learning.fitting.fit`; too few speakers for the folds.
     """
-    shared = cache(partial(varied, corpus, recipe, jobs, progress)) if recipe.augmentation is not None else None
+    shared = cache(partial(varied, corpus, recipe, jobs)) if recipe.augmentation is not None else None
     results = []
     for k, split in enumerate(speaker_folds(corpus, folds, seed)):
-        _, record = fit(
-            corpus, split, recipe, label=label, seed=seed + k, jobs=jobs, progress=progress, variations=shared
-        )
+        _, record = fit(corpus, split, recipe, label=label, seed=seed + k, jobs=jobs, variations=shared)
         tested = corpus.subset(split.test)
-        scores = record.scores
-        fold = Fold(
-            split.name,
-            tuple(tested.speakers),
-            len(tested),
-            scores["accuracy"],
-            scores["uar"],
-            scores["training_seconds"],
-        )
+        scores = (record.scores[name] for name in ("accuracy", "uar", "training_seconds"))
+        fold = Fold(split.name, tuple(tested.speakers), len(tested), *scores)
         results.append(fold)
         if done is not None:
             done(fold)

@@ -6,35 +6,30 @@ has seen, unencrypted; whoever may not have a model must not read that folder.
 """
 
 import hashlib
-import logging
 import time
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from sotto.audio import cache
 from sotto.audio.corpus import Corpus
 from sotto.audio.features import MFCC, SampleBlocks, Waveform, extract
 from sotto.audio.reading import content_digest
 from sotto.audio.splits import Split
 from sotto.models.architectures import Argument, ModelError, build
 from sotto.models.learning.augmentation import Augmentation, Variations, VariedCepstra
+from sotto.models.learning.cached_model import kept
 from sotto.models.learning.evaluation import accuracy, unweighted_average_recall
 from sotto.models.learning.perturbation import Perturbation, Perturbed
 from sotto.models.learning.recipes import Recipe
 from sotto.models.learning.training import Examples, Fixed, predict, train
 from sotto.models.normalisation import Normalisation
-from sotto.models.weights import ModelRecord, load, save
+from sotto.models.weights import ModelRecord
 
 REVISION = 1
 """Raised when the same recipe begins to give another model, so that models of older code are not reused."""
-
-_log = logging.getLogger("sotto")
 
 
 def fit(
@@ -45,11 +40,11 @@ def fit(
     label: str = "emotion",
     seed: int = 0,
     jobs: int | None = None,
-    progress: bool = True,
-    cached: bool = True,
     variations: Callable[[], Variations] | None = None,
 ) -> tuple[nn.Module, ModelRecord]:
     """Train ``recipe`` on the training speakers of ``split`` and score it on its test speakers.
+
+    The model of an earlier run with the same recipe, split, seed and clips is taken where there is one.
 
     Parameters
     ----------
@@ -66,10 +61,6 @@ def fit(
         of the training run.
     jobs
         processes for feature extraction.
-    progress
-        show bars on standard error.
-    cached
-        return the model of an earlier run with the same recipe, split, seed and clips, if there is one.
     variations
         the augmented frames, when the caller shares them between splits.
 
@@ -86,14 +77,8 @@ def fit(
         the recipe does not fit the corpus.
     """
     split.check(corpus)
-    path = cache.root() / "models" / f"{recipe.name}-{_key(corpus, split, recipe, label, seed)}.safetensors"
-    if cached and (found := _earlier(path)) is not None:
-        _log.info("%s: reused the %s model of %s, seed %d", corpus.name, recipe.name, split.name, seed)
-        return found
-    module, record = _fitted(corpus, split, recipe, label, seed, jobs, progress, variations)
-    if cached:
-        _keep(path, module, record)
-    return module, record
+    about = _about(corpus, split, recipe, label, seed)
+    return kept(recipe.name, about, lambda: _fitted(corpus, split, recipe, label, seed, jobs, variations))
 
 
 def _fitted(
@@ -103,10 +88,9 @@ def _fitted(
     label: str,
     seed: int,
     jobs: int | None,
-    progress: bool,
     variations: Callable[[], Variations] | None,
 ) -> tuple[nn.Module, ModelRecord]:
-    features = extract(corpus, recipe.features, jobs=jobs, progress=progress)
+    features = extract(corpus, recipe.features, jobs=jobs)
     classes = corpus.classes(label)
     targets = corpus.targets(label, classes)
     arguments: dict[str, Argument] = {"classes": len(classes), **recipe.arguments}
@@ -118,7 +102,7 @@ def _fitted(
     if isinstance(recipe.augmentation, Perturbation):
         examples = Perturbed(plain, recipe.augmentation)
     elif recipe.augmentation is not None:
-        frames = variations() if variations is not None else varied(corpus, recipe, jobs, progress)
+        frames = variations() if variations is not None else varied(corpus, recipe, jobs)
         examples = VariedCepstra(features, frames, normalisation)
     begun = time.perf_counter()
     module = train(
@@ -130,7 +114,6 @@ def _fitted(
         validation=split.validation if early else (),
         schedule=recipe.schedule,
         seed=seed,
-        progress=progress,
         label=f"{corpus.name} {recipe.name} {split.name}",
     ).module
     seconds = time.perf_counter() - begun
@@ -157,11 +140,11 @@ def _scores(targets: NDArray[np.int64], predicted: NDArray[np.int64]) -> dict[st
     }
 
 
-def varied(corpus: Corpus, recipe: Recipe, jobs: int | None = None, progress: bool = True) -> Variations:
+def varied(corpus: Corpus, recipe: Recipe, jobs: int | None = None) -> Variations:
     """The augmented frames of ``corpus`` that ``recipe`` trains on; raises ModelError when it has none."""
     if not isinstance(recipe.augmentation, Augmentation) or not isinstance(recipe.features, MFCC):
         raise ModelError("recipe-frames", f"recipe {recipe.name} does not train on varied frames")
-    return Variations(corpus, recipe.features, recipe.augmentation, jobs=jobs, progress=progress)
+    return Variations(corpus, recipe.features, recipe.augmentation, jobs=jobs)
 
 
 def _statistics(recipe: Recipe, features: NDArray[np.float32]) -> Normalisation:
@@ -174,36 +157,16 @@ def _statistics(recipe: Recipe, features: NDArray[np.float32]) -> Normalisation:
     return Normalisation.standard(features, axes=axes)
 
 
-def _key(corpus: Corpus, split: Split, recipe: Recipe, label: str, seed: int) -> str:
+def _about(corpus: Corpus, split: Split, recipe: Recipe, label: str, seed: int) -> dict[str, object]:
     clips = hashlib.blake2b(digest_size=16)
     for clip, value, speaker in zip(corpus, corpus.labels(label), corpus.labels("speaker"), strict=True):
         clips.update(f"{clip.id}\0{content_digest(clip)}\0{value}\0{speaker}\n".encode())
     parts = {"train": split.train, "validation": split.validation, "test": split.test}
-    return cache.key_of(
-        {
-            "clips": clips.hexdigest(),
-            "split": {"name": split.name, **{name: list(part) for name, part in parts.items()}},
-            "recipe": recipe.to_record(),
-            "label": label,
-            "seed": seed,
-            "revision": REVISION,
-            "torch": torch.__version__,
-        }
-    )
-
-
-def _earlier(path: Path) -> tuple[nn.Module, ModelRecord] | None:
-    if not path.exists():
-        return None
-    try:
-        return load(path)
-    except ModelError as error:
-        _log.warning("cache: %s; it is trained again", error)
-        return None
-
-
-def _keep(path: Path, module: nn.Module, record: ModelRecord) -> None:
-    try:
-        save(path, module, record)
-    except OSError as error:
-        _log.warning("cache: cannot write %s (%s); going on without it", path, error.strerror or error)
+    return {
+        "clips": clips.hexdigest(),
+        "split": {"name": split.name, **{name: list(part) for name, part in parts.items()}},
+        "recipe": recipe.to_record(),
+        "label": label,
+        "seed": seed,
+        "revision": REVISION,
+    }

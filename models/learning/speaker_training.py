@@ -20,6 +20,7 @@ from tqdm import tqdm
 
 from sotto.link import BadValue
 from sotto.models.learning.augmentation import mask
+from sotto.models.learning.training import decaying_weights, set_rate
 from sotto.models.networks.speaker_embedding import FLOOR
 
 
@@ -74,12 +75,11 @@ def train_embeddings(
         raise BadValue("too-few-voices", f"{len(voices)} voices are fewer than the {schedule.batch} of a batch")
     generator = torch.Generator().manual_seed(seed)
     sharpness = nn.Parameter(torch.tensor(2.3))  # logarithm of the factor that turns cosines into scores
-    optimiser = _optimiser(trunk, sharpness, schedule)
+    optimiser = decaying_weights([sharpness, *trunk.parameters()], schedule.rate, schedule.weight_decay)
     trunk.train()
     for step in tqdm(range(schedule.steps), desc=label, file=sys.stderr, delay=2.0, mininterval=5.0, leave=False):
         share = min(1.0, (step + 1) / 200) * 0.5 * (1 + math.cos(math.pi * step / schedule.steps))
-        for group in optimiser.param_groups:
-            group["lr"] = schedule.rate * share
+        set_rate(optimiser, schedule.rate * share)
         who = torch.randperm(len(voices), generator=generator)[: schedule.batch]
         twins = torch.cat([_crops(voices, who.tolist(), schedule.frames, generator) for _ in range(2)])
         loss = _prototypical_loss(trunk(_varied(twins, schedule, generator)), sharpness)
@@ -90,13 +90,6 @@ def train_embeddings(
         if step % 100 == 0 and not math.isfinite(float(loss.detach())):
             raise BadValue("not-finite", "the training loss is not a number: lower the learning rate")
     trunk.eval()
-
-
-def _optimiser(trunk: nn.Module, sharpness: Tensor, schedule: SpeakerSchedule) -> torch.optim.Optimizer:
-    matrices = [p for p in trunk.parameters() if p.ndim > 1]
-    vectors = [sharpness, *(p for p in trunk.parameters() if p.ndim <= 1)]
-    groups = [{"params": matrices, "weight_decay": schedule.weight_decay}, {"params": vectors, "weight_decay": 0.0}]
-    return torch.optim.AdamW(groups, lr=schedule.rate)
 
 
 def _prototypical_loss(embeddings: Tensor, sharpness: Tensor) -> Tensor:

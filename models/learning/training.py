@@ -7,7 +7,7 @@ protocols never draw from these generators.)
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
@@ -18,9 +18,9 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from sotto.audio.parallel import bar_of
 from sotto.link import BadValue
 from sotto.models.architectures import ModelError
-from sotto.models.learning.progress import epoch_bar
 from sotto.models.learning.seeding import seeded
 
 
@@ -134,7 +134,6 @@ def train(
     validation: Sequence[int] = (),
     schedule: Schedule | None = None,
     seed: int = 0,
-    progress: bool = True,
     label: str = "training",
 ) -> Trained:
     """Train a freshly built classifier.
@@ -157,8 +156,6 @@ def train(
         see :class:`Schedule`.
     seed
         decides initial weights, order, augmentation and dropout.
-    progress
-        show a bar on standard error when training takes more than two seconds.
 
     Raises
     ------
@@ -180,8 +177,8 @@ def train(
         raise ModelError(
             "no-validation", "early stopping needs validation speakers; give some, or a schedule with patience=None"
         )
-    with seeded(seed):
-        return _run(build(), examples, y, list(training), list(validation), schedule, seed, progress, label)
+    with seeded(seed) as generator:
+        return _run(build(), examples, y, list(training), list(validation), schedule, generator, label)
 
 
 def require_disjoint(speakers: Sequence[str], **parts: Sequence[int]) -> None:
@@ -211,31 +208,29 @@ def _run(
     training: list[int],
     validation: list[int],
     schedule: Schedule,
-    seed: int,
-    progress: bool,
+    generator: torch.Generator,
     label: str,
 ) -> Trained:
     classes = int(_logits(module, examples, torch.tensor(training[:2]), 2).shape[1])
     if int(y.min()) < 0 or int(y.max()) >= classes:
         raise ModelError("bad-target", f"targets must be class indices below {classes}, the outputs of the network")
-    generator = torch.Generator().manual_seed(seed)
-    optimiser = _optimiser(module, schedule)
+    optimiser = decaying_weights(module.parameters(), schedule.rate, schedule.weight_decay)
     average = deepcopy(module)
     order, watched = torch.tensor(training), torch.tensor(validation, dtype=torch.long)
     per_epoch = max(1, len(training) // schedule.batch)
     losses: list[float] = []
     scores: list[float] = []
     best: tuple[float, int, dict[str, Tensor]] | None = None
-    with epoch_bar(schedule.epochs, label, progress=progress) as bar:
+    with bar_of(schedule.epochs, label, "epoch") as bar:
         for epoch in range(schedule.epochs):
             total = 0.0
             shuffled = order[torch.randperm(len(order), generator=generator)]
             for k in range(per_epoch):
                 step = epoch * per_epoch + k
-                _set_rate(optimiser, _rate_at(schedule, step, per_epoch * schedule.epochs))
+                set_rate(optimiser, _rate_at(schedule, step, per_epoch * schedule.epochs))
                 indices = shuffled[k * schedule.batch : (k + 1) * schedule.batch]
                 total += _step(module, optimiser, examples, y, indices, classes, schedule, generator)
-                _follow(average, module, min(schedule.average, (step + 1) / (step + 10)))
+                follow(average, module, min(schedule.average, (step + 1) / (step + 10)))
             losses.append(total / per_epoch)
             if not math.isfinite(losses[-1]):
                 raise ModelError(
@@ -270,7 +265,11 @@ def _step(
     x = examples.draw(indices, generator)
     target = F.one_hot(y[indices], classes).float() * (1 - schedule.smoothing) + schedule.smoothing / classes
     if schedule.mixup:
-        share = float(np.random.default_rng(_word(generator)).beta(schedule.mixup, schedule.mixup))
+        share = float(
+            np.random.default_rng(int(torch.randint(2**31, (1,), generator=generator))).beta(
+                schedule.mixup, schedule.mixup
+            )
+        )
         partner = torch.randperm(len(x), generator=generator)
         x = share * x + (1 - share) * x[partner]
         target = share * target + (1 - share) * target[partner]
@@ -281,14 +280,15 @@ def _step(
     return float(loss.detach())
 
 
-def _optimiser(module: nn.Module, schedule: Schedule) -> torch.optim.Optimizer:
-    matrices = [p for p in module.parameters() if p.ndim > 1]
-    vectors = [p for p in module.parameters() if p.ndim <= 1]
+def decaying_weights(parameters: Iterable[Tensor], rate: float, weight_decay: float) -> torch.optim.Optimizer:
+    """AdamW that lets matrices decay, and leaves biases and scales alone."""
+    known = list(parameters)
+    matrices, vectors = ([p for p in known if (p.ndim > 1) == many] for many in (True, False))
     groups: list[dict[str, Any]] = [
-        {"params": matrices, "weight_decay": schedule.weight_decay},
+        {"params": matrices, "weight_decay": weight_decay},
         {"params": vectors, "weight_decay": 0.0},
     ]
-    return torch.optim.AdamW([group for group in groups if group["params"]], lr=schedule.rate)
+    return torch.optim.AdamW([group for group in groups if group["params"]], lr=rate)
 
 
 def _rate_at(schedule: Schedule, step: int, steps: int) -> float:
@@ -296,13 +296,14 @@ def _rate_at(schedule: Schedule, step: int, steps: int) -> float:
     return schedule.rate * warm * 0.5 * (1 + math.cos(math.pi * step / steps))
 
 
-def _set_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
+def set_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
+    """The learning rate of every group from now on."""
     for group in optimiser.param_groups:
         group["lr"] = rate
 
 
 @torch.no_grad()
-def _follow(average: nn.Module, module: nn.Module, decay: float) -> None:
+def follow(average: nn.Module, module: nn.Module, decay: float) -> None:
     """Move the averaged weights (and batch-norm statistics) towards the trained ones."""
     for kept, new in zip(average.state_dict().values(), module.state_dict().values(), strict=True):
         if kept.dtype.is_floating_point:
@@ -319,7 +320,3 @@ def _logits(module: nn.Module, examples: Examples, indices: Tensor, batch: int) 
 
 def _accuracy(module: nn.Module, examples: Examples, y: Tensor, indices: Tensor) -> float:
     return float((_logits(module, examples, indices, 256).argmax(1) == y[indices]).float().mean())
-
-
-def _word(generator: torch.Generator) -> int:
-    return int(torch.randint(2**31, (1,), generator=generator))

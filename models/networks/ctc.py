@@ -34,18 +34,8 @@ class PatchCTC(nn.Module):
         if rows < 4:
             raise BadValue("too-few-bands", f"{bands} bands are fewer than four blocks of {block_size}")
         self.patches = nn.Conv2d(1, channels, block_size, stride=block_size)
-        self.planes = nn.Sequential(
-            nn.BatchNorm2d(channels),
-            nn.ReLU(),
-            nn.Conv2d(channels, channels, 3, stride=(2, 1), padding=1),
-            nn.BatchNorm2d(channels),
-            nn.ReLU(),
-            nn.Conv2d(channels, channels, 3, stride=(2, 1), padding=1),
-            nn.BatchNorm2d(channels),
-            nn.ReLU(),
-        )
-        left = (rows + 1) // 2
-        left = (left + 1) // 2
+        self.planes = nn.Sequential(nn.BatchNorm2d(channels), nn.ReLU(), *_over_bands(channels), *_over_bands(channels))
+        left = (rows + 3) // 4
         self.frames = nn.Sequential(
             nn.Dropout(dropout),
             nn.Conv1d(channels * left, width, 1),
@@ -70,6 +60,11 @@ def best_path(scores: Tensor) -> list[list[int]]:
         symbols = torch.unique_consecutive(path)
         found.append([int(symbol) - 1 for symbol in symbols if symbol != BLANK])
     return found
+
+
+def _over_bands(channels: int) -> tuple[nn.Module, ...]:
+    """Half as many bands."""
+    return nn.Conv2d(channels, channels, 3, stride=(2, 1), padding=1), nn.BatchNorm2d(channels), nn.ReLU()
 
 
 def _over_time(width: int, dropout: float) -> tuple[nn.Module, ...]:

@@ -10,14 +10,11 @@ computation handles (convolution, linear, batch norm, ReLU, pooling, flatten; no
 ``torch.fx``. Bob owns the weights; the layer shapes are public.
 """
 
-from typing import get_args
-
 import torch
 from torch import Tensor, nn
 
 from sotto.link import BadValue
-from sotto.models.networks.annealed import AnnealedReLU
-from sotto.models.networks.mlp import Activation
+from sotto.models.networks.mlp import Activation, activation_of
 
 
 class Depinto(nn.Module):
@@ -98,10 +95,3 @@ def strided(inputs: int, outputs: int, activation: nn.Module) -> tuple[nn.Module
         nn.BatchNorm1d(outputs),
         activation,
     )
-
-
-def activation_of(name: Activation, anneal: int) -> nn.Module:
-    """ReLU, or what becomes a polynomial within ``anneal`` training steps.  Raises ``ValueError`` for another name."""
-    if name not in get_args(Activation):
-        raise BadValue("unknown-activation", f"activation is {name!r}; use one of {', '.join(get_args(Activation))}")
-    return nn.ReLU() if name == "relu" else AnnealedReLU(int(name.removeprefix("poly")), anneal)

@@ -16,8 +16,8 @@ from torch import Tensor, nn
 
 from sotto.audio.features.mel import mel_bands
 from sotto.link import BadValue
-from sotto.models.networks.emotion_cnn import activation_of, strided
-from sotto.models.networks.mlp import Activation
+from sotto.models.networks.emotion_cnn import strided
+from sotto.models.networks.mlp import Activation, activation_of
 
 _GAIN = 10.0  # of the filters: the powers of companded speech are then around one
 _LOWEST, _HIGHEST = 80.0, 0.475  # centres of bands: from so many Hz to such a share of the rate

@@ -15,11 +15,10 @@ from torch import Tensor, nn
 
 from sotto.link import BadValue
 from sotto.models.networks.annealed import AnnealedReLU
+from sotto.models.networks.bounds import MAX_LAYERS, MAX_WIDTH
 from sotto.models.networks.polynomial import PolynomialReLU, Source
 
 Activation = Literal["relu", "poly2", "poly4", "poly6"]
-MAX_WIDTH = 1 << 14
-MAX_HIDDEN = 64  # a model file names the widths, and laying a layer out takes milliseconds
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,21 +56,18 @@ class MLP(nn.Module):
         """
         super().__init__()
         hidden = tuple(hidden)
-        if activation not in get_args(Activation):
-            raise BadValue(
-                "unknown-activation", f"activation is {activation!r}; use one of {', '.join(get_args(Activation))}"
-            )
+        require_activation(activation)
         if not all(1 <= width <= MAX_WIDTH for width in (inputs, *hidden, classes)):
             raise BadValue("out-of-range", f"every width of an MLP is between 1 and {MAX_WIDTH}")
-        if len(hidden) > MAX_HIDDEN:
-            raise BadValue("too-many-layers", f"an MLP has at most {MAX_HIDDEN} hidden layers, not {len(hidden)}")
+        if len(hidden) > MAX_LAYERS:
+            raise BadValue("too-many-layers", f"an MLP has at most {MAX_LAYERS} hidden layers, not {len(hidden)}")
         self.inputs, self.hidden, self.classes = inputs, hidden, classes
         layers: list[nn.Module] = []
         for before, after in zip((inputs, *hidden), hidden, strict=False):
             layers.append(nn.Linear(before, after))
             if batch_norm:
                 layers.append(nn.BatchNorm1d(after))
-            layers.append(_activation(activation, coefficients, anneal))
+            layers.append(activation_of(activation, anneal, coefficients))
         self.trunk = nn.Sequential(*layers)
         self.head = nn.Linear((inputs, *hidden)[-1], classes)
 
@@ -109,7 +105,15 @@ def _fold(layer: Affine, norm: nn.BatchNorm1d) -> Affine:
     return Affine(layer.weight * gain[:, None], bias)
 
 
-def _activation(name: Activation, source: Source, anneal: int | None) -> nn.Module:
+def require_activation(name: str) -> None:
+    """Raise ``ValueError`` for a name that is none of :data:`Activation`."""
+    if name not in get_args(Activation):
+        raise BadValue("unknown-activation", f"activation is {name!r}; use one of {', '.join(get_args(Activation))}")
+
+
+def activation_of(name: Activation, anneal: int | None, source: Source = "fit") -> nn.Module:
+    """ReLU, or a polynomial, which takes its place within ``anneal`` training steps.  Raises ``ValueError``."""
+    require_activation(name)
     if name == "relu":
         return nn.ReLU()
     degree = int(name.removeprefix("poly"))

@@ -15,7 +15,6 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.model_selection import GroupKFold
 from sklearn.svm import SVC
-from tqdm import tqdm
 
 from sotto.link import BadValue
 
@@ -53,7 +52,6 @@ def search_rbf(
     costs: Sequence[float] = COSTS,
     spreads: Sequence[float] = SPREADS,
     folds: int = 5,
-    progress: bool = False,
 ) -> RBFSearch:
     """Try every C with every γ and keep the pair with the best accuracy on held-out speakers.
 
@@ -69,8 +67,6 @@ def search_rbf(
         values of γ times the mean squared distance, so that one grid suits any scale.
     folds
         at most one for each speaker.
-    progress
-        show a bar on stderr.
 
     Raises
     ------
@@ -96,12 +92,9 @@ def search_rbf(
     mean = float(squared.mean()) or 1.0
     gammas = [spread / mean for spread in spreads]
     right = np.zeros((len(costs), len(gammas)))
-    bar = tqdm(total=count * len(gammas), desc="C and γ", disable=not progress, leave=False)
-    with bar:
-        for train, test in GroupKFold(count).split(squared, y, groups):
-            for g, gamma in enumerate(gammas):
-                right[:, g] += _right(squared, y, train, test, gamma, costs)
-                bar.update()
+    for train, test in GroupKFold(count).split(squared, y, groups):
+        for g, gamma in enumerate(gammas):
+            right[:, g] += _right(squared, y, train, test, gamma, costs)
     best = divmod(int(right.argmax()), len(gammas))
     shares = right / len(y)
     grid = tuple(

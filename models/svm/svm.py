@@ -8,6 +8,7 @@ in the same way; scikit-learn's object is not kept and nothing is pickled.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +19,7 @@ from torch import nn
 
 from sotto.link import BadValue
 from sotto.models.svm.one_vs_one import OneVsOne, pairs
-from sotto.models.svm.rbf_search import COSTS, SPREADS, RBFSearch, search_rbf
+from sotto.models.svm.rbf_search import RBFSearch, search_rbf
 
 
 class SVM(nn.Module):
@@ -101,11 +102,7 @@ def train_svm(
     features: npt.ArrayLike,
     labels: npt.ArrayLike,
     speakers: npt.ArrayLike,
-    *,
-    costs: Sequence[float] = COSTS,
-    spreads: Sequence[float] = SPREADS,
-    folds: int = 5,
-    progress: bool = False,
+    **search: Any,
 ) -> tuple[SVM, RBFSearch]:
     """Search C and γ on held-out speakers, then fit on everything.
 
@@ -118,8 +115,8 @@ def train_svm(
         (n,) class indices 0 … C - 1, every class present.
     speakers
         (n,) who speaks.
-    costs, spreads, folds, progress
-        see :func:`sotto.models.svm.rbf_search.search_rbf`.
+    search
+        ``costs``, ``spreads``, ``folds``: see :func:`sotto.models.svm.rbf_search.search_rbf`.
 
     Raises
     ------
@@ -135,5 +132,5 @@ def train_svm(
             "bad-labels", "labels are class indices 0 to C - 1 with C at least 2, and every class needs an example"
         )
     squared = cdist(x.astype(np.float64), x.astype(np.float64), "sqeuclidean")
-    search = search_rbf(squared, y, speakers, costs=costs, spreads=spreads, folds=folds, progress=progress)
-    return SVM.of(SVC(C=search.cost, gamma=search.gamma).fit(x.astype(np.float64), y)), search
+    found = search_rbf(squared, y, speakers, **search)
+    return SVM.of(SVC(C=found.cost, gamma=found.gamma).fit(x.astype(np.float64), y)), found

@@ -32,7 +32,6 @@ import numpy.typing as npt
 from torch import nn
 
 from sotto.link import Link, LinkError, Listener, connect, listen
-from sotto.mpc.agreement import Agreement
 from sotto.mpc.alice import Alice
 from sotto.mpc.attacks.cheats import KINDS, Cheat, Kind, Party, Place, TamperedLink, Tampering, skip_checks
 from sotto.mpc.attacks.meanings import CHOICES_OF_INPUT, MEANINGS, meant
@@ -43,7 +42,7 @@ from sotto.mpc.errors import CheatingDetected, MpcError
 from sotto.mpc.graph.fixed_point import DEFAULT_INPUT_LIMIT
 from sotto.mpc.graph.layers import Shape
 from sotto.mpc.lowering.lowered import LoweredModel
-from sotto.mpc.messages import Mode
+from sotto.mpc.messages import Agreement, Mode
 from sotto.mpc.modes import needs_dealer, warm_up
 
 _LOOK_SECONDS = 0.5

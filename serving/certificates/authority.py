@@ -21,7 +21,7 @@ import os
 from pathlib import Path
 
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
@@ -63,7 +63,7 @@ def found(folder: Path) -> str:
         .sign(key, hashes.SHA256())
     )
     key_files.write_new(home / AUTHORITY_KEY, key_files.pem(key))
-    key_files.write_new(home / AUTHORITY, certificate.public_bytes(serialization.Encoding.PEM))
+    key_files.write_new(home / AUTHORITY, key_files.pem_of(certificate))
     return key_files.fingerprint_of(key.public_key())
 
 
@@ -94,8 +94,8 @@ def issue(folder: Path, name: str, role: Role, *, days: int = PARTY_DAYS) -> Sho
     certificate = _certificate(name, role, key.public_key(), authority_key, authority, days)
     key_files.make_folder(home)
     key_files.write_new(home / KEY, key_files.pem(key))
-    key_files.write_new(home / CERTIFICATE, certificate.public_bytes(serialization.Encoding.PEM))
-    key_files.write_new(home / AUTHORITY, authority.public_bytes(serialization.Encoding.PEM))
+    key_files.write_new(home / CERTIFICATE, key_files.pem_of(certificate))
+    key_files.write_new(home / AUTHORITY, key_files.pem_of(authority))
     return key_files.show(home)
 
 
@@ -132,8 +132,8 @@ def sign(folder: Path, requested: Requested, role: Role, *, days: int = PARTY_DA
     except OSError as error:
         raise AuthorityError("cannot-make", f"{home}: cannot be made ({error.strerror})") from None
     certificate = _certificate(requested.name, role, requested.public, authority_key, authority, days)
-    key_files.replace(home / CERTIFICATE, certificate.public_bytes(serialization.Encoding.PEM))
-    key_files.replace(home / AUTHORITY, authority.public_bytes(serialization.Encoding.PEM))
+    key_files.replace(home / CERTIFICATE, key_files.pem_of(certificate))
+    key_files.replace(home / AUTHORITY, key_files.pem_of(authority))
     return key_files.show(home)
 
 
@@ -142,7 +142,7 @@ def renew(folder: Path, name: str, *, days: int = PARTY_DAYS) -> Shown:
     authority_key, authority = _load_authority(folder)
     before = _issued(folder / name, authority)
     certificate = _certificate(before.name, before.role, _public_key(before.path), authority_key, authority, days)
-    key_files.replace(before.path, certificate.public_bytes(serialization.Encoding.PEM))
+    key_files.replace(before.path, key_files.pem_of(certificate))
     return key_files.show(folder / name)
 
 
@@ -165,8 +165,7 @@ def fingerprint(folder: Path) -> str:
 
 
 def _require_party(name: str, role: str) -> None:
-    key_files.require_name(name)
-    key_files.require_role(role)
+    key_files.require_party(name, role)
     if name == AUTHORITY_FOLDER:
         raise AuthorityError("reserved-name", f"'{name}' is no name for a party: it is the authority's")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -79,16 +80,12 @@ def names_of(document: x509.Certificate | x509.CertificateSigningRequest, compla
     return name, role
 
 
-def require_name(name: str) -> None:
-    """Raise :class:`AuthorityError` for what cannot be a party's name."""
+def require_party(name: str, role: str) -> None:
+    """Raise :class:`AuthorityError` for what cannot be a party's name, or is no role."""
     if not NAME_PATTERN.fullmatch(name):
         raise AuthorityError(
             "bad-name", f"'{name[:70]}' is no name: use small letters, digits, '.', '_' and '-', at most 63"
         )
-
-
-def require_role(role: str) -> None:
-    """Raise :class:`AuthorityError` for what is no role."""
     if role not in ROLES:
         raise AuthorityError("bad-role", f"'{role[:70]}' is no role: choose one of {', '.join(ROLES)}")
 
@@ -138,9 +135,7 @@ def public_key_of(document: x509.Certificate | x509.CertificateSigningRequest, p
 def fingerprint_of(public: ec.EllipticCurvePublicKey) -> str:
     """SHA-256 of a public key (its SubjectPublicKeyInfo in DER), 64 hexadecimal digits: what two people compare."""
     encoded = public.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
-    digest = hashes.Hash(hashes.SHA256())
-    digest.update(encoded)
-    return digest.finalize().hex()
+    return hashlib.sha256(encoded).hexdigest()
 
 
 def read(path: Path, *, private: bool = False) -> bytes:
@@ -155,6 +150,11 @@ def pem(key: ec.EllipticCurvePrivateKey) -> bytes:
     return key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
+
+
+def pem_of(document: x509.Certificate | x509.CertificateSigningRequest) -> bytes:
+    """A certificate or a request as it is kept."""
+    return document.public_bytes(serialization.Encoding.PEM)
 
 
 def make_folder(path: Path) -> None:

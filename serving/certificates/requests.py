@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
@@ -42,8 +42,7 @@ def make(folder: Path, name: str, role: Role) -> Requested:
 
     Raises :class:`AuthorityError`, when the folder is another party's for instance.
     """
-    key_files.require_name(name)
-    key_files.require_role(role)
+    key_files.require_party(name, role)
     key_files.make_folder(folder)
     path, known = folder / KEY, expected_in(folder)
     if known and known != (name, role):
@@ -61,7 +60,7 @@ def make(folder: Path, name: str, role: Role) -> Requested:
         )
         .sign(key, hashes.SHA256())
     )
-    key_files.replace(folder / REQUEST, request.public_bytes(serialization.Encoding.PEM))
+    key_files.replace(folder / REQUEST, key_files.pem_of(request))
     return read(folder / REQUEST)
 
 
@@ -150,9 +149,8 @@ def install(given: Given, folder: Path) -> Shown:
         raise AuthorityError(
             "not-valid-now", f"{shown.path}: is valid from {shown.begins:%Y-%m-%d} to {shown.ends:%Y-%m-%d}, not now"
         )
-    encoding = serialization.Encoding.PEM
-    key_files.replace(folder / AUTHORITY, authority.public_bytes(encoding))
-    key_files.replace(folder / CERTIFICATE, certificate.public_bytes(encoding))
+    key_files.replace(folder / AUTHORITY, key_files.pem_of(authority))
+    key_files.replace(folder / CERTIFICATE, key_files.pem_of(certificate))
     return key_files.show(folder)
 
 

@@ -15,6 +15,27 @@ from sotto.serving.service.sessions import ServiceConfig
 _MOST_CLIENTS = 4096  # whose starts are remembered
 
 
+class _Rate:
+    """At most ``most`` of each client's requests in ``seconds``."""
+
+    def __init__(self, most: int, seconds: float) -> None:
+        self._most, self._seconds = most, seconds
+        self._times: defaultdict[str, deque[float]] = defaultdict(deque)
+
+    def take(self, client: str) -> bool:
+        """Whether another one is within the rate; it then counts as one."""
+        times, now = self._times[client], time.monotonic()
+        while times and times[0] < now - self._seconds:
+            times.popleft()
+        if len(times) >= self._most:
+            return False
+        times.append(now)
+        if len(self._times) > _MOST_CLIENTS:
+            for name in [name for name, old in self._times.items() if not old or old[-1] < now - self._seconds]:
+                del self._times[name]
+        return True
+
+
 class Admission:
     """The rules of one service.  ``hosted`` is what it serves."""
 
@@ -22,8 +43,8 @@ class Admission:
         self._orders = config
         self._limits = config.limits
         self._hosted = hosted
-        self._starts: defaultdict[str, deque[float]] = defaultdict(deque)
-        self._stocked: defaultdict[str, deque[float]] = defaultdict(deque)
+        self._starts = _Rate(config.limits.starts_per_minute, 60)
+        self._stocked = _Rate(config.limits.stocked_per_hour, 3600)
 
     def check(self, arrival: Arrival, hello: Hello, waiting: Collection[Arrival]) -> None:
         """Raise :class:`Refused` unless the client may have a session, or wait for one."""
@@ -39,7 +60,11 @@ class Admission:
             raise Refused("wrong-role", f"bob serves alice, not {hello.role}")
         else:
             require_fit(hello, self._hosted.terms)
-        self._require_rate(client)
+        if not self._starts.take(client):
+            raise Refused(
+                "too-many-sessions",
+                f"{self._limits.starts_per_minute} sessions a minute are allowed to one client: slow down",
+            )
         if sum(other.client == client for other in waiting) >= self._limits.per_client:
             raise Refused(
                 "too-many-waiting", f"{self._limits.per_client} of this client's sessions wait already: try again later"
@@ -47,16 +72,7 @@ class Admission:
 
     def may_take_stock(self, client: str) -> bool:
         """Whether another session of this Alice's may be served from the dealer's stock; it counts as one."""
-        taken, now = self._stocked[client], time.monotonic()
-        while taken and taken[0] < now - 3600:
-            taken.popleft()
-        if len(taken) >= self._limits.stocked_per_hour:
-            return False
-        taken.append(now)
-        if len(self._stocked) > _MOST_CLIENTS:
-            for name in [name for name, times in self._stocked.items() if not times or times[-1] < now - 3600]:
-                del self._stocked[name]
-        return True
+        return self._stocked.take(client)
 
     def why_it_waited(self, arrival: Arrival, running: int) -> str:
         """What a client is told whose time to wait is over."""
@@ -72,20 +88,6 @@ class Admission:
         if hello.mode not in self._hosted.modes:
             served = ", ".join(self._hosted.modes)
             raise Refused("mode-not-served", f"the dealer does not serve mode '{printable(hello.mode, 40)}': {served}")
-
-    def _require_rate(self, client: str) -> None:
-        starts, now = self._starts[client], time.monotonic()
-        while starts and starts[0] < now - 60:
-            starts.popleft()
-        if len(starts) >= self._limits.starts_per_minute:
-            raise Refused(
-                "too-many-sessions",
-                f"{self._limits.starts_per_minute} sessions a minute are allowed to one client: slow down",
-            )
-        starts.append(now)
-        if len(self._starts) > _MOST_CLIENTS:
-            for name in [name for name, times in self._starts.items() if not times or times[-1] < now - 60]:
-                del self._starts[name]
 
 
 def partner(arrival: Arrival, waiting: Iterable[Arrival]) -> Arrival | None:

@@ -27,26 +27,10 @@ from tqdm import tqdm
 from sotto.link import LinkError
 from sotto.serving.certificates.keys import server_tls
 from sotto.serving.handshake import Refused
+from sotto.serving.service import reports
 from sotto.serving.service.admission import Admission, partner
 from sotto.serving.service.arrivals import Arrival, Disconnected
-from sotto.serving.service.reports import (
-    Answered,
-    Closed,
-    Drain,
-    Ended,
-    HostFailed,
-    HostReport,
-    Loaded,
-    Opened,
-    Progress,
-    Queue,
-    Retire,
-    SessionReport,
-    TurnedAway,
-    read_reports,
-    receive_order,
-    send_report,
-)
+from sotto.serving.service.reports import read_reports, receive_order, send_report
 from sotto.serving.service.sessions import ServiceConfig, reason_of, run_session
 from sotto.serving.terms import Terms
 
@@ -63,7 +47,7 @@ def run_host(config: ServiceConfig, listener: socket.socket, control: Connection
         host = _Host(config, listener, control)
     except BaseException as error:
         with contextlib.suppress(OSError):
-            send_report(control, HostFailed(_known(error), traceback.format_exc()))
+            send_report(control, reports.HostFailed(_known(error), traceback.format_exc()))
         raise SystemExit(1) from None
     host.serve()
 
@@ -115,7 +99,7 @@ class _Host:
         gc.collect()
         gc.freeze()  # what is loaded stays shared with the sessions
         terms: Terms | None = getattr(self._hosted, "terms", None)
-        self._tell(Loaded(*((terms.paradigm, terms.mode, terms.fingerprint) if terms else ("mpc", "", ""))))
+        self._tell(reports.Loaded(*((terms.paradigm, terms.mode, terms.fingerprint) if terms else ("mpc", "", ""))))
 
     def serve(self) -> None:
         """Until the service is drained and every session is over."""
@@ -127,7 +111,7 @@ class _Host:
             queue = (len(self._arrivals), len(self._waiting))
             if queue != self._queue:
                 self._queue = queue
-                self._tell(Queue(*queue))
+                self._tell(reports.Queue(*queue))
 
     # -- clients ------------------------------------------------------------------------------------------------
 
@@ -138,7 +122,7 @@ class _Host:
             return
         if len(self._arrivals) >= self._limits.arrivals:
             sock.close()
-            self._tell(TurnedAway("", f"{self._limits.arrivals} connections arrive already"))
+            self._tell(reports.TurnedAway("", f"{self._limits.arrivals} connections arrive already"))
             return
         try:
             arrival = Arrival(sock, self._tls, self._limits.arrival_seconds, self._orders.shape.shaped)
@@ -212,7 +196,7 @@ class _Host:
         self._forget(arrival)
         arrival.refuse(reason)
         client = str(arrival.identity) if arrival.identity else "unknown"
-        self._tell(TurnedAway(client, reason))
+        self._tell(reports.TurnedAway(client, reason))
 
     def _drop(self, arrival: Arrival) -> None:
         self._forget(arrival)
@@ -256,7 +240,7 @@ class _Host:
         self._by_client.update(set(names))
         self._selector.register(reading, selectors.EVENT_READ, lambda _: self._hear(running))
         waited = (now - min(arrival.began for arrival in clients.values())) * 1e3
-        self._tell(Opened(running.number, ", ".join(names), pid, len(self._running), waited))
+        self._tell(reports.Opened(running.number, ", ".join(names), pid, len(self._running), waited))
 
     def _become_session(self, clients: dict[str, Arrival], hosted: Any, reading: int, writing: int) -> None:
         """In the child: let go of everything that is not this session's, then serve it; never returns."""
@@ -278,20 +262,20 @@ class _Host:
             os._exit(70)
 
     def _hear(self, running: _Running) -> None:
-        reports, open_still = read_reports(running.pipe, running.buffer)
-        for report in reports:
+        told, open_still = read_reports(running.pipe, running.buffer)
+        for report in told:
             self._note(running, report)
         if not open_still:
             self._bury(running)
 
-    def _note(self, running: _Running, report: SessionReport) -> None:
+    def _note(self, running: _Running, report: reports.SessionReport) -> None:
         running.sent += report.sent
         running.received += report.received
-        if isinstance(report, Answered):
+        if isinstance(report, reports.Answered):
             running.queries += len(report.milliseconds)
             if self._orders.progress:
-                self._tell(Progress(running.number, report.milliseconds, report.sent, report.received))
-        elif isinstance(report, Ended):
+                self._tell(reports.Progress(running.number, report.milliseconds, report.sent, report.received))
+        elif isinstance(report, reports.Ended):
             running.reason = report.reason
 
     def _bury(self, running: _Running) -> None:
@@ -309,7 +293,7 @@ class _Host:
             if self._orders.probe:
                 self._orders.probe.died(code)
         self._tell(
-            Closed(
+            reports.Closed(
                 number=running.number,
                 client=", ".join(running.client),
                 queries=running.queries,
@@ -328,7 +312,7 @@ class _Host:
     def _look_at_deadlines(self) -> None:
         now = time.monotonic()
         if self._terminated and self._drain_until is None:
-            self._drain(Drain(self._limits.drain_seconds))
+            self._drain(reports.Drain(self._limits.drain_seconds))
         for arrival in [each for each in self._arrivals if each.deadline < now]:
             self._refuse(arrival, f"nothing was said for {self._limits.arrival_seconds:g} s: connect again")
         for arrival in [each for each in self._waiting if each.deadline < now]:
@@ -356,18 +340,18 @@ class _Host:
         try:
             order = receive_order(control)
         except (EOFError, OSError):
-            order = Drain(0.0)  # whoever started the host is gone
+            order = reports.Drain(0.0)  # whoever started the host is gone
             with contextlib.suppress(KeyError, ValueError):
                 self._selector.unregister(control)
         self._drain(order)
 
-    def _drain(self, order: Retire | Drain) -> None:
+    def _drain(self, order: reports.Retire | reports.Drain) -> None:
         if not self._retired:
             self._retired = True
             with contextlib.suppress(KeyError, ValueError):
                 self._selector.unregister(self._listener)
             self._listener.close()
-        if isinstance(order, Retire):
+        if isinstance(order, reports.Retire):
             return
         first, until = self._drain_until is None, time.monotonic() + order.seconds
         self._drain_until = until if self._drain_until is None else min(until, self._drain_until)
@@ -377,6 +361,6 @@ class _Host:
             if self._orders.role == "bob":
                 self._signal(signal.SIGTERM)  # each finishes its query
 
-    def _tell(self, report: HostReport) -> None:
+    def _tell(self, report: reports.HostReport) -> None:
         with contextlib.suppress(OSError):
             send_report(self._control, report)

@@ -20,19 +20,10 @@ from typing import Literal, NoReturn, Protocol
 
 from sotto.link import LOOPBACK, Link, LinkError, PeerError, Shape, connect, encode
 from sotto.link.identity import require_name
+from sotto.serving import handshake
 from sotto.serving.adapters import Hosted
 from sotto.serving.certificates.keys import client_tls
-from sotto.serving.handshake import (
-    HELLO,
-    VERSION,
-    WELCOME,
-    WELCOME_BYTES,
-    Hello,
-    Refused,
-    Welcome,
-    read_welcome,
-    require_fit,
-)
+from sotto.serving.handshake import Hello, Refused, Welcome, read_welcome, require_fit
 from sotto.serving.limits import Limits
 from sotto.serving.service.reports import MOST_ANSWERS, Answered, Ended, report
 
@@ -204,7 +195,7 @@ class _Session:
         require_fit(self._hello, hosted.terms)
         others = {"dealer": self._join_dealer(alice, hosted.terms.mode)} if hosted.needs_dealer else {}
         door = hosted.make(others)
-        alice.send(WELCOME, encode(Welcome(VERSION, hosted.terms)))
+        alice.send(handshake.WELCOME, encode(Welcome(handshake.VERSION, hosted.terms)))
         self._watch([alice, *others.values()])
         queries = 0
         while self._await_query(alice):
@@ -240,7 +231,7 @@ class _Session:
     def _deal(self, hosted: DealerHosted) -> None:
         alice, bob = self._clients["alice"], self._clients["bob"]
         for link in (alice, bob):
-            link.send(WELCOME, encode(Welcome(VERSION, None)))
+            link.send(handshake.WELCOME, encode(Welcome(handshake.VERSION, None)))
         self._watch([alice, bob])
         self._patience.idle = True  # he has no query of his own to finish: his parties ask again
         hosted.serve(self._hello.mode, alice, bob)
@@ -296,9 +287,9 @@ def _join_dealer(dealer: Address, mode: str, hello: Hello, peer: str, config: Se
             peer=peer,
             token=config.token,
         )
-        link.send(HELLO, encode(own))
+        link.send(handshake.HELLO, encode(own))
         wait = config.limits.wait_seconds + seconds
-        read_welcome(link.receive(WELCOME, limit=WELCOME_BYTES, timeout=wait), "the dealer")
+        read_welcome(link.receive(handshake.WELCOME, limit=handshake.WELCOME_BYTES, timeout=wait), "the dealer")
     except BaseException:
         link.close()
         raise

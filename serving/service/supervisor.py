@@ -17,10 +17,10 @@ from typing import Any
 
 from sotto.link import Coded, LinkError, listen
 from sotto.serving.certificates.keys import server_tls
-from sotto.serving.service.counters import Counters
 from sotto.serving.service.hosting import HostProcess
-from sotto.serving.service.journal import Journal
-from sotto.serving.service.reports import Closed, HostFailed, HostReport, Loaded, Opened, Progress, Queue, TurnedAway
+from sotto.serving.service.monitoring.counters import Counters
+from sotto.serving.service.monitoring.journal import Journal
+from sotto.serving.service.reports import Closed, HostFailed, Loaded, Opened, Progress, Queue, TurnedAway
 from sotto.serving.service.sessions import Address, ServiceConfig
 
 _BIND_SECONDS = 3.0  # a service that was just killed may hold its port for a moment
@@ -120,7 +120,7 @@ class Supervisor:
         except EOFError:
             self._bury(host)
             return
-        self._count(host, report)
+        counters = self._counters
         match report:
             case Loaded() if self._ending:
                 pass  # it said so before it was told to end: the listener is closed already
@@ -128,35 +128,28 @@ class Supervisor:
                 self._take_over(host, report)
             case HostFailed():
                 self._fail(host, report)
+            case Progress():
+                counters.queries(report.milliseconds, report.sent, report.received)
+            case Queue() if host is self._current:
+                counters.set("connections_arriving", report.arriving)
+                counters.set("clients_waiting", report.waiting)
             case Opened():
+                counters.add("sessions_opened_total")
+                self._running[host] = report.running
                 self._journal.note(
                     "session.opened", session=report.number, client=report.client, running=report.running,
                     waited_ms=report.waited_ms,
                 )  # fmt: skip
             case Closed():
+                counters.add("sessions_failed_total" if report.reason else "sessions_closed_total")
+                self._running[host] = report.running
                 self._journal.note(
                     "session.closed", level="warning" if report.reason else "info", session=report.number,
                     **{field: getattr(report, field) for field in _CLOSED}, reason=report.reason or "done",
                 )  # fmt: skip
             case TurnedAway():
-                self._journal.note("client.refused", level="warning", client=report.client, reason=report.reason)
-
-    def _count(self, host: HostProcess, report: HostReport) -> None:
-        counters = self._counters
-        match report:
-            case Progress():
-                counters.queries(report.milliseconds, report.sent, report.received)
-            case Opened():
-                counters.add("sessions_opened_total")
-                self._running[host] = report.running
-            case Closed():
-                counters.add("sessions_failed_total" if report.reason else "sessions_closed_total")
-                self._running[host] = report.running
-            case TurnedAway():
                 counters.add("clients_refused_total")
-            case Queue() if host is self._current:
-                counters.set("connections_arriving", report.arriving)
-                counters.set("clients_waiting", report.waiting)
+                self._journal.note("client.refused", level="warning", client=report.client, reason=report.reason)
         counters.set("sessions_running", sum(self._running.values()))
 
     def _take_over(self, host: HostProcess, report: Loaded) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections import defaultdict, deque
 from pathlib import Path
 from typing import Self
 
@@ -124,18 +123,10 @@ def connect(
 class _Connected(Session):
     def __init__(self, session: client.Session, setup: Step, stack: contextlib.ExitStack) -> None:
         terms = session.terms
-        bound = terms.parameters.get("error bound")
-        super().__init__(
-            terms.paradigm, terms.mode, adapter(terms.paradigm).asked_shape(terms), terms.classes,
-            bound if isinstance(bound, float) else None,
-        )  # fmt: skip
-        self._session, self._stack = session, stack
-        self._costs = Costs(setup)
-        self._ready: defaultdict[int, deque[Step]] = defaultdict(deque)  # what was provisioned, by examples
-
-    @property
-    def costs(self) -> Costs:
-        return self._costs
+        shape, bound = adapter(terms.paradigm).asked_shape(terms), terms.parameters.get("error bound")
+        bound = bound if isinstance(bound, float) else None
+        super().__init__(terms.paradigm, terms.mode, shape, terms.classes, bound, Costs(setup), stack)
+        self._session = session
 
     def _ask(self, values: npt.NDArray[np.float32]) -> Answer:
         n = len(values)
@@ -143,8 +134,7 @@ class _Connected(Session):
             self._provision(n)
         with _Step(self._session) as online:
             answer = self._session.ask(values)
-        offline = self._ready[n].popleft() if self._ready[n] else None
-        self._costs = Costs(self._costs.setup, offline, online.step, n, self._costs.queries + 1)
+        self._book(n, online.step)
         return answer
 
     def _provision(self, n: int) -> None:
@@ -152,9 +142,6 @@ class _Connected(Session):
             self._session.prepare(n)
         if any(offline.step.bytes.values()):
             self._ready[n].append(offline.step)
-
-    def _close(self) -> None:
-        self._stack.close()
 
 
 class _Step:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
-from collections import defaultdict, deque
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -15,12 +14,11 @@ import numpy.typing as npt
 from sotto.api.costs import Costs, Step
 from sotto.api.errors import ModelRefused, in_session, of_model
 from sotto.api.session import Session
-from sotto.bench.own_model import Given, OwnModel, adapter, as_shape, require_place
-from sotto.bench.parties.parties import Parties, Phase
+from sotto.bench.own_model import Given, adapter, as_shape, require_place
+from sotto.bench.parties.parties import Parties
 from sotto.link import SHAPES, Answer, BadValue
 from sotto.serving import registry
-from sotto.serving.adapters import AS_DECLARED, LoweringOptions
-from sotto.serving.errors import AdapterError
+from sotto.serving.adapters import LoweringOptions
 from sotto.serving.reveal import REVEALS, Reveal
 
 _IDLE_SECONDS = 86_400.0  # a notebook may rest for a night
@@ -113,12 +111,7 @@ def local(
             lowering = LoweringOptions(activation_error, output, weights, features_at)
             given = Given(folder, mode, as_shape(input_shape), key, sensor, calibration, _IDLE_SECONDS, lowering)
             registry.paradigm(paradigm).require_reveal(reveal)
-            if features_at == "circuit" and not registry.paradigm(paradigm).lowers:
-                raise AdapterError("option-not-taken", registry.paradigm(paradigm).why_no_circuit)
-            if lowering != AS_DECLARED and not registry.paradigm(paradigm).lowers:
-                raise AdapterError(
-                    "option-not-taken", f"{paradigm} takes no activation_error, output or weights: leave them out"
-                )
+            registry.paradigm(paradigm).require_lowering(lowering)
             own = adapter(paradigm).own(model, given)
         if classes and own.classes and len(classes) != len(own.classes):
             raise ModelRefused(
@@ -129,50 +122,25 @@ def local(
             stack.enter_context(parties)
             setup = parties.prepare()
         bound = own.error_bound() if reveal == "values" else None
-        return _Local(paradigm, own, tuple(classes) or own.classes, parties, setup, stack.pop_all(), bound)
+        named = tuple(classes) or own.classes
+        costs = Costs(Step.of(setup), peak_rss_mb=_peaks(setup.counts))
+        return _Local(parties, paradigm, own.mode, own.input_shape, named, bound, costs, stack.pop_all())
 
 
 class _Local(Session):
-    def __init__(
-        self,
-        paradigm: str,
-        own: OwnModel,
-        classes: tuple[str, ...],
-        parties: Parties,
-        setup: Phase,
-        stack: contextlib.ExitStack,
-        error_bound: float | None,
-    ) -> None:
-        super().__init__(paradigm, own.mode, own.input_shape, classes, error_bound)
-        self._parties, self._stack = parties, stack
-        self._ready: defaultdict[int, deque[Phase]] = defaultdict(deque)  # what was provisioned, by examples
-        self._costs = Costs(Step.of(setup), peak_rss_mb=_peaks(setup.counts))
-
-    @property
-    def costs(self) -> Costs:
-        return self._costs
+    def __init__(self, parties: Parties, *about: Any) -> None:
+        super().__init__(*about)
+        self._parties = parties
 
     def _ask(self, values: npt.NDArray[np.float32]) -> Answer:
         asked = self._parties.ask(values)
-        offline = asked.offline
-        if offline is None and self._ready[len(values)]:
-            offline = self._ready[len(values)].popleft()
-        self._costs = Costs(
-            self._costs.setup,
-            Step.of(offline) if offline else None,
-            Step.of(asked.online),
-            len(values),
-            self._costs.queries + 1,
-            _peaks(asked.online.counts),
-        )
+        offline = Step.of(asked.offline) if asked.offline else None
+        self._book(len(values), Step.of(asked.online), offline, peak_rss_mb=_peaks(asked.online.counts))
         return Answer(asked.labels, asked.scores)
 
     def _provision(self, n: int) -> None:
         if phase := self._parties.provision(n):
-            self._ready[n].append(phase)
-
-    def _close(self) -> None:
-        self._stack.close()
+            self._ready[n].append(Step.of(phase))
 
 
 def _peaks(counts: Mapping[str, Any]) -> dict[str, float]:

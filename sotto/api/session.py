@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import warnings
 from abc import ABC, abstractmethod
+from collections import defaultdict, deque
 from collections.abc import Iterator
-from contextlib import contextmanager
-from types import TracebackType
+from contextlib import ExitStack, contextmanager
 from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 
-from sotto.api.costs import Costs
+from sotto.api.costs import Costs, Step
 from sotto.api.errors import InputRefused, SessionError, in_session
 from sotto.bench.own_model import Shape
 from sotto.link import Answer
@@ -35,10 +35,20 @@ class Session(ABC):
     """
 
     def __init__(
-        self, paradigm: str, mode: str, input_shape: Shape, classes: tuple[str, ...], error_bound: float | None = None
+        self,
+        paradigm: str,
+        mode: str,
+        input_shape: Shape,
+        classes: tuple[str, ...],
+        error_bound: float | None,
+        costs: Costs,
+        stack: ExitStack,
     ) -> None:
+        """``costs`` of the set-up; ``stack`` ends what the session holds."""
         self.paradigm, self.mode, self.error_bound = paradigm, mode, error_bound
         self.input_shape, self.classes = input_shape, classes
+        self._costs, self._stack = costs, stack
+        self._ready: defaultdict[int, deque[Step]] = defaultdict(deque)  # what was provisioned, by examples
         self._over = ""
 
     def __repr__(self) -> str:
@@ -92,22 +102,20 @@ class Session(ABC):
             self._provision(int(n))
 
     @property
-    @abstractmethod
     def costs(self) -> Costs:
         """What the set-up and the last query cost."""
+        return self._costs
 
     def close(self) -> None:
         """End the session and, where they were started for it, its processes; harmless when it is over."""
         if not self._over:
             self._over = "it was closed"
-            self._close()
+            self._stack.close()
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def __del__(self) -> None:
@@ -121,8 +129,11 @@ class Session(ABC):
     @abstractmethod
     def _provision(self, n: int) -> None: ...
 
-    @abstractmethod
-    def _close(self) -> None: ...
+    def _book(self, n: int, online: Step, offline: Step | None = None, **more: Any) -> None:
+        """What a query of ``n`` examples cost, with the next of the offline phases provisioned where it had none."""
+        if offline is None and self._ready[n]:
+            offline = self._ready[n].popleft()
+        self._costs = Costs(self._costs.setup, offline, online, n, self._costs.queries + 1, **more)
 
     def _require_open(self) -> None:
         if self._over:
@@ -138,7 +149,7 @@ class Session(ABC):
             raise
         except BaseException as error:
             self._over = str(error)[:200] or type(error).__name__
-            self._close()
+            self._stack.close()
             raise
 
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json as json_module
-import sys
 from typing import Annotated
 
 import typer
 from rich.table import Table
 
 from sotto.commands.options import CorpusName, Data, Json, PresetName, Seed, SkipBroken, did_you_mean, require_corpus
-from sotto.console import escape, out, say
+from sotto.console import escape, out, say, write_json
 
 
 def attack(
@@ -57,7 +55,7 @@ def attack(
             | {"parameters": dict(c.parameters), "metrics": dict(metrics)}
             for c, metrics in reached
         ]
-        sys.stdout.write(json_module.dumps(listing, indent=1) + "\n")
+        write_json(listing)
         return
     for cell, metrics in reached:
         out.print(f"[bold]{escape(str(cell))}[/bold]")

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import json as json_module
 import logging
-import sys
 from collections import Counter
 from collections.abc import Iterator
 from typing import Annotated
@@ -15,7 +13,7 @@ from rich.table import Table
 
 from sotto import audio
 from sotto.commands.options import Data, Json, SkipBroken, corpus_or_table, one_of
-from sotto.console import escape, out
+from sotto.console import escape, out, write_json
 
 app = typer.Typer(help="List, make and check corpora.", no_args_is_help=True)
 Name = Annotated[str, typer.Argument(callback=one_of(lambda: audio.CORPORA, "a corpus"), help="Name of the corpus.")]
@@ -32,7 +30,7 @@ def list_corpora(json: Json = False) -> None:
             {"name": name, "title": s.title, "labels": s.labels, "licence": s.licence, "origin": s.origin}
             for name, s in audio.CORPORA.items()
         ]
-        sys.stdout.write(json_module.dumps(listing, indent=1) + "\n")
+        write_json(listing)
         return
     listing_table = Table("name", "corpus", "labels", "licence", "origin")
     for name, source in audio.CORPORA.items():
@@ -89,7 +87,7 @@ def check(
         "usable_for": dict(uses(corpus)),
     }
     if json:
-        sys.stdout.write(json_module.dumps(summary, indent=1) + "\n")
+        write_json(summary)
     else:
         shown = summary | {"usable_for": [f"{use}: {answer}" for use, answer in uses(corpus).items()]}
         for key, value in shown.items():

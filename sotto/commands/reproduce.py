@@ -43,7 +43,7 @@ def reproduce(
     "all" measures every table and figure of the papers, each on the nearest corpus that --data holds, and writes
     reproduction.html: ours beside the published value, what differs, and whether the claim holds.
     """
-    from sotto.bench.reproduction.targets import TARGETS, Request
+    from sotto.bench.reproduction.targets import TARGETS, Request, measured
     from sotto.bench.rows import results
 
     if list_targets:
@@ -65,8 +65,7 @@ def reproduce(
         near = did_you_mean(target or "", TARGETS)
         raise typer.BadParameter(f"one of all, {', '.join(TARGETS)}{near}", param_hint="TARGET")
     request = Request(corpus, data, preset, seed, out_folder / target, say, skip_broken, runs)
-    rows = TARGETS[target].run(request)
-    results.write(rows, request.out)
+    rows = measured(TARGETS[target], request)
     if json:
         sys.stdout.write(results.to_json(rows))
     else:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json as json_module
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
@@ -11,7 +9,7 @@ from typing import Annotated
 import typer
 
 from sotto.commands.options import CorpusName, Data, Json, Seed, SkipBroken, one_of, require_corpus
-from sotto.console import escape, out, say
+from sotto.console import escape, out, say, write_json
 
 
 def _recipes() -> Mapping[str, object]:
@@ -50,7 +48,7 @@ def train(
     save(path, module, record)
     if json:
         summary = {"model": str(path), "corpus": record.corpus, "split": record.split, "scores": record.scores}
-        sys.stdout.write(json_module.dumps(summary, indent=1) + "\n")
+        write_json(summary)
         return
     out.print(f"{path}: {model} on {bench.corpus.name}, split {record.split}, classes {', '.join(record.classes)}")
     for name, score in record.scores.items():

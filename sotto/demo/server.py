@@ -6,7 +6,6 @@ import hmac
 import json
 import re
 import secrets
-from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -16,7 +15,7 @@ import msgspec
 from sotto.demo.engine import DemoRequest, Refused
 from sotto.demo.runs import Busy, Runs
 from sotto.report.page import asset
-from sotto.serving.service.bounded_http import BoundedHTTPServer
+from sotto.serving.service.monitoring.bounded_http import BoundedHTTPServer, QuietHandler
 
 MOST_UPLOAD = 8 << 20  # bytes: fifteen seconds of two channels in 24 bits and some more
 PATIENCE = 10.0  # seconds that one request for events waits
@@ -66,16 +65,14 @@ class Server(BoundedHTTPServer):
         """A connection that broke off is nobody's business."""
 
 
-class Handler(BaseHTTPRequestHandler):
+class Handler(QuietHandler):
     """One request."""
 
     server: Server
     protocol_version = "HTTP/1.1"
-    server_version = "sotto"
-    sys_version = ""
     timeout = _SOCKET_SECONDS
 
-    def do_GET(self) -> None:
+    def do_GET(self) -> None:  # noqa: N802  the library's name
         path = urlsplit(self.path).path
         if not self._is_ours():
             return
@@ -92,7 +89,7 @@ class Handler(BaseHTTPRequestHandler):
         else:
             self._refuse(404, "there is nothing here")
 
-    def do_POST(self) -> None:
+    def do_POST(self) -> None:  # noqa: N802  the library's name
         if not self._is_ours() or not self._has_token():
             return
         if urlsplit(self.path).path != "/api/runs":
@@ -167,13 +164,5 @@ class Handler(BaseHTTPRequestHandler):
         self._send(status, json.dumps(value).encode(), "application/json")
 
     def _send(self, status: int, body: bytes, kind: str) -> None:
-        self.send_response(status)
-        for name, text in {**_HEADERS, "Content-Type": kind, "Content-Length": str(len(body))}.items():
-            self.send_header(name, text)
-        if self.close_connection:
-            self.send_header("Connection", "close")
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, format: str, *args: Any) -> None:
-        """Nothing: requests hold the names of clips."""
+        closing = {"Connection": "close"} if self.close_connection else {}
+        self.send(status, body, {**_HEADERS, "Content-Type": kind, **closing})

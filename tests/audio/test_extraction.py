@@ -43,7 +43,7 @@ def test_workers_compute_what_one_process_computes(corpus, monkeypatch, tmp_path
     here = extract(corpus, spec, jobs=1)
     monkeypatch.setenv("SOTTO_CACHE", str(tmp_path / "other"))
     monkeypatch.setattr(MeanMFCC, "seconds_each", 10.0)
-    assert np.array_equal(extract(corpus, spec, jobs=2, progress=False), here)
+    assert np.array_equal(extract(corpus, spec, jobs=2), here)
 
 
 def test_the_second_time_says_that_it_reuses(corpus, caplog, monkeypatch):
@@ -125,7 +125,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)  # what runs the tests 
 from sotto.audio import Clip, Corpus
 from sotto.audio.features import EGeMAPS, extract
 clips = tuple(Clip(id=p.stem, path=p) for p in sorted(Path(sys.argv[1]).glob("*.wav")))
-extract(Corpus("test", clips), EGeMAPS(), jobs=int(sys.argv[2]), progress=False)
+extract(Corpus("test", clips), EGeMAPS(), jobs=int(sys.argv[2]))
 """
 
 

@@ -24,21 +24,20 @@ def fail(x: int) -> int:
 
 @pytest.mark.parametrize("seconds_each", [0.001, 10.0])
 def test_every_item_is_done_once_and_positions_match(seconds_each):
-    done = dict(spread(double, list(range(50)), seconds_each=seconds_each, label="test", jobs=2, progress=False))
+    done = dict(spread(double, list(range(50)), seconds_each=seconds_each, label="test", jobs=2))
     assert done == {i: 2 * i for i in range(50)}
 
 
 def test_little_work_stays_in_this_process_and_much_is_spread():
-    here = {pid for _, pid in spread(process_of, [1, 2], seconds_each=0.001, label="test", jobs=2, progress=False)}
-    away = {pid for _, pid in spread(process_of, [1, 2], seconds_each=10.0, label="test", jobs=2, progress=False)}
+    here = {pid for _, pid in spread(process_of, [1, 2], seconds_each=0.001, label="test", jobs=2)}
+    away = {pid for _, pid in spread(process_of, [1, 2], seconds_each=10.0, label="test", jobs=2)}
     assert here == {os.getpid()}
     assert os.getpid() not in away
 
 
 def test_workers_are_kept_from_call_to_call():
     first, second = (
-        {pid for _, pid in spread(process_of, range(8), seconds_each=10.0, label="test", jobs=2, progress=False)}
-        for _ in range(2)
+        {pid for _, pid in spread(process_of, range(8), seconds_each=10.0, label="test", jobs=2)} for _ in range(2)
     )
     assert first & second
 
@@ -46,7 +45,7 @@ def test_workers_are_kept_from_call_to_call():
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_what_the_work_raises_comes_out(jobs):
     with pytest.raises(ArithmeticError, match="item"):
-        list(spread(fail, [1, 2, 3], seconds_each=10.0, label="test", jobs=jobs, progress=False))
+        list(spread(fail, [1, 2, 3], seconds_each=10.0, label="test", jobs=jobs))
 
 
 def test_no_items_and_no_jobs():
@@ -69,7 +68,7 @@ def linger(_):
     print(os.getpid(), flush=True)
     time.sleep(600)
 
-list(spread(linger, range(2), seconds_each=600.0, label="test", jobs=2, progress=False))
+list(spread(linger, range(2), seconds_each=600.0, label="test", jobs=2))
 """
 
 

@@ -260,7 +260,7 @@ def test_a_folder_without_a_manifest_says_what_to_do(tmp_path):
         load_corpus("synthetic", tmp_path)
 
 
-MAKER = "from sotto.audio.synthetic import built_in; built_in(jobs=1, progress=False)"
+MAKER = "from sotto.audio.synthetic import built_in; built_in(jobs=1)"
 
 
 def test_a_maker_that_is_killed_leaves_no_corpus(tmp_path):

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from sotto.bench.model_zoo import KINDS, Kind
+from sotto.bench.model_zoo import KINDS, Kind, bounds
 from sotto.bench.operations import model_zoo, model_zoo_table
 from sotto.bench.preparing import PreparationError
 from sotto.bench.reproduction.targets import TARGETS
@@ -23,6 +23,13 @@ def test_the_zoo_is_a_zoo():
     assert len(KINDS) >= 30
     assert all(kind.source for kind in KINDS.values())
     assert TARGETS["model-zoo"].DESCRIPTION
+
+
+def test_what_is_proven_of_a_kind_is_a_line_of_the_table():
+    *_, last = bounds.table(["tanh-head"]).splitlines()
+    name, bound, functions = last.strip("| ").split(" | ")
+    assert (name, functions) == ("`tanh-head`", "tanh")
+    assert 1e-3 < float(bound) < 0.1
 
 
 @pytest.mark.parametrize("name", [*QUICK, *(pytest.param(n, marks=pytest.mark.slow) for n in KINDS if n not in QUICK)])

@@ -133,8 +133,8 @@ def test_a_clock_that_jumps_by_years_changes_nothing(tmp_path):
 def test_no_deadline_is_reckoned_by_the_calendars_clock():
     """Only what is shown to people may be, the journal's time and when a service started, and the age of a file."""
     shown = {
-        "serving/service/counters.py",
-        "serving/service/journal.py",
+        "serving/service/monitoring/counters.py",
+        "serving/service/monitoring/journal.py",
         "serving/certificates/key_files.py",
         "link/storage.py",
     }

@@ -52,7 +52,7 @@ def ravdess() -> Ravdess:
     labels = np.array([classes.index(label) for label in corpus.labels("emotion")])
     split = speaker_split(corpus, validation=0)
     train, test = np.array(split.train), np.array(split.test)
-    raw = extract(corpus, EGeMAPS(), progress=False)
+    raw = extract(corpus, EGeMAPS())
     features = Normalisation.standard(raw[train], clip=3.0).transform(raw)
     delta = delta_for_leakage(features[train], PAPERS_LEAKAGE)
     key = HashKey.generate(HashParameters(88, delta=delta), seed=0)

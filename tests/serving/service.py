@@ -8,9 +8,9 @@ from functools import partial
 from pathlib import Path
 
 from sotto.serving.limits import Limits
-from sotto.serving.service.counters import Counters
-from sotto.serving.service.health import serve_health
-from sotto.serving.service.journal import Journal
+from sotto.serving.service.monitoring.counters import Counters
+from sotto.serving.service.monitoring.health import serve_health
+from sotto.serving.service.monitoring.journal import Journal
 from sotto.serving.service.sessions import ServiceConfig
 from sotto.serving.service.supervisor import ServiceFailed, Supervisor
 from tests.serving.parties import EchoFile

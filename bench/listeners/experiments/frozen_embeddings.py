@@ -56,19 +56,17 @@ class HeadFailed(Coded, RuntimeError):
     """A paradigm could not run a head that it should run; one line says why."""
 
 
-def run(request: Request) -> list[Row]:
+def run(request: Request) -> Iterator[Row]:
     """A row for each head and paradigm."""
     bench = request.open_workbench()
     embeddings = bench.features(SpeakerEmbeddingFeature())
     front_end = _front_end_ms(bench)
-    rows = []
     for activation, paradigms in PARADIGMS[request.preset].items():
         for head in (_emotion(bench, embeddings, activation), _speaker(bench, embeddings)):
             for row in _compared(request, head, paradigms):
                 measured = {**row.metrics, **head.figures, "front_end_ms": front_end}
-                rows.append(msgspec.structs.replace(row, metrics=measured))
                 request.say(f"{head.name}, {row.paradigm}/{row.mode}: {row.accuracy_private:.1%}")
-    return rows
+                yield msgspec.structs.replace(row, metrics=measured)
 
 
 @dataclass(frozen=True, eq=False)

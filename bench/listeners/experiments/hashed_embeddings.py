@@ -16,7 +16,15 @@ import numpy as np
 
 from sotto import hashing
 from sotto.bench.listeners.published import SpeakerEmbeddingFeature
-from sotto.bench.papers.dias.smh.study import Fold, Task, hash_row, open_study, plaintext_answers, speaker_metrics
+from sotto.bench.papers.dias.smh.study import (
+    Fold,
+    Task,
+    hash_row,
+    leaking,
+    open_study,
+    plaintext_answers,
+    speaker_metrics,
+)
 from sotto.bench.request import Request
 from sotto.bench.rows.row import Row
 from sotto.bench.workbench import Workbench
@@ -30,19 +38,18 @@ BUDGETS = {"quick": ((3, 1), (32, 11)), "full": ((3, 1), (9, 3), (32, 11))}
 KEYS = {"quick": 3, "full": 5}
 
 
-def run(request: Request) -> list[Row]:
+def run(request: Request) -> Iterator[Row]:
     """A row for each feature and number of symbols, the mean over folds and keys."""
     bench, tasks = open_study(request)
     egemaps = tasks[-1]
     embedded = replace(egemaps, raw=bench.features(SpeakerEmbeddingFeature()))
-    rows = []
     for place, (name, task) in enumerate((("egemaps", egemaps), ("ge2e", embedded))):
         plain = _plain_accuracy(task) if request.preset == "full" else None
         for budget in BUDGETS[request.preset]:
-            rows.append(_row(name, task, budget[place], plain, bench))
-            named = rows[-1].metrics["attack_speaker_named"]
+            row = _row(name, task, budget[place], plain, bench)
+            named = row.metrics["attack_speaker_named"]
             request.say(f"{name}, {budget[place] * task.raw.shape[1]} symbols: speaker named {named:.0%}")
-    return rows
+            yield row
 
 
 def _plain_accuracy(task: Task) -> float:
@@ -59,15 +66,9 @@ def _row(name: str, task: Task, measurements: int, plain: float | None, bench: W
     """Means over folds and keys; standard deviations over all of them."""
     each, deltas = [], []
     for number, fold in enumerate(_folds(task)):
-        delta = hashing.delta_for_leakage(
-            fold.train,
-            _SHARE,
-            k=_K,
-            measurements_per_coefficient=measurements,
-            threshold=resolution_threshold(_K, measurements * fold.train.shape[1]),
-        )
-        parameters = hashing.HashParameters(fold.train.shape[1], _K, delta, measurements)
-        deltas.append(delta)
+        threshold = resolution_threshold(_K, measurements * fold.train.shape[1])
+        parameters = leaking(fold.train, _SHARE, _K, mpc=measurements, threshold=threshold)
+        deltas.append(parameters.delta)
         for seed in range(KEYS[bench.preset]):
             key = hashing.HashKey.generate(parameters, seed=100_000 * bench.seed + 10 * number + seed)
             each.append(speaker_metrics(fold, key))

@@ -46,8 +46,7 @@ from sotto.bench.papers.niwa.attackers import (
 )
 from sotto.bench.papers.niwa.sounds.drawn_keys import drawn_keys
 from sotto.bench.request import Request
-from sotto.bench.rows import results
-from sotto.bench.rows.row import Metrics, Row
+from sotto.bench.rows.row import Metrics, Row, told
 from sotto.bench.speech_tasks.spoken_digits import RATE as STRING_RATE
 from sotto.bench.speech_tasks.verification import (
     RATE,
@@ -167,19 +166,17 @@ class Material:
         return 100 * equal_error_rate(cosines, names[first] == names[second])
 
 
-def run(request: Request) -> list[Row]:
+def run(request: Request) -> Iterator[Row]:
     """A row for plain speech, then one for each key type, block size and attacker."""
     request.require_corpus("librispeech", "fsdd")
     material = Material.open(request)
-    rows = [_row("none", None, "plain", material.plain, material, request)]
-    request.say(f"plain: {_short(material.plain)}")
+    request.say(f"plain: {told(material.plain)}")
+    yield _row("none", None, "plain", material.plain, material, request)
     for size in SIZES[request.preset]:
         for kind in keyed.KEY_TYPES:
             for attacker, metrics in _attacked(kind, size, material, request):
-                request.say(f"{kind} {size}, {attacker}: {_short(metrics)}")
-                rows.append(_row(kind, size, attacker, metrics, material, request))
-                results.write(rows, request.out)  # an interrupted run leaves what it has
-    return rows
+                request.say(f"{kind} {size}, {attacker}: {told(metrics)}")
+                yield _row(kind, size, attacker, metrics, material, request)
 
 
 def _attacked(kind: keyed.KeyType, size: int, material: Material, request: Request) -> Iterator[tuple[str, Metrics]]:
@@ -206,7 +203,3 @@ def _row(kind: str, size: int | None, attacker: str, metrics: Metrics, material:
         parameters={"attacker": attacker, "block_size": size, "keys": 1 if size else 0},
         metrics={"correlation": 1.0, **metrics} if attacker == "plain" else metrics,
     )
-
-
-def _short(metrics: Metrics) -> str:
-    return ", ".join(f"{name} {value:.3g}" for name, value in metrics.items() if value is not None)

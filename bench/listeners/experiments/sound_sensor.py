@@ -14,7 +14,7 @@ phases of the sound (what the mask alone would leave a listener); *z*, which Bob
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import librosa
@@ -37,7 +37,7 @@ from sotto.audio import cache
 from sotto.bench.listeners.published import speaker_embeddings, speech_probabilities
 from sotto.bench.listeners.sound import RATE
 from sotto.bench.request import Request
-from sotto.bench.rows.row import Metrics, Row
+from sotto.bench.rows.row import Metrics, Row, told
 from sotto.bench.speech_tasks.verification import equal_error_rate, same_speaker, similarities
 
 DESCRIPTION = "published listeners behind a sound sensor: in z, the masked sound, and what z gives back (--data DIR)"
@@ -59,7 +59,7 @@ class View:
     numbers: Callable[[Floats], Floats] | None
 
 
-def run(request: Request) -> list[Row]:
+def run(request: Request) -> Iterator[Row]:
     """A row for each view.
 
     Raises
@@ -74,12 +74,10 @@ def run(request: Request) -> list[Row]:
     )
     request.say(f"{material.name}: {COLUMN}, from the cache, or trained now")
     sensor = train(material, made, seed=request.seed, checkpoints=cache.root() / "adversarial").sensor
-    rows = []
     for name, view in views(sensor, material, seed=request.seed).items():
         metrics = {**_listened(view, material, request.seed), **_attacked(view, material, request.seed)}
-        rows.append(_row(name, metrics, material, request))
-        request.say(f"{name}: {', '.join(f'{key} {value:.3g}' for key, value in metrics.items() if value is not None)}")
-    return rows
+        request.say(f"{name}: {told(metrics)}")
+        yield _row(name, metrics, material, request)
 
 
 def views(sensor: Sensor, material: Material, *, seed: int) -> Mapping[str, View]:

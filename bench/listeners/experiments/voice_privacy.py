@@ -17,7 +17,7 @@ Every figure has a 95 % interval (``…_low``, ``…_high``) by a bootstrap over
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
@@ -31,11 +31,10 @@ from sotto.audio import read
 from sotto.audio.features import EGeMAPS
 from sotto.bench.listeners.experiments.bootstrap import SpeakerInterval, over_speakers
 from sotto.bench.listeners.published import dictated, speaker_embeddings, word_errors
-from sotto.bench.papers.dias.smh.study import Fold, hashed_answers, search_machine
+from sotto.bench.papers.dias.smh.study import Fold, hashed_answers, leaking, search_machine
 from sotto.bench.papers.niwa.sounds.drawn_keys import drawn_keys
 from sotto.bench.request import Request
-from sotto.bench.rows import results
-from sotto.bench.rows.row import Metrics, Row
+from sotto.bench.rows.row import Metrics, Row, told
 from sotto.bench.speech_tasks.verification import equal_error_rate
 from sotto.bench.workbench import Workbench
 from sotto.keyed.attacks import guess_key
@@ -48,7 +47,7 @@ TESTED = {"quick": 4, "full": 20}  # clips of every test speaker
 LEARNT = {"quick": 8, "full": 40}  # clips of every other speaker, for the machines of the attacker
 BLOCK = 10
 _ATTACKED, _PUBLIC, _SECONDS, _STARTS = 10, 80, 3.0, 32
-_K, _SHARE, _MPC = 3, 0.28, 32
+_K, _SHARE = 3, 0.28
 _SPEC = EGeMAPS()
 
 Wave = npt.NDArray[np.float32]
@@ -66,31 +65,29 @@ class Clips:
     words: Sequence[str]
 
 
-def run(request: Request) -> list[Row]:
+def run(request: Request) -> Iterator[Row]:
     """A row for plain speech, for every key type as sent and as attacked, and for hashes."""
     request.require_corpus("ravdess")
     bench = request.open_workbench()
     learnt = _clips(bench, [*bench.split.train, *bench.split.validation], LEARNT[request.preset])
     tested = _clips(bench, bench.split.test, TESTED[request.preset])
-    rows: list[Row] = []
+    for paradigm, mode, seen, figures in _measured(learnt, tested, request.seed):
+        request.say(f"{paradigm}/{mode}, {seen}: {told(figures)}")
+        yield _row(paradigm, mode, seen, figures, tested, bench)
 
-    def add(paradigm: str, mode: str, seen: str, figures: Metrics) -> None:
-        rows.append(_row(paradigm, mode, seen, figures, tested, bench))
-        results.write(rows, request.out)  # an interrupted run leaves what it has
-        shown = ", ".join(f"{name} {value:.3g}" for name, value in figures.items() if value is not None)
-        request.say(f"{paradigm}/{mode}, {seen}: {shown}")
 
-    add("plaintext", "none", "speech", heard(learnt, tested, tested.waves, _untouched))
+def _measured(learnt: Clips, tested: Clips, seed: int) -> Iterator[tuple[str, str, str, Metrics]]:
+    """Paradigm, mode, what a provider has, and the measures of it."""
+    yield "plaintext", "none", "speech", heard(learnt, tested, tested.waves, _untouched)
     for kind in keyed.KEY_TYPES:
-        key, own = islice(drawn_keys(kind, BLOCK, seed=request.seed, purpose="voice privacy"), 2)
+        key, own = islice(drawn_keys(kind, BLOCK, seed=seed, purpose="voice privacy"), 2)
         sent = encrypted(tested.waves, key)
-        add("keyed", kind, "as sent", heard(learnt, tested, sent, partial(encrypted, key=own)))
+        yield "keyed", kind, "as sent", heard(learnt, tested, sent, partial(encrypted, key=own))
         guess = _guess(sent, learnt, key)
         if guess is not None:
             opened = [keyed.decrypt(torch.from_numpy(wave)[None], guess)[0].numpy() for wave in sent]
-            add("keyed", kind, "attacked", heard(learnt, tested, opened, _untouched))
-    add("hashing", "smh", "as sent", hashed(learnt, tested, request.seed))
-    return rows
+            yield "keyed", kind, "attacked", heard(learnt, tested, opened, _untouched)
+    yield "hashing", "smh", "as sent", hashed(learnt, tested, seed)
 
 
 def heard(learnt: Clips, tested: Clips, has: Sequence[Wave], treatment: Treatment) -> Metrics:
@@ -110,8 +107,7 @@ def hashed(learnt: Clips, tested: Clips, seed: int) -> Metrics:
     """Speakers by the distance of hashes under one key, the emotion by the provider's own machine on hashes."""
     scaled = Normalisation.standard(functionals(learnt.waves), clip=3.0)
     train, test = (scaled.transform(functionals(part.waves)).astype(np.float64) for part in (learnt, tested))
-    delta = hashing.delta_for_leakage(train, _SHARE, k=_K, measurements_per_coefficient=_MPC)
-    key = hashing.HashKey.generate(hashing.HashParameters(train.shape[1], _K, delta, _MPC), seed=seed)
+    key = hashing.HashKey.generate(leaking(train, _SHARE, _K), seed=seed)
     fold = Fold(train, test, learnt.emotions, tested.emotions, learnt.speakers, tested.speakers, tested.speakers)
     hashes = hashing.pack(hashing.modular_hash(test, key), _K)
     return {

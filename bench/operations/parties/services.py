@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
-import signal
 import subprocess
 import sys
 import threading
@@ -101,40 +99,28 @@ class Service:
 
     def await_event(self, name: str, *, after: int = 0, seconds: float) -> dict[str, Any]:
         """The first event of that name from place ``after`` on.  Raises :class:`ServiceError`."""
+        deadline = time.monotonic() + seconds
+        with self._news:
+            while not (found := [event for event in self.events[after:] if event["event"] == name]):
+                left = deadline - time.monotonic()
+                ended = self._process is None or self._process.poll() is not None
+                if left <= 0 or ended:
+                    said = self.complaints[-1] if self.complaints else "nothing"
+                    raise ServiceError(
+                        "too-late", f"{self.arguments[0]}: no {name} within {seconds:g} s; it said: {said[:300]}"
+                    )
+                self._news.wait(min(left, 0.5))
+        return found[0]
 
-        def found() -> dict[str, Any] | None:
-            return next((event for event in self.events[after:] if event["event"] == name), None)
-
-        return self._await(found, seconds, f"no {name}")
-
-    def await_idle(self, seconds: float) -> float:
-        """Wait until no session is left; how many seconds that took.  Raises :class:`ServiceError`."""
-        started = time.monotonic()
+    def await_idle(self, seconds: float) -> None:
+        """Wait until no session is left.  Raises :class:`ServiceError`."""
+        deadline = time.monotonic() + seconds
         while self.sessions:
-            if time.monotonic() - started > seconds:
+            if time.monotonic() > deadline:
                 raise ServiceError(
                     "sessions-left", f"{self.arguments[0]} still has {len(self.sessions)} sessions after {seconds:g} s"
                 )
             time.sleep(0.05)  # looking reads every process of the machine
-        return time.monotonic() - started
-
-    def reasons(self, after: int) -> list[str]:
-        """Why sessions that were closed since ``after`` events ended; "done" for those that ended well."""
-        return [str(event["reason"]) for event in self.events[after:] if event["event"] == "session.closed"]
-
-    def signal(self, number: signal.Signals) -> None:
-        """Send a signal to the service, as a user would."""
-        if self._process is not None:
-            self._process.send_signal(number)
-
-    def wait(self, seconds: float) -> int:
-        """Its exit code.  Raises :class:`ServiceError` when it does not end."""
-        if self._process is None:
-            raise ServiceError("not-started", "the service was never started")
-        try:
-            return self._process.wait(seconds)
-        except subprocess.TimeoutExpired:
-            raise ServiceError("did-not-end", f"{self.arguments[0]} did not end within {seconds:g} s") from None
 
     def kill(self) -> None:
         """Kill every process of it at once, as a power failure would."""
@@ -143,20 +129,6 @@ class Service:
                 process.kill()
         if self._process is not None:
             self._process.wait(10)
-
-    def _await(self, found: Callable[[], dict[str, Any] | None], seconds: float, what: str) -> dict[str, Any]:
-        deadline = time.monotonic() + seconds
-        with self._news:
-            while (event := found()) is None:
-                left = deadline - time.monotonic()
-                ended = self._process is None or self._process.poll() is not None
-                if left <= 0 or ended:
-                    said = self.complaints[-1] if self.complaints else "nothing"
-                    raise ServiceError(
-                        "too-late", f"{self.arguments[0]}: {what} within {seconds:g} s; it said: {said[:300]}"
-                    )
-                self._news.wait(min(left, 0.5))
-        return event
 
     def _read(self, process: subprocess.Popen[str]) -> None:
         for line in process.stderr or ():
@@ -186,7 +158,6 @@ class Deployment:
         stock: Path | None = None,
         proxied: bool = True,
         ledger: Ledger | None = None,
-        options: Sequence[str] = (),
     ) -> None:
         self.name, self.mode = name, mode
         self.patience = patience
@@ -197,13 +168,10 @@ class Deployment:
         limits = [
             "--timeout", f"{patience:g}", "--wait", f"{patience:g}", "--idle", f"{2 * patience:g}",
             "--max-per-client", "64", "--max-sessions", "64", "--max-waiting", "256", "--max-starts", "1000000",
-            *options,
         ]  # fmt: skip
         self.dealer: Service | None = None
         if self.with_dealer:
-            self.dealer = Service(
-                ["dealer", "--mode", mode, *limits, *(["--stock", str(stock)] if stock else [])]
-            )  # fmt: skip
+            self.dealer = Service(["dealer", "--mode", mode, *limits, *(["--stock", str(stock)] if stock else [])])
         self._bob_arguments = ["bob", str(bob), "--paradigm", name, *(["--mode", mode] if mode else []), *limits]
         self.bob = Service(self._bob_arguments)
         self.proxies: dict[str, Proxy] = {}
@@ -265,27 +233,23 @@ class Deployment:
 
 def memory_mb(processes: Sequence[psutil.Process]) -> float:
     """Memory that these processes hold and share with nobody, together."""
-    total = 0
-    for process in processes:
-        with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied):
-            total += process.memory_full_info().uss
-    return total / 1e6
+    return _together(processes, lambda process: process.memory_full_info().uss) / 1e6
 
 
 def cpu_seconds(processes: Sequence[psutil.Process]) -> float:
     """Processor time that these processes have taken, together."""
-    total = 0.0
-    for process in processes:
-        with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied):
-            times = process.cpu_times()
-            total += times.user + times.system
-    return total
+    return _together(processes, lambda process: sum(process.cpu_times()[:2]))  # of the user and of the system
 
 
 def open_files(processes: Sequence[psutil.Process]) -> int:
     """File descriptors of these processes, together."""
-    total = 0
+    return int(_together(processes, lambda process: process.num_fds()))
+
+
+def _together(processes: Sequence[psutil.Process], figure: Callable[[psutil.Process], float]) -> float:
+    """The sum over those that are still there to be asked."""
+    total = 0.0
     for process in processes:
         with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied, OSError):
-            total += len(os.listdir(f"/proc/{process.pid}/fd")) if sys.platform == "linux" else process.num_fds()  # noqa: PTH208
+            total += figure(process)
     return total

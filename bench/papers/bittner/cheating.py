@@ -15,7 +15,6 @@ from collections.abc import Iterable, Iterator
 from typing import get_args
 
 import numpy as np
-import torch
 
 from sotto import mpc
 from sotto.bench.experiment import Say
@@ -23,6 +22,7 @@ from sotto.bench.papers.bittner.table_networks import TableNetwork
 from sotto.bench.request import Request
 from sotto.bench.rows.results import write_csv
 from sotto.bench.rows.row import Row
+from sotto.models.learning.seeding import seeded
 from sotto.mpc.attacks import KINDS, Kind, Outcome, Verdict, cheating_parties, every_cheat, every_meaning
 from sotto.mpc.experiment import SECURITY
 
@@ -53,8 +53,7 @@ def run(request: Request) -> list[Row]:
 
 
 def _sweep(mode: mpc.Mode, network: TableNetwork, kinds: tuple[Kind, ...], seed: int, say: Say) -> list[Outcome]:
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
+    with seeded(seed):
         module = network.build().eval()
     features = np.random.default_rng(seed).normal(size=(1, *network.input_shape)).astype(np.float32)
     outcomes = []

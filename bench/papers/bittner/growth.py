@@ -13,7 +13,6 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
@@ -27,6 +26,7 @@ from sotto.bench.parties.parties import Asked, Parties, Phase
 from sotto.bench.request import Request
 from sotto.bench.rows import costs, results
 from sotto.bench.rows.row import Row
+from sotto.models.learning.seeding import seeded
 from sotto.models.learning.training import predict
 from sotto.mpc.experiment import SECURITY
 
@@ -73,8 +73,7 @@ class Point:
 
     @cached_property
     def module(self) -> nn.Module:
-        with torch.random.fork_rng():
-            torch.manual_seed(0)
+        with seeded(0):
             return self.network.build().eval()
 
 
@@ -148,14 +147,9 @@ def row_of(
         parameters={"along": point.axis, "batch": point.batch, "width": point.network.width, "net": "loopback"},
         agreement=float(np.mean(asked[-1].labels == predict(module, features).argmax(axis=1))),
         metrics=metrics,
-        offline_ms=costs.timing(offline),
-        online_ms=timing,
         per_query_ms_batched=timing.median / point.batch if timing and point.batch > 1 else None,
-        bytes=costs.traffic(online),
-        rounds=costs.rounds(online),
-        key_bytes=costs.sent(offline, "dealer") if offline and "dealer" in offline[0].counts else None,
-        peak_rss_mb=round(max(peaks.values()), 1),
         security=SECURITY[mode],
+        **costs.fields(asked),
     )
 
 

@@ -8,7 +8,7 @@ machine.  The processes of all modes stand during the run, one query runs at a t
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import get_args
 
@@ -49,7 +49,7 @@ class _Network:
     relus: int
 
 
-def run(request: Request) -> list[Row]:
+def run(request: Request) -> Iterator[Row]:
     """One row for each network, link and mode."""
     require(["mpc"])
     bench = request.open_workbench(preset="quick")  # of the training, which does not matter here
@@ -58,13 +58,11 @@ def run(request: Request) -> list[Row]:
         _table_frames(bench),
         _of_recipe("frames", FRAMES_QUICK, bench, {"head": "pooled"}),
     ]
-    rows: list[Row] = []
     for net, singles in _SINGLES[request.preset].items():
         for network in networks[: None if net == "loopback" else 2]:  # the third differs from the second in its head
             measured = _measured(network, bench, net, singles)
             bench.say(f"{net}: {', '.join(_summary(row) for row in measured)}")
-            rows += measured
-    return rows
+            yield from measured
 
 
 def _summary(row: Row) -> str:

@@ -38,14 +38,12 @@ _NETWORKS = ("depinto", "frames")
 _EXTENSIONS = {"SoftSpoken": 1 << 40, "Ferret": 0, "chosen": SILENT_FROM}
 
 
-def run(request: Request) -> list[Row]:
+def run(request: Request) -> Iterator[Row]:
     """One row for each link, network, stock and extension."""
     amounts = {name: _amounts(TableNetwork(name)) for name in _NETWORKS}
-    rows: list[Row] = []
     for net in _NETS[request.preset]:
-        rows += _measured(net, amounts)
+        yield from _measured(net, amounts)
         request.say(f"{net} done")
-    return rows
 
 
 def _amounts(network: TableNetwork) -> tuple[int, int]:

@@ -19,13 +19,9 @@ from sotto.bench.papers.bittner.growth import Point, row_of
 from sotto.bench.papers.bittner.table_networks import TableNetwork
 from sotto.bench.parties.parties import Asked, Parties
 from sotto.bench.peers.comparison import PEERS
-from sotto.bench.peers.job import Request as PeerRequest
-from sotto.bench.peers.job import run as run_peer
 from sotto.bench.peers.job import shapable
-from sotto.bench.peers.workloads import describe_layers
 from sotto.bench.request import Request
-from sotto.bench.rows.machine import machine, software
-from sotto.bench.rows.row import Row, Timing, Traffic
+from sotto.bench.rows.row import Row
 from sotto.link import SHAPES
 from sotto.models.learning.training import predict
 from sotto.mpc.experiment import SECURITY
@@ -47,37 +43,25 @@ _PEER: Mapping[str, Mapping[str, float | None]] = {
 }
 
 
-def run(request: Request) -> list[Row]:
+def run(request: Request) -> Iterator[Row]:
     """One row for each link, network and batch."""
-    rows: list[Row] = []
     for net, queries in _QUERIES[request.preset].items():
-        rows += _measured(net, queries, request)
+        yield from _measured(net, queries, request)
         if reason := _SPU.missing() or shapable(SHAPES[net]):
             request.say(f"SPU CHEETAH on {net} is left out: {reason}")
         else:
-            rows += [_cheetah(net, name, min(queries, _PEER_QUERIES), request) for name in _BATCHES]
-    return rows
+            yield from (_cheetah(net, name, min(queries, _PEER_QUERIES), request) for name in _BATCHES)
 
 
 def _cheetah(net: str, name: str, queries: int, request: Request) -> Row:
     """SPU's time and bytes for the same network: a query after ``_WARM_UP`` others, everything included."""
     network = TableNetwork(name)
     module = Point("batch", network, 1).module
-    described = describe_layers(module, network.input_shape)
     features = np.random.default_rng(request.seed).normal(size=(queries, *network.input_shape)).astype(np.float32)
-    asked = PeerRequest(
-        network=described.shape,
-        input_shape=list(network.input_shape),
-        classes=network.classes,
-        examples=queries,
-        singles=queries,
-        warm_up=_WARM_UP,
-        batch=0,
-        timeout=1800.0,
-    )
-    command = [*_SPU.command(), "CHEETAH"]
-    request.out.mkdir(parents=True, exist_ok=True)
-    answered = run_peer(command, asked, {"queries": features, **described.weights}, request.out, SHAPES[net])
+    answered = _SPU.ask(
+        module, features, network.classes, request.out, net,
+        singles=queries, warm_up=_WARM_UP, batch=0, options=["CHEETAH"],
+    )  # fmt: skip
     milliseconds = answered.milliseconds
     request.say(f"{net}: SPU CHEETAH {name} done")
     return Row(
@@ -93,12 +77,8 @@ def _cheetah(net: str, name: str, queries: int, request: Request) -> Row:
             "total_bytes": float(answered.bytes_alice + answered.bytes_bob),
             "session_ms": answered.setup_ms,
         },
-        online_ms=Timing(float(np.median(milliseconds)), float(np.percentile(milliseconds, 95))),
-        bytes=Traffic(answered.bytes_alice, answered.bytes_bob, None),
-        peak_rss_mb=answered.peak_rss_mb,
         security=msgspec.structs.replace(SECURITY["two-party"], leaks="to Alice the class; the program is public"),
-        software={**software(), **answered.versions},
-        machine=machine(),
+        **_SPU.fields(answered),
     )
 
 

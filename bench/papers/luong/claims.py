@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from sotto.bench.claims.claim import Figure, Item, Judge, Judgement, Paper, Verdict, by_difference, figure, open_for
 from sotto.bench.rows.row import Row
@@ -114,14 +115,6 @@ def _leaking_more(rows: Sequence[Row], parts: str) -> Judgement:
     return _capped(recipe, by_difference(list(outcomes.values()), because))
 
 
-def _ablation(rows: Sequence[Row]) -> Judgement:
-    return _leaking_more(rows, "")
-
-
-def _masking(rows: Sequence[Row]) -> Judgement:
-    return _leaking_more(rows, "masked-")
-
-
 def _separation(rows: Sequence[Row]) -> Judgement:
     recipe, ratios = _fullest(_recipes(rows, "sdr_db"))
     fixed, learnable = ratios.get(_FIXED), ratios.get(_LEARNABLE)
@@ -141,11 +134,11 @@ def _item(place: str, claim: str, judge: Judge) -> Item:
 
 ITEMS: tuple[Item, ...] = (
     _item("Table 2, privacy", "RDAL-M with a fixed mask hides speech at no cost in event accuracy.", _privacy),
-    _item("Table 2, ablation", "It hides speech better than every part of it alone.", _ablation),
+    _item("Table 2, ablation", "It hides speech better than every part of it alone.", partial(_leaking_more, parts="")),
     _item(
         "Table 2, masking",
         "Source separation alone hides speech less than together with adversarial learning.",
-        _masking,
+        partial(_leaking_more, parts="masked-"),
     ),
     _item("§3.4, SDR", "A learnable mask gives up separating speech.", _separation),
 )

@@ -18,7 +18,8 @@ import torch
 from sklearn.metrics import roc_auc_score
 from threadpoolctl import threadpool_limits
 
-from sotto.adversarial.attacks import classifiers, speech_detection
+from sotto.adversarial.attacks import classifiers
+from sotto.adversarial.attacks.detection import detect
 from sotto.adversarial.learning.recipe import Recipe
 from sotto.adversarial.learning.separation_quality import separation_quality
 from sotto.adversarial.learning.training import Epoch, Trained, train
@@ -50,11 +51,11 @@ class Measurement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     attack_auc_bands: float | None
     chosen: str
     by_architecture: dict[str, float]
-    in_loop_accuracy: float | None
-    in_loop_auc: float | None
-    sdr: float | None
-    si_sdr: float | None
-    sdr_mixture: float | None
+    in_loop_accuracy_misleading: float | None
+    in_loop_auc_misleading: float | None
+    sdr_db: float | None
+    si_sdr_db: float | None
+    sdr_mixture_db: float | None
     roc: tuple[tuple[float, ...], tuple[float, ...]]
     curve: tuple[Epoch, ...]
 
@@ -78,7 +79,7 @@ def measure(material: Material, trained: Trained, *, seed: int) -> Measurement:
     own = attackers_segments(material, seed=seed)
     z, z_own = representations(trained, test), representations(trained, own)
     with threadpool_limits(limits=1):  # many small fits: threads would only wait for one another
-        detection = speech_detection.attack(z_own, own.has_speech, z, test.has_speech, seed=seed, groups=own.recording)
+        detection = detect(z_own, own.has_speech, z, test.has_speech, seed=seed, groups=own.recording)
     with torch.no_grad():
         logits = trained.classifier(torch.from_numpy(z)).numpy()
         guesses = [d(torch.from_numpy(z)).numpy() for d in trained.discriminators]
@@ -94,11 +95,11 @@ def measure(material: Material, trained: Trained, *, seed: int) -> Measurement:
         attack_auc_bands=_attack_on_bands(trained, own, test, seed),
         chosen=detection.chosen,
         by_architecture=dict(detection.by_architecture),
-        in_loop_accuracy=_mean([float(((g > 0) == test.has_speech).mean()) for g in guesses]),
-        in_loop_auc=_mean([float(roc_auc_score(test.has_speech, g)) for g in guesses]),
-        sdr=None if masked is None else masked.sdr,
-        si_sdr=None if masked is None else masked.si_sdr,
-        sdr_mixture=None if masked is None else masked.sdr_mixture,
+        in_loop_accuracy_misleading=_mean([float(((g > 0) == test.has_speech).mean()) for g in guesses]),
+        in_loop_auc_misleading=_mean([float(roc_auc_score(test.has_speech, g)) for g in guesses]),
+        sdr_db=masked.sdr if masked else None,
+        si_sdr_db=masked.si_sdr if masked else None,
+        sdr_mixture_db=masked.sdr_mixture if masked else None,
         roc=(tuple(detection.roc[0].tolist()), tuple(detection.roc[1].tolist())),
         curve=trained.curve,
     )

@@ -29,6 +29,11 @@ DESCRIPTION = "RDAL-M: event accuracy against speech detection by trained attack
 
 _RUNS: Mapping[str, int] = {"quick": 3, "full": 10}
 
+#: What a row and a line of ``runs.csv`` say of a run.
+_FIGURES = tuple(
+    name for name in Measurement.__struct_fields__ if name not in ("chosen", "by_architecture", "roc", "curve")
+)
+
 # Table 2: sound event detection accuracy, speech detection accuracy, AUC; SDR of M from §3.4.
 _PUBLISHED: Mapping[Column, Mapping[str, float]] = {
     "supervised": {"event_accuracy": 0.84, "attack_accuracy": 0.79, "attack_auc": 0.88},
@@ -119,8 +124,8 @@ def _summary(measurement: Measurement) -> str:
 def _row(result: _Result, material: Material, seed: int) -> Row:
     known = result.recipe
     metrics: dict[str, float | None] = {}
-    for name, figure in _FIGURES.items():
-        values = [value for value in (getattr(measurement, figure) for measurement in result.runs) if value is not None]
+    for name in _FIGURES:
+        values = [value for measurement in result.runs if (value := getattr(measurement, name)) is not None]
         if values:
             metrics[name] = float(np.mean(values))
             metrics[f"{name}_std"] = float(np.std(values, ddof=1)) if len(values) > 1 else None
@@ -149,28 +154,12 @@ def _row(result: _Result, material: Material, seed: int) -> Row:
     )
 
 
-_FIGURES: Mapping[str, str] = {
-    "event_accuracy": "event_accuracy",
-    "event_accuracy_without_speech": "event_accuracy_without_speech",
-    "event_accuracy_with_speech": "event_accuracy_with_speech",
-    "attack_accuracy": "attack_accuracy",
-    "attack_auc": "attack_auc",
-    "attack_auc_strongest": "attack_auc_strongest",
-    "attack_auc_bands": "attack_auc_bands",
-    "in_loop_accuracy_misleading": "in_loop_accuracy",
-    "in_loop_auc_misleading": "in_loop_auc",
-    "sdr_db": "sdr",
-    "si_sdr_db": "si_sdr",
-    "sdr_mixture_db": "sdr_mixture",
-}
-
-
 def _write_runs(results: Sequence[_Result], path: Path) -> None:
     """One line for each run and column, with the area of every architecture."""
     architectures = list(results[0].runs[0].by_architecture)
     lines = [
         [result.name, number, measurement.chosen]
-        + [getattr(measurement, figure) for figure in _FIGURES.values()]
+        + [getattr(measurement, name) for name in _FIGURES]
         + [measurement.by_architecture[name] for name in architectures]
         for result in results
         for number, measurement in enumerate(result.runs, start=1)

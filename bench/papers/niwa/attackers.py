@@ -39,7 +39,7 @@ from sotto import keyed
 from sotto.bench.papers.niwa.sounds.drawn_keys import drawn_keys
 from sotto.bench.papers.niwa.sounds.likeness import intelligibility, log_spectral_distance, mean_of
 from sotto.bench.request import Request
-from sotto.bench.rows.row import Metrics, Row
+from sotto.bench.rows.row import Metrics, Row, told
 from sotto.bench.speech_tasks import SpeechTask
 from sotto.bench.speech_tasks.recognition import Recogniser, log_mel, recognisers
 from sotto.bench.speech_tasks.spoken_digits import RATE as STRING_RATE
@@ -118,18 +118,16 @@ class Stage:
         )
 
 
-def run(request: Request) -> list[Row]:
+def run(request: Request) -> Iterator[Row]:
     """A row for each key type, block size and attacker."""
     request.require_corpus("librispeech", "fsdd")
     stage = Stage.open(request)
-    found = []
     for dimension, sizes in ((1, WAVEFORM_SIZES), (2, SPECTROGRAM_SIZES)):
         for size in sizes[request.preset]:
             for kind in keyed.KEY_TYPES:
                 for attacker, metrics in _over_keys(kind, size, dimension, stage, request.seed).items():
-                    found.append(_row(kind, size, dimension, attacker, metrics, stage, request.seed))
-                    request.say(f"{kind} {size}, dimension {dimension}, {attacker}: {_short(metrics)}")
-    return found
+                    request.say(f"{kind} {size}, dimension {dimension}, {attacker}: {told(metrics)}")
+                    yield _row(kind, size, dimension, attacker, metrics, stage, request.seed)
 
 
 def _over_keys(kind: keyed.KeyType, size: int, dimension: int, stage: Stage, seed: int) -> dict[str, Metrics]:
@@ -310,7 +308,3 @@ def _row(kind: str, size: int, dimension: int, attacker: str, metrics: Metrics, 
         parameters={"attacker": attacker, "block_size": size, "dimension": dimension, "keys": _KEYS},
         metrics=metrics,
     )
-
-
-def _short(metrics: Metrics) -> str:
-    return ", ".join(f"{name} {value:.3g}" for name, value in metrics.items() if value is not None)

@@ -7,7 +7,7 @@ paper), so M samples are twice as long for the recogniser.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from itertools import islice
 
 import numpy as np
@@ -33,7 +33,7 @@ _PUBLISHED: Mapping[str, Mapping[int, float]] = {
 }
 
 
-def run(request: Request) -> list[Row]:
+def run(request: Request) -> Iterator[Row]:
     """A row for each block size and key type."""
     request.require_corpus("fsdd", "librispeech")
     listeners = recognisers(request.data, preset=request.preset, seed=request.seed, say=request.say)
@@ -42,16 +42,15 @@ def run(request: Request) -> list[Row]:
         "wer_plain": 100 * float(np.mean([each.task.measure(each.module, each.task.inputs) for each in listeners])),
         "eer_plain": 100 * verifier.measure(verifier.module, verifier.inputs),
     }
-    rows = []
     for size in SIZES:
         for kind in keyed.KEY_TYPES:
-            rows.append(_row(kind, size, listeners, verifier, plain, request))
-            metrics = rows[-1].metrics
+            row = _row(kind, size, listeners, verifier, plain, request)
+            metrics = row.metrics
             request.say(
                 f"{kind}, M = {size}: WER {metrics['wer']:.1f} %, EER {metrics['eer']:.1f} % "
                 f"(plain {plain['wer_plain']:.1f} and {plain['eer_plain']:.1f})"
             )
-    return rows
+            yield row
 
 
 def _row(

@@ -10,7 +10,7 @@ Looking different is no security: the attacks of :mod:`sotto.keyed.attacks` undo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -52,20 +52,19 @@ class _Column:
     change: Callable[[Floats], tuple[Metrics, Panel]]
 
 
-def run(request: Request) -> list[Row]:
+def run(request: Request) -> Iterator[Row]:
     """Draw the figures, write the sounds, and return a row for each key type and block size."""
     examples = speech_examples(request, _COUNT[request.preset])
     plain = examples[0].sound
     write_sound(request.out / "plain.wav", plain, RATE)
     levels = _levels(plain)
-    rows: list[Row] = []
     for kind in KEY_TYPES:
         keys = [generate_key(kind, size, seed=request.seed) for size in WAVE_BLOCKS]
         waves = [_Column(f"waveform {kind}", key, partial(_waveform, key)) for key in keys]
-        rows += _figure(f"waveform-{kind}", [Panel("plain", plain, levels, _LIMITS)], waves, examples, request)
+        yield from _figure(f"waveform-{kind}", [Panel("plain", plain, levels, _LIMITS)], waves, examples, request)
         keys = [generate_key(kind, size, 2, seed=request.seed) for size in PLANE_BLOCKS]
         planes = [_Column(f"spectrogram {kind}", key, partial(_spectrogram, key)) for key in keys]
-        rows += _figure(f"spectrogram-{kind}", [Panel("plain", None, levels, _LIMITS)], planes, examples, request)
+        yield from _figure(f"spectrogram-{kind}", [Panel("plain", None, levels, _LIMITS)], planes, examples, request)
     key, other = (generate_key("rom", DECRYPTED_BLOCK, 2, seed=request.seed + number) for number in range(2))
     decrypted = [
         _Column(f"decryption: {name}", key, partial(_decrypted, key, used, name, limits))
@@ -73,36 +72,32 @@ def run(request: Request) -> list[Row]:
             ("encrypted", None, None), ("correct key", key, _LIMITS), ("incorrect key", other, None),
         )
     ]  # fmt: skip
-    return [*rows, *_figure("decryption-rom", [], decrypted, examples, request)]
+    yield from _figure("decryption-rom", [], decrypted, examples, request)
 
 
 def _figure(
     name: str, panels: list[Panel], columns: Sequence[_Column], examples: Sequence[Example], request: Request
-) -> list[Row]:
+) -> Iterator[Row]:
     """Draw the first example after ``panels``, write what can be heard of it; a row of means for each column."""
-    rows = []
     for column in columns:
         measured = [column.change(example.sound) for example in examples]
         panel = measured[0][1]
         if panel.waveform is not None:
             write_sound(request.out / f"{name}-{column.key.block_size}.wav", panel.waveform, RATE)
         panels = [*panels, panel]
-        rows.append(
-            Row(
-                paradigm="plaintext",
-                mode=column.mode,
-                corpus=request.corpus,
-                seed=request.seed,
-                n_queries=len(measured),
-                parameters={
-                    "block_size": column.key.block_size, "dimension": column.key.dimension, "key": column.key.kind,
-                },
-                metrics=means([metrics for metrics, _ in measured]),
-            )
+        yield Row(
+            paradigm="plaintext",
+            mode=column.mode,
+            corpus=request.corpus,
+            seed=request.seed,
+            n_queries=len(measured),
+            parameters={
+                "block_size": column.key.block_size, "dimension": column.key.dimension, "key": column.key.kind,
+            },
+            metrics=means([metrics for metrics, _ in measured]),
         )  # fmt: skip
     paths = draw(panels, request.out / name, seconds=len(examples[0].sound) / RATE, rate=RATE)
     request.say("drawn: " + ", ".join(str(path) for path in paths))
-    return rows
 
 
 def _waveform(key: Key, sound: Floats) -> tuple[Metrics, Panel]:

@@ -15,7 +15,7 @@ that ``sotto bench`` compares.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice, pairwise
@@ -91,7 +91,7 @@ def scenario(task: SpeechTask, kind: str, plain: Tensor, seed: int) -> Scenario:
 
 def rows(
     tasks: Sequence[SpeechTask], model: str, request: Request, published: Mapping[str, Published] | None = None
-) -> list[Row]:
+) -> Iterator[Row]:
     """One row for each key type: means over the tasks, which are the folds of one task.
 
     Parameters
@@ -102,14 +102,13 @@ def rows(
         a paper's name to its figures in percent by key type, in the order of :data:`COLUMNS`.
     """
     plain = [task.outputs(task.module, task.inputs) for task in tasks]
-    table = []
     for kind in keyed.KEY_TYPES:
         folds = [scenario(task, kind, outputs, request.seed) for task, outputs in zip(tasks, plain, strict=True)]
         printed = {name: table[kind] for name, table in (published or {}).items() if kind in table}
-        table.append(_row(kind, tasks, folds, model, request.seed, printed))
-        percents = {name: table[-1].metrics[f"{tasks[0].metric}_{name}"] for name in COLUMNS}
+        row = _row(kind, tasks, folds, model, request.seed, printed)
+        percents = {name: row.metrics[f"{tasks[0].metric}_{name}"] for name in COLUMNS}
         request.say(f"{tasks[0].name}, {kind}: " + ", ".join(f"{n} {v:.2f}" for n, v in percents.items()) + " %")
-    return table
+        yield row
 
 
 def _row(
@@ -167,7 +166,7 @@ class Table:
     published: Mapping[str, Published] = field(default_factory=dict)
     attack: Callable[[SpeechTask, str], Mapping[str, float]] | None = None
 
-    def run(self, request: Request) -> list[Row]:
+    def run(self, request: Request) -> Iterator[Row]:
         """One row for each network and key type.
 
         Raises
@@ -175,12 +174,10 @@ class Table:
         CorpusError
             one clear line.
         """
-        table = []
         for name, folds in self.networks(request):
             for row in rows(folds, name, request, self.published):
                 more = self.attack(folds[0], row.mode) if self.attack else {}
-                table.append(msgspec.structs.replace(row, metrics={**row.metrics, **more}))
-        return table
+                yield msgspec.structs.replace(row, metrics={**row.metrics, **more})
 
 
 def _verifiers(request: Request) -> Networks:

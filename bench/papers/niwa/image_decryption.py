@@ -13,7 +13,7 @@ these attacks on ROM; there *helper images, all grey levels* reads the whole mat
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import numpy.typing as npt
@@ -40,16 +40,14 @@ _SCALES: dict[str, Callable[[Floats], Floats]] = {
 }
 
 
-def run(request: Request) -> list[Row]:
+def run(request: Request) -> Iterator[Row]:
     """A row for each scale, key type, block size and attack."""
     examples = speech_examples(request, _COUNT[request.preset])
-    rows = []
     for scale in _SCALES:
         for size in _SIZES[request.preset]:
             for kind in KEY_TYPES:
                 key = generate_key(kind, size, 2, seed=request.seed)
-                rows += _attacked(key, scale, examples, request)
-    return rows
+                yield from _attacked(key, scale, examples, request)
 
 
 def _attacked(key: Key, scale: str, examples: list[Example], request: Request) -> list[Row]:

@@ -15,6 +15,7 @@ spectrograms of 80 bands.  A blank: not reached with all the speech there was, o
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 import numpy as np
 import torch
@@ -41,24 +42,23 @@ _LOG_MEL = LogMel(mels=80, n_fft=512, hop=160, frames=None)
 _STREAM_BITS = 256
 
 
-def run(request: Request) -> list[Row]:
+def run(request: Request) -> Iterator[Row]:
     """A row for each block and key type."""
     examples = speech_examples(request, 2 * _COUNT[request.preset])
     half = max(1, len(examples) // 2)
     secret, public = examples[:half], examples[half:] or examples[:1]
-    rows = []
     for dimension, sizes in _SIZES[request.preset].items():
         speech, known = (_speech(part, dimension) for part in (secret, public))
         for size in sizes:
             for kind in KEY_TYPES:
                 key = generate_key(kind, size, dimension, seed=request.seed)
-                rows.append(_row(key, speech, known, request))
-                found = rows[-1].metrics
+                row = _row(key, speech, known, request)
+                found = row.metrics
                 request.say(
                     f"{key.kind}, {size}{f' × {size}' * (dimension - 1)}: 2^{found['key_space_bits']:.0f} keys, "
                     f"{found['known_blocks_until_exact'] or 0:.0f} known blocks give this one"
                 )
-    return rows
+                yield row
 
 
 def _speech(examples: list[Example], dimension: int) -> Tensor:

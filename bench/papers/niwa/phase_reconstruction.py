@@ -12,7 +12,7 @@ sign, known to all, so Flipping is undone by giving it back (*flipping, sign put
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 
 import numpy as np
@@ -40,20 +40,19 @@ Change = Callable[[Floats], Floats]
 """From plain magnitudes to those that the attacker works on."""
 
 
-def run(request: Request) -> list[Row]:
+def run(request: Request) -> Iterator[Row]:
     """A row for each kind of spectrogram, key type and block size."""
     examples = speech_examples(request, _COUNT[request.preset])
-    rows = []
     for values in ("decibels", "magnitudes"):
-        rows.append(_row("plain", values, None, _plain, examples, request))
+        yield _row("plain", values, None, _plain, examples, request)
         for size in _SIZES[request.preset]:
             for kind in KEY_TYPES:
                 key = generate_key(kind, size, 2, seed=request.seed)
-                rows.append(_row(kind, values, key, partial(_under, key, values), examples, request))
+                yield _row(kind, values, key, partial(_under, key, values), examples, request)
             key = generate_key("flipping", size, 2, seed=request.seed)
             change = partial(_under, key, values, signs_right=True)
-            rows.append(_row("flipping, sign put right", values, key, change, examples, request))
-    return [*rows, _row("plain, phases at random", "magnitudes", None, _plain, examples, request, integrate=False)]
+            yield _row("flipping, sign put right", values, key, change, examples, request)
+    yield _row("plain, phases at random", "magnitudes", None, _plain, examples, request, integrate=False)
 
 
 def _plain(magnitudes: Floats) -> Floats:

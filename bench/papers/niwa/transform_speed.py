@@ -8,9 +8,8 @@ same batch, clip after clip (on a part of it, scaled up).
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
-from typing import TypeVar
+from collections.abc import Callable, Iterator
+from timeit import repeat, timeit
 
 import numpy as np
 import numpy.typing as npt
@@ -32,26 +31,24 @@ _SIZES = {
 }
 _LOOPED = {"quick": 2, "full": 4}  # clips
 _TURNS = {"quick": 15, "full": 40}
-T = TypeVar("T")
 
 
-def run(request: Request) -> list[Row]:
+def run(request: Request) -> Iterator[Row]:
     """A row for each array, key type and block size."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        rows = []
         for dimension, sizes in _SIZES[request.preset].items():
             for size in sizes:
                 for kind in KEY_TYPES:
-                    rows.append(_row(kind, size, dimension, request))
-                    metrics = rows[-1].metrics
+                    row = _row(kind, size, dimension, request)
+                    metrics = row.metrics
                     request.say(
                         f"{kind}, {dimension}-D, M = {size}: {metrics['gb_per_s']:.3g} GB/s, a copy "
                         f"{metrics['copy_gb_per_s']:.3g}; the loop takes "
                         f"{metrics['loop_over_transform']:.0f} times as long"
                     )
-        return rows
+                    yield row
     finally:
         torch.set_num_threads(threads)
 
@@ -73,15 +70,17 @@ def _row(kind: str, size: int, dimension: int, request: Request) -> Row:
     difference = float(np.abs(encrypted[:looped].numpy().reshape(slow.shape) - slow).max())
     if difference > (1e-5 if kind == "rom" else 0):
         raise BadValue("disagree", "batched transform and papers' loop disagree: report this with key type and size")
-    transform, copy, back, one, looping = np.inf, np.inf, np.inf, np.inf, np.inf
-    for _ in range(_TURNS[request.preset]):
-        copy = min(copy, _timed(x.clone)[1])
-        transform = min(transform, _timed(lambda: encrypt(x, key))[1])
-        back = min(back, _timed(lambda: decrypt(encrypted, key))[1])
-        one = min(one, _timed(lambda: encrypt(x[:1], key))[1])
-        looping = min(looping, _timed(loop_over)[1])
+    works: list[Callable[[], object]] = [
+        x.clone,
+        lambda: encrypt(x, key),
+        lambda: decrypt(encrypted, key),
+        lambda: encrypt(x[:1], key),
+        loop_over,
+    ]
+    turns = [[timeit(work, number=1) for work in works] for _ in range(_TURNS[request.preset])]
+    copy, transform, back, one, looping = map(min, zip(*turns, strict=True))
     gigabytes = x.numel() * x.element_size() / 1e9
-    generation = min(_timed(lambda: generate_key(kind, size, dimension))[1] for _ in range(3))
+    generation = min(repeat(lambda: generate_key(kind, size, dimension), number=1, repeat=3))
     loop = looping * clips / looped
     return Row(
         paradigm="plaintext",
@@ -110,10 +109,3 @@ def _sound(shape: tuple[int, ...]) -> Tensor:
     """A chirp: every number another, and the same on every run."""
     count = int(np.prod(shape))
     return torch.arange(count, dtype=torch.float64).square().mul(1e-7).sin().float().reshape(shape)
-
-
-def _timed(work: Callable[[], T]) -> tuple[T, float]:
-    """The result and how many seconds it took."""
-    start = time.perf_counter()
-    result = work()
-    return result, time.perf_counter() - start

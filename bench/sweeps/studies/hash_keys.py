@@ -20,6 +20,7 @@ from sotto.bench.papers.dias.smh.study import (
     hashed_answers,
     known_key_metrics,
     known_pairs_metrics,
+    leaking,
     plaintext_answers,
     search_machine,
     some,
@@ -73,19 +74,14 @@ def run(bench: Workbench, parameters: Mapping[str, JSONValue]) -> Row:
         )
     task, scaling = found[number], cast(Scaling, parameters["features"])
     fold = _fold(task, fold_number, scaling)
-    shape = (
-        _whole(parameters, "k"),
-        _delta(fold, parameters),
-        _whole(parameters, "mpc"),
-        cast(Dither, parameters["dither"]),
-    )
-    key = _key(fold, shape, _whole(parameters, "key"))
-    hashes = hashing.pack(hashing.modular_hash(fold.both, key), shape[0])
+    shape = _shape(fold, parameters)
+    key = hashing.HashKey.generate(shape, seed=_whole(parameters, "key"))
+    hashes = hashing.pack(hashing.modular_hash(fold.both, key), shape.k)
     answers = hashed_answers(fold, key, _machine(task, fold_number, scaling, shape))
     plain = _plain(task, fold_number, scaling)
     metrics: dict[str, float | None] = {
         "leakage": hashing.leakage(hashes),
-        "delta_used": shape[1],
+        "delta_used": shape.delta,
         "agreement_with_plain": float(np.mean(answers == plain)),
     }
     metrics |= _attacked(str(parameters["attack"]), fold, key)
@@ -99,9 +95,6 @@ def run(bench: Workbench, parameters: Mapping[str, JSONValue]) -> Row:
         hashed=float(np.mean(answers == fold.test_labels)),
         metrics=metrics,
     )
-
-
-_Shape = tuple[int, float, int, Dither]
 
 
 def _attacked(attack: str, fold: Fold, key: hashing.HashKey) -> dict[str, float]:
@@ -118,17 +111,12 @@ def _whole(parameters: Mapping[str, JSONValue], name: str) -> int:
     return int(cast(int, parameters[name]))
 
 
-def _key(fold: Fold, shape: _Shape, seed: int) -> hashing.HashKey:
-    k, delta, mpc, dither = shape
-    return hashing.HashKey.generate(hashing.HashParameters(fold.train.shape[1], k, delta, mpc, dither), seed=seed)
-
-
-def _delta(fold: Fold, parameters: Mapping[str, JSONValue]) -> float:
-    given, share = (float(cast(float, parameters[name])) for name in ("delta", "leak_percent"))
-    if given:
-        return given
-    k, mpc = _whole(parameters, "k"), _whole(parameters, "mpc")
-    return hashing.delta_for_leakage(fold.train, share / 100, k=k, measurements_per_coefficient=mpc)
+def _shape(fold: Fold, parameters: Mapping[str, JSONValue]) -> hashing.HashParameters:
+    delta, share = (float(cast(float, parameters[name])) for name in ("delta", "leak_percent"))
+    k, mpc, dither = _whole(parameters, "k"), _whole(parameters, "mpc"), cast(Dither, parameters["dither"])
+    if delta:
+        return hashing.HashParameters(fold.train.shape[1], k, delta, mpc, dither)
+    return leaking(fold.train, share / 100, k, mpc=mpc, dither=dither)
 
 
 @lru_cache(maxsize=2)
@@ -148,7 +136,7 @@ def _plain(task: Task, number: int, scaling: Scaling) -> np.ndarray:
 
 
 @lru_cache(maxsize=256)
-def _machine(task: Task, number: int, scaling: Scaling, shape: _Shape) -> tuple[float, float]:
+def _machine(task: Task, number: int, scaling: Scaling, shape: hashing.HashParameters) -> tuple[float, float]:
     """C and γ, searched under the key of seed 0: they belong to the distances, which keys of a shape share."""
     fold = _fold(task, number, scaling)
-    return search_machine(fold, _key(fold, shape, 0))
+    return search_machine(fold, hashing.HashKey.generate(shape, seed=0))

@@ -23,8 +23,7 @@ from torch import Tensor
 from sotto.keyed.attacks.ciphertext_only.moments import Moments
 from sotto.keyed.attacks.ciphertext_only.plausibility import Judge
 from sotto.keyed.attacks.ciphertext_only.public_model import PublicModel, Windows
-from sotto.keyed.encryption.keys import SALT_BYTES, Shuffling
-from sotto.keyed.errors import KeyedError
+from sotto.keyed.encryption.keys import Key, guessed_key
 
 Order = npt.NDArray[np.intp]
 """order[i] is where number i of a plain block went."""
@@ -36,15 +35,12 @@ _LONG, _LONG_STARTS = 32, 4  # numbers in a block beyond which plausibility, pai
 
 def shuffling_from_statistics(
     encrypted: Tensor, public: Tensor, block_size: int, dimension: int, *, seed: int = 0
-) -> Shuffling | None:
+) -> Key | None:
     """The key as the attacker guesses it from ``encrypted`` and any plain speech; None when he finds nothing moved."""
     generator = np.random.default_rng(seed)  # an attacker's coin tosses, not a key's
     search = _waveform_order if dimension == 1 else _spectrogram_order
     order = search(encrypted, public, block_size, generator)
-    try:
-        return Shuffling(block_size, dimension, np.argsort(order).astype(np.int64), bytes(SALT_BYTES))
-    except KeyedError:
-        return None
+    return guessed_key("shuffling", block_size, dimension, np.argsort(order))
 
 
 def _waveform_order(encrypted: Tensor, public: Tensor, block_size: int, generator: np.random.Generator) -> Order:

@@ -8,22 +8,20 @@ waveforms.
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from sotto.keyed.attacks.ciphertext_only.moment_alignment import solve_signs
 from sotto.keyed.attacks.ciphertext_only.moments import Moments
 from sotto.keyed.attacks.ciphertext_only.plausibility import Judge
-from sotto.keyed.encryption.keys import SALT_BYTES, Flipping
-from sotto.keyed.errors import KeyedError
+from sotto.keyed.encryption.keys import Key, guessed_key
 
 _SHARPNESS = (1, 3, 9)
 
 
 def flipping_from_statistics(
     encrypted: Tensor, public: Tensor, block_size: int, dimension: int, *, seed: int = 0
-) -> Flipping | None:
+) -> Key | None:
     """The key as the attacker guesses it from ``encrypted`` and any plain speech; None if he finds nothing flipped."""
     generator = torch.Generator().manual_seed(seed)
     known, flipped = (Moments.of(speech, block_size, dimension) for speech in (public, encrypted))
@@ -32,10 +30,7 @@ def flipping_from_statistics(
     guesses = [solve_signs((seen * plain**power).sum(0), lean, generator) for power in _SHARPNESS]
     judge = Judge(known, block_size, dimension)
     signs = judge.most_plausible([torch.diag(guess) for guess in guesses], flipped).diagonal()
-    try:
-        return Flipping(block_size, dimension, (signs < 0).numpy().astype(np.uint8), bytes(SALT_BYTES))
-    except KeyedError:
-        return None
+    return guessed_key("flipping", block_size, dimension, signs < 0)
 
 
 def _correlations(moments: Moments) -> Tensor:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json as json_module
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -13,22 +11,9 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 
 from sotto.commands.options import Json, require_clip
-from sotto.commands.parties.options import (
-    Dealer,
-    DealerName,
-    Keys,
-    Mode,
-    Reveal,
-    Store,
-    Token,
-    address,
-    read_token,
-    require_keys,
-    require_name,
-    require_storing,
-)
+from sotto.commands.parties import options
 from sotto.configuration import Config
-from sotto.console import escape, out, say
+from sotto.console import escape, out, say, write_json
 from sotto.serving import registry
 
 if TYPE_CHECKING:
@@ -47,26 +32,26 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 8.0
 def alice(
     clips: Annotated[list[Path], typer.Argument(help="Recordings: wav, flac, mp3 or ogg.", metavar="CLIP...")],
     connect: Annotated[str, typer.Option("--connect", help="Where Bob listens, HOST:PORT.")] = "127.0.0.1:7100",
-    dealer: Dealer = None,
-    store: Store = None,
+    dealer: options.Dealer = None,
+    store: options.Store = None,
     ahead: Annotated[
         int, typer.Option("--ahead", min=0, help="Queries to leave prepared in --store for the next session.")
     ] = 0,
     paradigm: Annotated[
         str, typer.Option("--paradigm", help="Which paradigm.", show_default="that of --own, --dealer or --mode")
     ] = "",
-    mode: Mode = "",
-    reveal: Reveal = "class",
+    mode: options.Mode = "",
+    reveal: options.Reveal = "class",
     own: Annotated[
         Path | None,
         typer.Option("--own", help="Alice's own folder: terms, key, front end.", show_default="none"),
     ] = None,
-    keys: Keys = None,
+    keys: options.Keys = None,
     bob_name: Annotated[
         str | None, typer.Option("--bob-name", help="Name that Bob's certificate must have.", show_default="any")
     ] = None,
-    dealer_name: DealerName = None,
-    token_file: Token = None,
+    dealer_name: options.DealerName = None,
+    token_file: options.Token = None,
     timeout: Annotated[float, typer.Option("--timeout", min=0.1, help="Seconds any single wait may take.")] = 60.0,
     retries: Annotated[
         int,
@@ -87,10 +72,8 @@ def alice(
 
     for clip in clips:
         require_clip(clip)
-    where, dealer_at = address(connect, "--connect"), address(dealer, "--dealer") if dealer else None
-    require_keys(where[0], keys, "--connect")
-    if dealer_at:
-        require_keys(dealer_at[0], keys, "--dealer")
+    where = options.address(connect, "--connect", keys)
+    dealer_at = options.address(dealer, "--dealer", keys) if dealer else None
     if own and not own.is_dir():
         raise typer.BadParameter(f"{own} is not a folder", param_hint="--own")
     terms = read_terms(own) if own else None
@@ -103,13 +86,13 @@ def alice(
         dealer=dealer_at,
         keys=keys,
         terms=terms,
-        bob_name=require_name(bob_name, keys, "--bob-name"),
-        dealer_name=require_name(dealer_name, keys, "--dealer-name"),
+        bob_name=options.require_name(bob_name, keys, "--bob-name"),
+        dealer_name=options.require_name(dealer_name, keys, "--dealer-name"),
         seconds=timeout,
         opening_seconds=max(timeout, 45.0),
-        token=read_token(token_file),
+        token=options.read_token(token_file),
     )
-    require_storing(store, client_config.paradigm, client_config.mode)
+    options.require_storing(store, client_config.paradigm, client_config.mode)
     if ahead and not store:
         raise typer.BadParameter("needs a folder for them: give --store", param_hint="--ahead")
     asked = _Asked(client_config, ClientCredentials(own, client_config.reveal, store), clips, ahead)
@@ -242,7 +225,7 @@ def _show(answers: Sequence[dict[str, object]], *, json: bool) -> None:
         for warning in cast(list[str], answer["warnings"]):
             say(f"{answer['clip']}: {warning}")
     if json:
-        sys.stdout.write(json_module.dumps(answers, indent=1) + "\n")
+        write_json(answers)
         return
     for answer in answers:
         shown = answer["answer"] if answer["answer"] is not None else "no answer"

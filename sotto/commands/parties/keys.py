@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json as json_module
-import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
@@ -12,7 +10,7 @@ import typer
 from rich.table import Table
 
 from sotto.commands.options import Json, one_of
-from sotto.console import escape, out, say
+from sotto.console import escape, out, say, write_json
 from sotto.serving.certificates.keys import PARTY_DAYS
 
 if TYPE_CHECKING:
@@ -202,7 +200,7 @@ def _show_authority(folder: Path, fingerprint: str, *, json: bool) -> None:
 
 def _print(shown: dict[str, str], *, json: bool) -> None:
     if json:
-        sys.stdout.write(json_module.dumps(shown, indent=1) + "\n")
+        write_json(shown)
         return
     for key, value in shown.items():
         out.print(f"{key.replace('_', ' ')}: {escape(value)}", soft_wrap=True)
@@ -221,7 +219,7 @@ def _show(certificates: Sequence[Shown], *, json: bool) -> None:
             }
             for each in certificates
         ]
-        sys.stdout.write(json_module.dumps(listing, indent=1) + "\n")
+        write_json(listing)
         return
     table = Table("name", "role", "valid until", "folder", "SHA-256")
     for each in certificates:

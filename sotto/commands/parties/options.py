@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -13,49 +15,44 @@ from sotto.serving import registry
 from sotto.serving.reveal import REVEALS
 
 if TYPE_CHECKING:  # the packages below bring NumPy, for which no --help waits
-    from sotto.serving.service.sessions import Address
+    from sotto.serving.adapters import Hosted
+    from sotto.serving.service.sessions import Address, DealerHosted
 
 _MOST_TOKEN = 1024
 
 
-def address(text: str, option: str) -> Address:
-    """``HOST:PORT`` or ``[IPv6]:PORT``.  Raises ``typer.BadParameter``."""
-    from sotto.link.connection import address_of
+def address(text: str, option: str, keys: Path | None) -> Address:
+    """``HOST:PORT`` or ``[IPv6]:PORT``, without certificates of this machine alone.
+
+    Raises ``typer.BadParameter``: wrong usage is told before anything is loaded.
+    """
+    from sotto.link.connection import address_of, is_loopback
 
     try:
-        return address_of(text)
+        host, port = address_of(text)
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint=option) from None
-
-
-def require_keys(host: str, keys: Path | None, option: str) -> None:
-    """Without certificates only this machine: wrong usage is told before anything is loaded."""
-    from sotto.link.connection import is_loopback
-
     if keys is None and not is_loopback(host):
         raise typer.BadParameter(
             f"{host} is not this machine alone: get a certificate ('sotto keys request', or 'sotto keys init' for all "
             "parties at once) and give --keys",
             param_hint=option,
         )
+    return host, port
 
 
-def denied(names: list[str] | None) -> frozenset[str]:
-    """Names in certificates.  Raises ``typer.BadParameter`` for one that none can have."""
+def require_names(names: list[str], option: str) -> None:
+    """Raise ``typer.BadParameter`` for a name that no certificate can have."""
     from sotto.link.identity import NAME_PATTERN
 
-    for name in names or ():
+    for name in names:
         if not NAME_PATTERN.fullmatch(name):
-            raise typer.BadParameter(f"'{name[:70]}' is no name in a certificate", param_hint="--deny")
-    return frozenset(names or ())
+            raise typer.BadParameter(f"'{name[:70]}' is no name in a certificate", param_hint=option)
 
 
 def require_name(name: str | None, keys: Path | None, option: str) -> str | None:
     """``name`` when a certificate can have it and there are certificates.  Raises ``typer.BadParameter``."""
-    from sotto.link.identity import NAME_PATTERN
-
-    if name is not None and not NAME_PATTERN.fullmatch(name):
-        raise typer.BadParameter(f"'{name[:70]}' is no name in a certificate", param_hint=option)
+    require_names([name] if name is not None else [], option)
     if name is not None and keys is None:
         raise typer.BadParameter("only certificates have names: give --keys too", param_hint=option)
     return name
@@ -124,26 +121,75 @@ Reveal = Annotated[
         callback=one_of(REVEALS, "what is revealed"),
     ),
 ]
-HealthAt = Annotated[
-    str | None,
-    typer.Option("--health", help="Health endpoint, HOST:PORT on loopback or unix:PATH.", show_default=False),
-]
-LogFormat = Annotated[
-    str, typer.Option("--log-format", help="text or json.", callback=one_of(("text", "json"), "a log format"))
-]
-Deny = Annotated[
-    list[str] | None,
-    typer.Option("--deny", help="Name in a certificate that is not served; may be repeated.", show_default=False),
-]
-MaxSessions = Annotated[int, typer.Option("--max-sessions", min=1, help="Sessions at the same time.")]
-MaxPerClient = Annotated[int, typer.Option("--max-per-client", min=1, help="Of one client at the same time.")]
-MaxStarts = Annotated[int, typer.Option("--max-starts", min=1, help="Sessions one client may start in a minute.")]
-MaxWaiting = Annotated[int, typer.Option("--max-waiting", min=1, help="Clients that may wait for a place.")]
-WaitSeconds = Annotated[float, typer.Option("--wait", min=0.1, help="Seconds they wait.")]
-IdleSeconds = Annotated[float, typer.Option("--idle", min=0.1, help="Seconds a client may be silent.")]
-MessageSeconds = Annotated[float, typer.Option("--timeout", min=0.1, help="Seconds any message may take.")]
-SessionMb = Annotated[int, typer.Option("--session-mb", min=64, help="Memory of one session, MB.")]
-DrainSeconds = Annotated[float, typer.Option("--drain", min=0.1, help="Seconds running sessions get at the end.")]
+
+
+@dataclass(frozen=True)
+class Service:
+    """What Bob and the dealer are told alike: who may come, how much anybody may take, who watches."""
+
+    keys: Keys = None
+    token_file: Token = None
+    deny: Annotated[
+        list[str] | None,
+        typer.Option("--deny", help="Name in a certificate that is not served; may be repeated.", show_default=False),
+    ] = None
+    health: Annotated[
+        str | None,
+        typer.Option("--health", help="Health endpoint, HOST:PORT on loopback or unix:PATH.", show_default=False),
+    ] = None
+    log_format: Annotated[
+        str, typer.Option("--log-format", help="text or json.", callback=one_of(("text", "json"), "a log format"))
+    ] = "text"
+    max_sessions: Annotated[int, typer.Option("--max-sessions", min=1, help="Sessions at the same time.")] = 8
+    max_per_client: Annotated[int, typer.Option("--max-per-client", min=1, help="Of one client at the same time.")] = 4
+    max_starts: Annotated[
+        int, typer.Option("--max-starts", min=1, help="Sessions one client may start in a minute.")
+    ] = 600
+    max_waiting: Annotated[int, typer.Option("--max-waiting", min=1, help="Clients that may wait for a place.")] = 16
+    wait: Annotated[float, typer.Option("--wait", min=0.1, help="Seconds they wait.")] = 30.0
+    idle: Annotated[float, typer.Option("--idle", min=0.1, help="Seconds a client may be silent.")] = 600.0
+    timeout: Annotated[float, typer.Option("--timeout", min=0.1, help="Seconds any message may take.")] = 60.0
+    session_mb: Annotated[int, typer.Option("--session-mb", min=64, help="Memory of one session, MB.")] = 4096
+    drain: Annotated[float, typer.Option("--drain", min=0.1, help="Seconds running sessions get at the end.")] = 30.0
+
+    def run(
+        self,
+        role: Literal["bob", "dealer"],
+        load: Callable[[], Hosted | DealerHosted],
+        listen: str,
+        *,
+        max_queries: int = 0,
+        **dealer: Any,
+    ) -> None:
+        """Serve at ``listen`` until the user or the system ends it.  ``dealer``: where Bob's is, and its name."""
+        from sotto.commands.parties.service import run_service
+        from sotto.serving.limits import Limits
+        from sotto.serving.service.sessions import ServiceConfig
+
+        where = address(listen, "--listen", self.keys)
+        require_names(self.deny or [], "--deny")
+        limits = Limits(
+            sessions=self.max_sessions,
+            per_client=self.max_per_client,
+            starts_per_minute=self.max_starts,
+            waiting=self.max_waiting,
+            wait_seconds=self.wait,
+            idle_seconds=self.idle,
+            message_seconds=self.timeout,
+            queries=max_queries,
+            session_mb=self.session_mb,
+            drain_seconds=self.drain,
+        )
+        config = ServiceConfig(
+            role=role,
+            load=load,
+            keys=self.keys.absolute() if self.keys else None,
+            limits=limits,
+            token=read_token(self.token_file),
+            denied=frozenset(self.deny or ()),
+            **dealer,
+        )
+        run_service(config, where, health=self.health, log_format=self.log_format)
 
 
 def require_storing(folder: Path | None, paradigm: str, mode: str) -> None:

@@ -2,29 +2,15 @@
 
 from __future__ import annotations
 
-import json as json_module
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, cast
 
 import typer
 
-from sotto.commands.options import (
-    ActivationError,
-    CorpusName,
-    Data,
-    FeaturesAt,
-    Json,
-    Output,
-    PresetName,
-    Seed,
-    SkipBroken,
-    Weights,
-    one_of,
-    require_corpus,
-)
+from sotto.commands import options
+from sotto.commands.options import one_of, require_corpus
 from sotto.commands.parties.options import Mode, Reveal
-from sotto.console import escape, out, say
+from sotto.console import escape, out, say, write_json
 from sotto.serving import registry
 
 if TYPE_CHECKING:
@@ -38,14 +24,14 @@ def prepare(
     mode: Mode = "",
     model: Annotated[str, typer.Option("--model", help="Which model.", show_default="the paradigm's first")] = "",
     reveal: Reveal = "class",
-    activation_error: ActivationError = None,
-    output: Output = None,
-    weights: Weights = None,
-    features_at: FeaturesAt = "alice",
-    corpus: CorpusName = "synthetic",
-    data: Data = None,
-    preset: PresetName = "quick",
-    seed: Seed = 0,
+    activation_error: options.ActivationError = None,
+    output: options.Output = None,
+    weights: options.Weights = None,
+    features_at: options.FeaturesAt = "alice",
+    corpus: options.CorpusName = "synthetic",
+    data: options.Data = None,
+    preset: options.PresetName = "quick",
+    seed: options.Seed = 0,
     out_folder: Annotated[
         Path | None, typer.Option("--out", help="Folder to write bob/ and alice/ into.", show_default="PARADIGM")
     ] = None,
@@ -53,8 +39,8 @@ def prepare(
         Path | None,
         typer.Option("--keys", help="Folder of 'sotto keys init': its keys go into the settings.", show_default="none"),
     ] = None,
-    skip_broken: SkipBroken = False,
-    json: Json = False,
+    skip_broken: options.SkipBroken = False,
+    json: options.Json = False,
 ) -> None:
     """Write the folders with which Bob can serve and Alice can ask: each holds what that party may have, no more.
 
@@ -78,16 +64,16 @@ def prepare(
 
     require([paradigm])
     bench = open_workbench(corpus, data, preset=preset, seed=seed, say=say, skip_broken=skip_broken)
-    options = LoweringOptions(
+    lowering = LoweringOptions(
         activation_error,
         output,
         cast(Literal["secret", "public"], weights or "secret"),
         cast(Literal["alice", "circuit"], features_at),
     )
-    made = preparing.prepare(paradigm, mode, model, cast("RevealKind", reveal), bench, folder, options, keys)
+    made = preparing.prepare(paradigm, mode, model, cast("RevealKind", reveal), bench, folder, lowering, keys)
     folders = {"bob": made.bob, "alice": made.alice} | ({"dealer": made.dealer} if made.dealer else {})
     if json:
-        sys.stdout.write(json_module.dumps({role: str(path) for role, path in folders.items()}, indent=1) + "\n")
+        write_json({role: str(path) for role, path in folders.items()})
         return
     for role, path in folders.items():
         out.print(f"{escape(str(path))}: for {role}: {escape(', '.join(sorted(each.name for each in path.iterdir())))}")

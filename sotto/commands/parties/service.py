@@ -7,10 +7,10 @@ from typing import cast
 
 from sotto.serving import registry
 from sotto.serving.adapters import Hosted, ModelSource
-from sotto.serving.service.counters import Counters
 from sotto.serving.service.dealing import Dealing
-from sotto.serving.service.health import serve_health
-from sotto.serving.service.journal import Format, Journal
+from sotto.serving.service.monitoring.counters import Counters
+from sotto.serving.service.monitoring.health import serve_health
+from sotto.serving.service.monitoring.journal import Format, Journal
 from sotto.serving.service.sessions import Address, ServiceConfig
 from sotto.serving.service.supervisor import Supervisor
 

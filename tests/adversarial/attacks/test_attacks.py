@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from sotto.adversarial.attacks import detection, gender, reconstruction, speaker_identification
+from sotto.adversarial.attacks import detection, reconstruction, speaker_linking
 from sotto.adversarial.attacks.attacker import Attacker, halves, representation, summary
 from sotto.adversarial.attacks.classifiers import ARCHITECTURES
 from sotto.adversarial.attacks.identification import identify
@@ -29,34 +29,32 @@ def voices(speakers, each, seed, spread=2.0):
 
 
 def test_speakers_are_named_from_z_that_knows_them():
-    found = speaker_identification.attack(*voices(range(6), 12, 1), *voices(range(6), 5, 2), seed=0)
+    found = identify(*voices(range(6), 12, 1), *voices(range(6), 5, 2), seed=0)
     assert found.named > 0.9
     assert found.chance == pytest.approx(1 / 6)
     assert (found.values, found.probes) == (6, 30)
 
 
 def test_speakers_are_not_named_from_z_that_does_not():
-    found = speaker_identification.attack(*voices(range(6), 12, 1, 0), *voices(range(6), 10, 2, 0), seed=0)
+    found = identify(*voices(range(6), 12, 1, 0), *voices(range(6), 10, 2, 0), seed=0)
     assert found.named < 0.4
 
 
 def test_clips_of_one_person_are_linked_without_having_met_them():
-    linking = speaker_identification.link(*voices(range(20), 6, 1), *voices(range(30, 40), 4, 2))
+    linking = speaker_linking.link(*voices(range(20), 6, 1), *voices(range(30, 40), 4, 2))
     assert linking.auc > 0.9
     assert linking.equal_error_rate < 0.2
     assert linking.pairs == 40 * 39 // 2
-    assert (
-        abs(speaker_identification.link(*voices(range(20), 6, 1, 0), *voices(range(30, 40), 4, 2, 0)).auc - 0.5) < 0.15
-    )
+    assert abs(speaker_linking.link(*voices(range(20), 6, 1, 0), *voices(range(30, 40), 4, 2, 0)).auc - 0.5) < 0.15
 
 
 def test_linking_is_refused_where_it_would_be_naming():
     with raises_code(AttackError, "shared-speaker"):
-        speaker_identification.link(*voices(range(6), 3, 1), *voices(range(5, 9), 3, 2))
+        speaker_linking.link(*voices(range(6), 3, 1), *voices(range(5, 9), 3, 2))
     with raises_code(AttackError, "too-few-speakers"):
-        speaker_identification.link(*voices(range(6), 1, 1), *voices(range(7, 9), 3, 2))
+        speaker_linking.link(*voices(range(6), 1, 1), *voices(range(7, 9), 3, 2))
     with raises_code(AttackError, "one-clip-each"):
-        speaker_identification.link(*voices(range(6), 3, 1), *voices(range(7, 9), 1, 2))
+        speaker_linking.link(*voices(range(6), 3, 1), *voices(range(7, 9), 1, 2))
 
 
 @pytest.mark.parametrize(
@@ -86,7 +84,7 @@ def test_gender_is_found_in_voices_never_met():
     learnt, met = voices(range(20), 5, 1), voices(range(30, 50), 4, 2)
     for part in (learnt, met):
         part[0][:, 0] += 9.0 * (part[1] % 2)
-    found = gender.attack(learnt[0], learnt[1] % 2, met[0], met[1] % 2, seed=0, speakers=learnt[1])
+    found = detection.detect(learnt[0], learnt[1] % 2, met[0], met[1] % 2, seed=0, groups=learnt[1])
     assert found.auc > 0.9
 
 
@@ -122,9 +120,14 @@ def test_nothing_comes_back_from_noise(tones):
     assert found.answer_distance_db == pytest.approx(found.mean_distance_db)  # one event: the answer tells nothing
 
 
-def test_recovered_speech_is_judged():
+@pytest.fixture(scope="module")
+def material():
+    return made_up_material(rate=RATE, seed=0, events=32, speakers=24)
+
+
+def test_recovered_speech_is_judged(material):
     """The true magnitudes are well intelligible, a flat spectrum is not, and silence cannot be judged."""
-    speech = made_up_material(rate=RATE).parts["test"].speech.waveforms[:2]
+    speech = material["test"].speech.waveforms[:2]
     with torch.inference_mode():
         true = Spectrogram(RATE)(torch.from_numpy(speech)).numpy()
     good = reconstruction.intelligibility(true, speech, rate=RATE, seed=0)
@@ -142,11 +145,6 @@ def test_recovered_speech_is_judged():
 def test_inverting_that_cannot_be_tried_is_refused(z, sounds):
     with pytest.raises(AttackError):
         reconstruction.attack(z, sounds, z, sounds, rate=RATE, seed=0)
-
-
-@pytest.fixture(scope="module")
-def material():
-    return made_up_material(rate=RATE, seed=0, events=32, speakers=24)
 
 
 def test_bob_cuts_what_he_has_into_halves_that_share_nobody(material):

@@ -50,10 +50,10 @@ def test_the_same_seed_gives_the_same_weights_and_leaves_the_callers_generator_a
     torch.manual_seed(5)
     expected = torch.rand(1)
     torch.manual_seed(5)
-    first = train(material, plan, seed=3, progress=False)
+    first = train(material, plan, seed=3)
     assert torch.equal(torch.rand(1), expected)
-    assert torch.equal(weights(first), weights(train(material, plan, seed=3, progress=False)))
-    assert not torch.equal(weights(first), weights(train(material, plan, seed=4, progress=False)))
+    assert torch.equal(weights(first), weights(train(material, plan, seed=3)))
+    assert not torch.equal(weights(first), weights(train(material, plan, seed=4)))
 
 
 def interrupted_after(epochs, material, plan, checkpoints, monkeypatch):
@@ -68,33 +68,33 @@ def interrupted_after(epochs, material, plan, checkpoints, monkeypatch):
     with monkeypatch.context() as patched:
         patched.setattr(training, "_epoch", interrupted)
         with pytest.raises(KeyboardInterrupt):
-            train(material, plan, seed=0, checkpoints=checkpoints, progress=False)
+            train(material, plan, seed=0, checkpoints=checkpoints)
 
 
 @pytest.mark.parametrize("plan", [TINY, STRONG, replace(STRONG, learnable=True)])
 def test_an_interrupted_training_ends_as_if_it_had_not_been(material, plan, tmp_path, monkeypatch):
-    whole = train(material, plan, seed=0, progress=False)
+    whole = train(material, plan, seed=0)
     interrupted_after(2, material, plan, tmp_path, monkeypatch)
-    resumed = train(material, plan, seed=0, checkpoints=tmp_path, progress=False)
+    resumed = train(material, plan, seed=0, checkpoints=tmp_path)
     assert resumed.curve == whole.curve
     assert resumed.separation == whole.separation
     assert torch.equal(weights(resumed), weights(whole))
 
 
 def test_a_finished_training_is_read_and_not_run_again(material, tmp_path, monkeypatch):
-    done = train(material, TINY, seed=0, checkpoints=tmp_path, progress=False)
+    done = train(material, TINY, seed=0, checkpoints=tmp_path)
     monkeypatch.setattr("sotto.adversarial.learning.training._epoch", None)
     monkeypatch.setattr("sotto.adversarial.learning.separation_training._epoch", None)
-    assert torch.equal(weights(train(material, TINY, seed=0, checkpoints=tmp_path, progress=False)), weights(done))
+    assert torch.equal(weights(train(material, TINY, seed=0, checkpoints=tmp_path)), weights(done))
 
 
 @pytest.mark.parametrize("damage", [b"", b"\xff" * 100, None])
 def test_a_damaged_checkpoint_is_told_and_training_starts_afresh(material, tmp_path, damage, caplog):
     plan = replace(TINY, mask="none")
-    done = train(material, plan, seed=0, checkpoints=tmp_path, progress=False)
+    done = train(material, plan, seed=0, checkpoints=tmp_path)
     (path,) = tmp_path.glob("*.safetensors")
     path.write_bytes(path.read_bytes()[:-50] if damage is None else damage)
-    again = train(material, plan, seed=0, checkpoints=tmp_path, progress=False)
+    again = train(material, plan, seed=0, checkpoints=tmp_path)
     assert "training starts afresh" in caplog.text
     assert torch.equal(weights(again), weights(done))
 
@@ -102,7 +102,7 @@ def test_a_damaged_checkpoint_is_told_and_training_starts_afresh(material, tmp_p
 @pytest.mark.parametrize("name", ["random.own", "random.torch", "optimiser.0.momentum_buffer"])
 def test_a_checkpoint_of_which_one_part_does_not_fit_changes_nothing(material, tmp_path, name, caplog, monkeypatch):
     plan = replace(TINY, mask="none", epochs=2)
-    done = train(material, plan, seed=0, progress=False)
+    done = train(material, plan, seed=0)
     interrupted_after(1, material, plan, tmp_path, monkeypatch)
     (path,) = tmp_path.glob("*.safetensors")
     with safe_open(path, framework="pt") as file:
@@ -110,19 +110,19 @@ def test_a_checkpoint_of_which_one_part_does_not_fit_changes_nothing(material, t
     assert name in tensors
     altered = {n: t + 1 if t.is_floating_point() else t for n, t in tensors.items()}
     save_file({**altered, name: torch.zeros(3, dtype=tensors[name].dtype)}, path, metadata=record)
-    again = train(material, plan, seed=0, checkpoints=tmp_path, progress=False)
+    again = train(material, plan, seed=0, checkpoints=tmp_path)
     assert "training starts afresh" in caplog.text
     assert torch.equal(weights(again), weights(done))
 
 
 def test_a_fixed_mask_stays_as_it_was_pretrained_and_a_learnable_one_does_not(material, tmp_path):
-    fixed = train(material, TINY, seed=0, checkpoints=tmp_path, progress=False)
-    masked = train(material, replace(TINY, adversarial=False), seed=0, checkpoints=tmp_path, progress=False)
+    fixed = train(material, TINY, seed=0, checkpoints=tmp_path)
+    masked = train(material, replace(TINY, adversarial=False), seed=0, checkpoints=tmp_path)
     assert all(
         torch.equal(a, b) for a, b in zip(*(t.sensor.separation.parameters() for t in (fixed, masked)), strict=True)
     )
     assert len(fixed.separation) == 2
-    learnt = train(material, replace(TINY, learnable=True), seed=0, progress=False)
+    learnt = train(material, replace(TINY, learnable=True), seed=0)
     torch.manual_seed(0)
     start = Sensor(**TINY.sensor_arguments)
     assert not torch.equal(next(learnt.sensor.separation.parameters()), next(start.separation.parameters()))
@@ -130,7 +130,7 @@ def test_a_fixed_mask_stays_as_it_was_pretrained_and_a_learnable_one_does_not(ma
 
 
 def test_lambda_is_zero_first_and_then_rises(material):
-    curve = train(material, TINY, seed=0, progress=False).curve
+    curve = train(material, TINY, seed=0).curve
     assert [epoch.weight for epoch in curve] == [0.0, 0.5, 1.0, 1.0]
     assert [epoch.renewed is not None for epoch in curve] == [False, True, False, False]
     assert [Recipe("rdal", adversarial=True).weight(epoch) for epoch in (0, 29)] == [0.0, 0.0]
@@ -179,4 +179,4 @@ def test_the_recipes_differ_in_mask_and_adversary_only():
 
 def test_another_rate_is_refused_in_one_line(material):
     with raises_code(ModelError, "wrong-rate", match="8000 Hz"):
-        train(material, replace(TINY, rate=16_000), seed=0, progress=False)
+        train(material, replace(TINY, rate=16_000), seed=0)

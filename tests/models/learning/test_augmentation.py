@@ -36,9 +36,9 @@ def corpus(tmp_path, monkeypatch):
 
 
 def examples(corpus, augmentation):
-    plain = extract(corpus, SPEC, jobs=1, progress=False)
+    plain = extract(corpus, SPEC, jobs=1)
     statistics = Normalisation.standard(plain)
-    return VariedCepstra(plain, Variations(corpus, SPEC, augmentation, jobs=1, progress=False), statistics)
+    return VariedCepstra(plain, Variations(corpus, SPEC, augmentation, jobs=1), statistics)
 
 
 def test_without_variation_it_is_the_inference_feature(corpus):

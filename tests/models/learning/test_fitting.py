@@ -58,37 +58,37 @@ def corpus(tmp_path, monkeypatch):
 
 def test_fit_beats_chance_and_records_what_it_did(corpus):
     split = speaker_folds(corpus, 3, 0)[1]
-    module, record = fit(corpus, split, RECIPE, jobs=1, progress=False)
+    module, record = fit(corpus, split, RECIPE, jobs=1)
     assert record.scores["accuracy"] > 0.6
     assert record.scores["test_clips"] == len(split.test)
     assert (record.corpus, record.split, record.classes) == ("tones", split.name, ("angry", "calm", "sad"))
     test = corpus.subset(split.test)
-    features = extract(test, from_record(record.features), jobs=1, progress=False)
+    features = extract(test, from_record(record.features), jobs=1)
     predicted = predict(module, record.normalisation.transform(features)).argmax(1)
     assert accuracy(test.targets("emotion", record.classes), predicted) == record.scores["accuracy"]
 
 
 def test_second_fit_is_read_from_the_cache(corpus, monkeypatch):
     split = speaker_folds(corpus, 3, 0)[0]
-    module, record = fit(corpus, split, RECIPE, jobs=1, progress=False)
+    module, record = fit(corpus, split, RECIPE, jobs=1)
     monkeypatch.setattr("sotto.models.learning.fitting.train", None)  # training again would fail
-    again, same = fit(corpus, split, RECIPE, jobs=1, progress=False)
+    again, same = fit(corpus, split, RECIPE, jobs=1)
     assert same.scores == record.scores
     assert all(torch.equal(a, b) for a, b in zip(module.parameters(), again.parameters(), strict=True))
     for other in (replace(RECIPE, schedule=replace(RECIPE.schedule, epochs=9)), replace(RECIPE, arguments={})):
         with pytest.raises(TypeError):
-            fit(corpus, split, other, jobs=1, progress=False)
+            fit(corpus, split, other, jobs=1)
     with pytest.raises(TypeError):
-        fit(corpus, split, RECIPE, seed=1, jobs=1, progress=False)
+        fit(corpus, split, RECIPE, seed=1, jobs=1)
 
 
 def test_damaged_cache_entry_is_trained_again(corpus):
     split = speaker_folds(corpus, 3, 0)[0]
     short = replace(RECIPE, schedule=replace(RECIPE.schedule, epochs=1), augmentation=None)
-    fit(corpus, split, short, jobs=1, progress=False)
+    fit(corpus, split, short, jobs=1)
     (entry,) = (cache.root() / "models").iterdir()
     entry.write_bytes(entry.read_bytes()[:1000])
-    _, record = fit(corpus, split, short, jobs=1, progress=False)
+    _, record = fit(corpus, split, short, jobs=1)
     assert load(entry)[1].scores == record.scores
 
 
@@ -105,9 +105,9 @@ def test_interrupted_cross_validation_resumes(corpus):
 
     done = []
     with pytest.raises(Stop):
-        cross_validate(corpus, short, folds=3, jobs=1, progress=False, done=stop_at_second)
+        cross_validate(corpus, short, folds=3, jobs=1, done=stop_at_second)
     assert len(list((cache.root() / "models").iterdir())) == 2
-    result = cross_validate(corpus, short, folds=3, jobs=1, progress=False)
+    result = cross_validate(corpus, short, folds=3, jobs=1)
     assert result.folds[:2] == tuple(done)
     assert sorted(s for fold in result.folds for s in fold.speakers) == corpus.speakers
     assert result.accuracy == pytest.approx(np.mean([fold.accuracy for fold in result.folds]))
@@ -116,7 +116,7 @@ def test_interrupted_cross_validation_resumes(corpus):
 def test_refuses_a_split_that_shares_a_speaker(corpus):
     leaking = Split("leaking", train=tuple(range(10)), validation=(), test=tuple(range(10, 108)))
     with raises_code(SplitError, "shared-speaker", match="share the speaker s0"):
-        fit(corpus, leaking, RECIPE, jobs=1, progress=False)
+        fit(corpus, leaking, RECIPE, jobs=1)
 
 
 def test_early_stopping_recipe_does_not_train_on_validation_speakers(corpus, monkeypatch):
@@ -131,7 +131,7 @@ def test_early_stopping_recipe_does_not_train_on_validation_speakers(corpus, mon
     for patience in (5, None):
         recipe = replace(RECIPE, schedule=replace(RECIPE.schedule, patience=patience), augmentation=None)
         with pytest.raises(KeyboardInterrupt):
-            fit(corpus, split, recipe, jobs=1, progress=False)
+            fit(corpus, split, recipe, jobs=1)
         wanted = split.train if patience else split.train + split.validation
         assert sorted(seen["training"]) == sorted(wanted)
         assert tuple(seen["validation"]) == (split.validation if patience else ())

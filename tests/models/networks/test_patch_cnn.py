@@ -87,7 +87,6 @@ def test_learns_pitch_from_waveforms():
         speakers=[str(i) for i in range(160)],
         training=range(120),
         schedule=Schedule(epochs=8, batch=20, rate=5e-3, average=0.5, patience=None),
-        progress=False,
     )
     guessed = predict(trained.module, x[120:]).argmax(1)
     assert (guessed == np.arange(120, 160) % 2).mean() > 0.9
@@ -103,5 +102,5 @@ def test_accuracy_on_speakers_never_heard(recipe, least):
     from sotto.models.learning.fitting import fit
 
     corpus = load_corpus("ravdess", Path(DATA) / "ravdess")
-    _, record = fit(corpus, speaker_split(corpus), recipe, progress=False)
+    _, record = fit(corpus, speaker_split(corpus), recipe)
     assert record.scores["accuracy"] >= least

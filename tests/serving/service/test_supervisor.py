@@ -19,8 +19,8 @@ from pathlib import Path
 import pytest
 
 from sotto.link import LinkError
-from sotto.serving.service.counters import Counters
-from sotto.serving.service.journal import Journal
+from sotto.serving.service.monitoring.counters import Counters
+from sotto.serving.service.monitoring.journal import Journal
 from sotto.serving.service.reports import Loaded
 from sotto.serving.service.sessions import ServiceConfig
 from sotto.serving.service.supervisor import Supervisor

@@ -32,13 +32,13 @@ DESCRIPTION = (
 Inputs = npt.NDArray[np.float64]
 
 
-def run(request: Request) -> list[Row]:
+def run(request: Request) -> Iterator[Row]:
     """One row for each degree, then with a corpus one for each layer of each network and degree."""
-    rows = list(_table())
+    yield from _table()
     if request.data is None:
         request.say("for the fit over what layers see, name a corpus with --corpus and --data")
-        return rows
-    return [*rows, *_measured(open_pair(request))]
+    else:
+        yield from _measured(open_pair(request))
 
 
 def _table() -> Iterator[Row]:

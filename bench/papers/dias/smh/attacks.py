@@ -9,15 +9,16 @@ of pairs, and the naming of speakers.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from sotto import hashing
 from sotto.bench.papers.dias.smh.study import (
-    MPC,
     Fold,
     hash_row,
     hashed_answers,
     known_key_metrics,
     known_pairs_metrics,
+    leaking,
     open_study,
     plaintext_answers,
     search_machine,
@@ -32,13 +33,12 @@ DESCRIPTION = "stolen key, known pairs and naming speakers over k, delta and mea
 _SHARE = 0.28
 
 
-def run(request: Request) -> list[Row]:
+def run(request: Request) -> Iterator[Row]:
     """A row for each setting."""
     bench, tasks = open_study(request)
     task = tasks[-1]
     fold = task.fold(0, "standard")
     plain = float((plaintext_answers(fold) == fold.test_labels).mean())
-    rows = []
     for parameters in _settings(fold, quick=bench.quick):
         key = hashing.HashKey.generate(parameters, seed=request.seed)
         accuracy = float((hashed_answers(fold, key, search_machine(fold, key)) == fold.test_labels).mean())
@@ -47,24 +47,22 @@ def run(request: Request) -> list[Row]:
             "leakage": hashing.leakage(hashing.pack(hashing.modular_hash(fold.both, key), parameters.k)),
             **_attacks(fold, key, quick=bench.quick),
         }
-        rows.append(
-            hash_row(
-                mode="attacks",
-                bench=bench,
-                split=f"{len(task.folds)} folds of speakers, the first",
-                clips=len(fold.test_labels),
-                parameters={
-                    "k": parameters.k,
-                    "delta": round(parameters.delta, 3),
-                    "mpc": parameters.measurements_per_coefficient,
-                },
-                plain=plain,
-                hashed=accuracy,
-                metrics=metrics,
-            )
+        row = hash_row(
+            mode="attacks",
+            bench=bench,
+            split=f"{len(task.folds)} folds of speakers, the first",
+            clips=len(fold.test_labels),
+            parameters={
+                "k": parameters.k,
+                "delta": round(parameters.delta, 3),
+                "mpc": parameters.measurements_per_coefficient,
+            },
+            plain=plain,
+            hashed=accuracy,
+            metrics=metrics,
         )
-        bench.say(f"{dict(rows[-1].parameters)}: key opens {metrics['attack_known_key_recovered']:.0%}")
-    return rows
+        bench.say(f"{dict(row.parameters)}: key opens {metrics['attack_known_key_recovered']:.0%}")
+        yield row
 
 
 def _attacks(fold: Fold, key: hashing.HashKey, *, quick: bool) -> dict[str, float]:
@@ -78,15 +76,10 @@ def _attacks(fold: Fold, key: hashing.HashKey, *, quick: bool) -> dict[str, floa
 
 
 def _settings(fold: Fold, *, quick: bool) -> Iterator[hashing.HashParameters]:
-    inputs = fold.train.shape[1]
-
-    def at_equal_leakage(k: int) -> float:
-        return hashing.delta_for_leakage(fold.train, _SHARE, k=k, measurements_per_coefficient=MPC)
-
-    delta = at_equal_leakage(3)
+    middle = leaking(fold.train, _SHARE, 3)
     for k in (3, 10) if quick else (2, 3, 5, 10):
-        yield hashing.HashParameters(inputs, k, at_equal_leakage(k), MPC)
+        yield leaking(fold.train, _SHARE, k)
     for factor in (0.5,) if quick else (0.25, 0.5, 0.75, 1.5):
-        yield hashing.HashParameters(inputs, 3, factor * delta, MPC)
+        yield replace(middle, delta=factor * middle.delta)
     for mpc in (4,) if quick else (1, 2, 4, 8, 16):
-        yield hashing.HashParameters(inputs, 3, delta, mpc)
+        yield replace(middle, measurements_per_coefficient=mpc)

@@ -11,6 +11,7 @@ shows its features has known pairs.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,6 +26,7 @@ from sotto.bench.papers.dias.smh.study import (
     hash_row,
     known_key_metrics,
     known_pairs_metrics,
+    leaking,
     open_study,
     some,
     split_name,
@@ -65,19 +67,18 @@ class _Party:
         return svm.predict(asked)
 
 
-def run(request: Request) -> list[Row]:
+def run(request: Request) -> Iterator[Row]:
     """A row for each task and k."""
     bench, tasks = open_study(request)
-    rows = []
     for task in tasks:
         for scaling, k in _SETTINGS[1::2] if bench.quick else _SETTINGS:
-            rows.append(_row(task, scaling, k, bench))
-            m = rows[-1].metrics
+            row = _row(task, scaling, k, bench)
+            m = row.metrics
             bench.say(
                 f"{task.name}, {scaling} features, k = {k}: alone {m['accuracy_alone']:.3f}, "
                 f"hashes pooled {m['accuracy_union']:.3f}, in the clear {m['accuracy_union_plain']:.3f}"
             )
-    return rows
+            yield row
 
 
 def _row(task: Task, scaling: Scaling, k: int, bench: Workbench) -> Row:
@@ -168,5 +169,4 @@ def _parties(task: Task, scaling: Scaling, number: int) -> tuple[list[_Party], F
 
 
 def _key(first: _Party, k: int, seed: int | str) -> hashing.HashKey:
-    delta = hashing.delta_for_leakage(first.features, _SHARE, k=k, measurements_per_coefficient=MPC)
-    return hashing.HashKey.generate(hashing.HashParameters(first.features.shape[1], k, delta, MPC), seed=seed)
+    return hashing.HashKey.generate(leaking(first.features, _SHARE, k), seed=seed)

@@ -8,10 +8,9 @@ reading both sets of planes once and writing the float64 result once would take 
 
 from __future__ import annotations
 
-import os
 import time
 import tracemalloc
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 import numpy as np
@@ -21,6 +20,7 @@ from threadpoolctl import threadpool_limits
 
 from sotto import hashing
 from sotto.bench.request import Request
+from sotto.bench.rows.machine import cores
 from sotto.bench.rows.row import Row
 
 DESCRIPTION = "comparing hashes: bit planes against SciPy and a one-hot BLAS product, memory and bandwidth"
@@ -38,18 +38,17 @@ Symbols = npt.NDArray[np.uint8]
 T = TypeVar("T")
 
 
-def run(request: Request) -> list[Row]:
+def run(request: Request) -> Iterator[Row]:
     """A row for each k and size; every way's result is compared with the others' before its time is reported."""
     bandwidth = _bandwidth()
     request.say(f"copying moves {bandwidth / 1e9:.1f} GB/s")
-    rows = []
     for k in _KS[request.preset]:
         for n, m in _SIZES[request.preset]:
             scipy = k == 3 or request.preset == "full"
-            rows.append(_row(k, n, m, bandwidth, scipy=scipy, seed=request.seed))
-            found = rows[-1].metrics
+            row = _row(k, n, m, bandwidth, scipy=scipy, seed=request.seed)
+            found = row.metrics
             request.say(f"k = {k}, {n} × {m}: {found['one_thread_ms']:.3g} ms, one-hot {found['one_hot_ms']:.3g} ms")
-    return rows
+            yield row
 
 
 def _row(k: int, n: int, m: int, bandwidth: float, *, scipy: bool, seed: int) -> Row:
@@ -58,8 +57,7 @@ def _row(k: int, n: int, m: int, bandwidth: float, *, scipy: bool, seed: int) ->
     packed = hashing.pack(x, k), hashing.pack(y, k)
     hashing.hamming_distances(packed[0][:1], packed[1][:1])  # compiles
     found, alone = _timed(lambda: hashing.hamming_distances(*packed, threads=1))
-    processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    again, together = _timed(lambda: hashing.hamming_distances(*packed, threads=processors))
+    again, together = _timed(lambda: hashing.hamming_distances(*packed, threads=cores()))
     encoded, encoding = _timed(lambda: (_one_hot(x, k), _one_hot(y, k)))
     with threadpool_limits(1):
         product, multiplied = _timed(lambda: 1.0 - (encoded[0] @ encoded[1].T) / np.float32(_SYMBOLS))
@@ -68,7 +66,7 @@ def _row(k: int, n: int, m: int, bandwidth: float, *, scipy: bool, seed: int) ->
     moved = sum(side.planes.nbytes for side in packed) + found.nbytes
     metrics: dict[str, float | None] = {
         "one_thread_ms": alone,
-        "threads": float(processors),
+        "threads": float(cores()),
         "threads_ms": together,
         "threads_gain": alone / together,
         "packing_ms": _timed(lambda: (hashing.pack(x, k), hashing.pack(y, k)))[1],

@@ -22,6 +22,7 @@ from sotto.bench.request import Request
 from sotto.bench.rows.row import JSONValue, Metrics, Row, Security
 from sotto.bench.workbench import Workbench
 from sotto.hashing.attacks import Recovery, known_key_attack, known_pairs_attack, least_squares, linkability
+from sotto.hashing.smh.parameters import Dither
 from sotto.models import Normalisation
 from sotto.models.svm.svm import train_svm
 
@@ -191,6 +192,14 @@ def hash_row(
         published=published or {},
         security=SECURITY,
     )
+
+
+def leaking(
+    features: Floats, share: float, k: int, *, mpc: int = MPC, dither: Dither = "full", threshold: float | None = None
+) -> hashing.HashParameters:
+    """Parameters with the Δ at which a ``share`` of the pairs of ``features`` (n, L) leak."""
+    delta = hashing.delta_for_leakage(features, share, k=k, measurements_per_coefficient=mpc, threshold=threshold)
+    return hashing.HashParameters(features.shape[1], k, delta, mpc, dither)
 
 
 def split_name(task: Task) -> str:

@@ -7,6 +7,8 @@ off a figure, stands the closed form's: three standard deviations of chance belo
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 from scipy.spatial.distance import pdist
 from scipy.stats import spearmanr
@@ -33,11 +35,10 @@ COMPROMISE = (3, 2.0)
 _LONE_HASHES = 150
 
 
-def run(request: Request) -> list[Row]:
+def run(request: Request) -> Iterator[Row]:
     """One row for each task, k and Δ: leakage at both thresholds, its spread over keys, and what theory expects."""
     bench, tasks = open_study(request)
     keys = 3 if bench.quick else 10
-    rows = []
     for task in tasks:
         features = Normalisation.range(task.raw).transform(task.raw).astype(np.float64)
         distances = pdist(features)
@@ -49,19 +50,16 @@ def run(request: Request) -> list[Row]:
                 if (k, delta) == COMPROMISE:
                     for name, each in (("full", parameters), ("paper", with_paper_dither(parameters))):
                         metrics[f"attack_norm_from_one_hash_{name}_dither"] = norm_from_one_hash(features, each)
-                rows.append(
-                    hash_row(
-                        mode="leakage",
-                        bench=bench,
-                        split="all clips",
-                        clips=len(task.labels),
-                        parameters={"task": task.name, "k": k, "delta": delta, "mpc": MPC, "keys": keys},
-                        metrics=metrics,
-                        published={"leakage": PUBLISHED[k][column]},
-                    )
+                yield hash_row(
+                    mode="leakage",
+                    bench=bench,
+                    split="all clips",
+                    clips=len(task.labels),
+                    parameters={"task": task.name, "k": k, "delta": delta, "mpc": MPC, "keys": keys},
+                    metrics=metrics,
+                    published={"leakage": PUBLISHED[k][column]},
                 )
             bench.say(f"{task.name}: k = {k} done")
-    return rows
 
 
 def _metrics(features: Floats, distances: Floats, parameters: hashing.HashParameters, keys: int) -> dict[str, float]:

@@ -28,6 +28,7 @@ from sotto.bench.papers.dias.smh.study import (
     attack_metrics,
     hash_row,
     hashed_answers,
+    leaking,
     open_study,
     plaintext_answers,
     search_machine,
@@ -66,18 +67,17 @@ class _Setting:
         return f"{self.block}, {self.scaling} features, k = {self.k}, {chosen}"
 
 
-def run(request: Request) -> list[Row]:
+def run(request: Request) -> Iterator[Row]:
     """One row for each task and setting."""
     bench, tasks = open_study(request)
-    rows = []
     for task in tasks:
         few = bench.quick and len(task.classes) > 2
         plain = {scaling: _plaintext(task, scaling, bench) for scaling in SCALINGS}
         for setting in _settings(few):
-            rows.append(_cell(task, setting, plain, bench))
-            m = rows[-1].metrics
+            row = _cell(task, setting, plain, bench)
+            m = row.metrics
             bench.say(f"{task.name}, {setting}: accuracy {m['accuracy_hashed']:.3f} at leakage {m['leakage']:.3f}")
-    return rows
+            yield row
 
 
 def _settings(few: bool) -> Iterator[_Setting]:
@@ -183,8 +183,8 @@ def _one_fold(fold: Fold, setting: _Setting, keys: int, plain: Labels) -> list[l
 
 
 def _key(fold: Fold, setting: _Setting, seed: int) -> hashing.HashKey:
-    delta = setting.delta
-    if delta is None:
-        delta = hashing.delta_for_leakage(fold.train, _SHARE, k=setting.k, measurements_per_coefficient=MPC)
-    parameters = hashing.HashParameters(fold.train.shape[1], setting.k, delta, MPC, setting.dither)
+    if setting.delta is None:
+        parameters = leaking(fold.train, _SHARE, setting.k, dither=setting.dither)
+    else:
+        parameters = hashing.HashParameters(fold.train.shape[1], setting.k, setting.delta, MPC, setting.dither)
     return hashing.HashKey.generate(parameters, seed=seed)

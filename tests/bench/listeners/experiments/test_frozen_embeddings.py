@@ -55,7 +55,7 @@ def test_parties_answer_as_the_plain_heads(bench, monkeypatch, tmp_path):
     monkeypatch.setattr(frozen_embeddings, "_SCHEDULE", Schedule(epochs=10, batch=8, patience=None))
     monkeypatch.setattr(frozen_embeddings, "SINGLES", {"quick": 2})
     monkeypatch.setattr(frozen_embeddings, "_front_end_ms", lambda bench: 1.0)
-    rows = frozen_embeddings.run(Request("made up", None, "quick", 0, tmp_path, lambda line: None))
+    rows = list(frozen_embeddings.run(Request("made up", None, "quick", 0, tmp_path, lambda line: None)))
     assert [row.model for row in rows] == ["ge2e-emotion-relu", "ge2e-speaker"]
     for row in rows:
         assert row.agreement == 1

@@ -84,7 +84,7 @@ def test_a_row_for_plain_speech_and_for_every_attacker(material, tmp_path, monke
     monkeypatch.setattr(Material, "open", lambda request: material)
     monkeypatch.setattr(keyed_speech, "SIZES", {"quick": (3,)})
     monkeypatch.setattr(keyed, "KEY_TYPES", ("flipping",))
-    rows = keyed_speech.run(Request("synthetic", None, "quick", 0, tmp_path, lambda line: None))
+    rows = list(keyed_speech.run(Request("synthetic", None, "quick", 0, tmp_path, lambda line: None)))
     attackers = {"wrong-key", "none", "known-plaintext", "chosen-plaintext", "ciphertext-only"}
     assert [row.parameters["attacker"] for row in rows[:1]] == ["plain"]
     assert {(row.mode, row.parameters["attacker"]) for row in rows[1:]} == {

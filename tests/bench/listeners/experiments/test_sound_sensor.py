@@ -50,7 +50,7 @@ def test_what_the_mask_takes_out_is_gone(monkeypatch):
 
 def test_a_corpus_without_sound_events_is_refused(tmp_path):
     with pytest.raises(CorpusError):
-        sound_sensor.run(Request("ravdess", None, "quick", 0, tmp_path, lambda line: None))
+        list(sound_sensor.run(Request("ravdess", None, "quick", 0, tmp_path, lambda line: None)))
 
 
 @pytest.fixture
@@ -72,7 +72,7 @@ def quickly(monkeypatch, tmp_path):
 
 @pytest.mark.slow
 def test_every_view_has_its_listeners_and_its_attackers(quickly, tmp_path):
-    rows = sound_sensor.run(Request("synthetic", None, "quick", 0, tmp_path, lambda line: None))
+    rows = list(sound_sensor.run(Request("synthetic", None, "quick", 0, tmp_path, lambda line: None)))
     by_view = {row.parameters["view"]: row.metrics for row in rows}
     assert list(by_view) == ["sound", "masked", "z", "recovered"]
     heard, learnt = {"detector_auc", "encoder_linked_eer_percent"}, {"attack_speech_auc", "attack_linked_eer_percent"}

@@ -68,7 +68,7 @@ def rows(tmp_path_factory):
         patch.setattr(voice_privacy, "search_machine", lambda fold, key: (10.0, 10.0))
         patch.setattr(voice_privacy, "_guess", lambda sent, learnt, key: None if key.kind == "rom" else key)
         request = Request("ravdess", None, "quick", 0, tmp_path_factory.mktemp("out"), lambda line: None)
-        return voice_privacy.run(request)
+        return list(voice_privacy.run(request))
 
 
 def _figures(rows, mode, seen):

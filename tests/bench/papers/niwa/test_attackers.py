@@ -57,7 +57,7 @@ def rows(stage, tmp_path_factory):
         patch.setattr(attackers, "SPECTROGRAM_SIZES", {"quick": (2,)})
         patch.setattr(attackers, "_STEPS", 2)
         patch.setattr(attackers, "_KEYS", 2)
-        found = attackers.run(request)
+        found = list(attackers.run(request))
     assert len(said) == len(found)
     return found
 

@@ -122,14 +122,14 @@ def test_speed_compares_before_it_reports(made_up, monkeypatch):
     monkeypatch.setattr(transform_speed, "_WAVES", (2, 4000))
     monkeypatch.setattr(transform_speed, "_SPECTROGRAMS", (2, 20, 40))
     monkeypatch.setattr(transform_speed, "_TURNS", {"quick": 2})
-    rows = transform_speed.run(made_up[0])
+    rows = list(transform_speed.run(made_up[0]))
     assert len(rows) == 6
     for row in rows:
         assert row.metrics["gb_per_s"] > 0
         assert row.metrics["loop_over_transform"] == pytest.approx(row.metrics["loop_ms"] / row.metrics["transform_ms"])
     monkeypatch.setattr(transform_speed, "encrypt_in_a_loop", lambda clip, key, matrix: clip)
     with raises_code(BadValue, "disagree"):
-        transform_speed.run(made_up[0])
+        list(transform_speed.run(made_up[0]))
 
 
 def test_pictures_are_png_and_svg(tmp_path):

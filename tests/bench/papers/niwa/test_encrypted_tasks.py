@@ -92,7 +92,7 @@ def test_a_table_has_all_its_networks_and_what_an_attack_on_each_finds(tmp_path)
     tasks = _tasks()
     networks = [("one", [tasks["asc"]]), ("other", [tasks["asr"], tasks["asr"]])]
     table = Table("", lambda request: networks, attack=lambda task, kind: {"attack_size": task.block_size})
-    found = table.run(Request("synthetic", None, "quick", 0, tmp_path, lambda line: None))
+    found = list(table.run(Request("synthetic", None, "quick", 0, tmp_path, lambda line: None)))
     assert [(row.model, row.mode) for row in found] == [
         (name, kind) for name, _ in networks for kind in keyed.KEY_TYPES
     ]
@@ -178,7 +178,7 @@ def test_violins_are_drawn(tmp_path):
 def test_scenes_without_recordings_are_one_line(tmp_path):
     for corpus, data in (("synthetic", None), ("ravdess", tmp_path)):
         with raises_code(CorpusError, ("no-folder-named", "no-scenes")) as refused:
-            TARGETS["kiya-asc"].run(Request(corpus, data, "quick", 0, tmp_path, lambda line: None))
+            list(TARGETS["kiya-asc"].run(Request(corpus, data, "quick", 0, tmp_path, lambda line: None)))
         assert "\n" not in str(refused.value)
 
 
@@ -225,5 +225,5 @@ def test_the_distance_of_two_keys_is_that_of_speech_under_them():
 def test_another_corpus_than_the_tasks_own_is_refused(target, tmp_path):
     for corpus, data in (("esc10", tmp_path), ("librispeech", None)):
         with raises_code(CorpusError, ("no-folder-named", "not-measured")) as refused:
-            TARGETS[target].run(Request(corpus, data, "quick", 0, tmp_path, lambda line: None))
+            list(TARGETS[target].run(Request(corpus, data, "quick", 0, tmp_path, lambda line: None)))
         assert "\n" not in str(refused.value)

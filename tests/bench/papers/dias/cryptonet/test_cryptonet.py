@@ -75,7 +75,7 @@ def test_latency_measures_every_evaluator_in_one_run(request_and_said, monkeypat
     monkeypatch.setattr(latency, "DEGREES", (2,))
     monkeypatch.setattr(latency, "FLOODING_BITS", 2)
     request, said = request_and_said
-    rows = latency.run(request)
+    rows = list(latency.run(request))
     assert [(row.mode, row.parameters["flooding_bits"]) for row in rows] == [
         ("packed", 0),
         ("tenseal", 0),
@@ -132,7 +132,7 @@ def test_table_4_goes_on_when_a_model_is_refused(request_and_said, monkeypatch):
 
 
 def test_table_3_shows_what_layers_see(request_and_said):
-    rows = table3.run(request_and_said[0])
+    rows = list(table3.run(request_and_said[0]))
     assert [row.parameters["degree"] for row in rows[:3]] == list(DEGREES)
     measured = rows[3:]
     assert len(measured) == 2 * 2 * len(DEGREES)
@@ -148,7 +148,7 @@ def test_table_3_shows_what_layers_see(request_and_said):
 
 def test_table_3_needs_no_corpus(tmp_path):
     said: list[str] = []
-    rows = table3.run(Request("synthetic", None, "quick", 0, tmp_path, said.append))
+    rows = list(table3.run(Request("synthetic", None, "quick", 0, tmp_path, said.append)))
     assert len(rows) == 3
     assert "--data" in said[0]
 

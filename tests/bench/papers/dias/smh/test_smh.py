@@ -67,7 +67,7 @@ def test_a_fold_is_scaled_by_its_training_part(study, scaling):
 
 
 def test_table_1_has_a_row_for_each_cell_and_theory_is_near(study, request_and_said):
-    rows = table1.run(request_and_said[0])
+    rows = list(table1.run(request_and_said[0]))
     assert len(rows) == 16
     for row in rows:
         m = row.metrics
@@ -113,7 +113,7 @@ def test_joint_learning_pools_hashes_under_one_key_and_not_under_several(study, 
 
 
 def test_attacks_are_reported_beside_the_accuracy(study, request_and_said):
-    rows = attacks.run(request_and_said[0])
+    rows = list(attacks.run(request_and_said[0]))
     assert len({tuple(row.parameters.values()) for row in rows}) == len(rows) == 4
     many, few = rows[0].metrics, rows[-1].metrics
     assert (rows[0].parameters["mpc"], rows[-1].parameters["mpc"]) == (32, 4)
@@ -135,7 +135,7 @@ def test_figure_1_is_drawn_and_hashes_follow_the_closed_form(request_and_said, m
 def test_speed_compares_the_same_distances(request_and_said, monkeypatch):
     monkeypatch.setattr(speed, "_SIZES", {"quick": ((3, 5), (40, 30))})
     monkeypatch.setattr(speed, "_COPIED", 1 << 20)
-    rows = speed.run(request_and_said[0])
+    rows = list(speed.run(request_and_said[0]))
     assert len(rows) == 6
     for row in rows:
         assert row.metrics["one_thread_ms"] > 0

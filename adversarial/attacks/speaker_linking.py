@@ -1,8 +1,8 @@
-"""Speaker identification: does somebody who sees z of a clip with speech know who speaks?
+"""Speaker linking: are two clips of one person, of whom the attacker who sees their z has never heard?
 
-Two attackers.  One has heard the speakers before (:func:`attack`, closed set).  The other has not, and only wants to
-link clips of one person (:func:`sotto.link`, open set): he learns from other speakers in which directions of z people
-differ, and compares two clips along them.
+Who has heard the speakers before names them (:func:`sotto.adversarial.attacks.identification.identify`, closed set).
+This attacker (open set) learns from other speakers in which directions of z people differ, and compares two clips along
+them.
 """
 
 from __future__ import annotations
@@ -16,38 +16,9 @@ from sklearn.metrics import roc_auc_score, roc_curve
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from sotto.adversarial.attacks.identification import Identification, identify
 from sotto.adversarial.errors import AttackError
 
 _DIRECTIONS = 20
-
-
-def attack(
-    z_enrolled: npt.ArrayLike,
-    speakers_enrolled: npt.ArrayLike,
-    z_probes: npt.ArrayLike,
-    speakers_probes: npt.ArrayLike,
-    *,
-    seed: int,
-) -> Identification:
-    """Name the speaker of every probe.
-
-    Parameters
-    ----------
-    z_enrolled, z_probes
-        representations (n, d) of clips with speech.  Probes should hold other words and other
-        sound events than the enrolled clips.
-    speakers_enrolled, speakers_probes
-        (n,) who speaks.
-    seed
-        of the folds, the initial weights and the trees.
-
-    Raises
-    ------
-    AttackError
-        as :func:`sotto.adversarial.attacks.identification.identify`.
-    """
-    return identify(z_enrolled, speakers_enrolled, z_probes, speakers_probes, seed=seed)
 
 
 @dataclass(frozen=True)

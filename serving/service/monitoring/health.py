@@ -15,8 +15,8 @@ from typing import Any
 
 from sotto.link import LinkError
 from sotto.link.connection import address_of, is_loopback
-from sotto.serving.service.bounded_http import BoundedHTTPServer
-from sotto.serving.service.counters import Counters
+from sotto.serving.service.monitoring.bounded_http import BoundedHTTPServer, QuietHandler
+from sotto.serving.service.monitoring.counters import Counters
 
 _REQUEST_SECONDS = 5.0
 _MOST_AT_ONCE = 16  # requests; who comes beyond that is hung up on
@@ -84,11 +84,10 @@ class _UnixServer(_Server):
 
 
 def _handler(counters: Counters) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(QuietHandler):
         timeout = _REQUEST_SECONDS
-        server_version, sys_version = "sotto", ""
 
-        def do_GET(self) -> None:
+        def do_GET(self) -> None:  # noqa: N802  the library's name
             if self.path == "/metrics":
                 self._send(200, counters.text(), "text/plain; version=0.0.4")
             elif self.path == "/health":
@@ -98,15 +97,7 @@ def _handler(counters: Counters) -> type[BaseHTTPRequestHandler]:
                 self._send(404, "there is /health and /metrics\n", "text/plain")
 
         def _send(self, code: int, text: str, kind: str) -> None:
-            data = text.encode()
-            self.send_response(code)
-            self.send_header("Content-Type", f"{kind}; charset=utf-8")
-            self.send_header("Content-Length", str(len(data)))
-            self.end_headers()
-            self.wfile.write(data)
-
-        def log_message(self, format: str, *args: object) -> None:
-            """Say nothing: monitoring asks all day."""
+            self.send(code, text.encode(), {"Content-Type": f"{kind}; charset=utf-8"})
 
         def address_string(self) -> str:
             return "local"

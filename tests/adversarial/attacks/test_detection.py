@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from sotto.adversarial.attacks import detection, speech_detection
+from sotto.adversarial.attacks import detection
 from sotto.adversarial.attacks.classifiers import ARCHITECTURES
 from sotto.adversarial.errors import AttackError
 
@@ -33,7 +33,7 @@ def few(monkeypatch):
 @pytest.fixture(scope="module")
 def shifted():
     """The attack on z whose mean speech moves."""
-    return speech_detection.attack(*clips(160, 1, "mean"), *clips(200, 2, "mean"), seed=0)
+    return detection.detect(*clips(160, 1, "mean"), *clips(200, 2, "mean"), seed=0)
 
 
 def test_what_is_there_is_found(shifted):
@@ -45,14 +45,14 @@ def test_what_is_there_is_found(shifted):
 @pytest.mark.usefixtures("few")
 @pytest.mark.parametrize("hide", ["spread", "corner"])
 def test_what_no_linear_attacker_sees_is_found(hide):
-    found = speech_detection.attack(*clips(240, 1, hide), *clips(200, 2, hide), seed=0)
+    found = detection.detect(*clips(240, 1, hide), *clips(200, 2, hide), seed=0)
     assert found.by_architecture["logistic"] < 0.75
     assert found.auc > 0.85
     assert found.accuracy > 0.7
 
 
 def test_noise_tells_nothing():
-    found = speech_detection.attack(*clips(160, 1, "nothing"), *clips(200, 2, "nothing"), seed=0)
+    found = detection.detect(*clips(160, 1, "nothing"), *clips(200, 2, "nothing"), seed=0)
     assert 0.35 < found.auc < 0.65
     assert found.chance == 0.5
     assert found.by_architecture.keys() == found.validation.keys() == {*ARCHITECTURES, "vote"}
@@ -61,7 +61,7 @@ def test_noise_tells_nothing():
 def test_the_attacker_is_chosen_on_his_own_clips(shifted):
     """Test answers turned round turn his figures round, and change nothing in what he chose."""
     z, speech = clips(200, 2, "mean")
-    wrong = speech_detection.attack(*clips(160, 1, "mean"), z, ~speech, seed=0)
+    wrong = detection.detect(*clips(160, 1, "mean"), z, ~speech, seed=0)
     assert wrong.chosen == shifted.chosen
     assert wrong.validation == shifted.validation
     assert wrong.auc == pytest.approx(1 - shifted.auc)
@@ -80,8 +80,8 @@ def test_clips_of_one_recording_stay_in_one_fold(monkeypatch):
     z, speech = clips(40, 1, "nothing")
     many, answers, groups = np.repeat(z, 10, 0), np.repeat(speech, 10), np.repeat(np.arange(40), 10)
     test = clips(100, 2, "nothing")
-    apart = speech_detection.attack(many, answers, *test, seed=0, groups=groups)
-    together = speech_detection.attack(many, answers, *test, seed=0)
+    apart = detection.detect(many, answers, *test, seed=0, groups=groups)
+    together = detection.detect(many, answers, *test, seed=0)
     assert together.validation["trees"] > 0.99
     assert apart.validation["trees"] < 0.8
 
@@ -105,7 +105,7 @@ def test_the_curve_is_that_of_the_area(shifted):
 )
 def test_clips_that_allow_no_attack_are_refused(z, speech):
     with pytest.raises(AttackError) as caught:
-        speech_detection.attack(z, speech, *clips(20, 2, "mean"), seed=0)
+        detection.detect(z, speech, *clips(20, 2, "mean"), seed=0)
     assert "\n" not in str(caught.value)
 
 
@@ -114,5 +114,5 @@ def test_an_attacker_who_has_much_speech_does_not_hear_it_everywhere():
     """Four clips with speech for every one without: the threshold is for clips of which half hold speech."""
     z, speech = clips(400, 1, "mean")
     kept = speech | (np.arange(400) % 8 == 1)
-    found = speech_detection.attack(z[kept], speech[kept], *clips(200, 2, "mean"), seed=0)
+    found = detection.detect(z[kept], speech[kept], *clips(200, 2, "mean"), seed=0)
     assert found.accuracy > 0.72

@@ -12,8 +12,8 @@ import urllib.request
 import pytest
 
 from sotto.link import LinkError
-from sotto.serving.service.counters import Counters
-from sotto.serving.service.health import serve_health
+from sotto.serving.service.monitoring.counters import Counters
+from sotto.serving.service.monitoring.health import serve_health
 
 
 @pytest.fixture

@@ -1,0 +1,1 @@
+"""What whoever runs a service sees of it: its journal, its counters, its health endpoint."""
