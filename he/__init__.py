@@ -23,10 +23,10 @@ What is not protected:
   anything, for instance a constant, and nothing here proves that he did not.
 * *Published decryptions* (IND-CPA^D; Li, Micciancio, EUROCRYPT 2021).  A raw decryption carries the noise of its
   ciphertext, and whoever holds both recovers the secret key (:mod:`sotto.he.attacks.raw_decryption` does it).  Neither
-  SEAL nor TenSEAL prevents that.  So Alice gives out the class, or logits rounded to 1/64 (large ones in proportion),
-  twice the largest error.  A rounded value still says something about the noise when it lies near a boundary,
-  so treat rounded logits, and to a lesser degree labels, as hers to keep from Bob.  Fresh keys for every session
-  bound what can add up.
+  SEAL nor TenSEAL prevents that.  So Alice gives out the class, or logits rounded to 1/128 (large ones in proportion),
+  eight deviations of the noise at its largest.  A rounded value still says something about the noise when it lies near
+  a boundary, as one in ten may do there, so treat rounded logits, and to a lesser degree labels, as hers to keep from
+  Bob.  Fresh keys for every session bound what can add up.
 * *The key, from a Bob who deviates.*  All of this holds for a Bob who follows the protocol.  One who does not can make
   answers in which the noise, or bits of her secret key, decide what comes out; then every output that Alice publishes,
   classes included, is a decryption oracle, and so is whether she accepted an answer.  Her limits (64 classes, a least

@@ -90,7 +90,10 @@ def build(cell: Configuration, bench: Workbench) -> Experiment:
         security=security(),
         plan=_plan(cell, bench),
         keys_are_sent=True,
-        extra={"bound_is_proved": float(bob.plan.proved)},  # or only no input like the training clips can overflow
+        extra={
+            "bound_is_proved": float(bob.plan.proved),  # or only no input like the training clips can overflow
+            "largest_error_planned": bob.plan.shown_error,
+        },
         attacks={
             # the same model in several modes: what is learnt from answers does not depend on how they were computed
             "he-extraction": lambda: bench.once(f"extraction {cell.model}", lambda: _extract(emotion, bench)),

@@ -1,4 +1,3 @@
-from .agreement import Agreement
 from .alice import Alice
 from .bob import Bob
 from .dealer import Dealer
@@ -17,7 +16,7 @@ from .errors import (
 from .graph.bounds.stated_bounds import FunctionBound, function_bounds
 from .graph.plan import ModelPlan
 from .lowering.lowered import LoweredModel
-from .messages import Mode, Reveal, Terms
+from .messages import Agreement, Mode, Reveal, Terms
 
 __all__ = [
     "Agreement",

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING
 
 import numpy.typing as npt
 
 from sotto.link import Answer, BadValue, Link, LinkError, decode, encode, transaction
-from sotto.mpc.agreement import Agreement
-from sotto.mpc.errors import InputRefused, PlanError, reason
+from sotto.mpc.errors import InputRefused, reason
 from sotto.mpc.graph.fixed_point import checked_features
 from sotto.mpc.graph.plan import ModelPlan
-from sotto.mpc.messages import PLAN_LIMIT, VERSION, Hello, Mode, Query, Reveal
-from sotto.mpc.modes import Session, closed_by_errors, needs_dealer, open_session, require_mode
+from sotto.mpc.messages import PLAN_LIMIT, VERSION, Agreement, Hello, Mode, Query, Reveal
+from sotto.mpc.modes import Session, closed_by_errors, needs_dealer, open_session, require_options
 
 if TYPE_CHECKING:
     from sotto.mpc.two_party.preprocessing_store import PreprocessingStore
@@ -40,18 +39,9 @@ class Alice:
         agreed: Agreement | None = None,
         store: PreprocessingStore | None = None,
     ) -> None:
-        if reveal not in get_args(Reveal):
-            raise BadValue("unknown-reveal", f"reveal is one of {', '.join(get_args(Reveal))}, not '{reveal}'")
-        self._mode = require_mode(mode)
-        if self._mode == "crypten" and reveal == "values":
-            raise BadValue("not-revealed", "mode 'crypten' reveals the class or logits")
+        self._mode = require_options(mode, reveal, store)
         if dealer is None and needs_dealer(self._mode):
             raise BadValue("dealer-needed", f"mode '{mode}' needs a link to the dealer")
-        if store is not None and needs_dealer(self._mode):
-            raise BadValue(
-                "dealer-prepares",
-                f"in mode '{mode}' the dealer prepares: only mode 'two-party' keeps what was prepared",
-            )
         self._store = store
         self._dealer = dealer
         self._reveal = reveal
@@ -101,10 +91,7 @@ class Alice:
         """
         self.prepare(link)
         session, plan = self._current()
-        try:
-            plan.require_batch(examples)
-        except PlanError as error:
-            raise InputRefused(*error.args) from None
+        plan.require_batch(examples, InputRefused)
         session.require_query_size(examples, queries)
         with self._whole(link) as session:
             session.provision(examples, queries)

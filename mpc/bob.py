@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 import copy
-from typing import TYPE_CHECKING, Literal, Self, get_args
+from typing import TYPE_CHECKING, Literal, Self
 
 from torch import nn
 
 from sotto.link import BadValue, FrameError, Link, LinkClosed, decode, encode, transaction
-from sotto.mpc.agreement import Agreement, digest_of
 from sotto.mpc.errors import ModelRefused, PlanError, reason
 from sotto.mpc.graph.fixed_point import DEFAULT_INPUT_LIMIT, require_crypten_layers
 from sotto.mpc.graph.layers import Shape
 from sotto.mpc.lowering.capture import DEFAULT_ACTIVATION_ERROR, Output
 from sotto.mpc.lowering.lowered import LoweredModel
-from sotto.mpc.messages import HELLO_LIMIT, QUERY_LIMIT, Hello, Mode, Query, RangesMessage, Reveal, Terms, require_same
-from sotto.mpc.modes import Session, closed_by_errors, needs_dealer, open_session, program_of, require_mode
+from sotto.mpc.messages import (
+    HELLO_LIMIT,
+    QUERY_LIMIT,
+    Agreement,
+    Hello,
+    Mode,
+    Query,
+    RangesMessage,
+    Reveal,
+    Terms,
+    digest_of,
+    require_same,
+)
+from sotto.mpc.modes import Session, closed_by_errors, needs_dealer, open_session, program_of, require_options
 
 if TYPE_CHECKING:
     from sotto.mpc.two_party.preprocessing_store import PreprocessingStore
@@ -51,9 +62,7 @@ class Bob:
         idle_timeout: float = 600.0,
         store: PreprocessingStore | None = None,
     ) -> None:
-        if reveal not in get_args(Reveal):
-            raise BadValue("unknown-reveal", f"reveal is one of {', '.join(get_args(Reveal))}, not '{reveal}'")
-        self._mode = require_mode(mode)
+        self._mode = require_options(mode, reveal, store)
         if isinstance(module, LoweredModel):
             self._lowered = module
         elif input_shape is None:
@@ -71,16 +80,9 @@ class Bob:
         self._plan, self._weights = self._lowered.plan, self._lowered.weights
         if self._mode == "crypten":
             require_crypten_layers(self._plan)
-        if self._mode == "crypten" and reveal == "values":
-            raise BadValue("not-revealed", "mode 'crypten' reveals the class or logits")
-        if self._mode != "crypten":
+        else:
             _require_words(self._mode, self.terms("class"))
             _require_words(self._mode, self.terms("logits"))
-        if store is not None and needs_dealer(self._mode):
-            raise BadValue(
-                "dealer-prepares",
-                f"in mode '{mode}' the dealer prepares: only mode 'two-party' keeps what was prepared",
-            )
         self._store = store
         self._dealer = dealer
         self._reveal = reveal

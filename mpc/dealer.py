@@ -4,12 +4,12 @@ neither."""
 from __future__ import annotations
 
 from sotto.link import BadValue, Link
-from sotto.mpc import memory
 from sotto.mpc.dealing.dealings import dealing_of
 from sotto.mpc.dealing.stock import Stock
 from sotto.mpc.dealing.supply import BundleSupply
 from sotto.mpc.messages import Mode
 from sotto.mpc.modes import needs_dealer, require_mode
+from sotto.mpc.protocols import memory
 
 
 class Dealer:

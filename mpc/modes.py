@@ -15,13 +15,13 @@ import numpy as np
 import numpy.typing as npt
 
 from sotto.link import Answer, BadValue, Link
-from sotto.mpc import memory
 from sotto.mpc.crypten.torch_shim import load_crypten
 from sotto.mpc.fss import dcf
 from sotto.mpc.graph.compiler import compile_program
 from sotto.mpc.graph.plan import ModelPlan, Ranges, Weights
 from sotto.mpc.graph.program import Program
 from sotto.mpc.messages import Mode, RangesMessage, Reveal, Terms
+from sotto.mpc.protocols import memory
 
 if TYPE_CHECKING:
     from sotto.mpc.two_party.preprocessing_store import PreprocessingStore
@@ -76,6 +76,20 @@ def require_mode(mode: str) -> Mode:
                 warm_up(known)
             return known
     raise BadValue("unknown-mode", f"unknown mpc mode '{mode}': choose one of {', '.join(get_args(Mode))}")
+
+
+def require_options(mode: str, reveal: str, store: PreprocessingStore | None) -> Mode:
+    """``mode``, where a party may ask for, or be asked for, ``reveal`` in it and keep what it prepares in ``store``."""
+    if reveal not in get_args(Reveal):
+        raise BadValue("unknown-reveal", f"reveal is one of {', '.join(get_args(Reveal))}, not '{reveal}'")
+    known = require_mode(mode)
+    if known == "crypten" and reveal == "values":
+        raise BadValue("not-revealed", "mode 'crypten' reveals the class or logits")
+    if store is not None and needs_dealer(known):
+        raise BadValue(
+            "dealer-prepares", f"in mode '{mode}' the dealer prepares: only mode 'two-party' keeps what was prepared"
+        )
+    return known
 
 
 def warm_up(mode: Mode, *, dealing: bool = False) -> None:

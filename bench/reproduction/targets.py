@@ -37,6 +37,7 @@ _PLACES = {
     "dias-table3": "papers.dias.cryptonet.table3",
     "dias-table4": "papers.dias.cryptonet.table4",
     "emotion-accuracy": "emotion.emotion_accuracy",
+    "he-logits": "emotion.shown_logits",
     "keyed-attacks": "papers.niwa.attackers",
     "kiya-asc": "papers.niwa.encrypted_tasks:SCENES",
     "kiya-asr": "papers.niwa.encrypted_tasks:RECOGNITION",

@@ -8,10 +8,14 @@ import numpy as np
 import numpy.typing as npt
 
 from sotto.he.network.network import ModelRefused
+from sotto.he.planning.noise import LOGIT_STEP
 
 #: Largest error of a logit that a plan accepts: six deviations of the estimate
 #: (:func:`sotto.he.planning.noise.logit_error`).
-MAX_LOGIT_ERROR = 7.5e-3
+MAX_LOGIT_ERROR = 6e-3
+
+#: Largest error of a logit up to 64 as Alice shows it: the encryption's, and half a step of her rounding.
+MAX_SHOWN_ERROR = MAX_LOGIT_ERROR + LOGIT_STEP / 2
 
 #: Times the largest value met on calibration features: what a calibrated plan leaves room for.
 MARGIN = 256.0
@@ -25,6 +29,17 @@ class Network(Protocol):
     def inputs(self) -> int: ...
 
     def logits(self, features: npt.ArrayLike) -> npt.NDArray[np.float64]: ...
+
+
+class Precision:
+    """What a plan says about the precision of logits; ``logit_error`` is its estimate, None where it has none."""
+
+    logit_error: float | None
+
+    @property
+    def shown_error(self) -> float:
+        """Largest error of a logit up to 64 as Alice shows it, at most :data:`MAX_SHOWN_ERROR`."""
+        return (MAX_LOGIT_ERROR if self.logit_error is None else self.logit_error) + LOGIT_STEP / 2
 
 
 def calibration_features(network: Network, calibration: npt.ArrayLike) -> npt.NDArray[np.float64]:

@@ -35,9 +35,11 @@ DEVIATIONS = 6.0
 #: Up to this magnitude the error of a logit counts as it is, beyond in proportion to the logit.
 LARGE_LOGIT = 64.0
 
-#: Logits up to 64 are rounded to multiples of this: twice the largest error a plan accepts, so that what is
-#: shown is the model's and not the encryption's noise.  Vectors with larger logits get a step larger in proportion.
-LOGIT_STEP = 2.0**-6
+#: Logits up to 64 are rounded to multiples of this, vectors with larger ones to a step larger in proportion.  It is
+#: more than the largest error a plan accepts, eight deviations of its noise: the digits shown are the model's, but for
+#: values that noise takes over a boundary, one in ten at that noise.  That is all that rounding hides: no statistical
+#: distance is promised.
+LOGIT_STEP = 2.0**-7
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -24,7 +24,7 @@ from sotto.he.network.packing import Packing, pack
 from sotto.he.network.parameters import MAX_CHAIN_BITS, MAX_PRIME_BITS, ParametersRefused
 from sotto.he.network.program import Affine, Machine, P, Point, Scales, Value, batched_layers, packed_layers, run
 from sotto.he.network.schedule import Modulus, Schedule
-from sotto.he.planning.calibration import MARGIN, MAX_LOGIT_ERROR, calibration_features
+from sotto.he.planning.calibration import MARGIN, MAX_LOGIT_ERROR, Precision, calibration_features
 from sotto.he.planning.flooding import required_precision
 from sotto.he.planning.intervals import Intervals, everything
 from sotto.he.planning.noise import DEVIATIONS, LARGE_LOGIT
@@ -46,7 +46,7 @@ _WEIGHT_BITS = (48, 40, 32, 24, 20, 18, 16, 14, 12)
 
 
 @dataclass(frozen=True)
-class ScaledPlan:
+class ScaledPlan(Precision):
     """A schedule for one model and evaluator; the other fields as in :class:`sotto.he.planning.vector_planning.Plan`.
 
     ``packing`` is None for the batched evaluator.  ``answer_scale``: what an answer is encoded at.
@@ -368,7 +368,7 @@ def _candidates(circuit: Circuit, ring_degree: int, shape: _Shape, late: bool, l
 
 def _weight_bits(
     circuit: Circuit, shape: _Shape, last: int, prime: int, weight: int, largest: float
-) -> tuple[int, tuple[int, ...]] | None:
+) -> tuple[int, tuple[float, ...]] | None:
     """Bits of the input's scale and of each layer's weights; None where a scale would be too small to be of use.
 
     Before an activation of degree p the scale is A, after it p A - R, R the bits its rescalings take from the result.
@@ -380,19 +380,19 @@ def _weight_bits(
     before, after = [], []
     for activation, counts in zip(circuit.activations, shape.rescales, strict=True):
         taken = prime * (sum(2 * count for count in counts[:-1]) + counts[-1])
-        scale = (taken - weight) // (activation.degree - 1)
+        scale = (taken - weight) / (activation.degree - 1)
         before.append(scale)
         after.append(activation.degree * scale - taken)
     between = [scale - left for scale, left in zip(before[1:], after, strict=False)]
-    final = min(_MOST_BITS_OF_SCALE, int(room) - after[-1])
-    if min([*after, before[0] // 2]) < _LEAST_SCALE_BITS or min([*between, final]) < _WEIGHT_BITS[-1]:
+    final = min(_MOST_BITS_OF_SCALE, room - after[-1])
+    if min([*after, before[0] / 2]) < _LEAST_SCALE_BITS or min([*between, final]) < _WEIGHT_BITS[-1]:
         return None
     return _split(before[0], (*between, final))
 
 
-def _split(scale: int, rest: tuple[int, ...]) -> tuple[int, tuple[int, ...]]:
-    """Divide the first layer's scale between features and weights."""
-    features = (scale + 1) // 2
+def _split(scale: float, rest: tuple[float, ...]) -> tuple[int, tuple[float, ...]]:
+    """Divide the first layer's scale between features, whose bits are whole, and weights."""
+    features = int(scale + 1) // 2
     return features, (scale - features, *rest)
 
 

@@ -26,7 +26,7 @@ import numpy.typing as npt
 from sotto.he.network.circuit import Circuit, fold
 from sotto.he.network.network import ModelRefused, PolynomialNetwork
 from sotto.he.network.parameters import MAX_CHAIN_BITS, MAX_PRIME_BITS, MIN_PRIME_BITS, Parameters
-from sotto.he.planning.calibration import MARGIN, MAX_LOGIT_ERROR, calibration_features
+from sotto.he.planning.calibration import MARGIN, MAX_LOGIT_ERROR, Precision, calibration_features
 from sotto.he.planning.noise import logit_error, unit_noise
 from sotto.he.planning.ranges import Peak, headroom_bits, worst_case
 from sotto.he.planning.slots import simulate
@@ -37,7 +37,7 @@ _MAX_UNIT_NOISE = 5e-5  # what a layer may add to a value of order one
 
 
 @dataclass(frozen=True)
-class Plan:
+class Plan(Precision):
     """Parameters for one model.
 
     Attributes

@@ -81,7 +81,9 @@ def _graph(module: nn.Module, shape: Shape) -> fx.GraphModule:
             graph = exported.module(check_guards=False)
         except Exception as error:
             raise ModelRefused(
-                "cannot-export", f"{type(module).__name__} cannot be exported: {_first_line(error)}"
+                "cannot-export",
+                f"{type(module).__name__} cannot be exported ({_first_line(error)}): write it without branches that"
+                " depend on values",
             ) from None
     if sum(node.op == "placeholder" for node in graph.graph.nodes) != 1:
         raise ModelRefused("many-inputs", f"{type(module).__name__} takes more than one input")
@@ -366,7 +368,14 @@ def _require_same(module: nn.Module, network: TensorNetwork) -> None:
     features = _scattered(_BATCH, network.shape) / 2
     expected = module(features).numpy()
     found = network.logits(features.numpy())
-    if not np.abs(found - expected).max() <= _TOLERANCE * max(1.0, float(np.abs(expected).max())):
+    tolerated = _TOLERANCE * max(1.0, float(np.abs(expected).max()))
+    if not np.abs(found - expected).max() <= tolerated:
+        if not np.abs(module(features[:2]).numpy() - expected[:2]).max() <= tolerated:
+            raise ModelRefused(
+                "mixes-batch",
+                f"what {type(module).__name__} answers about one example depends on the others in its batch:"
+                " use batch norm with running statistics",
+            )
         raise ModelRefused(
             "other-function", "the module does not compute what its steps say: replace steps that change their input"
         )

@@ -21,7 +21,7 @@ from sotto.he.network.network import Floats, ModelRefused
 from sotto.he.network.parameters import MAX_CHAIN_BITS, MAX_PRIME_BITS, ParametersRefused
 from sotto.he.network.program import Machine, P, Scales, Value
 from sotto.he.network.schedule import Modulus, Schedule
-from sotto.he.planning.calibration import MARGIN, MAX_LOGIT_ERROR, calibration_features
+from sotto.he.planning.calibration import MARGIN, MAX_LOGIT_ERROR, Precision, calibration_features
 from sotto.he.planning.flooding import required_precision
 from sotto.he.planning.intervals import Box, Intervals
 from sotto.he.planning.key_errors import KeyErrors, deviation
@@ -46,14 +46,23 @@ _SMALL_BITS = range(34, 23, -2)  # of the primes of an activation that rescales 
 _BEFORE_BITS = (20, 23)
 _LEAST_SPECIAL_BITS = 28
 _SPECIAL_ABOVE = 4  # bits above the others: what a key's own error adds in every switching, always alike, shrinks so
-_MOST_BITS_OF_WEIGHTS = 44
+_MOST_BITS_OF_WEIGHTS = (
+    44,
+    36,
+    32,
+    28,
+    26,
+    24,
+    22,
+    20,
+)  # the rest is the value's, whose square leaves earlier ones more
 _LEAST_BITS_OF_WEIGHTS = 8
 _LEAST_SCALE_BITS = 18
 _LEANINGS = (4, 7, 10)  # bits that a value's scale has above its weights': rounding a ciphertext is the noisier
 
 
 @dataclass(frozen=True, repr=False)
-class TensorPlan:
+class TensorPlan(Precision):
     """A schedule for one network; the fields as in :class:`sotto.he.planning.scheduling.ScaledPlan`."""
 
     circuit: TensorCircuit
@@ -342,7 +351,7 @@ class _Search:
     def _candidates(self, shape: _Shape, late: bool, peaks: Peaks) -> list[Schedule]:
         """Those that make any sense, the most promising first; fewer bits of chain break ties."""
         found: list[tuple[float, Schedule]] = []
-        for sizes, leaning in itertools.product(_sizes(shape), _LEANINGS):
+        for sizes in _sizes(shape):
             chain = sizes.chain(shape)
             special = min(MAX_PRIME_BITS, MAX_CHAIN_BITS[self._ring_degree] - sum(chain))
             if special < max(_LEAST_SPECIAL_BITS, max(chain) + _SPECIAL_ABOVE):
@@ -352,15 +361,17 @@ class _Search:
                 bits = [math.log2(prime) for prime in modulus.primes[:-1]]
             except ParametersRefused:
                 continue
-            features, weights, quality = self._scales(shape, bits, leaning, peaks.logits)
-            if quality < _LEAST_BITS_OF_WEIGHTS or features < _LEAST_SCALE_BITS:
-                continue
-            schedule = Schedule(modulus, shape.rescales, features, weights, late, shape.before)
-            found.append((quality - sum(chain) / 1e4, schedule))
+            for leaning in _LEANINGS:
+                divided = (self._scales(shape, bits, leaning, most, peaks.logits) for most in _MOST_BITS_OF_WEIGHTS)
+                features, weights, quality = max(divided, key=lambda each: each[2])
+                if quality < _LEAST_BITS_OF_WEIGHTS or features < _LEAST_SCALE_BITS:
+                    continue
+                schedule = Schedule(modulus, shape.rescales, features, weights, late, shape.before)
+                found.append((quality - sum(chain) / 1e4, schedule))
         return [schedule for _, schedule in sorted(found, key=lambda each: each[0], reverse=True)]
 
     def _scales(
-        self, shape: _Shape, bits: Sequence[float], leaning: int, largest: float
+        self, shape: _Shape, bits: Sequence[float], leaning: int, most: int, largest: float
     ) -> tuple[int, tuple[float, ...], float]:
         """Bits of the input's scale, of each stage's weights, from the answer backwards, and the least of all scales',
         those of values less what they should have above weights'.  ``bits`` of the primes, to a fraction: the power of
@@ -370,12 +381,12 @@ class _Search:
         weights: list[float] = []
         quality = math.inf
         for counts, before in zip(reversed(shape.rescales), reversed(shape.before), strict=True):
-            weights.append(min((total - leaning) / 2, _MOST_BITS_OF_WEIGHTS))
+            weights.append(min((total - leaning) / 2, most))
             taken = [sum(itertools.islice(going, count)) for count in reversed(counts)]
             own, inner = _within(total - weights[-1], taken[::-1])
             quality = min(quality, weights[-1], own - leaning, inner - leaning)
             total = own + sum(itertools.islice(going, before))
-        weight = min((total - leaning) / 2, _MOST_BITS_OF_WEIGHTS)
+        weight = min((total - leaning) / 2, most)
         features = int(min(total - weight, 50))
         return features, (total - features, *reversed(weights)), min(quality, weight)
 

@@ -32,7 +32,6 @@ import numpy.typing as npt
 from torch import nn
 
 from sotto.link import Link, LinkError, Listener, connect, listen
-from sotto.mpc.agreement import Agreement
 from sotto.mpc.alice import Alice
 from sotto.mpc.attacks.cheats import KINDS, Cheat, Kind, Party, Place, TamperedLink, Tampering, skip_checks
 from sotto.mpc.attacks.meanings import CHOICES_OF_INPUT, MEANINGS, meant
@@ -43,11 +42,12 @@ from sotto.mpc.errors import CheatingDetected, MpcError
 from sotto.mpc.graph.fixed_point import DEFAULT_INPUT_LIMIT
 from sotto.mpc.graph.layers import Shape
 from sotto.mpc.lowering.lowered import LoweredModel
-from sotto.mpc.messages import Mode
+from sotto.mpc.messages import Agreement, Mode
 from sotto.mpc.modes import needs_dealer, warm_up
 
 _LOOK_SECONDS = 0.5
 _START_SECONDS = 120.0  # three interpreters and torch
+_BUSY_SECONDS = 10.0  # for a message to come on a busy machine; alterings are noticed at once
 
 Verdict = Literal["caught", "refused", "harmless", "unanswered", "accepted", "hung", "allowed"]
 
@@ -206,7 +206,7 @@ def tamper(
     seed: int = 0,
 ) -> Sweep:
     """``trials`` altered messages of Bob's queries, drawn without order from all that change what is computed."""
-    with cheating_parties(module, input_shape, features, mode=mode) as adversary:
+    with cheating_parties(module, input_shape, features, mode=mode, timeout=_BUSY_SECONDS) as adversary:
         before = adversary.honest()
         online: dict[Party, list[Place]] = {
             "bob": [place for place in before.places["bob"] if place.online and place.size]

@@ -130,14 +130,11 @@ class SealedFolder:
         if handle < 0:
             return
         try:
-            if self._path.suffix != ".ready":
-                for file in self._path.iterdir():
-                    file.unlink()
-                self._path.rmdir()
-        except OSError as error:
-            raise StockError(
-                "cannot-delete", f"dealing {self._short} cannot be deleted from the stock ({error.strerror})"
-            ) from None
+            with of_disk(StockError("cannot-delete", f"dealing {self._short} cannot be deleted from the stock")):
+                if self._path.suffix != ".ready":
+                    for file in self._path.iterdir():
+                        file.unlink()
+                    self._path.rmdir()
         finally:
             os.close(handle)
 
@@ -152,6 +149,15 @@ class SealedFolder:
 
     def _associated(self, name: str) -> bytes:
         return FORMAT + f"{self._name}/{name}".encode()
+
+
+@contextlib.contextmanager
+def of_disk(error: StockError) -> Iterator[None]:
+    """Raise ``error``, with what the system says of it, for an error of the disk within the block."""
+    try:
+        yield
+    except OSError as cause:
+        raise StockError(error.code, f"{error} ({cause.strerror})") from None
 
 
 @contextlib.contextmanager

@@ -46,6 +46,7 @@ from sotto.mpc.dealing.sealed_folder import (
     SealedFolder,
     State,
     folder_handle,
+    of_disk,
     sync,
     try_lock,
 )
@@ -79,15 +80,13 @@ class Stock:
 
     def __init__(self, path: str | Path) -> None:
         self._path = Path(path)
-        try:
+        with of_disk(StockError("cannot-make", f"{self._path}: cannot hold a stock")):
             self._path.mkdir(mode=0o700, parents=True, exist_ok=True)
             if self._path.stat().st_mode & 0o077:
                 raise StockError("open-folder", f"{self._path}: other users may open this stock; run chmod 700 on it")
             with self._locked():
                 self._key = self._load_key()
                 self._sweep()
-        except OSError as error:
-            raise StockError("cannot-make", f"{self._path}: cannot hold a stock ({error.strerror})") from None
 
     def __repr__(self) -> str:
         return f"<mpc.Stock {self._path}>"
@@ -106,7 +105,7 @@ class Stock:
             )
         secret = secrets.token_bytes(SECRET_BYTES)
         dealing = dealing_of(mode)(program, secret)
-        try:
+        with of_disk(StockError("cannot-write", f"{self._path}: the stock cannot be filled")):
             with self._locked():
                 folder = SealedFolder.create(self._path, f"{_digest(terms, mode)}.{secrets.token_hex(16)}", self._key)
             with folder:
@@ -117,8 +116,6 @@ class Stock:
                     sizes.append((part, len(alice), len(bob)))
                 folder.write("session", encode(_Contents(secret, tuple(sizes))))
                 folder.rename("ready")
-        except OSError as error:
-            raise StockError("cannot-write", f"{self._path}: the stock cannot be filled ({error.strerror})") from None
 
     @staticmethod
     def _whole(made: Iterable[tuple[int, bytes]]) -> tuple[bytes, bytes]:
@@ -143,18 +140,16 @@ class Stock:
     def claim(self, terms: Terms, mode: Mode) -> StockedDealing | None:
         """A dealing for one session, marked used; None when none is left.  Raises :class:`sotto.mpc.StockError`."""
         digest = _digest(terms, mode)
-        try:
-            with self._locked():
-                self._sweep()
-                for path in self._folders("ready", digest):
-                    folder = SealedFolder.lock(path, self._key)
-                    if folder:
-                        folder.mark_used()
-                        return StockedDealing(folder)
-        except OSError as error:
-            raise StockError(
-                "cannot-mark", f"the stock cannot mark a dealing used ({error.strerror}): nothing of it was sent"
-            ) from None
+        with (
+            of_disk(StockError("cannot-mark", "nothing was sent: a dealing cannot be marked used")),
+            self._locked(),
+        ):
+            self._sweep()
+            for path in self._folders("ready", digest):
+                folder = SealedFolder.lock(path, self._key)
+                if folder:
+                    folder.mark_used()
+                    return StockedDealing(folder)
         return None
 
     def _load_key(self) -> bytes:
@@ -204,11 +199,10 @@ class StockedDealing:
         try:
             contents = decode(bytearray(folder.read("session", _MOST_CONTENTS_BYTES)), _Contents)
             self._require_sound(contents)
-        except FrameError:
+        except BaseException as error:
             folder.close()
-            raise folder.damaged("session") from None
-        except BaseException:
-            folder.close()
+            if isinstance(error, FrameError):
+                raise folder.damaged("session") from None
             raise
         self.secret = contents.secret
         self.count = len(contents.bundles)
@@ -231,21 +225,15 @@ class StockedDealing:
         number = self._left[examples].popleft()
         self._taken.append(number)
         for_alice, for_bob = self._sizes[number]
-        try:
+        with of_disk(StockError("cannot-read", "ask again: the stock cannot be read")):
             pair = memoryview(self._folder.read(str(number), for_alice + for_bob, exact=True))
-        except OSError as error:
-            raise StockError("cannot-read", f"the stock cannot be read ({error.strerror}): ask again") from None
         return pair[:for_alice], pair[for_alice:]
 
     def discard(self) -> None:
         """Delete what was taken: a query should not have to wait for it."""
-        try:
+        with of_disk(StockError("cannot-delete", "a used bundle cannot be deleted from the stock")):
             while self._taken:
                 self._folder.remove(str(self._taken.pop()))
-        except OSError as error:
-            raise StockError(
-                "cannot-delete", f"a used bundle cannot be deleted from the stock ({error.strerror})"
-            ) from None
 
     def close(self) -> None:
         """Destroy what is left; harmless when closed already."""

@@ -8,34 +8,46 @@ pair that set up again and again would empty the stock for everybody.
 from __future__ import annotations
 
 import secrets
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
+from typing import Protocol
 
 from sotto.link import FrameError, Link, LinkClosed, decode
-from sotto.mpc import memory
 from sotto.mpc.dealing.stock import Stock, StockedDealing
 from sotto.mpc.errors import PlanError, reason
 from sotto.mpc.graph.compiler import compile_program
 from sotto.mpc.graph.program import Program
 from sotto.mpc.messages import JOIN_LIMIT, QUERY_LIMIT, TERMS_LIMIT, Mode, Query, Terms, require_party
+from sotto.mpc.protocols import memory
 from sotto.mpc.protocols.dealing import SECRET_BYTES, Dealing
 
 
-class BundleSupply:
-    """Serves any number of sessions of one Alice and one Bob, one after the other."""
+class DealerSession(Protocol):
+    """What the dealer does for one set-up of both parties."""
 
-    def __init__(self, mode: Mode, dealing: type[Dealing], idle_timeout: float, stock: Stock | None = None) -> None:
+    def serve(self, request: bytearray) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class Supply(ABC):
+    """Serves any number of sessions of one Alice and one Bob, one after the other.
+
+    ``request_bytes``: the largest request.
+    """
+
+    request_bytes: int
+
+    def __init__(self, mode: Mode, idle_timeout: float) -> None:
         self._mode = mode
-        self._stock = stock
-        self._dealing = dealing
         self._idle = idle_timeout
 
     def serve(self, alice: Link, bob: Link) -> None:
         """Serve until Alice closes her link.  Raises :class:`sotto.link.LinkError` after telling both parties why."""
-        session: _Session | None = None
-        stock = self._stock
+        session: DealerSession | None = None
         try:
             while True:
-                limits = {"dealer.join": JOIN_LIMIT} | ({"dealer.request": QUERY_LIMIT} if session else {})
+                limits = {"dealer.join": JOIN_LIMIT} | ({"dealer.request": self.request_bytes} if session else {})
                 try:
                     name, payload = alice.receive_any(limits, timeout=self._idle)
                 except LinkClosed:
@@ -44,9 +56,11 @@ class BundleSupply:
                     if session:
                         session.close()
                     session = None
-                    session, stock = self._join(payload, alice, bob, stock), None
+                    require_party(payload, 0, self._mode)
+                    require_party(bob.receive("dealer.join", limit=JOIN_LIMIT), 1, self._mode)
+                    session = self._opened(alice, bob)
                 elif session:
-                    session.serve(decode(payload, Query).examples)
+                    session.serve(payload)
         except BaseException as error:
             for link in (alice, bob):
                 link.fail(reason(error))
@@ -55,9 +69,23 @@ class BundleSupply:
             if session:
                 session.close()
 
-    def _join(self, payload: bytearray, alice: Link, bob: Link, stock: Stock | None) -> _Session:
-        require_party(payload, 0, self._mode)
-        require_party(bob.receive("dealer.join", limit=JOIN_LIMIT), 1, self._mode)
+    @abstractmethod
+    def _opened(self, alice: Link, bob: Link) -> DealerSession:
+        """A session of both, who have joined."""
+
+
+class BundleSupply(Supply):
+    """Bundles out of the stock or fresh, for one pair of links."""
+
+    request_bytes = QUERY_LIMIT
+
+    def __init__(self, mode: Mode, dealing: type[Dealing], idle_timeout: float, stock: Stock | None = None) -> None:
+        super().__init__(mode, idle_timeout)
+        self._stock = stock
+        self._dealing = dealing
+
+    def _opened(self, alice: Link, bob: Link) -> DealerSession:
+        stock, self._stock = self._stock, None  # for the first session
         terms = alice.receive("dealer.terms", limit=TERMS_LIMIT)
         if terms != bob.receive("dealer.terms", limit=TERMS_LIMIT):
             raise FrameError(
@@ -96,8 +124,9 @@ class _Session:
         for party, piece in dealing.openings():
             self._links[party].send("dealer.session", piece)
 
-    def serve(self, examples: int) -> None:
+    def serve(self, request: bytearray) -> None:
         """Make and send the next bundle, a long one segment by segment."""
+        examples = decode(request, Query).examples
         if not 1 <= examples <= self._program.part:
             raise FrameError(
                 "bad-count",

@@ -11,7 +11,9 @@ linear in the dealer's shares:
 with c' = c + 2^62, T = (c' >> cut) - 2^(62 - cut), and w = 2^(64 - cut) if the top bit of c' is 0, else 0.  So z is
 b · floor(y / 2^cut) or one more, and nothing else: the wrap of c is corrected by mu, never left to probability.
 Needs width <= 62 and -2^(width - 1) <= y <= 2^(width - 1) - 2^cut: y rounded up must fit as well, or a large value
-counts as negative (:mod:`sotto.mpc.graph.ranges` leaves that unit free above every value).
+counts as negative (:mod:`sotto.mpc.graph.ranges` leaves that unit free above every value).  :func:`factors` are those
+public numbers, the same at both parties and for every kind of share: modulo 2^128 too, because values count modulo 2^64
+only.
 
 The sign is compared above the bits that are cut: a y between -2^cut and 0 may count as positive, and then gives -1 or
 0 instead of 0, still within one unit.  With cut = 0 the comparison is exact.
@@ -25,17 +27,19 @@ secure computation") in the form of section 4 of the protocol notes; the distrib
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
+from numba import types
 
 from sotto.link import BadType, FrameError
 from sotto.mpc.graph.program import MAX_WIDTH, Compare, Spline, Truncate, Winner
-from sotto.mpc.sharing.compiled import BITS_IN, COUNT, FLAG, IN, OUT, compiled
+from sotto.mpc.sharing.compiled import BITS_IN, COUNT, IN, OUT, WORD, compiled
 from sotto.mpc.sharing.ring import Words
 
 Bits = npt.NDArray[np.uint8]
+Share = TypeVar("Share")  # of whatever kind
 
 #: Rows of a comparison's correlated words: d, then what d multiplies.
 COMPARE_ROWS = ("d", "d·rho", "rho", "mu", "d·mu")
@@ -100,65 +104,53 @@ def correlated(step: Compare | Truncate, r: Words, e: Bits | None = None) -> Wor
     return np.stack([d, d * rho, rho, mu, d * mu])
 
 
-def truncated(step: Truncate, party: int, opened: Words, shares: Words) -> Words:
-    """This party's share of floor(y / 2^cut), or one more: ``opened`` c (N,), ``shares`` (rows, N) of the words."""
-    out = np.empty(len(opened), np.uint64)
-    _truncate(opened, shares, step.cut, party == 0, out)
-    return out
+def factors(step: Compare | Truncate, opened: Words, bits: Bits | None = None) -> Words:
+    """The public factors (1 + rows, N) of 1 and of the dealer's words, whose sum of products is the gate's output.
 
-
-def selected(step: Compare, party: int, opened: Words, bits: Bits, r: Words | None, shares: Words) -> Words:
-    """This party's share (N,) of the gate's output.
-
-    ``opened`` c (N,), ``bits`` the opened v (N,), ``shares`` (rows, N) this party's words and, where nothing is cut,
-    ``r`` (N,).
+    ``opened`` c (N,); ``bits``, only to compare, the opened v (N,).  Of a comparison that cuts nothing the last row is
+    the factor of r.
     """
-    out = np.empty(len(opened), np.uint64)
-    if step.cut:
-        _select(opened, bits, shares, step.width, step.cut, party == 0, out)
-    elif r is None:
-        raise BadType("no-mask", "a gate that cuts nothing needs the share of its mask")
+    if isinstance(step, Truncate):
+        out = np.empty((1 + len(TRUNCATE_ROWS), len(opened)), np.uint64)
+        _truncation_factors(opened, step.cut, out)
     else:
-        _select_exact(opened, bits, r, shares, step.width, party == 0, out)
+        out = np.empty((1 + len(COMPARE_ROWS) if step.cut else 2 + len(EXACT_ROWS), len(opened)), np.uint64)
+        _comparison_factors(opened, bits, step.width, step.cut, out)
     return out
 
 
-@compiled(IN[1], BITS_IN, IN[2], COUNT, COUNT, FLAG, OUT[1])
-def _select(opened: Any, bits: Any, shares: Any, width: int, cut: int, first: bool, out: Any) -> None:
-    shift = np.uint64(cut)
-    offset, quotient = np.uint64(1) << np.uint64(MAX_WIDTH), np.uint64(1) << np.uint64(MAX_WIDTH - cut)
-    wrap = np.uint64(1) << np.uint64(64 - cut)
-    one = np.uint64(1) if first else np.uint64(0)
+def last_row(step: Compare, r: Share | None) -> Share | None:
+    """What follows the dealt words: r where a comparison cuts nothing, whose words then lack it."""
+    if step.cut or isinstance(step, Spline):
+        return None
+    if r is None:
+        raise BadType("no-mask", "a gate that cuts nothing needs the share of its mask")
+    return r
+
+
+@compiled(WORD, COUNT, returns=types.UniTuple(WORD, 2))
+def quotient_and_wrap(c: Any, cut: Any) -> Any:
+    """T and w of an opened word; in compiled code."""
+    shifted = c + (np.uint64(1) << np.uint64(MAX_WIDTH))
+    whole = np.uint64(0) if cut == 0 or shifted >> np.uint64(63) else np.uint64(1) << np.uint64(64 - cut)
+    return (shifted >> np.uint64(cut)) - (np.uint64(1) << np.uint64(MAX_WIDTH - cut)), whole
+
+
+@compiled(IN[1], COUNT, OUT[2])
+def _truncation_factors(opened: Any, cut: int, out: Any) -> None:
+    for i in range(len(opened)):
+        out[0, i], out[2, i] = quotient_and_wrap(opened[i], cut)
+        out[1, i] = ~np.uint64(0)
+
+
+@compiled(IN[1], BITS_IN, COUNT, COUNT, OUT[2])
+def _comparison_factors(opened: Any, bits: Any, width: int, cut: int, out: Any) -> None:
+    zero, one = np.uint64(0), np.uint64(1)
     for i in range(len(opened)):
         c = opened[i]
-        m = np.uint64(bits[i]) ^ ((c >> np.uint64(width - 1)) & np.uint64(1))
-        b, b_rho, b_mu = shares[0, i], shares[1, i], shares[4, i]
-        if m:
-            b, b_rho, b_mu = one - b, shares[2, i] - b_rho, shares[3, i] - b_mu
-        shifted = c + offset
-        correction = np.uint64(0) if shifted >> np.uint64(63) else wrap
-        out[i] = ((shifted >> shift) - quotient) * b - b_rho + correction * b_mu
-
-
-@compiled(IN[1], BITS_IN, IN[1], IN[2], COUNT, FLAG, OUT[1])
-def _select_exact(opened: Any, bits: Any, r: Any, shares: Any, width: int, first: bool, out: Any) -> None:
-    one = np.uint64(1) if first else np.uint64(0)
-    for i in range(len(opened)):
-        c = opened[i]
-        m = np.uint64(bits[i]) ^ ((c >> np.uint64(width - 1)) & np.uint64(1))
-        b, b_r = shares[0, i], shares[1, i]
-        if m:
-            b, b_r = one - b, r[i] - b_r
-        out[i] = c * b - b_r
-
-
-@compiled(IN[1], IN[2], COUNT, FLAG, OUT[1])
-def _truncate(opened: Any, shares: Any, cut: int, first: bool, out: Any) -> None:
-    shift = np.uint64(cut)
-    offset, quotient = np.uint64(1) << np.uint64(MAX_WIDTH), np.uint64(1) << np.uint64(MAX_WIDTH - cut)
-    wrap = np.uint64(1) << np.uint64(64 - cut)
-    for i in range(len(opened)):
-        shifted = opened[i] + offset
-        correction = np.uint64(0) if shifted >> np.uint64(63) else wrap
-        public = (shifted >> shift) - quotient if first else np.uint64(0)
-        out[i] = public - shares[0, i] + correction * shares[1, i]
+        quotient, wrap = quotient_and_wrap(c, cut)
+        m = np.uint64(bits[i]) ^ ((c >> np.uint64(width - 1)) & one)
+        sign = one - (m << one)
+        out[0, i], out[1, i], out[2, i], out[3, i] = m * quotient, sign * quotient, zero - sign, zero - m
+        if cut:
+            out[4, i], out[5, i] = m * wrap, sign * wrap

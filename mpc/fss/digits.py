@@ -32,8 +32,8 @@ from typing import Any
 import numpy as np
 
 from sotto.link import BadType
-from sotto.mpc.fss.comparison_gate import Bits, compared
-from sotto.mpc.graph.program import MAX_WIDTH, Compare
+from sotto.mpc.fss.comparison_gate import Bits, compared, quotient_and_wrap
+from sotto.mpc.graph.program import Compare
 from sotto.mpc.sharing.compiled import COUNT, FLAG, IN, OUT, compiled
 from sotto.mpc.sharing.ring import Words
 
@@ -184,7 +184,6 @@ def _select(opened: Any, bits: Any, rho: Any, shares: Any, width: int, cut: int,
     zero, one, two = np.uint64(0), np.uint64(1), np.uint64(2)
     own = one if first else zero
     factors = np.empty(_TERMS, np.uint64)
-    offset = one << np.uint64(MAX_WIDTH)
     for i in range(len(opened)):
         c = opened[i]
         v1, v2, v3, v4, v5 = bits[0, i], bits[1, i], bits[2, i], bits[3, i], bits[4, i]
@@ -209,7 +208,5 @@ def _select(opened: Any, bits: Any, rho: Any, shares: Any, width: int, cut: int,
         b_mu += always * mu
         if negative:
             b, b_rho, b_mu = own - b, rho[i] - b_rho, mu - b_mu
-        shifted = c + offset
-        wrap = zero if shifted >> np.uint64(63) else one << np.uint64(64 - cut)
-        quotient = (shifted >> np.uint64(cut)) - (one << np.uint64(MAX_WIDTH - cut))
+        quotient, wrap = quotient_and_wrap(c, cut)
         out[i] = quotient * b - b_rho + wrap * b_mu

@@ -26,12 +26,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sotto.mpc.fss.comparison_gate import Bits
-from sotto.mpc.graph.program import MAX_WIDTH, Spline
-from sotto.mpc.sharing.authenticated import Authenticated, Keys
-from sotto.mpc.sharing.compiled import BITS_IN, COUNT, FLAG, IN, OUT, compiled
+from sotto.mpc.fss.comparison_gate import Bits, quotient_and_wrap
+from sotto.mpc.graph.program import Spline
+from sotto.mpc.sharing.compiled import BITS_IN, COUNT, IN, OUT, compiled
 from sotto.mpc.sharing.ring import Words
-from sotto.mpc.sharing.uint128 import multiply_add
 
 _MASK = (1 << 64) - 1
 
@@ -47,92 +45,30 @@ def value(step: Spline, source: npt.NDArray[np.int64]) -> Words:
     return result
 
 
-def evaluated(step: Spline, party: int, opened: Words, bits: Bits, shares: Words) -> Words:
-    """This party's share (N,) of f(y): ``opened`` c (N,), ``bits`` the opened v (K · N,), ``shares`` (rows, N)."""
-    out = np.empty(len(opened), np.uint64)
-    _evaluate(opened, bits, shares, step.width, step.cut, _table(step), _line(step), party == 0, out)
+def factors(step: Spline, opened: Words, bits: Bits) -> Words:
+    """The public factors (1 + rows, N) of 1 and of the dealer's words, as those of a comparison: ``opened`` c (N,),
+    ``bits`` the opened v (K · N,)."""
+    out = np.empty((3 + 3 * len(step.knots), len(opened)), np.uint64)
+    columns = [[each & _MASK for each in knot] for knot in step.knots]
+    table = np.ascontiguousarray(np.array(columns, np.uint64).reshape(-1, 3).T)
+    line = np.array([step.slope & _MASK, step.constant & _MASK], np.uint64)
+    _factors(opened, bits, step.width, step.cut, table, line, out)
     return out
 
 
-def evaluated_with_tags(step: Spline, keys: Keys, opened: Words, bits: Bits, shares: Authenticated) -> Authenticated:
-    """The same of authenticated words, value and tag."""
-    out = np.empty((4, len(opened)), np.uint64)
-    ones = np.array([1 - keys.party, keys.alpha], np.uint64)  # the shares of 1: value and tag
-    _evaluate_wide(opened, bits, shares.planes, step.width, step.cut, _table(step), _line(step), ones, out)
-    return Authenticated(out)
-
-
-def _table(step: Spline) -> Words:
-    columns = [[each & _MASK for each in knot] for knot in step.knots]
-    return np.ascontiguousarray(np.array(columns, np.uint64).reshape(-1, 3).T)
-
-
-def _line(step: Spline) -> Words:
-    return np.array([step.slope & _MASK, step.constant & _MASK], np.uint64)
-
-
-@compiled(IN[1], BITS_IN, IN[2], COUNT, COUNT, IN[2], IN[1], FLAG, OUT[1])
-def _evaluate(
-    opened: Any, bits: Any, shares: Any, width: int, cut: int, table: Any, line: Any, first: bool, out: Any
-) -> None:
-    shift, top = np.uint64(cut), np.uint64(width - 1)
-    offset, quotient = np.uint64(1) << np.uint64(MAX_WIDTH), np.uint64(1) << np.uint64(MAX_WIDTH - cut)
-    carried = np.uint64(1) << np.uint64(64 - cut) if cut else np.uint64(0)
-    one, zero = np.uint64(1) if first else np.uint64(0), np.uint64(0)
-    count = len(opened)
+@compiled(IN[1], BITS_IN, COUNT, COUNT, IN[2], IN[1], OUT[2])
+def _factors(opened: Any, bits: Any, width: int, cut: int, table: Any, line: Any, out: Any) -> None:
+    shift, top, zero, count = np.uint64(cut), np.uint64(width - 1), np.uint64(0), len(opened)
     for i in range(count):
-        c = opened[i]
-        shifted = c + offset
-        public = (shifted >> shift) - quotient
-        wrap = zero if shifted >> np.uint64(63) else carried
-        rho, mu = shares[0, i], shares[1, i]
-        total = line[0] * (public * one - rho + wrap * mu) + line[1] * one
+        quotient, wrap = quotient_and_wrap(opened[i], cut)
+        # Where m is set a knot adds to the factors of 1, rho and mu, and turns its own signs.
+        alone, slope = line[0] * quotient + line[1], line[0]
         for k in range(table.shape[1]):
-            knot = table[0, k]
-            m = np.uint64(bits[k * count + i]) ^ (((c - (knot << shift)) >> top) & np.uint64(1))
-            b, b_rho, b_mu = shares[3 * k + 2, i], shares[3 * k + 3, i], shares[3 * k + 4, i]
+            knot, bend = table[0, k], table[1, k]
+            m = np.uint64(bits[k * count + i]) ^ (((opened[i] - (knot << shift)) >> top) & np.uint64(1))
+            of_b = bend * (quotient - knot) + table[2, k]
             if m:
-                b, b_rho, b_mu = one - b, rho - b_rho, mu - b_mu
-            total += table[1, k] * ((public - knot) * b - b_rho + wrap * b_mu) + table[2, k] * b
-        out[i] = total
-
-
-@compiled(IN[1], BITS_IN, IN[3], COUNT, COUNT, IN[2], IN[1], IN[1], OUT[2])
-def _evaluate_wide(
-    opened: Any, bits: Any, words: Any, width: int, cut: int, table: Any, line: Any, ones: Any, out: Any
-) -> None:
-    shift, top, zero = np.uint64(cut), np.uint64(width - 1), np.uint64(0)
-    offset, quotient = np.uint64(1) << np.uint64(MAX_WIDTH), np.uint64(1) << np.uint64(MAX_WIDTH - cut)
-    carried = np.uint64(1) << np.uint64(64 - cut) if cut else np.uint64(0)
-    count = len(opened)
-    for i in range(count):
-        c = opened[i]
-        shifted = c + offset
-        public = (shifted >> shift) - quotient
-        wrap = zero if shifted >> np.uint64(63) else carried
-        for low in (0, 2):
-            high = low + 1
-            # One public factor each for 1, rho and mu; where m is set a knot adds to them and turns its own signs.
-            alone, of_rho = line[0] * public + line[1], line[0]
-            total, total_high = zero, zero
-            for k in range(table.shape[1]):
-                knot, bend = table[0, k], table[1, k]
-                m = np.uint64(bits[k * count + i]) ^ (((c - (knot << shift)) >> top) & np.uint64(1))
-                of_b, of_b_rho = bend * (public - knot) + table[2, k], bend
-                if m:
-                    alone += of_b
-                    of_rho += bend
-                    of_b, of_b_rho = zero - of_b, zero - bend
-                row = 3 * k + 2
-                total, total_high = multiply_add(total, total_high, words[low, row, i], words[high, row, i], of_b)
-                total, total_high = multiply_add(
-                    total, total_high, words[low, row + 1, i], words[high, row + 1, i], zero - of_b_rho
-                )
-                total, total_high = multiply_add(
-                    total, total_high, words[low, row + 2, i], words[high, row + 2, i], wrap * of_b_rho
-                )
-            total, total_high = multiply_add(total, total_high, ones[low >> 1], zero, alone)
-            total, total_high = multiply_add(total, total_high, words[low, 0, i], words[high, 0, i], zero - of_rho)
-            out[low, i], out[high, i] = multiply_add(
-                total, total_high, words[low, 1, i], words[high, 1, i], wrap * of_rho
-            )
+                alone, slope = alone + of_b, slope + bend
+                of_b, bend = zero - of_b, zero - bend
+            out[3 * k + 3, i], out[3 * k + 4, i], out[3 * k + 5, i] = of_b, zero - bend, wrap * bend
+        out[0, i], out[1, i], out[2, i] = alone, zero - slope, wrap * slope

@@ -127,8 +127,6 @@ class _Compiler:
                 windows = Windows("windows", (source,), len(self._formats), (math.prod(layer.kernel), *shape), layer)
                 start = self._linear(windows, self._formats[source])
                 return self._tournament(self._name("maxpool"), start, shape)
-            case layers.Reshape():
-                return self._local(layer, sources, shape, self._formats[source])
             case layers.AveragePool():
                 return self._mean(layer, source, shape, math.prod(layer.kernel), value_bits)
             case layers.Mean():
@@ -138,7 +136,7 @@ class _Compiler:
                 return self._mean(layer, source, shape, adaptive_divisor(layer, self._registers[source]), value_bits)
             case layers.Add() | layers.Concat():
                 return self._aligned(layer, sources, shape, value_bits)
-            case layers.Strided() | layers.Take():
+            case layers.Reshape() | layers.Strided() | layers.Take():
                 return self._local(layer, sources, shape, self._formats[source])
             case layers.Total():
                 return self._mean(layer, source, shape, 1, value_bits)

@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sotto.link import as_numbers
-from sotto.mpc.errors import InputRefused, ModelRefused, PlanError
+from sotto.mpc.errors import InputRefused, ModelRefused
 from sotto.mpc.graph import layers
 from sotto.mpc.graph.plan import ModelPlan, Weights
 
@@ -59,10 +59,7 @@ def checked_features(features: npt.ArrayLike, plan: ModelPlan) -> tuple[npt.NDAr
         raise InputRefused(
             "wrong-shape", f"this network takes features of shape {wanted}, not {' × '.join(map(str, values.shape))}"
         )
-    try:
-        plan.require_batch(len(values))
-    except PlanError as error:
-        raise InputRefused(*error.args) from None
+    plan.require_batch(len(values), InputRefused)
     return values, warnings
 
 

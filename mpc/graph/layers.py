@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from sotto.mpc.errors import PlanError
+from sotto.mpc.errors import MpcError, PlanError
 
 Shape: TypeAlias = tuple[int, ...]
 
@@ -179,14 +179,16 @@ class AdaptiveAveragePool(_Layer, frozen=True, forbid_unknown_fields=True):
         return (inputs[0][0], *self.size)
 
 
-class Add(_Layer, frozen=True, forbid_unknown_fields=True):
-    """Sum of two values of one shape: a residual connection."""
-
+class _Pair(_Layer, frozen=True, forbid_unknown_fields=True):
     other: int
 
     @property
     def sources(self) -> tuple[int, ...]:
         return (self.source, self.other)
+
+
+class Add(_Pair, frozen=True, forbid_unknown_fields=True):
+    """Sum of two values of one shape: a residual connection."""
 
     def output(self, inputs: Sequence[Shape]) -> Shape:
         require(inputs[0] == inputs[1], "a sum adds values of two shapes")
@@ -345,32 +347,22 @@ class Bend(_Layer, frozen=True, forbid_unknown_fields=True):
     curve: int
 
 
-class Multiply(_Layer, frozen=True, forbid_unknown_fields=True):
+class Multiply(_Pair, frozen=True, forbid_unknown_fields=True):
     """Product of two values, element by element; an axis of length 1 meets one of any length.
 
     ``limit``: a bound on the absolute result that Bob knows from what the factors are; 0 for none.
     """
 
-    other: int
     limit: float
-
-    @property
-    def sources(self) -> tuple[int, ...]:
-        return (self.source, self.other)
 
     def output(self, inputs: Sequence[Shape]) -> Shape:
         return _broadcast(inputs[0], inputs[1], "a product multiplies values of two shapes")
 
 
-class MatMul(_Layer, frozen=True, forbid_unknown_fields=True):
+class MatMul(_Pair, frozen=True, forbid_unknown_fields=True):
     """Matrix products of two values: (…, i, k) times (…, k, j), the axes before the same.  ``limit`` as there."""
 
-    other: int
     limit: float
-
-    @property
-    def sources(self) -> tuple[int, ...]:
-        return (self.source, self.other)
 
     def output(self, inputs: Sequence[Shape]) -> Shape:
         left, right = inputs
@@ -418,7 +410,7 @@ def checked(shape: Shape) -> Shape:
     return shape
 
 
-def require(condition: bool, otherwise: str) -> None:
-    """Raise :class:`PlanError` unless ``condition`` holds."""
+def require(condition: bool, otherwise: str, error: type[MpcError] = PlanError) -> None:
+    """Raise :class:`PlanError`, or another ``error``, unless ``condition`` holds."""
     if not condition:
-        raise PlanError("bad-plan", otherwise)
+        raise error("bad-plan", otherwise)

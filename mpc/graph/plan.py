@@ -18,7 +18,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from sotto.mpc.errors import PlanError
+from sotto.mpc.errors import MpcError, PlanError
 from sotto.mpc.graph.layers import MAX_ELEMENTS, Bend, Layer, Shape, checked, require
 
 #: What Alice learns of each example.
@@ -37,7 +37,9 @@ MAX_LAYERS = 1 << 14  # a recurrent layer has some fifteen for each step
 MAX_KNOTS = 512  # of one curve
 MAX_CURVES = 256
 MAX_NAME = 24  # of a curve, which messages are named after
-MAX_WEIGHTS = 1 << 30  # of all tensors; what a session takes must fit into memory besides (:mod:`sotto.mpc.memory`)
+MAX_WEIGHTS = (
+    1 << 30
+)  # of all tensors; what a session takes must fit into memory besides (:mod:`sotto.mpc.protocols.memory`)
 
 
 class Curve(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -126,10 +128,10 @@ class ModelPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=Tr
         count = int(np.count_nonzero((labels < 0) | (labels >= self.classes)))
         return (f"{count} of {len(labels)} labels are no class: bob's network is not what it says",) if count else ()
 
-    def require_batch(self, examples: int) -> None:
-        """Raise :class:`PlanError` unless a batch of ``examples`` fits into memory, whatever the layer."""
+    def require_batch(self, examples: int, error: type[MpcError] = PlanError) -> None:
+        """Raise ``error`` unless a batch of ``examples`` fits into memory, whatever the layer."""
         most = MAX_ELEMENTS // self._largest
-        require(1 <= examples <= most, f"a query of this network holds 1 to {most} examples, not {examples}")
+        require(1 <= examples <= most, f"a query of this network holds 1 to {most} examples, not {examples}", error)
 
     @functools.cached_property
     def _largest(self) -> int:

@@ -87,11 +87,6 @@ def _group_norm(
 # -- activations ----------------------------------------------------------------------------------------------------
 
 
-@handles("relu")
-def _relu(call: Call, x: Any) -> Wire:
-    return call.build.relu(wire(x))
-
-
 def _activation(name: str, function: Function) -> Handler:
     return lambda call, x, *_: call.build.activation(wire(x), name, function)
 
@@ -101,6 +96,7 @@ _SMOOTH: dict[str, Function] = {
     "erf": torch.erf,
 }  # fmt: skip
 HANDLERS.update({name: _activation(name, function) for name, function in _SMOOTH.items()})
+HANDLERS["relu"] = lambda call, x: call.build.relu(wire(x))
 
 
 @handles("gelu")
@@ -129,11 +125,6 @@ HANDLERS["celu"] = lambda call, x, alpha=1.0: _elu(call, x, alpha, 1.0, 1 / alph
 
 def _exact(call: Call, x: Any, name: str, points: list[tuple[float, float]], slopes: tuple[float, float]) -> Wire:
     return call.build.bend(wire(x), curves.exact(name, points, slopes))
-
-
-@handles("leaky_relu")
-def _leaky_relu(call: Call, x: Any, slope: float = 0.01) -> Wire:
-    return _exact(call, x, "leaky", [(0, 0)], (slope, 1))
 
 
 @handles("prelu", "_prelu_kernel")
@@ -168,24 +159,19 @@ HANDLERS["clamp_min"] = _clamp
 HANDLERS["clamp_max"] = lambda call, x, high: _clamp(call, x, None, high)
 
 
-@handles("abs", "absolute")
 def _abs(call: Call, x: Any) -> Wire:
     return _exact(call, x, "abs", [(0, 0)], (-1, 1))
 
 
-@handles("hardsigmoid")
 def _hardsigmoid(call: Call, x: Any) -> Wire:
     return _exact(call, x, "hardsigmoid", [(-3, 0), (3, 1)], (0, 0))
 
 
-@handles("hardswish")
-def _hardswish(call: Call, x: Any) -> Wire:
-    return call.build.multiply(wire(x), _hardsigmoid(call, x))
-
-
-@handles("softshrink")
-def _softshrink(call: Call, x: Any, edge: float = 0.5) -> Wire:
-    return _exact(call, x, "softshrink", [(-edge, 0), (edge, 0)], (1, 1))
+HANDLERS["abs"] = HANDLERS["absolute"] = _abs
+HANDLERS["hardsigmoid"] = _hardsigmoid
+HANDLERS["hardswish"] = lambda call, x: call.build.multiply(wire(x), _hardsigmoid(call, x))
+HANDLERS["leaky_relu"] = lambda call, x, slope=0.01: _exact(call, x, "leaky", [(0, 0)], (slope, 1))
+HANDLERS["softshrink"] = lambda call, x, edge=0.5: _exact(call, x, "softshrink", [(-edge, 0), (edge, 0)], (1, 1))
 
 
 @handles("softsign")
@@ -207,14 +193,12 @@ HANDLERS["rsqrt"] = lambda call, x: call.build.rsqrt(wire(x))
 HANDLERS["reciprocal"] = lambda call, x: call.build.reciprocal(wire(x))
 
 
-@handles("softmax", "_softmax", "_safe_softmax")
-def _softmax(call: Call, x: Any, dim: int, *_: Any, **__: Any) -> Wire:
-    return call.build.softmax(wire(x), dim % len(x.shape))
+def _softmax(log: bool) -> Handler:
+    return lambda call, x, dim, *_, **__: call.build.softmax(wire(x), dim % len(x.shape), log=log)
 
 
-@handles("log_softmax", "_log_softmax")
-def _log_softmax(call: Call, x: Any, dim: int, *_: Any, **__: Any) -> Wire:
-    return call.build.softmax(wire(x), dim % len(x.shape), log=True)
+HANDLERS.update(dict.fromkeys(("softmax", "_softmax", "_safe_softmax"), _softmax(log=False)))
+HANDLERS.update(dict.fromkeys(("log_softmax", "_log_softmax"), _softmax(log=True)))
 
 
 # -- comparisons ----------------------------------------------------------------------------------------------------
@@ -238,11 +222,8 @@ HANDLERS["ge"], HANDLERS["gt"] = _step(strict=False, below=False), _step(strict=
 HANDLERS["lt"], HANDLERS["le"] = _step(strict=True, below=True), _step(strict=False, below=True)
 
 
-@handles("logical_not", "bitwise_not")
-def _not(call: Call, x: Any) -> Wire:
-    return call.build.add(call.build.times(wire(x), -1.0), 1.0)
-
-
+HANDLERS["logical_not"] = lambda call, x: call.build.add(call.build.times(wire(x), -1.0), 1.0)
+HANDLERS["bitwise_not"] = HANDLERS["logical_not"]
 HANDLERS["logical_and"] = HANDLERS["bitwise_and"] = HANDLERS["mul"]
 
 

@@ -151,11 +151,6 @@ def difference(call: Call, x: Any, y: Any, alpha: float = 1) -> Wire:
     return _add(call, x, y, -alpha)
 
 
-@handles("rsub")
-def _rsub(call: Call, x: Any, y: Any, alpha: float = 1) -> Wire:
-    return _add(call, y, x, -alpha)
-
-
 @handles("mul", "multiply")
 def multiplied(call: Call, x: Any, y: Any) -> Wire:
     """``x * y``, either of which may be known."""
@@ -183,11 +178,6 @@ def _div(call: Call, x: Any, y: Any, rounding_mode: str | None = None) -> Wire:
 @handles("neg", "negative")
 def _neg(call: Call, x: Any) -> Wire:
     return call.build.times(wire(x), -1.0)
-
-
-@handles("square")
-def _square(call: Call, x: Any) -> Wire:
-    return call.build.multiply(wire(x), x)
 
 
 @handles("pow")
@@ -243,9 +233,9 @@ def _addmm(call: Call, start: Any, x: Any, y: Any, beta: float = 1, alpha: float
     return call.build.add(product, call.build.times(start, float(beta)) if isinstance(start, Wire) else beta * start)
 
 
-@handles("linear")
-def _linear(call: Call, x: Any, weight: Any, bias: Any = None) -> Wire:
-    return call.build.linear(wire(x), known(weight), bias)
+HANDLERS["rsub"] = lambda call, x, y, alpha=1: _add(call, y, x, -alpha)
+HANDLERS["square"] = lambda call, x: call.build.multiply(wire(x), x)
+HANDLERS["linear"] = lambda call, x, weight, bias=None: call.build.linear(wire(x), known(weight), bias)
 
 
 @handles("einsum")
@@ -286,14 +276,8 @@ def _axes(x: Wire, dims: Any) -> list[int]:
     return sorted(dim % count for dim in (dims if isinstance(dims, (list, tuple)) else [dims]))
 
 
-@handles("mean")
-def _mean(call: Call, x: Any, dim: Any = None, keepdim: bool = False, dtype: Any = None) -> Wire:
-    return call.build.mean(wire(x), _axes(x, dim), keepdim)
-
-
-@handles("sum")
-def _sum(call: Call, x: Any, dim: Any = None, keepdim: bool = False, dtype: Any = None) -> Wire:
-    return call.build.total(wire(x), _axes(x, dim), keepdim)
+HANDLERS["mean"] = lambda call, x, dim=None, keepdim=False, dtype=None: call.build.mean(wire(x), _axes(x, dim), keepdim)
+HANDLERS["sum"] = lambda call, x, dim=None, keepdim=False, dtype=None: call.build.total(wire(x), _axes(x, dim), keepdim)
 
 
 @handles("var")
@@ -305,9 +289,7 @@ def _var(
     return call.build.variance(wire(x), _axes(x, dim), float(correction), keepdim)
 
 
-@handles("std")
-def _std(call: Call, x: Any, *arguments: Any, **options: Any) -> Wire:
-    return call.build.sqrt(_var(call, x, *arguments, **options))
+HANDLERS["std"] = lambda call, x, *axes, **options: call.build.sqrt(_var(call, x, *axes, **options))
 
 
 @handles("norm", "linalg_vector_norm")
@@ -327,9 +309,7 @@ def _amax(call: Call, x: Any, dim: Any = (), keepdim: bool = False) -> Wire:
     return call.build.reshape(x, call.shape)
 
 
-@handles("amin")
-def _amin(call: Call, x: Any, dim: Any = (), keepdim: bool = False) -> Wire:
-    return _neg(call, _amax(call, _neg(call, x), dim, keepdim))
+HANDLERS["amin"] = lambda call, x, *axes, **options: _neg(call, _amax(call, _neg(call, x), *axes, **options))
 
 
 @handles("max")

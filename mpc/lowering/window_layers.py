@@ -11,6 +11,7 @@ import torch.nn.functional as F
 
 from sotto.mpc.graph import layers
 from sotto.mpc.graph.layers import Shape
+from sotto.mpc.graph.program import adaptive_windows
 from sotto.mpc.lowering.linear_builder import Wire
 from sotto.mpc.lowering.operators import (
     NO_INDICES,
@@ -153,10 +154,6 @@ def _window_means(call: Call, x: Wire, axis: int, windows: Sequence[tuple[int, i
     return call.build.emit(layers.WindowMeans(number, at[0], tuple(windows)), shape)
 
 
-def _spans(length: int, size: int) -> list[tuple[int, int]]:
-    return [(i * length // size, -(-(i + 1) * length // size)) for i in range(size)]
-
-
 @handles("adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_avg_pool3d", "_adaptive_avg_pool2d")
 def _adaptive_avg_pool(call: Call, x: Any, size: Any) -> Wire:
     axes = max(1, len(wire(x).shape) - 2) if not isinstance(size, (list, tuple)) else len(size)
@@ -169,7 +166,7 @@ def _adaptive_avg_pool(call: Call, x: Any, size: Any) -> Wire:
         return call.build.emit(layers.AdaptiveAveragePool(x.number, tuple(after)), call.shape)
     for axis in range(axes):
         at = len(x.shape) - axes + axis
-        windows = [(a, b, b - a) for a, b in _spans(x.shape[at], call.shape[at])]
+        windows = [(a, b, b - a) for a, b in adaptive_windows(x.shape[at], call.shape[at])]
         x = _window_means(call, x, at, windows)
     return wire(x)
 
@@ -184,7 +181,7 @@ def _adaptive_max_pool(call: Call, x: Any, size: Any) -> Any:
             return [call.build.emit(layers.MaxPool(x.number, kernel, kernel, (0,) * axes), call.shape), NO_INDICES]
     windows = []
     for length, out in zip(before, after, strict=True):
-        spans = _spans(length, out)
+        spans = adaptive_windows(length, out)
         longest = max(b - a for a, b in spans)
         windows.append([[min(a + j, b - 1) for j in range(longest)] for a, b in spans])
     return [_window_maxima(call, x, windows), NO_INDICES]

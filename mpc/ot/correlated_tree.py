@@ -25,14 +25,13 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from llvmlite import ir  # type: ignore[import-untyped]
 
 from sotto.link import BadValue
 from sotto.mpc.fss.block_vectors import key_schedule
 from sotto.mpc.fss.lane_groups import Group
 from sotto.mpc.fss.machine_code import WORD, MachineCode, aes_blocks, counted_loop
-from sotto.mpc.ot.hashing import Blocks
+from sotto.mpc.ot.hashing import Blocks, permuted
 from sotto.mpc.sharing.compiled import COUNT, IN, OUT, compiled
 from sotto.mpc.sharing.ring import Words
 
@@ -120,9 +119,7 @@ def expanded_by_openssl(nodes: Words, width: int, keys: Words) -> None:
     for tree, key in zip(nodes, keys, strict=True):
         known = tree[:width]
         mixed = np.stack([known[:, 1], known[:, 0] ^ known[:, 1]], axis=1)
-        # P is a permutation used as such, not a mode of encryption.
-        encryptor = Cipher(algorithms.AES(key.tobytes()), modes.ECB()).encryptor()  # noqa: S305
-        left = np.frombuffer(encryptor.update(mixed.tobytes()), np.uint64).reshape(-1, 2) ^ mixed
+        left = permuted(mixed, key.tobytes()) ^ mixed
         tree[width : 2 * width] = known ^ left
         tree[:width] = left
 

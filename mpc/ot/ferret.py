@@ -23,14 +23,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.hashes import SHA256, Hash
 
 from sotto.link import BadValue, FrameError
 from sotto.link.secret_stream import SecretStream
 from sotto.mpc.errors import ProtocolError
 from sotto.mpc.ot.correlated_tree import complete, grow
-from sotto.mpc.ot.hashing import Blocks
+from sotto.mpc.ot.hashing import Blocks, permuted
 from sotto.mpc.ot.sparse_code import MESSAGE, STANDARD, Noise, add_encoded
 from sotto.mpc.sharing.ring import Words
 
@@ -91,11 +90,10 @@ class _Round:
         trees = self._base[MESSAGE:].reshape(noise.trees, noise.depth, 2)
         count = noise.trees * noise.depth
         counters = np.arange(count, dtype=np.uint64) + np.uint64(self.rounds * count)
-        blocks = np.stack([counters, np.zeros_like(counters)], axis=1).tobytes()
         # Distinct blocks under a permutation are distinct keys.
-        keys = Cipher(algorithms.AES(self._tree_key), modes.ECB()).encryptor().update(blocks)  # noqa: S305
+        keys = permuted(np.stack([counters, np.zeros_like(counters)], axis=1), self._tree_key)
         self.rounds += 1
-        return self._base[:MESSAGE], trees, np.frombuffer(keys, np.uint64).reshape(trees.shape)
+        return self._base[:MESSAGE], trees, keys.reshape(trees.shape)
 
     def _finished(self, message: Blocks, leaves: Words) -> Blocks:
         """The round's transfers (gain, 2); the others are the next round's."""

@@ -63,10 +63,11 @@ def hashed(blocks: Blocks, first: int, key: bytes) -> Blocks:
 def _keys(tweaks: npt.NDArray[np.uint64], key: bytes) -> Blocks:
     """The AES keys (n, 2) of every :data:`PER_KEY` blocks."""
     first = tweaks[::PER_KEY]
-    return _permuted(np.stack([first, first], axis=1), key)
+    return permuted(np.stack([first, first], axis=1), key)
 
 
-def _permuted(x: Blocks, key: bytes) -> Blocks:
+def permuted(x: Blocks, key: bytes) -> Blocks:
+    """P of each block (n, 2): AES-128 under ``key``."""
     # P is a permutation used as such, not a mode of encryption.
     encryptor = Cipher(algorithms.AES(key), modes.ECB()).encryptor()  # noqa: S305
     return np.frombuffer(encryptor.update(x.tobytes()), np.uint64).reshape(-1, 2)
@@ -77,8 +78,8 @@ def hashed_by_openssl(blocks: Blocks, tweaks: npt.NDArray[np.uint64], key: bytes
     parts = []
     for number, own in enumerate(_keys(tweaks, key)):
         part = slice(number * PER_KEY, (number + 1) * PER_KEY)
-        inner = _permuted(blocks[part], own.tobytes())
-        parts.append(_permuted(inner ^ tweaks[part, None], own.tobytes()) ^ inner)
+        inner = permuted(blocks[part], own.tobytes())
+        parts.append(permuted(inner ^ tweaks[part, None], own.tobytes()) ^ inner)
     return np.concatenate(parts) if parts else np.empty_like(blocks)
 
 

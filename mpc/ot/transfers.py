@@ -27,11 +27,11 @@ import numpy as np
 
 from sotto.link import BadValue, FrameError, Link
 from sotto.mpc.ot import base_ot
-from sotto.mpc.ot.exact_messages import receive_exactly
 from sotto.mpc.ot.extension import FIELD_BITS, SECURITY_BITS, Bits, Receiver, Sender, receiver_of, sender_of
 from sotto.mpc.ot.ferret import SilentReceiver, SilentSender, Size, choices_of
 from sotto.mpc.ot.hashing import GROUP, Blocks, hashed
 from sotto.mpc.ot.punctured import punctured_bytes
+from sotto.mpc.protocols.exact_messages import receive_exactly
 
 SILENT_FROM = 500_000
 
@@ -53,33 +53,32 @@ class Supply:
 
 
 class _Direction:
-    """What both parties know of one direction: how a supply is made, and blocks of silent rounds not used yet."""
+    """One direction, as both parties know it: how a supply is made, and blocks of silent rounds not used yet.
 
-    def __init__(self, silent_from: int) -> None:
+    ``name``: who chooses.
+    """
+
+    def __init__(self, key: bytes, name: bytes, silent_from: int) -> None:
+        self._key, self._silent_key = key, key + name
         self._silent_from = silent_from
-        self._made = 0
+        self._made = self._used = 0
         self._waiting: deque[Blocks] = deque()
-        self.size = Size()
-        self.silent = False
+        self._size = Size()
+        self._is_silent = False
 
-    def starts(self, count: int) -> bool:
+    def _starts(self, count: int) -> bool:
         """Whether a supply of ``count`` begins with the base of a silent round."""
+        self._count = count
         self._made += count
-        starts = not self.silent and self._made > self._silent_from
-        self.silent = self.silent or starts
+        starts = not self._is_silent and self._made > self._silent_from
+        self._is_silent = self._is_silent or starts
+        left = sum(map(len, self._waiting))
+        self._rounds = max(0, -(-(_whole(count) - left) // self._size.gain)) if self._is_silent else 0
         return starts
 
-    def rounds(self, count: int) -> int:
-        """Silent rounds that ``count`` more transfers take."""
-        left = sum(map(len, self._waiting))
-        return max(0, -(-(_whole(count) - left) // self.size.gain)) if self.silent else 0
-
-    def put(self, blocks: Blocks) -> None:
-        self._waiting.append(blocks)
-
-    def take(self, count: int) -> Blocks:
-        """Blocks of ``count`` transfers and of those that fill the last group of the hash."""
-        parts, missing = [np.empty((0, 2), np.uint64)], _whole(count)
+    def _take(self) -> Blocks:
+        """Blocks of the supply's transfers and of those that fill the last group of the hash."""
+        parts, missing = [np.empty((0, 2), np.uint64)], _whole(self._count)
         while missing:
             first = self._waiting.popleft()
             parts.append(first[:missing])
@@ -88,76 +87,74 @@ class _Direction:
             missing -= len(parts[-1])
         return np.concatenate(parts)
 
+    def _pads(self, *blocks: Blocks) -> list[Blocks]:
+        """The pads (count, 2) of the supply's transfers, by each party's or each choice's blocks."""
+        pads = [hashed(each, self._used, self._key)[: self._count] for each in blocks]
+        self._used += len(blocks[0])
+        return pads
 
-class _Choosing:
+
+class _Choosing(_Direction):
     """The direction in which this party chooses."""
 
     def __init__(self, receiver: Receiver, key: bytes, name: bytes, silent_from: int) -> None:
+        super().__init__(key, name, silent_from)
         self._receiver = receiver
-        self._key, self._name = key, name
-        self._direction = _Direction(silent_from)
-        self._used = 0
 
     def begin(self, count: int) -> bytes:
         """The message of the extension, none where it is not needed."""
-        self._count, size = count, self._direction.size
-        if self._direction.starts(count):
-            message, choices, blocks = self._receiver.correlated(size.base)
-            self._silent = SilentReceiver.of(choices[: size.base], blocks[: size.base], self._key + self._name, size)
+        base = self._size.base
+        if self._starts(count):
+            message, choices, blocks = self._receiver.correlated(base)
+            self._silent = SilentReceiver.of(choices[:base], blocks[:base], self._silent_key, self._size)
             self._used = self._receiver.used
-        elif self._direction.silent:
+        elif self._is_silent:
             message = b""
         else:
             message, choices, chosen = self._receiver.extend(count)
             self._random = choices, chosen
-        self._rounds = self._direction.rounds(count)
         return message
 
     @property
     def trees_bytes(self) -> int:
-        return self._rounds * self._direction.size.message_bytes
+        return self._rounds * self._size.message_bytes
 
     def finish(self, trees: memoryview) -> tuple[Bits, Blocks]:
         """Choices (count,) and their pads (count, 2)."""
-        if not self._direction.silent:
+        if not self._is_silent:
             return self._random
-        size = self._direction.size.message_bytes
+        size = self._size.message_bytes
         for number in range(self._rounds):
-            self._direction.put(self._silent.extend(trees[number * size : (number + 1) * size]))
-        blocks = self._direction.take(self._count)
-        pads = hashed(blocks, self._used, self._key)
-        self._used += len(blocks)
-        return choices_of(blocks)[: self._count], pads[: self._count]
+            self._waiting.append(self._silent.extend(trees[number * size : (number + 1) * size]))
+        blocks = self._take()
+        (pads,) = self._pads(blocks)
+        return choices_of(blocks)[: self._count], pads
 
 
-class _Offering:
+class _Offering(_Direction):
     """The direction in which the peer chooses."""
 
     def __init__(self, sender: Sender, key: bytes, name: bytes, silent_from: int) -> None:
+        super().__init__(key, name, silent_from)
         self._sender = sender
-        self._key, self._name = key, name
-        self._direction = _Direction(silent_from)
-        self._used = 0
 
     def begin(self, count: int) -> int:
         """Size of the message of the peer's extension; what can be done before it comes is done."""
-        self._count, size = count, self._direction.size
-        self._starts = self._direction.starts(count)
-        self._rounds = self._direction.rounds(count)
-        self._trees = b"" if self._starts else self._grown()
-        if self._direction.silent:
-            return self._sender.message_bytes(size.base) if self._starts else 0
+        self._waits = self._starts(count)
+        self._trees = b"" if self._waits else self._grown()
+        if self._is_silent:
+            return self._sender.message_bytes(self._size.base) if self._waits else 0
         return self._sender.message_bytes(count)
 
     def hear(self, message: bytes | bytearray) -> bytes:
         """The message that grows trees."""
-        if self._starts:
-            size = self._direction.size
-            blocks = self._sender.correlated(size.base, message)
-            self._silent = SilentSender.of(self._sender.delta, blocks[: size.base], self._key + self._name, size)
+        if self._waits:
+            base = self._size.base
+            blocks = self._sender.correlated(base, message)
+            self._silent = SilentSender.of(self._sender.delta, blocks[:base], self._silent_key, self._size)
             self._used = self._sender.used
             self._trees = self._grown()
-        elif not self._direction.silent:
+        elif not self._is_silent:
             self._random = self._sender.extend(self._count, message)
         return self._trees
 
@@ -166,17 +163,16 @@ class _Offering:
         for _ in range(self._rounds):
             message, blocks = self._silent.extend()
             messages.append(message)
-            self._direction.put(blocks)
+            self._waiting.append(blocks)
         return b"".join(messages)
 
     def finish(self) -> tuple[Blocks, Blocks]:
         """Both pads (count, 2)."""
-        if not self._direction.silent:
+        if not self._is_silent:
             return self._random
-        blocks = self._direction.take(self._count)
-        first, second = (hashed(each, self._used, self._key) for each in (blocks, blocks ^ self._silent.delta))
-        self._used += len(blocks)
-        return first[: self._count], second[: self._count]
+        blocks = self._take()
+        first, second = self._pads(blocks, blocks ^ self._silent.delta)
+        return first, second
 
 
 class Transfers:

@@ -5,10 +5,25 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from sotto.link import Answer
 from sotto.mpc.graph.plan import Final
-from sotto.mpc.graph.program import Program
+from sotto.mpc.graph.program import WORD_BITS, Program
 from sotto.mpc.sharing import ring
 from sotto.mpc.sharing.ring import Words
+
+
+def answer_of(program: Program, opened: Words) -> Answer:
+    """The answer that an opened output register stands for, the index's bits at its top."""
+    if program.reveal == "values":
+        return Answer(np.full(len(opened), -1), scores_of(program, opened))
+    if not program.winner and program.index_bits is None:
+        scores = scores_of(program, opened)
+        return Answer(scores.argmax(axis=1).astype(np.int64), scores)
+    index = opened[:, 0].astype(np.int64)
+    if program.index_bits is not None:
+        low = opened[:, 0] >> np.uint64(WORD_BITS - program.index_bits)
+        index = program.classes - 1 - low.astype(np.int64)
+    return Answer(index).warned(*program.plan.no_class(index))
 
 
 def scores_of(program: Program, output: Words) -> npt.NDArray[np.float32]:

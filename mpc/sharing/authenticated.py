@@ -71,8 +71,7 @@ class Authenticated:
 
     def tags(self, coefficients: Words) -> int:
         """Sum of coefficient (N,) times tag, mod 2^128."""
-        (total,) = uint128.combine(coefficients, self.planes[2:].reshape(2, -1))
-        return total
+        return uint128.combine(coefficients, self.planes[2:])
 
 
 @dataclass(repr=False, eq=False)
@@ -106,8 +105,7 @@ class Product:
 
     def tags(self, coefficients: Words) -> int:
         sums = uint128.weight_sums(self.layer, coefficients.reshape(self.added.shape), self.given)
-        (total,) = uint128.inner(self.weights.planes[2:], sums)
-        return (total + self.added.tags(coefficients)) % (1 << 128)
+        return (uint128.inner(self.weights.planes[2:], sums) + self.added.tags(coefficients)) % (1 << 128)
 
 
 @dataclass(frozen=True, repr=False)
@@ -124,6 +122,11 @@ class Keys:
         value = uint128.of_words(values if self.party == holder else np.zeros_like(values))
         tag = uint128.scale(uint128.of_integer(self.alpha, values.shape), values)
         return Authenticated(np.concatenate([value, tag]))
+
+    def weighted_sum(self, factors: Words, rows: Authenticated, last: Authenticated | None) -> Authenticated:
+        """This party's share (N,) of public ``factors`` (k, N) times 1, ``rows`` (r, N) and ``last`` (N,), added up."""
+        ones = np.array([1 - self.party, self.alpha], np.uint64)  # the shares of 1: value and tag
+        return Authenticated(uint128.weighted_sum(factors, rows.planes, None if last is None else last.planes, ones))
 
 
 def opened_minus(keys: Keys, opened: Words, mask: Authenticated) -> Authenticated:

@@ -103,6 +103,15 @@ def matmul(left: Words, right: Words) -> Words:
     return out
 
 
+def weighted_sum(factors: Words, rows: Words, last: Words | None, one: int) -> Words:
+    """Sum of factors (k, N) times ``one``, times each of the ``rows`` (r, N) and, where there is a ``last`` one (N,),
+    times that: (N,)."""
+    out = factors[0] * np.uint64(one)
+    for factor, row in zip(factors[1:], rows if last is None else (*rows, last), strict=True):
+        out += factor * row
+    return out
+
+
 @compiled(IN[2], IN[2], OUT[2])
 def _dot(left: Any, right: Any, out: Any) -> None:
     for i in range(right.shape[0]):

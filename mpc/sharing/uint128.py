@@ -26,6 +26,7 @@ Words = npt.NDArray[np.uint64]
 Planes = npt.NDArray[np.uint64]
 
 _PAIR = types.UniTuple(WORD, 2)
+_TOGETHER = 1 << 9  # elements whose sums stay in the nearest cache
 
 
 def _multiply_add(typingctx: Any, low: Any, high: Any, a_low: Any, a_high: Any, b: Any) -> Any:
@@ -118,14 +119,10 @@ def weight_sums(layer: layers.Layer, coefficients: Words, x: Words) -> Planes:
             raise BadType("not-a-product", f"{type(layer).__name__} is no product")
 
 
-def inner(left: Planes, right: Planes) -> tuple[int, ...]:
-    """For each pair of planes of ``left`` (2k, N) its inner product with ``right`` (2, N), as Python integers."""
-    flat, other = _flat(left), _flat(right)
-    result = []
-    for pair in range(0, len(flat), 2):
-        low, high = _inner(flat[pair], flat[pair + 1], other[0], other[1])
-        result.append(int(low) | int(high) << 64)
-    return tuple(result)
+def inner(left: Planes, right: Planes) -> int:
+    """The inner product of two wide arrays (2, …) of one shape, as a Python integer."""
+    low, high = _inner(*_flat(left), *_flat(right))
+    return int(low) | int(high) << 64
 
 
 def _outer(left: Words, right: Words) -> Planes:
@@ -177,13 +174,19 @@ def total(planes: Planes, axis: int) -> Planes:
     return np.expand_dims(out, axis)
 
 
-def combine(coefficients: Words, planes: Planes) -> tuple[int, ...]:
-    """For each pair of planes (2, N) the sum of coefficient (N,) times element, mod 2^128, as Python integers."""
-    result = []
-    for pair in range(0, len(planes), 2):
-        low, high = _dot(coefficients, planes[pair], planes[pair + 1])
-        result.append(int(low) | int(high) << 64)
-    return tuple(result)
+def combine(coefficients: Words, planes: Planes) -> int:
+    """The sum of coefficient (N,) times element of (2, …), N in all, mod 2^128, as a Python integer."""
+    low, high = _dot(coefficients, *_flat(planes))
+    return int(low) | int(high) << 64
+
+
+def weighted_sum(factors: Words, rows: Planes, last: Planes | None, ones: Words) -> Planes:
+    """Sum of factors (k, N) times ``ones``, a word for each pair of planes, times each of the ``rows`` (planes, r, N)
+    and, where there is a ``last`` one (planes, N), times that: (planes, N)."""
+    out = np.empty((len(rows), rows.shape[2]), np.uint64)
+    added = rows[:, :0] if last is None else last[:, None]
+    _add_products(factors, (np.ascontiguousarray(rows), np.ascontiguousarray(added)), ones, out)
+    return out
 
 
 def of_words(words: Words) -> Planes:
@@ -195,11 +198,6 @@ def of_integer(value: int, shape: tuple[int, ...] = ()) -> Planes:
     """``value`` mod 2^128 in every place of (2, *shape)."""
     parts = np.array([value & (1 << 64) - 1, value >> 64 & (1 << 64) - 1], np.uint64)
     return np.broadcast_to(parts.reshape(2, *(1,) * len(shape)), (2, *shape))
-
-
-def integers(planes: Planes) -> npt.NDArray[np.object_]:
-    """The first pair of planes as Python integers: for tests and single values, not for speed."""
-    return planes[0].astype(object) | planes[1].astype(object) << 64
 
 
 def _flat(planes: Planes) -> Planes:
@@ -284,6 +282,24 @@ def _scale(left: Any, factor: Any, out: Any) -> None:
     for pair in range(0, len(left), 2):
         for i in range(left.shape[1]):
             out[pair, i], out[pair + 1, i] = multiply_add(zero, zero, left[pair, i], left[pair + 1, i], factor[i])
+
+
+@compiled(IN[2], types.UniTuple(IN[3], 2), IN[1], OUT[2])
+def _add_products(factors: Any, parts: Any, ones: Any, out: Any) -> None:
+    zero = np.uint64(0)
+    for start in range(0, out.shape[1], _TOGETHER):
+        stop = min(start + _TOGETHER, out.shape[1])
+        for pair in range(0, len(out), 2):
+            low, high = out[pair], out[pair + 1]
+            for i in range(start, stop):
+                low[i], high[i] = multiply_add(zero, zero, ones[pair >> 1], zero, factors[0, i])
+            at = 1
+            for planes in parts:
+                for row in range(planes.shape[1]):
+                    for i in range(start, stop):
+                        a, b = planes[pair, row, i], planes[pair + 1, row, i]
+                        low[i], high[i] = multiply_add(low[i], high[i], a, b, factors[at, i])
+                    at += 1
 
 
 @compiled(IN[3], OUT[2])

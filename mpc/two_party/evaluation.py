@@ -19,7 +19,7 @@ from sotto.link import BadType, Link, WrongState
 from sotto.link.secret_stream import SecretStream
 from sotto.mpc.graph import linear_steps
 from sotto.mpc.graph.program import WORD_BITS, Compare, Product, SecretProduct, SecretTensor, Step, Truncate
-from sotto.mpc.ot.exact_messages import exchange_exactly, receive_exactly
+from sotto.mpc.protocols.exact_messages import exchange_exactly, receive_exactly
 from sotto.mpc.sharing import ring
 from sotto.mpc.sharing.ring import Words
 from sotto.mpc.two_party.gates import millionaires

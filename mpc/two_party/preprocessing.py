@@ -18,7 +18,7 @@ from sotto.link import Link
 from sotto.link.secret_stream import SecretStream
 from sotto.mpc.graph.program import Product, Program, SecretTensor
 from sotto.mpc.ot import Transfers
-from sotto.mpc.ot.exact_messages import exchange_exactly
+from sotto.mpc.protocols.exact_messages import exchange_exactly
 from sotto.mpc.sharing.ring import Words
 from sotto.mpc.two_party.gates.argmax import local
 from sotto.mpc.two_party.gates.bit_packing import pack, packed_bytes, unpack

@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.hashes import SHA256, Hash
 from safetensors.numpy import load, save
 
 from sotto.link import encode
-from sotto.mpc.dealing.sealed_folder import FORMAT, MOST_FILE_BYTES, SealedFolder
+from sotto.mpc.dealing.sealed_folder import FORMAT, MOST_FILE_BYTES, SealedFolder, of_disk
 from sotto.mpc.dealing.stock import Stock
 from sotto.mpc.errors import StockError
 from sotto.mpc.messages import VERSION, Terms
@@ -51,7 +51,7 @@ class PreprocessingStore(Stock):
     def keep(self, digest: str, number: bytes, prepared: AlicePrepared | BobPrepared) -> bool:
         """Store a preparation under its number; False when there are enough of these already."""
         content = _saved(prepared)
-        try:
+        with of_disk(StockError("cannot-keep", f"{self._path}: cannot keep a preparation")):
             with self._locked():
                 if len(self._folders("ready")) >= MOST_KEPT:
                     return False
@@ -59,8 +59,6 @@ class PreprocessingStore(Stock):
             with folder:
                 folder.write(_FILE, content)
                 folder.rename("ready")
-        except OSError as error:
-            raise StockError("cannot-keep", f"{self._path}: cannot keep a preparation ({error.strerror})") from None
         return True
 
     def ready_at_all(self) -> bool:
@@ -73,16 +71,14 @@ class PreprocessingStore(Stock):
 
     def take(self, digest: str, number: bytes) -> bytes | None:
         """What was stored under ``number``, gone from the disk; None when nothing was, or somebody else has it."""
-        try:
-            with self._locked():
-                folder = SealedFolder.lock(self._path / f"{digest}.{number.hex()}.ready", self._key)
-                if folder is None:
-                    return None
-                folder.mark_used()
-        except OSError as error:
-            raise StockError(
-                "cannot-mark", f"a preparation cannot be marked used ({error.strerror}): nothing was sent"
-            ) from None
+        with (
+            of_disk(StockError("cannot-mark", "nothing was sent: it cannot be marked used")),
+            self._locked(),
+        ):
+            folder = SealedFolder.lock(self._path / f"{digest}.{number.hex()}.ready", self._key)
+            if folder is None:
+                return None
+            folder.mark_used()
         with folder:
             return folder.read(_FILE, MOST_FILE_BYTES)
 

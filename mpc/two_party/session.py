@@ -28,7 +28,7 @@ from sotto.mpc.graph.plan import ModelPlan, Ranges, Weights
 from sotto.mpc.graph.program import Program
 from sotto.mpc.messages import Mode, RangesMessage, Reveal, Terms
 from sotto.mpc.ot import Transfers, establish, warm_up
-from sotto.mpc.ot.exact_messages import receive_exactly
+from sotto.mpc.protocols.exact_messages import receive_exactly
 from sotto.mpc.protocols.semi_honest.evaluation import weight_words
 from sotto.mpc.protocols.semi_honest.masked_session import ALICE, Evaluation, MaskedSession
 from sotto.mpc.sharing.ring import WORD_BYTES, Words

@@ -9,7 +9,7 @@ import torch
 from tests.scripts import Script
 
 HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE))  # networks.py, for the tests as for the children
+sys.path[:0] = map(str, (HERE, HERE / "example_networks", HERE / "example_parties"))  # for the children too
 torch.set_num_threads(1)  # two parties on one machine: more threads only wait for one another
 
 
@@ -17,7 +17,7 @@ class Child:
     """A dealer or Bob in a process of its own."""
 
     def __init__(self, *arguments):
-        self.process = Script(HERE / "party.py", *arguments)
+        self.process = Script(HERE / "example_parties" / "party.py", *arguments)
 
     def ports(self):
         """The ports it prints first."""

@@ -20,9 +20,8 @@ from sotto.he.messages import Published
 from sotto.link import decode, encode
 from sotto.models.networks.mlp import MLP
 from sotto.mpc import modes
-from sotto.mpc.agreement import digest_of
 from sotto.mpc.graph.plan import ModelPlan
-from sotto.mpc.messages import RangesMessage
+from sotto.mpc.messages import RangesMessage, digest_of
 from sotto.mpc.protocols.semi_honest import masked_session
 from sotto.serving.service.sessions import reason_of
 from sotto.serving.terms import FrontEnd, Terms

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import csv
 import json
-import os
+import logging
 import shutil
 import subprocess
 import sys
+from copy import copy
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
 import soundfile
+
+from sotto import cli
 
 EMOTIONS = {"calm": 120.0, "angry": 240.0, "happy": 330.0}
 SPEAKERS, TAKES = 10, 4
@@ -41,30 +45,37 @@ def corpus(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def sotto(tmp_path_factory):
-    cache = tmp_path_factory.mktemp("cache")
+def cache(tmp_path_factory):
+    return tmp_path_factory.mktemp("cache")
 
-    def run(*arguments, **environment):
-        return subprocess.run(
-            [sys.executable, "-m", "sotto.cli", *map(str, arguments)],
-            capture_output=True,
-            text=True,
-            timeout=280,
-            env={
-                **os.environ,
-                "SOTTO_CACHE": str(cache),
-                "COLUMNS": "100",
-                **{k: str(v) for k, v in environment.items()},
-            },
-            stdin=subprocess.DEVNULL,
-        )
+
+@pytest.fixture
+def sotto(cache, monkeypatch, capfd):
+    """The command in this process, where the libraries are loaded already; what it sets for good is undone."""
+    logger = logging.getLogger("sotto")
+    for name in ("handlers", "propagate", "level"):
+        monkeypatch.setattr(logger, name, copy(getattr(logger, name)))
+    for name in ("gc", "signal"):
+        monkeypatch.setattr(cli, name, Mock())
+    monkeypatch.setenv("SOTTO_CACHE", str(cache))
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["sotto", *map(str, arguments)])
+        code = 0
+        try:
+            cli.main()
+        except SystemExit as ended:
+            code = ended.code
+        return subprocess.CompletedProcess(arguments, code, *capfd.readouterr())
 
     return run
 
 
+@pytest.mark.timeout(900)
 def test_bench_writes_valid_rows_and_a_second_run_reuses_what_the_first_made(corpus, sotto, tmp_path):
-    options = ["bench", "--corpus", "manifest", "--data", corpus, "--paradigm", "hashing", "--json", "--out"]
-    first = sotto(*options, tmp_path / "one")
+    options = ["bench", "--corpus", "manifest", "--data", str(corpus), "--paradigm", "hashing", "--json", "--out"]
+    command = [sys.executable, "-m", "sotto.cli", *options, str(tmp_path / "one")]  # as a user would
+    first = subprocess.run(command, capture_output=True, text=True, timeout=550, stdin=subprocess.DEVNULL)
     assert first.returncode == 0, first.stderr
     plain, row = json.loads(first.stdout)
     assert (plain["paradigm"], row["paradigm"]) == ("plaintext", "hashing")
@@ -106,10 +117,11 @@ def test_the_answer_comes_first_and_messages_only_where_they_are_wanted(corpus, 
     assert "hashing.query" in sotto(*arguments, "-v").stdout
 
 
-def test_a_cache_that_cannot_be_written_is_said_and_done_without(corpus, sotto, tmp_path):
+def test_a_cache_that_cannot_be_written_is_said_and_done_without(corpus, sotto, tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
+    monkeypatch.setenv("SOTTO_CACHE", str(tmp_path / "file"))
     arguments = ["simulate", "hashing", corpus / "3-angry-1.wav", "--corpus", "manifest", "--data", corpus]
-    done = sotto(*arguments, SOTTO_CACHE=str(tmp_path / "file"))
+    done = sotto(*arguments)
     assert done.returncode == 0, done.stderr
     assert "going on without it" in done.stderr
 

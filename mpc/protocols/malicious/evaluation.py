@@ -76,7 +76,7 @@ import numpy as np
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.poly1305 import Poly1305
 
-from sotto.link import BadType, FrameError, Link, WrongState
+from sotto.link import BadType, Link, WrongState
 from sotto.mpc.errors import CheatingDetected
 from sotto.mpc.fss import comparison_gate, dcf, spline
 from sotto.mpc.graph import linear_steps
@@ -95,7 +95,7 @@ from sotto.mpc.graph.program import (
     Winner,
 )
 from sotto.mpc.protocols import secret_product, winner
-from sotto.mpc.protocols.malicious import authenticated_gates
+from sotto.mpc.protocols.exact_messages import exchange_exactly, exchange_words, receive_exactly, receive_words
 from sotto.mpc.protocols.malicious.opening_check import SIGMA_BYTES, Openable, OpeningLog, passes, proof_of
 from sotto.mpc.protocols.malicious.preprocessing import Bundle, OutputShare
 from sotto.mpc.protocols.malicious.segments import BOB, TAG_BYTES, segments
@@ -150,7 +150,7 @@ class MaliciousEvaluation:
         self._told: deque[Planes] = deque()  # to Bob by Alice: her shares of gates' words, in order
         self._begin(self._segments[0])
         self._coin = commit(secrets.token_bytes(_SEED_BYTES), keys.party, b"coin" + self._place)
-        self._their_coin = self._swap("coin.commitment", self._coin.commitment)
+        self._their_coin = exchange_exactly(self._link, "coin.commitment", self._coin.commitment)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {self._bundle.examples} examples>"
@@ -204,7 +204,7 @@ class MaliciousEvaluation:
         self._offline = {step.out: self._known_part(step) for step in steps if isinstance(step, Product)}
         if self._keys.party == BOB:
             counts = [2 * self._bundle.examples * math.prod(step.shape) for step in steps if self._is_told(step)]
-            words = self._words(self._link.receive("mpc.masked", limit=WORD_BYTES * sum(counts)), (sum(counts),))
+            words = receive_words(self._link, "mpc.masked", sum(counts))
             self._told.extend(part.reshape(2, -1) for part in np.split(words, np.cumsum(counts)[:-1]) if counts)
         else:
             self._link.send("mpc.masked", b"".join(planes.tobytes() for planes in self._static(steps)))
@@ -243,7 +243,7 @@ class MaliciousEvaluation:
     def _masked_input(self, inputs: Words | None) -> Words:
         shape = (self._bundle.examples, *self._program.plan.input_shape)
         if inputs is None:
-            return self._words(self._link.receive("input", limit=WORD_BYTES * self._bundle.input.words.size), shape)
+            return receive_words(self._link, "input", *shape)
         if self._bundle.input_clear is None:
             raise BadType("no-inputs", "Bob has no inputs")
         masked = inputs + self._bundle.input_clear
@@ -317,21 +317,24 @@ class MaliciousEvaluation:
         if self._keys.party == BOB:
             self._link.send(name, held.opening.tobytes())
             return self._log.add(held, self._told.popleft().reshape(held.opening.shape))
-        return self._log.add(held, self._words(self._link.receive(name, limit=held.opening.nbytes), held.opening.shape))
+        return self._log.add(held, receive_words(self._link, name, *held.opening.shape))
 
     def _compare(self, step: Compare) -> Authenticated:
-        gate, c = self._bundle.gates[step.out], self._masked(step)
-        if isinstance(step, Spline):
-            return spline.evaluated_with_tags(step, self._keys, c, self._signs(step, c), gate.words)
-        return authenticated_gates.selected(step, self._keys, c, self._signs(step, c), gate.r, gate.words)
+        """A public linear map of authenticated words: the factors are the same on both sides, for value and tag."""
+        share, c = self._bundle.gates[step.out], self._masked(step)
+        bits = self._signs(step, c)
+        gate = spline if isinstance(step, Spline) else comparison_gate
+        last = comparison_gate.last_row(step, share.r)
+        return self._keys.weighted_sum(gate.factors(step, c, bits), share.words, last)
 
     def _truncate(self, step: Truncate) -> Authenticated:
-        return authenticated_gates.truncated(step, self._keys, self._masked(step), self._bundle.gates[step.out].words)
+        factors = comparison_gate.factors(step, self._masked(step))
+        return self._keys.weighted_sum(factors, self._bundle.gates[step.out].words, None)
 
     def _signs(self, step: Compare, c: Words) -> comparison_gate.Bits:
         """The opened bits v, (N,) for each threshold."""
         tags = self._tags(step, c)
-        return self._opened_bits(tags, self._swap(f"{step.name}.sign", _packed(tags)))
+        return self._opened_bits(tags, exchange_exactly(self._link, f"{step.name}.sign", _packed(tags)))
 
     def _tags(self, step: Compare, c: Words) -> Words:
         """This party's shares (N, 2) of v · Delta."""
@@ -351,14 +354,13 @@ class MaliciousEvaluation:
         return bits
 
     def _open(self, name: str, held: Openable) -> Words:
-        own = held.opening
-        return self._log.add(held, self._words(self._swap(name, own.tobytes()), own.shape))
+        return self._log.add(held, exchange_words(self._link, name, held.opening))
 
     def _open_all(self, name: str, held: list[Authenticated]) -> list[Words]:
         """Several values in one message, each an opening of its own in the log."""
         own = [each.opening for each in held]
-        received = self._swap(name, b"".join(planes.tobytes() for planes in own))
-        parts = np.split(np.frombuffer(received, np.uint64), np.cumsum([planes.size for planes in own])[:-1])
+        received = exchange_words(self._link, name, np.concatenate([planes.ravel() for planes in own]))
+        parts = np.split(received, np.cumsum([planes.size for planes in own])[:-1])
         shaped = [part.reshape(planes.shape) for part, planes in zip(parts, own, strict=True)]
         return [self._log.add(each, theirs) for each, theirs in zip(held, shaped, strict=True)]
 
@@ -374,12 +376,13 @@ class MaliciousEvaluation:
     def _open_last(self, name: str, held: Authenticated) -> Words:
         """Open the query's last words, and tell the coins beside them."""
         own, party, place = held.opening, self._keys.party, b"coin" + self._place
-        received = self._swap(name, own.tobytes() + self._coin.opening)
+        received = exchange_exactly(self._link, name, own.tobytes() + self._coin.opening)
         theirs = opened(self._their_coin, received[own.nbytes :], 1 - party, place)
         self.require(theirs is not None, "the coins are not those committed to")
         halves = [self._coin.opening[NONCE_BYTES:], theirs or b""]
         self._coins = digest(b"coins", 0, self._place, b"".join(halves if party == 0 else halves[::-1]))
-        words, self._proof = proof_of(held, self._words(received[: own.nbytes], own.shape), self._keys)
+        received_words = np.frombuffer(received, np.uint64, own.size).reshape(own.shape)
+        words, self._proof = proof_of(held, received_words, self._keys)
         return words
 
     def _check(self, last: Words | None = None) -> comparison_gate.Bits:
@@ -391,11 +394,11 @@ class MaliciousEvaluation:
         tags = np.empty((0, 2), np.uint64) if last is None else last
         sigma = self._log.sigma(self._keys, self._coins)
         bound = commit(sigma.to_bytes(SIGMA_BYTES, "little") + self._proof, party, place)
-        received = self._swap("check.commitment", bound.commitment + _packed(tags))
+        received = exchange_exactly(self._link, "check.commitment", bound.commitment + _packed(tags))
         commitment = received[: len(bound.commitment)]
         bits = self._opened_bits(tags, received[len(bound.commitment) :])
         own, expected = (digest(b"bits", who, self._place, self._bit_tags.digest()) for who in (party, 1 - party))
-        received = self._swap("check.tags", own + bound.opening)
+        received = exchange_exactly(self._link, "check.tags", own + bound.opening)
         good = hmac.compare_digest(expected, bytes(received[: len(expected)]))
         self.require(good, "a comparison's bit is wrong")
         value = opened(commitment, received[len(expected) :], 1 - party, place)
@@ -416,9 +419,7 @@ class MaliciousEvaluation:
             labels = dealt.labels.reshape(len(c), 2, winner.LABEL_WORDS)
             self._link.send("output", labels[np.arange(len(c)), opened_bits].tobytes())
             return None
-        size = len(c) * winner.LABEL_WORDS * WORD_BYTES
-        received = self._exactly(self._link.receive("output", limit=size), size, "output")
-        given = self._words(received, (len(c), winner.LABEL_WORDS))
+        given = receive_words(self._link, "output", len(c), winner.LABEL_WORDS)
         good = winner.are_labels(self._place, given, opened_bits, dealt.label_hashes)
         self.require(good, "a label of the answer is not the dealer's")
         own = winner.label_guesses(step.classes, self._place, given.reshape(self._bundle.examples, -1, 2))
@@ -430,12 +431,12 @@ class MaliciousEvaluation:
             self._link.send("output", output.clear.tobytes() + output.tag)
             return None
         size = output.clear.size * WORD_BYTES
-        received = self._exactly(self._link.receive("output", limit=size + TAG_BYTES), size + TAG_BYTES, "output")
+        received = receive_exactly(self._link, "output", size + TAG_BYTES)
         try:
             Poly1305.verify_tag(output.key, bytes(received[:size]), bytes(received[size:]))
         except InvalidSignature:
             self.require(False, "the output's mask is not the dealer's")
-        return masked - output.clear - self._words(received[:size], output.clear.shape)
+        return masked - output.clear - np.frombuffer(received[:size], np.uint64).reshape(output.clear.shape)
 
     def require(self, holds: bool, otherwise: str) -> None:
         """Raise :class:`CheatingDetected` for a check that fails."""
@@ -444,23 +445,6 @@ class MaliciousEvaluation:
             raise CheatingDetected(
                 "check-failed", f"{who} departed from the protocol: {otherwise}; the answer stays masked"
             )
-
-    # -- messages -------------------------------------------------------------------------------------------------
-
-    def _swap(self, name: str, payload: bytes) -> bytearray:
-        return self._exactly(self._link.exchange(name, payload, limit=len(payload)), len(payload), name)
-
-    def _exactly(self, received: bytearray, size: int, name: str) -> bytearray:
-        if len(received) != size:
-            raise FrameError(
-                "wrong-length", f"{self._link.peer} sent another number of bytes of '{name}' than the network has"
-            )
-        return received
-
-    def _words(self, received: bytearray, shape: tuple[int, ...]) -> Words:
-        if len(received) != WORD_BYTES * math.prod(shape):
-            raise FrameError("wrong-length", f"{self._link.peer} sent another number of words than the network has")
-        return np.frombuffer(received, np.uint64).reshape(shape)
 
 
 def _per_channel(bias: Planes, step: Product, shape: tuple[int, ...]) -> Planes:

@@ -85,7 +85,7 @@ class OpeningLog:
         for held, value in self._opened:
             part = chi[start : start + value[0].size]
             start += part.size
-            y += uint128.combine(part, value.reshape(2, -1))[0]
+            y += uint128.combine(part, value)
             tags += held.tags(part)
         return (tags - keys.alpha * y) % _MOD
 

@@ -46,6 +46,7 @@ from sotto.mpc.graph.program import (
     Winner,
 )
 from sotto.mpc.protocols import secret_product, winner
+from sotto.mpc.protocols.exact_messages import exchange_exactly, exchange_words, receive_words
 from sotto.mpc.protocols.semi_honest.preprocessing import Bundle
 from sotto.mpc.sharing import ring
 from sotto.mpc.sharing.ring import WORD_BYTES, Words
@@ -111,9 +112,10 @@ class Evaluation(ABC):
         share = self._bundle.pairs[step.out]
         own = [self._shares[source] + mask for source, mask in zip(step.sources, share.masks, strict=True)]
         own = own[: len(step.opened)]
-        received = self._exchange(f"{step.name}.masked", b"".join(words.tobytes() for words in own))
-        theirs = np.split(np.frombuffer(received, np.uint64), np.cumsum([words.size for words in own])[:-1])
-        opened = [words + other.reshape(words.shape) for words, other in zip(own, theirs, strict=True)]
+        sent = np.concatenate([words.ravel() for words in own])
+        sums = sent + exchange_words(self._link, f"{step.name}.masked", sent)
+        parts = np.split(sums, np.cumsum([words.size for words in own])[:-1])
+        opened = [part.reshape(words.shape) for part, words in zip(parts, own, strict=True)]
         factors = (opened[0], opened[-1])
         return secret_product.combined(step, self.party, factors, share.masks, share.product)
 
@@ -130,12 +132,13 @@ class Evaluation(ABC):
     def _compare(self, step: Compare) -> Words:
         share = self._bundle.gates[step.out]
         opened = self._open(step)
-        if isinstance(step, Spline):
-            return spline.evaluated(step, self.party, opened, self._signs(step, opened), share.words)
         if digits.suits(step):
             bits = self._opened_bits(step, self._digit_bits(step, opened))
             return digits.selected(step, self.party, opened, bits, share.r, share.words)
-        return comparison_gate.selected(step, self.party, opened, self._signs(step, opened), share.r, share.words)
+        bits = self._signs(step, opened)
+        gate = spline if isinstance(step, Spline) else comparison_gate
+        last = comparison_gate.last_row(step, share.r)
+        return ring.weighted_sum(gate.factors(step, opened, bits), share.words, last, 1 - self.party)
 
     def _masked(self, step: Compare | Truncate, share: Words) -> Words:
         """A gate's input (N,) with the own share of its mask."""
@@ -144,64 +147,51 @@ class Evaluation(ABC):
 
     def _targets(self, step: Winner) -> Words:
         share, bundle, opened = self._bundle.gates[step.out], self._bundle, self._open(step)
-        if share.root is None or share.corrections is None:
-            raise BadType("wrong-bundle", "the bundle holds no key for this comparison")
+        root, corrections = self._key(step)
         points = comparison_gate.compared(step, opened)
-        beats = dcf.evaluate_tags(points, step.depth, share.root, share.corrections, bundle.key, step.out) ^ share.words
-        beats ^= comparison_gate.sign_bits(step, opened).astype(np.uint64)[:, None] * share.root
+        beats = dcf.evaluate_tags(points, step.depth, root, corrections, bundle.key, step.out) ^ share.words
+        beats ^= comparison_gate.sign_bits(step, opened).astype(np.uint64)[:, None] * root
         place = bundle.number.to_bytes(_NUMBER_BYTES, "little") + bundle.key
-        hashes = winner.targets(step.classes, place, beats.reshape(bundle.examples, -1, 2), share.root)
+        hashes = winner.targets(step.classes, place, beats.reshape(bundle.examples, -1, 2), root)
         return np.frombuffer(hashes, np.uint64)
 
     def _truncate(self, step: Truncate) -> Words:
-        return comparison_gate.truncated(step, self.party, self._open(step), self._bundle.gates[step.out].words)
+        factors = comparison_gate.factors(step, self._open(step))
+        return ring.weighted_sum(factors, self._bundle.gates[step.out].words, None, 1 - self.party)
 
     def _signs(self, step: Compare, opened: Words) -> Bits:
         """The opened bits v of a comparison at the opened words, (N,) for each threshold in turn."""
-        share = self._bundle.gates[step.out]
-        if share.e is None or share.root is None or share.corrections is None:
-            raise BadType("wrong-bundle", "the bundle holds no key for this comparison")
-        own = [
-            dcf.evaluate_bits(
-                self.party, comparison_gate.compared(step, opened, threshold), step.depth, share.root,
-                share.corrections, self._bundle.key, step.out,
-            )
-            for threshold in step.thresholds
-        ]  # fmt: skip
-        return self._opened_bits(step, (own[0] if len(own) == 1 else np.concatenate([share.e[:0], *own])) ^ share.e)
+        points = [comparison_gate.compared(step, opened, threshold) for threshold in step.thresholds]
+        own, e = self._key_bits(step, points, step.depth)
+        return self._opened_bits(step, (own[0] if len(own) == 1 else np.concatenate([e[:0], *own])) ^ e)
 
     def _digit_bits(self, step: Compare, opened: Words) -> Bits:
         """This party's shares of the five bits of each comparison."""
-        share, high = self._bundle.gates[step.out], digits.high(step, opened)
-        if share.e is None or share.root is None or share.corrections is None or share.tables is None:
+        tables, high = self._bundle.gates[step.out].tables, digits.high(step, opened)
+        if tables is None:
+            raise BadType("wrong-bundle", "the bundle holds no tables for this comparison")
+        points = [high, high - np.uint64(1)] if digits.keyed(step) else []
+        own, e = self._key_bits(step, points, digits.high_bits(step))
+        return digits.shares_of_bits(step, self.party, opened, own, tables, e)
+
+    def _key_bits(self, step: Compare, points: list[Words], depth: int) -> tuple[list[Bits], Bits]:
+        """This party's shares of what a gate's key says of ``points``, and of the bits e that mask it."""
+        (root, corrections), e = self._key(step), self._bundle.gates[step.out].e
+        if e is None:
+            raise BadType("wrong-bundle", "the bundle masks no bits of this comparison")
+        key = self._bundle.key
+        return [dcf.evaluate_bits(self.party, at, depth, root, corrections, key, step.out) for at in points], e
+
+    def _key(self, step: Compare) -> tuple[Words, Words]:
+        """A gate's root and corrections."""
+        share = self._bundle.gates[step.out]
+        if share.root is None or share.corrections is None:
             raise BadType("wrong-bundle", "the bundle holds no key for this comparison")
-        points = (high, high - np.uint64(1)) if digits.keyed(step) else ()
-        key_bits = [
-            dcf.evaluate_bits(
-                self.party, at, digits.high_bits(step), share.root, share.corrections, self._bundle.key, step.out
-            )
-            for at in points
-        ]
-        return digits.shares_of_bits(step, self.party, opened, key_bits, share.tables, share.e)
+        return share.root, share.corrections
 
     def _opened_bits(self, step: Compare, bits: Bits) -> Bits:
-        return bits ^ comparison_gate.unpack(self._exchange(f"{step.name}.sign", comparison_gate.pack(bits)), len(bits))
-
-    def _exchange(self, name: str, payload: bytes) -> bytearray:
-        received = self._link.exchange(name, payload, limit=len(payload))
-        if len(received) != len(payload):
-            raise FrameError(
-                "wrong-length", f"{self._link.peer} sent another number of bytes of '{name}' than the network has"
-            )
-        return received
-
-    def _receive(self, name: str, count: int) -> Words:
-        received = self._link.receive(name, limit=count * WORD_BYTES)
-        if len(received) != count * WORD_BYTES:
-            raise FrameError(
-                "wrong-length", f"{self._link.peer} sent another number of words of '{name}' than the network has"
-            )
-        return np.frombuffer(received, np.uint64)
+        received = exchange_exactly(self._link, f"{step.name}.sign", comparison_gate.pack(bits))
+        return bits ^ comparison_gate.unpack(received, len(bits))
 
     @abstractmethod
     def _product(self, step: Product, share: Words) -> None:
@@ -252,10 +242,10 @@ class AliceEvaluation(Evaluation):
         if inputs is None:
             raise BadType("no-inputs", "Alice asks with her inputs")
         own = self._run(inputs)
-        theirs, told = self._receive("output", own.size), self._program.winner
+        theirs, told = receive_words(self._link, "output", *own.shape), self._program.winner
         if told:
             return winner.found(told.classes, own.tobytes(), theirs.tobytes())
-        return own + theirs.reshape(own.shape)
+        return own + theirs
 
     def _secret_tensor(self, step: SecretTensor) -> Words:
         return np.zeros((self._bundle.examples, *step.shape), np.uint64)
@@ -267,9 +257,9 @@ class AliceEvaluation(Evaluation):
     def _open(self, step: Compare | Truncate) -> Words:
         name, source = f"{step.name}.masked", step.sources[0]
         if source in self._program.static:
-            return self._receive(name, self._shares[source].size)
+            return receive_words(self._link, name, self._shares[source].size)
         own = self._masked(step, self._shares[source].ravel())
-        return own + np.frombuffer(self._exchange(name, own.tobytes()), np.uint64)
+        return own + exchange_words(self._link, name, own)
 
 
 class BobEvaluation(Evaluation):
@@ -328,7 +318,7 @@ class BobEvaluation(Evaluation):
         return np.ascontiguousarray(np.broadcast_to(words, (self._bundle.examples, *step.shape)))
 
     def _product(self, step: Product, share: Words) -> None:
-        opened = share + self._receive(f"{step.name}.input", share.size).reshape(share.shape)
+        opened = share + receive_words(self._link, f"{step.name}.input", *share.shape)
         self._shares[step.out] = ring.product(step.layer, self._weights[step.out], opened) + self._added[step.out]
 
     def _open(self, step: Compare | Truncate) -> Words:
@@ -338,7 +328,7 @@ class BobEvaluation(Evaluation):
             self._link.send(name, opened.data)
             return opened
         own = self._masked(step, share)
-        return own + np.frombuffer(self._exchange(name, own.tobytes()), np.uint64)
+        return own + exchange_words(self._link, name, own)
 
 
 def weight_words(program: Program, weights: Weights) -> tuple[dict[int, Words], dict[int, Words | None]]:

@@ -11,6 +11,8 @@ one unit becomes in the layers behind it, and the class where two logits are tha
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 from torch import nn
@@ -19,10 +21,11 @@ from sotto.link import Answer
 from sotto.mpc.fss import spline
 from sotto.mpc.graph import linear_steps
 from sotto.mpc.graph.compiler import compile_program
-from sotto.mpc.graph.fixed_point import DEFAULT_INPUT_LIMIT, checked_features
+from sotto.mpc.graph.fixed_point import checked_features
 from sotto.mpc.graph.layers import Constant, Shape
 from sotto.mpc.graph.plan import ModelPlan, Weights
 from sotto.mpc.graph.program import (
+    WORD_BITS,
     Compare,
     Product,
     Program,
@@ -35,11 +38,10 @@ from sotto.mpc.graph.program import (
     Winner,
 )
 from sotto.mpc.graph.ranges import value_ranges
-from sotto.mpc.lowering.capture import DEFAULT_ACTIVATION_ERROR, Output
 from sotto.mpc.lowering.lowered import LoweredModel
 from sotto.mpc.messages import Reveal
 from sotto.mpc.protocols import secret_product, winner
-from sotto.mpc.protocols.scores import scores_of
+from sotto.mpc.protocols.scores import answer_of
 from sotto.mpc.protocols.semi_honest.evaluation import weight_words
 from sotto.mpc.sharing import ring
 from sotto.mpc.sharing.ring import Words
@@ -54,21 +56,9 @@ class FixedPointModel:
         self._weights, self._biases = weight_words(self._program, weights)
 
     @classmethod
-    def of(
-        cls,
-        module: nn.Module,
-        input_shape: Shape,
-        *,
-        input_limit: float = DEFAULT_INPUT_LIMIT,
-        reveal: Reveal = "class",
-        activation_error: float = DEFAULT_ACTIVATION_ERROR,
-        output: Output = None,
-    ) -> FixedPointModel:
-        """The model of ``module`` as :class:`sotto.mpc.Bob` reads it.  Raises :class:`sotto.mpc.ModelRefused` as he
-        does."""
-        lowered = LoweredModel.of(
-            module, input_shape, input_limit=input_limit, activation_error=activation_error, output=output
-        )
+    def of(cls, module: nn.Module, input_shape: Shape, *, reveal: Reveal = "class", **options: Any) -> FixedPointModel:
+        """The model of ``module`` as Bob reads it; ``options`` as of :meth:`sotto.mpc.LoweredModel.of`."""
+        lowered = LoweredModel.of(module, input_shape, **options)
         return cls(lowered.plan, lowered.weights, reveal)
 
     def __repr__(self) -> str:
@@ -88,15 +78,9 @@ class FixedPointModel:
         words = ring.encode(values)
         step = self._program.part
         output = np.concatenate([self._run(words[start : start + step]) for start in range(0, len(words), step)])
-        if self._program.reveal == "values":
-            return Answer(np.full(len(output), -1), scores_of(self._program, output), warnings)
-        if self._program.winner:
-            return Answer(output[:, 0].astype(np.int64), warnings=warnings)
-        if self._program.index_bits is None:
-            scores = scores_of(self._program, output)
-            return Answer(scores.argmax(axis=1).astype(np.int64), scores, warnings)
-        low = output[:, 0] & np.uint64((1 << self._program.index_bits) - 1)
-        return Answer(self._program.classes - 1 - low.astype(np.int64), warnings=warnings)
+        if bits := self._program.index_bits:
+            output <<= np.uint64(WORD_BITS - bits)
+        return answer_of(self._program, output).warned(*warnings)
 
     def _run(self, inputs: Words) -> Words:
         """All steps on words (n, *input_shape): the output register (n, *shape)."""

@@ -27,16 +27,15 @@ import numpy as np
 import numpy.typing as npt
 
 from sotto.link import Answer, BadValue, FrameError, Link, decode, encode, transaction
-from sotto.mpc import memory
 from sotto.mpc.errors import InputRefused, PlanError, ProtocolError, reason
 from sotto.mpc.fss import dcf
 from sotto.mpc.graph.compiler import compile_program
 from sotto.mpc.graph.layers import Shape
 from sotto.mpc.graph.plan import ModelPlan, Ranges, Weights
-from sotto.mpc.graph.program import WORD_BITS, Program
+from sotto.mpc.graph.program import Program
 from sotto.mpc.messages import RANGES_LIMIT, TERMS_LIMIT, VERSION, Join, Mode, Query, RangesMessage, Reveal, Terms
-from sotto.mpc.protocols import pieces
-from sotto.mpc.protocols.scores import scores_of
+from sotto.mpc.protocols import memory, pieces
+from sotto.mpc.protocols.scores import answer_of
 from sotto.mpc.protocols.semi_honest.evaluation import per_channel, weight_words
 from sotto.mpc.protocols.semi_honest.preprocessing import bias_shape, weight_shape
 from sotto.mpc.sharing import ring
@@ -265,17 +264,7 @@ class MaskedSession(ABC):
 
     def read(self, opened: Words) -> Answer:
         """The answer that the opened output register stands for."""
-        program = self._program
-        if program.reveal == "values":
-            return Answer(np.full(len(opened), -1), scores_of(program, opened))
-        if program.winner:
-            index = opened[:, 0].astype(np.int64)
-            return Answer(index).warned(*program.plan.no_class(index))
-        if program.index_bits is None:
-            scores = scores_of(program, opened)
-            return Answer(scores.argmax(axis=1).astype(np.int64), scores)
-        index = program.classes - 1 - (opened[:, 0] >> np.uint64(WORD_BITS - program.index_bits)).astype(np.int64)
-        return Answer(index).warned(*program.plan.no_class(index))
+        return answer_of(self._program, opened)
 
     def close(self) -> None:
         """Forget what was prepared; harmless when closed already.  Links stay open."""

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from sotto.link import FrameError
 from sotto.mpc.graph.plan import Weights
 from sotto.mpc.graph.program import Program
 from sotto.mpc.messages import Mode
 from sotto.mpc.protocols import pieces
 from sotto.mpc.protocols.dealing import Dealing, Piece
+from sotto.mpc.protocols.exact_messages import receive_exactly
 from sotto.mpc.protocols.semi_honest.evaluation import AliceEvaluation, BobEvaluation, weight_words
 from sotto.mpc.protocols.semi_honest.masked_session import ALICE, BOB, Evaluation, MaskedSession
 from sotto.mpc.protocols.semi_honest.preprocessing import (
@@ -40,11 +40,7 @@ class SemiHonestSession(MaskedSession):
             shapes = [weight_shape(step) for step in self._program.products]
             self._opened = dict(zip(registers, self._receive_weights(shapes), strict=True))
             return
-        seed = self._dealer.receive("dealer.session", limit=SEED_BYTES)
-        if len(seed) != SEED_BYTES:
-            raise FrameError(
-                "wrong-length", "the dealer sent a seed of another length: start all three with one release"
-            )
+        seed = receive_exactly(self._dealer, "dealer.session", SEED_BYTES)
         masks = weight_masks(self._program, bytes(seed))
         self._weights, self._biases = weight_words(self._program, weights)
         self._send_weights(self._weights[register] + mask for register, mask in masks.items())

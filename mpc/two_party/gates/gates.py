@@ -29,7 +29,7 @@ import numpy as np
 
 from sotto.link import Link
 from sotto.link.secret_stream import SecretStream
-from sotto.mpc.ot.exact_messages import exchange_exactly, receive_exactly
+from sotto.mpc.protocols.exact_messages import exchange_exactly, receive_exactly
 from sotto.mpc.sharing.ring import Words
 from sotto.mpc.two_party.gates import millionaires
 from sotto.mpc.two_party.gates.bit_packing import pack, packed_bytes, unpack

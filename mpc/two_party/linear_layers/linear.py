@@ -21,7 +21,7 @@ from sotto.link.secret_stream import SecretStream
 from sotto.mpc.errors import ModelRefused
 from sotto.mpc.graph import layers
 from sotto.mpc.graph.program import Product, Program
-from sotto.mpc.ot.exact_messages import receive_exactly
+from sotto.mpc.protocols.exact_messages import receive_exactly
 from sotto.mpc.sharing.ring import Words
 from sotto.mpc.two_party.linear_layers.bfv import (
     DEGREE,

@@ -120,9 +120,14 @@ def test_nothing_comes_back_from_noise(tones):
     assert found.answer_distance_db == pytest.approx(found.mean_distance_db)  # one event: the answer tells nothing
 
 
-def test_recovered_speech_is_judged():
+@pytest.fixture(scope="module")
+def material():
+    return made_up_material(rate=RATE, seed=0, events=32, speakers=24)
+
+
+def test_recovered_speech_is_judged(material):
     """The true magnitudes are well intelligible, a flat spectrum is not, and silence cannot be judged."""
-    speech = made_up_material(rate=RATE).parts["test"].speech.waveforms[:2]
+    speech = material["test"].speech.waveforms[:2]
     with torch.inference_mode():
         true = Spectrogram(RATE)(torch.from_numpy(speech)).numpy()
     good = reconstruction.intelligibility(true, speech, rate=RATE, seed=0)
@@ -140,11 +145,6 @@ def test_recovered_speech_is_judged():
 def test_inverting_that_cannot_be_tried_is_refused(z, sounds):
     with pytest.raises(AttackError):
         reconstruction.attack(z, sounds, z, sounds, rate=RATE, seed=0)
-
-
-@pytest.fixture(scope="module")
-def material():
-    return made_up_material(rate=RATE, seed=0, events=32, speakers=24)
 
 
 def test_bob_cuts_what_he_has_into_halves_that_share_nobody(material):

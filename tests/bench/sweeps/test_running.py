@@ -118,12 +118,9 @@ def test_a_killed_sweep_goes_on_where_it_stopped(voices, plan, tmp_path):
         if kept < 40:
             break
     assert 5 <= kept < 40
-    resumed = subprocess.run(
-        command(voices, store, tmp_path / "a", "--executor", "serial"),
-        capture_output=True, text=True, timeout=400, env=os.environ,
-    )  # fmt: skip
-    assert f"{40 - kept} computed, {kept} reused" in resumed.stderr, resumed.stderr
-    assert figures(resumed.stdout) == uninterrupted(plan, tmp_path / "whole")
+    resumed = run_sweep(plan(vary=WHOLE), Store(store), Executor(), silent)
+    assert (resumed.computed, resumed.reused) == (40 - kept, kept)
+    assert table(resumed) == table(run_sweep(plan(vary=WHOLE), Store(tmp_path / "whole"), Executor(), silent))
 
 
 @pytest.mark.slow

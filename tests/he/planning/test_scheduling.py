@@ -15,7 +15,7 @@ from sotto.he.network.packing import pack
 from sotto.he.network.parameters import MAX_CHAIN_BITS, ParametersRefused
 from sotto.he.network.program import Machine, Scales, batched_layers, packed_layers, run
 from sotto.he.network.schedule import Modulus, Schedule, seal_context
-from sotto.he.planning.calibration import MAX_LOGIT_ERROR
+from sotto.he.planning.calibration import MAX_LOGIT_ERROR, MAX_SHOWN_ERROR
 from sotto.he.planning.intervals import Intervals, everything
 from sotto.he.planning.overflow import packed_logits
 from sotto.he.planning.scheduling import MAX_HIDDEN_LAYERS, schedule_for
@@ -72,6 +72,7 @@ def test_the_papers_network_takes_few_primes(make_module, make_features, degree,
     assert (modulus.ring_degree, modulus.top, chosen.schedule.answer_primes) == (ring_degree, primes, 1)
     assert sum(modulus.chain) <= MAX_CHAIN_BITS[ring_degree]
     assert chosen.logit_error <= MAX_LOGIT_ERROR
+    assert chosen.logit_error < chosen.shown_error <= MAX_SHOWN_ERROR < 1e-2
 
 
 @pytest.mark.parametrize("packed", [True, False])

@@ -72,7 +72,25 @@ CASES = {
         (2, 8),
     ),
     "linear": (lambda: nn.Linear(3, 2), (3,)),
-}
+    "depthwise, kernel 1, adaptive mean": (
+        lambda: nn.Sequential(
+            nn.Conv1d(2, 4, 3, groups=2), nn.BatchNorm1d(4), PolynomialReLU(2), nn.Conv1d(4, 3, 1), PolynomialReLU(2),
+            nn.AdaptiveAvgPool1d(2), nn.Flatten(), nn.Linear(6, 2),
+        ),
+        (2, 10),
+    ),
+    "stride 3, even kernel, padding, dilation": (
+        lambda: nn.Sequential(
+            nn.Conv1d(1, 3, 4, stride=3, padding=2), PolynomialReLU(2), nn.Conv1d(3, 2, 3, dilation=2, padding=2),
+            nn.AvgPool1d(3, stride=2, padding=1, count_include_pad=False), nn.Flatten(), nn.Linear(8, 2),
+        ),
+        (1, 20),
+    ),
+    "batch norm after linear": (
+        lambda: nn.Sequential(nn.Linear(6, 5), nn.BatchNorm1d(5), nn.Dropout(0.5), PolynomialReLU(4), nn.Linear(5, 35)),
+        (6,),
+    ),
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -128,6 +146,18 @@ class Centred(nn.Module):
         return x - x.mean(0, keepdim=True)
 
 
+class InPlace(nn.Module):
+    def forward(self, x):
+        y = 2 * x
+        y.mul_(3)
+        return y
+
+
+class ByValue(nn.Module):
+    def forward(self, x):
+        return x if x.sum() > 0 else -x
+
+
 class Clamped(nn.Module):
     def forward(self, x):
         return x.clamp(-50, 50)
@@ -155,7 +185,10 @@ class Inputs(nn.Module):
         (nn.Sequential(nn.Linear(4, 4), nn.Softmax(1)), (4,), "not-polynomial"),
         (Two(), (2, 9), "not-polynomial"),
         (Product(), (4,), "not-polynomial"),
-        (Centred(), (4,), "other-function"),
+        (Centred(), (4,), "mixes-batch"),
+        (nn.Sequential(nn.BatchNorm1d(4, track_running_stats=False), nn.Linear(4, 2)), (4,), "mixes-batch"),
+        (InPlace(), (4,), "other-function"),
+        (ByValue(), (4,), "cannot-export"),
         (Clamped(), (4,), "not-polynomial"),
         (Degree3(), (4,), "bad-degree"),
         (Degree8(), (4,), "bad-degree"),
@@ -203,6 +236,9 @@ def test_a_refusal_names_the_layer_and_what_to_put_in_its_place(layer, instead):
 
 
 def test_recurrent_layers_and_products_of_values_have_substitutes_too():
-    steps = ("LSTM", "scaled_dot_product_attention", "mul", "native_layer_norm")
-    for step, instead in zip(steps, ("mean over time", "mean over time", "square", "batch norm"), strict=True):
+    steps = {
+        "LSTM": "mean over time", "scaled_dot_product_attention": "mean over time", "mul": "square",
+        "native_layer_norm": "batch norm", "dropout": "training=self.training", "half": "not rounded",
+    }  # fmt: skip
+    for step, instead in steps.items():
         assert instead in substitute(step)

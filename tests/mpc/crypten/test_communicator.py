@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.distributed import ReduceOp
 
-from sotto.link import BadType, BadValue, FrameError, LinkClosed, LinkTimeout, encode, pair
+from sotto.link import BadType, BadValue, FrameError, LinkClosed, LinkTimeout, pair
 from sotto.mpc.crypten.communicator import LinkCommunicator, tensor_of, words_of
 from tests.error_codes import raises_code
 
@@ -74,40 +74,23 @@ def test_large_tensors_cross_without_blocking_one_another():
     assert torch.equal(zero, one)
 
 
-def test_the_other_collectives():
+def test_the_other_messages():
     def action(party):
         mine = own(party, 3)
         received = torch.zeros(3, dtype=torch.long)
         request = party.irecv(received, src=1 - party.rank)
         party.isend(mine, 1 - party.rank).wait()
         request.wait()
-        party.barrier()
         spread = own(party, 3)
         party.broadcast(spread, 1)
-        dealt = party.scatter([own(party, 2), own(party, 2) + 1] if party.rank == 0 else [], 0, size=(2,))
-        shape = party.broadcast_obj(torch.Size([2, 5]) if party.rank == 0 else None, 0)
-        stats = party.get_communication_stats()
-        party.reset_communication_stats()
-        return {
-            "received": received, "complete": request.is_completed(), "all": party.all_gather(mine),
-            "gathered": party.gather(mine, 0), "reduced": party.reduce(mine, 0), "spread": spread, "dealt": dealt,
-            "shape": shape, "stats": stats, "after": party.get_communication_stats(), "mine": mine,
-        }  # fmt: skip
+        return {"received": received, "reduced": party.reduce(mine, 0), "spread": spread, "mine": mine}
 
     zero, one = both(action)
     assert torch.equal(zero["received"], one["mine"])
     assert torch.equal(one["received"], zero["mine"])
-    assert zero["complete"]
-    for got in (zero["all"], one["all"], zero["gathered"]):
-        assert torch.equal(torch.stack(got), torch.stack([zero["mine"], one["mine"]]))
-    assert one["gathered"] == [None]
     assert torch.equal(zero["reduced"], zero["mine"] + one["mine"])
     assert one["reduced"] is None
     assert torch.equal(zero["spread"], one["mine"])
-    assert torch.equal(one["dealt"], zero["dealt"] + 1)
-    assert zero["shape"] == one["shape"] == torch.Size([2, 5])
-    assert zero["stats"]["bytes"] > 3 * 2 * 8
-    assert zero["after"]["bytes"] < zero["stats"]["bytes"]
 
 
 def party(rank=0):
@@ -134,30 +117,26 @@ def test_every_wait_ends():
         communicator.all_reduce(torch.zeros(3, dtype=torch.long))
     communicator, _peer = party()
     with pytest.raises(LinkTimeout):
-        communicator.recv(torch.zeros(3, dtype=torch.long))
+        communicator.irecv(torch.zeros(3, dtype=torch.long), 1).wait()
 
 
-def test_only_words_and_shapes_go_over_the_link():
-    communicator, peer = party()
+def test_only_words_go_over_the_link_and_never_objects():
+    communicator, _peer = party()
     for tensor in (torch.zeros(3), torch.zeros(3, dtype=torch.int32)):
         with raises_code(BadType, "wrong-dtype"):
-            communicator.send(tensor, 1)
-    for thing in ({"function": "additive"}, "terminate", None, object(), [1.5]):
-        with raises_code(BadType, "never-pickled"):
-            communicator.send_obj(thing, 1)
-    for answer in (encode([-1]), encode([1] * 40), encode({"a": 1}), b"\x80\x04\x8c\x02os."):
-        peer.send("crypten.shape", answer)
-        with pytest.raises(FrameError):
-            communicator.recv_obj(1)
+            communicator.isend(tensor, 1)
+    for refused in (lambda: communicator.send_obj("terminate", 1), lambda: communicator.recv_obj(1)):
+        with pytest.raises(NotImplementedError):
+            refused()
 
 
 def test_misuse_is_an_error_of_one_line():
     communicator, _peer = party(1)
-    assert (communicator.get_rank(), communicator.get_world_size(), communicator.get_name()) == (1, 2, "rank1")
+    assert (communicator.get_rank(), communicator.get_world_size()) == (1, 2)
     with raises_code(BadValue, "wrong-rank"):
         party(2)
     with raises_code(BadValue, "wrong-rank"):
-        communicator.send(torch.zeros(1, dtype=torch.long), 1)
+        communicator.isend(torch.zeros(1, dtype=torch.long), 1)
     with raises_code(BadType, "not-a-list"):
         communicator.all_reduce([torch.zeros(1, dtype=torch.long)])
 

@@ -3,7 +3,6 @@
 import contextlib
 import secrets
 import threading
-from pathlib import Path
 
 import crypten_networks as networks
 import numpy as np
@@ -20,7 +19,6 @@ from tests.error_codes import raises_code
 from tests.scripts import Script
 
 crypten, nn = networks.crypten, networks.nn
-HERE = Path(__file__).parent.parent
 NAMES = list(networks.INPUT_SHAPES)
 
 
@@ -151,7 +149,7 @@ def test_bob_in_another_process_answers_as_in_clear():
     dealer_link, for_alice = pair(timeout=60)
     with listen() as for_bob:
         arguments = ["semi-honest", str(for_bob.address[1]), "residual", str(len(x))]
-        bob = Script(HERE / "crypten_networks.py", *arguments)
+        bob = Script(networks.__file__, *arguments)
         dealer_of_bob = for_bob.accept(timeout=60, peer="bob")
     dealer = threading.Thread(target=mpc.Dealer(mode="semi-honest").serve, args=(for_alice, dealer_of_bob))
     dealer.start()

@@ -22,7 +22,7 @@ from sotto.mpc.graph.compiler import compile_program
 from tests.error_codes import raises_code
 from tests.scripts import Script
 
-HERE = Path(__file__).parent.parent
+PARTIES = Path(__file__).parents[1] / "example_parties"
 MODE = "semi-honest"
 
 
@@ -366,7 +366,7 @@ class Dealers:
 
     def __init__(self, folder):
         self.stock, self._ledger = folder / "stock", folder / "ledger"
-        self._process = Script(HERE / "stock_dealer.py", self.stock, self._ledger)
+        self._process = Script(PARTIES / "stock_dealer.py", self.stock, self._ledger)
         assert self._said() == "ready"
 
     def _said(self):

@@ -6,6 +6,7 @@ import secrets
 
 import numpy as np
 import pytest
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
 from sotto.link import BadValue
 from sotto.mpc.ot import correlated_tree
@@ -40,12 +41,8 @@ def test_a_level_against_its_definition():
     node, key = words(1, 32, 2), words(1, 2)
     low, high = (int(word) for word in node[0, 0])
     mixed = high | (low ^ high) << 64
-    hashed = int.from_bytes(
-        correlated_tree.Cipher(correlated_tree.algorithms.AES(key.tobytes()), correlated_tree.modes.ECB())
-        .encryptor()
-        .update(mixed.to_bytes(16, "little")),
-        "little",
-    )
+    permutation = Cipher(algorithms.AES(key.tobytes()), modes.ECB()).encryptor()  # noqa: S305
+    hashed = int.from_bytes(permutation.update(mixed.to_bytes(16, "little")), "little")
     left = hashed ^ mixed
     expanded(node, 1, key)
     assert node[0, 0].tobytes() == left.to_bytes(16, "little")

@@ -10,8 +10,7 @@ import torch
 
 from sotto import mpc
 from sotto.link import FrameError, LinkError, pair
-from sotto.mpc import memory
-from sotto.mpc.protocols import pieces
+from sotto.mpc.protocols import memory, pieces
 from sotto.mpc.protocols.malicious import preprocessing as malicious_preprocessing
 from sotto.mpc.protocols.malicious.segments import bundle_bytes
 from sotto.mpc.protocols.pieces import Boxes, Reader

@@ -9,7 +9,6 @@ from malicious_parties import Dealt, words_of
 
 from sotto.mpc.fss import comparison_gate, dcf
 from sotto.mpc.graph.program import Compare, Truncate
-from sotto.mpc.protocols.malicious import authenticated_gates
 
 FAST = [(2, 0), (9, 8), (33, 1), (41, 16), (48, 32), (62, 0), (62, 16)]
 
@@ -23,17 +22,12 @@ def through(gate, values, width, cut):
     masked = [keys.constant(words) + share.r for keys, share in zip(dealt.keys, gates, strict=True)]
     opened = words_of(dealt.secret, *masked)
     assert (opened == masked[0].words + masked[1].words).all()
-    if gate is Truncate:
-        out = [
-            authenticated_gates.truncated(step, keys, opened, share.words)
-            for keys, share in zip(dealt.keys, gates, strict=True)
-        ]
-    else:
-        bits = signs(step, dealt, gates, opened)
-        out = [
-            authenticated_gates.selected(step, keys, opened, bits, share.r, share.words)
-            for keys, share in zip(dealt.keys, gates, strict=True)
-        ]
+    bits = None if gate is Truncate else signs(step, dealt, gates, opened)
+    factors = comparison_gate.factors(step, opened, bits)
+    out = []
+    for keys, share in zip(dealt.keys, gates, strict=True):
+        last = None if gate is Truncate else comparison_gate.last_row(step, share.r)
+        out.append(keys.weighted_sum(factors, share.words, last))
     return words_of(dealt.secret, *out).view(np.int64)
 
 

@@ -18,7 +18,7 @@ from sotto.mpc.lowering.capture import trace
 from tests.error_codes import raises_code
 from tests.scripts import Script
 
-HERE = Path(__file__).parents[2]
+PARTIES = Path(__file__).parents[2] / "example_parties"
 
 
 def features(name, count, seed=0, limit=4.0):
@@ -112,7 +112,7 @@ def test_parties_in_processes_of_their_own():
     started = []
 
     def start(*arguments):
-        process = Script(HERE / "malicious_party.py", *arguments)
+        process = Script(PARTIES / "malicious_party.py", *arguments)
         started.append(process)
         return process, [int(port) for port in process.stdout.readline().split()]
 

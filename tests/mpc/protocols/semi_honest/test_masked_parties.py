@@ -17,7 +17,7 @@ from sotto.mpc.sharing import ring
 from tests.error_codes import raises_code
 from tests.scripts import Script
 
-HERE = Path(__file__).parents[2]
+PARTIES = Path(__file__).parents[2] / "example_parties"
 DEADLINE = 20.0  # seconds within which everybody must have noticed that somebody is gone
 
 
@@ -25,7 +25,7 @@ class Process:
     """One ``masked_party.py``."""
 
     def __init__(self, *arguments):
-        self.process = Script(HERE / "masked_party.py", *arguments)
+        self.process = Script(PARTIES / "masked_party.py", *arguments)
 
     def numbers(self):
         """The numbers of its next line."""

@@ -8,7 +8,7 @@ from networks_of_two import words
 from parties import run_both
 from test_correlations import parts
 
-from sotto.mpc.ot.exact_messages import exchange_exactly
+from sotto.mpc.protocols.exact_messages import exchange_exactly
 from sotto.mpc.two_party.gates import millionaires
 from sotto.mpc.two_party.gates.correlations import unpacked
 from sotto.mpc.two_party.gates.gate_sizes import Gate

@@ -13,9 +13,9 @@ from torch import nn
 
 from sotto import mpc
 from sotto.link import LinkError
-from sotto.mpc.agreement import digest_of
 from sotto.mpc.graph.ranges import value_ranges
 from sotto.mpc.lowering.capture import trace
+from sotto.mpc.messages import digest_of
 from tests.error_codes import raises_code
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sotto.link import FrameError, pair
-from sotto.mpc.ot.exact_messages import exchange_exactly, receive_exactly
+from sotto.mpc.protocols.exact_messages import exchange_exactly, receive_exactly
 from tests.error_codes import raises_code
 
 

@@ -11,7 +11,7 @@ import pytest
 _ROUNDS = """
 import resource
 import numpy as np
-from sotto.mpc import memory
+from sotto.mpc.protocols import memory
 {first}
 for _ in range(4):
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
