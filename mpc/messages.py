@@ -29,7 +29,7 @@ from sotto.mpc.errors import PlanError
 from sotto.mpc.graph.layers import Shape
 from sotto.mpc.graph.plan import MAX_LAYERS, ModelPlan, Ranges, Reveal
 
-VERSION = 7
+VERSION = 8
 
 Mode: TypeAlias = Literal["crypten", "two-party", "semi-honest", "malicious"]
 

@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sotto.he.network.network import Floats
-from sotto.he.planning.noise import LARGE_LOGIT, LOGIT_STEP
+from sotto.he.planning.noise import LARGE_LOGIT
 from sotto.link import FrameError
 
 
@@ -30,6 +30,9 @@ class Overflowed(FrameError):
 
 #: Slots of a batch that Alice leaves empty.
 SPARE_SLOTS = 16
+
+#: What slots may differ by for noise: twelve deviations of the flood of the noisiest plan.
+_HONEST = 2.0**-6
 
 Slots = npt.NDArray[Any]  # complex128 (S,), decrypted
 
@@ -65,7 +68,7 @@ def batched_logits(values: Slots, count: int) -> Floats:
 
 def _agree(difference: Slots, logits: Floats) -> None:
     largest = max(1.0, float(np.abs(logits).max()) / LARGE_LOGIT)
-    if not np.maximum(np.abs(difference.real), np.abs(difference.imag)).max() <= LOGIT_STEP * largest:
+    if not np.maximum(np.abs(difference.real), np.abs(difference.imag)).max() <= _HONEST * largest:
         raise Overflowed(
             "overflowed",
             "a decrypted answer contradicts itself, a value overflowed on the way: the query is unlike what Bob's model"

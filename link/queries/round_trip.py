@@ -6,7 +6,7 @@
     Bob → Alice   reply    labels, and scores where they were asked for and he gives them
 
 msgpack under a schema each, in sizes bounded before anything is read.  A question that does not come to its end, on
-either side, ends the link (:mod:`sotto.link.transaction`).
+either side, ends the link (:func:`sotto.link.transaction`).
 """
 
 from __future__ import annotations

@@ -31,7 +31,7 @@ from sotto.mpc.graph.ranges import value_ranges
 from sotto.mpc.lowering.capture import DEFAULT_ACTIVATION_ERROR, Output, trace
 
 _METADATA = "sotto.lowered"
-_FORMAT = 3
+_FORMAT = 4
 _MOST_RECORD_BYTES = 1 << 24
 
 

@@ -2,6 +2,8 @@
 
 With their types stated they are compiled, or read from numba's cache on disk, when their module is imported, so no
 query waits for a compiler.  Where nothing can be cached, as on a read-only system, they are compiled in each process.
+numba looks at a kernel's own file only: whoever edits a kernel that others call in other files empties the caches
+(``__pycache__/*.nbi``).
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ from sotto.he.session_secrets import make_secrets
 from sotto.link import Answer, Array
 from sotto.models.networks.mlp import MLP
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "mpc"))
+sys.path[:0] = [str(Path(__file__).parent.parent / "mpc" / room) for room in ("example_networks", "example_parties")]
 
 PACKAGES = [f"sotto.{name}" for name in ("adversarial", "hashing", "he", "keyed", "link", "mpc", "serving")]
 
@@ -51,7 +51,7 @@ PUBLIC = {
 }
 
 #: What Bob tells of his model, and what it comes from: parameters of the encryption and bounds.
-PUBLISHED = ("BatchedDescription", "Description", "PackedDescription", "Plan", "ScaledPlan")
+PUBLISHED = ("BatchedDescription", "Description", "PackedDescription", "Plan", "ScaledPlan", "Schedule")
 
 HOLDS = re.compile(
     r"bytes|ndarray|NDArray|Words|Tensor|memoryview|Array|Planes|Floats|Module|Authenticated|float, \.\.\."

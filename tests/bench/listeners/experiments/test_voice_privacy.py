@@ -12,6 +12,7 @@ from sotto.audio import Clip, Corpus
 from sotto.audio.splits import Split
 from sotto.bench.listeners.experiments import voice_privacy
 from sotto.bench.listeners.experiments.bootstrap import over_speakers
+from sotto.bench.papers.dias.smh.study import leaking
 from sotto.bench.request import Request
 from sotto.bench.rows.results import to_json
 from sotto.bench.workbench import Workbench
@@ -64,7 +65,7 @@ def rows(tmp_path_factory):
             voice_privacy, "dictated", lambda waves: ["hum" if abs(np.diff(w)).mean() < 0.1 else "" for w in waves]
         )
         patch.setattr(voice_privacy, "over_speakers", partial(over_speakers, draws=50))
-        patch.setattr(voice_privacy, "_MPC", 352)  # of eight numbers instead of 88
+        patch.setattr(voice_privacy, "leaking", partial(leaking, mpc=352))  # of eight numbers instead of 88
         patch.setattr(voice_privacy, "search_machine", lambda fold, key: (10.0, 10.0))
         patch.setattr(voice_privacy, "_guess", lambda sent, learnt, key: None if key.kind == "rom" else key)
         request = Request("ravdess", None, "quick", 0, tmp_path_factory.mktemp("out"), lambda line: None)

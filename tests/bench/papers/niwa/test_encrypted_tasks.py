@@ -74,7 +74,7 @@ def test_rows_stand_beside_what_was_published(tmp_path):
     task = _tasks()["asc"]
     request = Request("synthetic", None, "quick", 0, tmp_path, lambda line: None)
     published = {"": {"flipping": (1.0, 2.0, 3.0, None)}}
-    found = rows([task, task], "convmixer", request, published)
+    found = list(rows([task, task], "convmixer", request, published))
     assert [row.mode for row in found] == list(keyed.KEY_TYPES)
     flipping = next(row for row in found if row.mode == "flipping")
     assert flipping.published == {
