@@ -90,10 +90,16 @@ class _Statistics(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class _Header(_Described, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The record as it stands in the file: statistics are tensors beside it."""
+    """The record as it stands in the file, where nothing is left to a default: statistics are tensors beside it."""
 
     format: Literal[1]
+    features: Spec
     normalisation: _Statistics | None
+    corpus: str
+    split: str
+    seed: int
+    scores: dict[str, float]
+    sotto: str
 
 
 def save(path: str | Path, module: nn.Module, record: ModelRecord) -> None:

@@ -8,6 +8,7 @@ shapes are compared before anything is read.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -25,6 +26,7 @@ from sotto.link.storage import replacing
 _log = logging.getLogger("sotto")
 _METADATA_KEY = "sotto.checkpoint"
 _MAX_RECORD_BYTES = 4 * 2**20
+_UNUSABLE = (SafetensorError, OSError, ValueError, KeyError, RuntimeError, msgspec.MsgspecError)  # of a file
 
 E = TypeVar("E", bound=msgspec.Struct)
 
@@ -68,11 +70,17 @@ class Checkpoint(Generic[E]):
 
         Without an optimiser, whose libraries take longer to import than all this.
         """
-        return self._read(modules, lambda tensors: _load(modules, tensors), over)
+        with contextlib.suppress(*_UNUSABLE):  # which is said where training is to be resumed
+            return self._read(modules, lambda tensors: _load(modules, tensors), over)
+        return None
 
     def resume(self, modules: Mapping[str, nn.Module], optimiser: torch.optim.Optimizer) -> list[E] | None:
         """Put the kept state into ``modules``, ``optimiser`` and the generators; the epochs done, or None for none."""
-        return self._read(modules, lambda tensors: self._restore(modules, optimiser, tensors))
+        try:
+            return self._read(modules, lambda tensors: self._restore(modules, optimiser, tensors))
+        except _UNUSABLE as error:
+            _log.warning("%s: cannot be resumed (%s), training starts afresh", self.path, str(error).split("\n")[0])
+            return None
 
     def _read(
         self,
@@ -82,21 +90,17 @@ class Checkpoint(Generic[E]):
     ) -> list[E] | None:
         if self.path is None or not self.path.is_file():
             return None
-        try:
-            with safe_open(self.path, framework="pt") as file:
-                record = self._record((file.metadata() or {}).get(_METADATA_KEY))
-                curve = [msgspec.convert(epoch, self._epochs) for epoch in record.curve]
-                if not wanted(curve):
-                    return None
-                expected = _shapes(_weights(modules))
-                found = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
-                if {n: s for n, s in found.items() if n.startswith("module.")} != expected:
-                    raise ValueError("its weights do not fit")
-                tensors = {name: file.get_tensor(name) for name in found}
-            restore(tensors)
-        except (SafetensorError, OSError, ValueError, KeyError, RuntimeError, msgspec.MsgspecError) as error:
-            _log.warning("%s: cannot be resumed (%s), training starts afresh", self.path, str(error).split("\n")[0])
-            return None
+        with safe_open(self.path, framework="pt") as file:
+            record = self._record((file.metadata() or {}).get(_METADATA_KEY))
+            curve = [msgspec.convert(epoch, self._epochs) for epoch in record.curve]
+            if not wanted(curve):
+                return None
+            expected = _shapes(_weights(modules))
+            found = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+            if {n: s for n, s in found.items() if n.startswith("module.")} != expected:
+                raise ValueError("its weights do not fit")
+            tensors = {name: file.get_tensor(name) for name in found}
+        restore(tensors)
         return curve
 
     def _record(self, text: str | None) -> _Record:

@@ -32,15 +32,16 @@ MODELS = tuple(
 MODES = (("mpc", "malicious"), ("mpc", "semi-honest"), ("mpc", "two-party"), ("he", "packed"))
 
 
-def run(request: Request) -> list[Row]:
+def run(request: Request) -> Iterator[Row]:
     """The rows of each model, the one without privacy first; raises what a party failed with."""
     bench = request.open_workbench()
     request.out.mkdir(parents=True, exist_ok=True)
     rows: list[Row] = []
     for model in confined(MODELS):
-        rows += _rows(model, bench)
+        own = list(_rows(model, bench))
+        rows += own
         write_whole(request.out / "table.md", markdown(rows))  # model by model: it takes a while
-    return rows
+        yield from own
 
 
 def _rows(model: str, bench: Workbench) -> Iterator[Row]:

@@ -7,6 +7,8 @@ The class is that of the unrounded logits, as in a session that reveals no more.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import numpy.typing as npt
 
@@ -25,16 +27,14 @@ MODELS = ("frames-poly2", "depinto-poly2")
 _SAID_EVERY = 10  # clips
 
 
-def run(request: Request) -> list[Row]:
+def run(request: Request) -> Iterator[Row]:
     """A row for each network, trained by its quick recipe."""
     bench = request.open_workbench(preset="quick")  # of the training, which does not matter here
-    rows = []
     for model in MODELS:
         experiment = build(Configuration("he", "packed", model, {}), bench)
         count = bench.clips if request.preset == "quick" else len(experiment.queries)
         chosen = np.random.default_rng(request.seed).permutation(len(experiment.queries))[:count]
-        rows.append(_asked(experiment, bench, chosen))
-    return rows
+        yield _asked(experiment, bench, chosen)
 
 
 def _asked(experiment: Experiment, bench: Workbench, chosen: npt.NDArray[np.int64]) -> Row:

@@ -81,7 +81,7 @@ class Disagreement:
         return (*whole, f"{self.margin:.3e}", f"{self.moved:.3e}", self.near_tie)
 
 
-def run(request: Request) -> list[Row]:
+def run(request: Request) -> Iterator[Row]:
     """A row for each kind and mode, then for each kind and peer."""
     rows: list[Row] = []
     found: list[Disagreement] = []
@@ -95,10 +95,9 @@ def run(request: Request) -> list[Row]:
     for row, differing in measured:
         rows.append(row)
         found += differing
-        results.write(rows, request.out)  # who stops half-way keeps what was measured
         write_whole(request.out / "model-zoo.md", model_zoo_table.markdown(rows))
+        yield row
     results.write_csv(request.out / "disagreements.csv", Disagreement.COLUMNS, [each.line for each in found])
-    return rows
 
 
 def _asked_ones(request: Request) -> tuple[list[mpc.Mode], list[Peer]]:

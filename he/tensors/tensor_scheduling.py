@@ -46,16 +46,7 @@ _SMALL_BITS = range(34, 23, -2)  # of the primes of an activation that rescales 
 _BEFORE_BITS = (20, 23)
 _LEAST_SPECIAL_BITS = 28
 _SPECIAL_ABOVE = 4  # bits above the others: what a key's own error adds in every switching, always alike, shrinks so
-_MOST_BITS_OF_WEIGHTS = (
-    44,
-    36,
-    32,
-    28,
-    26,
-    24,
-    22,
-    20,
-)  # the rest is the value's, whose square leaves earlier ones more
+_MOST_BITS_OF_WEIGHTS = (44, 36, 32, 28, 26, 24, 22, 20)  # the rest is the value's, whose square leaves others more
 _LEAST_BITS_OF_WEIGHTS = 8
 _LEAST_SCALE_BITS = 18
 _LEANINGS = (4, 7, 10)  # bits that a value's scale has above its weights': rounding a ciphertext is the noisier

@@ -265,11 +265,8 @@ def _step(
     x = examples.draw(indices, generator)
     target = F.one_hot(y[indices], classes).float() * (1 - schedule.smoothing) + schedule.smoothing / classes
     if schedule.mixup:
-        share = float(
-            np.random.default_rng(int(torch.randint(2**31, (1,), generator=generator))).beta(
-                schedule.mixup, schedule.mixup
-            )
-        )
+        word = int(torch.randint(2**31, (1,), generator=generator))
+        share = float(np.random.default_rng(word).beta(schedule.mixup, schedule.mixup))
         partner = torch.randperm(len(x), generator=generator)
         x = share * x + (1 - share) * x[partner]
         target = share * target + (1 - share) * target[partner]

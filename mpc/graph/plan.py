@@ -37,9 +37,8 @@ MAX_LAYERS = 1 << 14  # a recurrent layer has some fifteen for each step
 MAX_KNOTS = 512  # of one curve
 MAX_CURVES = 256
 MAX_NAME = 24  # of a curve, which messages are named after
-MAX_WEIGHTS = (
-    1 << 30
-)  # of all tensors; what a session takes must fit into memory besides (:mod:`sotto.mpc.protocols.memory`)
+#: Of all tensors; what a session takes must fit into memory besides (:mod:`sotto.mpc.protocols.memory`).
+MAX_WEIGHTS = 1 << 30
 
 
 class Curve(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

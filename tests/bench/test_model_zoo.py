@@ -91,7 +91,7 @@ def test_rows_come_from_real_parties_and_tell_what_is_refused(monkeypatch, tmp_p
     monkeypatch.setattr(model_zoo, "KINDS", {"dictionary": KINDS["dictionary"], "sorting": Kind(Sorting, (4,), "none")})
     monkeypatch.setattr(model_zoo, "_INPUTS", {"quick": 12})
     said = []
-    rows = model_zoo.run(Request("synthetic", None, "quick", 0, Path(tmp_path), said.append))
+    rows = list(model_zoo.run(Request("synthetic", None, "quick", 0, Path(tmp_path), said.append)))
     by = {(row.model, row.mode): row for row in rows}
     assert set(by) >= {(name, mode) for name in ("dictionary", "sorting") for mode in model_zoo.MODES}
     assert all(by[key].metrics["accepted"] == 0.0 and by[key].parameters["refused"] for key in by if "sorting" in key)

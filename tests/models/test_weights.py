@@ -142,6 +142,7 @@ def set_tensor(name, tensor):
         (set_record(arguments={"classes": 3, "dropout": 7.0}), "cannot-build"),
         (set_record(format=2), "malformed-record"),
         (set_record(more=1), "malformed-record"),
+        (lambda about, tensors: about.pop("features") and None, "malformed-record"),
         (set_record(normalisation=None), "statistics-mismatch"),
         (set_record(normalisation={"kind": "median", "clip": None}), "malformed-record"),
         (set_record(normalisation={"kind": "standard", "clip": -1.0}), "bad-statistics"),

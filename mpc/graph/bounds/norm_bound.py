@@ -156,10 +156,11 @@ class MeanSquare:
 
 def _positive_constant(plan: ModelPlan, weights: Weights, value: int) -> float | None:
     """The largest number of a constant without negative ones; None for anything else."""
-    layer = Walk(plan).at(value)
+    walk = Walk(plan)
+    layer = walk.at(value)
     if isinstance(layer, layers.Strided):
         return _positive_constant(plan, weights, layer.source)
     if not isinstance(layer, layers.Constant):
         return None
-    own = weights.get(Walk(plan).number(value) - 1, {}).get("value")
+    own = weights.get(walk.number(value) - 1, {}).get("value")
     return float(own.max()) if own is not None and (own >= 0).all() else None

@@ -77,7 +77,7 @@ def check(module, shape, slots, seed=0):
     return packing
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(
     seed=st.integers(0, 10_000),
     channels=st.integers(1, 6),
