@@ -17,7 +17,7 @@ from operator_networks import APPROXIMATE, EXACT, LIMIT, Applied, build, feature
 from torch import nn
 
 from sotto import mpc
-from sotto.link import BadValue, FrameError
+from sotto.link import BadValue, FrameError, LinkError
 from sotto.mpc.errors import ModelRefused
 from sotto.mpc.graph import layers
 from sotto.mpc.graph.bounds.error_bound import Unproven, error_bound, proven_error
@@ -381,7 +381,7 @@ def test_a_bob_who_reveals_the_class_only_tells_no_values():
     module = Affect().eval()
     with (
         masked_parties.Trio(module, (4,), output="valence", reveal="values", bob_reveals="class") as trio,
-        raises_code((FrameError, mpc.alice.LinkError), "peer-gave-up", match="reveals the class only"),
+        raises_code((FrameError, LinkError), "peer-gave-up", match="reveals the class only"),
     ):
         trio.ask(np.zeros((1, 4), np.float32))
 

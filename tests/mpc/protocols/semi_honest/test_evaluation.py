@@ -8,7 +8,7 @@ from scipy import stats
 from torch import nn
 
 from sotto import mpc
-from sotto.link import BadType, FrameError, WrongState, pair
+from sotto.link import BadType, FrameError, LinkError, WrongState, pair
 from sotto.mpc.fss import digits
 from sotto.mpc.protocols.semi_honest import evaluation as semi_honest
 from sotto.mpc.protocols.semi_honest import preprocessing as semi_honest_preprocessing
@@ -206,7 +206,7 @@ def test_a_bundle_is_not_run_twice():
     bob = make_bob()
     right.close()
     for party in (alice, bob):
-        with pytest.raises(mpc.alice.LinkError):
+        with pytest.raises(LinkError):
             party.run(np.zeros((1, 4), np.uint64))
         with raises_code(WrongState, "used-already"):
             party.run(np.zeros((1, 4), np.uint64))
