@@ -28,6 +28,7 @@ from sotto.bench.sound_events import sound_events
 from sotto.bench.workbench import Workbench
 from sotto.link import Link
 from sotto.models.weights import ModelRecord
+from sotto.serving import registry
 from sotto.serving.folders import MODEL_FILE, SENSOR_FILE
 
 ATTACKS = {
@@ -299,8 +300,12 @@ def save_pair(mode: str, bench: Workbench, sensor: str, classifier: str) -> None
 
 def _parts(sensor: str, classifier: str, reveal: str) -> Mapping[str, PartySpec]:
     return {
-        "alice": PartySpec(_alice, {"sensor": sensor, "reveal": reveal}, preload=("torch",)),
-        "bob": PartySpec(_bob, {"classifier": classifier, "reveal": reveal}),
+        "alice": PartySpec(
+            _alice, {"sensor": sensor, "reveal": reveal}, modules=registry.paradigm("adversarial").preload
+        ),
+        "bob": PartySpec(
+            _bob, {"classifier": classifier, "reveal": reveal}, modules=registry.paradigm("adversarial").preload
+        ),
     }
 
 

@@ -9,6 +9,7 @@ PARADIGM = Paradigm(
     modes=("representation",),
     service="sotto.adversarial.service",
     experiment="sotto.adversarial.experiment",
+    preload=("torch",),
     models=("rdal-m", "rdal", "baseline"),
     networks=("unet-cnn6", "cnn6"),
     no_others="sensor and classifier are trained together against attackers, on a task of their own",

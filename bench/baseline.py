@@ -102,7 +102,7 @@ def baseline(experiment: Experiment) -> Experiment:
 
     parts = {
         "alice": PartySpec(_alice, {}),
-        "bob": PartySpec(_bob, {"model": Shipped.of(experiment.network)}),
+        "bob": PartySpec(_bob, {"model": Shipped.of(experiment.network)}, modules=("torch",)),
     }
     plan = experiment.plan
     return Experiment(

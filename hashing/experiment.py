@@ -22,6 +22,7 @@ from sotto.hashing.attacks import known_key_attack, known_pairs_attack, linkabil
 from sotto.link import Array
 from sotto.models.learning.training import predict
 from sotto.models.svm.svm import SVM, train_svm
+from sotto.serving import registry
 from sotto.serving.folders import KEY_FILE, MODEL_FILE
 from sotto.serving.terms import FrontEnd, statistics_of
 
@@ -80,7 +81,12 @@ def build(cell: Configuration, bench: Workbench) -> Experiment:
         ),
         parts={
             "alice": PartySpec(parties.alice, {"key": str(key_file)}),
-            "bob": PartySpec(parties.bob, {"classifier": str(classifier_file)}, parties.warm_up),
+            "bob": PartySpec(
+                parties.bob,
+                {"classifier": str(classifier_file)},
+                parties.warm_up,
+                registry.paradigm("hashing").preload,
+            ),
         },
         queries=test,
         truth=bench.part(bench.targets, "test"),

@@ -9,6 +9,7 @@ PARADIGM = Paradigm(
     modes=("smh",),
     service="sotto.hashing.service",
     experiment="sotto.hashing.experiment",
+    preload=("sotto.hashing.bob",),
     models=("discriminant-k5", "standard-k3", "standard-k2", "standard-k5"),
     networks=("svm",),
     no_others="Bob sees hashes, not features: what reads them is a kernel machine on their Hamming distances",

@@ -19,6 +19,7 @@ from sotto.he import parties
 from sotto.he.attacks import extract_model, recover_key
 from sotto.he.attacks.raw_decryption import RING_DEGREE
 from sotto.he.messages import Mode
+from sotto.serving import registry
 from sotto.serving.folders import MODEL_FILE, write_calibration
 from sotto.serving.terms import FrontEnd
 
@@ -77,7 +78,7 @@ def build(cell: Configuration, bench: Workbench) -> Experiment:
         raise NotRunnable("model-refused", str(error)) from None
     parts = {
         "alice": PartySpec(parties.alice, {"reveal": "class"}),
-        "bob": PartySpec(parties.bob, {"bob": bob}),
+        "bob": PartySpec(parties.bob, {"bob": bob}, modules=registry.paradigm("he").preload),
     }
     return Experiment(
         cell=cell,

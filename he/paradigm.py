@@ -14,6 +14,7 @@ PARADIGM = Paradigm(
     modes=("packed", "batched", "tenseal"),
     service="sotto.he.service",
     experiment="sotto.he.experiment",
+    preload=("sotto.he.bob",),
     models=_MODELS,
     networks=_MODELS,
     no_others="ciphertexts are added and multiplied: activations are polynomials of degree 2, 4 or 6, and not many",

@@ -28,6 +28,7 @@ from sotto.keyed.attacks import (
 )
 from sotto.models.learning.recipes import SPECTROGRAM_PATCH, WAVE_PATCH, Recipe
 from sotto.models.learning.training import predict
+from sotto.serving import registry
 from sotto.serving.folders import KEY_FILE, MODEL_FILE
 from sotto.serving.terms import FrontEnd
 
@@ -178,7 +179,9 @@ def _learn_from_other_keys(key: keyed.Key, emotion: EmotionModel, bench: Workben
 def _parts(key_file: Path, model_file: Path, reveal: str) -> Mapping[str, PartySpec]:
     return {
         "alice": PartySpec(parties.alice, {"key": str(key_file), "reveal": reveal}),
-        "bob": PartySpec(parties.bob, {"model": str(model_file), "reveal": reveal}),
+        "bob": PartySpec(
+            parties.bob, {"model": str(model_file), "reveal": reveal}, modules=registry.paradigm("keyed").preload
+        ),
     }
 
 

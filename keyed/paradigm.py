@@ -9,6 +9,7 @@ PARADIGM = Paradigm(
     modes=("encrypted",),
     service="sotto.keyed.service",
     experiment="sotto.keyed.experiment",
+    preload=("torch",),
     models=("wave-patch", "spectrogram-patch"),
     prepared_as=("shuffling", "flipping", "rom"),
     networks=("wave-patch", "spectrogram-patch"),

@@ -25,6 +25,7 @@ from sotto.mpc.crypten.torch_shim import require_installed
 from sotto.mpc.fss.dcf import COMPUTATIONAL_BITS
 from sotto.mpc.graph.fixed_point import input_limit_of
 from sotto.mpc.lowering.capture import DEFAULT_ACTIVATION_ERROR
+from sotto.serving import registry
 from sotto.serving.adapters import LoweringOptions
 from sotto.serving.folders import MODEL_FILE
 from sotto.serving.reveal import Reveal
@@ -195,12 +196,14 @@ def parts_of(
 ) -> Mapping[str, PartySpec]:
     """The parties of a network that has been traced; ``idle_timeout`` is Bob's and the dealer's."""
     bob = mpc.Bob(network, None, mode=mode, reveal=reveal, idle_timeout=idle_timeout)
+    modules = ("sotto.mpc.crypten.session",) if mode == "crypten" else registry.paradigm("mpc").preload
+    dealer = {"mode": mode, "idle_timeout": idle_timeout}
     parts = {
-        "alice": PartySpec(parties.alice, {"mode": mode, "reveal": reveal}),
-        "bob": PartySpec(parties.bob, {"bob": bob, "mode": mode}, parties.warm_up),
+        "alice": PartySpec(parties.alice, {"mode": mode, "reveal": reveal}, modules=modules),
+        "bob": PartySpec(parties.bob, {"bob": bob, "mode": mode}, parties.warm_up, modules),
+        "dealer": PartySpec(parties.dealer, dealer, parties.warm_up_dealer, modules),
     }
-    dealer = {"dealer": PartySpec(parties.dealer, {"mode": mode, "idle_timeout": idle_timeout}, parties.warm_up_dealer)}
-    return parts | (dealer if mpc_modes.needs_dealer(mode) else {})
+    return {role: part for role, part in parts.items() if role != "dealer" or mpc_modes.needs_dealer(mode)}
 
 
 def _adversary(

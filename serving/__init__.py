@@ -24,6 +24,7 @@ addresses: that is a firewall's business.
 
 Who owns what: ``terms`` and ``handshake`` (what is agreed first), ``registry`` (the one list of paradigms),
 ``adapters`` (what each offers), ``folders`` (the files each party is handed), ``arrivals``, ``admission``, ``host``,
-``sessions``, ``hosting``, ``supervisor``, ``reports``, ``limits`` (serving), ``client`` (Alice), ``dealing`` (what
-the dealer serves), ``certificates`` (keys, requests, the authority), ``journal``, ``counters``, ``health``.
+``sessions``, ``hosting``, ``processes``, ``supervisor``, ``reports``, ``limits`` (serving), ``client`` (Alice),
+``dealing`` (what the dealer serves), ``certificates`` (keys, requests, the authority), ``journal``, ``counters``,
+``health``.
 """

@@ -64,7 +64,7 @@ class Paradigm:
     missing_values
         why a figure of a row is null, by mode (empty: all of them) and field.
     preload
-        modules that every session of a service needs, for processes that are forked many times.
+        modules that take parties long to import: who starts many of them has a server import these once.
     reveals
         what Alice can be told.
     lowers

@@ -11,7 +11,8 @@ import os
 import pytest
 from hypothesis import settings
 
-from sotto.serving.service.hosting import THREAD_VARIABLES, warm_up
+from sotto.serving.service.processes import THREAD_VARIABLES, warm_up
+from tests.scripts import WARM
 
 settings.register_profile("here", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
@@ -21,17 +22,5 @@ os.environ.update(dict.fromkeys(THREAD_VARIABLES, "1"))
 
 @pytest.fixture(scope="session", autouse=True)
 def fork_server():
-    """What parties take seconds to import is imported once, in the server from which warm ones are forked."""
-    warm_up(
-        [
-            "torch",
-            "sklearn.svm",
-            "hypothesis",
-            "sotto.bench.parties.party",
-            "sotto.mpc.protocols.semi_honest.session",
-            "sotto.mpc.protocols.malicious.session",
-            "sotto.mpc.two_party.session",
-            "sotto.mpc.crypten.session",
-            "sotto.mpc.attacks.parties",
-        ]
-    )
+    """What scripts take seconds to import is imported once, in the server from which they are forked."""
+    warm_up(WARM)

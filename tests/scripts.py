@@ -1,4 +1,4 @@
-"""Scripts as processes, forked from the server that has imported what takes seconds (tests/conftest.py)."""
+"""Scripts as processes, forked from a server that has imported what takes them seconds."""
 
 from __future__ import annotations
 
@@ -9,21 +9,33 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
-from sotto.serving.service.hosting import one_thread_each, without_the_script
+from sotto.serving.service.processes import start
+
+#: What the server has imported.
+WARM = (
+    "torch",
+    "sklearn.svm",
+    "hypothesis",
+    "sotto.bench.parties.party",
+    "sotto.mpc.protocols.semi_honest.session",
+    "sotto.mpc.protocols.malicious.session",
+    "sotto.mpc.two_party.session",
+    "sotto.mpc.crypten.session",
+    "sotto.mpc.attacks.parties",
+)
 
 
 class Script:
     """``python FILE …`` in ``folder``, with pipes, which whoever starts it ends; used as ``subprocess.Popen`` is."""
 
     def __init__(self, file, *arguments, folder="."):
-        server = multiprocessing.get_context("forkserver")
-        stdin, our_stdin = server.Pipe(duplex=False)
-        our_stdout, stdout = server.Pipe(duplex=False)
-        our_stderr, stderr = server.Pipe(duplex=False)
+        stdin, our_stdin = multiprocessing.Pipe(duplex=False)
+        our_stdout, stdout = multiprocessing.Pipe(duplex=False)
+        our_stderr, stderr = multiprocessing.Pipe(duplex=False)
         command = [str(file), *map(str, arguments)]
-        self._process = server.Process(target=_run, args=(command, str(folder), stdin, stdout, stderr))
-        with one_thread_each(), without_the_script():
-            self._process.start()
+        self._process = start(
+            _run, command, str(folder), stdin, stdout, stderr, name="script", modules=WARM, daemon=False
+        )
         self.stdin, self.stdout, self.stderr = (
             os.fdopen(os.dup(end.fileno()), way)
             for end, way in ((our_stdin, "w"), (our_stdout, "r"), (our_stderr, "r"))

@@ -24,7 +24,7 @@ import msgspec
 from threadpoolctl import threadpool_limits
 
 from sotto.link import WrongState
-from sotto.serving.service.hosting import THREAD_VARIABLES, deaf_to_the_terminal, one_thread_each, without_the_script
+from sotto.serving.service.processes import THREAD_VARIABLES, start
 
 T = TypeVar("T")
 
@@ -89,7 +89,7 @@ class ChildProcess:
     """``job(pipe, *arguments)``, a function of a module, in a process of its own.  Use as a context manager.
 
     ``says`` is the union of the messages it may send, beside :class:`Failed`.  ``name`` is what errors call it.
-    ``preload`` are modules to be imported once in a server, from which a child then takes a hundredth of a second.
+    ``modules`` as in :func:`sotto.serving.service.processes.start`.
     """
 
     def __init__(
@@ -98,17 +98,12 @@ class ChildProcess:
         *arguments: Any,
         says: Any,
         name: str,
-        preload: tuple[str, ...] = (),
+        modules: tuple[str, ...] = (),
     ) -> None:
-        context = _context(preload)
         self.name = name
         self._says = says | Failed
-        self.pipe, theirs = context.Pipe()
-        self._process = context.Process(
-            target=_run, args=(job, theirs, arguments), name=f"sotto-{name}", daemon=True
-        )  # fmt: skip
-        with one_thread_each(), without_the_script(), deaf_to_the_terminal():
-            self._process.start()
+        self.pipe, theirs = multiprocessing.Pipe()
+        self._process = start(_run, job, theirs, arguments, name=f"sotto-{name}", modules=modules)
         theirs.close()
 
     def __enter__(self) -> Self:
@@ -170,14 +165,6 @@ def die_with_parent() -> None:
     parent = multiprocessing.parent_process()
     if parent is not None and os.getppid() != parent.pid:  # it went in between
         os.kill(os.getpid(), signal.SIGKILL)
-
-
-def _context(preload: tuple[str, ...]) -> Any:
-    if not preload or "forkserver" not in multiprocessing.get_all_start_methods():
-        return multiprocessing.get_context("spawn")
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["__main__", *preload])
-    return context
 
 
 def _run(job: Callable[..., None], pipe: Connection, arguments: tuple[Any, ...]) -> None:

@@ -228,7 +228,7 @@ class Parties:
                 progress=False,
                 probe=Measured(theirs, self.keep_payloads),
             )
-            host = HostProcess(orders, listener.detach(), warm=role == "bob")  # the one who has a model to load
+            host = HostProcess(orders, listener.detach(), modules=part.modules)
         theirs.close()
         return _Service(part, host, port, ours)
 
@@ -260,8 +260,8 @@ class Parties:
             token=self._token,
             keep_payloads=self.keep_payloads,
         )
-        preload = self.sessions[0]["alice"].preload
-        return ChildProcess(party.run_alice, orders, says=control.Message, name="alice", preload=preload)
+        modules = self.sessions[0]["alice"].modules
+        return ChildProcess(party.run_alice, orders, says=control.Message, name="alice", modules=modules)
 
     def _pipe(self, role: str) -> Connection:
         if role == "alice":

@@ -38,13 +38,13 @@ class PartySpec:
     """What one party is made from: a module-level factory and its own job, nothing of the others'.
 
     ``warm_up``, called with the job, imports and compiles what the party's sessions run, once for all of them.
-    ``preload``: libraries without which Alice's part cannot begin, taken from a server that has them.
+    ``modules``: what the party cannot begin without, as in :func:`sotto.serving.service.processes.start`.
     """
 
     factory: Factory
     job: Mapping[str, Any]
     warm_up: Callable[[Mapping[str, Any]], None] | None = None
-    preload: tuple[str, ...] = ()
+    modules: tuple[str, ...] = ()
 
     def make(self, known: Mapping[str, Link]) -> Any:
         return self.factory(self.job, known)

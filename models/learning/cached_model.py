@@ -34,7 +34,7 @@ def kept(
         except ModelError as error:
             _log.warning("cache: %s; it is trained again", error)
         else:
-            _log.info("reused the model %s", path.name)
+            _log.info("reused the trained model %s", name)
             return found
     module, record = train()
     module.eval()

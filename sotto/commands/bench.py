@@ -145,11 +145,11 @@ def bench(
     from sotto.bench.rows.table import footnotes, tables
     from sotto.bench.suite import Failure, LeftOut, open_workbench, require
     from sotto.progress import Rows
-    from sotto.serving.service.hosting import warm_up
+    from sotto.serving.service.processes import warm_up
 
     started = time.monotonic()
     price_list = prices.read(price_file)
-    warm_up(["torch"])  # what every Bob but one needs, while this process imports it for itself
+    warm_up(("torch",))  # for the first Bob, while this process imports it for itself
     if paradigm:
         require(paradigm)
     nets = list(dict.fromkeys(net or ["loopback"]))

@@ -90,9 +90,9 @@ def simulate(
     require_corpus(corpus, data)
     if cheat is not None and net != "loopback":
         raise typer.BadParameter("a cheat is tried on loopback: leave --net out", param_hint="--cheat")
-    from sotto.serving.service.hosting import warm_up
+    from sotto.serving.service.processes import warm_up
 
-    warm_up(["torch"])  # for Bob, while this process imports it for itself
+    warm_up(registry.paradigm(paradigm).preload)  # for the parties, while this process imports what it needs itself
     asked_for = {"reveal": reveal, "activation_error": activation_error, "weights": weights}
     cell = _cell(
         paradigm, mode, model, features_at, {name: value for name, value in asked_for.items() if value is not None}

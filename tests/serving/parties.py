@@ -16,6 +16,7 @@ from sotto.serving.service.hosting import HostProcess
 from sotto.serving.service.reports import Loaded
 from sotto.serving.service.sessions import ServiceConfig
 from sotto.serving.terms import Terms
+from tests.scripts import WARM
 
 TERMS = Terms(paradigm="echo", mode="plain", classes=("no", "yes"), parameters={"word bits": 64})
 
@@ -108,7 +109,7 @@ def host(load=Echo, role="bob", **settings):
     with listen() as listener:
         address = listener.address
         running = HostProcess(
-            ServiceConfig(role=role, load=load, limits=Limits(**limits), **settings), listener.detach(), warm=True
+            ServiceConfig(role=role, load=load, limits=Limits(**limits), **settings), listener.detach(), modules=WARM
         )
     try:
         assert running.reports.poll(600)  # whatever else the machine does

@@ -20,7 +20,7 @@ from sotto.serving import client, registry
 from sotto.serving.adapters import ClientCredentials
 from sotto.serving.client import ClientConfig
 
-_PRELOAD = (
+_MODULES = (
     "sotto.bench.operations.parties.load_client",
     *(module for name in registry.names() for module in registry.paradigm(name).modules),
 )
@@ -65,7 +65,7 @@ class LoadClient:
         pause: float = 0.0,
     ) -> None:
         job = (deployment.client_config(), deployment.own, features, queries, begin, pause)
-        self._process = ChildProcess(_ask, *job, says=Opened | Answered | Ended, name="alice", preload=_PRELOAD)
+        self._process = ChildProcess(_ask, *job, says=Opened | Answered | Ended, name="alice", modules=_MODULES)
         self.answers: list[Answered] = []
         self.ended: str | None = None  # None while it asks, "" when all went well, else the kind of error
         self.said = ""

@@ -23,7 +23,7 @@ from sotto.link import Coded
 from sotto.serving import registry
 from sotto.serving.adapters import ClientCredentials
 from sotto.serving.client import ClientConfig
-from sotto.serving.service.hosting import one_thread_each
+from sotto.serving.service.processes import one_thread_each
 from sotto.serving.service.sessions import Address
 from sotto.serving.terms import read_terms
 

@@ -46,9 +46,9 @@ def child(job, *arguments, **options):
     return ChildProcess(job, *arguments, says=Word | Number, name="worker", **options)
 
 
-@pytest.mark.parametrize("preload", [(), ("sotto.bench.parties.child_process",)])
-def test_a_job_gets_its_arguments_and_one_thread_and_answers(preload):
-    with child(echo, "hello", preload=preload) as running:
+@pytest.mark.parametrize("modules", [(), ("sotto.bench.parties.child_process",)])
+def test_a_job_gets_its_arguments_and_one_thread_and_answers(modules):
+    with child(echo, "hello", modules=modules) as running:
         assert running.receive(60) == Word("hello 1")
         for value in (1, 41):
             running.send(Number(value))

@@ -7,7 +7,6 @@ import pytest
 from scipy import stats
 from torch import nn
 
-from sotto import mpc
 from sotto.link import BadType, FrameError, LinkError, WrongState, pair
 from sotto.mpc.fss import digits
 from sotto.mpc.protocols.semi_honest import evaluation as semi_honest
