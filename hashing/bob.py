@@ -8,6 +8,7 @@ from pathlib import Path
 from sotto.hashing.classification.svc import HammingSVC
 from sotto.hashing.errors import HashingError
 from sotto.hashing.messages import MOST_HASHES, TRIP, Hello, Query, Ready, Reply, query_limit
+from sotto.hashing.smh.bit_counts import fill_distances
 from sotto.hashing.smh.packing import PackedHashes
 from sotto.link import Array, FrameError, Reveal, RoundTripBob, require_revealed
 
@@ -47,6 +48,7 @@ class Bob(RoundTripBob[Hello, Ready, Query, Reply]):
             raise HashingError("no-classifier", "Bob needs a classifier that was trained on hashes")
         if not 1 <= most <= MOST_HASHES:
             raise HashingError("bad-most", f"most is {most}; use 1 to {MOST_HASHES} hashes in one query")
+        fill_distances(hashes.planes.shape[1])  # compiled now, so that no query waits for it
         self._k, self._symbols = hashes.k, hashes.symbols
         self._classes = tuple(str(label) for label in self._classifier.classes_) if classes is None else classes
         if len(self._classes) != len(self._classifier.classes_):

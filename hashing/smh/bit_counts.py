@@ -1,8 +1,8 @@
 """The compiled loop under :mod:`sotto.hashing.smh.distance`: XOR of bit planes, OR over the planes, population count.
 
 Four rows go together, so that each word of the other side is read once for four hashes, and columns go in groups that
-stay in the processor's cache. The compiler turns the inner loop into vector instructions. Compiled at first use for
-each number of planes (half a second) and kept on disk by Numba, so that later processes do not wait.
+stay in the processor's cache. The compiler turns the inner loop into vector instructions. Compiled for each number of
+planes that is asked for (half a second) and kept on disk by Numba, so that later processes do not wait.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ from numba.extending import intrinsic
 Planes = npt.NDArray[np.uint64]
 Fill = Callable[[Planes, Planes, int, npt.NDArray[np.float64]], None]
 
+_PLANES = types.Array(types.uint64, 3, "C", readonly=True)
+_DISTANCES = types.Array(types.float64, 2, "C")
 _GROUP = 64  # columns that are compared with all rows before the next ones: their planes stay in the second cache
 
 
@@ -41,7 +43,7 @@ def fill_distances(bits: int) -> Fill:
     holds no lock of the interpreter, so threads may fill disjoint rows at the same time.
     """
 
-    @numba.njit(nogil=True, cache=True)
+    @numba.njit(types.void(_PLANES, _PLANES, types.int64, _DISTANCES), nogil=True, cache=True)
     def fill(x: Any, y: Any, symbols: Any, out: Any) -> None:
         n, _, words = x.shape
         m = y.shape[0]
