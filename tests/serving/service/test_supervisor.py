@@ -34,7 +34,7 @@ class Service:
         self.file = folder / "mode"
         self.file.write_text(mode)
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "tests.serving.service", str(self.file), health],
+            [sys.executable, "-m", "tests.serving.whole_service", str(self.file), health],
             cwd=ROOT,
             env={**os.environ, "PYTHONPATH": str(ROOT)},
             stdout=subprocess.PIPE,

@@ -1,4 +1,4 @@
-"""A whole service for the tests, as its own process: ``python -m tests.serving.service FILE HEALTH``."""
+"""A whole service for the tests, as its own process: ``python -m tests.serving.whole_service FILE HEALTH``."""
 
 from __future__ import annotations
 
