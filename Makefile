@@ -54,6 +54,7 @@ $(READY): pyproject.toml constraints.txt $(wildcard */__init__.py)
 	$(PIP) install --quiet --constraint constraints.txt torch
 	$(PIP) install --quiet --constraint constraints.txt --editable '.[mpc,dev]'
 	$(PIP) install --quiet --no-deps crypten==0.4.1
+	$(BIN)/python -c 'import sotto.mpc.protocols.malicious.session, sotto.mpc.two_party.session'  # compiles their kernels
 	touch $@
 
 constraints: $(READY)  ## write what is installed now into constraints.txt
